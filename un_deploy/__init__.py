@@ -1,0 +1,38 @@
+"""un-deploy: from Layer Normalization to none at all in production, and the proof of it.
+
+The public names load their room when first used, so `import un_deploy` costs nothing and the
+base install needs no PyTorch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "UnifiedNorm": "un_deploy.nn",
+    "convert_norms": "un_deploy.nn",
+    "export": "un_deploy.pipeline.export",
+    "fold": "un_deploy.graph.fold",
+    "verify": "un_deploy.measure.verify",
+}
+
+__all__ = ["UnifiedNorm", "convert_norms", "export", "fold", "verify"]
+
+if TYPE_CHECKING:
+    from un_deploy.graph.fold import fold
+    from un_deploy.measure.verify import verify
+    from un_deploy.nn import UnifiedNorm, convert_norms
+    from un_deploy.pipeline.export import export
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'un_deploy' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

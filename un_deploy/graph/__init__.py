@@ -1,0 +1,1 @@
+"""The rewriter: ONNX graphs in, ONNX graphs without their normalizations out."""

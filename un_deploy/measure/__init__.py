@@ -1,0 +1,1 @@
+"""Are two graphs equal? (And, later, how fast?)"""

@@ -1,0 +1,1 @@
+"""PyTorch modules: Unified Normalization and the swap of a model's norms."""

@@ -1,0 +1,1 @@
+"""The roads across rooms: load, export, fold, verify, save."""

@@ -1,0 +1,1 @@
+"""Runs a graph: one Protocol, one file per runtime."""
