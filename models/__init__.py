@@ -1,0 +1,1 @@
+"""Networks and training recipes to start from: plain PyTorch files, free to copy."""
