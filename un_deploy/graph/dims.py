@@ -7,10 +7,10 @@ from typing import TypeAlias
 
 import sympy
 
-Dim: TypeAlias = "int | sympy.Expr | None"
+Dim: TypeAlias = int | sympy.Expr | None
 """The size of one axis: a number, an expression over `symbol`s, or None where nothing is known."""
-Shape: TypeAlias = "tuple[Dim, ...]"
-AxisGroups: TypeAlias = "list[tuple[tuple[int, ...], tuple[int, ...]]]"
+Shape: TypeAlias = tuple[Dim, ...]
+AxisGroups: TypeAlias = list[tuple[tuple[int, ...], tuple[int, ...]]]
 
 
 def symbol(name: str) -> sympy.Symbol:
