@@ -1,0 +1,136 @@
+"""Every runtime keeps the same Protocol; onnx's reference evaluator is the oracle."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx_ir
+import pytest
+
+from un_deploy.errors import InputError, MissingPackageError
+from un_deploy.runtime.available import available_runtime
+from un_deploy.runtime.onnxruntime import OnnxRuntime
+from un_deploy.runtime.protocol import Runtime, TensorSpec, input_specs
+from un_deploy.runtime.reference import ReferenceRuntime
+
+pytest.importorskip("onnxruntime")
+
+MODEL = """
+<ir_version: 8, opset_import: ["": 20]>
+g (float[batch, 4] x, float[4] bias) => (float[batch, 4] y)
+<float[4] w = {1, -2, 3, 4}, float[4] bias = {0, 0, 0, 1}>
+{ positive = Relu(x)  scaled = Mul(positive, w)  y = Add(scaled, bias) }
+"""
+X = np.array([[-1, 1, 2, 3]], np.float32)
+
+
+@pytest.fixture
+def model() -> onnx_ir.Model:
+    return onnx_ir.from_onnx_text(MODEL)
+
+
+@pytest.fixture(params=[OnnxRuntime(threads=1), ReferenceRuntime()], ids=lambda r: r.name)
+def runtime(request: pytest.FixtureRequest) -> Runtime:
+    return request.param
+
+
+def test_inputs_with_a_default_need_not_be_fed(runtime: Runtime, model: onnx_ir.Model) -> None:
+    session = runtime.load(model)
+    assert session.inputs == (TensorSpec("x", np.dtype(np.float32), ("batch", 4)),)
+    assert str(session.inputs[0]) == "x: float32 (batch, 4)"
+    np.testing.assert_array_equal(session.run({"x": X})["y"], [[0, -2, 6, 13]])
+    default_replaced = session.run({"x": X, "bias": np.zeros(4, np.float32)})
+    np.testing.assert_array_equal(default_replaced["y"], [[0, -2, 6, 12]])
+
+
+def test_any_tensor_can_be_fetched(runtime: Runtime, model: onnx_ir.Model) -> None:
+    session = runtime.load(model)
+    fetched = session.run({"x": X}, ["scaled", "w", "x", "y"])
+    assert list(fetched) == ["scaled", "w", "x", "y"]
+    np.testing.assert_array_equal(fetched["scaled"], [[0, -2, 6, 12]])
+    np.testing.assert_array_equal(fetched["w"], [1, -2, 3, 4])
+    assert list(session.run({"x": X})) == ["y"]
+
+
+def test_model_is_left_as_it_was(runtime: Runtime, model: onnx_ir.Model) -> None:
+    before = onnx_ir.to_onnx_text(model)
+    runtime.load(model).run({"x": X}, ["scaled"])
+    assert onnx_ir.to_onnx_text(model) == before
+
+
+def test_unfit_feeds_are_refused(runtime: Runtime, model: onnx_ir.Model) -> None:
+    session = runtime.load(model)
+    with pytest.raises(InputError, match=rf"^{runtime.name} cannot run the graph: .*'?x'?"):
+        session.run({})
+    with pytest.raises(InputError, match=f"^{runtime.name} cannot run the graph"):
+        session.run({"x": X[:, :3]})
+    with pytest.raises(InputError, match="the graph has no tensor absent"):
+        session.run({"x": X}, ["absent"])
+
+
+def test_broken_graph_is_refused(runtime: Runtime) -> None:
+    text = '<ir_version: 8, opset_import: ["": 20]> g (float[4] x) => (float[4] y) {y = Huh(x)}'
+    with pytest.raises(InputError, match=f"^{runtime.name} cannot load the graph: .*Huh"):
+        runtime.load(onnx_ir.from_onnx_text(text))
+
+
+def test_refusals_are_one_line_and_log_nothing(
+    model: onnx_ir.Model, capfd: pytest.CaptureFixture[str]
+) -> None:
+    session = OnnxRuntime(threads=1).load(model)
+    with pytest.raises(InputError) as caught:
+        session.run({"x": X[:, :3]})
+    assert "\n" not in str(caught.value)
+    assert capfd.readouterr().err == ""
+
+
+def test_weights_in_an_external_file(
+    runtime: Runtime, model: onnx_ir.Model, tmp_path: Path
+) -> None:
+    path = tmp_path / "model.onnx"
+    onnx_ir.save(model, path, external_data="model.data", size_threshold_bytes=0)
+    loaded = onnx_ir.load(path)
+    np.testing.assert_array_equal(runtime.load(loaded).run({"x": X})["y"], [[0, -2, 6, 13]])
+
+
+def test_input_without_a_tensor_type_is_refused() -> None:
+    graph = onnx_ir.Graph([onnx_ir.Value(name="x")], [], nodes=[])
+    with pytest.raises(InputError, match="input x is no tensor of a known type"):
+        input_specs(onnx_ir.Model(graph, ir_version=8))
+
+
+def test_available_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert available_runtime() == OnnxRuntime()
+    monkeypatch.setattr("un_deploy.runtime.available.find_spec", lambda name: None)
+    assert available_runtime() is None
+
+
+def test_missing_package_is_told(monkeypatch: pytest.MonkeyPatch, model: onnx_ir.Model) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(MissingPackageError, match=r'pip install "un-deploy\[cpu\]"'):
+        OnnxRuntime().load(model)
+
+
+@pytest.mark.slow
+def test_weights_beyond_two_gigabytes() -> None:
+    side = 2**14  # two matrices of 2^28 floats are 2 GiB, more than a protobuf holds
+    x = onnx_ir.Value(
+        name="x",
+        shape=onnx_ir.Shape([1, side]),
+        type=onnx_ir.TensorType(onnx_ir.DataType.FLOAT),
+    )
+    identity = onnx_ir.Tensor(np.eye(side, dtype=np.float32), name="identity")
+    double = onnx_ir.Tensor(2 * np.eye(side, dtype=np.float32), name="double")
+    weights = [onnx_ir.Value(name=tensor.name, const_value=tensor) for tensor in (identity, double)]
+    first = onnx_ir.node("MatMul", [x, weights[0]])
+    second = onnx_ir.node("MatMul", [first.outputs[0], weights[1]])
+    y = second.outputs[0]
+    y.name, y.type = "y", x.type
+    graph = onnx_ir.Graph(
+        [x], [y], nodes=[first, second], initializers=weights, opset_imports={"": 20}
+    )
+    session = OnnxRuntime(threads=1).load(onnx_ir.Model(graph, ir_version=10))
+    feed = np.arange(side, dtype=np.float32)[None]
+    np.testing.assert_array_equal(session.run({"x": feed})["y"], 2 * feed)

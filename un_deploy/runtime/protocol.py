@@ -1,0 +1,99 @@
+"""What the rest of the package asks of a runtime: load a graph, feed it, fetch any tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import onnx_ir
+
+from un_deploy.errors import InputError
+
+Feeds = Mapping[str, np.ndarray]
+"""One array per graph input, by name."""
+
+Dim = int | str | None
+"""A fixed size, the name of a dynamic one, or unknown."""
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """Name, element type and shape of a graph input; shape None: even the rank is unknown."""
+
+    name: str
+    dtype: np.dtype
+    shape: tuple[Dim, ...] | None
+
+    def __str__(self) -> str:
+        if self.shape is None:
+            return f"{self.name}: {self.dtype}"
+        dims = ", ".join("?" if dim is None else str(dim) for dim in self.shape)
+        return f"{self.name}: {self.dtype} ({dims})"
+
+
+class Session(Protocol):
+    """A loaded graph."""
+
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        """What must be fed."""
+        ...
+
+    def run(self, feeds: Feeds, fetch: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+        """Run once.
+
+        Args:
+            feeds: one array for every one of ``inputs``.
+            fetch: names of tensors of the main graph, outputs or inner ones; None: the
+                graph's outputs. Fetching an inner tensor may cost a second loading, and keeps
+                the runtime from fusing it away.
+
+        Raises:
+            InputError: an input is missing or unfit, a tensor is not there, the run fails.
+        """
+        ...
+
+
+class Runtime(Protocol):
+    """Something that runs ONNX graphs."""
+
+    @property
+    def name(self) -> str:
+        """As messages call it."""
+        ...
+
+    def load(self, model: onnx_ir.Model) -> Session:
+        """Prepare a graph for running; the model itself is not changed.
+
+        Raises:
+            InputError: the runtime refuses the model.
+        """
+        ...
+
+
+def input_specs(model: onnx_ir.Model) -> tuple[TensorSpec, ...]:
+    """The inputs that must be fed, in order; those with a default value are left out.
+
+    Raises:
+        InputError: an input is no tensor, or has no element type.
+    """
+    inputs = [value for value in model.graph.inputs if not value.is_initializer()]
+    return tuple(_spec(value) for value in inputs)
+
+
+def tensor_names(graph: onnx_ir.Graph) -> set[str]:
+    """Names of all the tensors of a graph (not of its subgraphs) that can be fetched."""
+    values = [*graph.inputs, *graph.initializers.values()]
+    values += [value for node in graph for value in node.outputs]
+    return {value.name for value in values if value.name}
+
+
+def _spec(value: onnx_ir.Value) -> TensorSpec:
+    if not isinstance(value.type, onnx_ir.TensorType):
+        raise InputError(f"input {value.name} is no tensor of a known type: {value.type}")
+    dims: tuple[Dim, ...] | None = None
+    if value.shape is not None:
+        dims = tuple(dim if isinstance(dim, int) else dim.value for dim in value.shape)
+    return TensorSpec(value.name or "", np.dtype(value.type.dtype.numpy()), dims)

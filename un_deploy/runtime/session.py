@@ -1,0 +1,83 @@
+"""A session of any runtime that opens a file and has ``run(names, feeds)``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Protocol
+
+import numpy as np
+import onnx
+import onnx_ir
+
+from un_deploy.errors import InputError, UnDeployError
+from un_deploy.runtime.protocol import Feeds, TensorSpec, input_specs, tensor_names
+
+
+class Engine(Protocol):
+    """What a runtime's library gives for a file."""
+
+    def run(self, output_names: Any, feed_inputs: Any, /) -> Any:
+        """Arrays in the order of the names."""
+        ...
+
+
+class FileSession:
+    """See `un_deploy.runtime.protocol.Session`.
+
+    Args:
+        model: stays as it is.
+        runtime: its name, for messages.
+        open_file: loads an ``.onnx`` file, which is gone when it has returned.
+    """
+
+    def __init__(
+        self, model: onnx_ir.Model, runtime: str, open_file: Callable[[Path], Engine]
+    ) -> None:
+        self.inputs: tuple[TensorSpec, ...] = input_specs(model)
+        self._model = model
+        self._runtime = runtime
+        self._open_file = open_file
+        self._outputs = [value.name or "" for value in model.graph.outputs]
+        self._load(self._outputs)
+
+    def run(self, feeds: Feeds, fetch: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+        """See `un_deploy.runtime.protocol.Session`."""
+        names = list(self._outputs if fetch is None else fetch)
+        if not self._fetchable.issuperset(names):
+            self._load([*self._outputs, *names])
+        try:
+            return dict(zip(names, self._engine.run(names, dict(feeds)), strict=True))
+        except Exception as error:  # the libraries' exceptions share no base class
+            raise InputError(f"{self._runtime} cannot run the graph: {_text(error)}") from error
+
+    def _load(self, fetch: list[str]) -> None:
+        """Load the graph with the tensors named as its outputs.
+
+        It goes through a temporary file with the weights beside it, since a protobuf in memory
+        ends at 2 GB.
+        """
+        missing = set(fetch) - tensor_names(self._model.graph)
+        if missing:
+            raise InputError(f"the graph has no tensor {', '.join(sorted(missing))}")
+        with TemporaryDirectory(prefix="un-deploy-", ignore_cleanup_errors=True) as folder:
+            path = Path(folder).resolve() / "model.onnx"
+            onnx_ir.save(self._model, path, external_data="weights")
+            inner = [name for name in dict.fromkeys(fetch) if name not in self._outputs]
+            if inner:
+                proto = onnx.load(path, load_external_data=False)
+                proto.graph.output.extend(onnx.ValueInfoProto(name=name) for name in inner)
+                onnx.save(proto, path)
+            try:
+                self._engine = self._open_file(path)
+            except UnDeployError:
+                raise
+            except Exception as error:
+                text = _text(error)
+                raise InputError(f"{self._runtime} cannot load the graph: {text}") from error
+        self._fetchable = set(fetch)
+
+
+def _text(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
