@@ -1,0 +1,1 @@
+"""Fashion-MNIST: the data, and the training of vit_micro on all of it."""
