@@ -1,0 +1,117 @@
+"""The BERT recipe: shapes, sizes, norms, masks, and both ONNX exporters."""
+
+from __future__ import annotations
+
+import pytest
+
+torch = pytest.importorskip("torch")
+from torch import Tensor, nn  # noqa: E402  (needs torch)
+
+from models import bert  # noqa: E402
+from tests.models.exporting import assert_onnx_agrees  # noqa: E402
+
+pytestmark = pytest.mark.torch
+
+
+class MaskedNorm(nn.Module):
+    """A norm that takes a padding mask and remembers the last one it was given."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.dim = dim
+        self.seen: Tensor | None = None
+
+    def forward(self, x: Tensor, padding_mask: Tensor | None = None) -> Tensor:
+        self.seen = padding_mask
+        return x
+
+
+def masked_norms(model: nn.Module) -> list[MaskedNorm]:
+    return [module for module in model.modules() if isinstance(module, MaskedNorm)]
+
+
+@pytest.mark.parametrize(
+    ("factory", "dim", "depth", "heads", "weights"),
+    [(bert.bert_micro, 64, 2, 4, 168_320), (bert.bert_base, 768, 12, 12, 108_891_648)],
+)
+def test_sizes(factory, dim: int, depth: int, heads: int, weights: int) -> None:
+    """bert_base: BERT-base-uncased without its pooler of 768 * 769 weights."""
+    with torch.device("meta"):
+        model = factory()
+    assert sum(parameter.numel() for parameter in model.parameters()) == weights
+    assert len(model.layers) == depth
+    assert {layer.attention.num_heads for layer in model.layers} == {heads}
+    assert model.word_embeddings.embedding_dim == dim
+
+
+def test_every_norm_is_the_one_given() -> None:
+    model = bert.bert_micro(norm_layer=MaskedNorm)
+    assert [norm.dim for norm in masked_norms(model)] == [64] * 5
+    assert not any(isinstance(module, nn.LayerNorm) for module in model.modules())
+
+
+def test_heads_that_do_not_divide_are_refused() -> None:
+    with pytest.raises(ValueError, match="no multiple"):
+        bert.bert_micro(num_heads=3)
+
+
+def test_example_inputs_are_valid_and_the_same_at_every_call() -> None:
+    model = bert.bert_micro()
+    before = torch.random.get_rng_state()
+    first, second = model.example_inputs(8), model.example_inputs(8)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert set(first) == set(model.dynamic_axes)
+    for name, value in first.items():
+        assert value.shape == (8, 16)
+        assert value.dtype == torch.int64
+        assert torch.equal(value, second[name])
+    assert first["attention_mask"].sum(1).min() < 16  # some padding
+    assert first["attention_mask"][0].sum() == 16  # and a row without
+    assert set(first["attention_mask"].unique().tolist()) == {0, 1}
+    assert set(first["token_type_ids"].unique().tolist()) == {0, 1}
+
+
+def test_padding_changes_no_token() -> None:
+    torch.manual_seed(0)
+    model = bert.bert_micro().eval()
+    inputs = model.example_inputs(8)
+    tokens = inputs["attention_mask"].bool()
+    other = inputs | {"input_ids": inputs["input_ids"].where(tokens, 7)}
+    with torch.no_grad():
+        first, second = model(**inputs), model(**other)
+    assert torch.equal(first[tokens], second[tokens])
+    assert not torch.equal(first[~tokens], second[~tokens])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_a_row_without_tokens_stays_finite(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    model = bert.bert_micro().eval().to(dtype)
+    inputs = model.example_inputs(2)
+    inputs["attention_mask"][1] = 0
+    with torch.no_grad():
+        assert model(**inputs).isfinite().all()
+
+
+def test_a_norm_with_a_mask_gets_it_in_training_only() -> None:
+    model = bert.bert_micro(norm_layer=MaskedNorm)
+    inputs = model.example_inputs(8)
+    padding = inputs["attention_mask"] == 0
+    model.train()(**inputs)
+    assert all(torch.equal(norm.seen, padding) for norm in masked_norms(model))
+    model.eval()(**inputs)
+    assert all(norm.seen is None for norm in masked_norms(model))
+
+
+@pytest.mark.parametrize("norm_layer", [nn.LayerNorm, MaskedNorm], ids=["ln", "none"])
+@pytest.mark.parametrize("dynamic", [False, True], ids=["static", "dynamic"])
+@pytest.mark.parametrize("dynamo", [True, False], ids=["dynamo", "torchscript"])
+def test_onnx_agrees_with_pytorch(norm_layer, dynamic: bool, dynamo: bool, tmp_path) -> None:
+    """A dynamic graph is run with another batch and length, and with one row fully masked."""
+    torch.manual_seed(0)
+    model = bert.bert_micro(norm_layer=norm_layer).eval()
+    inputs = model.example_inputs(5 if dynamic else 2)
+    if dynamic:
+        inputs = {name: value[:, :11].clone() for name, value in inputs.items()}
+        inputs["attention_mask"][3] = 0
+    assert_onnx_agrees(model, inputs, tmp_path / "m.onnx", dynamic=dynamic, dynamo=dynamo)
