@@ -1,0 +1,143 @@
+"""The default training rule: outlier batches are normalised by their own moment and forgotten.
+
+Per channel, with s2 the second moment of this batch over its real tokens, W the last H moments
+and s2, M the window, tau = 2:
+
+    K    = those of the last M entries of W with |log((s2_i + eps) / (s2 + eps))| <= log(tau)
+    v    = exp(mean over K of log(s2_i + eps))           (warm-up: s2 + eps; no filter: K is all M)
+    y    = weight * x / sqrt(v) + bias
+    running_var <- a * running_var + (1 - a) * median(W)
+
+The geometric mean is that of Unified Normalization (arXiv 2208.01313); the filter and the median
+are ours. The median of nine ignores four outlier batches and takes five for a lasting shift.
+
+The backward is the exact derivative of weight * r * x / sqrt(s2 + eps) + bias with
+r = sqrt((s2 + eps) / v) held constant, the way batch renormalization (arXiv 1702.03275) treats
+its correction. With g = weight * dy, z = x / sqrt(v) and n the number of real tokens:
+
+    dweight = sum over tokens of dy * z,    psi = weight * dweight / n
+    dx      = (g - z * psi * v / (s2 + eps)) / sqrt(v)   on real tokens,    g / sqrt(v) on padding
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from un_deploy.nn.rule import State, TrainingRule
+from un_deploy.nn.statistics import (
+    HISTORY,
+    Window,
+    is_recomputed,
+    second_moment,
+    window_ending_with,
+)
+
+TAU = 2.0
+"""Moments further apart than this factor do not smooth each other."""
+
+
+@dataclass(frozen=True)
+class RobustRule(TrainingRule):
+    """Smooths only moments that agree; see the file's docstring for the equations."""
+
+    warmup_iters: int = 0
+    outlier_filtration: bool = True
+
+    def initial_state(self, num_channels: int, device: torch.device | None) -> State:
+        assert isinstance(self.window_size, int)
+        length = max(HISTORY, self.window_size)
+        return {
+            "running_var": torch.ones(num_channels, device=device),
+            "history": torch.zeros(length, num_channels, device=device),
+            "iters": torch.zeros(1, dtype=torch.int64, device=device),
+        }
+
+    def train(
+        self, x: Tensor, weight: Tensor, bias: Tensor, padding_mask: Tensor | None, state: State
+    ) -> Tensor:
+        with torch.no_grad():
+            inv_std, pull = self._statistics(x, padding_mask, state)
+        y: Tensor = _Normalize.apply(x, weight, bias, inv_std, pull, padding_mask)
+        return y
+
+    def _statistics(
+        self, x: Tensor, padding_mask: Tensor | None, state: State
+    ) -> tuple[Tensor, Tensor]:
+        """1 / sqrt(v) and v / (s2 + eps) / n, both (C,); counts the batch into `state`.
+
+        A batch without a real token leaves the state alone and is normalised as in evaluation.
+        """
+        running_var, history, iters = state["running_var"], state["history"], state["iters"]
+        recomputed = is_recomputed()
+        moment, tokens = second_moment(x, padding_mask)
+        window = window_ending_with(moment, history, iters, recomputed)
+        real = tokens > 0
+        v = torch.where(real, self._smooth(window), running_var + self.eps)
+        pull = torch.where(real, v / (moment + self.eps) / tokens, 0.0)
+        if not recomputed:
+            moved = torch.lerp(_median(window), running_var.to(moment.dtype), self.momentum)
+            running_var.copy_(torch.where(real, moved, running_var))
+            history.copy_(torch.where(real, window.entries[1:], history))
+            iters += real
+        return v.rsqrt(), pull
+
+    def _smooth(self, window: Window) -> Tensor:
+        """v, (C,): the geometric mean of the last M moments that agree with the newest."""
+        assert isinstance(self.window_size, int)
+        logs = (window.entries[-self.window_size :] + self.eps).log()
+        kept = window.valid[-self.window_size :]
+        if self.outlier_filtration:
+            kept = kept & ((logs - logs[-1]).abs() <= math.log(TAU))
+        smooth = torch.where(kept, logs, 0.0).sum(0) / kept.sum(0)
+        return torch.where(window.iteration <= self.warmup_iters, logs[-1], smooth).exp()
+
+
+def _median(window: Window) -> Tensor:
+    """Median over the valid entries, (C,); of an even number, the mean of the middle two."""
+    ordered = window.entries.masked_fill(~window.valid, math.inf).sort(0).values
+    count = window.valid.sum()
+    middle = torch.stack([(count - 1) // 2, count // 2])
+    return ordered[middle].mean(0)
+
+
+class _Normalize(torch.autograd.Function):
+    """y = weight * x * inv_std + bias, and the derivative in the file's docstring."""
+
+    @staticmethod
+    def forward(
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        inv_std: Tensor,
+        pull: Tensor,
+        padding_mask: Tensor | None,
+    ) -> Tensor:
+        return (x * (weight * inv_std) + bias).to(x.dtype)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        x, weight, bias, inv_std, pull, padding_mask = inputs
+        ctx.bias_dtype = bias.dtype
+        ctx.save_for_backward(x, weight, inv_std, pull, padding_mask)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, inv_std, pull, padding_mask = ctx.saved_tensors
+        rows = dy.reshape(-1, dy.shape[-1]).to(inv_std.dtype)
+        dweight = (rows * x.reshape(rows.shape)).sum(0) * inv_std
+        dbias = rows.sum(0)
+        dx = None
+        if ctx.needs_input_grad[0]:
+            psi = weight * dweight * pull
+            toward_z = x * (psi * inv_std.square())
+            if padding_mask is not None:
+                toward_z = toward_z.masked_fill(padding_mask.unsqueeze(-1), 0)
+            dx = (dy * (weight * inv_std) - toward_z).to(x.dtype)
+        return dx, dweight.to(weight.dtype), dbias.to(ctx.bias_dtype), None, None, None

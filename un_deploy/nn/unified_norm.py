@@ -1,0 +1,181 @@
+"""Unified Normalization as a module: trains by one of three rules, deploys as a fixed affine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from un_deploy.errors import InputError
+from un_deploy.nn.robust import RobustRule
+from un_deploy.nn.rule import State, TrainingRule
+
+RULES: dict[str, type[TrainingRule]] = {"robust": RobustRule}
+
+
+class UnifiedNorm(nn.Module):
+    """Normalises the last axis' channels by smoothed second moments over all tokens.
+
+    Evaluation computes `weight * x / sqrt(running_var + eps) + bias`: per channel, nothing
+    depends on the input, so a deployed graph can merge it into the operators next to it. No mean
+    is subtracted. Training normalises by statistics of the last `window_size` iterations; how,
+    is the mode's rule, one file each: `robust`, `paper`, `official`
+    ("Unified Normalization for Accelerating and Stabilizing Transformers", arXiv 2208.01313).
+
+    It takes the place of `nn.LayerNorm(dim)` in a model's `norm_layer` argument.
+
+    Args:
+        num_channels: length C of the last axis, an int or a sequence of one int.
+        window_size: iterations M smoothed over; `mode="official"` also takes a pair, one for
+            the forward and one for the backward statistics.
+        warmup_iters: first iterations that are not smoothed; None is the mode's default, 0 for
+            robust and 4000 for the others. Keep it below a tenth of a training's steps.
+        outlier_filtration: leave iterations unlike their neighbours unsmoothed; None is the
+            mode's default, on for robust, off for the others.
+        eps: added to second moments.
+        momentum: weight of the old value in exponential averages, in [0, 1). (PyTorch's batch
+            norm calls 1 minus this its momentum.)
+        mode: "robust", "paper" or "official".
+        device, dtype: of weight and bias. Statistics are float32 or wider whatever the dtype.
+
+    Raises:
+        InputError: an argument is out of range.
+
+    Counting: `iters`, the window and the warm-up count forwards in training mode that held a real
+    token, not optimizer steps. A forward replayed by activation checkpointing is not counted
+    (official: it is). Who accumulates gradients over k micro-batches and wants the window and
+    the warm-up to span as many optimizer steps, multiplies both by k.
+
+    Data parallel: every process normalises by its own tokens and nothing is exchanged.
+    `DistributedDataParallel` broadcasts rank 0's buffers by default, so rank 0's statistics
+    are the ones trained and saved.
+
+    Fine-tuning: robust statistics follow the new data without a reset. In the other modes the
+    warm-up is over in a loaded checkpoint; `reset_running_stats` starts it again.
+
+    A channel that is zero in most batches gets a near-zero `running_var` and large outputs where
+    it is alive.
+    """
+
+    weight: nn.Parameter
+    bias: nn.Parameter
+    running_var: Tensor
+    iters: Tensor
+
+    def __init__(
+        self,
+        num_channels: int | Sequence[int],
+        *,
+        window_size: int | tuple[int, int] = 4,
+        warmup_iters: int | None = None,
+        outlier_filtration: bool | None = None,
+        eps: float = 1e-5,
+        momentum: float = 0.9,
+        mode: str = "robust",
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        if mode not in RULES:
+            raise InputError(f"mode must be one of {', '.join(RULES)}, not {mode!r}")
+        asked: dict[str, Any] = {
+            "window_size": window_size,
+            "warmup_iters": warmup_iters,
+            "outlier_filtration": outlier_filtration,
+            "eps": eps,
+            "momentum": momentum,
+        }
+        self.mode = mode
+        self.num_channels = _one_axis(num_channels)
+        self.rule = RULES[mode](**{name: x for name, x in asked.items() if x is not None})
+        self.weight = nn.Parameter(torch.ones(self.num_channels, device=device, dtype=dtype))
+        self.bias = nn.Parameter(torch.zeros(self.num_channels, device=device, dtype=dtype))
+        for name, start in self._initial_state().items():
+            self.register_buffer(name, start)
+
+    @property
+    def eps(self) -> float:
+        """What is added to second moments."""
+        return self.rule.eps
+
+    def reset_running_stats(self) -> None:
+        """Forget all data: statistics and counters as in a new module, parameters untouched."""
+        for name, start in self._initial_state().items():
+            getattr(self, name).copy_(start)
+
+    def reset_parameters(self) -> None:
+        """A new module's state: weight 1, bias 0, statistics forgotten."""
+        nn.init.ones_(self.weight)
+        nn.init.zeros_(self.bias)
+        self.reset_running_stats()
+
+    def forward(self, x: Tensor, padding_mask: Tensor | None = None) -> Tensor:
+        """Normalise x.
+
+        Args:
+            x: (..., C), floating point.
+            padding_mask: bool of shape x.shape[:-1], True where a token is padding. It keeps
+                padding out of training's statistics; evaluation does not read it.
+
+        Returns:
+            y of x's shape and dtype. (mode="official" in training promotes as the released
+            module does: float32 weights make the output float32.)
+
+        Raises:
+            InputError: the last axis is not C long, or the mask does not fit x.
+        """
+        if not self.training:
+            return self._deployed(x)
+        self._check(x, padding_mask)
+        state = dict(self.named_buffers(recurse=False))
+        return self.rule.train(x, self.weight, self.bias, padding_mask, state)
+
+    def extra_repr(self) -> str:
+        rule = self.rule
+        return (
+            f"{self.num_channels}, mode={self.mode!r}, window_size={rule.window_size}, "
+            f"warmup_iters={rule.warmup_iters}, outlier_filtration={rule.outlier_filtration}, "
+            f"eps={rule.eps}, momentum={rule.momentum}"
+        )
+
+    def _deployed(self, x: Tensor) -> Tensor:
+        scale = self.weight / torch.sqrt(self.running_var + self.eps)
+        return x * scale.to(x.dtype) + self.bias.to(x.dtype)
+
+    def _initial_state(self) -> State:
+        return self.rule.initial_state(self.num_channels, self.weight.device)
+
+    def _check(self, x: Tensor, padding_mask: Tensor | None) -> None:
+        if x.shape[-1] != self.num_channels:
+            raise InputError(
+                f"UnifiedNorm({self.num_channels}) got an input of shape {tuple(x.shape)}: "
+                f"its last axis must be {self.num_channels} long"
+            )
+        if padding_mask is None:
+            return
+        if padding_mask.dtype != torch.bool or padding_mask.shape != x.shape[:-1]:
+            raise InputError(
+                f"padding_mask must be bool of shape {tuple(x.shape[:-1])}, not "
+                f"{padding_mask.dtype} of shape {tuple(padding_mask.shape)}"
+            )
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> UnifiedNorm:
+        """Module.to and friends, except that statistics never become narrower than float32."""
+        before = {name: b for name, b in self.named_buffers(recurse=False) if b.is_floating_point()}
+        super()._apply(fn, recurse)
+        for name, old in before.items():
+            new = getattr(self, name)
+            if torch.promote_types(new.dtype, torch.float32) != new.dtype:
+                setattr(self, name, old.to(new.device))
+        return self
+
+
+def _one_axis(num_channels: int | Sequence[int]) -> int:
+    sizes = [num_channels] if isinstance(num_channels, int) else list(num_channels)
+    if len(sizes) != 1 or sizes[0] < 1:
+        raise InputError(
+            f"UnifiedNorm normalises one axis of at least 1 channel, not {num_channels!r}"
+        )
+    return sizes[0]
