@@ -38,7 +38,7 @@ class ReleasedStyleNorm(nn.Module):
             x = x.unsqueeze(0)
         channel_first = x.transpose(1, 2)
         batch, channels, tokens = channel_first.shape
-        columns = channel_first.reshape(batch, channels, -1).unsqueeze(-1)
+        columns = channel_first.contiguous().view(batch, channels, -1).unsqueeze(-1)
         per_channel = (1, self.num_channels, 1, 1)
         z = columns / torch.sqrt(self.running_var + self.eps).reshape(per_channel)
         y = self.weight.reshape(per_channel) * z + self.bias.reshape(per_channel)

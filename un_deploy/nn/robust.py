@@ -29,6 +29,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from un_deploy.nn.channel_affine import input_gradient, parameter_gradients, scale_and_shift
 from un_deploy.nn.rule import State, TrainingRule
 from un_deploy.nn.statistics import (
     HISTORY,
@@ -107,7 +108,10 @@ def _median(window: Window) -> Tensor:
 
 
 class _Normalize(torch.autograd.Function):
-    """y = weight * x * inv_std + bias, and the derivative in the file's docstring."""
+    """y = weight * x * inv_std + bias, and the derivative in the file's docstring.
+
+    `pull` is v / (s2 + eps) / n, which turns weight * dweight into psi * v / (s2 + eps).
+    """
 
     @staticmethod
     def forward(
@@ -118,7 +122,7 @@ class _Normalize(torch.autograd.Function):
         pull: Tensor,
         padding_mask: Tensor | None,
     ) -> Tensor:
-        return (x * (weight * inv_std) + bias).to(x.dtype)
+        return scale_and_shift(x, weight * inv_std, bias)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -130,14 +134,9 @@ class _Normalize(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, inv_std, pull, padding_mask = ctx.saved_tensors
-        rows = dy.reshape(-1, dy.shape[-1]).to(inv_std.dtype)
-        dweight = (rows * x.reshape(rows.shape)).sum(0) * inv_std
-        dbias = rows.sum(0)
+        dweight, dbias = parameter_gradients(dy, x, inv_std)
         dx = None
         if ctx.needs_input_grad[0]:
             psi = weight * dweight * pull
-            toward_z = x * (psi * inv_std.square())
-            if padding_mask is not None:
-                toward_z = toward_z.masked_fill(padding_mask.unsqueeze(-1), 0)
-            dx = (dy * (weight * inv_std) - toward_z).to(x.dtype)
+            dx = input_gradient(dy, x, weight, inv_std, psi, padding_mask)
         return dx, dweight.to(weight.dtype), dbias.to(ctx.bias_dtype), None, None, None

@@ -9,10 +9,16 @@ import torch
 from torch import Tensor, nn
 
 from un_deploy.errors import InputError
+from un_deploy.nn.official import OfficialRule
+from un_deploy.nn.paper import PaperRule
 from un_deploy.nn.robust import RobustRule
 from un_deploy.nn.rule import State, TrainingRule
 
-RULES: dict[str, type[TrainingRule]] = {"robust": RobustRule}
+RULES: dict[str, type[TrainingRule]] = {
+    "robust": RobustRule,
+    "paper": PaperRule,
+    "official": OfficialRule,
+}
 
 
 class UnifiedNorm(nn.Module):

@@ -1,0 +1,46 @@
+"""y = scale * x + shift per channel, and the sums and gradients that training it takes."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+
+def scale_and_shift(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """scale * x + shift in x's dtype, computed in the wider of the dtypes.
+
+    Args:
+        x: (..., C).
+        scale: (C,).
+        shift: (C,).
+    """
+    return (x * scale + shift).to(x.dtype)
+
+
+def parameter_gradients(dy: Tensor, x: Tensor, inv_std: Tensor) -> tuple[Tensor, Tensor]:
+    """Sum over tokens of dy * z, and of dy, both (C,) in the statistics' dtype; z = x * inv_std."""
+    rows = dy.reshape(-1, dy.shape[-1]).to(inv_std.dtype)
+    return (rows * x.reshape(rows.shape)).sum(0) * inv_std, rows.sum(0)
+
+
+def input_gradient(
+    dy: Tensor,
+    x: Tensor,
+    weight: Tensor,
+    inv_std: Tensor,
+    psi: Tensor,
+    padding_mask: Tensor | None,
+) -> Tensor:
+    """(weight * dy - z * psi) * inv_std, of x's shape and dtype; padding has no share in psi.
+
+    Args:
+        dy: (..., C).
+        x: (..., C); z = x * inv_std.
+        weight: (C,).
+        inv_std: (C,).
+        psi: (C,), the mean over tokens of weight * dy * z that the rule takes away.
+        padding_mask: None or bool (...), True where a token is padding.
+    """
+    along_z = x * (psi * inv_std.square())
+    if padding_mask is not None:
+        along_z = along_z.masked_fill(padding_mask.unsqueeze(-1), 0)
+    return (dy * (weight * inv_std) - along_z).to(x.dtype)
