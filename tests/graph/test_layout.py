@@ -219,3 +219,32 @@ def test_an_unknown_target_is_not_cancelled():
     model = _model(body, inputs="float[B, N, 6] x, int64[3] target")
     assert _cancel(model, seed="c") == []
     assert _operators(model) == ["Relu", "Reshape", "Reshape", "Relu"]
+
+
+def test_a_reader_inside_a_branch_is_rewired_and_its_chain_left_alone():
+    body = """{
+        a = Relu(x)
+        c = Transpose<perm = [0, 2, 1]>(a)
+        u = Transpose<perm = [0, 2, 1]>(c)
+        y = If (k) <then_branch = p () => (float[B, N, 6] v) { v = Neg(u) },
+                    else_branch = q () => (float[B, N, 6] w) {
+                        w = Transpose<perm = [0, 2, 1]>(c) }>
+    }"""
+    model = _model(body, inputs="float[B, N, 6] x, bool k")
+    feeds = {"x": np.random.default_rng(0).standard_normal((2, 5, 6), dtype=np.float32)}
+    before = [_run(model, **feeds, k=np.array(k)) for k in (True, False)]
+
+    assert [c.removed for c in _cancel(model, seed="c")] == ["u"]
+    assert _operators(model) == ["Relu", "Transpose", "If"]
+    after = [_run(model, **feeds, k=np.array(k)) for k in (True, False)]
+    np.testing.assert_array_equal(after, before)
+
+
+def test_a_tensor_read_as_a_target_is_not_on_the_chain():
+    body = """{
+        c = Constant<value = int64[1] {1}>()
+        y = Reshape(x, c)
+    }"""
+    model = _model(body, inputs="int64[1] x", outputs="int64[1] y")
+    assert _cancel(model, seed="c") == []
+    assert _operators(model) == ["Constant", "Reshape"]

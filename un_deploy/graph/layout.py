@@ -66,7 +66,7 @@ def cancel_layouts(model: ir.Model, shapes: Shapes, seeds: Iterable[ir.Value]) -
     cancelled = []
     for seed in seeds:
         while (chain := _longest_identity(model.graph, shapes, seed)) is not None:
-            cancelled.append(_cancel(model.graph, shapes, chain))
+            cancelled.append(_cancel(model.graph, chain))
     return cancelled
 
 
@@ -199,16 +199,16 @@ def _can_replace(graph: ir.Graph, chain: _Chain) -> bool:
     )
 
 
-def _cancel(graph: ir.Graph, shapes: Shapes, chain: _Chain) -> Cancelled:
+def _cancel(graph: ir.Graph, chain: _Chain) -> Cancelled:
     start, end = chain.start, chain.end
     kept, removed = str(start.name), str(end.name)
     is_output = end.is_graph_output()
     end.replace_all_uses_with(start, replace_graph_outputs=True)
     dead = _remove_dead(graph, chain.nodes[-1])
     if is_output:
-        # The user's signature: name, type and declared shape.
+        # The user's signature: name, type and declared shape. The shape known under the name was
+        # the start's shape all along.
         start.name, start.type, start.shape = removed, end.type, end.shape
-        shapes.rename(kept, removed)
     return Cancelled(kept=kept, removed=removed, nodes=tuple(dead))
 
 

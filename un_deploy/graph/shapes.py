@@ -70,11 +70,6 @@ class Shapes:
             raise ValueError("a value needs a name before its shape can be set")
         self._shapes[value.name] = tuple(simplest(dim) for dim in shape)
 
-    def rename(self, old: str, new: str) -> None:
-        """Follow a value to its new name."""
-        if (shape := self._shapes.pop(old, None)) is not None:
-            self._shapes[new] = shape
-
     def _take(self, value: ir.Value, shape: Shape) -> None:
         claimed = value.shape
         assert value.name is not None
