@@ -1,0 +1,67 @@
+"""Trained-like networks: the kinds of one network share what they should and are reproducible."""
+
+from __future__ import annotations
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from models.bert import bert_micro  # noqa: E402  (needs torch)
+from models.vit import vit_micro  # noqa: E402
+from tests.support.trained_like import FORWARDS, NORM_LAYERS, norms, variant, variants  # noqa: E402
+
+pytestmark = pytest.mark.torch
+
+factories = pytest.mark.parametrize("factory", [vit_micro, bert_micro])
+
+
+@factories
+def test_kinds_share_their_weights(factory) -> None:
+    models = variants(factory)
+    assert list(models) == list(NORM_LAYERS)
+    trained = models["un"].state_dict()
+    for kind, model in models.items():
+        assert not model.training
+        for key, value in model.state_dict().items():
+            assert torch.equal(value, trained[key]), (kind, key)
+    assert set(models["ln"].state_dict()) < set(models["released"].state_dict()) <= set(trained)
+    assert not any("norm" in key for key in models["none"].state_dict())
+
+
+@factories
+def test_no_norm_is_left_at_its_initial_state(factory) -> None:
+    found = list(norms(variant(factory, "un")))
+    assert len(found) == {vit_micro: 9, bert_micro: 5}[factory]
+    for norm in found:
+        assert norm.iters.item() == FORWARDS
+        assert norm.weight.min() >= 0.5
+        assert norm.weight.max() <= 1.5
+        assert norm.weight.std().item() == pytest.approx(12**-0.5, rel=0.3)  # uniform, width 1
+        assert norm.bias.std().item() == pytest.approx(0.2, rel=0.3)
+        assert norm.running_var.min() > 0
+        assert (norm.running_var - 1).abs().max() > 0.1
+        assert norm.running_var.std() > 0
+
+
+@factories
+def test_the_released_style_computes_what_ours_computes(factory) -> None:
+    models = variants(factory)
+    inputs = models["un"].example_inputs()
+    with torch.no_grad():
+        outputs = {kind: model.double()(**to_double(inputs)) for kind, model in models.items()}
+    torch.testing.assert_close(outputs["released"], outputs["un"], rtol=1e-12, atol=1e-12)
+    for other in ("ln", "none"):
+        assert (outputs[other] - outputs["un"]).abs().max() > 0.01
+
+
+def test_a_seed_gives_one_network_and_leaves_the_global_generator() -> None:
+    before = torch.random.get_rng_state()
+    first, again, other = (variant(vit_micro, "un", seed).state_dict() for seed in (1, 1, 2))
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert all(torch.equal(value, again[key]) for key, value in first.items())
+    for key in ("head.weight", "norm.weight", "norm.running_var"):
+        assert not torch.equal(first[key], other[key])
+
+
+def to_double(inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {k: v.double() if v.is_floating_point() else v for k, v in inputs.items()}
