@@ -1,0 +1,150 @@
+"""Checkpoints load whole or not at all, and untrained norms are not deployed by accident."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from torch import nn  # noqa: E402
+
+from un_deploy.errors import InputError, MissingPackageError, UntrainedError  # noqa: E402
+from un_deploy.nn import UnifiedNorm, load_checkpoint, require_trained  # noqa: E402
+
+pytestmark = pytest.mark.torch
+
+
+def network(norm: Callable[[int], nn.Module] = UnifiedNorm) -> nn.Sequential:
+    return nn.Sequential(norm(4), nn.Linear(4, 4), norm(4))
+
+
+def trained() -> nn.Sequential:
+    torch.manual_seed(0)
+    net = network()
+    for _ in range(3):
+        net(torch.randn(2, 6, 4))
+    return net
+
+
+@pytest.mark.parametrize("wrap", [None, "state_dict", "model"])
+def test_a_file_round_trip_keeps_every_value(tmp_path: Path, wrap: str | None) -> None:
+    source = trained()
+    state: dict[str, Any] = source.state_dict()
+    torch.save({wrap: state, "epoch": 3} if wrap else state, tmp_path / "net.pt")
+    target = network()
+    load_checkpoint(target, tmp_path / "net.pt")
+    for key, value in source.state_dict().items():
+        assert torch.equal(target.state_dict()[key], value)
+
+
+def test_safetensors_load(tmp_path: Path) -> None:
+    safetensors = pytest.importorskip("safetensors.torch")
+    source = trained()
+    safetensors.save_file(source.state_dict(), tmp_path / "net.safetensors")
+    target = network()
+    load_checkpoint(target, tmp_path / "net.safetensors")
+    assert torch.equal(target[0].running_var, source[0].running_var)
+
+
+def test_says_which_package_safetensors_need(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "safetensors.torch", None)
+    (tmp_path / "net.safetensors").write_bytes(b"")
+    with pytest.raises(MissingPackageError, match="pip install safetensors"):
+        load_checkpoint(network(), tmp_path / "net.safetensors")
+
+
+def test_refuses_a_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such checkpoint file"):
+        load_checkpoint(network(), tmp_path / "absent.pt")
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 cut short"])
+def test_refuses_a_file_that_is_no_checkpoint(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "net.pt").write_bytes(content)
+    with pytest.raises(InputError, match="not a checkpoint") as error:
+        load_checkpoint(network(), tmp_path / "net.pt")
+    assert "\n" not in str(error.value)
+
+
+def test_refuses_a_pickled_module_unread(tmp_path: Path) -> None:
+    torch.save(network(), tmp_path / "net.pt")
+    with pytest.raises(InputError, match="not a checkpoint"):
+        load_checkpoint(network(), tmp_path / "net.pt")
+
+
+@pytest.mark.parametrize("content", [{}, {"epoch": 3}, [1, 2]])
+def test_refuses_content_that_is_no_state_dict(tmp_path: Path, content: object) -> None:
+    torch.save(content, tmp_path / "net.pt")
+    with pytest.raises(InputError, match="state_dict"):
+        load_checkpoint(network(), tmp_path / "net.pt")
+
+
+def test_missing_and_unexpected_keys_make_one_line() -> None:
+    state = trained().state_dict()
+    state["head.weight"] = state.pop("1.weight")
+    with pytest.raises(
+        InputError, match=re.escape("lacks 1.weight and has head.weight, which the model does not")
+    ):
+        load_checkpoint(network(), state)
+
+
+def test_long_lists_of_keys_are_cut() -> None:
+    state = {"other": torch.zeros(1)}
+    with pytest.raises(InputError, match=r"lacks 0\.weight, 0\.bias, 0\.running_var and \d+ more"):
+        load_checkpoint(network(), state)
+
+
+def test_refuses_another_shape_and_leaves_the_model_alone() -> None:
+    state = trained().state_dict()
+    state["1.bias"] = torch.zeros(5)
+    net = network()
+    with pytest.raises(InputError, match=re.escape("1.bias (5,), the model's is (4,)")):
+        load_checkpoint(net, state)
+    assert int(net[0].iters) == 0
+
+
+def test_a_layer_norm_checkpoint_needs_the_flag() -> None:
+    source = network(nn.LayerNorm)
+    nn.init.normal_(source[0].weight)
+    net = network()
+    with pytest.raises(InputError, match=r"no statistics for 0, 2: it looks like a LayerNorm"):
+        load_checkpoint(net, source.state_dict())
+    load_checkpoint(net, source.state_dict(), untrained=True)
+    assert torch.equal(net[0].weight, source[0].weight)
+    assert torch.equal(net[0].running_var, torch.ones(4))
+
+
+def test_the_flag_excuses_nothing_else() -> None:
+    state = network(nn.LayerNorm).state_dict()
+    del state["1.bias"]
+    with pytest.raises(InputError, match=re.escape("lacks 1.bias")):
+        load_checkpoint(network(), state, untrained=True)
+
+
+def test_a_released_checkpoint_in_another_mode_names_the_mode_it_needs() -> None:
+    source = network(lambda channels: UnifiedNorm(channels, mode="official"))
+    with pytest.raises(InputError, match='mode="official"'):
+        load_checkpoint(network(), source.state_dict())
+
+
+@pytest.mark.parametrize("mode", ["robust", "paper", "official"])
+def test_untrained_statistics_are_refused_by_name(mode: str) -> None:
+    net = network(lambda channels: UnifiedNorm(channels, mode=mode))
+    net[0](torch.randn(2, 6, 4))
+    with pytest.raises(UntrainedError, match=r"statistics of 2 were never updated.*--untrained"):
+        require_trained(net)
+    net[2](torch.randn(2, 6, 4))
+    require_trained(net)
+
+
+def test_a_norm_alone_is_named_by_its_class() -> None:
+    with pytest.raises(UntrainedError, match="UnifiedNorm"):
+        require_trained(UnifiedNorm(4))

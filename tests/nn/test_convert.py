@@ -1,0 +1,165 @@
+"""Swapping a model's LayerNorms: what is carried over, what is left and why."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from torch import nn  # noqa: E402
+from torch.nn import functional as F  # noqa: E402
+
+from un_deploy.errors import InputError  # noqa: E402
+from un_deploy.nn import UnifiedNorm, convert_norms  # noqa: E402
+
+pytestmark = pytest.mark.torch
+
+
+class Block(nn.Module):
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(dim, eps=1e-6)
+        self.linear = nn.Linear(dim, dim)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.linear(self.norm(x))
+
+
+class ChannelFirst(nn.LayerNorm):
+    """As in convolutional networks: (B, C, H, W)."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = F.layer_norm(x.permute(0, 2, 3, 1), self.normalized_shape, self.weight, self.bias)
+        return x.permute(0, 3, 1, 2)
+
+
+class Float32Norm(nn.LayerNorm):
+    """As in mixed-precision code: the same function by another forward."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = F.layer_norm(x.float(), self.normalized_shape, self.weight, self.bias, self.eps)
+        return y.to(x.dtype)
+
+
+class NormThenGelu(nn.LayerNorm):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.gelu(super().forward(x))
+
+
+def model() -> nn.Sequential:
+    torch.manual_seed(0)
+    blocks = nn.Sequential(Block(8), Block(8), nn.LayerNorm(8))
+    for parameter in blocks.parameters():
+        nn.init.normal_(parameter)
+    return blocks
+
+
+def test_every_layer_norm_becomes_a_unified_norm() -> None:
+    blocks = model()
+    report = convert_norms(blocks)
+    assert report.converted == ["0.norm", "1.norm", "2"]
+    assert report.left == {}
+    assert [type(m) for m in (blocks[0].norm, blocks[1].norm, blocks[2])] == [UnifiedNorm] * 3
+    assert blocks(torch.randn(2, 5, 8)).shape == (2, 5, 8)
+
+
+def test_weight_and_bias_are_kept_and_statistics_are_new() -> None:
+    blocks = model()
+    old = blocks[2]
+    convert_norms(blocks)
+    new = blocks[2]
+    assert torch.equal(new.weight, old.weight)
+    assert torch.equal(new.bias, old.bias)
+    assert int(new.iters) == 0
+    assert new.eps == 1e-5
+
+
+def test_weight_and_bias_can_be_made_anew_and_eps_kept() -> None:
+    blocks = model()
+    convert_norms(blocks, keep_affine=False, keep_eps=True)
+    assert torch.equal(blocks[0].norm.weight, torch.ones(8))
+    assert torch.equal(blocks[0].norm.bias, torch.zeros(8))
+    assert blocks[0].norm.eps == 1e-6
+
+
+def test_none_is_the_network_without_norms() -> None:
+    blocks = model()
+    report = convert_norms(blocks, "none", keep_eps=True)
+    assert len(report.converted) == 3
+    x = torch.randn(2, 5, 8)
+    plain = x + blocks[0].linear(x)
+    assert torch.equal(blocks(x), plain + blocks[1].linear(plain))
+
+
+def test_a_callable_makes_the_new_norm() -> None:
+    blocks = model()
+    convert_norms(blocks, partial(UnifiedNorm, mode="paper", window_size=2))
+    assert blocks[0].norm.mode == "paper"
+    assert blocks[0].norm.rule.window_size == 2
+
+
+@pytest.mark.parametrize(
+    ("norm", "trained"),
+    [
+        (nn.LayerNorm(8), {"weight": True, "bias": True}),
+        (nn.LayerNorm(8, bias=False), {"weight": True, "bias": False}),
+        (nn.LayerNorm(8, elementwise_affine=False), {"weight": False, "bias": False}),
+    ],
+    ids=["affine", "no bias", "no affine"],
+)
+def test_a_parameter_the_layer_norm_lacks_is_frozen(
+    norm: nn.LayerNorm, trained: dict[str, bool]
+) -> None:
+    holder = nn.Sequential(norm)
+    convert_norms(holder)
+    assert {name: p.requires_grad for name, p in holder[0].named_parameters()} == trained
+    assert torch.equal(holder[0].weight, torch.ones(8))
+    assert torch.equal(holder[0].bias, torch.zeros(8))
+
+
+def test_what_is_no_layer_norm_of_the_last_axis_is_left_with_its_reason() -> None:
+    holder = nn.ModuleDict(
+        {
+            "two_axes": nn.LayerNorm((4, 8)),
+            "channel_first": ChannelFirst(8),
+            "gelu": NormThenGelu(8),
+            "float32": Float32Norm(8),
+        }
+    )
+    nn.init.zeros_(holder["gelu"].weight)  # gelu(0) = 0: only other parameters tell it apart
+    report = convert_norms(holder)
+    assert report.converted == ["float32"]
+    assert report.left == {
+        "two_axes": "normalises over 2 axes (4, 8)",
+        "channel_first": "ChannelFirst does not compute a LayerNorm of the last axis",
+        "gelu": "NormThenGelu does not compute a LayerNorm of the last axis",
+    }
+    assert isinstance(holder["channel_first"], ChannelFirst)
+
+
+def test_a_shared_norm_stays_shared() -> None:
+    norm = nn.LayerNorm(8)
+    holder = nn.Sequential(norm, nn.Linear(8, 8), norm)
+    assert convert_norms(holder).converted == ["0", "2"]
+    assert isinstance(holder[0], UnifiedNorm)
+    assert holder[0] is holder[2]
+
+
+def test_dtype_and_training_flag_follow_the_norm() -> None:
+    holder = nn.Sequential(nn.LayerNorm(8, dtype=torch.bfloat16)).eval()
+    convert_norms(holder)
+    assert holder[0].weight.dtype == torch.bfloat16
+    assert holder[0].running_var.dtype == torch.float32
+    assert not holder[0].training
+
+
+def test_refuses_an_unknown_target() -> None:
+    with pytest.raises(InputError, match="batch"):
+        convert_norms(model(), "batch")  # type: ignore[arg-type]
+
+
+def test_refuses_a_model_that_is_itself_a_norm() -> None:
+    with pytest.raises(InputError, match="itself a LayerNorm"):
+        convert_norms(nn.LayerNorm(8))

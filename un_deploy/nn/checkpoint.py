@@ -1,0 +1,164 @@
+"""Loads checkpoints strictly, and refuses to deploy norms that never saw data."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from un_deploy.errors import InputError, MissingPackageError, UntrainedError
+from un_deploy.nn.unified_norm import UnifiedNorm
+
+_WRAPPERS = ("state_dict", "model")
+_SHOWN = 3
+
+
+def load_checkpoint(
+    model: nn.Module,
+    checkpoint: str | os.PathLike[str] | Mapping[str, Any],
+    *,
+    untrained: bool = False,
+) -> None:
+    """Load a state_dict into `model`; every key and shape must match.
+
+    Args:
+        model: receives the values; unchanged when anything is refused.
+        checkpoint: a file written by `torch.save` (read with weights_only), a `.safetensors` file,
+            or a mapping. A state_dict inside a dict under "state_dict" or "model" is found.
+        untrained: also accept a LayerNorm model's checkpoint into a model of `UnifiedNorm`s: the
+            norms' weight and bias are loaded, their statistics stay as they are.
+
+    Raises:
+        InputError: the file is missing or no checkpoint; keys or shapes differ; or the norms'
+            statistics are missing and `untrained` was not given.
+        MissingPackageError: a `.safetensors` file without the package safetensors.
+    """
+    if isinstance(checkpoint, Mapping):
+        where, content = "the checkpoint", checkpoint
+    else:
+        where, content = str(checkpoint), _read(Path(checkpoint))
+    state = _state_dict(content, where)
+    expected = model.state_dict()
+
+    statistics = _missing_statistics(model, state)
+    if statistics and not untrained:
+        raise InputError(
+            f"{where} holds no statistics for {_some(list(statistics))}: it looks like a LayerNorm "
+            "model's checkpoint; train the converted model, or pass untrained to load weight and "
+            "bias alone"
+        )
+    allowed = {key for keys in statistics.values() for key in keys}
+    _check_keys(
+        [key for key in expected if key not in state and key not in allowed],
+        [key for key in state if key not in expected],
+        where,
+    )
+    _check_shapes(state, expected, where)
+    model.load_state_dict(state, strict=False)
+
+
+def require_trained(model: nn.Module) -> None:
+    """Refuse a model whose `UnifiedNorm`s have statistics no data has reached (`iters` is 0).
+
+    Raises:
+        UntrainedError: names the modules.
+    """
+    untrained = [
+        name or type(module).__name__
+        for name, module in model.named_modules()
+        if isinstance(module, UnifiedNorm) and int(module.iters) == 0
+    ]
+    if untrained:
+        raise UntrainedError(
+            f"the statistics of {_some(untrained)} were never updated: train the model or load a "
+            "trained checkpoint, or pass --untrained if only speed is of interest"
+        )
+
+
+def _read(path: Path) -> Any:
+    if not path.is_file():
+        raise InputError(f"{path}: no such checkpoint file")
+    read = _safetensors_loader(path) if path.suffix == ".safetensors" else _torch_load
+    try:
+        return read(path)
+    except Exception as error:  # damaged files raise anything from EOFError to UnpicklingError
+        reason = str(error).strip().split("\n")[0]
+        raise InputError(f"{path}: not a checkpoint of tensors ({reason})") from error
+
+
+def _safetensors_loader(path: Path) -> Callable[[Path], Any]:
+    try:
+        loader: Callable[[Path], Any] = importlib.import_module("safetensors.torch").load_file
+    except ModuleNotFoundError as error:
+        raise MissingPackageError(
+            f"reading {path} needs the package safetensors, which is not installed: "
+            "pip install safetensors"
+        ) from error
+    return loader
+
+
+def _torch_load(path: Path) -> Any:
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _state_dict(content: Any, where: str) -> dict[str, Tensor]:
+    for wrapper in _WRAPPERS:
+        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
+            content = content[wrapper]
+            break
+    if not isinstance(content, Mapping) or not content:
+        raise InputError(f"{where}: holds no state_dict (a dict of tensors by name)")
+    for key, value in content.items():
+        if not isinstance(value, Tensor):
+            raise InputError(
+                f"{where}: {key!r} is a {type(value).__name__}, not a tensor; save "
+                "model.state_dict(), alone or under 'state_dict'"
+            )
+    return dict(content)
+
+
+def _missing_statistics(model: nn.Module, state: Mapping[str, Tensor]) -> dict[str, list[str]]:
+    """The norms whose weight and bias are in the state but none of whose buffers is."""
+    missing: dict[str, list[str]] = {}
+    for name, module in model.named_modules():
+        if not isinstance(module, UnifiedNorm):
+            continue
+        prefix = f"{name}." if name else ""
+        buffers = [prefix + buffer for buffer, _ in module.named_buffers(recurse=False)]
+        has_affine = prefix + "weight" in state and prefix + "bias" in state
+        if has_affine and not any(buffer in state for buffer in buffers):
+            missing[name or type(module).__name__] = buffers
+    return missing
+
+
+def _check_keys(missing: Sequence[str], unexpected: Sequence[str], where: str) -> None:
+    if not missing and not unexpected:
+        return
+    parts = [f"lacks {_some(missing)}"] if missing else []
+    parts += [f"has {_some(unexpected)}, which the model does not"] if unexpected else []
+    hint = ""
+    if any(key.endswith(("buffer_x2", "ema_gz")) for key in unexpected):
+        hint = '; it comes from the released UN module: build the model with mode="official"'
+    raise InputError(f"{where} does not fit the model: it {' and '.join(parts)}{hint}")
+
+
+def _check_shapes(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], where: str) -> None:
+    wrong = [
+        f"{key} {tuple(value.shape)}, the model's is {tuple(expected[key].shape)}"
+        for key, value in state.items()
+        if value.shape != expected[key].shape
+    ]
+    if wrong:
+        raise InputError(f"{where} does not fit the model: it has {_some(wrong, '; ')}")
+
+
+def _some(names: Sequence[str], separator: str = ", ") -> str:
+    """The first names, and how many more there are."""
+    shown = separator.join(names[:_SHOWN])
+    rest = len(names) - _SHOWN
+    return f"{shown} and {rest} more" if rest > 0 else shown
