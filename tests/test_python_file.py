@@ -91,6 +91,8 @@ def test_missing_name_lists_what_is_there(folder: Path) -> None:
         ("import sys\n\nsys.exit(3)\n", "net.py:3: SystemExit: 3"),
         ("def f(:\n", "net.py:1: SyntaxError: invalid syntax"),
         ("raise ValueError('first\\nsecond')\n", "net.py:1: ValueError: first"),
+        ("raise ValueError('list:\\n- one\\n- two')\n", "net.py:1: ValueError: list: - one"),
+        ("raise ValueError\n", "net.py:1: ValueError"),
     ],
 )
 def test_failing_file_is_told_in_one_line(folder: Path, source: str, message: str) -> None:

@@ -52,9 +52,15 @@ def split_spec(spec: str) -> tuple[str, str]:
 
 
 def in_one_line(error: BaseException) -> str:
-    """``"ValueError: what it says"``: the type and the first line of the message."""
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    """``"ValueError: what it says"``: the type and the message's first line.
+
+    Where that ends in a colon, the second follows.
+    """
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if not lines:
+        return type(error).__name__
+    shown = lines[:2] if lines[0].endswith(":") else lines[:1]
+    return f"{type(error).__name__}: {' '.join(shown)}"
 
 
 def _run_file(path: Path) -> ModuleType:
