@@ -6,7 +6,8 @@ Concat and arithmetic. Three things are missing for a rewriter that may not gues
 * ``expand(-1)`` and ``zeros_like`` as TorchScript writes them, ConstantOfShape, Mul, Equal and
   Where on shape tensors, lose their values;
 * two different symbolic sizes are broadcast to the first one, a constant slice of a symbolic axis
-  is taken to lie inside it, a Squeeze without axes is taken to meet no symbolic axis of size 1;
+  is taken to lie inside it, a Squeeze without axes to meet no symbolic axis of size 1, a Split
+  into parts of unknown sizes to halve;
 * a number computed at run time may be -1, which a Reshape does not take for a size.
 """
 
@@ -70,12 +71,17 @@ class Corrections:
             "Where": self._where,
         }
         self.after: dict[str, Callable[[ir.Node], None]] = {
+            "AveragePool": self._pool,
             "ConstantOfShape": self._constant_of_shape,
             "Div": self._divide,
             "Equal": self._equal,
+            "LpPool": self._pool,
+            "MaxPool": self._pool,
             "Reshape": self._reshape,
             "Slice": self._slice,
+            "Split": self._split,
             "Squeeze": self._squeeze,
+            "Unique": self._unique,
         }
 
     def infer(
@@ -255,6 +261,32 @@ class Corrections:
             return
         unreadable = len(node.inputs) > 1 and node.inputs[1] is not None
         if unreadable or not source.shape.is_static():
+            node.outputs[0].shape = None
+
+    def _split(self, node: ir.Node) -> None:
+        """Parts whose sizes are known at run time only are not halves."""
+        stated = len(node.inputs) > 1 and node.inputs[1] is not None
+        if not stated or self._values(node, 1) is not None:
+            return
+        for value in node.outputs:
+            if value.shape is not None:
+                dims = list(value.shape.dims)
+                dims[node.attributes.get_int("axis", 0)] = self.context.new_symbolic_dim()
+                value.shape = ir.Shape(dims)
+
+    def _pool(self, node: ir.Node) -> None:
+        """A last window that would begin in the padding is left out, which only numbers tell."""
+        for value in node.outputs:
+            if value.shape is not None and node.attributes.get_int("ceil_mode", 0):
+                spatial = [
+                    dim if isinstance(dim, int) else self.context.new_symbolic_dim()
+                    for dim in value.shape.dims[2:]
+                ]
+                value.shape = ir.Shape([*value.shape.dims[:2], *spatial])
+
+    def _unique(self, node: ir.Node) -> None:
+        """Along an axis the result keeps its rank."""
+        if "axis" in node.attributes:
             node.outputs[0].shape = None
 
 
