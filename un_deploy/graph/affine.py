@@ -1,0 +1,154 @@
+"""Affine maps y = scale * x + shift over some axes of a tensor: the only values the solver moves.
+
+Both arrays are float64, have the tensor's rank, and have size 1 along every axis on which they
+are constant, so (1, 1, C) is "per channel, channel last". Scale and shift may vary over
+different axes. A *gauge* is an affine read as a change of variables, old = G(new).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    Array = np.ndarray
+
+#: Two affines computed in float64 along different roads agree to far better than this.
+_RELATIVE = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class Affine:
+    """y = scale * x + shift.
+
+    Attributes:
+        scale: float64, the tensor's rank, size 1 along the axes on which it is constant.
+        shift: the same, with axes of its own.
+    """
+
+    scale: Array
+    shift: Array
+
+    def __post_init__(self) -> None:
+        if self.scale.ndim != self.shift.ndim:
+            raise ValueError(f"ranks differ: {self.scale.shape} and {self.shift.shape}")
+
+    @staticmethod
+    def identity(rank: int) -> Affine:
+        return Affine(np.ones((1,) * rank), np.zeros((1,) * rank))
+
+    @property
+    def rank(self) -> int:
+        return self.scale.ndim
+
+    @property
+    def varies(self) -> frozenset[int]:
+        """The axes along which the scale or the shift has more than one entry."""
+        return varying(self.scale) | varying(self.shift)
+
+    @property
+    def is_identity(self) -> bool:
+        return bool(np.all(self.scale == 1) and np.all(self.shift == 0))
+
+    def __call__(self, x: Array) -> Array:
+        """The image of x, which has this affine's rank (or any that broadcasts with it)."""
+        return self.scale * x + self.shift
+
+    def after(self, first: Affine) -> Affine:
+        """The composition: first, then self."""
+        return Affine(self.scale * first.scale, self.scale * first.shift + self.shift)
+
+    def inverse(self) -> Affine:
+        """x as an affine of y. The caller has made sure that no scale is zero."""
+        return Affine(1.0 / self.scale, -self.shift / self.scale)
+
+    def same(self, other: Affine) -> bool:
+        """Equal up to float64 rounding, however the size-1 axes are held."""
+        if self.rank != other.rank:
+            return False
+        # A shift is a difference of larger numbers: it is known only to the rounding of those.
+        largest = max(float(np.max(np.abs(a))) for a in (self.shift, other.shift))
+        unit = max(float(np.max(np.abs(a))) for a in (self.scale, other.scale))
+        floor = _RELATIVE * largest + 1e-13 * unit
+        return _close(self.scale, other.scale, 0.0) and _close(self.shift, other.shift, floor)
+
+    def each(self, move: Callable[[Array], Array]) -> Affine:
+        """The same re-arrangement of axes applied to scale and shift."""
+        return Affine(move(self.scale), move(self.shift))
+
+    def aligned(self, rank: int) -> Affine:
+        """As seen in a tensor of another rank, axes matched from the last (ONNX broadcasting).
+
+        Raises:
+            ValueError: an axis on which the affine varies would be lost.
+        """
+        return self.each(lambda a: align(a, rank))
+
+    def reshape(
+        self,
+        groups: Sequence[tuple[tuple[int, ...], tuple[int, ...]]],
+        before: Sequence[object],
+        after: Sequence[object],
+    ) -> Affine | None:
+        """As seen after a Reshape whose axes fall into groups of equal product.
+
+        Args:
+            groups: (axes before, axes after) in order, as `shapes.reshape_groups` gives them.
+            before, after: the two shapes; sizes are read only where this affine varies.
+
+        Returns:
+            None where it varies over a group that holds a size not known as a number.
+        """
+        scale = _regroup(self.scale, groups, before, after)
+        shift = _regroup(self.shift, groups, before, after)
+        return None if scale is None or shift is None else Affine(scale, shift)
+
+
+#: A gauge says what became of a tensor: old value = gauge(new value).
+Gauge = Affine
+
+
+def varying(array: Array) -> frozenset[int]:
+    """The axes of size other than 1."""
+    return frozenset(axis for axis, size in enumerate(array.shape) if size != 1)
+
+
+def align(array: Array, rank: int) -> Array:
+    """Add or drop leading size-1 axes until the array has the rank asked for."""
+    extra = rank - array.ndim
+    if extra >= 0:
+        return array.reshape((1,) * extra + array.shape)
+    if any(size != 1 for size in array.shape[:-extra]):
+        raise ValueError(f"shape {array.shape} does not fit rank {rank}")
+    return array.reshape(array.shape[-extra:])
+
+
+def _close(a: Array, b: Array, floor: float) -> bool:
+    """Entry by entry |a - b| <= 1e-9 max(|a|, |b|), or below an absolute floor."""
+    allowed = np.maximum(_RELATIVE * np.maximum(np.abs(a), np.abs(b)), floor)
+    return bool(np.all(np.abs(a - b) <= allowed))
+
+
+def _regroup(
+    array: Array,
+    groups: Sequence[tuple[tuple[int, ...], tuple[int, ...]]],
+    before: Sequence[object],
+    after: Sequence[object],
+) -> Array | None:
+    full = list(array.shape)
+    shape = [1] * len(after)
+    for axes_before, axes_after in groups:
+        if all(array.shape[axis] == 1 for axis in axes_before):
+            continue
+        for axes, source, target in ((axes_before, before, full), (axes_after, after, shape)):
+            for axis in axes:
+                size = source[axis]
+                if not isinstance(size, int):
+                    return None
+                target[axis] = size
+    # Within a group the order of elements is kept, and no element crosses a group.
+    return np.broadcast_to(array, full).reshape(shape)

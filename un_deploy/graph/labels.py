@@ -1,0 +1,40 @@
+"""Names an operator as the network's author would: by the module that it was exported from."""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+_SCOPES = "pkg.torch.onnx.name_scopes"
+_CLASSES = "pkg.torch.onnx.class_hierarchy"
+
+
+def label_of(node: ir.Node) -> str:
+    """The module path, such as ``blocks.0.norm1``, or the operator's name where none is told.
+
+    The dynamo exporter writes scopes into the node's metadata, the TorchScript exporter into its
+    name (``/blocks.0/norm1/Mul``).
+    """
+    scopes = [scope for scope in _listed(node, _SCOPES) if scope]
+    if len(scopes) >= 2:
+        return scopes[-2]  # the last one is the operation itself
+    name = node.name or str(node.outputs[0].name)
+    parts = name.strip("/").split("/")
+    return ".".join(parts[:-1]) if name.startswith("/") and len(parts) > 1 else name
+
+
+def class_of(node: ir.Node) -> str | None:
+    """The qualified class of the module that the operator came from, if the file tells."""
+    classes = [entry for entry in _listed(node, _CLASSES) if entry]
+    return classes[-2] if len(classes) >= 2 else None
+
+
+def _listed(node: ir.Node, key: str) -> list[str]:
+    try:
+        parsed = ast.literal_eval(node.metadata_props.get(key, "[]"))
+    except (SyntaxError, ValueError):
+        return []
+    return [str(entry) for entry in parsed] if isinstance(parsed, list) else []

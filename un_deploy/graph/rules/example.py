@@ -1,0 +1,53 @@
+"""Builds the small models that rules give as examples, from ONNX's text form."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx
+import onnx.numpy_helper
+import onnx.parser
+import onnx_ir as ir
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+#: A norm as UN exports it: scale `a` in [0.5, 1.5], shift `b` normal.
+NORM = "n_scaled = Mul({x}, a)  n = Add(n_scaled, b)"
+
+
+def example(
+    signature: str,
+    body: str,
+    weights: Mapping[str, tuple[int, ...]],
+    *,
+    integers: Mapping[str, list[int] | int] | None = None,
+    opset: int = 20,
+    seed: int = 0,
+) -> ir.Model:
+    """A model from its text, with seeded random weights.
+
+    Args:
+        signature: ``(float[B,3,4] x) => (float[B,3,5] y)``.
+        body: one operator after another, as the ONNX text form writes them.
+        weights: float32 initializers by name. Those named ``a*`` are scales
+            in [0.5, 1.5].
+        integers: int64 initializers by name.
+        opset: of the default domain.
+        seed: of the weights.
+    """
+    text = f'<ir_version: 9, opset_import: ["" : {opset}]> example {signature} {{ {body} }}'
+    model = onnx.parser.parse_model(text)
+    rng = np.random.default_rng(seed)
+    for name, shape in weights.items():
+        drawn = rng.uniform(0.5, 1.5, shape) if name[0] == "a" else rng.standard_normal(shape)
+        model.graph.initializer.append(
+            onnx.numpy_helper.from_array(np.asarray(drawn, dtype=np.float32), name)
+        )
+    for name, entries in (integers or {}).items():
+        array = np.array(entries, dtype=np.int64)
+        model.graph.initializer.append(onnx.numpy_helper.from_array(array, name))
+    for index, node in enumerate(model.graph.node):
+        node.name = f"{node.op_type}_{index}"
+    return ir.from_proto(model)
