@@ -276,8 +276,9 @@ class Corrections:
 
     def _pool(self, node: ir.Node) -> None:
         """A last window that would begin in the padding is left out, which only numbers tell."""
+        rounds_up = node.attributes.get_int("ceil_mode", 0) == 1
         for value in node.outputs:
-            if value.shape is not None and node.attributes.get_int("ceil_mode", 0):
+            if value.shape is not None and rounds_up:
                 spatial = [
                     dim if isinstance(dim, int) else self.context.new_symbolic_dim()
                     for dim in value.shape.dims[2:]
