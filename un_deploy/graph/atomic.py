@@ -1,0 +1,89 @@
+"""Writes files whole or not at all: beside the target first, then renamed onto it."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from un_deploy.errors import TargetError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def check_target(path: str | os.PathLike[str], *, force: bool = False) -> None:
+    """Refuse a target that could not be written, before the work that makes its content.
+
+    Raises:
+        TargetError: it exists and ``force`` is not given, it is a directory, or its directory is
+            missing or not writable.
+    """
+    target = Path(path)
+    directory = target.parent
+    if target.is_dir():
+        raise TargetError(f"{target} is a directory: name a file in it")
+    if os.path.lexists(target) and not force:
+        raise TargetError(
+            f"{target} exists already: choose another name, or overwrite with --force"
+        )
+    if not directory.is_dir():
+        raise TargetError(f"the directory {directory} does not exist: create it first")
+    if not os.access(directory, os.W_OK | os.X_OK):
+        raise TargetError(f"the directory {directory} is not writable: choose another place")
+
+
+@contextmanager
+def staged(*targets: Path, force: bool = False) -> Iterator[tuple[Path, ...]]:
+    """Give each target a private path to write to; rename all of them when the body has ended.
+
+    The private paths are in one directory beside the targets, under the targets' own names. If
+    the body raises or is interrupted, the directory goes and the targets stay as they were. With
+    several targets the last one is the one that refers to the others: an old one is removed
+    before the others change under it, so that an interruption between two renames leaves it
+    missing, never mixed.
+
+    Args:
+        targets: files of one directory. One that the body does not write is left alone.
+        force: replace targets that exist.
+
+    Raises:
+        TargetError: see `check_target`; or writing failed, for example on a full disk.
+    """
+    for target in targets:
+        check_target(target, force=force)
+    final = targets[-1]
+    try:
+        with tempfile.TemporaryDirectory(prefix=f".{final.name}.", dir=final.parent) as place:
+            sources = tuple(Path(place, target.name) for target in targets)
+            yield sources
+            for target in targets:  # one may have appeared during a long fold
+                check_target(target, force=force)
+            if any(source.exists() for source in sources[:-1]):
+                final.unlink(missing_ok=True)
+            for source, target in zip(sources, targets, strict=True):
+                if source.exists():
+                    source.replace(target)
+    except OSError as error:
+        raise TargetError(f"cannot write {final}: {error.strerror or error}") from error
+
+
+def atomic_write_bytes(path: str | os.PathLike[str], data: bytes, *, force: bool = False) -> None:
+    """Write a whole file, or nothing.
+
+    Raises:
+        TargetError: see `staged`.
+    """
+    with staged(Path(path), force=force) as (place,):
+        place.write_bytes(data)
+
+
+def atomic_write_text(path: str | os.PathLike[str], text: str, *, force: bool = False) -> None:
+    """Write a whole UTF-8 file with the line ends of `text`, or nothing.
+
+    Raises:
+        TargetError: see `staged`.
+    """
+    atomic_write_bytes(path, text.encode(), force=force)
