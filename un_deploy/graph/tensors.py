@@ -42,7 +42,7 @@ def check_external(model: ir.Model, path: Path) -> None:
         InputError: names the weights file and the tensor.
     """
     checked: set[str] = set()
-    for name, tensor in _external_tensors(model):
+    for name, tensor in external_tensors(model):
         file = Path(tensor.path)
         if not file.is_file():
             raise InputError(
@@ -71,7 +71,8 @@ def check_external(model: ir.Model, path: Path) -> None:
                 ) from error
 
 
-def _external_tensors(model: ir.Model) -> Iterator[tuple[str, ir.ExternalTensor]]:
+def external_tensors(model: ir.Model) -> Iterator[tuple[str, ir.ExternalTensor]]:
+    """Every tensor in a weights file, with the name of its initializer or node."""
     for graph in model.graphs():
         for value in graph.initializers.values():
             if isinstance(value.const_value, ir.ExternalTensor):
