@@ -61,6 +61,9 @@ class UnifiedNorm(nn.Module):
     Fine-tuning: robust statistics follow the new data without a reset. In the other modes the
     warm-up is over in a loaded checkpoint; `reset_running_stats` starts it again.
 
+    `torch.compile` takes the training of robust and paper as one graph. `torch.export` in training
+    mode keeps the forward alone: the gradient of an exported graph is not the rule's.
+
     A channel that is zero in most batches gets a near-zero `running_var` and large outputs where
     it is alive.
     """
@@ -132,9 +135,12 @@ class UnifiedNorm(nn.Module):
         Raises:
             InputError: the last axis is not C long, or the mask does not fit x.
         """
+        if not torch.jit.is_tracing():  # a traced size is no number, and comparing it warns
+            self._check_channels(x)
         if not self.training:
             return self._deployed(x)
-        self._check(x, padding_mask)
+        if padding_mask is not None:
+            _check_mask(x, padding_mask)
         state = dict(self.named_buffers(recurse=False))
         return self.rule.train(x, self.weight, self.bias, padding_mask, state)
 
@@ -153,18 +159,11 @@ class UnifiedNorm(nn.Module):
     def _initial_state(self) -> State:
         return self.rule.initial_state(self.num_channels, self.weight.device)
 
-    def _check(self, x: Tensor, padding_mask: Tensor | None) -> None:
+    def _check_channels(self, x: Tensor) -> None:
         if x.shape[-1] != self.num_channels:
             raise InputError(
                 f"UnifiedNorm({self.num_channels}) got an input of shape {tuple(x.shape)}: "
                 f"its last axis must be {self.num_channels} long"
-            )
-        if padding_mask is None:
-            return
-        if padding_mask.dtype != torch.bool or padding_mask.shape != x.shape[:-1]:
-            raise InputError(
-                f"padding_mask must be bool of shape {tuple(x.shape[:-1])}, not "
-                f"{padding_mask.dtype} of shape {tuple(padding_mask.shape)}"
             )
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> UnifiedNorm:
@@ -185,3 +184,11 @@ def _one_axis(num_channels: int | Sequence[int]) -> int:
             f"UnifiedNorm normalises one axis of at least 1 channel, not {num_channels!r}"
         )
     return sizes[0]
+
+
+def _check_mask(x: Tensor, padding_mask: Tensor) -> None:
+    if padding_mask.dtype != torch.bool or padding_mask.shape != x.shape[:-1]:
+        raise InputError(
+            f"padding_mask must be bool of shape {tuple(x.shape[:-1])}, not "
+            f"{padding_mask.dtype} of shape {tuple(padding_mask.shape)}"
+        )
