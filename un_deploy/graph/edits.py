@@ -99,17 +99,18 @@ class Editor:
         self._names = {v.name for v in _values(model.graph)} | set(model.graph.initializers)
         self._node_names = {node.name for node in model.graph}
 
-    def apply(self, edits: Iterable[Edit]) -> list[Change]:
-        """Apply in order; returns what became of the constants."""
+    def apply(self, edits: Iterable[Edit]) -> tuple[list[Change], list[ir.Value]]:
+        """Apply in order; returns what became of the constants, and what is read for each site."""
         changes: list[Change] = []
+        instead: list[ir.Value] = []
         for edit in edits:
             if isinstance(edit, SetConstant):
                 changes.append(self._set_constant(edit))
             elif isinstance(edit, AddBias):
                 changes.append(self._add_bias(edit))
             else:
-                self._bypass(edit.site)
-        return changes
+                instead.append(self._bypass(edit.site))
+        return changes, instead
 
     def _set_constant(self, edit: SetConstant) -> Change:
         old = edit.node.inputs[edit.index]
@@ -157,10 +158,11 @@ class Editor:
             self._shapes.set(inner, shape)
         return add
 
-    def _bypass(self, site: Site) -> None:
-        """Readers of any tensor inside the site (its shape is x's) read x."""
-        x, y = site.x, site.y
-        name = y.name
+    def _bypass(self, site: Site) -> ir.Value:
+        """Readers of any tensor inside the site (its shape is x's) read its input."""
+        y = site.y
+        # Not site.x: that may have gained a bias, or have been the end of a site before.
+        x = next(v for v in site.nodes[0].inputs if v is not None and v not in self._constants)
         was_output = y.is_graph_output()
         for node in site.nodes:
             for value in node.outputs:
@@ -168,7 +170,8 @@ class Editor:
         for node in reversed(site.nodes):
             self._graph.remove(node, safe=True)
         if was_output:
-            x.name = name
+            x.name, x.type, x.shape = y.name, y.type, y.shape  # the user's signature
+        return x
 
     def _initializer(
         self, name: str, dtype: ir.DataType, shape: tuple[int, ...], like: ir.Value | None

@@ -95,12 +95,11 @@ def fold_graph(model: ir.Model, *, keep: Collection[str] = ()) -> Folded:
                 sites.append((order[site.nodes[0]], _report(site, into=into)))
         loose = [value for edit in best.edits for value in _may_die(edit)]
         tracker.gauges(view, best.assignment)
-        done = editor.apply(best.edits)
+        done, instead = editor.apply(best.edits)
         tracker.biases(done)
         changes += done
         sweep(graph, loose)
-        seeds = [site.x for site in view.sites if site in vanished]
-        cancelled += cancel_layouts(model, shapes, seeds)
+        cancelled += cancel_layouts(model, shapes, instead)
         view = View(model, constants, shapes, keep)
     for site in view.sites:
         sites.append((order[site.nodes[0]], _report(site, reason=refusals[site])))

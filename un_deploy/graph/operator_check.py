@@ -122,11 +122,13 @@ class _Checker:
         self, original: ir.Model, folded: ir.Model, values: ValueMap, old: dict[str, Array]
     ) -> None:
         self._graph = folded.graph
+        self._outputs = {str(value.name) for value in folded.graph.outputs}
         self._original = original.graph.initializers
         self._values = values
         self._old = old
         self._evaluate = Float64(folded.opset_imports, folded.ir_version or 10)
         self._inside: dict[str, tuple[Array, Array]] = {}
+        self._inner_rounding: dict[str, float] = {}
         self._reach: dict[str, Array] = {}
 
     def check(self) -> OperatorCheck:
@@ -139,8 +141,9 @@ class _Checker:
             every_terms = self._terms(node, inputs, outputs)
             for value, got, terms in zip(node.outputs, outputs, every_terms, strict=False):
                 name = str(value.name)
-                if name in self._values and self._values[name] is None:
+                if name not in self._outputs and self._values.get(name, name) is None:
                     self._inside[name] = got, terms
+                    self._inner_rounding[name] = self._rounding(node)
                     continue
                 wanted = self._mapped(name)
                 if wanted is None:
@@ -165,7 +168,8 @@ class _Checker:
         return mapped
 
     def _mapped(self, name: str) -> tuple[Array, Array] | None:
-        entry = self._values.get(name)
+        # An output must hold what it held, whatever the map says.
+        entry = None if name in self._outputs else self._values.get(name)
         first = entry[0] if entry is not None else name
         if first not in self._old:
             return None
@@ -195,10 +199,11 @@ class _Checker:
 
     def _rounding(self, node: ir.Node) -> float:
         """Half a unit in the last place of the widest-spaced constant that the fold rewrote."""
-        inner = [v.producer() for v in node.inputs if v is not None and v.name in self._inside]
-        nodes = [node, *(n for n in inner if n is not None)]
         found = 0.0
-        for value in (v for n in nodes for v in n.inputs if v is not None):
+        for value in node.inputs:
+            if value is None:
+                continue
+            found = max(found, self._inner_rounding.get(str(value.name), 0.0))
             if value.producer() is not None or value.const_value is None:
                 continue
             dtype = value.const_value.dtype
