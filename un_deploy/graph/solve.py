@@ -70,9 +70,14 @@ class Assignment:
                 known[port] = Affine.identity(len(view.shape(value) or ()))
         return known
 
-    def at(self, value: ir.Value, rank: int) -> Gauge:
-        """The tensor's gauge."""
-        return self.tensors.get(value) or Affine.identity(rank)
+    def ends(self, site: Site) -> tuple[Gauge, Gauge]:
+        """The gauges before and after a site."""
+        identity = Affine.identity(site.affine.rank)
+        return self.tensors.get(site.x, identity), self.tensors.get(site.y, identity)
+
+    def untouched(self, site: Site) -> bool:
+        """Whether nothing has reached the site."""
+        return all(gauge.is_identity for gauge in self.ends(site))
 
 
 def propagate(
@@ -115,14 +120,14 @@ def propagate(
     while queue:
         for part in view.touching(queue.popleft()):
             if isinstance(part, Site):
-                if _untouched(part, grown):
+                if grown.untouched(part):
                     continue
                 if vanish(part):
                     vanished.add(part)
                     for value, gauge in _through(part, grown):
                         assign(value, gauge)
                 else:
-                    stand.check(part, *_ends(part, grown))
+                    stand.check(part, *grown.ends(part))
                 continue
             known = grown.known(part, view)
             if all(gauge.is_identity for gauge in known.values()):
@@ -149,7 +154,7 @@ def certify(view: View, assignment: Assignment) -> None:
         if gauge is not None and not gauge.is_identity:
             raise Refuse(f"{view.pinned[value]}, and was given a scale or shift")
     for site in view.sites:
-        before, after = _ends(site, assignment)
+        before, after = assignment.ends(site)
         if site in assignment.vanished:
             if not after.same(site.affine.after(before)):
                 raise Refuse(f"{site.label} would vanish, but its ends do not differ by it")
@@ -203,7 +208,7 @@ def plan(view: View, direction: Direction) -> Plan:
         if site.kept:
             refusals[site] = "kept, as asked"
             continue
-        if not _untouched(site, assignment):
+        if not assignment.untouched(site):
             refusals[site] = "it takes in the scale and shift of another norm"
             continue
         for alone in (False, True):
@@ -239,8 +244,8 @@ def all_edits(view: View, assignment: Assignment) -> Iterator[Edit]:
     for site in view.sites:
         if site in assignment.vanished:
             yield Bypass(site)
-        elif not _untouched(site, assignment):
-            yield from stand.edits(site, *_ends(site, assignment), view)
+        elif not assignment.untouched(site):
+            yield from stand.edits(site, *assignment.ends(site), view)
 
 
 def _unit_edits(view: View, assignment: Assignment, units: Iterable[Unit]) -> Iterator[Edit]:
@@ -329,15 +334,6 @@ def _seeds(site: Site, direction: Direction) -> dict[ir.Value, Gauge]:
         return {site.x: here, site.y: site.affine}
     with np.errstate(divide="ignore", invalid="ignore"):
         return {site.y: here, site.x: site.affine.inverse()}
-
-
-def _ends(site: Site, assignment: Assignment) -> tuple[Gauge, Gauge]:
-    rank = site.affine.rank
-    return assignment.at(site.x, rank), assignment.at(site.y, rank)
-
-
-def _untouched(site: Site, assignment: Assignment) -> bool:
-    return all(gauge.is_identity for gauge in _ends(site, assignment))
 
 
 def _through(site: Site, assignment: Assignment) -> Iterator[tuple[ir.Value, Gauge]]:

@@ -9,17 +9,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from un_deploy.graph.affine import align
 from un_deploy.graph.edits import SetConstant
 from un_deploy.graph.rules.protocol import Refuse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    from un_deploy.graph.affine import Affine, Gauge
+    import onnx_ir as ir
+
+    from un_deploy.graph.affine import Gauge
     from un_deploy.graph.edits import Edit
     from un_deploy.graph.recognize import Site
     from un_deploy.graph.view import View
+
+    Array = np.ndarray
 
 
 def check(site: Site, before: Gauge, after: Gauge) -> None:
@@ -37,30 +40,28 @@ def check(site: Site, before: Gauge, after: Gauge) -> None:
 
 def edits(site: Site, before: Gauge, after: Gauge, view: View) -> Iterator[Edit]:
     """The last factor and the summand of the norm, so that it computes the new affine."""
-    affine: Affine = after.inverse().after(site.affine).after(before)
+    affine = after.inverse().after(site.affine).after(before)
     factor, summand = site.nodes[-2:]
-    ratio = after.inverse().scale * before.scale
+    ratio = before.scale / after.scale
     if factor.op_type == "Div":
         ratio = 1.0 / ratio
-    yield _set(factor, view, lambda old: old * ratio, ratio.shape)
-    yield _set(
-        summand, view, lambda old: np.broadcast_to(affine.shift, old.shape), affine.shift.shape
-    )
+    yield _changed(factor, ratio.shape, lambda old: old * ratio, view)
+    shift = affine.shift
+    yield _changed(summand, shift.shape, lambda old: np.broadcast_to(shift, old.shape), view)
 
 
-def _set(node, view, change, shape):  # type: ignore[no-untyped-def]
+def _changed(
+    node: ir.Node, varies: tuple[int, ...], change: Callable[[Array], Array], view: View
+) -> SetConstant:
+    """The node's constant, grown to the shape of what changes it, in its own rank if it can."""
     index = next(i for i, v in enumerate(node.inputs) if v in view.constants)
     value = node.inputs[index]
-    old, sizes = view.constants.exact(value), view.sizes(value)
-    full = np.broadcast_shapes(sizes, shape)
-    rank = len(full)
-    while len(full) > len(sizes) and full[0] == 1:
-        full = full[1:]
+    assert value is not None
+    old = view.constants.exact(value)
+    full = np.broadcast_shapes(view.sizes(value), varies)
+    shape = full
+    while len(shape) > len(view.sizes(value)) and shape[0] == 1:
+        shape = shape[1:]
     return SetConstant(
-        node,
-        index,
-        lambda: change(
-            np.broadcast_to(align(old(), rank), np.broadcast_shapes(sizes, shape))
-        ).reshape(full),
-        full,
+        node, index, lambda: change(np.broadcast_to(old(), full)).reshape(shape), shape
     )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from un_deploy.graph.view import View
 
     #: By name in the folded graph: (name in the original, old = gauge(new)), or None for the
-    #: inside of a linear unit, which stands for nothing. A name that is absent kept its value.
+    #: inside of a linear unit or of a norm, which stands for nothing. A name that is absent kept its value.
     ValueMap = Mapping[str, tuple[str, Gauge] | None]
 
 
@@ -39,6 +39,9 @@ class Tracker:
         for unit in view.units:
             if unit.bias is not None and assignment.known(unit, view):
                 self._inside.add(unit.node.outputs[0])
+        for site in view.sites:
+            if site not in assignment.vanished and not assignment.untouched(site):
+                self._inside.update(node.outputs[0] for node in site.nodes[:-1])
 
     def biases(self, changes: Iterable[Change]) -> None:
         """A MatMul that gained an Add: the Add's output stands for what was the MatMul's."""
