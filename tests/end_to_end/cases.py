@@ -1,0 +1,103 @@
+"""The networks of these tests: every exporter, static and dynamic, by two writings of the norm."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import onnx_ir as ir
+import torch
+from torch import nn
+
+from tests.support.trained_like import variant
+from un_deploy.graph.fold import Folded, fold_graph
+from un_deploy.graph.reference import run, widen
+from un_deploy.pipeline.torch_to_onnx import to_onnx
+
+SEED = 2208
+
+
+@dataclass(frozen=True)
+class Case:
+    """One network through one exporter, with its norm written in one way."""
+
+    factory: Callable[..., nn.Module]
+    norm: str
+    exporter: str
+    dynamic: bool
+
+    def __str__(self) -> str:
+        shape = "dynamic" if self.dynamic else "static"
+        return f"{self.factory.__name__}-{self.norm}-{self.exporter}-{shape}"
+
+    def exported(self, norm: str) -> ir.Model:
+        net = variant(self.factory, norm, SEED)
+        return to_onnx(
+            net,
+            net.example_inputs(),
+            dynamic_axes=net.dynamic_axes if self.dynamic else {},
+            output_names=net.output_names,
+            exporter=self.exporter,
+        )
+
+    @cached_property
+    def original(self) -> ir.Model:
+        return self.exported(self.norm)
+
+    @cached_property
+    def without_norms(self) -> ir.Model:
+        return self.exported("none")
+
+    @cached_property
+    def folded(self) -> Folded:
+        return fold_graph(self.original.clone())
+
+    @cached_property
+    def exact(self) -> nn.Module:
+        """The network itself in float64: an oracle that shares no code with the rewriter."""
+        return variant(self.factory, self.norm, SEED).double()
+
+    def feeds(self, count: int) -> Iterator[dict[str, np.ndarray]]:
+        """The network's example inputs, then others of their kind; the same every time."""
+        first = {k: v.numpy() for k, v in variant(self.factory, "ln").example_inputs().items()}
+        rng = np.random.default_rng(SEED)
+        for _ in range(count):
+            yield {name: _like(name, array, rng) for name, array in first.items()}
+
+
+def cases(*factories: Callable[..., nn.Module]) -> list[Case]:
+    return [
+        Case(factory, norm, exporter, dynamic)
+        for factory in factories
+        for exporter in ("dynamo", "torchscript")
+        for dynamic in (False, True)
+        for norm in ("un", "released")
+    ]
+
+
+def exact_output(case: Case, feeds: dict[str, np.ndarray]) -> np.ndarray:
+    """PyTorch's answer in float64."""
+    with torch.no_grad():
+        tensors = {name: torch.from_numpy(widen(array)) for name, array in feeds.items()}
+        return case.exact(**tensors).numpy()
+
+
+def unrounded_outputs(folded: Folded, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The folded graph in float64, with its constants as computed and not as saved."""
+    return run(folded.model, feeds, lambda value: folded.constants[value])
+
+
+def float64_outputs(model: ir.Model, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The graph in float64, with its constants as saved."""
+    return run(model, feeds, lambda value: widen(value.const_value.numpy()))
+
+
+def _like(name: str, array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    if array.dtype.kind == "f":
+        return rng.standard_normal(array.shape).astype(array.dtype)
+    if "mask" in name:
+        lengths = rng.integers(1, array.shape[1] + 1, size=(array.shape[0], 1))
+        return (np.arange(array.shape[1]) < lengths).astype(array.dtype)
+    return rng.integers(0, array.max() + 1, size=array.shape).astype(array.dtype)

@@ -1,0 +1,80 @@
+"""The claim of the project: a folded network is the network that never had a norm."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from models.bert import bert_base, bert_micro
+from models.vit import vit_base, vit_micro
+from tests.end_to_end.cases import (
+    Case,
+    cases,
+    exact_output,
+    float64_outputs,
+    unrounded_outputs,
+)
+from tests.support.trained_like import variant
+from un_deploy.graph.isomorphism import differences
+from un_deploy.graph.operator_check import check_operators
+from un_deploy.nn import UnifiedNorm
+
+pytestmark = pytest.mark.torch
+
+SMALL = cases(vit_micro, bert_micro)
+LARGE = [pytest.param(case, marks=pytest.mark.slow) for case in cases(vit_base, bert_base)]
+
+
+@pytest.fixture(scope="module", params=[*SMALL, *LARGE], ids=str)
+def case(request: pytest.FixtureRequest) -> Case:
+    return request.param
+
+
+class TestFoldedIsNoNorm:
+    def test_every_norm_folds(self, case: Case) -> None:
+        report = case.folded.report
+        norms = sum(isinstance(m, UnifiedNorm) for m in variant(case.factory, "un").modules())
+        assert len(report.folded) == norms
+        assert report.stayed == () and report.near_misses == ()
+
+    def test_the_graph_is_that_of_the_network_without_norms(self, case: Case) -> None:
+        report = case.folded.report
+        assert differences(case.original, case.without_norms) != []
+        assert report.gained_biases == ()  # every linear layer of these networks has a bias
+        assert differences(case.folded.model, case.without_norms) == []
+
+    def test_what_the_report_does_not_name_is_bit_identical(self, case: Case) -> None:
+        before = case.original.graph.initializers
+        named = {change.new for change in case.folded.report.changes}
+        kept = {n: v for n, v in case.folded.model.graph.initializers.items() if n not in named}
+        assert len(kept) > 0
+        for name, value in kept.items():
+            assert value.const_value.tobytes() == before[name].const_value.tobytes(), name
+
+    def test_before_rounding_it_computes_the_same(self, case: Case) -> None:
+        for feeds in case.feeds(1):
+            wanted = float64_outputs(case.original, feeds)
+            got = unrounded_outputs(case.folded, feeds)
+            for name, array in wanted.items():
+                assert np.max(np.abs(got[name] - array)) <= 1e-10 * np.max(np.abs(array))
+
+    def test_every_operator_is_right(self, case: Case) -> None:
+        for feeds in case.feeds(1):
+            check = check_operators(case.original, case.folded.model, case.folded.values, feeds)
+            # The allowance is a bound on the rounding, so a right fold stays below 1.
+            assert check.passed and check.worst <= 1.0, check.failures
+            assert len(check.results) + len(check.unmapped) > 0
+
+    def test_rounded_it_is_as_close_to_float64_as_the_unfolded_graph(self, case: Case) -> None:
+        pytest.importorskip("onnxruntime", reason="needs a float32 runtime: un-deploy[cpu]")
+        from un_deploy.runtime.onnxruntime import OnnxRuntime
+
+        before = OnnxRuntime().load(case.original)
+        after = OnnxRuntime().load(case.folded.model)
+        ratios = []
+        for feeds in case.feeds(32):
+            exact = exact_output(case, feeds)
+            (unfolded,) = before.run(feeds).values()
+            (folded,) = after.run(feeds).values()
+            ratios.append(np.max(np.abs(folded - exact)) / np.max(np.abs(unfolded - exact)))
+        assert np.median(ratios) <= 1.5
