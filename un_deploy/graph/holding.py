@@ -1,0 +1,43 @@
+"""What a value holds when it is constant, however the exporter chose to hold it."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+
+#: The types behind Constant's attributes that hold no tensor.
+_PLAIN = {
+    "value_float": ir.DataType.FLOAT,
+    "value_floats": ir.DataType.FLOAT,
+    "value_int": ir.DataType.INT64,
+    "value_ints": ir.DataType.INT64,
+    "value_string": ir.DataType.STRING,
+    "value_strings": ir.DataType.STRING,
+}
+
+
+def held_constant(value: ir.Value | None) -> ir.TensorProtocol | None:
+    """The tensor of an initializer or a Constant node, also behind Identity; else None.
+
+    A graph input with a default value is no constant: the caller may override it.
+    """
+    while value is not None and (node := value.producer()) is not None:
+        if node.domain:
+            return None
+        if node.op_type == "Constant":
+            (attribute,) = node.attributes.values()
+            if attribute.type == ir.AttributeType.TENSOR:
+                return attribute.as_tensor()
+            return ir.tensor(attribute.value, dtype=_PLAIN.get(attribute.name))
+        if node.op_type != "Identity":
+            return None
+        value = node.inputs[0]
+    return None if value is None or value.is_graph_input() else value.const_value
+
+
+def same_tensor(first: ir.TensorProtocol, second: ir.TensorProtocol) -> bool:
+    """Whether type, shape and every value are equal; NaN equals NaN."""
+    if first.dtype != second.dtype or tuple(first.shape) != tuple(second.shape):
+        return False
+    nan = first.dtype.is_floating_point()
+    return bool(np.array_equal(first.numpy(), second.numpy(), equal_nan=nan))
