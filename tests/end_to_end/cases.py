@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
+from typing import get_args
 
 import numpy as np
 import onnx_ir as ir
@@ -14,7 +15,7 @@ from torch import nn
 from tests.support.trained_like import variant
 from un_deploy.graph.fold import Folded, fold_graph
 from un_deploy.graph.reference import run, widen
-from un_deploy.pipeline.torch_to_onnx import to_onnx
+from un_deploy.pipeline.torch_to_onnx import Exporter, to_onnx
 
 SEED = 2208
 
@@ -25,30 +26,20 @@ class Case:
 
     factory: Callable[..., nn.Module]
     norm: str
-    exporter: str
+    exporter: Exporter
     dynamic: bool
 
     def __str__(self) -> str:
         shape = "dynamic" if self.dynamic else "static"
         return f"{self.factory.__name__}-{self.norm}-{self.exporter}-{shape}"
 
-    def exported(self, norm: str) -> ir.Model:
-        net = variant(self.factory, norm, SEED)
-        return to_onnx(
-            net,
-            net.example_inputs(),
-            dynamic_axes=net.dynamic_axes if self.dynamic else {},
-            output_names=net.output_names,
-            exporter=self.exporter,
-        )
-
     @cached_property
     def original(self) -> ir.Model:
-        return self.exported(self.norm)
+        return _exported(self.factory, self.norm, self.exporter, self.dynamic)
 
     @cached_property
     def without_norms(self) -> ir.Model:
-        return self.exported("none")
+        return _exported(self.factory, "none", self.exporter, self.dynamic)
 
     @cached_property
     def folded(self) -> Folded:
@@ -67,11 +58,25 @@ class Case:
             yield {name: _like(name, array, rng) for name, array in first.items()}
 
 
+@cache  # both writings of the norm are held against the same network without
+def _exported(
+    factory: Callable[..., nn.Module], norm: str, exporter: Exporter, dynamic: bool
+) -> ir.Model:
+    net = variant(factory, norm, SEED)
+    return to_onnx(
+        net,
+        net.example_inputs(),
+        dynamic_axes=net.dynamic_axes if dynamic else {},
+        output_names=net.output_names,
+        exporter=exporter,
+    )
+
+
 def cases(*factories: Callable[..., nn.Module]) -> list[Case]:
     return [
         Case(factory, norm, exporter, dynamic)
         for factory in factories
-        for exporter in ("dynamo", "torchscript")
+        for exporter in get_args(Exporter)
         for dynamic in (False, True)
         for norm in ("un", "released")
     ]

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from un_deploy.graph.solve import Assignment
     from un_deploy.graph.view import View
 
-    #: By name in the folded graph: (name in the original, old = gauge(new)), or None for the
-    #: inside of a linear unit or of a norm, which stands for nothing. A name that is absent kept its value.
+    #: By name in the folded graph: (name in the original, old = gauge(new)), or None inside a
+    #: linear unit or a norm, where a tensor stands for nothing. What is absent kept its value.
     ValueMap = Mapping[str, tuple[str, Gauge] | None]
 
 
