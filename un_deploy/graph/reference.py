@@ -55,13 +55,14 @@ class Float64:
         Raises:
             InputError: the reference evaluator cannot run the operator.
         """
-        evaluator = self._evaluators.get(node)
-        if evaluator is None:
-            evaluator = self._evaluators[node] = self._build(node)
         feeds = {f"i{k}": array for k, array in enumerate(inputs) if array is not None}
         try:
+            if node not in self._evaluators:  # building one fails for an operator it does not know
+                self._evaluators[node] = self._build(node)
             with np.errstate(all="ignore"):
-                return [widen(out) for out in evaluator.run(None, feeds)]
+                return [widen(out) for out in self._evaluators[node].run(None, feeds)]
+        except InputError:
+            raise
         except Exception as error:
             raise InputError(
                 f"node {node.name or node.op_type!r} ({node.op_type}) cannot be run in float64: "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from un_deploy.measure.random_inputs import random_inputs
 from un_deploy.python_file import in_one_line, load_object
 from un_deploy.runtime.protocol import TensorSpec, input_specs
 
-__all__ = ["random_inputs", "read_inputs"]
+__all__ = ["check_inputs", "load_inputs", "random_inputs", "read_inputs"]
 
 
 def read_inputs(source: str, model: onnx_ir.Model) -> list[dict[str, np.ndarray]]:
@@ -33,10 +33,36 @@ def read_inputs(source: str, model: onnx_ir.Model) -> list[dict[str, np.ndarray]
         InputError: the source cannot be read, or an input is missing, unknown, of a type that
             would lose values, or of another shape.
     """
-    specs = input_specs(model)
+    return check_inputs(load_inputs(source), model, source)
+
+
+def load_inputs(source: str) -> list[Mapping[str, Any]]:
+    """Inputs as they are given, for a network of which there is no graph yet.
+
+    Args:
+        source: see `read_inputs`.
+
+    Raises:
+        InputError: the source cannot be read, or holds nothing.
+    """
+    batches: list[Mapping[str, Any]]
     batches = [_read_npz(Path(source))] if source.endswith(".npz") else _call(source)
     if not batches:
         raise InputError(f"{source} gave no inputs")
+    return batches
+
+
+def check_inputs(
+    batches: Sequence[Mapping[str, Any]], model: onnx_ir.Model, source: str = "the inputs"
+) -> list[dict[str, np.ndarray]]:
+    """Inputs as the graph takes them; see `read_inputs`.
+
+    Args:
+        batches: one mapping for each run.
+        model: fixes names, element types and shapes.
+        source: what the messages call them.
+    """
+    specs = input_specs(model)
     many = len(batches) > 1
     return [
         _checked(f"{source}, item {number}" if many else source, batch, specs)
