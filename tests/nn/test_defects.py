@@ -285,20 +285,27 @@ def test_backward_can_run_twice_and_counts_once(mode: str) -> None:
         assert torch.equal(value, state[name]), name
 
 
-def test_compiles_as_one_graph_in_training(mode: str) -> None:
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_compiles_as_one_graph_in_training(mode: str, dtype: torch.dtype) -> None:
     eager = UnifiedNorm(8, mode=mode, warmup_iters=0, outlier_filtration=True)
     inner = UnifiedNorm(8, mode=mode, warmup_iters=0, outlier_filtration=True)
     compiled = torch.compile(inner, fullgraph=True, backend="aot_eager")
     if mode == "official":
         with pytest.raises(Exception, match="data-dependent"):
-            compiled(torch.randn(4, 10, 8))
+            compiled(torch.randn(4, 10, 8, dtype=dtype))
         return
+    rounding = 8 * torch.finfo(dtype).eps
     for _ in range(6):
-        x = torch.randn(4, 10, 8)
+        x = torch.randn(4, 10, 8).to(dtype)
         a, b = x.clone().requires_grad_(), x.clone().requires_grad_()
-        dy = torch.randn(4, 10, 8)
-        eager(a).backward(dy)
-        compiled(b).backward(dy)
-        torch.testing.assert_close(a.grad, b.grad, rtol=1e-5, atol=1e-6)
+        dy = torch.randn(4, 10, 8).to(dtype)
+        y, z = eager(a), compiled(b)
+        y.backward(dy)
+        z.backward(dy)
+        torch.testing.assert_close(z, y, rtol=rounding, atol=rounding)
+        torch.testing.assert_close(b.grad, a.grad, rtol=rounding, atol=rounding)
+    for name, parameter in eager.named_parameters():
+        got = inner.get_parameter(name).grad
+        torch.testing.assert_close(got, parameter.grad, rtol=1e-5, atol=1e-5)
     for name, value in eager.named_buffers():
         torch.testing.assert_close(inner.get_buffer(name), value, rtol=1e-5, atol=1e-6)

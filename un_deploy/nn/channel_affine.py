@@ -13,7 +13,9 @@ def scale_and_shift(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
         scale: (C,).
         shift: (C,).
     """
-    return (x * scale + shift).to(x.dtype)
+    y = x * scale + shift
+    # PyTorch 2.11 compiles a cast to the same dtype inside an autograd Function to zero gradients.
+    return y if y.dtype == x.dtype else y.to(x.dtype)
 
 
 def parameter_gradients(dy: Tensor, x: Tensor, inv_std: Tensor) -> tuple[Tensor, Tensor]:
