@@ -161,6 +161,15 @@ def test_an_edge_moved_to_a_twin_is_found(body: str):
     assert any("elsewhere" in line for line in differences(second, first))
 
 
+def test_one_node_read_twice_is_not_two_equal_nodes():
+    two = _model("{ a = Relu(x) b = Relu(x) y = Add(a, b) }", "")
+    one = _model("{ a = Relu(x) y = Add(a, a) }", "")
+    assert differences(two, one) == [
+        "input 0 of Add 'y': Relu 'a' in a, Relu 'a' in b, but the second meets Relu 'b' elsewhere"
+    ]
+    assert any("the first meets" in line for line in differences(one, two))
+
+
 def test_an_output_of_a_node_is_told_from_another():
     def split(body: str) -> ir.Model:
         return _model(body, "", "(float[2] x) => (float[1] y, float[1] z)")
@@ -237,8 +246,9 @@ class TestGainedBiases:
         (line,) = differences(a, b, gained_biases=["c"])
         assert line.startswith("input 1 of MatMul 'k'")
 
-    def test_a_bias_that_both_have_is_not_gained(self):
-        a = _model(self.WITH, "float[4, 4] w = {}, float[4] b = {}")
+    @pytest.mark.parametrize("body", [WITH, "{ c = Gemm(x, w, b) y = Relu(c) }"])
+    def test_a_bias_that_both_have_is_not_gained(self, body: str):
+        a = _model(body, "float[4, 4] w = {}, float[4] b = {}")
         assert differences(a, a) == []
         assert differences(a, a, gained_biases=["c"]) != []
 
@@ -285,6 +295,13 @@ def test_bodies_of_control_flow_are_compared(then: str, otherwise: str, before: 
     second = _branches(then, otherwise, before)
     assert (differences(first, second) == []) is same
     assert (differences(second, first) == []) is same
+
+
+def test_an_operator_outside_a_body_is_not_one_inside():
+    outside = _branches("r = Add(h, v)", "s = Neg(h)", "h = Relu(x) v = Exp(x)")
+    inside = _branches("v = Exp(x) r = Add(h, v)", "s = Neg(h)")
+    (line,) = differences(outside, inside)
+    assert line.endswith("they are in different bodies")
 
 
 def test_inputs_of_a_loop_body_have_their_places():
