@@ -175,20 +175,20 @@ def _check_signature(
         ("inputs", model.graph.inputs, list(inputs)),
         ("outputs", model.graph.outputs, output_names),
     ):
-        got = [value.name for value in values]
+        got = [value.name or "" for value in values]
         if got != names:
-            raise InputError(f"the exported graph has the {kind} {got}, not {names}")
+            raise InputError(
+                f"the exported graph has the {kind} {', '.join(got)}, not {', '.join(names)}; "
+                "TorchScript drops an input that forward does not use"
+            )
     for value in model.graph.inputs:
         for axis, dim in axes.get(value.name or "", {}).items():
-            assert value.shape is not None
-            found = value.shape[axis]
-            if isinstance(found, int):
+            found = value.shape[axis] if value.shape is not None else None
+            if str(found) != dim:
                 raise InputError(
-                    f"input {value.name}: the network fixes the dynamic dimension {dim} "
-                    f"(axis {axis}) at {found}"
+                    f"input {value.name}: the dynamic dimension {dim} (axis {axis}) came out as "
+                    f"{found}, to which the network ties it"
                 )
-            if found.value != dim:
-                raise InputError(f"input {value.name}: {dim} (axis {axis}) became {found.value}")
 
 
 def _root(error: BaseException) -> BaseException:
