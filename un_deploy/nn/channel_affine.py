@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 
@@ -13,7 +14,7 @@ def scale_and_shift(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
         scale: (C,).
         shift: (C,).
     """
-    y = x * scale + shift
+    y = torch.addcmul(shift, x, scale)
     # PyTorch 2.11 compiles a cast to the same dtype inside an autograd Function to zero gradients.
     return y if y.dtype == x.dtype else y.to(x.dtype)
 
@@ -42,7 +43,7 @@ def input_gradient(
         psi: (C,), the mean over tokens of weight * dy * z that the rule takes away.
         padding_mask: None or bool (...), True where a token is padding.
     """
-    along_z = x * (psi * inv_std.square())
     if padding_mask is not None:
-        along_z = along_z.masked_fill(padding_mask.unsqueeze(-1), 0)
-    return (dy * (weight * inv_std) - along_z).to(x.dtype)
+        x = x.masked_fill(padding_mask.unsqueeze(-1), 0)
+    dx = dy * (weight * inv_std)
+    return dx.addcmul_(x, psi * inv_std.square(), value=-1).to(x.dtype)
