@@ -25,6 +25,9 @@ _KEEP = 1 << 20
 _NOT_CONSTANT = {"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike"}
 _NOT_CONSTANT |= {"Multinomial", "Bernoulli", "Dropout", "If", "Loop", "Scan"}
 
+#: The input that a result has its type from, where that is not the first.
+_TYPED_BY = {"Where": 1, "DequantizeLinear": 1, "CastLike": 1}
+
 
 class Constants:
     """Which values of a model's main graph are constant, and what they are.
@@ -85,10 +88,12 @@ class Constants:
             if tensor is not None:
                 return tensor.dtype
             node = value.producer()
-            source = next((v for v in node.inputs if v is not None), None) if node else None
-            if source is None:
+            if node is not None and node.op_type == "Cast":
+                return ir.DataType(node.attributes["to"].as_int())
+            inputs = node.inputs[_TYPED_BY.get(node.op_type, 0) :] if node is not None else ()
+            if not inputs or inputs[0] is None:
                 return ir.DataType.UNDEFINED
-            value = source
+            value = inputs[0]
         return value.dtype
 
     def _is_constant(self, node: ir.Node) -> bool:

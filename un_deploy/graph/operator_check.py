@@ -103,7 +103,9 @@ def check_operators(
 
 def _trace(model: ir.Model, feeds: Mapping[str, Array]) -> dict[str, Array]:
     """Every tensor of the main graph in float64, by name."""
-    found: dict[str, Array] = {name: widen(array) for name, array in feeds.items()}
+    defaults = (value for value in model.graph.inputs if value.is_initializer())
+    found = {str(value.name): _stored(value) for value in defaults}
+    found.update((name, widen(array)) for name, array in feeds.items())
 
     def note(node: ir.Node, values: Mapping[ir.Value, Array]) -> None:
         found.update((str(v.name), values[v]) for v in node.outputs if v in values)

@@ -200,13 +200,14 @@ def _batch_normalization(node: ir.Node, view: View) -> _Step | str | None:
     """Scale gamma / sqrt(var + eps), shift beta - mean * scale, on axis 1 (ONNX, inference)."""
     x, y = node.inputs[0], node.outputs[0]
     training = node.attributes.get("training_mode")
-    if training is not None and training.as_int() != 0:
+    # Up to opset 13 nothing but its further outputs tells that it is in training.
+    if (training is not None and training.as_int() != 0) or len(node.outputs) > 1:
         return "it is in training mode"
     if x is None or any(v not in view.constants for v in node.inputs[1:5]):
         return "its parameters are not constant"
     shape = view.shape(x)
     if shape is None or len(shape) < 2:
-        return f"the shape of {x.name!r} is unknown"
+        return f"the channels of {x.name!r} are unknown"
     gamma, beta, mean, var = (view.constants[v] for v in node.inputs[1:5] if v is not None)
     epsilon = node.attributes.get("epsilon")
     scale = gamma / np.sqrt(var + (epsilon.as_float() if epsilon is not None else 1e-5))

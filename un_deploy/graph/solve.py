@@ -12,7 +12,7 @@ which then leaves no trace; so nothing is ever undone.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -23,6 +23,7 @@ from un_deploy.graph.affine import Affine
 from un_deploy.graph.constants import rounded
 from un_deploy.graph.edits import AddBias, Bypass, SetConstant
 from un_deploy.graph.recognize import Site
+from un_deploy.graph.reference import is_floating
 from un_deploy.graph.rules.protocol import Port, Refuse
 
 if TYPE_CHECKING:
@@ -211,6 +212,9 @@ def plan(view: View, direction: Direction) -> Plan:
         if not assignment.untouched(site):
             refusals[site] = "it takes in the scale and shift of another norm"
             continue
+        if site.affine.is_identity and site.x in view.pinned and site.y in view.pinned:
+            refusals[site] = "it does nothing, but both its ends are the graph's"
+            continue
         for alone in (False, True):
             if not alone and site in hopeless:
                 continue
@@ -223,6 +227,8 @@ def plan(view: View, direction: Direction) -> Plan:
             try:
                 seeds = _seeds(site, direction)
                 trial = propagate(view, seeds, vanish, assignment)
+                # Nothing reaches a site that does nothing.
+                trial = replace(trial, vanished=trial.vanished | {site})
                 gain = _gain(view, assignment, trial)
             except Refuse as refusal:
                 # What it reached on the way would meet the same refusal.
@@ -240,24 +246,27 @@ def plan(view: View, direction: Direction) -> Plan:
 
 def all_edits(view: View, assignment: Assignment) -> Iterator[Edit]:
     """What must change so that the graph computes the same in the new variables."""
-    yield from _unit_edits(view, assignment, view.units)
-    for site in view.sites:
-        if site in assignment.vanished:
-            yield Bypass(site)
-        elif not assignment.untouched(site):
-            yield from stand.edits(site, *assignment.ends(site), view)
+    yield from _edits(view, assignment, (*view.units, *view.sites))
 
 
-def _unit_edits(view: View, assignment: Assignment, units: Iterable[Unit]) -> Iterator[Edit]:
-    for unit in units:
-        if all(gauge.is_identity for gauge in assignment.known(unit, view).values()):
-            continue
-        if unit.rule is not None:
-            yield from unit.rule.edits(unit, assignment.complete(unit, view), view)
-        for index, value in enumerate(unit.node.inputs):
-            gauge = assignment.constants.get((unit.node, index))
-            if gauge is not None and value is not None and not gauge.is_identity:
-                yield _absorbed(unit.node, index, value, gauge, view)
+def _edits(view: View, assignment: Assignment, parts: Iterable[Unit | Site]) -> Iterator[Edit]:
+    for part in parts:
+        if isinstance(part, Site):
+            if part in assignment.vanished:
+                yield Bypass(part)
+            elif not assignment.untouched(part):
+                yield from stand.edits(part, *assignment.ends(part), view)
+        elif not all(gauge.is_identity for gauge in assignment.known(part, view).values()):
+            yield from _unit_edits(view, assignment, part)
+
+
+def _unit_edits(view: View, assignment: Assignment, unit: Unit) -> Iterator[Edit]:
+    if unit.rule is not None:
+        yield from unit.rule.edits(unit, assignment.complete(unit, view), view)
+    for index, value in enumerate(unit.node.inputs):
+        gauge = assignment.constants.get((unit.node, index))
+        if gauge is not None and value is not None and not gauge.is_identity:
+            yield _absorbed(unit.node, index, value, gauge, view)
 
 
 def _absorbed(node: ir.Node, index: int, value: ir.Value, gauge: Gauge, view: View) -> SetConstant:
@@ -277,14 +286,10 @@ def _gain(view: View, base: Assignment, trial: Assignment) -> float:
     Raises:
         Refuse: it does not lower the cost, or a new constant leaves the range of its type.
     """
-    units = {
-        id(part): part
-        for value in trial.tensors.keys() - base.tensors.keys()
-        for part in view.touching(value)
-        if not isinstance(part, Site)
-    }
-    edits = list(_unit_edits(view, trial, units.values()))
-    before = sum(isinstance(e, AddBias) for e in _unit_edits(view, base, units.values()))
+    new = (value for value in trial.tensors if value not in base.tensors)
+    parts = list(dict.fromkeys(part for value in new for part in view.touching(value)))
+    edits = list(_edits(view, trial, parts))
+    before = sum(isinstance(e, AddBias) for e in _edits(view, base, parts))
     gained = sum(isinstance(e, AddBias) for e in edits) - before
     removed = sum(site.cost for site in trial.vanished - base.vanished)
     if GAINED_BIAS * gained >= removed:
@@ -301,6 +306,8 @@ def _check_fits(edit: Edit, view: View) -> None:
     value = edit.node.inputs[index]
     assert value is not None
     dtype = view.constants.dtype(value)
+    if not is_floating(dtype):
+        raise Refuse(f"the type of {value.name!r} is not known to be floating")
     if not np.all(np.isfinite(rounded(edit.compute(), dtype))):
         raise Refuse(f"{value.name!r} would leave the range of {dtype.name.lower()}")
 

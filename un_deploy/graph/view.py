@@ -119,16 +119,21 @@ class View:
 
     def takes_shift(self, value: ir.Value | None) -> bool:
         """Whether a shift sent up into this tensor ends in a constant or a linear operator."""
-        while value is not None and value not in self.constants:
-            unit = next((u for u in self.touching(value) if value in _made_by(u)), None)
-            if isinstance(unit, Site) or unit is None or unit.rule is None:
-                return False
-            if unit.rule.is_linear:
+        pending, seen = [value], set()
+        while pending:
+            value = pending.pop()
+            if value is None or value in seen:
+                continue
+            if value in self.constants:
                 return True
-            if unit.node.op_type in ("Add", "Sub"):
-                return any(self.takes_shift(v) for v in unit.node.inputs)
-            value = unit.node.inputs[0]
-        return value is not None
+            seen.add(value)
+            unit = next((u for u in self.touching(value) if value in _made_by(u)), None)
+            if isinstance(unit, Unit) and unit.rule is not None:
+                if unit.rule.is_linear:
+                    return True
+                sums = unit.node.op_type in ("Add", "Sub")
+                pending += [v for v in unit.node.inputs if sums or v not in self.constants]
+        return False
 
     def _constant(self, node: ir.Node) -> bool:
         return all(value in self.constants for value in node.outputs)

@@ -88,7 +88,7 @@ def _sum(unit: Unit, known: Mapping[Port, Gauge], view: View) -> Iterable[tuple[
     shift = {port: gauge.shift for port, gauge in full.items()}
     zero = np.zeros((1,) * scale.ndim)
     if a not in shift and b not in shift:
-        first = view.takes_shift(unit.node.inputs[0]) or not view.takes_shift(unit.node.inputs[1])
+        first = _shifts_the_first(unit, view)
         shift[a], shift[b] = (shift[OUT], zero) if first else (zero, sign * shift[OUT])
     elif a not in shift:
         shift[a] = shift[OUT] - sign * shift[b] if OUT in shift else _free(unit, 0, shift[b], view)
@@ -98,6 +98,14 @@ def _sum(unit: Unit, known: Mapping[Port, Gauge], view: View) -> Iterable[tuple[
         )
     shift[OUT] = shift[a] + sign * shift[b]
     return [(port, _of_the_port(unit, port, Affine(scale, shift[port]), view)) for port in shift]
+
+
+def _shifts_the_first(unit: Unit, view: View) -> bool:
+    """Whether a sum's shift goes up to its first operand: a constant has it for nothing."""
+    first, second = unit.node.inputs
+    if first in view.constants or second in view.constants:
+        return first in view.constants
+    return view.takes_shift(first) or not view.takes_shift(second)
 
 
 def _free(unit: Unit, index: int, other: np.ndarray, view: View) -> np.ndarray:

@@ -42,10 +42,10 @@ class Gemm:
         if bias is not None:
             if bias not in view.constants:
                 raise Refuse("its third operand is no constant")
-            if any(size != 1 for size in (view.shape(bias) or (None,))[:-1]):
+            if any(size != 1 for size in view.sizes(bias)[:-1]):
                 raise Refuse("its third operand differs from row to row")
-            if _attribute(node, "beta") == 0:
-                raise Refuse("its beta is zero, so its third operand is never read")
+        if _attribute(node, "beta") == 0:
+            raise Refuse("its beta is zero, so a third operand is never read")
         return ()
 
     def edits(self, unit: Unit, known: Mapping[Port, Gauge], view: View) -> Iterable[Edit]:
@@ -67,7 +67,7 @@ class Gemm:
 
         def shift() -> np.ndarray:
             product = np.broadcast_to(s.shift, rows) @ w() if s.shifts else np.zeros(columns)
-            return (alpha * product - t.shift) / t.scale
+            return (alpha * product - t.shift) / (beta * t.scale)
 
         if s.scales or t.scales:
             yield SetConstant(node, 1, scaled, shape)
@@ -75,10 +75,8 @@ class Gemm:
         if bias is not None and (s.shifts or t.scales or t.shifts):
             c = view.constants.exact(bias)
             old = view.sizes(bias)
-            new = old if old and old[-1] == columns else (columns,)
-            yield SetConstant(
-                node, 2, lambda: np.broadcast_to(c() / t.scale + shift() / beta, new), new
-            )
+            new = (*old[:-1], columns)
+            yield SetConstant(node, 2, lambda: (c() / t.scale + shift()).reshape(new), new)
         elif bias is None and (s.shifts or t.shifts):
             yield AddBias(node, shift, columns)
 

@@ -1,0 +1,168 @@
+"""MatMul by a constant absorbs what reaches it, unless a guard stops it."""
+
+from __future__ import annotations
+
+import ml_dtypes
+import numpy as np
+import onnx_ir as ir
+import pytest
+
+from tests.support.graphs import NORM, assert_folds, assert_stays, build, operators, stored
+
+SIGNATURE = "float[B,3,4] x => float[B,3,5] y"
+WEIGHTS = {"a": (4,), "b": (4,), "w": (4, 5)}
+
+
+def test_the_new_weight_and_bias_are_the_formula() -> None:
+    model = build(SIGNATURE, NORM + " p = MatMul(n, w) y = Add(p, c)", **WEIGHTS, c=(5,))
+    old = {name: stored(value) for name, value in model.graph.initializers.items()}
+    folded = assert_folds(model)
+    new = {str(v.name): folded.constants[v] for v in folded.model.graph.initializers.values()}
+    np.testing.assert_allclose(new["w"], old["a"][:, None] * old["w"], rtol=1e-15)
+    np.testing.assert_allclose(new["c"], old["c"] + old["b"] @ old["w"], rtol=1e-14)
+    assert operators(folded.model) == ["MatMul", "Add"]
+
+
+def test_a_norm_behind_it_scales_its_columns() -> None:
+    body = "p = MatMul(x, w) h = Add(p, c) m = Mul(h, a) y = Add(m, b)"
+    model = build("float[B,3,5] x => float[B,3,4] y", body, a=(4,), b=(4,), w=(5, 4), c=(4,))
+    old = {name: stored(value) for name, value in model.graph.initializers.items()}
+    folded = assert_folds(model)
+    new = {str(v.name): folded.constants[v] for v in folded.model.graph.initializers.values()}
+    np.testing.assert_allclose(new["w"], old["w"] * old["a"], rtol=1e-15)
+    np.testing.assert_allclose(new["c"], old["c"] * old["a"] + old["b"], rtol=1e-14)
+
+
+@pytest.mark.parametrize("scale_only", [True, False])
+def test_a_bias_is_gained_only_for_a_shift(scale_only: bool) -> None:
+    body = "n = Mul(x, a) y = MatMul(n, w)" if scale_only else NORM + " y = MatMul(n, w)"
+    weights = WEIGHTS if not scale_only else {k: WEIGHTS[k] for k in "aw"}
+    folded = assert_folds(build(SIGNATURE, body, **weights))
+    assert operators(folded.model) == ["MatMul"] + ["Add"] * (not scale_only)
+    assert folded.report.gained_biases == (() if scale_only else ("y",))
+
+
+def test_the_bias_gained_behind_the_norms_producer_is_read() -> None:
+    """Bias and norm both change the readers of the same tensor."""
+    body = "p = MatMul(x, w) m = Mul(p, a) y = Add(m, b)"
+    folded = assert_folds(build("float[B,3,5] x => float[B,3,4] y", body, a=(4,), b=(4,), w=(5, 4)))
+    matmul, add = folded.model.graph
+    assert add.inputs[0] is matmul.outputs[0]
+    assert add.outputs[0].name == "y"
+
+
+@pytest.mark.parametrize("shape", [(5,), (1, 5), (1, 1, 5)])
+@pytest.mark.parametrize("body", ["Add(p, c)", "Add(c, p)"])
+def test_a_bias_of_any_rank_on_either_side(shape: tuple[int, ...], body: str) -> None:
+    model = build(SIGNATURE, NORM + f" p = MatMul(n, w) y = {body}", **WEIGHTS, c=shape)
+    folded = assert_folds(model)
+    assert operators(folded.model) == ["MatMul", "Add"]
+    assert folded.model.graph.initializers["c"].const_value.shape.numpy() == shape
+
+
+def test_rank_2_and_rank_1_inputs() -> None:
+    assert_folds(build("float[B,4] x => float[B,5] y", NORM + " y = MatMul(n, w)", **WEIGHTS))
+    assert_folds(build("float[4] x => float[5] y", NORM + " y = MatMul(n, w)", **WEIGHTS))
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype", "eps"),
+    [
+        ("double", np.float64, 2.0**-52),
+        ("float16", np.float16, 2.0**-10),
+        ("bfloat16", ml_dtypes.bfloat16, 2.0**-7),
+    ],
+)
+def test_weights_keep_their_type(name: str, dtype: type, eps: float) -> None:
+    signature = f"{name}[B,3,4] x => {name}[B,3,5] y"
+    model = build(signature, NORM + " y = MatMul(n, w)", dtype=dtype, **WEIGHTS)
+    folded = assert_folds(model, eps=eps)
+    kept = {v.const_value.dtype for v in folded.model.graph.initializers.values()}
+    assert kept == {model.graph.inputs[0].dtype}
+
+
+@pytest.mark.parametrize(
+    ("made", "source"),
+    [
+        ("w = Identity(w0)", {"w0": (4, 5)}),
+        ("w = Transpose(w0)", {"w0": (5, 4)}),
+        ("w = Cast<to=1>(w0)", {"w0": np.arange(20).reshape(4, 5).astype(np.int8)}),
+        (
+            "w = DequantizeLinear(w0, step)",
+            {"w0": np.arange(20).reshape(4, 5).astype(np.int8), "step": np.array(0.1, np.float32)},
+        ),
+        ("w = Where(which, w0, w1)", {"which": np.eye(4, 5) > 0, "w0": (4, 5), "w1": (4, 5)}),
+    ],
+)
+def test_a_computed_weight_becomes_a_float_initializer(made: str, source: dict) -> None:
+    model = build(SIGNATURE, f"{NORM} {made} y = MatMul(n, w)", a=(4,), b=(4,), **source)
+    folded = assert_folds(model)
+    assert operators(folded.model) == ["MatMul", "Add"]
+    weight = folded.model.graph[0].inputs[1]
+    assert weight is not None and weight.const_value.dtype == ir.DataType.FLOAT
+
+
+def test_a_weight_in_a_constant_node() -> None:
+    body = NORM + " w = Constant<value_floats=[1.0, -2.0, 3.0, 0.5]>() v = Reshape(w, s)"
+    model = build(
+        "float[B,3,4] x => float[B,3,1] y", body + " y = MatMul(n, v)", a=(4,), b=(4,), s=[4, 1]
+    )
+    assert operators(assert_folds(model).model) == ["MatMul", "Add"]
+
+
+REFUSALS = {
+    "two computed operands": (
+        "float[3,4] x, float[4,5] z => float[3,5] y",
+        NORM + " y = MatMul(n, z)",
+        {"a": (4,), "b": (4,)},
+        "its right operand is no constant",
+    ),
+    "the weight on the left": (
+        "float[4,6] x => float[3,6] y",
+        NORM + " y = MatMul(w, n)",
+        {"a": (4, 1), "b": (4, 1), "w": (3, 4)},
+        "its right operand is no constant",
+    ),
+    "a weight a batch": (
+        "float[4,4] x => float[2,4,5] y",
+        NORM + " y = MatMul(n, w)",
+        {"a": (4,), "b": (4,), "w": (2, 4, 5)},
+        "its weight is no matrix",
+    ),
+    "a weight that is a vector": (
+        "float[B,3,4] x => float[B,3] y",
+        NORM + " y = MatMul(n, w)",
+        {"a": (4,), "b": (4,), "w": (4,)},
+        "its weight is no matrix",
+    ),
+    "tokens scaled, as many as channels": (
+        "float[B,4,4] x => float[B,4,5] y",
+        NORM + " y = MatMul(n, w)",
+        {"a": (4, 1), "b": (4, 1), "w": (4, 5)},
+        "vary along axis 1, not only along the channels",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSALS)
+def test_what_it_refuses(case: str) -> None:
+    signature, body, weights, reason = REFUSALS[case]
+    assert_stays(build(signature, body, **weights), reason)
+
+
+def test_a_weight_that_has_no_known_floating_type_is_left_alone() -> None:
+    """ConstantOfShape is typed by its attribute, which nothing here reads."""
+    body = NORM + " w = ConstantOfShape<value=float[1] {2.0}>(s) y = MatMul(n, w)"
+    model = build(SIGNATURE, body, a=(4,), b=(4,), s=[4, 5])
+    assert_stays(model, "the type of 'w' is not known to be floating")
+
+
+def test_a_weight_that_leaves_the_range_of_its_type_is_refused() -> None:
+    signature = "float16[B,4] x => float16[B,2] y"
+    model = build(
+        signature,
+        "n = Mul(x, a) y = MatMul(n, w)",
+        a=np.full(4, 100, np.float16),
+        w=np.full((4, 2), 1000, np.float16),
+    )
+    assert_stays(model, "'w' would leave the range of float16")
