@@ -121,6 +121,8 @@ def test_the_norm_ends_where_its_own_scale_and_shift_end(tail: str, end: str):
         VARIANCE + "y = Div(a, s)",  # not centred
         VARIANCE + "y = Mul(d, s)",  # multiplied by the deviation
         VARIANCE + "t = Add(a, mean) y = Div(t, s)",
+        VARIANCE + "t = Div(a, s) y = Sub(t, mean)",
+        VARIANCE + "t = Add(d, beta) y = Div(t, s)",
         VARIANCE + "e = Expand(s, size) y = Add(a, e)",
         VARIANCE + "n = Div(d, s) y = Add(n, mean)",  # the mean is read by another
         VARIANCE + "n = Div(d, s) y = Mul(n, s)",

@@ -197,7 +197,7 @@ def _product(a: _Term | ir.Value, b: _Term | ir.Value) -> _Term | None:
     if not isinstance(a, _Term):
         return None
     if not isinstance(b, _Term):
-        return None if a.shifts else replace(a, factors=(*a.factors, b))
+        return replace(a, factors=(*a.factors, b))  # a constant scales a constant shift
     if not (a.is_scale or b.is_scale) or a.shifts or b.shifts:
         return None
     return _Term(a.alpha + b.alpha, a.beta + b.beta, a.power + b.power, (*a.factors, *b.factors))
