@@ -132,6 +132,7 @@ class _Checker:
         self._inside: dict[str, tuple[Array, Array]] = {}
         self._inner_rounding: dict[str, float] = {}
         self._reach: dict[str, Array] = {}
+        self._is_rewritten: dict[str, bool] = {}
 
     def check(self) -> OperatorCheck:
         results: list[OperatorResult] = []
@@ -214,13 +215,18 @@ class _Checker:
         return found
 
     def _rewritten(self, value: ir.Value) -> bool:
+        name = str(value.name)
+        if name not in self._is_rewritten:
+            self._is_rewritten[name] = not self._same_numbers(value)
+        return self._is_rewritten[name]
+
+    def _same_numbers(self, value: ir.Value) -> bool:
         before = self._original.get(str(value.name))
-        if before is None or before.const_value is None:
-            return True
-        if before.const_value is value.const_value:
+        if before is None or before.const_value is None or value.const_value is None:
             return False
-        assert value.const_value is not None
-        return not np.array_equal(before.const_value.numpy(), value.const_value.numpy())
+        return before.const_value is value.const_value or np.array_equal(
+            before.const_value.numpy(), value.const_value.numpy()
+        )
 
     def _note_reach(self, node: ir.Node, inputs: list[tuple[Array, Array] | None]) -> None:
         """Remember which rows of a rewritten matrix or table the inputs reached."""
