@@ -1,0 +1,204 @@
+"""A gauge moves with the elements, or is refused where it cannot."""
+
+from __future__ import annotations
+
+import ml_dtypes
+import numpy as np
+import onnx_ir as ir
+import pytest
+
+from tests.support.graphs import NORM, assert_folds, assert_stays, build, operators
+
+SIGNATURE = "float[B,3,6] x => float[B,3,5] y"
+WEIGHTS = {"a": (6,), "b": (6,), "w": (6, 5)}
+
+FORWARD = {
+    "transpose": ("float[3,6] x => float[6,2] y", "t = Transpose(n)", (3, 2)),
+    "a permutation that is no swap": (
+        "float[6,2,3] x => float[2,3,5] y",
+        "t = Transpose<perm=[1,2,0]>(n)",
+        (6, 5),
+    ),
+    "heads": ("float[B,3,6] x => float[B,3,2,5] y", "t = Reshape(n, [0,0,2,3])", (3, 5)),
+    "flatten": ("float[B,2,3] x => float[B,5] y", "t = Flatten(n)", (6, 5)),
+    "squeeze": ("float[B,1,6] x => float[B,5] y", "t = Squeeze(n, [1])", (6, 5)),
+    "unsqueeze": (SIGNATURE.replace("3,5", "1,3,5"), "t = Unsqueeze(n, [1])", (6, 5)),
+    "identity": (SIGNATURE, "t = Identity(n)", (6, 5)),
+    "inference dropout": (SIGNATURE, "t = Dropout(n)", (6, 5)),
+    "expand to more axes": ("float[3,6] x => float[2,3,5] y", "t = Expand(n, [2,3,6])", (6, 5)),
+}
+
+
+def with_lists(body: str) -> tuple[str, dict[str, list[int]]]:
+    """``Reshape(n, [2,3])`` with the list as an initializer."""
+    if "[" not in body or "<" in body:
+        return body, {}
+    start, end = body.index("["), body.index("]")
+    numbers = [int(entry) for entry in body[start + 1 : end].split(",")]
+    return f"{body[:start]}shape{body[end + 1 :]}", {"shape": numbers}
+
+
+@pytest.mark.parametrize("case", FORWARD)
+def test_forward(case: str) -> None:
+    signature, body, weight = FORWARD[case]
+    body, lists = with_lists(body)
+    scale = {
+        "transpose": (3, 1),
+        "a permutation that is no swap": (6, 1, 1),
+        "flatten": (2, 1),
+    }.get(case, (6,))
+    model = build(signature, f"{NORM} {body} y = MatMul(t, w)", a=scale, b=scale, w=weight, **lists)
+    if case == "heads":
+        # Every head has scales of its own, which one weight cannot hold.
+        assert_stays(model, "vary along axis 2, not only along the channels")
+    else:
+        assert_folds(model)
+
+
+def test_heads_split_and_merged_again() -> None:
+    body = f"""{NORM} h = Reshape(n, split) t = Transpose<perm=[0,2,1,3]>(h) r = Neg(t)
+               u = Transpose<perm=[0,2,1,3]>(r) m2 = Reshape(u, merge) y = MatMul(m2, w)"""
+    model = build(SIGNATURE, body, **WEIGHTS, split=[0, 0, 2, 3], merge=[0, 0, 6])
+    assert_folds(model)
+
+
+BACKWARD = {
+    "transpose": ("Transpose<perm=[2,0,1]>(e)", (2, 6, 3), (6, 1)),
+    "merge": ("Reshape(e, [3,12])", (3, 12), (12,)),
+    "flatten": ("Flatten<axis=2>(e)", (6, 6), (6,)),
+    "unsqueeze": ("Unsqueeze(e, [0])", (1, 3, 2, 6), (6,)),
+    "expand": ("Expand(e, [4,3,2,6])", (4, 3, 2, 6), (6,)),
+    "identity": ("Identity(e)", (3, 2, 6), (6,)),
+}
+
+
+@pytest.mark.parametrize("case", BACKWARD)
+def test_backward_into_a_table(case: str) -> None:
+    move, shape, scale = BACKWARD[case]
+    if case == "transpose":
+        shape, scale = (6, 3, 2), (6, 1, 1)
+    move, lists = with_lists(move)
+    sizes = ",".join(map(str, shape))
+    model = build(
+        f"int64[3] ids => float[{sizes}] y",
+        f"e = Gather(table, ids) r = {move} m = Mul(r, a) y = Add(m, b)",
+        a=scale,
+        b=scale,
+        table=(9, 2, 6),
+        **lists,
+    )
+    assert operators(assert_folds(model).model)[0] == "Gather"
+
+
+@pytest.mark.parametrize(
+    ("narrow", "wide", "to"),
+    [("float16", "float", 1), ("bfloat16", "float", 1), ("float", "double", 11)],
+)
+def test_a_cast_to_a_wider_type_carries(narrow: str, wide: str, to: int) -> None:
+    types = {"float16": np.float16, "bfloat16": ml_dtypes.bfloat16, "float": np.float32}
+    kind = types[narrow]
+    model = build(
+        f"{narrow}[B,4] x => {wide}[B,5] y",
+        f"{NORM} c = Cast<to={to}>(n) y = MatMul(c, w)",
+        a=np.array([0.5, 1, 2, 4], kind),
+        b=np.array([1, 0, -1, 2], kind),
+        w=np.ones((4, 5), types.get(wide, np.float64)),
+        claims=f"{narrow}[B,4] n",
+    )
+    folded = assert_folds(model)
+    assert folded.model.graph.initializers["w"].dtype == ir.DataType(to)
+
+
+def cast(to: int, types: str, claims: str, **constants: object) -> ir.Model:
+    narrow, wide = types.split()
+    return build(
+        f"{narrow}[B,4] x => {wide}[B,5] y",
+        f"{NORM} c = Cast<to={to}>(n) y = MatMul(c, w)",
+        claims=claims,
+        **constants,  # type: ignore[arg-type]
+    )
+
+
+def test_a_cast_that_rounds_is_refused() -> None:
+    """The scale would move behind the rounding, and what the type cannot hold with it."""
+    weights = {"a": (4,), "b": (4,), "w": np.ones((4, 5), np.float16)}
+    assert_stays(
+        cast(10, "float float16", "float[B,4] n", **weights), "it casts to a narrower type"
+    )
+
+
+def test_a_cast_to_or_from_whole_numbers_is_refused() -> None:
+    weights = {"a": (4,), "b": (4,), "w": np.ones((4, 5), np.int64)}
+    reason = "it casts to or from a type that is not known to be floating"
+    assert_stays(cast(7, "float int64", "float[B,4] n", **weights), reason)
+
+
+def test_a_cast_of_an_unknown_type_is_refused() -> None:
+    weights = {"a": (4,), "b": (4,), "w": np.ones((4, 5), np.float16)}
+    assert_stays(cast(10, "float float16", "", **weights), "not known to be floating")
+
+
+REFUSALS = {
+    "a reshape that mixes tokens and channels": (
+        "float[B,3,6] x => float[B,2,5] y",
+        f"{NORM} t = Reshape(n, s) y = MatMul(t, w)",
+        {"a": (6,), "b": (6,), "w": (9, 5), "s": [0, 2, 9]},
+        "vary along axis 1",
+    ),
+    "a reshape that mixes channels with an axis of unknown size": (
+        "float[B,N,6] x => float[B,M] y",
+        f"{NORM} t = Flatten(n) y = Neg(t)",
+        {"a": (6,), "b": (6,)},
+        "it mixes an axis along which the scale varies with one of unknown size",
+    ),
+    "a reshape to a computed shape": (
+        "float[B,3,6] x, int64[2] s => float[B,5] y",
+        f"{NORM} t = Reshape(n, s) y = MatMul(t, w)",
+        WEIGHTS,
+        "it mixes an axis along which the scale varies with one of unknown size",
+    ),
+    "an expand along the channels": (
+        "int64[3] ids => float[3,6] y",
+        "e = Gather(table, ids) r = Expand(e, s) m = Mul(r, a) y = Add(m, b)",
+        {"a": (6,), "b": (6,), "table": (9, 1), "s": [3, 6]},
+        "it repeats along an axis on which the scale or shift varies",
+    ),
+    "an expand to more axes, which vary": (
+        "int64[3] ids => float[4,3,6] y",
+        "e = Gather(table, ids) r = Expand(e, s) m = Mul(r, a) y = Add(m, b)",
+        {"a": (4, 1, 1), "b": (4, 1, 1), "table": (9, 6), "s": [4, 3, 6]},
+        "it repeats along an axis on which the scale or shift varies",
+    ),
+    "a dropout in training": (
+        SIGNATURE,
+        f"{NORM} t = Dropout(n, ratio, training) y = MatMul(t, w)",
+        {**WEIGHTS, "ratio": np.array(0.5, np.float32), "training": np.array(True)},
+        "it drops elements at inference",
+    ),
+    "a dropout whose mode is an input": (
+        "float[B,3,6] x, bool training => float[B,3,5] y",
+        f"{NORM} t = Dropout(n, ratio, training) y = MatMul(t, w)",
+        {**WEIGHTS, "ratio": np.array(0.5, np.float32)},
+        "it drops elements at inference",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSALS)
+def test_what_it_refuses(case: str) -> None:
+    signature, body, weights, reason = REFUSALS[case]
+    assert_stays(build(signature, body, **weights), reason)
+
+
+def test_a_dropout_told_to_be_at_inference_carries() -> None:
+    constants = {"ratio": np.array(0.5, np.float32), "training": np.array(False)}
+    body = f"{NORM} t = Dropout(n, ratio, training) y = MatMul(t, w)"
+    assert_folds(build(SIGNATURE, body, **WEIGHTS, **constants))
+
+
+@pytest.mark.parametrize("claim", ["float[7] n", "float[7] t"])
+def test_a_reshape_of_or_to_a_contradicted_shape_is_refused(claim: str) -> None:
+    name = claim[-1]
+    body = "m = Mul(x, a) k = Add(m, b) n = Identity(k) t = Reshape(n, s) y = MatMul(t, w)"
+    model = build(SIGNATURE, body, **WEIGHTS, s=[0, 0, 6], claims=claim)
+    assert_stays(model, f"the shape of '{name}' is unknown")
