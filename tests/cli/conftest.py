@@ -1,0 +1,64 @@
+"""A working directory with small models in it, and the command line run in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tests.support.graphs import NORM, build
+from un_deploy.cli import main
+from un_deploy.graph.model_file import save_model
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory, with model.onnx (one norm before a linear layer)."""
+    monkeypatch.chdir(tmp_path)
+    model = build(
+        "float[batch,3,6] x => float[batch,3,4] y",
+        f"{NORM}  h = MatMul(n, w)  y = Add(h, c)",
+        a=(6,),
+        b=(6,),
+        w=(6, 4),
+        c=(4,),
+    )
+    save_model(model, tmp_path / "model.onnx")
+    return tmp_path
+
+
+@pytest.fixture
+def run() -> Run:
+    """``run("fold", "model.onnx")``: exit code, standard output and error."""
+
+    def call(*arguments: str) -> Result:
+        result = CliRunner().invoke(main, arguments)
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result
+
+    return call
+
+
+@pytest.fixture
+def one_wrong_edit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """MatMul's rule swaps two columns of every weight that it folds."""
+    from un_deploy.graph.edits import SetConstant
+    from un_deploy.graph.rules.matmul import MatMul
+
+    right = MatMul.edits
+
+    def wrong(self, unit, known, view):
+        for edit in right(self, unit, known, view):
+            if isinstance(edit, SetConstant) and len(edit.shape) == 2:
+                compute = edit.compute
+                edit = SetConstant(
+                    edit.node, edit.index, lambda c=compute: c()[:, [1, 0, 2, 3]], edit.shape
+                )
+            yield edit
+
+    monkeypatch.setattr(MatMul, "edits", wrong)

@@ -1,0 +1,126 @@
+"""The commands that look: inspect and doctor; and strip, which takes norms out."""
+
+from __future__ import annotations
+
+import json
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from tests.cli.conftest import Run
+from tests.support.graphs import NORM, build
+from un_deploy.graph.model_file import save_model
+from un_deploy.pipeline import doctor
+
+LAYER_NORM = "n = LayerNormalization(x, a, b)  y = MatMul(n, w)"
+WRITTEN_OUT = """
+    mean = ReduceMean(x, axis)  centred = Sub(x, mean)  square = Mul(centred, centred)
+    variance = ReduceMean(square, axis)  safe = Add(variance, eps)  deviation = Sqrt(safe)
+    n = Div(centred, deviation)  y = MatMul(n, w)
+"""
+EPS = np.array(1e-5, np.float32)
+
+
+class TestInspect:
+    def test_what_folds_and_where(self, folder: Path, run: Run) -> None:
+        result = run("inspect", "model.onnx")
+        assert result.exit_code == 0
+        assert "input  x: float32 (batch, 3, 6)\noutput y: float32 (batch, 3, 4)" in result.stdout
+        assert "MatMul_2" in result.stdout
+        assert "1 of 1 norms would fold; 4 operators before, 2 after." in result.stdout
+        assert [path.name for path in folder.iterdir()] == ["model.onnx"]
+
+    def test_why_one_stays(self, run: Run) -> None:
+        model = build("float[2,6] x => float[2,6] y", f"{NORM}  y = Softmax(n)", a=(6,), b=(6,))
+        save_model(model, "stays.onnx")
+        result = run("inspect", "stays.onnx")
+        assert "stays: forward: Softmax_2 (Softmax) does not commute" in " ".join(
+            result.stdout.split()
+        )
+
+    def test_what_was_nearly_a_norm(self, run: Run) -> None:
+        model = build(
+            "float[2,N] x => float[2,6] y", f"{NORM}  y = MatMul(n, w)", a=(6,), b=(6,), w=(6, 6)
+        )
+        save_model(model, "nearly.onnx")
+        data = json.loads(run("inspect", "nearly.onnx", "--json").stdout)
+        (miss, *_) = data["fold"]["near_misses"]
+        assert miss["node"] == "Mul_0" and "might widen it" in miss["reason"]
+
+    @pytest.mark.parametrize(
+        ("body", "operators"),
+        [
+            (LAYER_NORM, ["LayerNormalization"]),
+            (
+                WRITTEN_OUT,
+                ["ReduceMean", "Sub", "Mul", "ReduceMean", "Add", "Sqrt", "Div"],
+            ),
+        ],
+    )
+    def test_layer_norms(self, body: str, operators: list[str], run: Run) -> None:
+        used = {"axis": [-1], "eps": EPS} if body is WRITTEN_OUT else {"a": (6,), "b": (6,)}
+        save_model(build("float[2,6] x => float[2,4] y", body, w=(6, 4), **used), "ln.onnx")
+        assert "and so stay" in run("inspect", "ln.onnx").stdout
+        data = json.loads(run("inspect", "ln.onnx", "--json").stdout)
+        (norm,) = data["measuring"]
+        assert norm["operators"] == operators
+        assert data["operators"]["MatMul"] == 1
+
+
+class TestStrip:
+    def test_layer_norm_goes(self, run: Run) -> None:
+        save_model(
+            build("float[2,6] x => float[2,4] y", LAYER_NORM, w=(6, 4), a=(6,), b=(6,)), "ln.onnx"
+        )
+        result = run("strip", "ln.onnx", "-o", "stripped.onnx")
+        assert result.exit_code == 0
+        assert [node.op_type for node in onnx.load("stripped.onnx").graph.node] == ["MatMul"]
+        assert "1 norms taken out" in result.stdout
+        assert "computes something else" in result.stdout
+
+    def test_an_affine_goes_when_named(self, run: Run) -> None:
+        result = run("strip", "model.onnx", "-o", "a.onnx", "--json")
+        data = json.loads(result.stdout)
+        assert data["stripped"] == [] and len(data["left"]) == 1
+        assert run("strip", "model.onnx", "-o", "b.onnx", "--node", "Mul_0").exit_code == 0
+        assert [node.op_type for node in onnx.load("b.onnx").graph.node] == ["MatMul", "Add"]
+
+    def test_existing_target(self, run: Run) -> None:
+        result = run("strip", "model.onnx", "-o", "model.onnx")
+        assert result.exit_code == 1
+        assert result.stderr.startswith("error: model.onnx exists already")
+
+
+class TestDoctor:
+    def test_versions(self, run: Run) -> None:
+        result = run("doctor")
+        assert result.exit_code == 0
+        assert metadata.version("onnx-ir") in result.stdout
+        extras = json.loads(run("doctor", "--json").stdout)["extras"]
+        assert [extra["name"] for extra in extras] == ["", "torch", "cpu", "gpu"]
+        assert set(extras[1]["packages"]) == {"torch", "onnxscript"}
+
+    def test_what_is_missing_and_how_to_get_it(
+        self, run: Run, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def version(package: str) -> str:
+            if package == "torch":
+                raise metadata.PackageNotFoundError(package)
+            return "1.0"
+
+        monkeypatch.setattr(metadata, "version", version)
+        result = run("doctor")
+        assert result.exit_code == 0
+        assert 'For UnifiedNorm, export: pip install "un-deploy[torch]"' in result.stdout
+
+    def test_gpus(self, run: Run, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+        program = folder / "nvidia-smi"
+        program.write_text("#!/bin/sh\necho 'NVIDIA A100, 40960 MiB, 550.1'\n")
+        program.chmod(0o755)
+        monkeypatch.setattr(doctor.shutil, "which", lambda name: str(folder / name))
+        assert "GPU: NVIDIA A100, 40960 MiB, 550.1" in run("doctor").stdout
+        program.write_text("#!/bin/sh\nexit 9\n")
+        assert "No NVIDIA GPU" in run("doctor").stdout

@@ -1,0 +1,57 @@
+"""The command line: one file per command, each thin; the work is done by the rooms below."""
+
+from __future__ import annotations
+
+import warnings
+from importlib import import_module
+from typing import Any
+
+import click
+
+import un_deploy
+from un_deploy.errors import UnDeployError
+
+COMMANDS = ("export", "fold", "strip", "verify", "inspect", "doctor", "demo")
+"""In the order in which the help lists them."""
+
+INTERRUPTED = 130
+"""Exit code of a command that Ctrl-C stopped, as the shells have it."""
+
+
+class Commands(click.Group):
+    """Loads a command's file when it is named; errors become one line and an exit code."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"un_deploy.cli.{cmd_name}").command
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with warnings.catch_warnings():
+            warnings.showwarning = _one_line
+            try:
+                return super().invoke(ctx)
+            except UnDeployError as error:
+                click.echo(f"error: {error}", err=True)
+                ctx.exit(error.exit_code)
+            except KeyboardInterrupt:
+                click.echo("interrupted", err=True)
+                ctx.exit(INTERRUPTED)
+
+
+def _one_line(message: Warning | str, *_: object, **__: object) -> None:
+    click.echo(f"warning: {message}", err=True)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(un_deploy.__version__, prog_name="un-deploy")
+def main() -> None:
+    """Take a transformer from Layer Normalization to none at all in production.
+
+    A network trained with Unified Normalization leaves PyTorch as ONNX, loses every norm, and is
+    proven equal. Exit codes: 0 done, 1 something to mend, 2 wrong usage, 3 not equal.
+    """

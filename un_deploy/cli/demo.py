@@ -1,0 +1,53 @@
+"""un-deploy demo: the whole road on what comes with the package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from un_deploy.cli import options
+
+
+@click.command()
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("demo-out"),
+    show_default=True,
+    help="Folder for the models and the report; it is made.",
+)
+@options.force
+def command(out: Path, force: bool) -> None:
+    """Walk the whole road with a trained model that is included.
+
+    vit_micro was trained on Fashion-MNIST with Layer and with Unified Normalization; both classify
+    the 1,000 test images that are kept with it. Nothing is downloaded; it takes half a minute.
+    """
+    from un_deploy.cli import show
+    from un_deploy.pipeline.demo import demo
+
+    with show.working("Exporting vit_micro with LN and UN, folding, classifying 1,000 images"):
+        report = demo(out, force=force)
+    show.fold(report.fold.fold, report.fold.modules)
+    if report.fold.verification:
+        show.verification(report.fold.verification)
+    rows = [
+        (
+            variant.name,
+            f"{variant.accuracy:.2%}",
+            "" if variant.changed is None else str(variant.changed),
+            "" if variant.operators is None else str(variant.operators),
+        )
+        for variant in report.variants
+    ]
+    show.table(("network", ">accuracy", ">changed", ">operators"), rows)
+    show.line(
+        f"Accuracy on {report.images:,} images. Changed: predictions other than PyTorch's, where "
+        f"the top two logits differ by {report.tie:.1g} or more ({report.near_ties} images are "
+        "closer)."
+    )
+    for variant in report.variants:
+        show.line(f"{variant.name:15}  {variant.file}")
+    show.line(f"{'Report':15}  {report.report}")
+    show.line(f"Done in {report.seconds:.0f} s.")

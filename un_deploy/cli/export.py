@@ -1,0 +1,80 @@
+"""un-deploy export: from a PyTorch model to an ONNX file without its norms."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from un_deploy.cli import options
+
+
+@click.command()
+@click.argument("model", metavar="MODEL")
+@options.output
+@click.option(
+    "--norm",
+    type=click.Choice(["ln", "un", "none"]),
+    help="Build it with Layer, Unified or no normalization; as the factory has it unless given.",
+)
+@click.option("--checkpoint", type=options.MODEL_FILE, help="Its weights: a .pt or .safetensors.")
+@click.option("--no-fold", is_flag=True, help="Leave the norms in the graph.")
+@click.option("--opset", type=int, default=20, show_default=True, help="Of the ONNX operators.")
+@click.option(
+    "--exporter",
+    type=click.Choice(["dynamo", "torchscript"]),
+    default="dynamo",
+    show_default=True,
+    help="Of PyTorch: through torch.export, or the older tracer.",
+)
+@click.option(
+    "--inputs",
+    metavar="DATA",
+    help="What to trace and compare on: data.npz, or loader.py:function, which runs as code. "
+    "The model's own example_inputs() unless given.",
+)
+@click.option("--untrained", is_flag=True, help="Accept norms whose statistics saw no data.")
+@click.option("--static", is_flag=True, help="Fix every dimension at its size in the inputs.")
+@options.keep
+@options.no_verify
+@options.force
+@options.as_json
+def command(
+    model: str,
+    target: Path,
+    no_fold: bool,
+    static: bool,
+    no_verify: bool,
+    as_json: bool,
+    **settings: Any,
+) -> None:
+    """Export a PyTorch model to ONNX and fold its norms.
+
+    MODEL is FILE.py:factory, package.module:factory or timm:NAME; its Python runs as code. Nothing
+    is written unless the graph agrees with PyTorch and the folded graph with that.
+    """
+    from un_deploy.cli import show
+    from un_deploy.pipeline.export import export
+
+    with show.working(f"Exporting {model}"):
+        report = export(
+            model,
+            target,
+            fold=not no_fold,
+            verify=not no_verify,
+            dynamic=not static,
+            **settings,
+        )
+    if as_json:
+        click.echo(report.to_json(), nl=False)
+        return
+    show.line(
+        f"Exported by {report.exporter} with opset {report.opset}; "
+        f"differs from PyTorch by {report.difference:.1e} of the largest output."
+    )
+    if report.fold:
+        show.fold(report.fold, report.modules)
+    if report.verification:
+        show.verification(report.verification)
+    show.line(f"Wrote {report.target}")

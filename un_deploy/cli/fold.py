@@ -1,0 +1,59 @@
+"""un-deploy fold: merge the norms of an ONNX file into its linear operators."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from un_deploy.cli import options
+
+
+@click.command()
+@click.argument("source", metavar="IN", type=options.MODEL_FILE)
+@click.option(
+    "-o", "--output", "target", type=options.MODEL_FILE, metavar="OUT", help="The file to write."
+)
+@click.option("--dry-run", is_flag=True, help="Fold and verify, write nothing.")
+@options.keep
+@options.inputs
+@options.no_verify
+@options.force
+@options.as_json
+def command(
+    source: Path,
+    target: Path | None,
+    dry_run: bool,
+    keep: tuple[str, ...],
+    inputs: str | None,
+    no_verify: bool,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Fold the norms of an ONNX file into its linear operators.
+
+    Every affine normalization (Unified or Batch Normalization, LayerScale) is merged into the
+    operators around it, the result is proven equal operator by operator, and then written.
+    """
+    if target is None and not dry_run:
+        raise click.UsageError("Missing option '-o' / '--output' (or '--dry-run').")
+    from un_deploy.cli import show
+    from un_deploy.pipeline.fold_file import fold_file
+
+    with show.working(f"Folding {source}"):
+        report = fold_file(
+            source,
+            target,
+            keep=keep,
+            verify=not no_verify,
+            inputs=inputs,
+            force=force,
+            dry_run=dry_run,
+        )
+    if as_json:
+        click.echo(report.to_json(), nl=False)
+        return
+    show.fold(report.fold, report.modules)
+    if report.verification:
+        show.verification(report.verification)
+    show.line(f"Wrote {report.target}" if report.target else "Nothing was written (dry run).")

@@ -1,0 +1,40 @@
+"""un-deploy inspect: what norms an ONNX file has, and what becomes of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from un_deploy.cli import options
+
+
+@click.command()
+@click.argument("source", metavar="MODEL", type=options.MODEL_FILE)
+@options.keep
+@options.as_json
+def command(source: Path, keep: tuple[str, ...], as_json: bool) -> None:
+    """List the norms of an ONNX file and what becomes of them.
+
+    Which fold and where to, which do not and why, and what was nearly one. Nothing is written.
+    """
+    from un_deploy.cli import show
+    from un_deploy.pipeline.inspect_file import inspect_file
+
+    with show.working(f"Looking at {source}"):
+        report = inspect_file(source, keep=keep)
+    if as_json:
+        click.echo(report.to_json(), nl=False)
+        return
+    written = f", written by {report.producer}" if report.producer else ""
+    show.line(f"{report.source}: opset {report.opset}{written}")
+    for kind, ends in (("input", report.inputs), ("output", report.outputs)):
+        for end in ends:
+            show.line(f"{kind:6} {end}")
+    counts = ", ".join(f"{count} {kind}" for kind, count in report.operators.items())
+    show.line(f"operators: {counts}")
+    if report.measuring:
+        rows = [(norm.label, " ".join(norm.operators)) for norm in report.measuring]
+        show.line("Norms that measure their input at run time, and so stay:")
+        show.table(("norm", "operators"), rows)
+    show.fold(report.fold, report.modules, planned=True)

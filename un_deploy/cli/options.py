@@ -1,0 +1,38 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+MODEL_FILE = click.Path(path_type=Path)
+
+as_json = click.option(
+    "--json", "as_json", is_flag=True, help="Print the report as JSON, and nothing else."
+)
+force = click.option("--force", is_flag=True, help="Replace a target that exists.")
+keep = click.option(
+    "--keep",
+    multiple=True,
+    metavar="NODE",
+    help="Leave this norm alone: an operator of it, or its module. May be repeated.",
+)
+no_verify = click.option(
+    "--no-verify", is_flag=True, help="Write the result without proving that it is equal."
+)
+output = click.option(
+    "-o",
+    "--output",
+    "target",
+    required=True,
+    type=MODEL_FILE,
+    metavar="OUT",
+    help="The ONNX file to write.",
+)
+inputs = click.option(
+    "--inputs",
+    metavar="DATA",
+    help="What to run the networks on: data.npz, or loader.py:function, which runs as code. "
+    "Random inputs in valid ranges unless given.",
+)

@@ -1,0 +1,134 @@
+"""How reports look in a terminal, and piped: 80 columns wide then, and without colours."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager, redirect_stdout
+from typing import TYPE_CHECKING
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from un_deploy.graph.recognize import NearMiss
+    from un_deploy.graph.report import FoldReport, SiteReport
+    from un_deploy.graph.strip import StripReport
+    from un_deploy.measure.verify import VerifyReport
+
+GOOD, BAD, MUTED = "green", "bold red", "dim"
+
+
+def console() -> Console:
+    """Standard output. Nothing is read as markup: names may hold brackets."""
+    return Console(markup=False, highlight=False, emoji=False)
+
+
+@contextmanager
+def working(what: str) -> Iterator[None]:
+    """Say on stderr what takes long, while it does, and only in a terminal.
+
+    What the user's own Python prints meanwhile goes to stderr too, so that standard output holds
+    the report alone.
+    """
+    err = Console(stderr=True, markup=False, highlight=False)
+    with redirect_stdout(sys.stderr):
+        if err.is_terminal:
+            with err.status(Text(what)):
+                yield
+        else:
+            yield
+
+
+def line(text: str, style: str = "") -> None:
+    """One paragraph, wrapped at words."""
+    console().print(Text(text, style=style))
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> None:
+    """A table in which long names are broken rather than cut; a heading with ">" is aligned right."""
+    shown = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for heading in columns:
+        right = heading.startswith(">")
+        shown.add_column(
+            Text(heading.lstrip(">")), justify="right" if right else "left", overflow="fold"
+        )
+    for row in rows:
+        shown.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in row))
+    console().print(shown)
+
+
+def fold(report: FoldReport, modules: Mapping[str, str], *, planned: bool = False) -> None:
+    """What folded (or would fold) where, what stays and why, and what it comes to."""
+    if report.sites:
+        rows = [_site(site, modules) for site in report.sites]
+        table(("norm", "operators", ">channels", "folded into"), rows)
+    _near_misses(report.near_misses)
+    if report.gained_biases:
+        line(f"Linear operators that gained a bias: {', '.join(report.gained_biases)}")
+    done = "would fold" if planned else "folded"
+    counts = f"{report.operators_before} operators before, {report.operators_after} after"
+    if report.sites:
+        line(f"{len(report.folded)} of {len(report.sites)} norms {done}; {counts}.")
+    else:
+        line(f"There is no norm that could be folded; {counts}.")
+
+
+def strip(report: StripReport) -> None:
+    """What was taken out, and what was not."""
+    rows = [(norm.label, Text(f"taken out: {norm.by}")) for norm in report.stripped]
+    rows += [(norm.label, Text(f"stays: {norm.reason}", MUTED)) for norm in report.left]
+    if rows:
+        table(("norm, or scale and shift", "what became of it"), rows)
+    _near_misses(report.near_misses)
+    counts = f"{report.operators_before} operators before, {report.operators_after} after"
+    line(f"{len(report.stripped)} norms taken out; {counts}.")
+
+
+def _near_misses(misses: Sequence[NearMiss]) -> None:
+    if misses:
+        table(("nearly a norm", "but"), [(miss.node, miss.reason) for miss in misses])
+
+
+def _site(site: SiteReport, modules: Mapping[str, str]) -> tuple[str | Text, ...]:
+    if site.status == "folded":
+        where = Text(", ".join(dict.fromkeys(modules.get(n, n) for n in site.into)), style=GOOD)
+    else:
+        where = Text(f"stays: {site.reason}", style=MUTED)
+    return site.label, " ".join(site.operators), str(site.channels), where
+
+
+def verification(report: VerifyReport) -> None:
+    """What was proven, how well, and what was not seen."""
+    if report.kind == "fold":
+        worst = f", the worst at {report.worst.ratio:.2g}" if report.worst else ""
+        line(
+            f"{report.operators} operators compared with the original in float64{worst} times "
+            f"what rounding allows (up to {report.tolerance:g} passes)."
+        )
+    else:
+        line(f"Not a graph and its fold ({report.reason}): only outputs are compared.")
+    if report.outputs:
+        rows = [
+            (
+                result.output,
+                result.runtime,
+                Text(f"{result.error:.1e}", style=GOOD if result.passed else BAD),
+                f"{result.allowed:.1e}",
+            )
+            for result in report.outputs
+        ]
+        table(("output", "computed by", ">error", ">allowed"), rows)
+    for blind in report.blind:
+        rows_read = f"{blind.rows} of {blind.of} rows of {blind.constant}"
+        line(f"Not reached by these inputs: {rows_read}.", MUTED)
+    for note in report.notes:
+        line(f"Note: {note}.", MUTED)
+    for problem in report.problems[:5]:
+        line(problem, BAD)
+    if len(report.problems) > 5:
+        line(f"... and {len(report.problems) - 5} more", BAD)
+    line("equal" if report.passed else "NOT EQUAL", GOOD if report.passed else BAD)

@@ -1,0 +1,40 @@
+"""un-deploy strip: take the norms of an ONNX file out, for measuring."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from un_deploy.cli import options
+
+
+@click.command()
+@click.argument("source", metavar="IN", type=options.MODEL_FILE)
+@options.output
+@click.option(
+    "--node",
+    "nodes",
+    multiple=True,
+    metavar="NODE",
+    help="Take out this norm: an operator of it, or its module. May be repeated. All that are "
+    "known to be norms unless given.",
+)
+@options.force
+@options.as_json
+def command(source: Path, target: Path, nodes: tuple[str, ...], force: bool, as_json: bool) -> None:
+    """Take norms out without folding them, which changes answers.
+
+    For measuring what the norms of a network cost. The result computes something else.
+    """
+    from un_deploy.cli import show
+    from un_deploy.pipeline.strip_file import strip_file
+
+    with show.working(f"Stripping {source}"):
+        report = strip_file(source, target, nodes=nodes or None, force=force)
+    if as_json:
+        click.echo(json.dumps(report.to_dict(), indent=2))
+        return
+    show.strip(report)
+    show.line(f"Wrote {target}: it computes something else than {source}.")

@@ -1,0 +1,203 @@
+"""The whole road on what comes with the package: two trained checkpoints and 1,000 images.
+
+vit_micro, trained on Fashion-MNIST with Layer and with Unified Normalization, is exported; the
+second is folded and proven; all of them classify the kept test images.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from un_deploy.errors import TargetError, VerificationError, needs
+from un_deploy.graph.model_file import atomic_write_text, load_model
+from un_deploy.pipeline.check_export import tolerance
+from un_deploy.pipeline.export import export
+from un_deploy.pipeline.fold_file import FileReport, fold_file
+from un_deploy.pipeline.forward import as_tensors, outputs_of
+from un_deploy.pipeline.model_spec import Norm, load_module, recipes_dir
+from un_deploy.python_file import load_object
+from un_deploy.runtime.onnxruntime import OnnxRuntime
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+    from torch import nn
+
+#: The version of the JSON form; it rises when a field changes its meaning or goes.
+REPORT_VERSION = 1
+
+DEFAULT_OUT = Path("demo-out")
+_BATCH = 250
+_PROVEN_ON = 4
+_INPUT, _OUTPUT = "pixel_values", "logits"
+
+Classifier = Callable[[np.ndarray], np.ndarray]
+"""Images (n, 1, 28, 28) -> logits (n, 10)."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One form of the network.
+
+    Attributes:
+        name: what it is.
+        accuracy: share of the kept images it classifies right.
+        changed: how many predictions differ from PyTorch's of the same network, near ties aside;
+            None for PyTorch itself.
+        operators: in the graph; None for PyTorch.
+        file: where it is.
+    """
+
+    name: str
+    accuracy: float
+    changed: int | None
+    operators: int | None
+    file: str
+
+
+@dataclass(frozen=True)
+class DemoReport:
+    """What the demo saw.
+
+    Attributes:
+        variants: the forms of the network.
+        images: how many were classified.
+        tie: a prediction of the UN network may change where PyTorch's top two logits differ by
+            less than this.
+        near_ties: the number of such images.
+        fold: what folded where, and the proof.
+        report: the file that holds all this as JSON.
+        seconds: what the demo took.
+        version: of this form.
+    """
+
+    variants: tuple[Variant, ...]
+    images: int
+    tie: float
+    near_ties: int
+    fold: FileReport
+    report: str
+    seconds: float
+    version: int = field(default=REPORT_VERSION)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain lists, dictionaries, strings and numbers."""
+        variants = [vars(variant) for variant in self.variants]
+        return {**vars(self), "variants": variants, "fold": self.fold.to_dict()}
+
+
+def demo(out: str | os.PathLike[str] = DEFAULT_OUT, *, force: bool = False) -> DemoReport:
+    """Export, fold, prove and classify; the models and the report go to a folder.
+
+    Args:
+        out: the folder; it is made.
+        force: replace the files of an earlier demo in it.
+
+    Raises:
+        TargetError: the folder exists, or cannot be written.
+        MissingPackageError: torch, onnxscript or onnxruntime is not installed.
+        VerificationError: an export or the fold is not equal to the network, or the folded one
+            classifies an image that is no near tie differently.
+    """
+    started = time.perf_counter()
+    with needs("torch,cpu"):
+        import onnxruntime  # noqa: F401
+        import onnxscript  # noqa: F401
+        import torch  # noqa: F401
+    out = Path(out)
+    _make(out, force)
+    recipes = recipes_dir()
+    images: np.ndarray = load_object(f"{recipes}/fashion_mnist/data.py:kept_inputs")()[_INPUT]
+    labels: np.ndarray = load_object(f"{recipes}/fashion_mnist/data.py:load_kept")()[1]
+    proven_on = {_INPUT: images[:_PROVEN_ON]}
+
+    variants: list[Variant] = []
+    norms: tuple[Norm, ...] = ("ln", "un")
+    for norm in norms:
+        checkpoint = recipes / "checkpoints" / f"vit_micro_{norm}_seed0.pt"
+        module = load_module(f"{recipes}/vit.py:vit_micro", norm=norm, checkpoint=checkpoint)
+        logits = _batched(_torch(module), images)
+        accuracy = _accuracy(logits, labels)
+        variants.append(Variant(f"PyTorch, {norm.upper()}", accuracy, None, None, str(checkpoint)))
+        file = out / f"vit_micro_{norm}.onnx"
+        export(module, file, inputs=proven_on, fold=False, force=force)
+        variants.append(_variant(f"ONNX, {norm.upper()}", file, images, labels, logits))
+    folded = out / "vit_micro_un_folded.onnx"
+    fold = fold_file(file, folded, inputs=proven_on, force=force)
+    variants.append(_variant("ONNX, UN folded", folded, images, labels, logits))
+
+    report = DemoReport(
+        variants=tuple(variants),
+        images=len(images),
+        tie=_tie(logits),
+        near_ties=int(np.sum(~_clear(logits))),
+        fold=fold,
+        report=str(out / "report.json"),
+        seconds=time.perf_counter() - started,
+    )
+    atomic_write_text(report.report, json.dumps(report.to_dict(), indent=2) + "\n", force=force)
+    return report
+
+
+def _variant(
+    name: str, file: Path, images: np.ndarray, labels: np.ndarray, expected: np.ndarray
+) -> Variant:
+    """Classify by a graph, and count the predictions that PyTorch's logits contradict.
+
+    Raises:
+        VerificationError: there are any.
+    """
+    model = load_model(file)
+    logits = _batched(_onnxruntime(model), images)
+    changed = int(np.sum((logits.argmax(1) != expected.argmax(1)) & _clear(expected)))
+    if changed:
+        raise VerificationError(f"{file} classifies {changed} images as PyTorch does not")
+    return Variant(name, _accuracy(logits, labels), changed, len(model.graph), str(file))
+
+
+def _tie(logits: np.ndarray) -> float:
+    """Two logits that are closer may change places: each is off by at most half of this."""
+    return 2 * tolerance(float(np.finfo(np.float32).eps)) * float(np.abs(logits).max())
+
+
+def _clear(logits: np.ndarray) -> np.ndarray:
+    """Which images are no near ties."""
+    top = np.sort(logits, axis=1)
+    clear: np.ndarray = top[:, -1] - top[:, -2] >= _tie(logits)
+    return clear
+
+
+def _make(out: Path, force: bool) -> None:
+    if out.exists() and not force:
+        raise TargetError(
+            f"{out} exists already: choose another folder with --out, or overwrite with --force"
+        )
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TargetError(f"the folder {out} cannot be made: {error.strerror}") from error
+
+
+def _torch(module: nn.Module) -> Classifier:
+    return lambda images: outputs_of(module, as_tensors({_INPUT: images}))[_OUTPUT].numpy()
+
+
+def _onnxruntime(model: ir.Model) -> Classifier:
+    session = OnnxRuntime().load(model)
+    return lambda images: session.run({_INPUT: images})[_OUTPUT]
+
+
+def _batched(classify: Classifier, images: np.ndarray) -> np.ndarray:
+    starts = range(0, len(images), _BATCH)
+    return np.concatenate([classify(images[start : start + _BATCH]) for start in starts])
+
+
+def _accuracy(logits: np.ndarray, labels: np.ndarray) -> float:
+    return float(np.mean(logits.argmax(1) == labels))

@@ -1,0 +1,127 @@
+"""What this machine can do: the packages of each extra, and the GPU."""
+
+from __future__ import annotations
+
+import platform
+import re
+import shutil
+import subprocess
+from dataclasses import asdict, dataclass, field
+from importlib import metadata
+from typing import Any
+
+from un_deploy import __version__
+from un_deploy.errors import InputError
+
+DISTRIBUTION = "un-deploy"
+
+#: What each extra is for; extras that only developers need are not looked at.
+EXTRAS = {
+    "": "fold, strip, verify, inspect",
+    "torch": "UnifiedNorm, export",
+    "cpu": "verify and demo in ONNX Runtime",
+    "gpu": "ONNX Runtime on an NVIDIA GPU",
+}
+
+#: The version of the JSON form; it rises when a field changes its meaning or goes.
+REPORT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Extra:
+    """A group of packages and what it is for.
+
+    Attributes:
+        name: of the extra; empty for what is always installed.
+        purpose: what needs it.
+        packages: the version of each package; None where it is missing.
+        install: the command that installs what is missing; empty where nothing is.
+    """
+
+    name: str
+    purpose: str
+    packages: dict[str, str | None]
+    install: str
+
+
+@dataclass(frozen=True)
+class DoctorReport:
+    """The machine.
+
+    Attributes:
+        version: of un-deploy.
+        python: its version.
+        machine: operating system and processor.
+        extras: the packages, by extra.
+        gpus: name, memory and driver of each, as nvidia-smi tells; empty where it is not there.
+        report_version: of this form.
+    """
+
+    version: str
+    python: str
+    machine: str
+    extras: tuple[Extra, ...]
+    gpus: tuple[str, ...]
+    report_version: int = field(default=REPORT_VERSION)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain lists, dictionaries, strings and numbers."""
+        return asdict(self)
+
+
+def examine() -> DoctorReport:
+    """Look at this machine; nothing but package metadata is read, and nvidia-smi asked.
+
+    Raises:
+        InputError: un-deploy runs from a folder, and so declares no packages.
+    """
+    return DoctorReport(
+        version=__version__,
+        python=platform.python_version(),
+        machine=f"{platform.system()} {platform.machine()}",
+        extras=tuple(_extra(name, purpose) for name, purpose in EXTRAS.items()),
+        gpus=_gpus(),
+    )
+
+
+def _extra(name: str, purpose: str) -> Extra:
+    packages = {package: _version(package) for package in _packages(name)}
+    complete = all(packages.values())
+    target = f"{DISTRIBUTION}[{name}]" if name else DISTRIBUTION
+    return Extra(name, purpose, packages, "" if complete else f'pip install "{target}"')
+
+
+def _packages(extra: str) -> list[str]:
+    """What the metadata of this distribution lists under an extra."""
+    try:
+        requirements = metadata.requires(DISTRIBUTION)
+    except metadata.PackageNotFoundError as error:
+        raise InputError(
+            f"{DISTRIBUTION} is not installed, it only runs from its folder: pip install -e ."
+        ) from error
+    found = []
+    for requirement in requirements or ():
+        package, _, marker = requirement.partition(";")
+        of = re.search(r"""extra\s*==\s*["']([^"']+)""", marker)
+        if (of.group(1) if of else "") == extra:
+            found.append(re.split(r"[^\w.-]", package.strip(), maxsplit=1)[0])
+    return found
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _gpus() -> tuple[str, ...]:
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return ()
+    query = [program, "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
+    try:
+        found = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return ()
+    return tuple(line.strip() for line in found.stdout.splitlines() if line.strip())

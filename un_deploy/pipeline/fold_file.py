@@ -1,0 +1,144 @@
+"""From an ONNX file to the same network without its norms: load, fold, verify, save."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from un_deploy.errors import InputError
+from un_deploy.graph.fold import Folded, fold_graph
+from un_deploy.graph.formats import to_ir
+from un_deploy.graph.labels import label_of
+from un_deploy.graph.model_file import check_target, check_weights, save_model
+from un_deploy.measure.verify import VerifyReport, feeds_of, verify_fold
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    from un_deploy.graph.report import FoldReport
+
+    Feeds = Mapping[str, np.ndarray]
+    Path = str | os.PathLike[str]
+
+#: The version of the JSON form; it rises when a field changes its meaning or goes.
+REPORT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class FileReport:
+    """What became of a file.
+
+    Attributes:
+        source: the model read.
+        target: the model written; None for a dry run.
+        fold: what folded where, and what stayed.
+        modules: the module that each operator named in `fold` was exported from, as far as the
+            file tells.
+        verification: the proof; None where it was not asked for.
+        version: of this form.
+    """
+
+    source: str
+    target: str | None
+    fold: FoldReport
+    modules: Mapping[str, str]
+    verification: VerifyReport | None
+    version: int = field(default=REPORT_VERSION)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain lists, dictionaries, strings and numbers."""
+        return {
+            "version": self.version,
+            "source": self.source,
+            "target": self.target,
+            "fold": self.fold.to_dict(),
+            "modules": dict(self.modules),
+            "verification": self.verification.to_dict() if self.verification else None,
+        }
+
+    def to_json(self) -> str:
+        return json.dumps(self.to_dict(), indent=2) + "\n"
+
+
+def fold_file(
+    source: Path,
+    target: Path | None,
+    *,
+    keep: Collection[str] = (),
+    verify: bool = True,
+    inputs: str | Feeds | None = None,
+    force: bool = False,
+    dry_run: bool = False,
+) -> FileReport:
+    """Fold a file; nothing is written unless the proof holds.
+
+    Args:
+        source: an ONNX file.
+        target: where the folded one goes; None only for a dry run.
+        keep: norms to leave alone, each named by an operator of it, or by its module.
+        verify: prove the fold before writing.
+        inputs: what to prove it on: data.npz, loader.py:function (which runs as code), or arrays
+            by input name; None: random ones in valid ranges.
+        force: replace a target that exists.
+        dry_run: fold and prove, write nothing.
+
+    Raises:
+        InputError: the source or the inputs cannot be read, or an operator cannot be verified.
+        TargetError: the target exists or cannot be written; said before the work and at its end.
+        VerificationError: the folded graph is not equal to the original.
+    """
+    if not dry_run:
+        if target is None:
+            raise InputError("a fold that is no dry run needs a target")
+        check_target(target, force=force)
+    original, _ = to_ir(source)
+    check_weights(original)
+    feeds = feeds_of(original, inputs) if verify else None
+    folded, verification = fold_and_verify(original, feeds, keep=keep)
+    if not dry_run and target is not None:
+        save_model(folded.model, target, force=force)
+    return FileReport(
+        source=str(source),
+        target=None if dry_run else str(target),
+        fold=folded.report,
+        modules=modules_of(folded),
+        verification=verification,
+    )
+
+
+def fold_and_verify(
+    original: ir.Model, feeds: Sequence[Feeds] | None, *, keep: Collection[str] = ()
+) -> tuple[Folded, VerifyReport | None]:
+    """Fold a copy of a model and prove it.
+
+    Args:
+        original: it is not changed.
+        feeds: inputs to prove it on; None: no proof.
+        keep: norms to leave alone.
+
+    Raises:
+        InputError: an operator cannot be run in float64.
+        VerificationError: the folded graph is not equal to the original.
+    """
+    folded = fold_graph(to_ir(original)[0], keep=keep)
+    if feeds is None:
+        return folded, None
+    try:
+        report = verify_fold(original, folded, feeds)
+    except InputError as error:
+        raise InputError(f"{error}; --no-verify folds without this proof") from error
+    report.require()
+    return folded, report
+
+
+def modules_of(folded: Folded) -> dict[str, str]:
+    """The modules of the operators that took norms in, by operator; what has none is left out."""
+    absorbers = {name for site in folded.report.folded for name in site.into}
+    names = {node.name or str(node.outputs[0].name): node for node in folded.model.graph}
+    labels = {name: label_of(names[name]) for name in sorted(absorbers & names.keys())}
+    return {name: label for name, label in labels.items() if label != name}

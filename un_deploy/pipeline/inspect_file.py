@@ -1,0 +1,137 @@
+"""What is in an ONNX file: its norms, which of them fold and where to, and why others do not."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from un_deploy.graph.constants import Constants
+from un_deploy.graph.fold import fold_graph
+from un_deploy.graph.formats import to_ir
+from un_deploy.graph.labels import label_of
+from un_deploy.graph.layernorm import find_layernorms
+from un_deploy.graph.model_file import check_weights
+from un_deploy.graph.shapes import Shapes
+from un_deploy.pipeline.fold_file import modules_of
+from un_deploy.runtime.protocol import input_specs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import onnx_ir as ir
+
+    from un_deploy.graph.report import FoldReport
+
+#: Operators other than LayerNormalization that compute their statistics from the data.
+_MEASURING = {
+    "GroupNormalization",
+    "InstanceNormalization",
+    "LpNormalization",
+    "RMSNormalization",
+    "SimplifiedLayerNormalization",
+    "SkipLayerNormalization",
+    "SkipSimplifiedLayerNormalization",
+}
+
+#: The version of the JSON form; it rises when a field changes its meaning or goes.
+REPORT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class MeasuringNorm:
+    """A norm that measures its input at run time, so that no constant can replace it.
+
+    Attributes:
+        label: the module it was exported from, as far as the file tells.
+        node: its last operator.
+        operators: its operators in order: one, or those in which an exporter wrote it out.
+    """
+
+    label: str
+    node: str
+    operators: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class InspectReport:
+    """What is in a file.
+
+    Attributes:
+        source: the file.
+        opset: of the ONNX operators.
+        producer: the program that wrote it.
+        inputs, outputs: names, types and shapes, as text.
+        operators: how many of each kind, the most frequent first.
+        measuring: norms that cannot be folded, since they measure their input.
+        fold: what a fold would do.
+        modules: the module that each operator named in `fold` was exported from.
+        version: of this form.
+    """
+
+    source: str
+    opset: int
+    producer: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    operators: Mapping[str, int]
+    measuring: tuple[MeasuringNorm, ...]
+    fold: FoldReport
+    modules: Mapping[str, str]
+    version: int = field(default=REPORT_VERSION)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain lists, dictionaries, strings and numbers."""
+        return asdict(self)
+
+    def to_json(self) -> str:
+        return json.dumps(self.to_dict(), indent=2) + "\n"
+
+
+def inspect_file(source: str | os.PathLike[str], *, keep: Collection[str] = ()) -> InspectReport:
+    """Plan a fold and report; nothing is written or proven.
+
+    Args:
+        source: an ONNX file.
+        keep: norms that the fold is to leave alone.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    model, _ = to_ir(source)
+    check_weights(model)
+    counts = Counter(node.op_type for node in model.graph)
+    measuring = tuple(_measuring(model))
+    inputs = tuple(str(spec) for spec in input_specs(model))
+    outputs = tuple(_text(value) for value in model.graph.outputs)
+    folded = fold_graph(model, keep=keep)
+    return InspectReport(
+        source=str(source),
+        opset=model.opset_imports[""],
+        producer=" ".join(filter(None, (model.producer_name, model.producer_version))),
+        inputs=inputs,
+        outputs=outputs,
+        operators=dict(counts.most_common()),
+        measuring=measuring,
+        fold=folded.report,
+        modules=modules_of(folded),
+    )
+
+
+def _measuring(model: ir.Model) -> Iterator[MeasuringNorm]:
+    norms = find_layernorms(model.graph, Constants(model), Shapes(model))
+    runs = [norm.nodes for norm in norms]
+    runs += [(node,) for node in model.graph if node.op_type in _MEASURING]
+    for nodes in runs:
+        name = nodes[-1].name or str(nodes[-1].outputs[0].name)
+        yield MeasuringNorm(label_of(nodes[0]), name, tuple(node.op_type for node in nodes))
+
+
+def _text(value: ir.Value) -> str:
+    dims = ", ".join(str(dim) for dim in value.shape.dims) if value.shape is not None else "?"
+    return f"{value.name}: {np.dtype(value.dtype.numpy()) if value.dtype else '?'} ({dims})"
