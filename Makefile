@@ -3,24 +3,38 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: setup demo test test-slow lint bench clean
+# Two test processes on two cores: more threads would only wait for each other.
+TEST_ENV := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE
+
+.PHONY: setup demo test test-slow wheel-test lint bench clean
 
 setup: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[torch,cpu,dev]"
+	$(BIN)/python $(PIP_INSTALL) -e ".[torch,cpu,dev]"
 	touch $@
 
 demo: $(STAMP)
 	$(BIN)/un-deploy demo --out demo-out --force
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -q -n 2 -m "not slow"
+	$(TEST_ENV) $(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow"
 
 test-slow: $(STAMP)
-	$(BIN)/python -m pytest -q -m slow
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -q -m slow --durations=10
+
+# The wheel alone, in an empty environment outside the checkout.
+wheel-test: $(STAMP)
+	rm -rf build/wheel && mkdir -p build/wheel
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir build/wheel .
+	$(PYTHON) -m venv build/wheel/venv
+	build/wheel/venv/bin/python $(PIP_INSTALL) "$$(ls build/wheel/*.whl)[torch,cpu]"
+	cd build/wheel && venv/bin/un-deploy demo --out demo && \
+	  venv/bin/un-deploy fold demo/vit_micro_un.onnx -o folded.onnx && \
+	  venv/bin/un-deploy verify demo/vit_micro_un.onnx folded.onnx
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -30,3 +44,6 @@ lint: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/startup.py
+
+clean:
+	rm -rf $(VENV) build dist demo-out

@@ -1,0 +1,53 @@
+"""What README shows runs, and prints what README says."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL)
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: " ".join(block.split()[:2]))
+def test_the_commands_run(block: str, tmp_path: Path) -> None:
+    (tmp_path / "models").symlink_to(ROOT / "models")
+    commands = block.replace("\\\n", " ").strip().splitlines()
+    assert commands
+    for command in commands:
+        program, *arguments = command.split()
+        assert program == "un-deploy"
+        done = subprocess.run(
+            [sys.executable, "-m", "un_deploy", *arguments],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+
+
+def test_there_are_commands_to_run() -> None:
+    assert len(BLOCKS) == 2
+
+
+@pytest.mark.parametrize("link", re.findall(r"\]\(((?!https?:)[^)]+)\)", README))
+def test_the_links_lead_somewhere(link: str) -> None:
+    assert (ROOT / link).exists()
+
+
+@pytest.mark.parametrize("norm", ["ln", "un"])
+def test_the_accuracies_are_those_of_the_logs(norm: str) -> None:
+    log = ROOT / "benchmarks" / "results" / "fashion_mnist" / f"vit_micro_{norm}_seed0.jsonl"
+    end = log.read_text(encoding="utf-8").splitlines()[-1]
+    accuracy = re.search(r'"test_accuracy": ([0-9.]+)', end)
+    kept = re.search(r'"kept_accuracy": ([0-9.]+)', end)
+    assert accuracy is not None and kept is not None
+    assert f"{100 * float(accuracy[1]):.2f} %" in README
+    assert f"{100 * float(kept[1]):.2f}%" in README
