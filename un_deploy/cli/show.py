@@ -49,7 +49,7 @@ def line(text: str, style: str = "") -> None:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> None:
-    """A table in which long names are broken rather than cut; a heading with ">" is aligned right."""
+    """A table; long names are broken, not cut, and a column headed ">" is aligned right."""
     shown = Table(box=SIMPLE_HEAD, pad_edge=False)
     for heading in columns:
         right = heading.startswith(">")
