@@ -210,7 +210,8 @@ def _batch_normalization(node: ir.Node, view: View) -> _Step | str | None:
         return f"the channels of {x.name!r} are unknown"
     gamma, beta, mean, var = (view.constants[v] for v in node.inputs[1:5] if v is not None)
     epsilon = node.attributes.get("epsilon")
-    scale = gamma / np.sqrt(var + (epsilon.as_float() if epsilon is not None else 1e-5))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scale = gamma / np.sqrt(var + (epsilon.as_float() if epsilon is not None else 1e-5))
     channel = (1, -1) + (1,) * (len(shape) - 2)
     affine = Affine(scale.reshape(channel), (beta - mean * scale).reshape(channel))
     if not (np.all(np.isfinite(affine.scale)) and np.all(np.isfinite(affine.shift))):
