@@ -16,12 +16,16 @@ import pytest
 import un_deploy
 from tests.support.graphs import NORM, build
 from un_deploy.errors import InputError, VerificationError
+from un_deploy.graph.affine import Affine
 from un_deploy.graph.fold import Folded, fold, fold_graph
 from un_deploy.graph.formats import to_ir
 from un_deploy.graph.model_file import save_model
+from un_deploy.graph.operator_check import Blind
 from un_deploy.graph.reference import run, widen
 from un_deploy.measure import verify as module
 from un_deploy.measure.verify import feeds_of, verify, verify_fold
+from un_deploy.runtime.reference import ReferenceRuntime
+from un_deploy.runtime.session import FileSession
 
 CHANNELS = 6
 
@@ -147,15 +151,36 @@ class TestFold:
     def test_rows_that_no_input_reached_are_named(self) -> None:
         model = build(
             "int64[batch] ids => float[batch,4] y",
-            f"x = Gather(table, ids)  {NORM}  y = MatMul(n, w)",
+            f"x = Gather(table, ids)  {NORM}  h = Gelu(n)  y = MatMul(h, w)",
             table=(9, CHANNELS),
             a=(CHANNELS,),
-            b=np.zeros(CHANNELS, np.float32),
+            b=(CHANNELS,),
             w=(CHANNELS, 4),
         )
-        folded, _ = fold(model)
-        read = verify(model, folded, inputs={"ids": np.arange(9)})
-        assert read.kind == "fold" and read.blind == ()
+        folded = fold_graph(to_ir(model)[0])
+        first, second = ({"ids": np.array(ids)} for ids in ([0, 1, 2, 2], [3, 4, 5, 6]))
+        table = Blind("table", rows=5, of=9)
+        assert verify_fold(model, folded, [second]).blind == (table,)
+        assert verify_fold(model, folded, [first, second]).blind == (table,)  # 5, or fewer
+        assert verify_fold(model, folded, [first, {"ids": np.arange(9)}]).blind == ()
+
+    def test_an_operator_that_stands_for_nothing(self) -> None:
+        model = small()
+        folded = fold_graph(to_ir(model)[0])
+        lost = {**folded.values, "x": ("no such tensor", Affine.identity(0))}
+        report = verify_fold(model, replace(folded, values=lost), feeds_of(model, None))
+        assert report.problems == ("operator 'MatMul_0' stands for nothing in the original",)
+
+    def test_a_runtime_that_takes_the_original_alone(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        class Picky(ReferenceRuntime):
+            def load(self, model: ir.Model) -> FileSession:
+                if len(model.graph) < 5:
+                    raise InputError("picky cannot load the graph")
+                return super().load(model)
+
+        monkeypatch.setattr(module, "available_runtime", Picky)
+        report = verify(small(), fold(small())[0])
+        assert report.kind == "fold" and report.problems == ("picky cannot load the graph",)
 
     def test_json(self) -> None:
         model = small()

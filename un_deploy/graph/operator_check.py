@@ -151,6 +151,7 @@ class _Checker:
                 wanted = self._mapped(name)
                 if wanted is None:
                     unmapped.append(node.name or name)
+                    self._inside[name] = got, terms  # so that its readers can be computed
                     continue
                 ratio = _ratio(got, *wanted, terms, self._rounding(node))
                 results.append(OperatorResult(node.name or name, node.op_type, name, ratio))
