@@ -128,7 +128,7 @@ def propagate(
                     for value, gauge in _through(part, grown):
                         assign(value, gauge)
                 else:
-                    stand.check(part, *grown.ends(part))
+                    stand.check(part)
                 continue
             known = grown.known(part, view)
             if all(gauge.is_identity for gauge in known.values()):
@@ -160,7 +160,7 @@ def certify(view: View, assignment: Assignment) -> None:
             if not after.same(site.affine.after(before)):
                 raise Refuse(f"{site.label} would vanish, but its ends do not differ by it")
         elif not (before.is_identity and after.is_identity):
-            stand.check(site, before, after)
+            stand.check(site)
     for unit in view.units:
         if all(gauge.is_identity for gauge in assignment.known(unit, view).values()):
             continue

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     Array = np.ndarray
 
 
-def check(site: Site, before: Gauge, after: Gauge) -> None:
-    """Whether the site can take the gauges in.
+def check(site: Site) -> None:
+    """Whether the site can take in what reaches it.
 
     Raises:
         Refuse: it was asked to be left alone, or has no constants to hold the result.
