@@ -14,6 +14,7 @@ from un_deploy.graph.affine import Affine
 from un_deploy.graph.edits import SetConstant
 from un_deploy.graph.fold import Folded, fold_graph
 from un_deploy.graph.operator_check import TOLERANCE, OperatorCheck, check_operators
+from un_deploy.graph.reference import run
 from un_deploy.graph.rules import rules
 from un_deploy.graph.rules.matmul import MatMul
 
@@ -69,6 +70,17 @@ def test_one_per_cent_of_any_folded_initializer_is_seen(
         assert checked(original, folded).worst > 100 * TOLERANCE
     finally:
         set_constant(folded.model, name, before)
+
+
+def test_a_zero_bias_that_is_no_longer_zero_is_seen() -> None:
+    body = "p = MatMul(x, w) h = Add(p, c) y = Mul(h, a)"
+    constants = {"w": (4, 5), "c": np.zeros(5, np.float32), "a": (5,)}
+    original = build(SIGNATURE, body, **constants)
+    folded = fold_graph(original.clone())
+    assert {change.new for change in folded.report.changes} == {"w", "c"}
+    outputs = run(original, feeds_for(original), stored)
+    set_constant(folded.model, "c", np.full(5, 0.01 * np.ptp(outputs["y"])))
+    assert checked(original, folded).worst > 100 * TOLERANCE
 
 
 def test_one_entry_of_one_weight_is_seen() -> None:

@@ -1,0 +1,153 @@
+"""Takes the guards of the rewriter away one at a time; for each, a test must fail.
+
+Run as `python tests/mutants.py`. Every `raise Refuse` of the rules and the solver becomes `pass`,
+and so does every reason for a near miss. Exits with 1 if the tests of the graph still pass for
+one of them: then that guard is untested, or not needed.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+
+ROOT = Path(__file__).resolve().parents[1]
+GRAPH = Path("un_deploy/graph")
+WORKERS = 2
+#: A mutant that makes the tests hang this long, in seconds, is as good as caught.
+TIMEOUT = 300
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One guard: its file from the root of the project, its lines, and what it says."""
+
+    file: Path
+    first: int
+    last: int
+    says: str
+
+    def __str__(self) -> str:
+        return f"{self.file.relative_to(GRAPH)}:{self.first}  {self.says}"
+
+    def mutated(self, source: str) -> str:
+        """The source with `pass` in place of the guard."""
+        lines = source.splitlines(keepends=True)
+        guard = lines[self.first - 1]
+        indent = guard[: len(guard) - len(guard.lstrip())]
+        lines[self.first - 1 : self.last] = [f"{indent}pass\n"]
+        return "".join(lines)
+
+    @property
+    def own_tests(self) -> Path:
+        return Path("tests") / self.file.relative_to("un_deploy").with_name(
+            f"test_{self.file.name}"
+        )
+
+
+def find_mutants(root: Path) -> list[Mutant]:
+    """Every guard, file by file."""
+    rules = sorted((root / GRAPH / "rules").glob("*.py"))
+    solver = [root / GRAPH / name for name in ("solve.py", "stand.py", "recognize.py")]
+    return [mutant for path in (*rules, *solver) for mutant in _guards(root, path)]
+
+
+def _guards(root: Path, path: Path) -> Iterator[Mutant]:
+    source = path.read_text()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+            called = node.exc.func
+            reason = node.exc.args[0] if node.exc.args else None
+            if not (isinstance(called, ast.Name) and called.id == "Refuse"):
+                continue
+        elif isinstance(node, ast.Return) and path.name == "recognize.py":
+            reason = node.value  # a near miss: the reason in place of a site
+        else:
+            continue
+        if isinstance(reason, ast.JoinedStr) or (
+            isinstance(reason, ast.Constant) and isinstance(reason.value, str)
+        ):
+            says = ast.unparse(reason).removeprefix("f").strip("'\"")
+            yield Mutant(path.relative_to(root), node.lineno, node.end_lineno or node.lineno, says)
+
+
+def copy_project(root: Path, target: Path) -> Path:
+    """What the tests of the graph need, so that the mutants never touch the project."""
+    ignored = shutil.ignore_patterns("__pycache__", ".hypothesis", ".pytest_cache")
+    for name in ("un_deploy", "models", "tests"):
+        shutil.copytree(root / name, target / name, ignore=ignored)
+    shutil.copy(root / "pyproject.toml", target)
+    return target
+
+
+def tests_pass(project: Path, paths: list[Path]) -> bool:
+    """Whether these tests pass in this copy; a crash or a hang is a failure."""
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    try:
+        done = subprocess.run(
+            [*command, "-m", "not slow", *map(str, paths)],
+            cwd=project,
+            env=environment,
+            capture_output=True,
+            timeout=TIMEOUT,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return False
+    return done.returncode == 0
+
+
+def caught_by(mutant: Mutant, project: Path) -> str:
+    """The tests that fail for it: those of its own file, else all of them; empty if none do."""
+    path = project / mutant.file
+    source = path.read_text()
+    path.write_text(mutant.mutated(source))
+    try:
+        if not tests_pass(project, [mutant.own_tests]):
+            return str(mutant.own_tests)
+        return "" if tests_pass(project, [Path("tests/graph")]) else "tests/graph"
+    finally:
+        path.write_text(source)
+
+
+def main() -> int:
+    mutants = find_mutants(ROOT)
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(WORKERS) as pool:
+        projects: SimpleQueue[Path] = SimpleQueue()
+        for index in range(WORKERS):
+            projects.put(copy_project(ROOT, Path(folder) / str(index)))
+        project = projects.get()
+        if not tests_pass(project, sorted({mutant.own_tests for mutant in mutants})):
+            print("the tests fail as they are: mend them first")
+            return 2
+        projects.put(project)
+
+        def judge(mutant: Mutant) -> str:
+            project = projects.get()
+            try:
+                return caught_by(mutant, project)
+            finally:
+                projects.put(project)
+
+        survivors = []
+        for mutant, tests in zip(mutants, pool.map(judge, mutants), strict=True):
+            print(f"{'caught by ' + tests if tests else 'SURVIVES':60}  {mutant}", flush=True)
+            if not tests:
+                survivors.append(mutant)
+    print(f"\n{len(mutants)} mutants, {len(survivors)} survive")
+    for mutant in survivors:
+        print(f"  {mutant}")
+    return 1 if survivors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
