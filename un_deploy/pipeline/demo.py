@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 #: The version of the JSON form; it rises when a field changes its meaning or goes.
 REPORT_VERSION = 1
 
-DEFAULT_OUT = Path("demo-out")
 _BATCH = 250
 _PROVEN_ON = 4
 _INPUT, _OUTPUT = "pixel_values", "logits"
@@ -93,7 +92,7 @@ class DemoReport:
         return {**vars(self), "variants": variants, "fold": self.fold.to_dict()}
 
 
-def demo(out: str | os.PathLike[str] = DEFAULT_OUT, *, force: bool = False) -> DemoReport:
+def demo(out: str | os.PathLike[str], *, force: bool = False) -> DemoReport:
     """Export, fold, prove and classify; the models and the report go to a folder.
 
     Args:
@@ -129,7 +128,7 @@ def demo(out: str | os.PathLike[str] = DEFAULT_OUT, *, force: bool = False) -> D
         file = out / f"vit_micro_{norm}.onnx"
         export(module, file, inputs=proven_on, fold=False, force=force)
         variants.append(_variant(f"ONNX, {norm.upper()}", file, images, labels, logits))
-    folded = out / "vit_micro_un_folded.onnx"
+    folded = out / "vit_micro_un_folded.onnx"  # of the last one, UN, as are its logits
     fold = fold_file(file, folded, inputs=proven_on, force=force)
     variants.append(_variant("ONNX, UN folded", folded, images, labels, logits))
 
