@@ -21,6 +21,7 @@ from queue import SimpleQueue
 
 ROOT = Path(__file__).resolve().parents[1]
 GRAPH = Path("un_deploy/graph")
+ALL_TESTS = Path("tests/graph")
 WORKERS = 2
 #: A mutant that makes the tests hang this long, in seconds, is as good as caught.
 TIMEOUT = 300
@@ -88,33 +89,37 @@ def copy_project(root: Path, target: Path) -> Path:
     return target
 
 
-def tests_pass(project: Path, paths: list[Path]) -> bool:
-    """Whether these tests pass in this copy; a crash or a hang is a failure."""
+def first_failure(project: Path, tests: Path) -> str:
+    """The first of these tests that fails in this copy, by crashing or hanging too; else ""."""
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     try:
         done = subprocess.run(
-            [*command, "-m", "not slow", *map(str, paths)],
+            [*command, "-m", "not slow", str(tests)],
             cwd=project,
             env=environment,
             capture_output=True,
+            text=True,
             timeout=TIMEOUT,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return False
-    return done.returncode == 0
+        return f"{tests} (it hangs)"
+    if done.returncode == 0:
+        return ""
+    named = (line.split(" ") for line in done.stdout.splitlines())
+    return next(
+        (words[1] for words in named if words[0] in ("FAILED", "ERROR")), f"{tests} (it crashes)"
+    )
 
 
 def caught_by(mutant: Mutant, project: Path) -> str:
-    """The tests that fail for it: those of its own file, else all of them; empty if none do."""
+    """The test that fails for it, of its own file or else of all; empty if none does."""
     path = project / mutant.file
     source = path.read_text()
     path.write_text(mutant.mutated(source))
     try:
-        if not tests_pass(project, [mutant.own_tests]):
-            return str(mutant.own_tests)
-        return "" if tests_pass(project, [Path("tests/graph")]) else "tests/graph"
+        return first_failure(project, mutant.own_tests) or first_failure(project, ALL_TESTS)
     finally:
         path.write_text(source)
 
@@ -126,8 +131,8 @@ def main() -> int:
         for index in range(WORKERS):
             projects.put(copy_project(ROOT, Path(folder) / str(index)))
         project = projects.get()
-        if not tests_pass(project, sorted({mutant.own_tests for mutant in mutants})):
-            print("the tests fail as they are: mend them first")
+        if failure := first_failure(project, ALL_TESTS):
+            print(f"{failure} fails without any mutant: mend that first")
             return 2
         projects.put(project)
 
@@ -139,9 +144,9 @@ def main() -> int:
                 projects.put(project)
 
         survivors = []
-        for mutant, tests in zip(mutants, pool.map(judge, mutants), strict=True):
-            print(f"{'caught by ' + tests if tests else 'SURVIVES':60}  {mutant}", flush=True)
-            if not tests:
+        for mutant, test in zip(mutants, pool.map(judge, mutants), strict=True):
+            print(f"{mutant}\n    {f'caught by {test}' if test else 'SURVIVES'}", flush=True)
+            if not test:
                 survivors.append(mutant)
     print(f"\n{len(mutants)} mutants, {len(survivors)} survive")
     for mutant in survivors:

@@ -33,7 +33,7 @@ def case(request: pytest.FixtureRequest) -> Case:
 
 @pytest.fixture(scope="module")
 def feeds(case: Case) -> dict[str, np.ndarray]:
-    return next(case.feeds(1))
+    return next(iter(case.feeds(1)))
 
 
 def view_of(model: ir.Model) -> View:

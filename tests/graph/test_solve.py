@@ -121,6 +121,24 @@ REFUSALS = {
         WEIGHTS,
         "Sigmoid_2 (Sigmoid) does not commute with a scale and shift",
     ),
+    "a refusal of a rule": (
+        "float[4,3] x => float[5,3] y",
+        f"{NORM} y = MatMul(w, n)",
+        {"a": (4, 1), "b": (4, 1), "w": (5, 4)},
+        "forward: MatMul_2 (MatMul): its right operand is no constant",
+    ),
+    "a weight that would be too large for its type": (
+        "float16[B,4] x => float16[B,2] y",
+        "n = Mul(x, a) y = MatMul(n, w)",
+        {"a": np.full(4, 100, np.float16), "w": np.full((4, 2), 1000, np.float16)},
+        "'w' would leave the range of float16",
+    ),
+    "a weight of unknown type": (
+        SIGNATURE,
+        f"{NORM} w = ConstantOfShape<value=float[1] {{2.0}}>(s) y = MatMul(n, w)",
+        {"a": (4,), "b": (4,), "s": [4, 5]},
+        "the type of 'w' is not known to be floating",
+    ),
     "a graph output": (
         "float[B,3,4] x => float[B,3,5] y, float[B,3,4] n",
         f"{NORM} y = MatMul(n, w)",

@@ -148,21 +148,3 @@ REFUSALS = {
 def test_what_it_refuses(case: str) -> None:
     signature, body, weights, reason = REFUSALS[case]
     assert_stays(build(signature, body, **weights), reason)
-
-
-def test_a_weight_that_has_no_known_floating_type_is_left_alone() -> None:
-    """ConstantOfShape is typed by its attribute, which nothing here reads."""
-    body = NORM + " w = ConstantOfShape<value=float[1] {2.0}>(s) y = MatMul(n, w)"
-    model = build(SIGNATURE, body, a=(4,), b=(4,), s=[4, 5])
-    assert_stays(model, "the type of 'w' is not known to be floating")
-
-
-def test_a_weight_that_leaves_the_range_of_its_type_is_refused() -> None:
-    signature = "float16[B,4] x => float16[B,2] y"
-    model = build(
-        signature,
-        "n = Mul(x, a) y = MatMul(n, w)",
-        a=np.full(4, 100, np.float16),
-        w=np.full((4, 2), 1000, np.float16),
-    )
-    assert_stays(model, "'w' would leave the range of float16")
