@@ -1,0 +1,50 @@
+"""What the base install may load: a deployment container has no PyTorch and maybe no runtime."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("torch", "onnxruntime", "onnxscript")
+
+
+def loaded_by(statement: str) -> set[str]:
+    """The top-level packages in a fresh interpreter after a statement."""
+    script = f"{statement}\nimport sys\nprint(*sorted({{m.split('.')[0] for m in sys.modules}}))"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import un_deploy.graph.fold, un_deploy.graph.strip, un_deploy.graph.isomorphism",
+        "from un_deploy import fold",
+        "from un_deploy import verify",
+        "import un_deploy.pipeline.fold_file, un_deploy.pipeline.inspect_file",
+    ],
+)
+def test_folding_and_verifying_load_neither_torch_nor_a_runtime(statement: str) -> None:
+    loaded = loaded_by(statement)
+    assert "onnx_ir" in loaded
+    assert loaded.isdisjoint(HEAVY)
+
+
+def test_the_package_alone_loads_nothing() -> None:
+    assert loaded_by("import un_deploy").isdisjoint({*HEAVY, "numpy", "onnx", "onnx_ir", "click"})
+
+
+def test_the_command_line_loads_a_command_only_when_it_is_named() -> None:
+    statement = "from un_deploy.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass"
+    assert loaded_by(statement).isdisjoint({*HEAVY, "numpy", "onnx", "onnx_ir", "rich"})
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    import un_deploy
+
+    with pytest.raises(AttributeError, match="'un_deploy' has no attribute 'deploy'"):
+        un_deploy.deploy  # noqa: B018
