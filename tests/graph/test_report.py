@@ -61,6 +61,13 @@ def test_changed_initializers_are_named_with_their_relative_change() -> None:
     assert bias.new in folded.model.graph.initializers
 
 
+def test_a_bias_that_was_zero_has_no_relative_change() -> None:
+    body = "m = Mul(x, a) n = Add(m, b) p = MatMul(n, w) y = Add(p, c)"
+    constants = {"a": (4,), "b": (4,), "w": (4, 5), "c": np.zeros(5, np.float32)}
+    folded = fold_and_prove(build("float[B,4] x => float[B,5] y", body, **constants))
+    assert [change.relative is None for change in folded.report.changes] == [False, True]
+
+
 def test_initializers_that_are_not_named_are_bit_identical() -> None:
     model = three_norms()
     folded = fold_and_prove(model)

@@ -187,7 +187,8 @@ def _constant_changes(changes: list[Change], constants: Constants) -> Iterator[C
         relative = None
         if change.before is not None:
             old, new = change.before(), constants[value]
-            relative = float(np.max(np.abs(new - old)) / max(np.max(np.abs(old)), 1e-300))
+            if np.any(old):
+                relative = float(np.max(np.abs(new - old)) / np.max(np.abs(old)))
         yield ConstantChange(change.node, change.old, str(value.name), relative)
 
 

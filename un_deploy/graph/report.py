@@ -45,7 +45,8 @@ class ConstantChange:
         node: the operator that reads it.
         old: the initializer that held the numbers before; None for a gained bias.
         new: the one that holds them now; the same name where nobody else read the old one.
-        relative: max |new - old| / max |old|, in float64; None for a gained bias.
+        relative: max |new - old| / max |old|, in float64; None for a gained bias, or one that
+            was zero.
     """
 
     node: str
