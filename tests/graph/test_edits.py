@@ -69,6 +69,17 @@ def test_a_new_name_never_hides_an_old_one() -> None:
     assert change.value.name == "w_folded_2"
 
 
+def test_a_new_name_is_not_one_inside_a_body() -> None:
+    branch = "() => (float[2] {0}) {{ {0} = {1}(v) }}"
+    then, other = branch.format("w_folded", "Neg"), branch.format("w_folded_2", "Abs")
+    body = f"""z = If(c) <then_branch = t {then}, else_branch = e {other}>
+               y = MatMul(x, w) k = MatMul(x, w)"""
+    outputs = "float[B,3,5] y, float[B,3,5] k, float[2] z"
+    model = build(f"float[B,3,4] x, float[2] v, bool c => {outputs}", body, w=(4, 5))
+    (change,) = apply(model, zeros(model.graph[1], 1))
+    assert change.value.name == "w_folded_3"
+
+
 def test_the_bias_of_a_matmul_is_an_add_that_takes_over_its_name() -> None:
     model = build("float[B,3,4] x => float[B,3,5] y", "y = MatMul(x, w)", w=(4, 5))
     (change,) = apply(model, AddBias(model.graph[0], lambda: np.ones(5), 5))

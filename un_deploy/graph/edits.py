@@ -97,7 +97,7 @@ class Editor:
         self._constants = constants
         self._shapes = shapes
         self._names = {v.name for v in _values(model.graph)} | set(model.graph.initializers)
-        self._node_names = {node.name for node in model.graph}
+        self._node_names = {node.name for node in model.graph.all_nodes()}
 
     def apply(self, edits: Iterable[Edit]) -> tuple[list[Change], list[ir.Value]]:
         """Apply in order; returns what became of the constants, and what is read for each site."""
@@ -216,6 +216,7 @@ def _title(node: ir.Node) -> str:
 
 
 def _values(graph: ir.Graph) -> Iterable[ir.Value]:
+    """Those inside control flow bodies too: a name there must not be hidden."""
     yield from graph.inputs
-    for node in graph:
+    for node in graph.all_nodes():
         yield from node.outputs
