@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -107,10 +108,8 @@ def first_failure(project: Path, tests: Path) -> str:
         return f"{tests} (it hangs)"
     if done.returncode == 0:
         return ""
-    named = (line.split(" ") for line in done.stdout.splitlines())
-    return next(
-        (words[1] for words in named if words[0] in ("FAILED", "ERROR")), f"{tests} (it crashes)"
-    )
+    named = re.search(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", done.stdout, re.MULTILINE)
+    return named[1] if named else f"{tests} (it crashes)"
 
 
 def caught_by(mutant: Mutant, project: Path) -> str:
