@@ -8,9 +8,9 @@ import pytest
 
 from tests.support.graphs import NORM, build, feeds_for, stored
 from un_deploy.graph.constants import Constants
-from un_deploy.graph.recognize import Site
 from un_deploy.graph.reference import run
 from un_deploy.graph.shapes import Shapes
+from un_deploy.graph.site import Site
 from un_deploy.graph.view import View
 
 SIGNATURE = "float[B,3,4] x => float[B,3,4] y"

@@ -49,7 +49,7 @@ def test_units_are_the_operators_that_compute() -> None:
 def test_the_add_behind_a_matmul_is_its_bias(body: str, bias: tuple[int, ...]) -> None:
     view = view_of(build(SIGNATURE, body, w=(4, 5), c=bias))
     (unit,) = view.units
-    assert unit.bias is not None and view.biases == {unit.bias[0]}
+    assert unit.bias is not None and view.biases == {unit.node: unit.bias}
 
 
 NO_BIAS = {
@@ -71,7 +71,7 @@ NO_BIAS = {
 def test_what_is_no_bias(case: str) -> None:
     outputs, body, shape = NO_BIAS[case]
     model = build(f"float[B,3,4] x => {outputs}", f"p = MatMul(x, w) {body}", w=(4, 5), c=shape)
-    assert view_of(model).biases == set()
+    assert view_of(model).biases == {}
 
 
 def test_an_operator_of_another_domain_or_opset_has_no_rule() -> None:

@@ -14,8 +14,8 @@ from rich.text import Text
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from un_deploy.graph.recognize import NearMiss
     from un_deploy.graph.report import FoldReport, SiteReport
+    from un_deploy.graph.site import NearMiss
     from un_deploy.graph.strip import StripReport
     from un_deploy.measure.verify import VerifyReport
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from un_deploy.graph.constants import Constants
-    from un_deploy.graph.recognize import Site
     from un_deploy.graph.shapes import Shapes
+    from un_deploy.graph.site import Site
 
     Array = np.ndarray
 

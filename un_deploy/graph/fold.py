@@ -13,9 +13,9 @@ from un_deploy.graph.edits import AddBias, Editor, SetConstant
 from un_deploy.graph.formats import to_ir
 from un_deploy.graph.layout import cancel_layouts
 from un_deploy.graph.model_file import check_weights
-from un_deploy.graph.recognize import Site
 from un_deploy.graph.report import ConstantChange, FoldReport, SiteReport
 from un_deploy.graph.shapes import Shapes
+from un_deploy.graph.site import Site
 from un_deploy.graph.solve import Plan, certify, plan
 from un_deploy.graph.sweep import sweep
 from un_deploy.graph.value_map import Tracker

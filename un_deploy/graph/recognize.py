@@ -15,57 +15,14 @@ from un_deploy.graph.affine import Affine, align
 from un_deploy.graph.labels import label_of
 from un_deploy.graph.reference import is_floating
 from un_deploy.graph.shapes import same_dim, same_shape
+from un_deploy.graph.site import NearMiss, Site
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     import onnx_ir as ir
 
-    from un_deploy.graph.view import View
-
-
-@dataclass(frozen=True, eq=False)
-class Site:
-    """A maximal run of affine operators from x to y = affine(x), shapes alike.
-
-    Attributes:
-        nodes: the operators, first to last.
-        x, y: the tensors before and after.
-        affine: their composition, aligned to x's rank.
-        label: the norm's name as the network's author knows it, as far as the file tells.
-        kept: the user asked to leave it alone.
-    """
-
-    nodes: tuple[ir.Node, ...]
-    x: ir.Value
-    y: ir.Value
-    affine: Affine
-    label: str
-    kept: bool = False
-
-    @property
-    def name(self) -> str:
-        """The name of the last operator (of its output, where it has none)."""
-        return self.nodes[-1].name or str(self.y.name)
-
-    @property
-    def names(self) -> frozenset[str]:
-        """All that a user may call it: its label, its operators, their outputs."""
-        of_nodes = {n for node in self.nodes for n in (node.name, node.outputs[0].name) if n}
-        return frozenset({self.label, *of_nodes})
-
-    @property
-    def cost(self) -> float:
-        """What the site costs at run time: one an operator, two a BatchNormalization."""
-        return sum(2.0 if node.op_type == "BatchNormalization" else 1.0 for node in self.nodes)
-
-
-@dataclass(frozen=True)
-class NearMiss:
-    """An operator that looks like part of a norm but is none that can be folded, and why."""
-
-    node: str
-    reason: str
+    from un_deploy.graph.facts import Facts
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,17 +33,18 @@ class _Step:
     affine: Affine
 
 
-def find_sites(view: View, keep: Collection[str] = ()) -> tuple[list[Site], list[NearMiss]]:
+def find_sites(facts: Facts, keep: Collection[str] = ()) -> tuple[list[Site], list[NearMiss]]:
     """All sites of the main graph in topological order, and what was nearly one.
 
     Args:
-        view: the graph.
+        facts: of the graph.
         keep: names of operators; a site that holds one is marked as kept.
     """
     steps: dict[ir.Node, _Step] = {}
     misses: list[NearMiss] = []
-    for node in view.model.graph:
-        found = _step(node, view)
+    biases = {add for add, _ in facts.biases.values()}
+    for node in facts.model.graph:
+        found = None if node in biases else _step(node, facts)
         if isinstance(found, _Step):
             steps[node] = found
         elif found is not None:
@@ -96,7 +54,7 @@ def find_sites(view: View, keep: Collection[str] = ()) -> tuple[list[Site], list
     for node, step in steps.items():
         if node in claimed or step.affine.scale.size == 1:
             continue
-        run = _run(step, steps, claimed, view)
+        run = _run(step, steps, claimed, facts)
         claimed.update(s.node for s in run)
         sites.append(_site(run, keep))
     return sites, misses
@@ -113,7 +71,7 @@ def _site(run: list[_Step], keep: Collection[str]) -> Site:
 
 
 def _run(
-    core: _Step, steps: dict[ir.Node, _Step], claimed: set[ir.Node], view: View
+    core: _Step, steps: dict[ir.Node, _Step], claimed: set[ir.Node], facts: Facts
 ) -> list[_Step]:
     """The core and its affine neighbours up and down, over the same axes."""
     axes = core.affine.varies
@@ -125,13 +83,13 @@ def _run(
     while True:
         producer = run[0].x.producer()
         before = steps.get(producer) if producer is not None else None
-        if before is None or not joins(before) or len(view.readers(before.y)) != 1:
+        if before is None or not joins(before) or len(facts.readers(before.y)) != 1:
             break
         if before.y.is_graph_output():
             break
         run.insert(0, before)
     while not run[-1].y.is_graph_output():
-        readers = view.readers(run[-1].y)
+        readers = facts.readers(run[-1].y)
         after = steps.get(readers[0]) if len(readers) == 1 else None
         if after is None or not joins(after):
             break
@@ -144,30 +102,30 @@ def _run(
     return run
 
 
-def _step(node: ir.Node, view: View) -> _Step | str | None:
+def _step(node: ir.Node, facts: Facts) -> _Step | str | None:
     """The node as an affine of its one computed input; a reason if it nearly is; else None."""
-    if node.domain or node in view.biases or len(node.outputs) == 0:
+    if node.domain or len(node.outputs) == 0:
         return None
     if node.op_type == "BatchNormalization":
-        return _batch_normalization(node, view)
+        return _batch_normalization(node, facts)
     if node.op_type not in ("Mul", "Div", "Add", "Sub", "Neg"):
         return None
     y = node.outputs[0]
-    computed = [i for i, v in enumerate(node.inputs) if v not in view.constants]
+    computed = [i for i, v in enumerate(node.inputs) if v not in facts.constants]
     if node.op_type == "Neg":
         operand, x = None, node.inputs[0]
     elif len(computed) != 1 or (node.op_type == "Div" and computed == [1]):
-        return _overridable(node, view) if len(computed) == 2 else None
+        return _overridable(node, facts) if len(computed) == 2 else None
     else:
         operand, x = node.inputs[1 - computed[0]], node.inputs[computed[0]]
-    if x is None or x in view.constants:
+    if x is None or x in facts.constants:
         return None
-    shape_x, shape_y = view.shape(x), view.shape(y)
+    shape_x, shape_y = facts.shape(x), facts.shape(y)
     constant = None
     if operand is not None:
-        if not is_floating(view.constants.dtype(operand)):
+        if not is_floating(facts.constants.dtype(operand)):
             return None
-        constant = view.constants[operand]
+        constant = facts.constants[operand]
     if shape_x is None or shape_y is None or not same_shape(shape_x, shape_y):
         if constant is None or constant.size == 1 or node.op_type not in ("Mul", "Div"):
             return None
@@ -196,19 +154,19 @@ def _elementwise(op: str, constant: np.ndarray | None, reversed_: bool, rank: in
     return Affine(-one, k) if reversed_ else Affine(one, -k)
 
 
-def _batch_normalization(node: ir.Node, view: View) -> _Step | str | None:
+def _batch_normalization(node: ir.Node, facts: Facts) -> _Step | str | None:
     """Scale gamma / sqrt(var + eps), shift beta - mean * scale, on axis 1 (ONNX, inference)."""
     x, y = node.inputs[0], node.outputs[0]
     training = node.attributes.get("training_mode")
     # Up to opset 13 nothing but its further outputs tells that it is in training.
     if (training is not None and training.as_int() != 0) or len(node.outputs) > 1:
         return "it is in training mode"
-    if x is None or any(v not in view.constants for v in node.inputs[1:5]):
+    if x is None or any(v not in facts.constants for v in node.inputs[1:5]):
         return "its parameters are not constant"
-    shape = view.shape(x)
+    shape = facts.shape(x)
     if shape is None or len(shape) < 2:
         return f"the channels of {x.name!r} are unknown"
-    gamma, beta, mean, var = (view.constants[v] for v in node.inputs[1:5] if v is not None)
+    gamma, beta, mean, var = (facts.constants[v] for v in node.inputs[1:5] if v is not None)
     epsilon = node.attributes.get("epsilon")
     with np.errstate(divide="ignore", invalid="ignore"):
         scale = gamma / np.sqrt(var + (epsilon.as_float() if epsilon is not None else 1e-5))
@@ -221,7 +179,7 @@ def _batch_normalization(node: ir.Node, view: View) -> _Step | str | None:
     return _Step(node, x, y, affine)
 
 
-def _overridable(node: ir.Node, view: View) -> str | None:
+def _overridable(node: ir.Node, facts: Facts) -> str | None:
     for value in node.inputs:
         if value is not None and value.is_graph_input() and value.is_initializer():
             return f"its constant {value.name!r} is a graph input, which the caller may override"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from un_deploy.graph.layout import Cancelled
-    from un_deploy.graph.recognize import NearMiss
+    from un_deploy.graph.site import NearMiss
 
 #: The version of the JSON form; it rises when a field changes its meaning or goes.
 REPORT_VERSION = 1

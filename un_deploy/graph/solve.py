@@ -22,16 +22,17 @@ from un_deploy.graph import stand
 from un_deploy.graph.affine import Affine
 from un_deploy.graph.constants import rounded
 from un_deploy.graph.edits import AddBias, Bypass, SetConstant
-from un_deploy.graph.recognize import Site
 from un_deploy.graph.reference import is_floating
 from un_deploy.graph.rules.protocol import Port, Refuse
+from un_deploy.graph.site import Site
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from un_deploy.graph.affine import Gauge
     from un_deploy.graph.edits import Edit
-    from un_deploy.graph.view import Unit, View
+    from un_deploy.graph.unit import Unit
+    from un_deploy.graph.view import View
 
 Direction = Literal["forward", "backward"]
 Use = tuple[ir.Node, int]

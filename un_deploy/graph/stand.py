@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from un_deploy.graph.affine import Gauge
     from un_deploy.graph.edits import Edit
-    from un_deploy.graph.recognize import Site
+    from un_deploy.graph.site import Site
     from un_deploy.graph.view import View
 
     Array = np.ndarray

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from un_deploy.graph.layout import Cancelled
-    from un_deploy.graph.recognize import NearMiss
+    from un_deploy.graph.site import NearMiss
 
 Model = TypeVar("Model")
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from un_deploy.graph.affine import Gauge
-    from un_deploy.graph.view import Unit, View
+    from un_deploy.graph.unit import Unit
+    from un_deploy.graph.view import View
 
 
 class Join(Carries):

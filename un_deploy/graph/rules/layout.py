@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from un_deploy.graph.affine import Gauge
     from un_deploy.graph.rules.protocol import Port
     from un_deploy.graph.shapes import Shape
-    from un_deploy.graph.view import Unit, View
+    from un_deploy.graph.unit import Unit
+    from un_deploy.graph.view import View
 
 #: Floating types from narrow to wide; float16 and bfloat16 hold none of each other.
 _WIDTH = {

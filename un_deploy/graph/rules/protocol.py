@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from un_deploy.graph.affine import Gauge
     from un_deploy.graph.edits import Edit
-    from un_deploy.graph.view import Unit, View
+    from un_deploy.graph.unit import Unit
+    from un_deploy.graph.view import View
 
 
 class Refuse(Exception):  # noqa: N818  # not an error: an answer

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from un_deploy.graph.affine import Gauge
     from un_deploy.graph.rules.protocol import Port
-    from un_deploy.graph.view import Unit, View
+    from un_deploy.graph.unit import Unit
+    from un_deploy.graph.view import View
 
 
 class Select(Carries):
