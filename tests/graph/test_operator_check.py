@@ -8,7 +8,7 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from tests.support.graphs import NORM, build, feeds_for, stored
+from tests.support.graphs import NORM, assert_folds, build, feeds_for, stored
 from un_deploy.errors import InputError
 from un_deploy.graph.affine import Affine
 from un_deploy.graph.edits import SetConstant
@@ -226,3 +226,12 @@ def test_a_missing_input_is_named() -> None:
     folded = fold_graph(original.clone())
     with pytest.raises(InputError, match="no data for the graph input 'x'"):
         check_operators(original, folded.model, folded.values, {})
+
+
+def test_a_fold_beside_an_if_is_checked_through_its_branches() -> None:
+    """The branches read p, made by the operator that takes the norm in."""
+    then, other = "() => (float[3,5] u) { u = Neg(p) }", "() => (float[3,5] v) { v = Abs(p) }"
+    body = f"{NORM} p = MatMul(n, w) q = If(c) <then_branch = t {then}, else_branch = e {other}>"
+    model = build("float[3,4] x, bool c => float[3,5] y", body + " y = Add(p, q)", **WEIGHTS)
+    folded = assert_folds(model)
+    assert folded.report.folded[0].into == ("MatMul_2",)

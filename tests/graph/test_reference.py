@@ -78,13 +78,31 @@ def test_an_operator_that_fails_is_named() -> None:
         run(model, {"x": np.ones(2)}, stored)
 
 
-def test_control_flow_is_refused() -> None:
-    branch = "() => (float[2] {0}) {{ {0} = {1}(x) }}"
-    then, other = branch.format("u", "Neg"), branch.format("v", "Abs")
-    body = f"y = If(c) <then_branch = t {then}, else_branch = e {other}>"
-    model = build("float[2] x, bool c => float[2] y", body)
-    with pytest.raises(InputError, match="'If_0' \\(If\\) has a body"):
-        run(model, {"x": np.ones(2), "c": np.array(True)}, stored)
+@pytest.mark.parametrize(("chosen", "wanted"), [(True, [-2.0, -2.0]), (False, [8.0, 8.0])])
+def test_the_chosen_branch_runs_and_reads_what_is_around_it(
+    chosen: bool, wanted: list[float]
+) -> None:
+    """h is read inside the branches alone, the outer ones and the inner one."""
+    inner = (
+        "() => (float[2] s) { s = Add(h, four) }, else_branch = f () => (float[2] r) { r = Neg(h) }"
+    )
+    then = "() => (float[2] u) { u = Neg(h) }"
+    other = (
+        f"() => (float[2] v) {{ k = Not(c) q = If(k) <then_branch = i {inner}> v = Add(q, two) }}"
+    )
+    body = f"h = Add(x, x) y = If(c) <then_branch = t {then}, else_branch = e {other}>"
+    four, two = np.float32([4, 4]), np.float32([2, 2])
+    model = build("float[2] x, bool c => float[2] y", body, four=four, two=two)
+    outputs = run(model, {"x": np.ones(2), "c": np.array(chosen)}, stored)
+    assert outputs["y"].tolist() == wanted
+
+
+def test_a_loop_is_refused() -> None:
+    step = "(int64 i, bool k, float[2] s) => (bool l, float[2] t) { l = Identity(k) t = Neg(s) }"
+    body = f"y = Loop(n, c, x) <body = b {step}>"
+    model = build("float[2] x, int64 n, bool c => float[2] y", body)
+    with pytest.raises(InputError, match="'Loop_0' \\(Loop\\) has a body"):
+        run(model, {"x": np.ones(2), "n": np.array(3), "c": np.array(True)}, stored)
 
 
 def test_a_node_with_an_absent_input_and_several_outputs() -> None:

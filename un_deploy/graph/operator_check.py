@@ -139,7 +139,8 @@ class _Checker:
         unmapped: list[str] = []
         for node in self._graph:
             inputs = [None if v is None else self._new(v) for v in node.inputs]
-            outputs = self._evaluate.node(node, [None if i is None else i[0] for i in inputs])
+            arrays = [None if i is None else i[0] for i in inputs]
+            outputs = self._evaluate.node(node, arrays, lambda value: self._new(value)[0])
             self._note_reach(node, inputs)
             every_terms = self._terms(node, inputs, outputs)
             for value, got, terms in zip(node.outputs, outputs, every_terms, strict=False):

@@ -14,6 +14,7 @@ import onnx_ir as ir
 from onnx.reference import ReferenceEvaluator
 
 from un_deploy.errors import InputError
+from un_deploy.graph.reference_operators import BATCH_NORMALIZATION, OPERATORS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -45,16 +46,28 @@ class Float64:
     """Evaluates nodes of one model in float64. Keeps one evaluator a node, so reruns are cheap."""
 
     def __init__(self, opset_imports: Mapping[str, int], ir_version: int) -> None:
-        self._opsets = [onnx.helper.make_opsetid(d, v) for d, v in opset_imports.items()]
+        self._opsets = dict(opset_imports)
         self._ir_version = ir_version
         self._evaluators: dict[ir.Node, ReferenceEvaluator] = {}
 
-    def node(self, node: ir.Node, inputs: Sequence[Array | None]) -> list[Array]:
+    def node(
+        self,
+        node: ir.Node,
+        inputs: Sequence[Array | None],
+        outer: Callable[[ir.Value], Array] | None = None,
+    ) -> list[Array]:
         """The node's outputs for these inputs (None where an optional input is absent).
+
+        Args:
+            node: the operator.
+            inputs: its inputs.
+            outer: the tensors around it, which the branches of an If may read.
 
         Raises:
             InputError: the reference evaluator cannot run the operator.
         """
+        if node.op_type == "If" and not node.domain and outer is not None:
+            return self._branch(node, bool(np.all(inputs[0])), outer)
         feeds = {f"i{k}": array for k, array in enumerate(inputs) if array is not None}
         try:
             if node not in self._evaluators:  # building one fails for an operator it does not know
@@ -68,6 +81,24 @@ class Float64:
                 f"node {node.name or node.op_type!r} ({node.op_type}) cannot be run in float64: "
                 f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
             ) from error
+
+    def _branch(
+        self, node: ir.Node, condition: bool, outer: Callable[[ir.Value], Array]
+    ) -> list[Array]:
+        graph = node.attributes["then_branch" if condition else "else_branch"].as_graph()
+        values: dict[ir.Value, Array] = {}
+
+        def value_of(value: ir.Value) -> Array:
+            if value in values:
+                return values[value]
+            if value.graph is graph and value.const_value is not None:
+                return widen(value.const_value.numpy())
+            return outer(value)
+
+        for inner in graph:
+            inputs = [None if v is None else value_of(v) for v in inner.inputs]
+            values.update(zip(inner.outputs, self.node(inner, inputs, value_of), strict=False))
+        return [value_of(value) for value in graph.outputs]
 
     def _build(self, node: ir.Node) -> ReferenceEvaluator:
         proto = ir.to_proto(node)
@@ -89,10 +120,15 @@ class Float64:
             [onnx.helper.make_value_info(name, typed) for name in proto.input if name],
             [onnx.helper.make_value_info(name, typed) for name in proto.output if name],
         )
+        opsets = dict(self._opsets)
+        if node.op_type == "BatchNormalization" and not node.domain:
+            opsets[""] = max(opsets[""], BATCH_NORMALIZATION)
         model = onnx.helper.make_model(
-            graph, opset_imports=self._opsets, ir_version=self._ir_version
+            graph,
+            opset_imports=[onnx.helper.make_opsetid(d, v) for d, v in opsets.items()],
+            ir_version=self._ir_version,
         )
-        return ReferenceEvaluator(model)
+        return ReferenceEvaluator(model, new_ops=OPERATORS)
 
 
 def run(
@@ -104,7 +140,7 @@ def run(
     """Run the main graph in float64.
 
     Args:
-        model: the model; its control flow bodies cannot be run.
+        model: the model; of control flow, only If can be run.
         feeds: an array for each graph input that is no initializer, by name.
         constant: the float64 value of an initializer.
         visit: called after each node with every value still alive, the node's own inputs and
@@ -125,17 +161,20 @@ def run(
             raise InputError(f"no data for the graph input {value.name!r}")
     evaluate = Float64(model.opset_imports, model.ir_version or 10)
     last = _last_readers(graph)
+
+    def value_of(value: ir.Value) -> Array:
+        return values[value] if value in values else constant(value)
+
     for node in graph:
-        inputs = [
-            None if v is None else values[v] if v in values else constant(v) for v in node.inputs
-        ]
-        for value, array in zip(node.outputs, evaluate.node(node, inputs), strict=False):
+        inputs = [None if v is None else value_of(v) for v in node.inputs]
+        outputs = evaluate.node(node, inputs, value_of)
+        for value, array in zip(node.outputs, outputs, strict=False):
             values[value] = array
         if visit is not None:
             visit(node, values)
         for value in last.get(node, ()):
             values.pop(value, None)
-    return {str(v.name): values[v] if v in values else constant(v) for v in graph.outputs}
+    return {str(v.name): value_of(v) for v in graph.outputs}
 
 
 def _last_readers(graph: ir.Graph) -> dict[ir.Node, list[ir.Value]]:
@@ -151,4 +190,11 @@ def _last_readers(graph: ir.Graph) -> dict[ir.Node, list[ir.Value]]:
 
 
 def _read(node: ir.Node) -> Iterable[ir.Value]:
-    return (*(v for v in node.inputs if v is not None), *node.outputs)
+    """What must be there until the node has run; its bodies read tensors around them."""
+    yield from node.outputs
+    yield from (value for value in node.inputs if value is not None)
+    for attribute in node.attributes.values():
+        if attribute.type == ir.AttributeType.GRAPH:
+            body = attribute.as_graph()
+            yield from body.outputs
+            yield from (v for inner in body.all_nodes() for v in inner.inputs if v is not None)
