@@ -25,6 +25,9 @@ _KEEP = 1 << 20
 _NOT_CONSTANT = {"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike"}
 _NOT_CONSTANT |= {"Multinomial", "Bernoulli", "Dropout", "If", "Loop", "Scan"}
 
+#: Types that weights are stored in to be small.
+_QUANTISED = {ir.DataType.INT8, ir.DataType.UINT8, ir.DataType.INT4, ir.DataType.UINT4}
+
 #: The input that a result has its type from, where that is not the first.
 _TYPED_BY = {"Where": 1, "DequantizeLinear": 1, "CastLike": 1}
 
@@ -95,6 +98,22 @@ class Constants:
                 return ir.DataType.UNDEFINED
             value = inputs[0]
         return value.dtype
+
+    def is_quantised(self, value: ir.Value) -> bool:
+        """Whether a constant is computed from a tensor of at most 8-bit integers."""
+        pending: list[ir.Value | None] = [value]
+        while pending:
+            current = pending.pop()
+            if current is None:
+                continue
+            node = current.producer()
+            if node is None:
+                tensor = current.const_value
+                if tensor is not None and tensor.size > 1 and tensor.dtype in _QUANTISED:
+                    return True
+            else:
+                pending.extend(node.inputs)
+        return False
 
     def _is_constant(self, node: ir.Node) -> bool:
         if node.domain or node.op_type in _NOT_CONSTANT:

@@ -309,6 +309,8 @@ def _check_fits(edit: Edit, view: View) -> None:
     dtype = view.constants.dtype(value)
     if not is_floating(dtype):
         raise Refuse(f"the type of {value.name!r} is not known to be floating")
+    if isinstance(edit, SetConstant) and view.constants.is_quantised(value):
+        raise Refuse(f"{value.name!r} is computed from integers, and would be stored as floats")
     if not np.all(np.isfinite(rounded(edit.compute(), dtype))):
         raise Refuse(f"{value.name!r} would leave the range of {dtype.name.lower()}")
 

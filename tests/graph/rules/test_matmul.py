@@ -86,11 +86,7 @@ def test_weights_keep_their_type(name: str, dtype: type, eps: float) -> None:
     [
         ("w = Identity(w0)", {"w0": (4, 5)}),
         ("w = Transpose(w0)", {"w0": (5, 4)}),
-        ("w = Cast<to=1>(w0)", {"w0": np.arange(20).reshape(4, 5).astype(np.int8)}),
-        (
-            "w = DequantizeLinear(w0, step)",
-            {"w0": np.arange(20).reshape(4, 5).astype(np.int8), "step": np.array(0.1, np.float32)},
-        ),
+        ("w = Cast<to=1>(w0)", {"w0": np.arange(20).reshape(4, 5)}),
         ("w = Where(which, w0, w1)", {"which": np.eye(4, 5) > 0, "w0": (4, 5), "w1": (4, 5)}),
     ],
 )
@@ -100,6 +96,21 @@ def test_a_computed_weight_becomes_a_float_initializer(made: str, source: dict) 
     assert operators(folded.model) == ["MatMul", "Add"]
     weight = folded.model.graph[0].inputs[1]
     assert weight is not None and weight.const_value.dtype == ir.DataType.FLOAT
+
+
+@pytest.mark.parametrize(
+    "made", ["w = DequantizeLinear(w0, step)", "f = Cast<to=1>(w0) w = Mul(f, step)"]
+)
+def test_a_quantised_weight_stays_quantised(made: str) -> None:
+    model = build(
+        SIGNATURE,
+        f"{NORM} {made} y = MatMul(n, w)",
+        a=(4,),
+        b=(4,),
+        w0=np.arange(20).reshape(4, 5).astype(np.int8),
+        step=np.array(0.1, np.float32),
+    )
+    assert_stays(model, "'w' is computed from integers, and would be stored as floats")
 
 
 def test_a_weight_in_a_constant_node() -> None:
