@@ -345,3 +345,17 @@ def test_shapes_follow_an_edit():
     assert shapes.of(new) is None
     shapes.set(new, (B, sympy.Integer(3)))
     assert shapes.of(new) == (B, 3)
+
+
+def test_a_size_of_minus_one_is_a_dynamic_one():
+    """As Paddle writes it. Two of them are not equal, and their product is not 1."""
+    model = _model("y = Flatten(x) z = Relu(x)", "float[7, 8, 12] x")
+    model.graph.inputs[0].shape = ir.Shape([-1, -1, 12])
+    model.graph.outputs[0].shape = ir.Shape([-1, -1])
+    shapes = Shapes(model)
+    x, y, z = (shapes.of(_value(model, name)) for name in "xyz")
+    assert x is not None and y is not None
+    assert same_shape(x, z) and x[2] == 12
+    assert not same_dim(x[0], x[1])
+    assert same_shape(y, (x[0], 12 * x[1]))
+    assert not shapes.contradictions

@@ -101,6 +101,14 @@ def test_input_without_a_tensor_type_is_refused() -> None:
         input_specs(onnx_ir.Model(graph, ir_version=8))
 
 
+def test_a_size_of_minus_one_is_unknown() -> None:
+    x = onnx_ir.Value(name="x", type=onnx_ir.TensorType(onnx_ir.DataType.FLOAT))
+    x.shape = onnx_ir.Shape([-1, 3, "H", 0])
+    graph = onnx_ir.Graph([x], [], nodes=[])
+    (spec,) = input_specs(onnx_ir.Model(graph, ir_version=8))
+    assert spec.shape == (None, 3, "H", 0)
+
+
 def test_available_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
     assert available_runtime() == OnnxRuntime()
     monkeypatch.setattr("un_deploy.runtime.available.find_spec", lambda name: None)

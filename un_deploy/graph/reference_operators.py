@@ -32,7 +32,9 @@ class ConvTranspose(OnnxConvTranspose):
     Where padding is to be found from the output's size, onnx's own operator is asked.
     """
 
-    def _run(self, x: np.ndarray, w: np.ndarray, b: Any = None, **given: Any) -> tuple[np.ndarray]:
+    def _run(  # type: ignore[override]  # onnx calls the inputs X, W and B
+        self, x: np.ndarray, w: np.ndarray, b: Any = None, **given: Any
+    ) -> tuple[np.ndarray]:
         rank = x.ndim - 2
         if given["output_shape"] is not None or given["auto_pad"] not in ("NOTSET", "VALID"):
             return super()._run(x, w, b, **given)
@@ -51,15 +53,15 @@ class ConvTranspose(OnnxConvTranspose):
         weight = w.reshape(groups, w.shape[0] // groups, w.shape[1], *kernel)
         y = np.zeros((batch, channels, *sizes), dtype=x.dtype)
         for offset in product(*map(range, kernel)):
-            part = weight[(..., *offset)].swapaxes(1, 2) @ columns
-            at = (
+            here = (slice(None),) * 3 + offset
+            part = weight[here].swapaxes(1, 2) @ columns
+            pixels = (
                 slice(d * o, d * o + r, s)
                 for d, o, r, s in zip(dilations, offset, reach, strides, strict=True)
             )
-            y[(..., *at)] += part.reshape(batch, channels, *x.shape[2:])
-        ends = [size - pad for size, pad in zip(sizes, pads[rank:], strict=True)]
-        inside = (slice(begin, end) for begin, end in zip(pads[:rank], ends, strict=True))
-        y = y[(..., *inside)]
+            y[(slice(None), slice(None), *pixels)] += part.reshape(batch, channels, *x.shape[2:])
+        for axis, (begin, end) in enumerate(zip(pads[:rank], pads[rank:], strict=True), start=2):
+            y = y.take(range(begin, y.shape[axis] - end), axis)
         return (y if b is None else y + b.reshape(-1, *[1] * rank),)
 
 

@@ -81,7 +81,7 @@ class Shapes:
             return
         kept = tuple(
             None if isinstance(said, int) and isinstance(dim, int) and said != dim else dim
-            for said, dim in zip(claimed.dims, shape, strict=True)
+            for said, dim in zip(_known_or_none(claimed), shape, strict=True)
         )
         if kept != shape:
             self.contradictions[value.name] = f"the file says {claimed}, its operators {shape}"
@@ -130,7 +130,7 @@ def _forget_claims(graph: ir.Graph) -> dict[str, str]:
                 if isinstance(dim, int) or dim.value is None
                 # setdefault: the same name is the same dimension
                 else plain.setdefault(dim.value, f"u{len(plain)}")
-                for dim in value.shape.dims
+                for dim in _known_or_none(value.shape)
             )
     for value in graph.initializers.values():
         if value.const_value is not None:
@@ -139,6 +139,11 @@ def _forget_claims(graph: ir.Graph) -> dict[str, str]:
         for value in node.outputs:
             value.shape = value.const_value = None
     return {new: old for old, new in plain.items()}
+
+
+def _known_or_none(shape: ir.Shape) -> list[int | ir.SymbolicDim]:
+    """The dimensions; -1, which some exporters write for a dynamic one, has no name."""
+    return [ir.SymbolicDim(None) if isinstance(dim, int) and dim < 0 else dim for dim in shape.dims]
 
 
 def _own_terms(values: Iterable[ir.Value], own_names: dict[str, str]) -> dict[str, Shape]:

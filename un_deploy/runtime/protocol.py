@@ -90,10 +90,17 @@ def tensor_names(graph: onnx_ir.Graph) -> set[str]:
     return {value.name for value in values if value.name}
 
 
+def _dim(dim: int | onnx_ir.SymbolicDim) -> Dim:
+    """Some exporters write -1 for a size that is dynamic."""
+    if isinstance(dim, int):
+        return dim if dim >= 0 else None
+    return dim.value
+
+
 def _spec(value: onnx_ir.Value) -> TensorSpec:
     if not isinstance(value.type, onnx_ir.TensorType):
         raise InputError(f"input {value.name} is no tensor of a known type: {value.type}")
     dims: tuple[Dim, ...] | None = None
     if value.shape is not None:
-        dims = tuple(dim if isinstance(dim, int) else dim.value for dim in value.shape)
+        dims = tuple(_dim(dim) for dim in value.shape)
     return TensorSpec(value.name or "", np.dtype(value.type.dtype.numpy()), dims)
