@@ -36,6 +36,10 @@ class Facts:
         """Its shape: an int, a symbolic size, or None for each axis; None where unranked."""
         return self._shapes.of(value)
 
+    def dtype(self, value: ir.Value) -> ir.DataType | None:
+        """Its element type, None where it cannot be told."""
+        return self._shapes.dtype(value)
+
     def sizes(self, constant: ir.Value) -> tuple[int, ...]:
         """The shape of a constant, all of it known."""
         shape = self._shapes.of(constant)

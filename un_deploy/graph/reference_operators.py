@@ -55,11 +55,12 @@ class ConvTranspose(OnnxConvTranspose):
         for offset in product(*map(range, kernel)):
             here = (slice(None),) * 3 + offset
             part = weight[here].swapaxes(1, 2) @ columns
-            pixels = (
+            reached = [
                 slice(d * o, d * o + r, s)
                 for d, o, r, s in zip(dilations, offset, reach, strides, strict=True)
-            )
-            y[(slice(None), slice(None), *pixels)] += part.reshape(batch, channels, *x.shape[2:])
+            ]
+            pixels = (slice(None), slice(None), *reached)
+            y[pixels] += part.reshape(batch, channels, *x.shape[2:])
         for axis, (begin, end) in enumerate(zip(pads[:rank], pads[rank:], strict=True), start=2):
             y = y.take(range(begin, y.shape[axis] - end), axis)
         return (y if b is None else y + b.reshape(-1, *[1] * rank),)

@@ -53,7 +53,7 @@ class Shapes:
         self._shapes: dict[str, Shape] = {}
         self.contradictions: dict[str, str] = {}
         """By value: what the file claims about its shape and what its operators give instead."""
-        inferred = _infer(model)
+        inferred, self._dtypes = _infer(model)
         for value in _values(model.graph):
             if value.name is not None and (shape := inferred.get(value.name)) is not None:
                 self._take(value, shape)
@@ -63,6 +63,12 @@ class Shapes:
         if value.is_initializer() and not value.is_graph_input() and value.const_value is not None:
             return tuple(int(dim) for dim in value.const_value.shape.numpy())
         return None if value.name is None else self._shapes.get(value.name)
+
+    def dtype(self, value: ir.Value) -> ir.DataType | None:
+        """The value's element type: as the file has it, else as its operators give it."""
+        if value.dtype is not None:
+            return value.dtype
+        return None if value.name is None else self._dtypes.get(value.name)
 
     def set(self, value: ir.Value, shape: Shape) -> None:
         """State the shape of a value that an edit created or changed."""
@@ -88,8 +94,8 @@ class Shapes:
         self._shapes[value.name] = kept
 
 
-def _infer(model: ir.Model) -> dict[str, Shape]:
-    """Shapes by value name, of the values whose rank can be told."""
+def _infer(model: ir.Model) -> tuple[dict[str, Shape], dict[str, ir.DataType]]:
+    """Shapes and element types by value name, of the values for which they can be told."""
     from onnx_shape_inference import ShapeInferenceContext, registry
 
     side = model.clone()
@@ -112,7 +118,8 @@ def _infer(model: ir.Model) -> dict[str, Shape]:
         except Exception:  # a rule that gives up, for whatever reason, leaves the shape unknown
             for value in node.outputs:
                 value.shape = None
-    return _own_terms(_values(side.graph), own_names)
+    dtypes = {v.name: v.dtype for v in _values(side.graph) if v.name and v.dtype is not None}
+    return _own_terms(_values(side.graph), own_names), dtypes
 
 
 def _forget_claims(graph: ir.Graph) -> dict[str, str]:

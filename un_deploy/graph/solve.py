@@ -113,7 +113,7 @@ def propagate(
             return
         if value in view.pinned and not gauge.is_identity:
             raise Refuse(f"{view.pinned[value]}, so its value must stay")
-        _check_range(value, gauge)
+        _check_range(value, gauge, view)
         tensors[value] = gauge
         queue.append(value)
 
@@ -315,9 +315,9 @@ def _check_fits(edit: Edit, view: View) -> None:
         raise Refuse(f"{value.name!r} would leave the range of {dtype.name.lower()}")
 
 
-def _check_range(value: ir.Value, gauge: Gauge) -> None:
+def _check_range(value: ir.Value, gauge: Gauge, view: View) -> None:
     """Outside [1/r, r], r = sqrt(max), a scale would overflow the tensor or drown it."""
-    dtype = (value.dtype or ir.DataType.FLOAT).numpy()
+    dtype = (view.dtype(value) or ir.DataType.FLOAT).numpy()
     bound = 256.0 if dtype == np.float16 else 2.0**63
     size = np.abs(gauge.scale)
     if not np.all((size >= 1 / bound) & (size <= bound)):

@@ -94,7 +94,8 @@ def test_backward_into_a_table(case: str) -> None:
     ("narrow", "wide", "to"),
     [("float16", "float", 1), ("bfloat16", "float", 1), ("float", "double", 11)],
 )
-def test_a_cast_to_a_wider_type_carries(narrow: str, wide: str, to: int) -> None:
+@pytest.mark.parametrize("told", [True, False], ids=["told", "inferred"])
+def test_a_cast_to_a_wider_type_carries(narrow: str, wide: str, to: int, told: bool) -> None:
     types = {"float16": np.float16, "bfloat16": ml_dtypes.bfloat16, "float": np.float32}
     kind = types[narrow]
     model = build(
@@ -103,7 +104,7 @@ def test_a_cast_to_a_wider_type_carries(narrow: str, wide: str, to: int) -> None
         a=np.array([0.5, 1, 2, 4], kind),
         b=np.array([1, 0, -1, 2], kind),
         w=np.ones((4, 5), types.get(wide, np.float64)),
-        claims=f"{narrow}[B,4] n",
+        claims=f"{narrow}[B,4] n" if told else "",
     )
     folded = assert_folds(model)
     assert folded.model.graph.initializers["w"].dtype == ir.DataType(to)
@@ -119,23 +120,17 @@ def cast(to: int, types: str, claims: str, **constants: object) -> ir.Model:
     )
 
 
-def test_a_cast_that_rounds_is_refused() -> None:
+@pytest.mark.parametrize("claims", ["float[B,4] n", ""], ids=["told", "inferred"])
+def test_a_cast_that_rounds_is_refused(claims: str) -> None:
     """The scale would move behind the rounding, and what the type cannot hold with it."""
     weights = {"a": (4,), "b": (4,), "w": np.ones((4, 5), np.float16)}
-    assert_stays(
-        cast(10, "float float16", "float[B,4] n", **weights), "it casts to a narrower type"
-    )
+    assert_stays(cast(10, "float float16", claims, **weights), "it casts to a narrower type")
 
 
 def test_a_cast_to_or_from_whole_numbers_is_refused() -> None:
     weights = {"a": (4,), "b": (4,), "w": np.ones((4, 5), np.int64)}
     reason = "it casts to or from a type that is not known to be floating"
     assert_stays(cast(7, "float int64", "float[B,4] n", **weights), reason)
-
-
-def test_a_cast_of_an_unknown_type_is_refused() -> None:
-    weights = {"a": (4,), "b": (4,), "w": np.ones((4, 5), np.float16)}
-    assert_stays(cast(10, "float float16", "", **weights), "not known to be floating")
 
 
 REFUSALS = {

@@ -61,7 +61,7 @@ class Layout(Carries):
         if node.op_type == "Dropout":
             _check_inference(node, view)
         if node.op_type == "Cast":
-            _check_widens(node)
+            _check_widens(node, view)
         if node.op_type in ("Identity", "Dropout", "Cast"):
             return gauge
         ends = node.inputs[0], node.outputs[0]
@@ -148,13 +148,13 @@ def _check_inference(node: ir.Node, view: View) -> None:
         raise Refuse("it drops elements at inference")
 
 
-def _check_widens(node: ir.Node) -> None:
+def _check_widens(node: ir.Node, view: View) -> None:
     source = node.inputs[0]
-    target = ir.DataType(node.attributes["to"].as_int())
-    known = source is not None and source.dtype in _WIDTH and target in _WIDTH
-    if not known or source is None or source.dtype is None:
+    assert source is not None
+    target, given = ir.DataType(node.attributes["to"].as_int()), view.dtype(source)
+    if given not in _WIDTH or target not in _WIDTH:
         raise Refuse("it casts to or from a type that is not known to be floating")
-    if source.dtype != target and _WIDTH[source.dtype] >= _WIDTH[target]:
+    if given != target and _WIDTH[given] >= _WIDTH[target]:
         raise Refuse("it casts to a narrower type")
 
 
