@@ -16,16 +16,18 @@ _HOME = {
     "convert_norms": "un_deploy.nn",
     "export": "un_deploy.pipeline.export",
     "fold": "un_deploy.graph.fold",
+    "to_torch": "un_deploy.runtime.torch_graph",
     "verify": "un_deploy.measure.verify",
 }
 
-__all__ = ["UnifiedNorm", "convert_norms", "export", "fold", "verify"]
+__all__ = ["UnifiedNorm", "convert_norms", "export", "fold", "to_torch", "verify"]
 
 if TYPE_CHECKING:
     from un_deploy.graph.fold import fold
     from un_deploy.measure.verify import verify
     from un_deploy.nn import UnifiedNorm, convert_norms
     from un_deploy.pipeline.export import export
+    from un_deploy.runtime.torch_graph import to_torch
 
 
 def __getattr__(name: str) -> Any:
