@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx_ir as ir
 
-from un_deploy.graph.reference import Float64, widen
+from un_deploy.graph.reference import Float64, is_floating, widen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -118,7 +118,20 @@ class Constants:
     def _is_constant(self, node: ir.Node) -> bool:
         if node.domain or node.op_type in _NOT_CONSTANT:
             return False
+        if node.op_type == "Gather" and self._looks_up(node):
+            return False
         return all(v is None or v in self for v in node.inputs)
+
+    @staticmethod
+    def _looks_up(node: ir.Node) -> bool:
+        """Whether this picks rows of a stored table, as an embedding of fixed positions does.
+
+        It counts as computed, so that the table takes a gauge and the lookup stays one.
+        """
+        table, rows = (None if v is None else v.const_value for v in node.inputs[:2])
+        if table is None or rows is None:
+            return False
+        return is_floating(table.dtype) and len(table.shape) > 1 and len(rows.shape) > 0
 
     def _compute(self, value: ir.Value) -> Array:
         if value in self._exact:

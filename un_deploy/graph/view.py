@@ -70,9 +70,21 @@ class View(Facts):
             if isinstance(unit, Unit) and unit.rule is not None:
                 if unit.rule.is_linear:
                     return True
-                sums = unit.node.op_type in ("Add", "Sub")
-                pending += [v for v in unit.node.inputs if sums or v not in self.constants]
+                pending += self._carriers(unit.node)
         return False
+
+    def is_stored(self, value: ir.Value | None) -> bool:
+        """Whether it is a constant, or rows of one: it takes any gauge for nothing."""
+        node = value.producer() if value is not None else None
+        if node is not None and node.op_type == "Gather":
+            value = node.inputs[0]
+        return value in self.constants
+
+    def _carriers(self, node: ir.Node) -> list[ir.Value | None]:
+        """The inputs that a shift on the output may come from."""
+        if node.op_type in ("Mul", "Div"):
+            return [v for v in node.inputs if v not in self.constants]
+        return list(node.inputs if node.op_type in ("Add", "Sub", "Concat") else node.inputs[:1])
 
     def _constant(self, node: ir.Node) -> bool:
         return all(value in self.constants for value in node.outputs)

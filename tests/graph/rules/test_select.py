@@ -184,3 +184,19 @@ REFUSALS = {
 def test_what_it_refuses(case: str) -> None:
     signature, body, weights, reason = REFUSALS[case]
     assert_stays(build(signature, body, **weights), reason)
+
+
+def test_fixed_positions_stay_a_lookup_in_their_table() -> None:
+    """A static export looks fixed positions up; the table takes the norm in, whole."""
+    model = build(
+        "float[B,3,4] x => float[B,3,4] y",
+        "p = MatMul(x, w) t = Gather(table, rows) s = Add(p, t) m = Mul(s, a) y = Add(m, b)",
+        w=(4, 4),
+        a=(4,),
+        b=(4,),
+        table=(9, 4),
+        rows=[0, 1, 2],
+    )
+    folded = assert_folds(model)
+    assert operators(folded.model) == ["MatMul", "Gather", "Add"]
+    assert folded.model.graph.initializers["table"].shape == (9, 4)

@@ -102,10 +102,10 @@ def _sum(unit: Unit, known: Mapping[Port, Gauge], view: View) -> Iterable[tuple[
 
 
 def _shifts_the_first(unit: Unit, view: View) -> bool:
-    """Whether a sum's shift goes up to its first operand: a constant has it for nothing."""
+    """Whether a sum's shift goes up to its first operand: what is stored has it for nothing."""
     first, second = unit.node.inputs
-    if first in view.constants or second in view.constants:
-        return first in view.constants
+    if view.is_stored(first) or view.is_stored(second):
+        return view.is_stored(first)
     return view.takes_shift(first) or not view.takes_shift(second)
 
 
