@@ -94,6 +94,13 @@ def test_sizes_of_dynamic_dimensions() -> None:
     assert [array.shape for array in feeds.values()] == [(2, 2, 2, 3), (2, 2), (2, 8), ()]
     feeds = random_inputs(graph("float[rows, time] a"), dims={"time": 5})
     assert feeds["a"].shape == (2, 5)
+    assert random_inputs(graph("float[rows, time] a"), size=32)["a"].shape == (2, 32)
+
+
+def test_every_input_is_an_array_of_the_type_that_is_taken() -> None:
+    for name, array in random_inputs(graph("float x, int64 i, bool b, float16[2] h")).items():
+        assert type(array) is np.ndarray, name
+        assert array.dtype == {"x": "f4", "i": "i8", "b": "?", "h": "f2"}[name]
 
 
 @pytest.mark.parametrize(

@@ -268,6 +268,34 @@ class TestRefusals:
             verify(model, model)
 
 
+class TestSizesThatAModelRunsOn:
+    SIGNATURE = "float[batch,3,height,width] x => float[batch,4] y"
+
+    @staticmethod
+    def shape(signature: str, body: str, **weights: tuple[int, ...]) -> tuple[int, ...]:
+        model = build(signature, body, **weights, axes=[2, 3])
+        (feeds,) = feeds_of(model, None)
+        return feeds["x"].shape
+
+    def test_the_usual_one_where_it_will_do(self) -> None:
+        body = "c = Conv(x, w) y = ReduceMean<keepdims=0>(c, axes)"
+        assert self.shape(self.SIGNATURE, body, w=(4, 3, 8, 8)) == (2, 3, 8, 8)
+
+    def test_an_image_that_is_larger_than_the_window(self) -> None:
+        body = "c = Conv(x, w) y = ReduceMean<keepdims=0>(c, axes)"
+        assert self.shape(self.SIGNATURE, body, w=(4, 3, 9, 9)) == (2, 3, 32, 32)
+
+    def test_an_image_of_which_something_is_left(self) -> None:
+        body = "c = Conv<strides=[16,16]>(x, w) p = Slice(c, one, two, axes)"
+        body += " y = ReduceMean<keepdims=0>(p, axes)"
+        weights = {"w": (4, 3, 8, 8), "one": [1, 1], "two": [9, 9]}
+        assert self.shape(self.SIGNATURE, body, **weights) == (2, 3, 32, 32)
+
+    def test_none_will_do(self) -> None:
+        body = "c = Conv(x, w) y = ReduceMean<keepdims=0>(c, axes)"
+        assert self.shape(self.SIGNATURE, body, w=(4, 3, 600, 600)) == (2, 3, 8, 8)
+
+
 @cache
 def network(kind: str) -> tuple[ir.Model, Folded]:
     """A trained-like network of two blocks, and its fold."""

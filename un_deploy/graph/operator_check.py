@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx_ir as ir
 
-from un_deploy.graph.reference import Float64, is_floating, run, widen
+from un_deploy.graph.reference import Float64, is_floating, run, stored, widen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -104,19 +104,14 @@ def check_operators(
 def _trace(model: ir.Model, feeds: Mapping[str, Array]) -> dict[str, Array]:
     """Every tensor of the main graph in float64, by name."""
     defaults = (value for value in model.graph.inputs if value.is_initializer())
-    found = {str(value.name): _stored(value) for value in defaults}
+    found = {str(value.name): stored(value) for value in defaults}
     found.update((name, widen(array)) for name, array in feeds.items())
 
     def note(node: ir.Node, values: Mapping[ir.Value, Array]) -> None:
         found.update((str(v.name), values[v]) for v in node.outputs if v in values)
 
-    run(model, feeds, _stored, note)
+    run(model, feeds, stored, note)
     return found
-
-
-def _stored(value: ir.Value) -> Array:
-    assert value.const_value is not None
-    return widen(value.const_value.numpy())
 
 
 class _Checker:
@@ -165,8 +160,8 @@ class _Checker:
         if name in self._inside:
             return self._inside[name]
         if value.producer() is None and not value.is_graph_input():
-            stored = _stored(value)
-            return stored, np.abs(stored) if stored.dtype.kind == "f" else stored
+            array = stored(value)
+            return array, np.abs(array) if array.dtype.kind == "f" else array
         mapped = self._mapped(name)
         if mapped is None:
             raise KeyError(name)

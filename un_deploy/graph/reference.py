@@ -42,6 +42,12 @@ def widen(array: Any) -> Array:
     return array
 
 
+def stored(value: ir.Value) -> Array:
+    """An initializer as the file holds it, float64 where floating."""
+    assert value.const_value is not None
+    return widen(value.const_value.numpy())
+
+
 class Float64:
     """Evaluates nodes of one model in float64. Keeps one evaluator a node, so reruns are cheap."""
 
@@ -77,9 +83,11 @@ class Float64:
         except InputError:
             raise
         except Exception as error:
+            shapes = " ".join("-" if a is None else str(a.shape) for a in inputs)
             raise InputError(
                 f"node {node.name or node.op_type!r} ({node.op_type}) cannot be run in float64: "
-                f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+                f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''} "
+                f"[inputs {shapes}]"
             ) from error
 
     def _branch(
@@ -91,8 +99,8 @@ class Float64:
         def value_of(value: ir.Value) -> Array:
             if value in values:
                 return values[value]
-            if value.graph is graph and value.const_value is not None:
-                return widen(value.const_value.numpy())
+            if value.graph is graph and value.is_initializer():
+                return stored(value)
             return outer(value)
 
         for inner in graph:

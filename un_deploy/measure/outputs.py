@@ -21,7 +21,7 @@ import numpy as np
 
 from un_deploy.errors import InputError
 from un_deploy.graph.operator_check import ir_eps
-from un_deploy.graph.reference import is_floating, run, widen
+from un_deploy.graph.reference import is_floating, run, stored, widen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -96,8 +96,8 @@ def float64_results(
     Raises:
         InputError: an operator cannot be run in float64.
     """
-    expected = [run(first, feed, _stored) for feed in feeds]
-    found = [run(second, feed, _stored) for feed in feeds]
+    expected = [run(first, feed, stored) for feed in feeds]
+    found = [run(second, feed, stored) for feed in feeds]
     exact = dict.fromkeys(expected[0], 0.0)
     return list(_results(FLOAT64, expected, found, exact, _floor(first, second))), expected
 
@@ -175,11 +175,6 @@ def _floor(*models: ir.Model) -> float:
     dtypes = {value.dtype for model in models for value in model.graph.outputs}
     dtypes |= {value.dtype for model in models for value in model.graph.initializers.values()}
     return ROUNDINGS * max((ir_eps(d) for d in dtypes if d and is_floating(d)), default=0.0)
-
-
-def _stored(value: ir.Value) -> Array:
-    assert value.const_value is not None
-    return widen(value.const_value.numpy())
 
 
 def _dims(value: ir.Value) -> list[int | str | None] | None:

@@ -14,6 +14,9 @@ BATCH = 2
 OTHER = 8
 """Sizes of dynamic dimensions: of axis 0 or named batch, and of the others."""
 
+SIZES = (OTHER, 32, 48, 512)
+"""What the others are tried with: enough for tokens, for images, lines of text, and sound."""
+
 LAYOUT = {"Cast", "Concat", "Expand", "Flatten", "Identity", "Reshape", "Slice", "Squeeze"}
 LAYOUT |= {"Tile", "Transpose", "Unsqueeze"}
 """Operators that move indices about and leave their values alone."""
@@ -23,7 +26,11 @@ COUNTING = {"Range", "CumSum"}
 
 
 def random_inputs(
-    model: onnx_ir.Model, *, seed: int = 0, dims: Mapping[str, int] | None = None
+    model: onnx_ir.Model,
+    *,
+    seed: int = 0,
+    dims: Mapping[str, int] | None = None,
+    size: int = OTHER,
 ) -> dict[str, np.ndarray]:
     """One set of inputs, the same for the same seed, NumPy and model.
 
@@ -36,14 +43,16 @@ def random_inputs(
 
     Args:
         dims: sizes of dynamic dimensions by name. Else axis 0 and what is named batch is 2, any
-            other 8, or less where a position table, read by a counter or a Slice, is smaller.
+            other `size`.
+        size: of other dynamic dimensions; less where a position table, read by a counter or a
+            Slice, is smaller.
 
     Raises:
         InputError: an unknown dimension in ``dims``, a size below 1, an input of unknown rank or
             one that is no number.
     """
     specs = input_specs(model)
-    sizes = _sizes(model, specs, dims or {})
+    sizes = _sizes(model, specs, dims or {}, size)
     values = {value.name: value for value in model.graph.inputs}
     rng = np.random.default_rng(seed)
     feeds = {}
@@ -54,7 +63,7 @@ def random_inputs(
             sizes[axis, dim] if not isinstance(dim, int) else dim
             for axis, dim in enumerate(spec.shape)
         ]
-        feeds[spec.name] = _random(rng, values[spec.name], shape).astype(spec.dtype)
+        feeds[spec.name] = np.asarray(_random(rng, values[spec.name], shape), spec.dtype)
     return feeds
 
 
@@ -103,7 +112,7 @@ def _downstream(value: onnx_ir.Value) -> Iterable[onnx_ir.Value]:
 
 
 def _sizes(
-    model: onnx_ir.Model, specs: tuple[TensorSpec, ...], dims: Mapping[str, int]
+    model: onnx_ir.Model, specs: tuple[TensorSpec, ...], dims: Mapping[str, int], size: int
 ) -> dict[tuple[int, Dim], int]:
     """Size of every (axis, dynamic dimension) of the inputs."""
     dynamic = [
@@ -120,7 +129,7 @@ def _sizes(
         if size < 1:
             raise InputError(f"dimension {name} cannot be {size}")
     batches = {dim for axis, dim in dynamic if dim and (axis == 0 or "batch" in dim)}
-    other = min([OTHER, *_position_tables(model.graph)])
+    other = min([size, *_position_tables(model.graph)])
     sizes: dict[tuple[int, Dim], int] = {}
     for axis, dim in dynamic:
         is_batch = dim in batches or (dim is None and axis == 0)

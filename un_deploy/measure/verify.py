@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Literal
@@ -23,6 +24,7 @@ from un_deploy.graph.fold import Folded, fold_graph
 from un_deploy.graph.formats import to_ir
 from un_deploy.graph.model_file import check_weights
 from un_deploy.graph.operator_check import TOLERANCE, Blind, OperatorResult, check_operators
+from un_deploy.graph.reference import run, stored
 from un_deploy.measure.inputs import check_inputs, random_inputs, read_inputs
 from un_deploy.measure.outputs import (
     CannotRunError,
@@ -31,6 +33,7 @@ from un_deploy.measure.outputs import (
     runtime_results,
     signature_problems,
 )
+from un_deploy.measure.random_inputs import SIZES
 from un_deploy.runtime.available import available_runtime
 
 if TYPE_CHECKING:
@@ -180,10 +183,27 @@ def feeds_of(model: ir.Model, inputs: str | Feeds | None, seed: int = 0) -> list
         InputError: they cannot be read or do not fit the graph.
     """
     if inputs is None:
-        return [random_inputs(model, seed=seed)]
+        return [_runnable(model, seed)]
     if isinstance(inputs, Mapping):
         return [*check_inputs([inputs], model)]
     return [*read_inputs(inputs, model)]
+
+
+def _runnable(model: ir.Model, seed: int) -> Feeds:
+    """Random inputs, of the first sizes on which the model runs if it leaves them open.
+
+    Where it runs on none, those of the usual size: whoever runs it will say what is wrong.
+    """
+    usual, larger = (random_inputs(model, seed=seed, size=size) for size in SIZES[:2])
+    if all(usual[name].shape == larger[name].shape for name in usual):
+        return usual
+    for size in SIZES:
+        feeds = random_inputs(model, seed=seed, size=size)
+        with suppress(InputError):
+            # The mean of an image that was shrunk to nothing is NaN.
+            if all(np.all(np.isfinite(out)) for out in run(model, feeds, stored).values()):
+                return feeds
+    return usual
 
 
 def _finish(

@@ -131,7 +131,9 @@ def fold_and_verify(
     try:
         report = verify_fold(original, folded, feeds)
     except InputError as error:
-        raise InputError(f"{error}; --no-verify folds without this proof") from error
+        raise InputError(
+            f"{error}; --inputs runs it on others, --no-verify folds without this proof"
+        ) from error
     report.require()
     return folded, report
 
