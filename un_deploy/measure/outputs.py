@@ -2,12 +2,15 @@
 
 What is allowed, relative to the largest entry of the original's output in float64:
 
-- in float64 nothing rounds but the weights that were rewritten, once each: `ROUNDINGS` = 8 units
-  in the last place of the coarsest floating type among weights and outputs (float32: 9.5e-7).
-  Folded vision transformers and post-norm encoders of 4 to 12 layers stay below half a unit.
+- in float64 nothing rounds but the weights that were rewritten, once each: `ROUNDINGS` = 32 units
+  in the last place of the coarsest floating type among weights and outputs (float32: 3.8e-6).
+  Folded vision transformers and post-norm encoders of 4 to 12 layers stay below half a unit; a
+  convolutional network that ends in Sigmoid, whose output is exp(-16) on noise, had up to 7.
 - in a runtime every operator rounds, in the original as well. So the original's own error in the
   same runtime, on the same inputs, says what rounding is there: `OWN_ERRORS` = 4 times that, or
-  the 8 units where that is more. The folded networks above had 0.6 to 1.7 times the original's.
+  the 32 units where that is more. The folded networks above had 0.6 to 1.7 times the original's.
+  Where an output has few entries the original may be right by luck: of twelve runs of a network
+  with four, one had 2 units before the fold and 13 behind it.
 
 Both are whole-model figures, in which a small fault can hide: the operator check is the proof.
 """
@@ -32,7 +35,7 @@ if TYPE_CHECKING:
 
     Array = np.ndarray
 
-ROUNDINGS = 8
+ROUNDINGS = 32
 OWN_ERRORS = 4
 
 #: What `OutputResult.runtime` says of the evaluation that does not round.

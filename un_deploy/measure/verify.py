@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
@@ -199,7 +200,8 @@ def _runnable(model: ir.Model, seed: int) -> Feeds:
         return usual
     for size in SIZES:
         feeds = random_inputs(model, seed=seed, size=size)
-        with suppress(InputError):
+        with suppress(InputError), warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
             # The mean of an image that was shrunk to nothing is NaN.
             if all(np.all(np.isfinite(out)) for out in run(model, feeds, stored).values()):
                 return feeds
