@@ -73,7 +73,7 @@ class TestFold:
         assert 0 < report.worst.ratio <= 1
         runtimes = ["float64", "onnxruntime"] if runtime else ["float64"]
         assert [result.runtime for result in report.outputs] == runtimes
-        assert all(0 < result.error <= result.allowed < 2e-6 for result in report.outputs)
+        assert all(0 < result.error < 1e-6 and result.allowed < 4e-6 for result in report.outputs)
         assert (report.notes == ()) == runtime
         report.require()
 
@@ -139,7 +139,7 @@ class TestFold:
         report = verify(model, fold(model)[0])
         assert report.passed
         float64 = report.outputs[0]
-        assert 1e-5 < float64.error <= float64.allowed == 8 * 2.0**-10
+        assert 1e-5 < float64.error <= float64.allowed == 32 * 2.0**-10
 
     @pytest.mark.parametrize("dims", [("batch", 3, 4), ("other", 3, 4)])
     def test_declared_shapes_are_part_of_the_signature(self, dims: tuple[int | str, ...]) -> None:
