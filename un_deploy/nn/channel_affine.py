@@ -1,9 +1,11 @@
-"""y = scale * x + shift per channel, and the sums and gradients that training it takes."""
+"""y = scale * x + shift per channel, and the gradients that training it takes."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
+
+from un_deploy.nn.channel_sums import sum_and_sum_of_products
 
 
 def scale_and_shift(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
@@ -21,8 +23,8 @@ def scale_and_shift(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
 
 def parameter_gradients(dy: Tensor, x: Tensor, inv_std: Tensor) -> tuple[Tensor, Tensor]:
     """Sum over tokens of dy * z, and of dy, both (C,) in the statistics' dtype; z = x * inv_std."""
-    rows = dy.reshape(-1, dy.shape[-1]).to(inv_std.dtype)
-    return (rows * x.reshape(rows.shape)).sum(0) * inv_std, rows.sum(0)
+    total, products = sum_and_sum_of_products(dy, x, inv_std.dtype)
+    return products * inv_std, total
 
 
 def input_gradient(

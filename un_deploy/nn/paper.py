@@ -73,25 +73,26 @@ class PaperRule(TrainingRule):
         """
         running_var, history, iters = state["running_var"], state["history"], state["iters"]
         recomputed = is_recomputed()
-        moment, tokens = second_moment(x, padding_mask)
-        window = window_ending_with(moment, history, iters, recomputed)
-        real = tokens > 0
+        moment = second_moment(x, padding_mask)
+        window = window_ending_with(moment.value, history, iters, recomputed)
         warm = window.iteration <= self.warmup_iters
         mean = self._geometric_mean(window)
         filtered = self._is_outlier(window, mean) & ~warm
-        var = torch.where(warm | filtered, moment, mean)
+        var = torch.where(warm | filtered, moment.value, mean)
         if not recomputed:
             moved = torch.lerp(var, running_var.to(var.dtype), self.momentum)
-            running_var.copy_(torch.where(real & ~filtered, moved, running_var))
-            history.copy_(torch.where(real, window.entries[1:], history))
-            iters += real
-        var = torch.where(real, var, running_var)
+            moved = torch.where(filtered, running_var, moved)
+            running_var.copy_(moment.if_real(moved, running_var))
+            history.copy_(moment.if_real(window.entries[1:], history))
+            iters += moment.tokens > 0
+        var = moment.if_real(var, running_var)
+        tokens = torch.as_tensor(moment.tokens, dtype=var.dtype, device=var.device)
         return (var + self.eps).rsqrt(), filtered, warm, tokens
 
     def _geometric_mean(self, window: Window) -> Tensor:
         """(C,), over the last M moments, fewer at first."""
         assert isinstance(self.window_size, int)
-        valid = window.valid[-self.window_size :]
+        valid = window.valid(self.window_size)
         logs = window.entries[-self.window_size :].log()
         return (torch.where(valid, logs, 0.0).sum(0) / valid.sum(0)).exp()
 

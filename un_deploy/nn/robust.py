@@ -33,6 +33,7 @@ from un_deploy.nn.channel_affine import input_gradient, parameter_gradients, sca
 from un_deploy.nn.rule import State, TrainingRule
 from un_deploy.nn.statistics import (
     HISTORY,
+    Moment,
     Window,
     is_recomputed,
     second_moment,
@@ -62,49 +63,61 @@ class RobustRule(TrainingRule):
     def train(
         self, x: Tensor, weight: Tensor, bias: Tensor, padding_mask: Tensor | None, state: State
     ) -> Tensor:
+        if torch.compiler.is_compiling():
+            return self._plain(x, weight, bias, padding_mask, state)
         with torch.no_grad():
-            inv_std, pull = self._statistics(x, padding_mask, state)
+            moment = second_moment(x, padding_mask)
+            inv_std, pull = self._count(moment, state)
         y: Tensor = _Normalize.apply(x, weight, bias, inv_std, pull, padding_mask)
         return y
 
-    def _statistics(
-        self, x: Tensor, padding_mask: Tensor | None, state: State
-    ) -> tuple[Tensor, Tensor]:
+    def _plain(
+        self, x: Tensor, weight: Tensor, bias: Tensor, padding_mask: Tensor | None, state: State
+    ) -> Tensor:
+        """The forward written so that autograd's own derivative is the rule's.
+
+        A compiler makes the same few passes of it as the Function below has, and torch.export
+        keeps the gradient, which it loses where a Function has its own.
+        """
+        moment = second_moment(x, padding_mask)
+        with torch.no_grad():
+            inv_std, _ = self._count(Moment(moment.value.detach(), moment.tokens), state)
+            r = inv_std * (moment.value + self.eps).sqrt()
+        own = (moment.value + self.eps).rsqrt()
+        scale = weight * moment.if_real(r * own, inv_std)
+        return scale_and_shift(x, scale, bias)
+
+    def _count(self, moment: Moment, state: State) -> tuple[Tensor, Tensor]:
         """1 / sqrt(v) and v / (s2 + eps) / n, both (C,); counts the batch into `state`.
 
         A batch without a real token leaves the state alone and is normalised as in evaluation.
         """
         running_var, history, iters = state["running_var"], state["history"], state["iters"]
         recomputed = is_recomputed()
-        moment, tokens = second_moment(x, padding_mask)
-        window = window_ending_with(moment, history, iters, recomputed)
-        real = tokens > 0
-        v = torch.where(real, self._smooth(window), running_var + self.eps)
-        pull = torch.where(real, v / (moment + self.eps) / tokens, 0.0)
+        window = window_ending_with(moment.value, history, iters, recomputed)
+        own = moment.value + self.eps
+        correction = self._smooth(window)
+        v = moment.if_real(own * correction, running_var + self.eps)
+        pull = moment.if_real(correction / moment.tokens, torch.zeros_like(own))
         if not recomputed:
-            moved = torch.lerp(_median(window), running_var.to(moment.dtype), self.momentum)
-            running_var.copy_(torch.where(real, moved, running_var))
-            history.copy_(torch.where(real, window.entries[1:], history))
-            iters += real
+            moved = window.median().lerp(running_var.to(own.dtype), self.momentum)
+            running_var.copy_(moment.if_real(moved, running_var))
+            history.copy_(moment.if_real(window.entries[1:], history))
+            iters += moment.tokens > 0
         return v.rsqrt(), pull
 
     def _smooth(self, window: Window) -> Tensor:
-        """v, (C,): the geometric mean of the last M moments that agree with the newest."""
+        """v / (s2 + eps), (C,): the geometric mean of the last M moments that agree with s2."""
         assert isinstance(self.window_size, int)
         logs = (window.entries[-self.window_size :] + self.eps).log()
-        kept = window.valid[-self.window_size :]
+        apart = logs - logs[-1]
+        kept = window.valid(self.window_size)
         if self.outlier_filtration:
-            kept = kept & ((logs - logs[-1]).abs() <= math.log(TAU))
-        smooth = torch.where(kept, logs, 0.0).sum(0) / kept.sum(0)
-        return torch.where(window.iteration <= self.warmup_iters, logs[-1], smooth).exp()
-
-
-def _median(window: Window) -> Tensor:
-    """Median over the valid entries, (C,); of an even number, the mean of the middle two."""
-    ordered = window.entries.masked_fill(~window.valid, math.inf).sort(0).values
-    count = window.valid.sum()
-    middle = torch.stack([(count - 1) // 2, count // 2])
-    return ordered[middle].mean(0)
+            kept = kept & (apart.abs() <= math.log(TAU))
+        ratio = (torch.where(kept, apart, 0.0).sum(0) / kept.sum(0)).exp()
+        if not self.warmup_iters:
+            return ratio
+        return torch.where(window.iteration <= self.warmup_iters, 1.0, ratio)
 
 
 class _Normalize(torch.autograd.Function):
@@ -115,6 +128,7 @@ class _Normalize(torch.autograd.Function):
 
     @staticmethod
     def forward(
+        ctx: Any,
         x: Tensor,
         weight: Tensor,
         bias: Tensor,
@@ -122,13 +136,9 @@ class _Normalize(torch.autograd.Function):
         pull: Tensor,
         padding_mask: Tensor | None,
     ) -> Tensor:
-        return scale_and_shift(x, weight * inv_std, bias)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        x, weight, bias, inv_std, pull, padding_mask = inputs
         ctx.bias_dtype = bias.dtype
         ctx.save_for_backward(x, weight, inv_std, pull, padding_mask)
+        return scale_and_shift(x, weight * inv_std, bias)
 
     @staticmethod
     @once_differentiable

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.utils.module_tracker import ModuleTracker
 
+from un_deploy.nn.channel_sums import sum_of_squares
+
 HISTORY = 8
 """Raw second moments kept when the window asks for no more."""
 
@@ -33,11 +35,18 @@ class Moment(NamedTuple):
 
     Attributes:
         value: (C,) in the statistics' dtype; 0 where there is no real token.
-        tokens: number of real tokens, 0-dim, in the same dtype.
+        tokens: number of real tokens; with a padding mask a 0-dim tensor of that dtype, which the
+            host does not know.
     """
 
     value: Tensor
-    tokens: Tensor
+    tokens: Tensor | int
+
+    def if_real(self, new: Tensor, old: Tensor) -> Tensor:
+        """New where the batch has a real token, else old."""
+        if isinstance(self.tokens, Tensor):
+            return torch.where(self.tokens > 0, new, old)
+        return new if self.tokens else old
 
 
 def second_moment(x: Tensor, padding_mask: Tensor | None) -> Moment:
@@ -50,12 +59,11 @@ def second_moment(x: Tensor, padding_mask: Tensor | None) -> Moment:
     """
     dtype = statistics_dtype(x)
     if padding_mask is None:
-        tokens = torch.full((), x.shape[:-1].numel(), dtype=dtype, device=x.device)
-    else:
-        x = x.masked_fill(padding_mask.unsqueeze(-1), 0)
-        tokens = (~padding_mask).sum(dtype=dtype)
-    rows = x.reshape(-1, x.shape[-1]).to(dtype)
-    return Moment((rows * rows).sum(0) / tokens.clamp(min=1), tokens)
+        tokens = x.shape[:-1].numel()
+        return Moment(sum_of_squares(x, dtype) / max(1, tokens), tokens)
+    x = x.masked_fill(padding_mask.unsqueeze(-1), 0)
+    real = (~padding_mask).sum(dtype=dtype)
+    return Moment(sum_of_squares(x, dtype) / real.clamp(min=1), real)
 
 
 class Window(NamedTuple):
@@ -63,13 +71,28 @@ class Window(NamedTuple):
 
     Attributes:
         entries: (H + 1, C), the iteration's own moment last.
-        valid: (H + 1, 1) bool, False for slots that no iteration has filled yet.
+        filled: (1,) int64, how many entries before the last one hold a moment; they stand next to
+            it. Those that no iteration has filled yet are 0.
         iteration: the iteration's number, 1-dim of length 1; the first is 1.
     """
 
     entries: Tensor
-    valid: Tensor
+    filled: Tensor
     iteration: Tensor
+
+    def valid(self, last: int) -> Tensor:
+        """Which of the last entries hold a moment, (last, 1) bool."""
+        age = torch.arange(last - 1, -1, -1, device=self.filled.device)
+        return (age <= self.filled).unsqueeze(1)
+
+    def median(self) -> Tensor:
+        """Over the entries that hold a moment, (C,); of an even number, the mean of the middle two.
+
+        Moments are not negative, so the others come first in order.
+        """
+        last = self.entries.shape[0] - 1
+        middle = last - (self.filled + torch.arange(2, device=self.filled.device)) // 2
+        return self.entries.sort(0).values[middle].mean(0)
 
 
 def window_ending_with(moment: Tensor, history: Tensor, iters: Tensor, recomputed: bool) -> Window:
@@ -86,16 +109,11 @@ def window_ending_with(moment: Tensor, history: Tensor, iters: Tensor, recompute
         recomputed: whether `history` already holds `moment`.
     """
     length = history.shape[0]
-    slots = torch.arange(length + 1, device=history.device)
     history = history.to(moment.dtype)
-    if recomputed:
-        newest_first = (history - moment).abs().sum(1).flip(0)
-        age = newest_first.argmin()
-        slots = slots - age - 1
-        entries = torch.cat([history[slots[:-1].clamp(min=0)], moment[None]])
-        iteration = iters - age
-    else:
-        entries = torch.cat([history, moment[None]])
-        iteration = iters + 1
-    valid = (slots >= length - iters).logical_and(slots >= 0)
-    return Window(entries, valid.unsqueeze(1), iteration)
+    if not recomputed:
+        return Window(torch.cat([history, moment[None]]), iters.clamp(max=length), iters + 1)
+    age = (history - moment).abs().sum(1).flip(0).argmin()
+    slots = torch.arange(length, device=history.device) - age - 1
+    before = history[slots.clamp(min=0)].masked_fill((slots < 0).unsqueeze(1), 0)
+    filled = (iters.clamp(max=length) - age - 1).clamp(min=0)
+    return Window(torch.cat([before, moment[None]]), filled, iters - age)
