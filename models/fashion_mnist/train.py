@@ -1,4 +1,4 @@
-"""Trains vit_micro on Fashion-MNIST, with Layer or Unified Normalization; resumable.
+"""Trains vit_micro on Fashion-MNIST, with Layer, Batch or Unified Normalization; resumable.
 
     python -m un_deploy.models.fashion_mnist.train --norm un --seed 0 --out out
 
@@ -31,6 +31,8 @@ from torch import Tensor, nn
 
 from ..vit import VisionTransformer, vit_micro
 from . import data
+from .norms import NORMS
+from .outliers import EVERY, with_outlier
 
 EVALUATION_BATCH = 500
 
@@ -47,11 +49,14 @@ class Config:
     learning_rate: float = 1e-3
     weight_decay: float = 0.05
     warmup_fraction: float = 0.05
+    outliers: bool = False
 
     @property
     def name(self) -> str:
         """File stem of the run."""
-        return f"vit_micro_{self.norm}_seed{self.seed}"
+        rate = self.learning_rate / Config.learning_rate
+        variant = (f"_rate{rate:g}" if rate != 1 else "") + ("_outliers" if self.outliers else "")
+        return f"vit_micro_{self.norm}_seed{self.seed}{variant}"
 
 
 @dataclass(frozen=True)
@@ -68,15 +73,6 @@ class Dataset:
         return cls(
             torch.from_numpy(data.pixel_values(images)), torch.from_numpy(labels.astype(np.int64))
         )
-
-
-def norm_layer(norm: str) -> Callable[[int], nn.Module]:
-    """The norm named "ln" or "un", as the networks' factories take it."""
-    if norm == "ln":
-        return nn.LayerNorm
-    from un_deploy.nn import UnifiedNorm
-
-    return UnifiedNorm
 
 
 def learning_rate(step: int, steps: int, config: Config) -> float:
@@ -159,7 +155,7 @@ class Training:
         self.weights_file = out / f"{config.name}.pt"
         self.log_file = out / f"{config.name}.jsonl"
         torch.manual_seed(config.seed)
-        self.model: VisionTransformer = vit_micro(norm_layer=norm_layer(config.norm))
+        self.model: VisionTransformer = vit_micro(norm_layer=NORMS[config.norm])
         self.optimizer = make_optimizer(self.model, config)
         self.generator = torch.Generator().manual_seed(config.seed)
         self.epochs_done = 0
@@ -213,6 +209,8 @@ class Training:
                 group["lr"] = learning_rate(
                     step, self.config.epochs * self.steps_per_epoch, self.config
                 )
+            if self.config.outliers and step % EVERY == EVERY - 1:
+                pixels = with_outlier(pixels)
             self.optimizer.zero_grad()
             loss = F.cross_entropy(self.model(pixels), labels)
             loss.backward()
@@ -254,7 +252,7 @@ class Training:
 
 
 @click.command()
-@click.option("--norm", type=click.Choice(["ln", "un"]), required=True)
+@click.option("--norm", type=click.Choice([*NORMS]), required=True)
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option(
     "--data",
@@ -266,10 +264,21 @@ class Training:
 )
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True)
 @click.option("--epochs", type=click.IntRange(min=1), default=Config.epochs, show_default=True)
+@click.option("--rate", type=float, default=Config.learning_rate, show_default=True)
+@click.option("--outliers", is_flag=True, help="Now and then a batch holds a token x 1000.")
 @click.option("--threads", type=click.IntRange(min=1), default=2, show_default=True)
-def main(norm: str, seed: int, directory: Path, out: Path, epochs: int, threads: int) -> None:
+def main(
+    norm: str,
+    seed: int,
+    directory: Path,
+    out: Path,
+    epochs: int,
+    rate: float,
+    outliers: bool,
+    threads: int,
+) -> None:
     """Train vit_micro on Fashion-MNIST; run the same command again to resume."""
-    config = Config(norm=norm, seed=seed, threads=threads, epochs=epochs)
+    config = Config(norm, seed, threads, epochs, learning_rate=rate, outliers=outliers)
     torch.set_num_threads(threads)
     try:
         train, test = Dataset.load("train", directory), Dataset.load("t10k", directory)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ from un_deploy.python_file import load_object
 
 torch = pytest.importorskip("torch")
 from models.fashion_mnist import train  # noqa: E402  (needs torch)
+from models.fashion_mnist.norms import NORMS  # noqa: E402
+from models.fashion_mnist.outliers import with_outlier  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -136,6 +139,31 @@ def test_learning_rate_rises_then_falls_to_zero() -> None:
     assert rates[1000] == pytest.approx(0, abs=1e-18)
 
 
+def test_runs_that_differ_in_a_setting_differ_in_name() -> None:
+    config = train.Config(norm="un", seed=0, threads=1)
+    assert config.name == "vit_micro_un_seed0"
+    assert replace(config, outliers=True).name == "vit_micro_un_seed0_outliers"
+    assert replace(config, learning_rate=3e-3).name == "vit_micro_un_seed0_rate3"
+
+
+def test_an_outlier_is_one_token_of_the_first_image() -> None:
+    pixels = torch.ones(3, 1, 28, 28)
+    outlier = with_outlier(pixels)
+    assert torch.equal(pixels, torch.ones(3, 1, 28, 28))  # a copy
+    changed = (outlier != 1).nonzero()
+    assert len(changed) == 4 * 4 and torch.all(changed[:, 0] == 0)
+    assert outlier.max() == 1000
+    embed = train.vit_micro().patch_embed
+    assert (embed(outlier) != embed(pixels)).any(1).sum() == 1
+
+
+def test_batch_norm_is_over_all_tokens() -> None:
+    x = torch.randn(4, 5, 3) * 2 + 1
+    y = NORMS["bn"](3)(x)
+    torch.testing.assert_close(y.mean((0, 1)), torch.zeros(3), atol=1e-6, rtol=0)
+    torch.testing.assert_close(y.var((0, 1), correction=0), torch.ones(3), atol=1e-4, rtol=0)
+
+
 def test_only_linear_and_convolution_weights_decay() -> None:
     config = train.Config(norm="ln", seed=0, threads=1)
     decayed, rest = train.make_optimizer(train.vit_micro(), config).param_groups
@@ -145,7 +173,7 @@ def test_only_linear_and_convolution_weights_decay() -> None:
     assert len(decayed["params"]) + len(rest["params"]) == len(list(train.vit_micro().parameters()))
 
 
-@pytest.mark.parametrize("norm", ["ln", "un"])
+@pytest.mark.parametrize("norm", ["ln", "bn", "un", "un-official"])
 def test_a_stopped_run_resumes_to_the_same_bits(
     small_set: Path, tmp_path: Path, norm: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
