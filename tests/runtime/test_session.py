@@ -11,9 +11,10 @@ import pytest
 
 from un_deploy.errors import InputError, MissingPackageError
 from un_deploy.runtime.available import available_runtime
-from un_deploy.runtime.onnxruntime import OnnxRuntime
+from un_deploy.runtime.onnxruntime import Fusions, OnnxRuntime
 from un_deploy.runtime.protocol import Runtime, TensorSpec, input_specs
 from un_deploy.runtime.reference import ReferenceRuntime
+from un_deploy.runtime.session import FileSession
 
 pytest.importorskip("onnxruntime")
 
@@ -70,6 +71,26 @@ def test_unfit_feeds_are_refused(runtime: Runtime, model: onnx_ir.Model) -> None
         session.run({"x": X}, ["absent"])
 
 
+def test_unfit_feeds_have_no_timer(runtime: Runtime, model: onnx_ir.Model) -> None:
+    with pytest.raises(InputError, match="cannot run the graph"):
+        runtime.load(model).timer({"x": X[:, :3]})
+
+
+def test_a_timer_runs_as_often_as_asked(model: onnx_ir.Model) -> None:
+    class Engine:
+        runs = 0
+
+        def run(self, names: list[str], feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
+            self.runs += 1
+            return [X for _ in names]
+
+    engine = Engine()
+    timer = FileSession(model, "counting", lambda path: engine).timer({"x": X})
+    assert engine.runs == 1  # what is made at the first run is not timed
+    assert timer(7) > 0
+    assert engine.runs == 8
+
+
 def test_broken_graph_is_refused(runtime: Runtime) -> None:
     text = '<ir_version: 8, opset_import: ["": 20]> g (float[4] x) => (float[4] y) {y = Huh(x)}'
     with pytest.raises(InputError, match=f"^{runtime.name} cannot load the graph: .*Huh"):
@@ -119,6 +140,31 @@ def test_missing_package_is_told(monkeypatch: pytest.MonkeyPatch, model: onnx_ir
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(MissingPackageError, match=r'pip install "un-deploy\[cpu\]"'):
         OnnxRuntime().load(model)
+
+
+@pytest.mark.parametrize("fusions", ["all", "no-skip-norm", "no-norm"])
+def test_fusions_change_no_answer(fusions: Fusions, model: onnx_ir.Model) -> None:
+    session = OnnxRuntime(threads=1, fusions=fusions).load(model)
+    np.testing.assert_array_equal(session.run({"x": X})["y"], [[0, -2, 6, 13]])
+
+
+def test_cuda_without_a_gpu_is_refused(model: onnx_ir.Model) -> None:
+    """The package for CPUs has no such provider; onnxruntime itself would fall back silently."""
+    with pytest.raises(InputError, match=r"has no CUDAExecutionProvider: .*un-deploy\[gpu\]"):
+        OnnxRuntime(device="cuda").load(model)
+
+
+def test_a_fall_back_to_the_cpu_is_refused(
+    monkeypatch: pytest.MonkeyPatch, model: onnx_ir.Model
+) -> None:
+    """What onnxruntime-gpu does where it finds no GPU: it lists the provider and leaves it out."""
+    import onnxruntime
+
+    there = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: there)
+    told = pytest.warns(UserWarning, match="not in available provider names")
+    with told, pytest.raises(InputError, match="fell back to CPUExecutionProvider"):
+        OnnxRuntime(device="cuda").load(model)
 
 
 @pytest.mark.slow

@@ -1,21 +1,33 @@
-"""ONNX Runtime on the CPU, all optimisations on."""
+"""ONNX Runtime, on the CPU or on an NVIDIA GPU."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import onnx_ir
 
-from un_deploy.errors import needs
+from un_deploy.errors import InputError, needs
+from un_deploy.runtime.protocol import Feeds, Timer
 from un_deploy.runtime.session import FileSession
 
 if TYPE_CHECKING:
     import onnxruntime
 
+Device = Literal["cpu", "cuda"]
+Fusions = Literal["all", "no-skip-norm", "no-norm"]
+
 SILENT = 4
 """Log nothing but crashes: what ONNX Runtime logs as an error it raises as well."""
+
+_OFF: dict[Fusions, list[str]] = {
+    "all": [],
+    "no-skip-norm": ["SkipLayerNormFusion"],
+    "no-norm": ["SkipLayerNormFusion", "LayerNormFusion"],
+}
+_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 
 @dataclass(frozen=True)
@@ -24,24 +36,76 @@ class OnnxRuntime:
 
     Args:
         threads: threads within an operator; None: one for each physical core.
+        device: "cpu", or "cuda" for the first GPU. What does not run there is refused.
+        fusions: which graph optimizations run: "all"; "no-skip-norm": all but the fusion of a
+            residual Add with the LayerNormalization behind it, whose kernel is slow on some
+            CPUs; "no-norm": neither that nor the one that makes LayerNormalization of its parts.
     """
 
     threads: int | None = None
-    name: str = field(default="onnxruntime", init=False)
+    device: Device = "cpu"
+    fusions: Fusions = "all"
+
+    @property
+    def name(self) -> str:
+        """As messages call it."""
+        return "onnxruntime" if self.device == "cpu" else f"onnxruntime ({self.device})"
 
     def load(self, model: onnx_ir.Model) -> FileSession:
         """See `un_deploy.runtime.protocol.Runtime`.
 
         Raises:
             MissingPackageError: onnxruntime is not installed.
+            InputError: ONNX Runtime refuses the model, or would run it on the CPU although
+                another device was asked for.
         """
-        return FileSession(model, self.name, self._open)
+        timer_of = None if self.device == "cpu" else _bound_timer
+        return FileSession(model, self.name, self._open, timer_of)
 
     def _open(self, path: Path) -> onnxruntime.InferenceSession:
-        with needs("cpu"):
+        with needs("cpu" if self.device == "cpu" else "gpu"):
             import onnxruntime
+        provider = _PROVIDERS[self.device]
+        if provider not in onnxruntime.get_available_providers():
+            raise InputError(
+                f"this onnxruntime has no {provider}: pip uninstall onnxruntime, then "
+                'pip install "un-deploy[gpu]"'
+            )
         options = onnxruntime.SessionOptions()
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
         options.log_severity_level = SILENT
         options.intra_op_num_threads = self.threads or 0
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        # Threads that wait busily for the next run would slow down what is timed beside it.
+        options.add_session_config_entry("session.force_spinning_stop", "1")
+        session = onnxruntime.InferenceSession(
+            str(path), options, providers=[provider], disabled_optimizers=_OFF[self.fusions]
+        )
+        if session.get_providers()[0] != provider:
+            raise InputError(
+                f"ONNX Runtime fell back to {session.get_providers()[0]}: {provider} found no "
+                "device or not the CUDA and cuDNN that it needs (un-deploy doctor)"
+            )
+        return session
+
+
+def _bound_timer(session: onnxruntime.InferenceSession, outputs: list[str], feeds: Feeds) -> Timer:
+    """Inputs and outputs stay on the device."""
+    import onnxruntime
+
+    binding = session.io_binding()
+    for name, array in feeds.items():
+        binding.bind_ortvalue_input(
+            name, onnxruntime.OrtValue.ortvalue_from_numpy(array, "cuda", 0)
+        )
+    for name in outputs:
+        binding.bind_output(name, "cuda", 0)
+
+    def seconds(runs: int) -> float:
+        binding.synchronize_inputs()
+        start = time.perf_counter()
+        for _ in range(runs):
+            session.run_with_iobinding(binding)
+        binding.synchronize_outputs()
+        return time.perf_counter() - start
+
+    return seconds

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,6 +13,9 @@ from un_deploy.errors import InputError
 
 Feeds = Mapping[str, np.ndarray]
 """One array per graph input, by name."""
+
+Timer = Callable[[int], float]
+"""Seconds that this many runs take, one right after the other."""
 
 Dim = int | str | None
 """A fixed size, the name of a dynamic one, or unknown."""
@@ -52,6 +55,17 @@ class Session(Protocol):
 
         Raises:
             InputError: an input is missing or unfit, a tensor is not there, the run fails.
+        """
+        ...
+
+    def timer(self, feeds: Feeds) -> Timer:
+        """Bind inputs for timing, and run once. Moving inputs and outputs is not timed.
+
+        Args:
+            feeds: one array for every one of ``inputs``.
+
+        Raises:
+            InputError: an input is missing or unfit, or the run fails.
         """
         ...
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,7 +13,7 @@ import onnx
 import onnx_ir
 
 from un_deploy.errors import InputError, UnDeployError
-from un_deploy.runtime.protocol import Feeds, TensorSpec, input_specs, tensor_names
+from un_deploy.runtime.protocol import Feeds, TensorSpec, Timer, input_specs, tensor_names
 
 
 class Engine(Protocol):
@@ -30,15 +31,21 @@ class FileSession:
         model: stays as it is.
         runtime: its name, for messages.
         open_file: loads an ``.onnx`` file, which is gone when it has returned.
+        timer_of: a timer for a library's engine, outputs and feeds; None: one that calls ``run``.
     """
 
     def __init__(
-        self, model: onnx_ir.Model, runtime: str, open_file: Callable[[Path], Engine]
+        self,
+        model: onnx_ir.Model,
+        runtime: str,
+        open_file: Callable[[Path], Engine],
+        timer_of: Callable[[Any, list[str], Feeds], Timer] | None = None,
     ) -> None:
         self.inputs: tuple[TensorSpec, ...] = input_specs(model)
         self._model = model
         self._runtime = runtime
         self._open_file = open_file
+        self._timer_of = timer_of or _calling_run
         self._outputs = [value.name or "" for value in model.graph.outputs]
         self._load(self._outputs)
 
@@ -51,6 +58,11 @@ class FileSession:
             return dict(zip(names, self._engine.run(names, dict(feeds)), strict=True))
         except Exception as error:  # the libraries' exceptions share no base class
             raise InputError(f"{self._runtime} cannot run the graph: {_text(error)}") from error
+
+    def timer(self, feeds: Feeds) -> Timer:
+        """See `un_deploy.runtime.protocol.Session`."""
+        self.run(feeds)
+        return self._timer_of(self._engine, self._outputs, dict(feeds))
 
     def _load(self, fetch: list[str]) -> None:
         """Load the graph with the tensors named as its outputs.
@@ -77,6 +89,16 @@ class FileSession:
                 text = _text(error)
                 raise InputError(f"{self._runtime} cannot load the graph: {text}") from error
         self._fetchable = set(fetch)
+
+
+def _calling_run(engine: Engine, outputs: list[str], feeds: Feeds) -> Timer:
+    def seconds(runs: int) -> float:
+        start = time.perf_counter()
+        for _ in range(runs):
+            engine.run(outputs, feeds)
+        return time.perf_counter() - start
+
+    return seconds
 
 
 def _text(error: Exception) -> str:
