@@ -37,6 +37,12 @@ class VerificationError(UnDeployError):
     exit_code = 3
 
 
+class ThresholdError(UnDeployError):
+    """A measurement misses what was asked of it. Exit code 3."""
+
+    exit_code = 3
+
+
 @contextmanager
 def needs(extra: str) -> Iterator[None]:
     """Turn a missing optional import into the command that installs it.

@@ -11,8 +11,18 @@ import click
 import un_deploy
 from un_deploy.errors import UnDeployError
 
-COMMANDS = ("export", "fold", "strip", "verify", "inspect", "doctor", "demo")
-"""In the order in which the help lists them."""
+COMMANDS = {
+    "export": "export",
+    "fold": "fold",
+    "verify": "verify",
+    "compare": "compare",
+    "trtexec-compare": "compare",
+    "inspect": "inspect",
+    "strip": "strip",
+    "doctor": "doctor",
+    "demo": "demo",
+}
+"""Each command's file, in the order in which the help lists them."""
 
 INTERRUPTED = 130
 """Exit code of a command that Ctrl-C stopped, as the shells have it."""
@@ -27,7 +37,7 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"un_deploy.cli.{cmd_name}").command
+        command: click.Command = import_module(f"un_deploy.cli.{COMMANDS[cmd_name]}").command
         return command
 
     def invoke(self, ctx: click.Context) -> Any:

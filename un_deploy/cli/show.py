@@ -12,11 +12,13 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from un_deploy.graph.report import FoldReport, SiteReport
     from un_deploy.graph.site import NearMiss
     from un_deploy.graph.strip import StripReport
+    from un_deploy.measure.compare import CompareReport, Ratio
+    from un_deploy.measure.statistics import Interval
     from un_deploy.measure.verify import VerifyReport
 
 GOOD, BAD, MUTED = "green", "bold red", "dim"
@@ -28,8 +30,10 @@ def console() -> Console:
 
 
 @contextmanager
-def working(what: str) -> Iterator[None]:
+def working(what: str) -> Iterator[Callable[[str], None]]:
     """Say on stderr what takes long, while it does, and only in a terminal.
+
+    Gives a function that says what is done now instead.
 
     What the user's own Python prints meanwhile goes to stderr too, so that standard output holds
     the report alone.
@@ -37,10 +41,10 @@ def working(what: str) -> Iterator[None]:
     err = Console(stderr=True, markup=False, highlight=False)
     with redirect_stdout(sys.stderr):
         if err.is_terminal:
-            with err.status(Text(what)):
-                yield
+            with err.status(Text(what)) as status:
+                yield lambda text: status.update(Text(text))
         else:
-            yield
+            yield lambda text: None
 
 
 def line(text: str, style: str = "") -> None:
@@ -132,3 +136,52 @@ def verification(report: VerifyReport) -> None:
     if len(report.problems) > 5:
         line(f"... and {len(report.problems) - 5} more", BAD)
     line("equal" if report.passed else "NOT EQUAL", GOOD if report.passed else BAD)
+
+
+def comparison(report: CompareReport) -> None:
+    """The times, their ratios with intervals, and the A/A control beside each."""
+    from un_deploy.measure.compare import TITLES
+
+    shapes = ", ".join(f"{name} {list(shape)}" for name, shape in report.inputs.items())
+    threads = f", {report.threads} threads" if report.threads else ""
+    line(f"{report.backend} on {report.environment['cpu']}{threads}; {shapes}")
+    rows = [
+        (
+            ", ".join(filter(None, (TITLES[t.kind], t.form, "entered again" if t.control else ""))),
+            f"{t.median_s * 1e3:.3f}",
+            str(t.operators),
+            Text(f"derived: {t.source}" if t.derived else t.source, MUTED),
+        )
+        for t in report.timed
+    ]
+    table(("variant", ">median ms", ">operators", "from"), rows)
+    control = _interval(report.control.interval)
+    sure = f"{report.control.interval.confidence:.0%} interval"
+    table(
+        ("time of", "over", ">ratio", sure, "says", "A/A control"),
+        [_ratio(ratio, TITLES[ratio.of], TITLES[ratio.to], control) for ratio in report.ratios],
+    )
+    interval = report.control.interval
+    line(f"{interval.method}; {interval.rounds} rounds in each build.", MUTED)
+    if interval.significant:
+        line(
+            "The control differs from itself: this machine is not quiet enough for these figures.",
+            BAD,
+        )
+    for kind, reason in report.missing.items():
+        line(f"{kind}: {reason}.", MUTED)
+    for note in report.notes:
+        line(f"Note: {note}.", MUTED)
+
+
+def _ratio(ratio: Ratio, of: str, to: str, control: str) -> tuple[str | Text, ...]:
+    interval = ratio.interval
+    says = Text("not significant", MUTED)
+    if interval.significant:
+        says = Text("slower" if interval.ratio > 1 else "faster", GOOD)
+    name = f"{of}, {ratio.form}" if ratio.form else of
+    return name, to, f"{interval.ratio:.3f}", _interval(interval), says, control
+
+
+def _interval(interval: Interval) -> str:
+    return f"{interval.low:.3f} to {interval.high:.3f}"

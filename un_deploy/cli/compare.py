@@ -1,0 +1,160 @@
+"""un-deploy compare, also trtexec-compare: how fast is a network with LN, UN, and without norms?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from un_deploy.cli import options
+
+if TYPE_CHECKING:
+    from un_deploy.measure.compare import Kind
+    from un_deploy.pipeline.model_spec import Norm
+
+NORMS = ("ln", "un", "none")
+BACKENDS = ("auto", "ort-cpu", "ort-cuda", "torch", "torch-cuda-graph", "torch-compile")
+
+
+class Sizes(click.ParamType):
+    """NAME=SIZE, as in batch=8."""
+
+    name = "sizes"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, int]:
+        name, _, size = str(value).rpartition("=")
+        if not name or not size.isdecimal() or int(size) < 1:
+            self.fail(f"{value!r} is not NAME=SIZE, as in batch=8", param, ctx)
+        return name, int(size)
+
+
+def _norms(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, ...]:
+    norms = tuple(part.strip() for part in value.split(","))
+    if not set(norms) <= set(NORMS):
+        raise click.BadParameter(f"{value!r} is no list of {', '.join(NORMS)}")
+    return norms
+
+
+@click.command()
+@click.argument("model", metavar="[MODEL]", required=False)
+@click.option("--ln", type=options.MODEL_FILE, help="An ONNX file with Layer Normalization.")
+@click.option("--unfolded", type=options.MODEL_FILE, help="An ONNX file with UN, not folded.")
+@click.option("--folded", type=options.MODEL_FILE, help="An ONNX file with UN, folded.")
+@click.option("--none", type=options.MODEL_FILE, help="An ONNX file without norms.")
+@click.option(
+    "--norms",
+    default="ln,un",
+    show_default=True,
+    callback=_norms,
+    help="With MODEL: what to export it with, of ln, un, none. The rest is derived.",
+)
+@click.option("--ln-checkpoint", type=options.MODEL_FILE, help="With MODEL: the weights of LN.")
+@click.option("--checkpoint", type=options.MODEL_FILE, help="With MODEL: the weights of UN.")
+@click.option(
+    "--backend",
+    type=click.Choice(BACKENDS),
+    default="auto",
+    show_default=True,
+    help="What runs them; auto: ONNX Runtime on the CPU, else torch.",
+)
+@click.option("--device", default="cpu", show_default=True, help="Of torch: cpu, cuda, cuda:1.")
+@click.option("--threads", type=click.IntRange(min=1), help="For computing on the CPU.")
+@click.option(
+    "--builds",
+    type=click.IntRange(min=1),
+    default=5,
+    show_default=True,
+    help="Independent processes. One alone says how that one ran.",
+)
+@click.option(
+    "--rounds", type=click.IntRange(min=1), default=20, show_default=True, help="In each build."
+)
+@click.option(
+    "--sample-ms",
+    type=click.FloatRange(min=0, min_open=True),
+    default=20.0,
+    show_default=True,
+    help="Milliseconds that a sample takes at least.",
+)
+@click.option(
+    "--dim",
+    "dims",
+    multiple=True,
+    type=Sizes(),
+    metavar="NAME=SIZE",
+    help="The size of a dynamic dimension, as in batch=8. May be repeated.",
+)
+@options.inputs
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the random inputs.")
+@options.keep
+@click.option(
+    "--min-speedup",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="X",
+    help="Exit with 3 unless UN folded is X times as fast as LN, beyond doubt.",
+)
+@click.option(
+    "-o",
+    "--output",
+    "target",
+    type=options.MODEL_FILE,
+    metavar="OUT",
+    help="A file for the report as JSON, with every sample.",
+)
+@options.force
+@options.as_json
+def command(
+    model: str | None,
+    norms: tuple[Norm, ...],
+    ln_checkpoint: Path | None,
+    checkpoint: Path | None,
+    sample_ms: float,
+    dims: tuple[tuple[str, int], ...],
+    min_speedup: float | None,
+    target: Path | None,
+    force: bool,
+    as_json: bool,
+    **settings: Any,
+) -> None:
+    """Compare the speed of a network with LN, UN unfolded, UN folded, and no norm.
+
+    MODEL is FILE.py:factory, package.module:factory or timm:NAME, and its Python runs as code; or
+    give ONNX files. Variants that are not given are derived where they can be, and said to be.
+
+    All variants run in turn in the same process, round after round, in several processes. Beside
+    every ratio stands what the folded network differs from itself by (the A/A control). Exit code
+    3 where --min-speedup is missed.
+    """
+    from un_deploy.cli import show
+    from un_deploy.graph.model_file import atomic_write_text, check_target
+    from un_deploy.pipeline.compare import compare
+
+    kinds: tuple[Kind, ...] = ("ln", "unfolded", "folded", "none")
+    files = {kind: path for kind in kinds if (path := settings.pop(kind)) is not None}
+    given: dict[Norm, Path | None] = {"ln": ln_checkpoint, "un": checkpoint}
+    if (model is None) == (not files):
+        raise click.UsageError("give MODEL, or some of --ln, --unfolded, --folded and --none")
+    if target is not None:
+        check_target(target, force=force)
+    with show.working("Comparing") as say:
+        report = compare(
+            model,
+            norms=norms,
+            files=files,
+            checkpoints={norm: path for norm, path in given.items() if path is not None},
+            dims=dict(dims),
+            sample_s=sample_ms / 1000,
+            progress=say,
+            **settings,
+        )
+    if target is not None:
+        atomic_write_text(target, report.to_json(), force=force)
+    if as_json:
+        click.echo(report.to_json(), nl=False)
+    else:
+        show.comparison(report)
+    if min_speedup is not None:
+        report.require_speedup(min_speedup)
+        if not as_json:
+            show.line(f"At least {min_speedup:g}x as fast as LN, as asked.", show.GOOD)

@@ -1,0 +1,174 @@
+"""One build of a comparison: load all entries, look at their outputs, time them in turn.
+
+A runtime that builds the same engine every time differs from build to build only by process: by
+where its memory lies, by which pages were warm. So a build is a fresh process,
+
+    python -m un_deploy.measure.job JOB.json RESULT.json
+
+which reads a `Job` and writes the seconds of every entry, or the error that stopped it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import un_deploy
+from un_deploy.errors import InputError, UnDeployError
+from un_deploy.graph.model_file import load_model
+from un_deploy.measure.timing import interleaved
+from un_deploy.runtime.backends import Backend, runtime_of
+from un_deploy.runtime.onnxruntime import Fusions
+from un_deploy.runtime.torch_graph.runtime import TorchSession
+
+Seconds = dict[str, list[float]]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One thing that is timed.
+
+    Attributes:
+        name: unique in a job.
+        model: an ONNX file.
+        fusions: of ONNX Runtime.
+    """
+
+    name: str
+    model: str
+    fusions: Fusions = "all"
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a build times.
+
+    Attributes:
+        backend: what runs the entries.
+        entries: what is timed, in the order of the first round.
+        inputs: an .npz file with one array for each input.
+        rounds, sample_s, reverse: see `un_deploy.measure.timing.interleaved`.
+        threads: for computing; None: the runtime's own choice.
+        device: of torch.
+    """
+
+    backend: Backend
+    entries: tuple[Entry, ...]
+    inputs: str
+    rounds: int
+    sample_s: float
+    reverse: bool = False
+    threads: int | None = None
+    device: str = "cpu"
+
+    @classmethod
+    def from_dict(cls, given: Mapping[str, Any]) -> Job:
+        """The reverse of `dataclasses.asdict`."""
+        return cls(**{**given, "entries": tuple(Entry(**entry) for entry in given["entries"])})
+
+
+def run_job(job: Job) -> Seconds:
+    """Seconds of one run of each entry, one number a round.
+
+    Raises:
+        InputError: an entry does not load or run, an output is NaN or infinite, or torch finds
+            more attention, linear layers or GELU in one entry than in another: then times would
+            compare what was recognised.
+    """
+    if job.backend.startswith("torch") and job.threads is not None:
+        import torch
+
+        torch.set_num_threads(job.threads)
+    with np.load(job.inputs) as archive:
+        feeds = dict(archive)
+    timers, recognised = {}, {}
+    for entry in job.entries:
+        runtime = runtime_of(
+            job.backend, threads=job.threads, device=job.device, fusions=entry.fusions
+        )
+        session = runtime.load(load_model(entry.model))
+        for name, array in session.run(feeds).items():
+            if array.dtype.kind == "f" and not np.all(np.isfinite(array)):
+                raise InputError(f"{entry.name}: output {name} is not finite on these inputs")
+        if isinstance(session, TorchSession):
+            recognised[entry.name] = _recognised(session, feeds)
+        timers[entry.name] = session.timer(feeds)
+    _check_alike(recognised)
+    return interleaved(timers, rounds=job.rounds, sample_s=job.sample_s, reverse=job.reverse)
+
+
+def run_in_process_of_its_own(job: Job, folder: Path) -> Seconds:
+    """`run_job` in a fresh Python.
+
+    Args:
+        job: what to time.
+        folder: for two small files.
+
+    Raises:
+        InputError: see `run_job`; or the process died.
+    """
+    question, answer = folder / "job.json", folder / "result.json"
+    question.write_text(json.dumps(asdict(job)))
+    answer.unlink(missing_ok=True)
+    command = [sys.executable, "-m", "un_deploy.measure.job", str(question), str(answer)]
+    found = [str(Path(un_deploy.__file__).parent.parent), os.environ.get("PYTHONPATH", "")]
+    done = subprocess.run(
+        command,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, found))},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    if not answer.is_file():
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise InputError(f"the process that timed {job.backend} ended with {last}")
+    result = json.loads(answer.read_text())
+    if "error" in result:
+        raise InputError(result["error"])
+    seconds: Seconds = result["seconds"]
+    return seconds
+
+
+def _recognised(session: TorchSession, feeds: Mapping[str, np.ndarray]) -> dict[str, int]:
+    from un_deploy.runtime.torch_graph.recognize import counts
+
+    return counts(session.module(feeds))
+
+
+def _check_alike(recognised: Mapping[str, Mapping[str, int]]) -> None:
+    first: tuple[str, Mapping[str, int]] | None = None
+    for name, counts in recognised.items():
+        first = first or (name, counts)
+        if counts != first[1]:
+            raise InputError(
+                f"torch recognises {_told(counts)} in {name}, but {_told(first[1])} in "
+                f"{first[0]}: their times would not compare the norms alone"
+            )
+
+
+def _told(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {kind}" for kind, count in counts.items())
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run the job in the first file, write the result or the error to the second."""
+    question, answer = map(Path, arguments)
+    try:
+        result: dict[str, Any] = {
+            "seconds": run_job(Job.from_dict(json.loads(question.read_text())))
+        }
+    except UnDeployError as error:
+        result = {"error": str(error)}
+    answer.write_text(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

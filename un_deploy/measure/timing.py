@@ -1,0 +1,55 @@
+"""Times several things in turn, so that whatever else the machine does hits all alike."""
+
+from __future__ import annotations
+
+import gc
+import math
+from collections.abc import Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from un_deploy.runtime.protocol import Timer
+
+
+def interleaved(
+    timers: Mapping[str, Timer], *, rounds: int, sample_s: float, reverse: bool = False
+) -> dict[str, list[float]]:
+    """Time all in every round, in an order that is reversed from round to round.
+
+    Args:
+        timers: by name.
+        rounds: samples of each, at least 1.
+        sample_s: seconds a sample should take at least; the number of runs in a sample follows
+            from the fastest, and is the same for all.
+        reverse: begin with the reversed order.
+
+    Returns:
+        Seconds of one run, by name, one number a round.
+    """
+    for timer in timers.values():
+        timer(1)  # whatever is made at the first run is not timed
+    fastest = min(timer(1) for timer in timers.values())
+    runs = max(1, math.ceil(sample_s / max(fastest, 1e-9)))
+    seconds: dict[str, list[float]] = {name: [] for name in timers}
+    with _no_collection():
+        for number in range(rounds):
+            order = list(timers.items())
+            for name, timer in order if (number % 2 == 0) != reverse else reversed(order):
+                seconds[name].append(timer(runs) / runs)
+    return seconds
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """No garbage is collected meanwhile."""
+    was = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()

@@ -1,0 +1,96 @@
+"""From files, or from one model spec, to the comparison of LN, UN unfolded, folded and no norm.
+
+Variants that are not given are derived: UN folded by folding, no norm by taking the norms out.
+What is compared is proven or checked first: the folded graph equals the unfolded one, an export
+equals PyTorch, and no norm, which computes something else, at least stays finite.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Literal
+
+from un_deploy.errors import InputError
+from un_deploy.measure.compare import CompareReport, Kind, compare_variants
+from un_deploy.pipeline.model_spec import Norm
+from un_deploy.pipeline.variants import Network
+from un_deploy.runtime.backends import Backend, chosen
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Feeds = Mapping[str, np.ndarray]
+    PathLike = str | os.PathLike[str]
+
+
+def compare(
+    model: str | None = None,
+    *,
+    norms: Collection[Norm] = ("ln", "un"),
+    checkpoints: Mapping[Norm, PathLike] | None = None,
+    files: Mapping[Kind, PathLike] | None = None,
+    backend: Backend | Literal["auto"] = "auto",
+    builds: int = 5,
+    rounds: int = 20,
+    sample_s: float = 0.02,
+    threads: int | None = None,
+    device: str = "cpu",
+    inputs: str | Feeds | None = None,
+    dims: Mapping[str, int] | None = None,
+    seed: int = 0,
+    keep: Collection[str] = (),
+    progress: Callable[[str], None] = lambda text: None,
+) -> CompareReport:
+    """Time a network with LN, UN unfolded, UN folded and no norm against each other.
+
+    Args:
+        model: a spec (``FILE.py:factory``, ``package.module:factory``, ``timm:NAME``; its Python
+            runs as code) that is exported once for each of `norms`; None: `files`.
+        norms: of a spec. "un" gives the unfolded graph; the others are derived.
+        checkpoints: of a spec, by norm; without one the weights are random, which changes no time.
+        files: ONNX files by what they are: "ln", "unfolded", "folded", "none".
+        backend: what runs them; "auto": the first that is installed.
+        builds, rounds, sample_s, threads, device: see `un_deploy.measure.compare`.
+        inputs: data.npz, loader.py:function (runs as code), or arrays by input name; None: random.
+        dims: sizes of dynamic dimensions by name, for random inputs.
+        seed: of the random inputs.
+        keep: norms that the fold leaves alone.
+        progress: told what is done.
+
+    Raises:
+        InputError: a model or the inputs cannot be read or do not fit, fewer than two variants
+            are to be had, a variant does not run, an output is not finite.
+        VerificationError: the folded graph is not equal to the unfolded one, or an export not to
+            PyTorch.
+        MissingPackageError: the backend is not installed.
+    """
+    if (model is None) == (not files):
+        raise InputError("a comparison takes a model spec or files, one of the two")
+    backend = chosen(backend)
+    with TemporaryDirectory(prefix="un-deploy-") as made:
+        network = Network(Path(made), backend)
+        if model is not None:
+            for norm in norms:
+                progress(f"Exporting {model} with {norm}")
+                network.export(model, norm, (checkpoints or {}).get(norm))
+        for kind, path in (files or {}).items():
+            network.read(kind, path)
+        network.derive(keep)
+        feeds = network.feeds(inputs, dims, seed)
+        network.check_finite(feeds, device)
+        return compare_variants(
+            network.variants,
+            feeds,
+            backend=backend,
+            builds=builds,
+            rounds=rounds,
+            sample_s=sample_s,
+            threads=threads,
+            device=device,
+            missing=network.missing,
+            notes=network.notes,
+            progress=progress,
+        )

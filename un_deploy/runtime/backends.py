@@ -1,0 +1,55 @@
+"""The backends of a comparison, by the names that users give them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import Literal, get_args
+
+from un_deploy.errors import InputError, MissingPackageError
+from un_deploy.runtime.onnxruntime import Fusions, OnnxRuntime
+from un_deploy.runtime.protocol import Runtime
+from un_deploy.runtime.torch_graph import TorchRuntime
+
+Backend = Literal["ort-cpu", "ort-cuda", "torch", "torch-cuda-graph", "torch-compile"]
+BACKENDS: tuple[Backend, ...] = get_args(Backend)
+
+
+def runtime_of(
+    backend: Backend, *, threads: int | None = None, device: str = "cpu", fusions: Fusions = "all"
+) -> Runtime:
+    """The runtime behind a backend.
+
+    Args:
+        backend: its name.
+        threads: of ONNX Runtime on the CPU; torch has its own setting for the whole process.
+        device: of torch, as it names devices.
+        fusions: of ONNX Runtime.
+    """
+    makers: dict[Backend, Callable[[], Runtime]] = {
+        "ort-cpu": lambda: OnnxRuntime(threads=threads, fusions=fusions),
+        "ort-cuda": lambda: OnnxRuntime(device="cuda", fusions=fusions),
+        "torch": lambda: TorchRuntime(device=device),
+        "torch-cuda-graph": lambda: TorchRuntime(device=device, mode="cuda-graph"),
+        "torch-compile": lambda: TorchRuntime(device=device, mode="compile"),
+    }
+    if backend not in makers:
+        raise InputError(f"there is no backend {backend!r}; there are {', '.join(BACKENDS)}")
+    return makers[backend]()
+
+
+def chosen(backend: Backend | Literal["auto"]) -> Backend:
+    """The backend itself, or for "auto" the first that is installed: ONNX Runtime, then torch.
+
+    Raises:
+        MissingPackageError: none is installed.
+    """
+    if backend != "auto":
+        return backend
+    if find_spec("onnxruntime"):
+        return "ort-cpu"
+    if find_spec("torch"):
+        return "torch"
+    raise MissingPackageError(
+        'a comparison needs a runtime: pip install "un-deploy[cpu]" or "un-deploy[torch]"'
+    )
