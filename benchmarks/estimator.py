@@ -28,6 +28,7 @@ RESULT = Path(__file__).parent / "results" / "estimator.json"
 PAGE = Path(__file__).parents[1] / "docs" / "how-we-compare.md"
 TRUE_RATIOS = (1.00, 1.02, 1.05, 1.10)
 BUILD_COUNTS = (2, 3, 5, 10, 20)
+ROUND_COUNTS = (ROUNDS, 5 * ROUNDS)
 COIN, COIN_COST = 0.2, 0.10  # an engine builder that picks a slow kernel in one build of five
 EQUAL = 0.02  # how far from 1 the whole interval may reach for two variants to be called equal
 
@@ -124,6 +125,17 @@ def coin_row() -> dict[str, Any]:
     }
 
 
+def rounds_row(rounds: int) -> dict[str, Any]:
+    """What more rounds do where builds differ (iid)."""
+    equal = simulate("iid", spread=SPREADS[-1], ratios=(1.0, 1.0), rounds=rounds)
+    return {
+        "rounds": rounds,
+        "build_spread": SPREADS[-1],
+        "student_over_builds": {"false_positives": share(apart(ends(equal)))},
+        "pooled_bootstrap": {"false_positives": share(apart(pooled_bootstrap(*equal)))},
+    }
+
+
 COLUMNS = {
     "un-deploy": "student_over_builds",
     "pooled bootstrap": "pooled_bootstrap",
@@ -191,6 +203,7 @@ def main() -> int:
         "seed": 0,
         "scenarios": scenarios,
         "more_builds": more_builds,
+        "more_rounds": [rounds_row(rounds) for rounds in ROUND_COUNTS],
         "now_and_then_a_slow_build": coin_row(),
     }
     RESULT.write_text(json.dumps(result, indent=2) + "\n")
