@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from fractions import Fraction
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 from tests.support.rejected_estimators import inside_one_control, pooled_bootstrap
 from tests.support.scenarios import ROUNDS, SCENARIOS, SPREADS, simulate
-from un_deploy.errors import InputError
+from un_deploy.errors import InputError, MissingPackageError
 from un_deploy.measure.statistics import Interval, ratio
 
 EPS = float(np.finfo(np.float64).eps)
@@ -224,6 +225,12 @@ def test_refuses_what_are_no_paired_times(a: object, b: object, message: str) ->
 def test_refuses_a_confidence_outside_0_and_1(confidence: float) -> None:
     with pytest.raises(InputError, match=f"confidence is {confidence}, it must lie between 0 and"):
         ratio(np.ones((5, 20)), np.ones((5, 20)), confidence=confidence)
+
+
+def test_says_how_to_install_scipy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "scipy", None)
+    with pytest.raises(MissingPackageError, match=r'scipy, .*: pip install "un-deploy\[cpu\]"'):
+        ratio(np.ones((7, 2)), np.ones((7, 2)), confidence=0.12345)  # no factor is known yet
 
 
 # --- what is promised: 2,000 runs of 5 builds of 20 rounds, in alternating order

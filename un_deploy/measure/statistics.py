@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from un_deploy.errors import InputError
+from un_deploy.errors import InputError, needs
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -74,6 +74,7 @@ def ratio(a: ArrayLike, b: ArrayLike, *, confidence: float = CONFIDENCE) -> Inte
     Raises:
         InputError: the shapes differ or are not (builds, rounds), there is no build or fewer than
             two rounds, a time is not finite and above 0, or the confidence is not between 0 and 1.
+        MissingPackageError: SciPy is not installed.
     """
     if not 0 < confidence < 1:
         raise InputError(f"the confidence is {confidence}, it must lie between 0 and 1")
@@ -134,7 +135,8 @@ def _student(medians: np.ndarray, confidence: float) -> tuple[float, float, floa
 
 @cache
 def _t_factor(builds: int, confidence: float) -> float:
-    from scipy import stats
+    with needs("cpu"):
+        from scipy import stats
 
     return float(stats.t.ppf((1 + confidence) / 2, builds - 1))
 
@@ -157,7 +159,8 @@ def _binomial(values: np.ndarray, confidence: float) -> tuple[float, float, floa
 @cache
 def _rank(rounds: int, confidence: float) -> tuple[int, float]:
     """The rank k, from 1, of the lower end, and the confidence that it attains."""
-    from scipy import stats
+    with needs("cpu"):
+        from scipy import stats
 
     k = max(1, int(stats.binom.ppf((1 - confidence) / 2, rounds, 0.5)))
     return k, float(1 - 2 * stats.binom.cdf(k - 1, rounds, 0.5))
