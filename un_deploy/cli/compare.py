@@ -68,7 +68,7 @@ def _norms(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str,
     help="Independent processes. One alone says how that one ran.",
 )
 @click.option(
-    "--rounds", type=click.IntRange(min=1), default=20, show_default=True, help="In each build."
+    "--rounds", type=click.IntRange(min=2), default=20, show_default=True, help="In each build."
 )
 @click.option(
     "--sample-ms",

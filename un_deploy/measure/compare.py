@@ -158,10 +158,13 @@ class CompareReport:
         """Raise unless LN takes at least so many times as long as UN folded, beyond doubt.
 
         Raises:
-            ThresholdError: the lower end of the interval is below `least`.
+            ThresholdError: the lower end of the interval is below `least`, or there are too few
+                rounds for an interval.
             InputError: LN or UN folded was not timed.
         """
         found = self.ratio("ln", "folded")
+        if found.attained < found.confidence:
+            raise ThresholdError(f"{found.method}: too few for a threshold; take more builds")
         if not found.low >= least:
             raise ThresholdError(
                 f"UN folded is {found.ratio:.3f}x as fast as LN, at least {found.low:.3f}x: "

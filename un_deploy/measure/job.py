@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 
-import un_deploy
 from un_deploy.errors import InputError, UnDeployError
 from un_deploy.graph.model_file import load_model
 from un_deploy.measure.timing import interleaved
@@ -119,7 +118,7 @@ def run_in_process_of_its_own(job: Job, folder: Path) -> Seconds:
     question.write_text(json.dumps(asdict(job)))
     answer.unlink(missing_ok=True)
     command = [sys.executable, "-m", "un_deploy.measure.job", str(question), str(answer)]
-    found = [str(Path(un_deploy.__file__).parent.parent), os.environ.get("PYTHONPATH", "")]
+    found = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
     done = subprocess.run(
         command,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, found))},

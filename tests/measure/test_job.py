@@ -1,0 +1,88 @@
+"""One build: what is loaded, what is refused, and that it can be a process of its own."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+
+from un_deploy.errors import InputError
+from un_deploy.measure import job as module
+from un_deploy.measure.job import Entry, Job, run_in_process_of_its_own, run_job
+
+pytest.importorskip("onnxruntime")
+
+LINEAR = """
+<ir_version: 8, opset_import: ["": 20]>
+g (float[n, 4] x) => (float[n, 4] y) <float[4] w = {1, -2, 3, 4}> { y = OP }
+"""
+X = np.array([[-1, 1, 2, 3]], np.float32)
+
+
+def save(folder: Path, name: str, operator: str) -> str:
+    ir.save(ir.from_onnx_text(LINEAR.replace("OP", operator)), folder / f"{name}.onnx")
+    return str(folder / f"{name}.onnx")
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
+    np.savez(tmp_path / "inputs.npz", x=X)
+    entries = tuple(
+        Entry(name, save(tmp_path, name, operator))
+        for name, operator in (("times", "Mul(x, w)"), ("plus", "Add(x, w)"))
+    )
+    return Job(
+        backend="ort-cpu",
+        entries=entries,
+        inputs=str(tmp_path / "inputs.npz"),
+        rounds=3,
+        sample_s=1e-4,
+        threads=1,
+    )
+
+
+@pytest.mark.parametrize("backend", ["ort-cpu", "torch"])
+def test_every_entry_has_a_time_for_every_round(job: Job, backend: module.Backend) -> None:
+    if backend == "torch":
+        pytest.importorskip("torch")
+    seconds = run_job(replace(job, backend=backend))
+    assert list(seconds) == ["times", "plus"]
+    assert all(len(found) == 3 and min(found) > 0 for found in seconds.values())
+
+
+def test_a_process_of_its_own_gives_the_same(job: Job, tmp_path: Path) -> None:
+    seconds = run_in_process_of_its_own(job, tmp_path)
+    assert {name: len(found) for name, found in seconds.items()} == {"times": 3, "plus": 3}
+
+
+def test_its_refusal_arrives_as_one(job: Job, tmp_path: Path) -> None:
+    bad = Entry("division", save(tmp_path, "division", "Div(w, x)"))
+    np.savez(tmp_path / "inputs.npz", x=0 * X)
+    job = replace(job, entries=(*job.entries, bad))
+    with pytest.raises(InputError, match=r"^division: output y is not finite on these inputs$"):
+        run_in_process_of_its_own(job, tmp_path)
+
+
+def test_a_process_that_dies_is_told(
+    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module.sys, "executable", "/bin/false")
+    with pytest.raises(InputError, match="the process that timed ort-cpu ended with no message"):
+        run_in_process_of_its_own(job, tmp_path)
+
+
+def test_entries_in_which_torch_recognises_other_things_are_not_compared(
+    job: Job, tmp_path: Path
+) -> None:
+    pytest.importorskip("torch")
+    gelu = Entry("gelu", save(tmp_path, "gelu", "Gelu(x)"))
+    with pytest.raises(InputError, match=r"1 gelu in gelu, but .*0 gelu in times"):
+        run_job(replace(job, backend="torch", entries=(*job.entries, gelu)))
+
+
+def test_a_job_survives_json(job: Job) -> None:
+    assert Job.from_dict(json.loads(json.dumps(asdict(job)))) == job

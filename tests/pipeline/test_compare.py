@@ -1,0 +1,210 @@
+"""Which variants a comparison finds, derives and refuses, and that it runs from end to end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import pytest
+
+from tests.graph.test_layernorm import CONSTANTS, TORCH
+from tests.support.graphs import build, operators
+from un_deploy.errors import InputError, VerificationError
+from un_deploy.graph.fold import fold_graph
+from un_deploy.graph.model_file import load_model, save_model
+from un_deploy.pipeline.compare import compare
+from un_deploy.pipeline.variants import Network
+from un_deploy.runtime.backends import Backend
+
+SIGNATURE = "float[batch,3,4] x => float[batch,3,5] y"
+LINEAR = "h = MatMul(n, w) y = Add(h, c)"
+UN = "m = Mul(x, a) n = Add(m, b) " + LINEAR
+LN = "n = LayerNormalization <axis = -1> (x, a, b) " + LINEAR
+NONE = LINEAR.replace("MatMul(n", "MatMul(x")
+
+
+def model(body: str, **other: object) -> ir.Model:
+    return build(SIGNATURE, body, **{"a": (4,), "b": (4,), "w": (4, 5), "c": (5,), **other})
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> dict[str, Path]:
+    models = {
+        "ln": model(LN),
+        "unfolded": model(UN),
+        "folded": fold_graph(model(UN)).model,
+        "none": model(NONE),
+    }
+    for kind, made in models.items():
+        save_model(made, tmp_path / f"{kind}.onnx")
+    return {kind: tmp_path / f"{kind}.onnx" for kind in models}
+
+
+def network(folder: Path, backend: Backend = "ort-cpu", **paths: Path) -> Network:
+    made = Network(folder / "variants", backend)
+    made.folder.mkdir()
+    for kind, path in paths.items():
+        made.read(kind, path)
+    made.derive()
+    return made
+
+
+def told(found: Network) -> dict[str, tuple[bool, int]]:
+    return {v.name: (v.derived, v.operators) for v in found.variants}
+
+
+def test_what_is_not_given_is_derived_and_said_to_be(tmp_path: Path, files: dict) -> None:
+    found = network(tmp_path, ln=files["ln"], unfolded=files["unfolded"])
+    assert told(found) == {
+        "ln": (False, 3),
+        "ln, no SkipLayerNormalization": (False, 3),
+        "unfolded": (False, 4),
+        "folded": (True, 2),
+        "none": (True, 2),
+    }
+    assert found.missing == {}
+    assert {v.source for v in found.variants if v.derived} == {
+        "un-deploy fold of UN unfolded",
+        "un-deploy strip of UN unfolded",
+    }
+
+
+def test_what_is_given_is_taken_as_it_is(tmp_path: Path, files: dict) -> None:
+    found = network(tmp_path, **files)
+    assert not any(variant.derived for variant in found.variants)
+    for variant in found.variants:
+        assert onnx.load(variant.model).graph.node == onnx.load(variant.source).graph.node
+
+
+def test_no_norm_comes_from_ln_where_there_is_no_unfolded_graph(
+    tmp_path: Path, files: dict
+) -> None:
+    found = network(tmp_path, ln=files["ln"], folded=files["folded"])
+    (none,) = (v for v in found.variants if v.kind == "none")
+    assert none.source == "un-deploy strip of LN"
+    assert operators(load_model(none.model)) == ["MatMul", "Add"]
+    assert found.missing == {"unfolded": "not to be had from a folded file"}
+
+
+def test_one_variant_alone_is_refused(tmp_path: Path, files: dict) -> None:
+    with pytest.raises(InputError, match="two variants at least; there is only UN folded"):
+        network(tmp_path, folded=files["folded"])
+
+
+def test_a_folded_file_that_is_not_equal_is_refused(tmp_path: Path, files: dict) -> None:
+    wrong = load_model(files["folded"])
+    weight = wrong.graph.initializers["w"]
+    weight.const_value = ir.Tensor(weight.const_value.numpy() * np.float32(1.01), name="w")
+    save_model(wrong, files["folded"], force=True)
+    with pytest.raises(VerificationError, match="not equal"):
+        network(tmp_path, unfolded=files["unfolded"], folded=files["folded"])
+
+
+def test_a_graph_in_which_nothing_folds_is_refused(tmp_path: Path) -> None:
+    stays = build("float[2,4] x => float[2,4] y", "m = Mul(x, a) y = Sigmoid(m)", a=(4,))
+    save_model(stays, tmp_path / "un.onnx")
+    with pytest.raises(InputError, match="nothing folds in UN unfolded"):
+        network(tmp_path, unfolded=tmp_path / "un.onnx")
+
+
+def test_a_norm_that_stays_is_noted(tmp_path: Path) -> None:
+    two = model(
+        "m = Mul(x, a) n = Add(m, b) h = MatMul(n, w) g = Add(h, c) s = Sigmoid(g) y = Mul(s, e)",
+        e=(5,),
+    )
+    save_model(two, tmp_path / "un.onnx")
+    found = network(tmp_path, unfolded=tmp_path / "un.onnx")
+    (note,) = found.notes
+    assert note.startswith("the norm Mul_5 stays in UN folded: ")
+    assert "Mul" in operators(found.models["none"])  # what the fold leaves, strip leaves
+
+
+def test_ln_in_its_parts_is_also_taken_as_one_operator(tmp_path: Path) -> None:
+    parts = build("float[B,3,4] x => float[B,3,4] y", TORCH, **CONSTANTS)
+    for backend, forms in (
+        ("ort-cpu", ["", "no SkipLayerNormalization", "norms in their parts"]),
+        ("torch", [""]),
+    ):
+        folder = tmp_path / backend
+        folder.mkdir()
+        save_model(parts, folder / "ln.onnx")
+        found = network(folder, backend, ln=folder / "ln.onnx")
+        lns = [v for v in found.variants if v.kind == "ln"]
+        assert [v.form for v in lns] == [*forms, "LayerNormalization operator"]
+        assert "LayerNormalization" in operators(load_model(lns[-1].model))
+
+
+def test_files_of_different_networks_are_refused(tmp_path: Path, files: dict) -> None:
+    other = build("float[batch,3,4] z => float[batch,3,4] y", "y = Mul(z, a)", a=(4,))
+    save_model(other, tmp_path / "other.onnx")
+    found = network(tmp_path, ln=tmp_path / "other.onnx", unfolded=files["unfolded"])
+    with pytest.raises(InputError, match=r"is not LN's network: .*inputs"):
+        found.feeds(None, None, 0)
+
+
+def test_sizes_of_dynamic_dimensions(tmp_path: Path, files: dict) -> None:
+    found = network(tmp_path, unfolded=files["unfolded"])
+    assert found.feeds(None, {"batch": 7}, 0)["x"].shape == (7, 3, 4)
+    given = {"x": np.ones((5, 3, 4), np.float32)}
+    np.testing.assert_array_equal(found.feeds(given, None, 0)["x"], given["x"])
+    with pytest.raises(InputError, match="for random inputs"):
+        found.feeds(given, {"batch": 7}, 0)
+
+
+def test_a_network_that_overflows_without_norms_is_refused(tmp_path: Path, files: dict) -> None:
+    pytest.importorskip("onnxruntime")
+    found = network(tmp_path, unfolded=files["unfolded"])
+    feeds = found.feeds(None, {"batch": 2}, 0)
+    found.check_finite(feeds, "cpu")
+    huge = {"x": np.full((2, 3, 4), np.float32(3e38))}
+    with pytest.raises(InputError, match="without norms the network overflows at h"):
+        found.check_finite(huge, "cpu")
+
+
+@pytest.mark.parametrize("given", [{}, {"model": "a.py:b", "files": {"ln": "ln.onnx"}}])
+def test_a_spec_or_files(given: dict) -> None:
+    with pytest.raises(InputError, match="a model spec or files, one of the two"):
+        compare(**given)
+
+
+def test_from_files_to_ratios(files: dict) -> None:
+    pytest.importorskip("onnxruntime")
+    report = compare(
+        files={"ln": files["ln"], "unfolded": files["unfolded"]},
+        backend="ort-cpu",
+        builds=2,
+        rounds=2,
+        sample_s=1e-4,
+        threads=1,
+        dims={"batch": 6},
+    )
+    assert report.inputs == {"x": (6, 3, 4)}
+    assert len(report.timed) == 6
+    assert {(r.of, r.to) for r in report.ratios} == {
+        ("ln", "folded"),
+        ("unfolded", "folded"),
+        ("ln", "unfolded"),
+        ("folded", "none"),
+    }
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("backend", ["ort-cpu", "torch"])
+def test_from_a_model_spec_to_ratios(backend: Backend) -> None:
+    pytest.importorskip("torch")
+    pytest.importorskip("onnxruntime")
+    checkpoints = {n: f"models/checkpoints/vit_micro_{n}_seed0.pt" for n in ("ln", "un")}
+    report = compare(
+        "models/vit.py:vit_micro",
+        checkpoints=checkpoints,
+        backend=backend,
+        builds=1,
+        rounds=2,
+        sample_s=1e-4,
+        threads=1,
+    )
+    assert report.notes == ()  # both have trained weights
+    by_kind = {timed.kind: timed.operators for timed in report.timed}
+    assert by_kind["folded"] == by_kind["none"] < by_kind["ln"]
