@@ -3,7 +3,7 @@
 Everything that could favour one side is shared: the rounds, the inputs, the process, the runtime
 and its settings. The folded graph is entered twice; what the two differ by is what this machine
 makes of equal things (the A/A control). Layer Normalization is entered in every form in which the
-runtime can have it, and the fastest counts.
+runtime can have it, and the fastest counts; that it is picked by the same samples favours LN.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The whole road on what comes with the package: two trained checkpoints and 1,000 images.
 
 vit_micro, trained on Fashion-MNIST with Layer and with Unified Normalization, is exported; the
-second is folded and proven; all of them classify the kept test images.
+second is folded and proven; all of them classify the kept test images, and are timed against each
+other in ONNX Runtime.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import numpy as np
 from un_deploy.errors import TargetError, VerificationError, needs
 from un_deploy.graph.model_file import atomic_write_text, load_model
 from un_deploy.pipeline.check_export import tolerance
+from un_deploy.pipeline.compare import compare
 from un_deploy.pipeline.export import export
 from un_deploy.pipeline.fold_file import FileReport, fold_file
 from un_deploy.pipeline.forward import as_tensors, outputs_of
@@ -30,11 +32,14 @@ if TYPE_CHECKING:
     import onnx_ir as ir
     from torch import nn
 
+    from un_deploy.measure.compare import CompareReport, Kind
+
 #: The version of the JSON form; it rises when a field changes its meaning or goes.
 REPORT_VERSION = 1
 
 _BATCH = 250
 _PROVEN_ON = 4
+_TIMED_ON = 8
 _INPUT, _OUTPUT = "pixel_values", "logits"
 
 Classifier = Callable[[np.ndarray], np.ndarray]
@@ -72,6 +77,7 @@ class DemoReport:
             less than this.
         near_ties: the number of such images.
         fold: what folded where, and the proof.
+        comparison: the times of LN, UN unfolded, UN folded and no norm.
         report: the file that holds all this as JSON.
         seconds: what the demo took.
         version: of this form.
@@ -82,6 +88,7 @@ class DemoReport:
     tie: float
     near_ties: int
     fold: FileReport
+    comparison: CompareReport
     report: str
     seconds: float
     version: int = field(default=REPORT_VERSION)
@@ -89,15 +96,23 @@ class DemoReport:
     def to_dict(self) -> dict[str, Any]:
         """Plain lists, dictionaries, strings and numbers."""
         variants = [vars(variant) for variant in self.variants]
-        return {**vars(self), "variants": variants, "fold": self.fold.to_dict()}
+        return {
+            **vars(self),
+            "variants": variants,
+            "fold": self.fold.to_dict(),
+            "comparison": self.comparison.to_dict(),
+        }
 
 
-def demo(out: str | os.PathLike[str], *, force: bool = False) -> DemoReport:
-    """Export, fold, prove and classify; the models and the report go to a folder.
+def demo(
+    out: str | os.PathLike[str], *, force: bool = False, builds: int = 5, rounds: int = 20
+) -> DemoReport:
+    """Export, fold, prove, classify and compare; the models and the report go to a folder.
 
     Args:
         out: the folder; it is made.
         force: replace the files of an earlier demo in it.
+        builds, rounds: of the comparison; see `un_deploy.pipeline.compare.compare`.
 
     Raises:
         TargetError: the folder exists, or cannot be written.
@@ -118,6 +133,7 @@ def demo(out: str | os.PathLike[str], *, force: bool = False) -> DemoReport:
     proven_on = {_INPUT: images[:_PROVEN_ON]}
 
     variants: list[Variant] = []
+    files: dict[Kind, Path] = {}
     norms: tuple[Norm, ...] = ("ln", "un")
     for norm in norms:
         checkpoint = recipes / "checkpoints" / f"vit_micro_{norm}_seed0.pt"
@@ -128,9 +144,17 @@ def demo(out: str | os.PathLike[str], *, force: bool = False) -> DemoReport:
         file = out / f"vit_micro_{norm}.onnx"
         export(module, file, inputs=proven_on, fold=False, force=force)
         variants.append(_variant(f"ONNX, {norm.upper()}", file, images, labels, logits))
+        files["ln" if norm == "ln" else "unfolded"] = file
     folded = out / "vit_micro_un_folded.onnx"  # of the last one, UN, as are its logits
     fold = fold_file(file, folded, inputs=proven_on, force=force)
     variants.append(_variant("ONNX, UN folded", folded, images, labels, logits))
+    comparison = compare(
+        files={**files, "folded": folded},
+        backend="ort-cpu",
+        inputs={_INPUT: images[:_TIMED_ON]},
+        builds=builds,
+        rounds=rounds,
+    )
 
     report = DemoReport(
         variants=tuple(variants),
@@ -138,6 +162,7 @@ def demo(out: str | os.PathLike[str], *, force: bool = False) -> DemoReport:
         tie=_tie(logits),
         near_ties=int(np.sum(~_clear(logits))),
         fold=fold,
+        comparison=comparison,
         report=str(out / "report.json"),
         seconds=time.perf_counter() - started,
     )
