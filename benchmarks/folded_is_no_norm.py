@@ -1,0 +1,147 @@
+"""Is a folded network as fast as the network that never had a norm? On every recipe, CPU.
+
+    python -m benchmarks.folded_is_no_norm [--backend ort-cpu] [--only vit_micro ...]
+
+For each network four graphs in one comparison: UN as the released module writes it (a layout pair
+round every norm), UN unfolded as ours writes it, folded, and no norm. Two ratios are held against a
+limit: folded / no norm must lie within 2 % of 1 with its whole interval, and the released form
+must not. Both results go to benchmarks/results/folded_is_no_norm.json, one entry a network and
+backend, replaced when it is measured again. Twenty builds, since five show equality within 2 %
+seldom (docs/how-we-compare.md).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import click
+import numpy as np
+from torch import nn
+
+from models import bert, vit
+from tests.support.trained_like import variant
+from un_deploy.graph.fold import fold_graph
+from un_deploy.graph.model_file import save_model
+from un_deploy.measure.environment import environment
+from un_deploy.measure.job import Entry, Job, run_in_process_of_its_own
+from un_deploy.measure.statistics import Interval, ratio
+from un_deploy.pipeline.torch_to_onnx import to_onnx
+from un_deploy.runtime.backends import BACKENDS, Backend
+
+RESULT = Path(__file__).parent / "results" / "folded_is_no_norm.json"
+LIMIT = 0.02
+SEED = 2208
+NETWORKS: dict[str, tuple[Callable[..., nn.Module], int]] = {
+    "vit_micro": (vit.vit_micro, 8),
+    "bert_micro": (bert.bert_micro, 8),
+    "vit_tiny": (vit.vit_tiny, 1),
+    "vit_small": (vit.vit_small, 1),
+    "vit_base": (vit.vit_base, 1),
+    "bert_base": (bert.bert_base, 1),
+}
+"""Each recipe, and the batch it is timed at."""
+
+
+def save_variants(factory: Callable[..., nn.Module], batch: int, folder: Path) -> dict[str, Path]:
+    """Static graphs of one network, and the inputs, in a folder."""
+    paths = {}
+    for kind in ("released", "un", "none"):
+        network = variant(factory, kind, SEED)
+        inputs = network.example_inputs(batch)
+        np.savez(folder / "inputs.npz", **{k: v.numpy() for k, v in inputs.items()})
+        graph = to_onnx(network, inputs, dynamic_axes={}, output_names=network.output_names)
+        models = {kind: graph}
+        if kind == "un":
+            models["folded"] = fold_graph(graph.clone()).model
+        for name, model in models.items():
+            paths[name] = folder / f"{name}.onnx"
+            save_model(model, paths[name], force=True)
+    return paths
+
+
+def measure(
+    name: str, backend: Backend, builds: int, rounds: int, sample_s: float, threads: int
+) -> dict[str, Any]:
+    """One network in one backend: intervals of the ratios, and what they say."""
+    factory, batch = NETWORKS[name]
+    with TemporaryDirectory() as made:
+        folder = Path(made)
+        paths = save_variants(factory, batch, folder)
+        entries = [Entry(kind, str(path)) for kind, path in paths.items()]
+        entries.append(Entry("none, again", str(paths["none"])))
+        seconds: dict[str, list[list[float]]] = {entry.name: [] for entry in entries}
+        for number in range(builds):
+            job = Job(
+                backend=backend,
+                entries=tuple(entries),
+                inputs=str(folder / "inputs.npz"),
+                rounds=rounds,
+                sample_s=sample_s,
+                reverse=number % 2 == 1,
+                threads=threads,
+            )
+            for kind, found in run_in_process_of_its_own(job, folder).items():
+                seconds[kind].append(found)
+    over_none = {kind: ratio(seconds[kind], seconds["none"]) for kind in seconds if kind != "none"}
+    folded, released = over_none["folded"], over_none["released"]
+    return {
+        "network": name,
+        "backend": backend,
+        "batch": batch,
+        "threads": threads,
+        "sample_s": sample_s,
+        "median_s": {kind: float(np.median(times)) for kind, times in seconds.items()},
+        "over_none": {kind: told(interval) for kind, interval in over_none.items()},
+        "folded_within_limit": folded.within(LIMIT),
+        "released_within_limit": released.within(LIMIT),
+        "environment": environment(),
+    }
+
+
+def told(interval: Interval) -> dict[str, Any]:
+    """An interval as plain data."""
+    return {**asdict(interval), "significant": interval.significant}
+
+
+def merged(entries: list[dict[str, Any]]) -> dict[str, Any]:
+    """The result file with these entries in place of older ones of the same network and backend."""
+    old = json.loads(RESULT.read_text())["entries"] if RESULT.is_file() else []
+    by_key = {(entry["network"], entry["backend"]): entry for entry in [*old, *entries]}
+    order = [(name, backend) for name in NETWORKS for backend in BACKENDS]
+    return {"limit": LIMIT, "entries": [by_key[key] for key in order if key in by_key]}
+
+
+@click.command()
+@click.option("--backend", "backends", multiple=True, default=["ort-cpu", "torch"])
+@click.option("--only", multiple=True, type=click.Choice([*NETWORKS]), default=[*NETWORKS])
+@click.option("--builds", default=20, show_default=True)
+@click.option("--rounds", default=20, show_default=True)
+@click.option("--sample-ms", default=5.0, show_default=True)
+@click.option("--threads", default=1, show_default=True)
+def main(
+    backends: tuple[Backend, ...],
+    only: tuple[str, ...],
+    builds: int,
+    rounds: int,
+    sample_ms: float,
+    threads: int,
+) -> None:
+    """Measure, print each network's line, and write the result."""
+    for name in only:
+        for backend in backends:
+            entry = measure(name, backend, builds, rounds, sample_ms / 1000, threads)
+            RESULT.write_text(json.dumps(merged([entry]), indent=2) + "\n")
+            parts = [
+                f"{kind} {i['ratio']:.3f} [{i['low']:.3f}, {i['high']:.3f}]"
+                for kind, i in entry["over_none"].items()
+            ]
+            click.echo(f"{name:10} {backend:8} over no norm: {', '.join(parts)}")
+
+
+if __name__ == "__main__":
+    main()
