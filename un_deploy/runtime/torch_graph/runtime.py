@@ -1,22 +1,27 @@
-"""torch as a runtime: eager, or compiled by inductor."""
+"""torch as a runtime: eager, captured as a CUDA graph, or compiled by inductor."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import onnx_ir as ir
 
-from un_deploy.errors import InputError, needs
+from un_deploy.errors import InputError, UnDeployError, needs
 from un_deploy.graph.checks import one_line
-from un_deploy.runtime.protocol import Feeds, TensorSpec, input_specs, tensor_names
+from un_deploy.runtime.protocol import Feeds, TensorSpec, Timer, input_specs, tensor_names
+from un_deploy.runtime.torch_graph.precision import Half, in_half
 
 if TYPE_CHECKING:
-    from torch import fx
+    from torch import Tensor, fx
 
-Mode = Literal["eager", "compile"]
+Mode = Literal["eager", "cuda-graph", "compile"]
+
+_PREFIX = "torch cannot run the graph"
 
 
 @dataclass(frozen=True)
@@ -25,20 +30,24 @@ class TorchRuntime:
 
     Args:
         device: as torch names it.
-        mode: "eager", or "compile" for torch.compile, which needs a C++ compiler on a CPU.
+        mode: "eager"; "cuda-graph": captured as one CUDA graph; "compile": torch.compile, which
+            needs a C++ compiler on a CPU. On CUDA what is compiled is captured too.
         recognize: run attention, linear and GELU as one call each, else operator by operator.
+        dtype: run a float32 graph in half precision; its inputs and outputs stay float32.
     """
 
     device: str = "cpu"
     mode: Mode = "eager"
     recognize: bool = True
+    dtype: Half | None = None
     name: str = field(default="torch", init=False)
 
     def load(self, model: ir.Model) -> TorchSession:
         """See `un_deploy.runtime.protocol.Runtime`.
 
         Raises:
-            InputError: an operator is not supported; names it and its node.
+            InputError: an operator is not supported, names it and its node; a weight is beyond
+                the range of the half type; a CUDA graph is asked for on another device.
             MissingPackageError: torch is not installed.
         """
         return TorchSession(model, self)
@@ -54,39 +63,75 @@ class TorchSession:
             from un_deploy.runtime.torch_graph.specialise import check_operators
             from un_deploy.runtime.torch_graph.tensors import initializers
         self.inputs: tuple[TensorSpec, ...] = input_specs(model)
-        self._model = model
         self._runtime = runtime
         self._outputs = [value.name or "" for value in model.graph.outputs]
         self._calls: dict[object, Callable[..., Any]] = {}
         try:
+            if runtime.mode == "cuda-graph" and not self._on_cuda:
+                raise InputError(f"a CUDA graph needs a CUDA device, not {runtime.device}")
             check_operators(model)
+            self._model = in_half(model, runtime.dtype) if runtime.dtype else model
             with torch.device(runtime.device):
-                self._initializers = initializers(model)
-        except (InputError, RuntimeError) as error:
+                self._initializers = initializers(self._model)
+        except (InputError, RuntimeError, AssertionError) as error:
+            # torch without CUDA says so by an AssertionError.
             raise InputError(f"torch cannot load the graph: {one_line(error)}") from error
+
+    @property
+    def _on_cuda(self) -> bool:
+        return self._runtime.device.startswith("cuda")
 
     def run(self, feeds: Feeds, fetch: Sequence[str] | None = None) -> dict[str, np.ndarray]:
         """See `un_deploy.runtime.protocol.Session`."""
         import torch
 
-        from un_deploy.runtime.torch_graph.tensors import from_numpy, to_numpy
+        from un_deploy.runtime.torch_graph.tensors import to_numpy
 
         names = self._outputs if fetch is None else list(fetch)
-        shapes = tuple((name, array.dtype, array.shape) for name, array in feeds.items())
-        key = (shapes, tuple(names))
-        try:
-            if key not in self._calls:
-                module: Callable[..., Any] = self.module(feeds, names)
-                if self._runtime.mode == "compile":
-                    module = torch.compile(module, fullgraph=True)
-                self._calls[key] = module
-            with torch.inference_mode(), torch.device(self._runtime.device):
-                outputs = self._calls[key](*map(from_numpy, feeds.values()))
-        except InputError:
-            raise
-        except Exception as error:  # what torch raises depends on the operator
-            raise InputError(f"torch cannot run the graph: {one_line(error)}") from error
-        return {name: to_numpy(out) for name, out in zip(names, outputs, strict=True)}
+        with _told(), torch.inference_mode():
+            tensors = self._tensors(feeds)
+            outputs = [to_numpy(out) for out in self._call(feeds, names, tensors)(*tensors)]
+        if self._runtime.dtype is not None:
+            half = np.dtype(self._dtype.numpy())
+            outputs = [out.astype(np.float32) if out.dtype == half else out for out in outputs]
+        return dict(zip(names, outputs, strict=True))
+
+    def timer(self, feeds: Feeds) -> Timer:
+        """See `un_deploy.runtime.protocol.Session`. On CUDA the device's own clock is read."""
+        import torch
+
+        from un_deploy.runtime.torch_graph.cuda_graph import CudaGraph
+
+        with _told(), torch.inference_mode():
+            tensors = self._tensors(feeds)
+            call = self._call(feeds, self._outputs, tensors)
+            call(*tensors)
+        run = call.replay if isinstance(call, CudaGraph) else lambda: call(*tensors)
+        return _device_timer(run) if self._on_cuda else _host_timer(run)
+
+    def activation_bytes(self, feeds: Feeds) -> int | None:
+        """Device memory that one run takes beside weights and inputs; None where torch cannot tell.
+
+        Eager: the peak that its allocator saw. Captured: what the graph holds.
+        """
+        import torch
+
+        from un_deploy.runtime.torch_graph.cuda_graph import CudaGraph
+
+        if not self._on_cuda:
+            return None
+        with _told(), torch.inference_mode():
+            tensors = self._tensors(feeds)
+            call = self._call(feeds, self._outputs, tensors)
+            if isinstance(call, CudaGraph):
+                return call.pool_bytes()
+            call(*tensors)
+            torch.cuda.synchronize()
+            torch.cuda.reset_peak_memory_stats()
+            before = torch.cuda.memory_allocated()
+            call(*tensors)
+            torch.cuda.synchronize()
+            return torch.cuda.max_memory_allocated() - before
 
     def module(self, feeds: Feeds, fetch: Sequence[str] | None = None) -> fx.GraphModule:
         """The graph for inputs of these shapes, on the runtime's device.
@@ -101,23 +146,100 @@ class TorchSession:
         import torch
 
         from un_deploy.runtime.torch_graph.specialise import specialise
-        from un_deploy.runtime.torch_graph.tensors import from_numpy
 
         missing = set(fetch or ()) - tensor_names(self._model.graph)
         if missing:
             raise InputError(f"the graph has no tensor {', '.join(sorted(missing))}")
-        try:
-            _check_feeds(self.inputs, feeds)
+        with _told():
+            tensors = self._tensors(feeds)
             with torch.device(self._runtime.device):
                 return specialise(
                     self._model,
                     self._initializers,
-                    {name: from_numpy(array) for name, array in feeds.items()},
+                    dict(zip(feeds, tensors, strict=True)),
                     outputs=fetch,
                     recognize=self._runtime.recognize,
                 )
-        except InputError as error:
-            raise InputError(f"torch cannot run the graph: {error}") from error
+
+    @property
+    def _dtype(self) -> ir.DataType:
+        return ir.DataType[(self._runtime.dtype or "float").upper()]
+
+    def _tensors(self, feeds: Feeds) -> list[Tensor]:
+        """The feeds on the device, in their order, in the half type if there is one."""
+        import torch
+
+        from un_deploy.runtime.torch_graph.tensors import from_numpy, torch_dtype
+
+        _check_feeds(self.inputs, feeds)
+        with torch.device(self._runtime.device):
+            tensors = [from_numpy(array) for array in feeds.values()]
+        if self._runtime.dtype is None:
+            return tensors
+        half = torch_dtype(self._dtype)
+        return [t.to(half) if t.dtype == torch.float32 else t for t in tensors]
+
+    def _call(self, feeds: Feeds, names: list[str], tensors: list[Tensor]) -> Callable[..., Any]:
+        """What runs the graph on inputs of these shapes; kept for the next time."""
+        import torch
+
+        from un_deploy.runtime.torch_graph.cuda_graph import CudaGraph
+
+        key = (tuple((n, a.dtype, a.shape) for n, a in feeds.items()), tuple(names))
+        if key not in self._calls:
+            call: Callable[..., Any] = self.module(feeds, names)
+            if self._runtime.mode == "compile":
+                call = torch.compile(call, fullgraph=True)
+            if self._on_cuda and self._runtime.mode != "eager":
+                call = CudaGraph(call, tensors)
+            self._calls[key] = call
+        return self._calls[key]
+
+
+def _host_timer(run: Callable[[], Any]) -> Timer:
+    import torch
+
+    def seconds(runs: int) -> float:
+        with torch.inference_mode():
+            start = time.perf_counter()
+            for _ in range(runs):
+                run()
+            return time.perf_counter() - start
+
+    return seconds
+
+
+def _device_timer(run: Callable[[], Any]) -> Timer:
+    import torch
+
+    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+
+    def seconds(runs: int) -> float:
+        with torch.inference_mode():
+            torch.cuda.synchronize()
+            start.record()
+            for _ in range(runs):
+                run()
+            end.record()
+            torch.cuda.synchronize()
+        return start.elapsed_time(end) / 1e3
+
+    return seconds
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """What torch raises depends on the operator: whatever it is, it becomes one line."""
+    try:
+        yield
+    except InputError as error:
+        if str(error).startswith(_PREFIX):
+            raise
+        raise InputError(f"{_PREFIX}: {error}") from error
+    except UnDeployError:
+        raise
+    except Exception as error:
+        raise InputError(f"{_PREFIX}: {one_line(error)}") from error
 
 
 def _check_feeds(specs: Sequence[TensorSpec], feeds: Feeds) -> None:
