@@ -8,7 +8,7 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check -c constraints
 # Two test processes on two cores: more threads would only wait for each other.
 TEST_ENV := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE
 
-.PHONY: setup demo test test-slow wheel-test lint bench clean
+.PHONY: setup demo test test-slow wheel-test compare-test lint bench clean
 
 setup: $(STAMP)
 
@@ -36,14 +36,23 @@ wheel-test: $(STAMP)
 	  venv/bin/un-deploy fold demo/vit_micro_un.onnx -o folded.onnx && \
 	  venv/bin/un-deploy verify demo/vit_micro_un.onnx folded.onnx
 
+# The comparison as a gate: 0 where the threshold is trivial, 3 where it cannot be met.
+COMPARE := $(BIN)/un-deploy trtexec-compare --ln demo-out/vit_micro_ln.onnx \
+  --unfolded demo-out/vit_micro_un.onnx --dim batch=8
+compare-test: demo
+	$(COMPARE) --min-speedup 0.1
+	$(COMPARE) --min-speedup 100; test $$? -eq 3
+
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Benchmarks of minutes; those of hours have their commands in benchmarks/README.md.
 bench: $(STAMP)
-	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python -m benchmarks.startup
+	$(BIN)/python -m benchmarks.estimator
 
 clean:
 	rm -rf $(VENV) build dist demo-out

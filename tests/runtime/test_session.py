@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from un_deploy.runtime.onnxruntime import Fusions, OnnxRuntime
 from un_deploy.runtime.protocol import Runtime, TensorSpec, input_specs
 from un_deploy.runtime.reference import ReferenceRuntime
 from un_deploy.runtime.session import FileSession
+from un_deploy.runtime.torch_graph import TorchRuntime
 
 pytest.importorskip("onnxruntime")
 
@@ -32,7 +34,12 @@ def model() -> onnx_ir.Model:
     return onnx_ir.from_onnx_text(MODEL)
 
 
-@pytest.fixture(params=[OnnxRuntime(threads=1), ReferenceRuntime()], ids=lambda r: r.name)
+RUNTIMES = [OnnxRuntime(threads=1), ReferenceRuntime()]
+if find_spec("torch"):
+    RUNTIMES.append(TorchRuntime())
+
+
+@pytest.fixture(params=RUNTIMES, ids=lambda runtime: runtime.name)
 def runtime(request: pytest.FixtureRequest) -> Runtime:
     return request.param
 

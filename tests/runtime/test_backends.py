@@ -1,0 +1,48 @@
+"""The names that users give runtimes, and what "auto" finds."""
+
+from __future__ import annotations
+
+import pytest
+
+from un_deploy.errors import InputError, MissingPackageError
+from un_deploy.runtime import backends
+from un_deploy.runtime.backends import BACKENDS, chosen, runtime_of
+from un_deploy.runtime.onnxruntime import OnnxRuntime
+from un_deploy.runtime.torch_graph import TorchRuntime
+
+
+def test_every_backend_has_its_runtime() -> None:
+    assert {name: runtime_of(name, threads=2, device="cuda:1") for name in BACKENDS} == {
+        "ort-cpu": OnnxRuntime(threads=2),
+        "ort-cuda": OnnxRuntime(device="cuda"),
+        "torch": TorchRuntime(device="cuda:1"),
+        "torch-cuda-graph": TorchRuntime(device="cuda:1", mode="cuda-graph"),
+        "torch-compile": TorchRuntime(device="cuda:1", mode="compile"),
+    }
+
+
+def test_fusions_are_those_of_onnx_runtime() -> None:
+    assert runtime_of("ort-cpu", fusions="no-norm") == OnnxRuntime(fusions="no-norm")
+    assert runtime_of("torch", fusions="no-norm") == TorchRuntime()
+
+
+def test_an_unknown_name_is_refused() -> None:
+    with pytest.raises(InputError, match="no backend 'trt'; there are ort-cpu, ort-cuda, torch"):
+        runtime_of("trt")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("there", "found"), [({"onnxruntime", "torch"}, "ort-cpu"), ({"torch"}, "torch")]
+)
+def test_auto_takes_what_is_installed(
+    monkeypatch: pytest.MonkeyPatch, there: set[str], found: str
+) -> None:
+    monkeypatch.setattr(backends, "find_spec", lambda name: name if name in there else None)
+    assert chosen("auto") == found
+    assert chosen("torch-compile") == "torch-compile"
+
+
+def test_auto_without_a_runtime_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backends, "find_spec", lambda name: None)
+    with pytest.raises(MissingPackageError, match=r'pip install "un-deploy\[cpu\]"'):
+        chosen("auto")
