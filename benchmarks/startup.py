@@ -1,6 +1,6 @@
 """What `un-deploy --help` costs, against a Python that does nothing.
 
-    python benchmarks/startup.py
+    python -m benchmarks.startup
 
 Both are started in fresh processes, in turn, so that what else the machine does hits both alike.
 The medians go to benchmarks/results/startup.json; the exit code is 1 if the help takes 0.2 s.
@@ -9,12 +9,13 @@ The medians go to benchmarks/results/startup.json; the exit code is 1 if the hel
 from __future__ import annotations
 
 import json
-import platform
 import statistics
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+from un_deploy.measure.environment import environment
 
 LIMIT_S = 0.2
 RUNS = 31
@@ -32,14 +33,6 @@ def seconds(command: list[str]) -> float:
     return time.perf_counter() - start
 
 
-def cpu() -> str:
-    """The processor's name, where the system tells."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.is_file() else []
-    names = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor())
-
-
 def main() -> int:
     """Measure, write the result, and say whether the limit is kept."""
     for command in COMMANDS.values():
@@ -50,11 +43,7 @@ def main() -> int:
             times[name].append(seconds(command))
     medians = {name: round(statistics.median(taken), 4) for name, taken in times.items()}
     result = {
-        "environment": {
-            "cpu": cpu(),
-            "platform": platform.platform(),
-            "python": platform.python_version(),
-        },
+        "environment": environment(),
         "runs": RUNS,
         "median_s": medians,
         "min_s": {name: round(min(taken), 4) for name, taken in times.items()},
