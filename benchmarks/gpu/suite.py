@@ -1,0 +1,282 @@
+"""The order of things: prepare, then cell after cell within the budget, each written at once."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.gpu.cells import Cell, Series, imports
+from benchmarks.gpu.device import ceilings, facts, state
+from benchmarks.gpu.journal import Journal
+from benchmarks.gpu.measure_cell import measure, ready
+from benchmarks.gpu.networks import MISSING, NETWORKS
+from benchmarks.gpu.prepare import prepare, recipes
+from benchmarks.gpu.timing import Effort
+from benchmarks.gpu.workers import Worker, WorkerError, in_parallel
+
+GRACE_S = 20.0
+"""Seconds that a cell may take beyond what it was given, before its process is ended."""
+
+LEFT_OUT = "left out: the budget of {:.0f} s was spent"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the suite runs.
+
+    Attributes:
+        device: as torch names it.
+        budget_s: seconds for everything, from the start of the command.
+        reserve_s: of these, kept for the report.
+        effort: of every cell.
+        warm_s: seconds for each ceiling.
+        prepare_share: share of the budget after which what is not prepared is given up.
+        compilers: processes that compile at a time.
+        keep: see `Recipe`.
+    """
+
+    device: str
+    budget_s: float
+    effort: Effort
+    reserve_s: float = 10.0
+    warm_s: float = 2.0
+    prepare_share: float = 0.35
+    compilers: int = 4
+    keep: tuple[str, ...] = ()
+
+
+class Suite:
+    """One run of the suite.
+
+    Args:
+        series: the cells.
+        settings: how.
+        folder: for what is prepared; gigabytes with large networks.
+        journal: gets every finished cell.
+        began: `time.monotonic()` at the start of the command.
+        say: told what is going on.
+    """
+
+    def __init__(
+        self,
+        series: Sequence[Series],
+        settings: Settings,
+        folder: Path,
+        journal: Journal,
+        began: float,
+        say: Callable[[str], None],
+    ) -> None:
+        self._series = tuple(series)
+        self._settings = settings
+        self._folder = folder
+        self._journal = journal
+        self._began = began
+        self._say = say
+        self._end = began + settings.budget_s - settings.reserve_s
+        self._worker: Worker | None = None
+        self._took: dict[tuple[str, str], float] = {}
+        self._unprepared: dict[str, str] = {}
+
+    def run(self, done: Collection[str] = ()) -> None:
+        """Run everything that the budget holds.
+
+        Args:
+            done: keys of cells that need no measuring.
+        """
+        try:
+            self._prepare()
+            left: list[Cell] = []
+            for series in self._series:
+                cells = [cell for cell in series.cells if cell.key not in done]
+                left += self._run(series.title, cells, self._at(series.until))
+            if left:
+                self._run("what was left", left, self._end, last=True)
+        finally:
+            if self._worker is not None:
+                self._worker.end()
+
+    def _at(self, share: float) -> float:
+        return min(self._end, self._began + share * self._settings.budget_s)
+
+    def _elapsed(self) -> float:
+        return time.monotonic() - self._began
+
+    def _device(self) -> Worker:
+        """The process that touches the device; a fresh one if the last is gone."""
+        if self._worker is None or not self._worker.alive:
+            self._worker = Worker(environment=_environment(self._folder))
+        return self._worker
+
+    def _prepare(self) -> None:
+        """Build, export, fold and import, while the device warms up and shows what it can do."""
+        wanted = imports(self._series)
+        names = [name for name in NETWORKS if name in wanted]
+        todo = [
+            type(r)(r.network, r.kind, wanted[r.network], self._settings.keep)
+            for r in recipes(names, ())
+        ]
+        cpus = len(os.sched_getaffinity(0))
+        workers = max(1, min(len(todo), cpus - 1 if cpus > 2 else cpus))
+        self._say(f"Preparing {len(names)} networks in {workers} processes")
+        device = self._device()
+        device.tell(_look, self._settings.device, self._settings.warm_s)
+        answers = in_parallel(
+            [(prepare, (recipe, self._folder)) for recipe in todo],
+            workers=workers,
+            threads=max(1, cpus // workers),
+            until=self._at(self._settings.prepare_share),
+        )
+        for number, result in answers:
+            recipe = todo[number]
+            if isinstance(result, WorkerError):
+                name = f"{recipe.network} with {recipe.kind}"
+                self._unprepared[name] = str(result)
+                self._say(f"Cannot prepare {name}: {result}")
+            else:
+                self._journal.write("prepared", at_s=round(self._elapsed(), 1), **result)
+        try:
+            found = device.answer(
+                max(1.0, self._at(self._settings.prepare_share) - time.monotonic())
+            )
+            self._journal.write("device", **found)
+        except WorkerError as error:
+            self._journal.write("device", error=str(error))
+            self._say(f"The device: {error}")
+        self._journal.write("missing", networks=MISSING, unprepared=self._unprepared)
+        self._say(f"Prepared after {self._elapsed():.0f} s")
+
+    def _run(
+        self, title: str, cells: Sequence[Cell], until: float, *, last: bool = False
+    ) -> list[Cell]:
+        """Measure cells until a time; returns those that it did not reach."""
+        if not cells:
+            return []
+        self._say(f"{title}: {len(cells)} cells, {self._elapsed():.0f} s are over")
+        begun = self._compile([cell for cell in cells if cell.compiled], until)
+        left = []
+        try:
+            for number, cell in enumerate(cells):
+                now = time.monotonic()
+                if now + self._expected(cell) > until:
+                    if last:
+                        self._left_out(cell)
+                    else:
+                        left.append(cell)
+                    continue
+                if cell.key in begun:
+                    self._measure(cell, until, begun[cell.key])
+                elif not cell.compiled:
+                    self._measure(cell, until, None)
+                del number
+        finally:
+            for worker in begun.values():
+                worker.end()
+        if cells:
+            self._journal.write("state", after=title, at_s=round(self._elapsed(), 1), gpu=state())
+        return left
+
+    def _expected(self, cell: Cell) -> float:
+        """Seconds that a cell may take: as many as the last of its network and mode did."""
+        most = max(self._took.values(), default=0.0)
+        return self._took.get((cell.network, cell.mode), most)
+
+    def _left_out(self, cell: Cell) -> None:
+        self._write(cell, "left out", LEFT_OUT.format(self._settings.budget_s))
+
+    def _measure(self, cell: Cell, until: float, compiled: Worker | None) -> None:
+        worker = compiled or self._device()
+        begun = time.monotonic()
+        try:
+            result = worker.ask(
+                measure,
+                cell,
+                self._folder,
+                self._settings.device,
+                self._settings.effort,
+                until,
+                timeout_s=max(1.0, until - begun) + GRACE_S,
+            )
+        except WorkerError as error:
+            self._write(cell, *_why(error))
+            return
+        taken = time.monotonic() - begun
+        self._took[cell.network, cell.mode] = taken
+        self._journal.write(
+            "cell",
+            **_told(cell),
+            status="timed",
+            took_s=round(taken, 2),
+            at_s=round(self._elapsed(), 1),
+            **result,
+        )
+
+    def _compile(self, cells: Sequence[Cell], until: float) -> dict[str, Worker]:
+        """Compile cells, each in a process that then waits for its turn to be timed.
+
+        All are compiled before any is timed, so that no compiler disturbs a measurement.
+        """
+        if not cells:
+            return {}
+        allowed = until - 0.25 * (until - time.monotonic())
+        waiting, made, ready_ones = list(cells), {}, {}
+        environment = _environment(self._folder)
+        while waiting or made:
+            while waiting and len(made) < self._settings.compilers:
+                cell = waiting.pop(0)
+                worker = Worker(environment=environment)
+                worker.tell(ready, cell, self._folder, self._settings.device)
+                made[cell.key] = cell, worker
+            for key, (cell, worker) in list(made.items()):
+                over = time.monotonic() > allowed
+                if not worker.connection.poll(0.1) and not over:
+                    continue
+                del made[key]
+                try:
+                    worker.answer(0)
+                    ready_ones[key] = worker
+                except WorkerError as error:
+                    worker.end()
+                    status, why = _why(error)
+                    self._write(cell, status, "it was not compiled in time" if over else why)
+            if time.monotonic() > allowed:
+                for cell in waiting:
+                    self._left_out(cell)
+                waiting = []
+        return ready_ones
+
+    def _write(self, cell: Cell, status: str, reason: str) -> None:
+        self._say(f"{cell.key}: {status}: {reason}")
+        self._journal.write(
+            "cell", **_told(cell), status=status, reason=reason, at_s=round(self._elapsed(), 1)
+        )
+
+
+def _look(device: str, seconds: float) -> dict[str, Any]:
+    return {"facts": facts(device), "ceilings": ceilings(device, seconds), "gpu": state()}
+
+
+def _told(cell: Cell) -> dict[str, Any]:
+    return {"key": cell.key, **asdict(cell)}
+
+
+def _why(error: WorkerError) -> tuple[str, str]:
+    """The status of a cell that was not timed, and the reason."""
+    text = str(error)
+    for prefix, status in (("NotRunnable: ", "not runnable"), ("Refused: ", "refused")):
+        if text.startswith(prefix):
+            return status, text.removeprefix(prefix)
+    return "failed", text
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """For processes that compile: one cache for all, and no more helpers than cores."""
+    threads = max(1, len(os.sched_getaffinity(0)) // 4)
+    return {
+        "TORCHINDUCTOR_CACHE_DIR": str(folder / "inductor"),
+        "TRITON_CACHE_DIR": str(folder / "triton"),
+        "TORCHINDUCTOR_COMPILE_THREADS": str(threads),
+    }
