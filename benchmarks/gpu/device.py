@@ -55,13 +55,7 @@ def ceilings(device: str, seconds: float) -> dict[str, float]:
         bytes read and written, or floating-point operations, a second.
     """
     cuda = device.startswith("cuda")
-    count = 1 << (29 if cuda else 22)
-    source = torch.empty(count, dtype=torch.float32, device=device).normal_()
-    target = torch.empty_like(source)
-    found = {
-        "copy_bytes_per_s": 8 * count / _fastest(lambda: target.copy_(source), device, seconds)
-    }
-    del source, target
+    found = {"copy_bytes_per_s": _copy(1 << (29 if cuda else 22), device, seconds)}
     size = 8192 if cuda else 128
     torch.backends.cuda.matmul.allow_tf32 = False
     for dtype in (torch.float16, torch.bfloat16, torch.float32):
@@ -69,6 +63,13 @@ def ceilings(device: str, seconds: float) -> dict[str, float]:
         taken = _fastest(lambda a=a, b=b: a @ b, device, seconds)  # type: ignore[misc]
         found[f"matmul_{str(dtype).removeprefix('torch.')}_flop_per_s"] = 2 * size**3 / taken
     return {name: float(f"{value:.4g}") for name, value in found.items()}
+
+
+def _copy(count: int, device: str, seconds: float) -> float:
+    """Bytes a second of copying so many float32."""
+    source = torch.empty(count, dtype=torch.float32, device=device).normal_()
+    target = torch.empty_like(source)
+    return 8 * count / _fastest(lambda: target.copy_(source), device, seconds)
 
 
 def _fastest(run: Callable[[], Any], device: str, seconds: float) -> float:

@@ -29,11 +29,11 @@ from benchmarks.gpu.running import Entry, entry, fresh, kernels, peak_bytes, ren
 from benchmarks.gpu.timing import Effort, Times, add_build, settle
 
 
-class NotRunnable(Exception):
+class NotRunnableError(Exception):
     """A cell that this machine cannot run; one line says why."""
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """A cell whose times would mislead; one line says why."""
 
 
@@ -67,11 +67,11 @@ def ready(cell: Cell, folder: Path, device: str) -> dict[str, float]:
         seconds of compiling, by variant.
 
     Raises:
-        NotRunnable: this machine cannot run it.
-        Refused: the variants are not alike in what was recognised.
+        NotRunnableError: this machine cannot run it.
+        RefusedError: the variants are not alike in what was recognised.
     """
     if cell.mode != "eager" and cell.mode != "compile" and not device.startswith("cuda"):
-        raise NotRunnable(f"{cell.mode} needs a CUDA device")
+        raise NotRunnableError(f"{cell.mode} needs a CUDA device")
     _no_tf32()
     loaded = Loaded()
     originals = {}
@@ -82,10 +82,10 @@ def ready(cell: Cell, folder: Path, device: str) -> dict[str, float]:
         else:
             loaded.left[variant] = "it was not prepared"
     if not originals:
-        raise NotRunnable("none of its variants was prepared")
+        raise NotRunnableError("none of its variants was prepared")
     alike = gates.alike(originals)
     if not alike.passed:
-        raise Refused(f"fusions differ between variants: {alike.found}")
+        raise RefusedError(f"fusions differ between variants: {alike.found}")
     with torch.inference_mode():
         loaded.inputs = _inputs(cell, folder, device)
         for variant, module in originals.items():
@@ -114,7 +114,7 @@ def measure(cell: Cell, folder: Path, device: str, effort: Effort, until: float)
         plain data: times, ratios, gates, memory, kernels.
 
     Raises:
-        NotRunnable, Refused: see `ready`; or no variant gives right answers.
+        NotRunnableError, RefusedError: see `ready`; or no variant gives right answers.
     """
     if cell.key not in _LOADED:
         ready(cell, folder, device)
@@ -142,7 +142,7 @@ def _measure(
             loaded.left[variant] = f"its answers are wrong: {gate.found}"
             del loaded.modules[variant], loaded.calls[variant]
     if not loaded.modules:
-        raise Refused("no variant gives right answers")
+        raise RefusedError("no variant gives right answers")
     if {"folded", "none"} <= loaded.modules.keys():
         gate = gates.no_norm_left(loaded.modules["folded"], loaded.modules["none"])
         found.append(gates.told(gate))

@@ -266,7 +266,7 @@ def _told(cell: Cell) -> dict[str, Any]:
 def _why(error: WorkerError) -> tuple[str, str]:
     """The status of a cell that was not timed, and the reason."""
     text = str(error)
-    for prefix, status in (("NotRunnable: ", "not runnable"), ("Refused: ", "refused")):
+    for prefix, status in (("NotRunnableError: ", "not runnable"), ("RefusedError: ", "refused")):
         if text.startswith(prefix):
             return status, text.removeprefix(prefix)
     return "failed", text
