@@ -22,7 +22,7 @@ _TYPES: dict[Half, ir.DataType] = {
 }
 
 MASKING = float(np.finfo(np.float32).min) / 2
-"""Below this a number forbids keys, and only has to stay far below all others and finite."""
+"""Numbers from here down forbid keys: they only have to stay far below all others, and finite."""
 
 
 def in_half(model: ir.Model, half: Half) -> ir.Model:
@@ -37,44 +37,53 @@ def in_half(model: ir.Model, half: Half) -> ir.Model:
     """
     model = model.clone()
     dtype = _TYPES[half]
-    for value in model.graph.initializers.values():
-        if value.const_value is not None and value.dtype == ir.DataType.FLOAT:
-            value.const_value = _converted(value.const_value, dtype, str(value.name))
+    for name, value in model.graph.initializers.items():
+        if value.const_value is not None and value.const_value.dtype == ir.DataType.FLOAT:
+            value.const_value = _converted(value.const_value, half, f"initializer {name}")
             value.dtype = dtype
     for value in (*model.graph.inputs, *model.graph.outputs):
         if value.dtype == ir.DataType.FLOAT:
             value.dtype = dtype
     for node in model.graph:
-        _convert_attributes(node, dtype)
+        _convert_attributes(node, half)
     return model
 
 
-def _convert_attributes(node: ir.Node, dtype: ir.DataType) -> None:
+def array_in_half(array: np.ndarray, half: Half, where: str) -> np.ndarray:
+    """A float32 array in the type; numbers up to `MASKING` become half the type's lowest.
+
+    Half of it, since a score is still to be added: the sum must not overflow to -inf.
+
+    Raises:
+        InputError: another finite number is beyond the type's range.
+    """
+    with np.errstate(over="ignore"):
+        converted = array.astype(_TYPES[half].numpy())
+    lost = np.isinf(converted) & np.isfinite(array)
+    wrong = array[lost & (array > MASKING)]
+    if wrong.size:
+        raise InputError(f"{where} holds {wrong[0]:g}, beyond the range of {half}")
+    converted[lost] = np.array(_TYPES[half].min / 2).astype(converted.dtype)
+    return converted
+
+
+def _convert_attributes(node: ir.Node, half: Half) -> None:
+    where = f"the {node.op_type} {node.name or node.outputs[0].name}"
+    if node.op_type == "ConstantOfShape" and "value" not in node.attributes:
+        zero = ir.Tensor(np.zeros(1, np.float32))  # ONNX's default
+        node.attributes["value"] = ir.AttrTensor("value", zero)
     for name, attribute in list(node.attributes.items()):
-        where = f"{node.op_type} {node.name or node.outputs[0].name}"
         if node.op_type == "Cast" and name == "to" and attribute.value == ir.DataType.FLOAT:
-            node.attributes[name] = ir.AttrInt64(name, int(dtype))
+            node.attributes[name] = ir.AttrInt64(name, int(_TYPES[half]))
         elif attribute.type == ir.AttributeType.TENSOR:
             if attribute.value.dtype == ir.DataType.FLOAT:
-                node.attributes[name] = ir.AttrTensor(
-                    name, _converted(attribute.value, dtype, where)
-                )
+                converted = _converted(attribute.value, half, where)
+                node.attributes[name] = ir.AttrTensor(name, converted)
         elif node.op_type == "Constant" and name in ("value_float", "value_floats"):
             tensor = ir.Tensor(np.asarray(attribute.value, np.float32))
             del node.attributes[name]
-            node.attributes["value"] = ir.AttrTensor("value", _converted(tensor, dtype, where))
+            node.attributes["value"] = ir.AttrTensor("value", _converted(tensor, half, where))
 
 
-def _converted(tensor: ir.TensorProtocol, dtype: ir.DataType, name: str) -> ir.Tensor:
-    """The tensor in the type; -3.4e38 in a mask becomes the type's own lowest number."""
-    array = tensor.numpy()
-    with np.errstate(over="ignore"):
-        half = array.astype(dtype.numpy())
-    lost = np.isinf(half) & np.isfinite(array)
-    if lost.any():
-        if not np.all(array[lost] <= MASKING):
-            raise InputError(
-                f"{name} holds {array[lost][0]:g}, beyond the range of {dtype.name.lower()}"
-            )
-        half[lost] = np.array(dtype.min).astype(half.dtype)
-    return ir.Tensor(half, dtype, name=tensor.name)
+def _converted(tensor: ir.TensorProtocol, half: Half, where: str) -> ir.Tensor:
+    return ir.Tensor(array_in_half(tensor.numpy(), half, where), _TYPES[half], name=tensor.name)

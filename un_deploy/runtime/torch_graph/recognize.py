@@ -70,8 +70,12 @@ class Recognizer:
         if not _computed(x) or not _is_weight(weight, 2):
             return None
         weight = weight if attribute(node, "transB", 0) else weight.t()
-        fits = bias is None or (_is_weight(bias, 1) and bias.shape[0] == weight.shape[0])
-        return F.linear(x, weight, bias) if fits and attribute(node, "beta", 1.0) == 1.0 else None
+        fits = bias is None or (
+            _is_weight(bias, 1)
+            and bias.shape[0] == weight.shape[0]
+            and attribute(node, "beta", 1.0) == 1.0
+        )
+        return F.linear(x, weight, bias) if fits else None
 
     def _gelu(self, node: ir.Node) -> Value | None:
         """x / 2 (1 + erf(x / sqrt 2)), the factors in any order."""
@@ -80,8 +84,8 @@ class Recognizer:
             if x is None or not _computed(self.values[x]):
                 continue
             others = [f for f in _factors(node.outputs[0], x) if f is not factor]
-            numbers = [n for f in others if (n := self._number(f)) is not None]
-            rest = [f for f in others if self._number(f) is None]
+            numbers = [n for f in others if (n := self._number(f, x)) is not None]
+            rest = [f for f in others if self._number(f, x) is None]
             if rest == [x] and self._same(math.prod(numbers), 0.5, x):
                 return F.gelu(self.values[x])
         return None
@@ -92,7 +96,7 @@ class Recognizer:
             return None
         for left, one in _both_ways(add):
             erf = _made_by(left, "Erf")
-            if erf is not None and self._number(one) == 1.0:
+            if erf is not None and self._number(one, left) == 1.0:
                 x, scale = self._unscaled(_inputs(erf)[0])
                 return x if self._same(scale, math.sqrt(0.5), x) else None
         return None
@@ -100,8 +104,8 @@ class Recognizer:
     def _attention(self, node: ir.Node) -> Value | None:
         """softmax(scale q k^T + mask) v.
 
-        A guard that makes NaN 0 is PyTorch's own export of this call: where the mask forbids all
-        keys the call gives 0 without it.
+        A guard that makes NaN 0 is PyTorch's own export of this call. Without it too, the call
+        gives 0 and the operators NaN where -inf forbids all keys of a query.
         """
         weights, v = _inputs(node)
         softmax = _made_by(self._unguarded(weights), "Softmax")
@@ -117,13 +121,17 @@ class Recognizer:
             (q, q_scale), (k, k_scale) = map(self._unscaled, _inputs(matmul))
             query, key, value = self.values[q], self.values[k], self.values[v]
             bias = None if mask is None else self.values[mask]
-            if self._fits(query, key, value, bias):
+            scale *= q_scale * k_scale
+            # The call's fast kernels subtract the greatest score before they scale.
+            if scale > 0 and self._fits(query, key, value, bias):
+                if bias is not None and bias.ndim < 2:
+                    bias = bias.reshape(1, -1)  # the call takes no mask of fewer axes
                 return F.scaled_dot_product_attention(
                     query,
                     key.transpose(-2, -1),
                     value,
                     attn_mask=bias,
-                    scale=scale * q_scale * k_scale,
+                    scale=scale,
                 )
         return None
 
@@ -148,7 +156,7 @@ class Recognizer:
         if (where := _made_by(value, "Where")) is not None:
             condition, zero, x = _inputs(where)
             guard = _made_by(condition, "IsNaN")
-            if guard is not None and _inputs(guard) == [x] and self._number(zero) == 0.0:
+            if guard is not None and _inputs(guard) == [x] and self._number(zero, x) == 0.0:
                 return x
         return value
 
@@ -156,18 +164,20 @@ class Recognizer:
         """The value without a constant scalar factor, and that factor."""
         if (mul := _made_by(value, "Mul")) is not None:
             for x, factor in _both_ways(mul):
-                if (number := self._number(factor)) is not None:
+                if (number := self._number(factor, x)) is not None:
                     return x, number
         if (div := _made_by(value, "Div")) is not None:
             x, divisor = _inputs(div)
-            if number := self._number(divisor):
+            if number := self._number(divisor, x):
                 return x, 1 / number
         return value, 1.0
 
-    def _number(self, value: ir.Value) -> float | None:
-        """A constant scalar."""
+    def _number(self, value: ir.Value, like: ir.Value) -> float | None:
+        """A constant with one element, of no more axes than the tensor it meets: it adds none."""
         tensor = self.values[value]
-        return tensor.item() if isinstance(tensor, Tensor) and tensor.numel() == 1 else None
+        if not isinstance(tensor, Tensor) or tensor.numel() != 1:
+            return None
+        return tensor.item() if tensor.ndim <= self.values[like].ndim else None
 
     def _same(self, number: float, wanted: float, like: ir.Value) -> bool:
         """Equal up to the rounding of a tensor's type."""

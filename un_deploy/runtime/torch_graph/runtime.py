@@ -14,7 +14,7 @@ import onnx_ir as ir
 from un_deploy.errors import InputError, UnDeployError, needs
 from un_deploy.graph.checks import one_line
 from un_deploy.runtime.protocol import Feeds, TensorSpec, Timer, input_specs, tensor_names
-from un_deploy.runtime.torch_graph.precision import Half, in_half
+from un_deploy.runtime.torch_graph.precision import Half, array_in_half, in_half
 
 if TYPE_CHECKING:
     from torch import Tensor, fx
@@ -91,8 +91,8 @@ class TorchSession:
         with _told(), torch.inference_mode():
             tensors = self._tensors(feeds)
             outputs = [to_numpy(out) for out in self._call(feeds, names, tensors)(*tensors)]
-        if self._runtime.dtype is not None:
-            half = np.dtype(self._dtype.numpy())
+        if (dtype := self._runtime.dtype) is not None:
+            half = np.dtype(ir.DataType[dtype.upper()].numpy())
             outputs = [out.astype(np.float32) if out.dtype == half else out for out in outputs]
         return dict(zip(names, outputs, strict=True))
 
@@ -161,23 +161,19 @@ class TorchSession:
                     recognize=self._runtime.recognize,
                 )
 
-    @property
-    def _dtype(self) -> ir.DataType:
-        return ir.DataType[(self._runtime.dtype or "float").upper()]
-
     def _tensors(self, feeds: Feeds) -> list[Tensor]:
         """The feeds on the device, in their order, in the half type if there is one."""
         import torch
 
-        from un_deploy.runtime.torch_graph.tensors import from_numpy, torch_dtype
+        from un_deploy.runtime.torch_graph.tensors import from_numpy
 
         _check_feeds(self.inputs, feeds)
+        arrays, half = dict(feeds), self._runtime.dtype
+        for name, array in feeds.items():
+            if half is not None and array.dtype == np.float32:
+                arrays[name] = array_in_half(array, half, f"input {name}")
         with torch.device(self._runtime.device):
-            tensors = [from_numpy(array) for array in feeds.values()]
-        if self._runtime.dtype is None:
-            return tensors
-        half = torch_dtype(self._dtype)
-        return [t.to(half) if t.dtype == torch.float32 else t for t in tensors]
+            return [from_numpy(array) for array in arrays.values()]
 
     def _call(self, feeds: Feeds, names: list[str], tensors: list[Tensor]) -> Callable[..., Any]:
         """What runs the graph on inputs of these shapes; kept for the next time."""

@@ -55,7 +55,8 @@ def specialise(
         that are no parameters are buffers.
 
     Raises:
-        InputError: names the node whose operator does not run on these shapes.
+        InputError: names the node whose operator does not run on these shapes, or an input that
+            the graph has not.
     """
     trace = Trace()
     values: dict[ir.Value, Value] = {}
@@ -64,6 +65,8 @@ def specialise(
         values[model.graph.initializers[name]] = trace.constant(tensor, name) if traced else tensor
     by_name = {value.name: value for value in model.graph.inputs}
     for name, like in inputs.items():
+        if name not in by_name:
+            raise InputError(f"the graph has no input {name}")
         values[by_name[name]] = trace.input(name, like)
     recognizer = Recognizer(values) if recognize else None
     with torch.no_grad():
