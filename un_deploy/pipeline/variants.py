@@ -148,7 +148,8 @@ class Network:
             for node in model.graph
             if node.op_type in ("MatMul", "Gemm", "Conv")
         ]
-        found = runtime_of(self.backend, device=device).load(model).run(feeds, linear)
+        eager: Backend = "torch" if self.backend.startswith("torch") else self.backend
+        found = runtime_of(eager, device=device).load(model).run(feeds, linear)
         for name, array in found.items():
             if not np.all(np.isfinite(array)):
                 raise InputError(
