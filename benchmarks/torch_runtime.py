@@ -95,7 +95,7 @@ def measure(name: str, norm: str, builds: int, rounds: int, sample_s: float) -> 
     native = variant(NETWORKS[name], norm, SEED)
     graphs = graphs_of(NETWORKS[name], norm, native)
     # The folded graph has the operators of this module and the weights of UN's.
-    modules = {kind: native for kind in graphs}
+    modules = dict.fromkeys(graphs, native)
     if "folded" in graphs:
         modules["folded"] = variant(NETWORKS[name], "un", SEED)
     inputs = native.example_inputs(BATCH)
