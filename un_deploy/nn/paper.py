@@ -114,6 +114,7 @@ class _Normalize(torch.autograd.Function):
 
     @staticmethod
     def forward(
+        ctx: Any,
         x: Tensor,
         weight: Tensor,
         bias: Tensor,
@@ -125,14 +126,10 @@ class _Normalize(torch.autograd.Function):
         momentum: float,
         state: State,
     ) -> Tensor:
-        return scale_and_shift(x, weight * inv_std, bias)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        x, weight, bias, *batch, ctx.momentum, ctx.state = inputs
-        ctx.bias_dtype = bias.dtype
+        ctx.bias_dtype, ctx.momentum, ctx.state = bias.dtype, momentum, state
         ctx.before = None
-        ctx.save_for_backward(x, weight, *batch)
+        ctx.save_for_backward(x, weight, inv_std, filtered, warm, tokens, padding_mask)
+        return scale_and_shift(x, weight * inv_std, bias)
 
     @staticmethod
     @once_differentiable

@@ -62,7 +62,8 @@ class UnifiedNorm(nn.Module):
     warm-up is over in a loaded checkpoint; `reset_running_stats` starts it again.
 
     `torch.compile` takes the training of robust and paper as one graph. `torch.export` in training
-    mode keeps the forward alone: the gradient of an exported graph is not the rule's.
+    mode keeps robust whole, so that the exported program trains on; of paper it keeps the forward
+    alone, and the gradient of an exported graph is not the rule's.
 
     A channel that is zero in most batches gets a near-zero `running_var` and large outputs where
     it is alive.
