@@ -23,6 +23,7 @@ if str(ROOT) not in sys.path:
 
 import click  # noqa: E402
 
+from benchmarks.gpu.room import roomy_memory  # noqa: E402
 from benchmarks.gpu.wheels import use_wheels  # noqa: E402
 
 
@@ -51,6 +52,7 @@ def main(
 ) -> None:
     """Measure what folding saves, as far as the budget goes."""
     out.mkdir(parents=True, exist_ok=True)
+    work = work or (None if small else roomy_memory())
     with TemporaryDirectory(prefix="un-deploy-gpu-", dir=work, ignore_cleanup_errors=True) as made:
         folder = Path(made)
         (folder / "wheels").mkdir()

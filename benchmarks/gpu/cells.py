@@ -109,6 +109,7 @@ def small(*, compiled: bool = False) -> tuple[Series, ...]:
     others = [Cell(network, 8, "float16", "eager", FEW) for network in MICRO]
     others += [Cell(network, 8, "bfloat16", "eager", FEW) for network in MICRO]
     parts = [Cell(n, 8, "float32", "eager", ("ln", "folded", "none"), False) for n in MICRO]
+    others += [Cell(network, 8, "float32", "onnxruntime", COMPILED) for network in MICRO]
     made = [Cell("vit_micro", 8, "float32", "compile", COMPILED)] if compiled else []
     return (
         Series("float32", tuple(cells), until=0.5),
@@ -120,13 +121,16 @@ def small(*, compiled: bool = False) -> tuple[Series, ...]:
 
 def imports(series: tuple[Series, ...]) -> dict[str, tuple[Import, ...]]:
     """What must be imported for the cells, by network."""
+    found: dict[str, tuple[Import, ...]] = {}
     batches: dict[tuple[str, Precision, bool], set[int]] = defaultdict(set)
     variants: dict[tuple[str, Precision, bool], set[str]] = defaultdict(set)
     for cell in (cell for one in series for cell in one.cells):
+        if cell.mode == "onnxruntime":
+            found.setdefault(cell.network, ())
+            continue
         key = (cell.network, cell.precision, cell.recognize)
         batches[key].add(cell.batch)
         variants[key] |= set(cell.variants)
-    found: dict[str, tuple[Import, ...]] = {}
     for (network, precision, recognize), sizes in batches.items():
         chosen = tuple(v for v in VARIANTS if v in variants[network, precision, recognize])
         wanted = Import(precision, tuple(sorted(sizes)), recognize, chosen)
@@ -163,7 +167,7 @@ def _max_autotune() -> Series:
 
 def _onnxruntime() -> Series:
     cells = tuple(
-        Cell(network, batch, "float32", "onnxruntime", ("ln", "un", "folded", "none"))
+        Cell(network, batch, "float32", "onnxruntime", COMPILED)
         for batch in (1, 32)
         for network in LARGE
     )

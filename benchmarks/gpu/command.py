@@ -19,9 +19,10 @@ from benchmarks.gpu.journal import Journal, read
 from benchmarks.gpu.report import failed_gates, report, table
 from benchmarks.gpu.suite import Settings, Suite
 from benchmarks.gpu.timing import Effort
+from benchmarks.gpu.workers import WorkerError
 
 LARGE = Effort()
-SMALL = Effort(builds=2, rounds=5, sample_s=0.001, cell_s=1.0)
+SMALL = Effort(builds=3, rounds=5, sample_s=0.001, cell_s=1.0)
 
 
 def run(
@@ -57,7 +58,7 @@ def run(
 
     Returns:
         the exit code: 3 if a variant's answers are wrong, variants are not alike, or a norm is
-        left in what should have none; else 0.
+        left in what should have none; else 1 if a cell failed; else 0.
     """
     chosen = effort or (SMALL if small else LARGE)
     settings = Settings(
@@ -83,6 +84,8 @@ def run(
     except KeyboardInterrupt:
         journal.write("interrupted", at_s=round(time.monotonic() - began, 1))
         click.echo("Interrupted: what is finished is written.")
+    except WorkerError as error:
+        raise click.ClickException(f"{device} cannot be used: {error}") from error
     journal.write("end", at_s=round(time.monotonic() - began, 1))
     return write(series, path, out)
 
@@ -95,7 +98,9 @@ def write(series: Sequence[Series], journal: Path, out: Path) -> int:
     (out / "table.txt").write_text(text, encoding="utf-8")
     (out / "map.svg").write_text(heat_map(found), encoding="utf-8")
     click.echo(text)
-    return 3 if failed_gates(found, of_times=False) else 0
+    if failed_gates(found, of_times=False):
+        return 3
+    return int(any(cell["status"] == "failed" for cell in found["cells"]))
 
 
 def _interrupt(number: int, frame: FrameType | None) -> Any:

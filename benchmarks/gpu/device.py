@@ -15,6 +15,11 @@ from un_deploy.measure.environment import environment
 _QUERY = "clocks.sm,clocks.mem,temperature.gpu,power.draw,clocks_event_reasons.active"
 
 
+def check(device: str) -> None:
+    """Compute something on the device; torch raises if it cannot."""
+    torch.ones(2, device=device).sum().item()
+
+
 def facts(device: str) -> dict[str, Any]:
     """Versions, and the device by kind; names no machine."""
     found: dict[str, Any] = {**environment(), "torch_cuda": torch.version.cuda}

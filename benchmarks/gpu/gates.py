@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import torch
 from torch import fx
 
 from un_deploy.measure.statistics import Interval
@@ -20,9 +18,6 @@ WITHIN = 0.02
 TOLERANCE = {"float32": 1e-4, "float16": 2e-2, "bfloat16": 1e-1}
 """Of ||output - reference|| / ||reference||, the reference in float32."""
 
-SAME_NETWORK = 1e-4
-"""The same between UN unfolded and folded, both in float32."""
-
 
 @dataclass(frozen=True)
 class Gate:
@@ -32,11 +27,13 @@ class Gate:
         name: what was asked.
         passed: None where it could not be told.
         found: what it rests on.
+        variant: of which, where it is about one.
     """
 
     name: str
     passed: bool | None
     found: str
+    variant: str | None = None
 
 
 def alike(modules: Mapping[str, fx.GraphModule]) -> Gate:
@@ -68,17 +65,19 @@ def calls(module: fx.GraphModule) -> Counter[str]:
 
 
 def answers(
-    outputs: Mapping[str, np.ndarray], reference: Mapping[str, np.ndarray], precision: str
+    variant: str,
+    outputs: Mapping[str, np.ndarray],
+    reference: Mapping[str, np.ndarray],
+    precision: str,
+    *,
+    finite: bool = True,
 ) -> Gate:
     """Outputs are finite, and those of the float32 graph within the precision's rounding."""
-    worst = 0.0
-    for name, wanted in reference.items():
-        got = outputs[name]
-        if not np.all(np.isfinite(got)):
-            return Gate("answers", False, f"{name} is not finite")
-        worst = max(worst, error(got, wanted))
-    found = f"{worst:.1e} of the float32 outputs, at most {TOLERANCE[precision]:.0e}"
-    return Gate("answers", worst <= TOLERANCE[precision], found)
+    worst = max(error(outputs[name], wanted) for name, wanted in reference.items())
+    if not finite or not np.isfinite(worst):
+        return Gate("answers", False, "an output is not finite", variant)
+    found = f"{worst:.1e} from the float32 outputs, at most {TOLERANCE[precision]:.0e}"
+    return Gate("answers", worst <= TOLERANCE[precision], found, variant)
 
 
 def error(got: np.ndarray, wanted: np.ndarray) -> float:
@@ -110,13 +109,3 @@ def layer_norm_kernels(kernels: Mapping[str, int | None], norms: int) -> Gate:
     return Gate(
         "one kernel for each LN", ln - none == norms, f"{ln - none} kernels for {norms} norms"
     )
-
-
-def as_numpy(tensor: torch.Tensor) -> np.ndarray:
-    """Any floating tensor as float32."""
-    return tensor.detach().float().cpu().numpy()
-
-
-def told(gate: Gate) -> dict[str, Any]:
-    """A gate as plain data."""
-    return dict(vars(gate))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -77,7 +77,10 @@ MISSING = {
 def inputs(name: str, module: nn.Module, batch: int) -> dict[str, Tensor]:
     """`batch` rows by the names of forward's parameters; row i is always row i mod ROWS."""
     network = NETWORKS[name]
-    rows = _tokens(module, network.sequence) if network.sequence else module.example_inputs(ROWS)
+    if network.sequence:
+        rows = _tokens(module, network.sequence)
+    else:
+        rows = cast(vit.VisionTransformer, module).example_inputs(ROWS)
     take = torch.arange(batch) % ROWS
     return {key: tensor[take] for key, tensor in rows.items()}
 
@@ -86,7 +89,8 @@ def _tokens(module: nn.Module, sequence: int) -> dict[str, Tensor]:
     """Random sentence pairs of different lengths; the first row has no padding."""
     generator = torch.Generator().manual_seed(SEED)
     shape = (ROWS, sequence)
-    ids = torch.randint(module.word_embeddings.num_embeddings, shape, generator=generator)
+    words = cast(bert.Bert, module).word_embeddings.num_embeddings
+    ids = torch.randint(words, shape, generator=generator)
     lengths = torch.randint(sequence // 2, sequence + 1, (ROWS, 1), generator=generator)
     lengths[0] = sequence
     position = torch.arange(sequence).expand(shape)

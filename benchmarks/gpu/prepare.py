@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ from benchmarks.gpu.forms import as_addcmul, separate_layer_norm
 from benchmarks.gpu.networks import Kind
 from un_deploy.errors import InputError
 from un_deploy.graph.fold import fold_graph
-from un_deploy.graph.model_file import load_model, save_model
+from un_deploy.graph.model_file import save_model
 from un_deploy.pipeline.torch_to_onnx import to_onnx
 from un_deploy.runtime.torch_graph.runtime import TorchRuntime
 
@@ -72,12 +72,14 @@ class Recipe:
         network: its name.
         kind: of norm.
         imports: what is made of it.
+        save: keep the ONNX files too.
         keep: norms that the fold leaves alone; only to see the suite's gates fail.
     """
 
     network: str
     kind: Kind
     imports: tuple[Import, ...]
+    save: bool = False
     keep: tuple[str, ...] = ()
 
 
@@ -133,19 +135,19 @@ def prepare(recipe: Recipe, folder: Path) -> dict[str, Any]:
     with _timed(seconds, "reference"):
         if recipe.kind == "ln":
             rows = _feeds(recipe.network, module, networks.ROWS)
-            np.savez(inputs_file(folder, recipe.network), **rows)
+            np.savez(inputs_file(folder, recipe.network), **rows)  # type: ignore[arg-type]
         feeds = _feeds(recipe.network, module, REFERENCE_ROWS)
         for variant, model in models.items():
-            np.savez(
-                reference_file(folder, recipe.network, variant),
-                **TorchRuntime().load(model).run(feeds),
-            )
-            save_model(model, onnx_file(folder, recipe.network, variant), force=True)
+            outputs = TorchRuntime().load(model).run(feeds)
+            path = reference_file(folder, recipe.network, variant)
+            np.savez(path, **outputs)  # type: ignore[arg-type]
+            if recipe.save:
+                save_model(model, onnx_file(folder, recipe.network, variant), force=True)
     with _timed(seconds, "import"):
         for wanted in recipe.imports:
-            for variant in models:
+            for variant, model in models.items():
                 if any(VARIANTS_OF[name] == variant for name in wanted.variants):
-                    _import(recipe, folder, variant, module, wanted, norms)
+                    _import(recipe, folder, variant, model, module, wanted, norms)
     return {**facts, "seconds": seconds}
 
 
@@ -153,12 +155,12 @@ def _import(
     recipe: Recipe,
     folder: Path,
     variant: str,
+    model: ir.Model,
     module: torch.nn.Module,
     wanted: Import,
     norms: int,
 ) -> None:
     dtype = None if wanted.precision == "float32" else wanted.precision
-    model = load_model(onnx_file(folder, recipe.network, variant))
     session = TorchRuntime(dtype=dtype, recognize=wanted.recognize).load(model)
     made: dict[str, dict[int, fx.GraphModule]] = {variant: {}}
     for batch in wanted.batches:
@@ -187,7 +189,11 @@ def _timed(seconds: dict[str, float], step: str) -> Iterator[None]:
     seconds[step] = round(time.perf_counter() - start, 3)
 
 
-def recipes(names: Collection[str], imports: tuple[Import, ...]) -> list[Recipe]:
+def recipes(
+    imports: Mapping[str, tuple[Import, ...]], *, save: bool = False, keep: tuple[str, ...] = ()
+) -> list[Recipe]:
     """One for each export, the larger networks first, since they take longest."""
-    by_size = sorted(names, key=lambda name: -networks.NETWORKS[name].weights)
-    return [Recipe(name, kind, imports) for name in by_size for kind in networks.NORMS]
+    by_size = sorted(imports, key=lambda name: -networks.NETWORKS[name].weights)
+    return [
+        Recipe(name, kind, imports[name], save, keep) for name in by_size for kind in networks.NORMS
+    ]

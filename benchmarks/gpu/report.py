@@ -20,6 +20,9 @@ COLUMNS = {
 }
 """Ratios that the table shows, and their headings."""
 
+WIDE = 100
+"""Ends of intervals above it are not worth their digits."""
+
 _TIMED_GATE = as_fast(None).name
 
 
@@ -47,6 +50,7 @@ def report(series: Sequence[Series], lines: Sequence[dict[str, Any]]) -> dict[st
         "start": next(iter(by_kind.get("start", [])), {}),
         "device": next(iter(by_kind.get("device", [])), {}),
         "states": by_kind.get("state", []),
+        "kernels": by_kind.get("kernels", []),
         "prepared": by_kind.get("prepared", []),
         "missing": next(iter(by_kind.get("missing", [])), {}),
         "seconds": next((line["at_s"] for line in by_kind.get("end", [])), None),
@@ -58,19 +62,23 @@ def report(series: Sequence[Series], lines: Sequence[dict[str, Any]]) -> dict[st
 def failed_gates(found: dict[str, Any], *, of_times: bool) -> list[str]:
     """The gates that failed: those on times, or those on graphs and answers."""
     failed = []
-    for cell in found["cells"]:
-        if cell["status"] == "refused" and not of_times:
-            failed.append(f"{cell['key']}: {cell['reason']}")
-        for gate in cell.get("gates", ()):
+    for place in [*found["cells"], *found["kernels"]]:
+        name = place.get("key") or place["network"]
+        if place.get("status") == "refused" and not of_times:
+            failed.append(f"{name}: {place['reason']}")
+        for gate in place.get("gates", ()):
             if gate["passed"] is False and (gate["name"] == _TIMED_GATE) == of_times:
-                variant = f" of {gate['variant']}" if "variant" in gate else ""
-                failed.append(f"{cell['key']}: {gate['name']}{variant}: {gate['found']}")
+                variant = f" of {gate['variant']}" if gate["variant"] else ""
+                failed.append(f"{name}: {gate['name']}{variant}: {gate['found']}")
     return failed
 
 
 def table(found: dict[str, Any]) -> str:
     """Ratios with their intervals, gates, and what was not run."""
     text = ["Time over the time of UN folded [98 % interval]; * significant", ""]
+    told = [one for cell in found["cells"] for one in cell.get("ratios", {}).values()]
+    if any(one["low"] is None for one in told):
+        text.insert(1, "SciPy is missing here: ratios of medians without intervals")
     device = found["device"].get("facts", {})
     text += [f"  {name}: {value}" for name, value in device.items() if value is not None]
     ceilings = found["device"].get("ceilings", {})
@@ -84,7 +92,8 @@ def table(found: dict[str, Any]) -> str:
         "  ".join(part.ljust(w) for part, w in zip(row, widths, strict=True)).rstrip()
         for row in rows
     ]
-    text += ["", *_memory(timed), "", *_gates(found, timed), "", *_not_run(found)]
+    for part in (_memory(timed), _kernels(found), _gates(found, timed), _not_run(found)):
+        text += ["", *part]
     return "\n".join(text) + "\n"
 
 
@@ -99,7 +108,7 @@ def _row(cell: dict[str, Any]) -> list[str]:
 
 
 def _on_gpu(cell: dict[str, Any]) -> bool:
-    return any(value is not None for value in cell["peak_bytes"].values())
+    return any(value is not None for value in cell.get("peak_bytes", {}).values())
 
 
 def _ratio(told: dict[str, Any] | None) -> str:
@@ -108,21 +117,35 @@ def _ratio(told: dict[str, Any] | None) -> str:
     if told["low"] is None:
         return f"{told['ratio']:.3f}"
     mark = "*" if told["significant"] else ""
-    return f"{told['ratio']:.3f}{mark} [{told['low']:.3f}, {told['high']:.3f}]"
+    low, high = (f"{end:.3f}" if end < WIDE else f">{WIDE}" for end in (told["low"], told["high"]))
+    return f"{told['ratio']:.3f}{mark} [{low}, {high}]"
 
 
 def _memory(timed: Iterable[dict[str, Any]]) -> list[str]:
-    text = ["Activation memory in MB (eager peak or, captured, the graph's pool), and kernels"]
+    text = ["Activation memory in MB: eager peak / what the CUDA graph holds"]
     for cell in timed:
         parts = []
-        for name, peak in cell["peak_bytes"].items():
+        for name, peak in cell.get("peak_bytes", {}).items():
             pool = cell["pool_bytes"].get(name)
-            size = pool if pool is not None else peak
-            if size is not None:
-                parts.append(f"{name} {size / 1e6:.1f} ({cell['kernels'][name]})")
+            if peak is not None:
+                held = "" if pool is None else f" / {pool / 1e6:.1f}"
+                parts.append(f"{name} {peak / 1e6:.1f}{held}")
         if parts:
             text.append(f"  {cell['key']}: {', '.join(parts)}")
-    return text if len(text) > 1 else ["Memory and kernels: not to be had on a CPU"]
+    return text if len(text) > 1 else ["Activation memory: not to be had on a CPU"]
+
+
+def _kernels(found: dict[str, Any]) -> list[str]:
+    text = ["Kernels of a run, eager"]
+    for place in found["kernels"]:
+        parts = [f"{name} {n}" for name, n in place["kernels"].items() if n is not None]
+        if parts:
+            text.append(f"  {place['network']} ({place['norms']} norms): {', '.join(parts)}")
+    for cell in found["cells"]:
+        parts = [f"{name} {n}" for name, n in cell.get("kernels", {}).items() if n is not None]
+        if parts:
+            text.append(f"  {cell['key']}: {', '.join(parts)}")
+    return text if len(text) > 1 else ["Kernels: not to be had on a CPU"]
 
 
 def _gates(found: dict[str, Any], timed: Sequence[dict[str, Any]]) -> list[str]:

@@ -97,20 +97,23 @@ def renew(module: fx.GraphModule, device: str) -> None:
             part._buffers[name] = copies[key]
 
 
-def entry(
-    call: Callable[..., Any], inputs: Sequence[Tensor], device: str, *, captured: bool
+def captured_entry(
+    call: Callable[..., Any], inputs: Sequence[Tensor], device: str, holds: Any = None
 ) -> Entry:
-    """A module ready to be timed.
+    """A call as CUDA graphs, one for each set of input buffers.
 
     Args:
-        call: takes the inputs; holds weights that nobody changes while the entry lives.
+        call: takes the inputs, returns a tuple.
         inputs: on the device; every set of buffers is a copy of them.
         device: as torch names it.
-        captured: as CUDA graphs, one for each set of buffers.
+        holds: the weights that the call reads now: the graphs read them from where they are.
     """
-    if captured:
-        graphs = [CudaGraph(call, inputs) for _ in range(BUFFERS)]
-        return Entry([graph.replay for graph in graphs], device, graphs[0].pool_bytes())
+    graphs = [CudaGraph(call, inputs) for _ in range(BUFFERS)]
+    return Entry([graph.replay for graph in graphs], device, graphs[0].pool_bytes(), holds)
+
+
+def plain_entry(call: Callable[..., Any], inputs: Sequence[Tensor], device: str) -> Entry:
+    """A call as it is; see `captured_entry`."""
     sets = [[tensor.clone() for tensor in inputs] for _ in range(BUFFERS)]
     calls = [_bound(call, buffers) for buffers in sets]
     for one in calls:
@@ -122,20 +125,20 @@ def _bound(call: Callable[..., Any], buffers: Sequence[Tensor]) -> Call:
     return lambda: call(*buffers)
 
 
-def peak_bytes(call: Call, device: str) -> int | None:
+def peak_bytes(call: Callable[..., Any], inputs: Sequence[Tensor], device: str) -> int | None:
     """The most device memory that one run holds beside weights and inputs; None on a CPU."""
     if not device.startswith("cuda"):
         return None
-    call()
+    call(*inputs)
     torch.cuda.synchronize()
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated()
-    call()
+    call(*inputs)
     torch.cuda.synchronize()
     return torch.cuda.max_memory_allocated() - before
 
 
-def kernels(call: Call, device: str) -> int | None:
+def kernels(call: Callable[..., Any], inputs: Sequence[Tensor], device: str) -> int | None:
     """Kernels of one run, counted by the profiler; None on a CPU, which has none.
 
     Copies and fills count: they are launches too.
@@ -145,9 +148,9 @@ def kernels(call: Call, device: str) -> int | None:
     from torch.autograd import DeviceType
     from torch.profiler import ProfilerActivity, profile
 
-    call()
+    call(*inputs)
     torch.cuda.synchronize()
     with profile(activities=[ProfilerActivity.CUDA]) as found:
-        call()
+        call(*inputs)
         torch.cuda.synchronize()
     return sum(event.device_type == DeviceType.CUDA for event in found.events())

@@ -9,17 +9,24 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.gpu import measure_cell, onnxruntime_cell
 from benchmarks.gpu.cells import Cell, Series, imports
-from benchmarks.gpu.device import ceilings, facts, state
+from benchmarks.gpu.device import ceilings, check, facts, state
 from benchmarks.gpu.journal import Journal
-from benchmarks.gpu.measure_cell import measure, ready
-from benchmarks.gpu.networks import MISSING, NETWORKS
+from benchmarks.gpu.networks import MISSING
 from benchmarks.gpu.prepare import prepare, recipes
+from benchmarks.gpu.profile import count_kernels
 from benchmarks.gpu.timing import Effort
 from benchmarks.gpu.workers import Worker, WorkerError, in_parallel
 
 GRACE_S = 20.0
 """Seconds that a cell may take beyond what it was given, before its process is ended."""
+
+START_S = 120.0
+"""Seconds that a process may take to start and to find its device."""
+
+KERNELS_S = 30.0
+"""Seconds that counting the kernels of one network may take."""
 
 LEFT_OUT = "left out: the budget of {:.0f} s was spent"
 
@@ -45,7 +52,7 @@ class Settings:
     reserve_s: float = 10.0
     warm_s: float = 2.0
     prepare_share: float = 0.35
-    compilers: int = 4
+    compilers: int = 5
     keep: tuple[str, ...] = ()
 
 
@@ -80,17 +87,23 @@ class Suite:
         self._worker: Worker | None = None
         self._took: dict[tuple[str, str], float] = {}
         self._unprepared: dict[str, str] = {}
+        self._norms: dict[str, int] = {}
 
     def run(self, done: Collection[str] = ()) -> None:
         """Run everything that the budget holds.
 
         Args:
             done: keys of cells that need no measuring.
+
+        Raises:
+            WorkerError: there is no such device.
         """
         try:
             self._prepare()
             left: list[Cell] = []
-            for series in self._series:
+            for number, series in enumerate(self._series):
+                if number == 1:
+                    self._count_kernels()
                 cells = [cell for cell in series.cells if cell.key not in done]
                 left += self._run(series.title, cells, self._at(series.until))
             if left:
@@ -113,16 +126,14 @@ class Suite:
 
     def _prepare(self) -> None:
         """Build, export, fold and import, while the device warms up and shows what it can do."""
-        wanted = imports(self._series)
-        names = [name for name in NETWORKS if name in wanted]
-        todo = [
-            type(r)(r.network, r.kind, wanted[r.network], self._settings.keep)
-            for r in recipes(names, ())
-        ]
+        cells = [cell for series in self._series for cell in series.cells]
+        save = any(cell.mode == "onnxruntime" for cell in cells)
+        todo = recipes(imports(self._series), save=save, keep=self._settings.keep)
         cpus = len(os.sched_getaffinity(0))
         workers = max(1, min(len(todo), cpus - 1 if cpus > 2 else cpus))
-        self._say(f"Preparing {len(names)} networks in {workers} processes")
+        self._say(f"Preparing {len(todo)} exports in {workers} processes")
         device = self._device()
+        device.ask(check, self._settings.device, timeout_s=START_S)
         device.tell(_look, self._settings.device, self._settings.warm_s)
         answers = in_parallel(
             [(prepare, (recipe, self._folder)) for recipe in todo],
@@ -137,6 +148,9 @@ class Suite:
                 self._unprepared[name] = str(result)
                 self._say(f"Cannot prepare {name}: {result}")
             else:
+                self._norms[recipe.network] = max(
+                    self._norms.get(recipe.network, 0), result["norms"]
+                )
                 self._journal.write("prepared", at_s=round(self._elapsed(), 1), **result)
         try:
             found = device.answer(
@@ -159,7 +173,7 @@ class Suite:
         begun = self._compile([cell for cell in cells if cell.compiled], until)
         left = []
         try:
-            for number, cell in enumerate(cells):
+            for cell in cells:
                 now = time.monotonic()
                 if now + self._expected(cell) > until:
                     if last:
@@ -171,7 +185,6 @@ class Suite:
                     self._measure(cell, until, begun[cell.key])
                 elif not cell.compiled:
                     self._measure(cell, until, None)
-                del number
         finally:
             for worker in begun.values():
                 worker.end()
@@ -192,7 +205,7 @@ class Suite:
         begun = time.monotonic()
         try:
             result = worker.ask(
-                measure,
+                _measure_of(cell),
                 cell,
                 self._folder,
                 self._settings.device,
@@ -201,7 +214,10 @@ class Suite:
                 timeout_s=max(1.0, until - begun) + GRACE_S,
             )
         except WorkerError as error:
-            self._write(cell, *_why(error))
+            status, why = _why(error)
+            self._write(cell, status, why)
+            if status == "failed":  # an error of the device may stay in its process
+                worker.end()
             return
         taken = time.monotonic() - begun
         self._took[cell.network, cell.mode] = taken
@@ -222,13 +238,15 @@ class Suite:
         if not cells:
             return {}
         allowed = until - 0.25 * (until - time.monotonic())
-        waiting, made, ready_ones = list(cells), {}, {}
+        waiting = list(cells)
+        made: dict[str, tuple[Cell, Worker]] = {}
+        ready_ones: dict[str, Worker] = {}
         environment = _environment(self._folder)
         while waiting or made:
             while waiting and len(made) < self._settings.compilers:
                 cell = waiting.pop(0)
                 worker = Worker(environment=environment)
-                worker.tell(ready, cell, self._folder, self._settings.device)
+                worker.tell(measure_cell.ready, cell, self._folder, self._settings.device)
                 made[cell.key] = cell, worker
             for key, (cell, worker) in list(made.items()):
                 over = time.monotonic() > allowed
@@ -248,6 +266,31 @@ class Suite:
                 waiting = []
         return ready_ones
 
+    def _count_kernels(self) -> None:
+        """One profiler pass for each network, in a process of its own."""
+        cells: dict[str, Cell] = {}
+        for cell in (cell for series in self._series for cell in series.cells):
+            if cell.mode == "eager" and cell.recognize:
+                cells.setdefault(cell.network, cell)
+        worker = Worker()
+        try:
+            for name, cell in cells.items():
+                timeout = self._end - time.monotonic()
+                if timeout > 0:
+                    counted = worker.ask(
+                        count_kernels,
+                        cell,
+                        self._norms.get(name, 0),
+                        self._folder,
+                        self._settings.device,
+                        timeout_s=min(timeout, KERNELS_S),
+                    )
+                    self._journal.write("kernels", **counted)
+        except WorkerError as error:
+            self._say(f"Kernels were not counted: {error}")
+        finally:
+            worker.end()
+
     def _write(self, cell: Cell, status: str, reason: str) -> None:
         self._say(f"{cell.key}: {status}: {reason}")
         self._journal.write(
@@ -257,6 +300,10 @@ class Suite:
 
 def _look(device: str, seconds: float) -> dict[str, Any]:
     return {"facts": facts(device), "ceilings": ceilings(device, seconds), "gpu": state()}
+
+
+def _measure_of(cell: Cell) -> Callable[..., dict[str, Any]]:
+    return onnxruntime_cell.measure if cell.mode == "onnxruntime" else measure_cell.measure
 
 
 def _told(cell: Cell) -> dict[str, Any]:

@@ -9,10 +9,19 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Protocol
 
-from benchmarks.gpu.running import Entry, Sample
+from benchmarks.gpu.running import Sample
 
 FEWEST_ROUNDS = 20
+
+
+class Timed(Protocol):
+    """What can be timed."""
+
+    def sample(self, runs: int) -> Sample:
+        """Time that many runs, one right after the other."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -50,7 +59,7 @@ class Times:
         return min((len(found) for found in self.device.values()), default=0)
 
 
-def settle(times: Times, entries: Mapping[str, Entry], effort: Effort) -> None:
+def settle(times: Times, entries: Mapping[str, Timed], effort: Effort) -> None:
     """Choose runs in a sample and rounds, alike for all entries and builds."""
     seconds = {name: _once(one, effort.sample_s) for name, one in entries.items()}
     times.runs = max(1, math.ceil(effort.sample_s / max(min(seconds.values()), 1e-9)))
@@ -59,7 +68,7 @@ def settle(times: Times, entries: Mapping[str, Entry], effort: Effort) -> None:
     times.rounds = min(effort.rounds, max(min(FEWEST_ROUNDS, effort.rounds), fits))
 
 
-def add_build(times: Times, entries: Mapping[str, Entry], effort: Effort) -> None:
+def add_build(times: Times, entries: Mapping[str, Timed], effort: Effort) -> None:
     """Time one build's entries in shuffled rounds."""
     order = random.Random(f"{effort.seed} {times.builds}")
     rounds: list[dict[str, Sample]] = []
@@ -75,7 +84,7 @@ def add_build(times: Times, entries: Mapping[str, Entry], effort: Effort) -> Non
         times.queued.setdefault(name, []).append([found[name].queued for found in rounds])
 
 
-def _once(one: Entry, sample_s: float) -> float:
+def _once(one: Timed, sample_s: float) -> float:
     """About how long a run takes, after a while of warming up."""
     start, found = time.perf_counter(), one.sample(1).wall
     while time.perf_counter() - start < 2 * sample_s:

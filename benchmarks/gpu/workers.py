@@ -113,8 +113,8 @@ def in_parallel(
             ready = wait(list(running), max(0.0, until - time.monotonic()))
             if not ready:
                 break
-            for connection in ready:
-                worker, number = running.pop(connection)  # type: ignore[index]
+            for connection in [one for one in running if one in ready]:
+                worker, number = running.pop(connection)
                 try:
                     yield number, worker.answer(0)
                 except WorkerError as error:
