@@ -22,6 +22,9 @@ from benchmarks.gpu.workers import Worker, WorkerError, in_parallel
 GRACE_S = 20.0
 """Seconds that a cell may take beyond what it was given, before its process is ended."""
 
+COMPILE_S = 30.0
+"""Seconds below which compiling is not worth beginning."""
+
 START_S = 120.0
 """Seconds that a process may take to start and to find its device."""
 
@@ -88,6 +91,8 @@ class Suite:
         self._took: dict[tuple[str, str], float] = {}
         self._unprepared: dict[str, str] = {}
         self._norms: dict[str, int] = {}
+        self._counted = False
+        self._written: set[str] = set()
 
     def run(self, done: Collection[str] = ()) -> None:
         """Run everything that the budget holds.
@@ -101,11 +106,10 @@ class Suite:
         try:
             self._prepare()
             left: list[Cell] = []
-            for number, series in enumerate(self._series):
-                if number == 1:
-                    self._count_kernels()
+            for series in self._series:
                 cells = [cell for cell in series.cells if cell.key not in done]
                 left += self._run(series.title, cells, self._at(series.until))
+            self._count_kernels()
             if left:
                 self._run("what was left", left, self._end, last=True)
         finally:
@@ -170,26 +174,28 @@ class Suite:
         if not cells:
             return []
         self._say(f"{title}: {len(cells)} cells, {self._elapsed():.0f} s are over")
-        begun = self._compile([cell for cell in cells if cell.compiled], until)
+        begun: dict[str, Worker] = {}
+        if until - time.monotonic() > COMPILE_S:
+            begun = self._compile([cell for cell in cells if cell.compiled], until)
         left = []
         try:
             for cell in cells:
-                now = time.monotonic()
-                if now + self._expected(cell) > until:
-                    if last:
-                        self._left_out(cell)
-                    else:
-                        left.append(cell)
+                worker = begun.pop(cell.key, None)
+                if cell.key in self._written:
                     continue
-                if cell.key in begun:
-                    self._measure(cell, until, begun[cell.key])
-                elif not cell.compiled:
-                    self._measure(cell, until, None)
+                unready = cell.compiled and worker is None
+                if not unready and time.monotonic() + self._expected(cell) <= until:
+                    self._measure(cell, until, worker)
+                elif last:
+                    self._left_out(cell)
+                else:
+                    left.append(cell)
+                if worker is not None:
+                    worker.end()
         finally:
             for worker in begun.values():
                 worker.end()
-        if cells:
-            self._journal.write("state", after=title, at_s=round(self._elapsed(), 1), gpu=state())
+        self._journal.write("state", after=title, at_s=round(self._elapsed(), 1), gpu=state())
         return left
 
     def _expected(self, cell: Cell) -> float:
@@ -233,7 +239,8 @@ class Suite:
     def _compile(self, cells: Sequence[Cell], until: float) -> dict[str, Worker]:
         """Compile cells, each in a process that then waits for its turn to be timed.
 
-        All are compiled before any is timed, so that no compiler disturbs a measurement.
+        All are compiled before any is timed, so that no compiler disturbs a measurement. What is
+        not ready in three quarters of the time is given up for now.
         """
         if not cells:
             return {}
@@ -242,32 +249,34 @@ class Suite:
         made: dict[str, tuple[Cell, Worker]] = {}
         ready_ones: dict[str, Worker] = {}
         environment = _environment(self._folder)
-        while waiting or made:
+        while (waiting or made) and time.monotonic() < allowed:
             while waiting and len(made) < self._settings.compilers:
                 cell = waiting.pop(0)
                 worker = Worker(environment=environment)
                 worker.tell(measure_cell.ready, cell, self._folder, self._settings.device)
                 made[cell.key] = cell, worker
+            self._count_kernels()
             for key, (cell, worker) in list(made.items()):
-                over = time.monotonic() > allowed
-                if not worker.connection.poll(0.1) and not over:
-                    continue
-                del made[key]
-                try:
-                    worker.answer(0)
-                    ready_ones[key] = worker
-                except WorkerError as error:
-                    worker.end()
-                    status, why = _why(error)
-                    self._write(cell, status, "it was not compiled in time" if over else why)
-            if time.monotonic() > allowed:
-                for cell in waiting:
-                    self._left_out(cell)
-                waiting = []
+                if worker.connection.poll(0.1):
+                    del made[key]
+                    try:
+                        worker.answer(0)
+                        ready_ones[key] = worker
+                    except WorkerError as error:
+                        worker.end()
+                        self._write(cell, *_why(error))
+        for _, worker in made.values():
+            worker.end()
         return ready_ones
 
     def _count_kernels(self) -> None:
-        """One profiler pass for each network, in a process of its own."""
+        """One profiler pass for each network, once, in a process of its own.
+
+        Best while others compile: then the device has nothing to do.
+        """
+        if self._counted:
+            return
+        self._counted = True
         cells: dict[str, Cell] = {}
         for cell in (cell for series in self._series for cell in series.cells):
             if cell.mode == "eager" and cell.recognize:
@@ -293,6 +302,7 @@ class Suite:
 
     def _write(self, cell: Cell, status: str, reason: str) -> None:
         self._say(f"{cell.key}: {status}: {reason}")
+        self._written.add(cell.key)
         self._journal.write(
             "cell", **_told(cell), status=status, reason=reason, at_s=round(self._elapsed(), 1)
         )
