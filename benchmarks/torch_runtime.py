@@ -6,8 +6,9 @@ Eager, CPU, batch 8, same weights and same inputs. For each network and norm the
 module once more (the control), and its imported graph are timed in turn; under "none" the folded
 graph of UN's network too, which has the operators of the network without norms. Every build has
 its own copy of the weights and its own import. The outputs are compared before anything is timed.
-Results go to benchmarks/results/torch_runtime.json, one entry a network and norm, replaced when it
-is measured again.
+A graph keeps within the limit, 1.1 times the module, where its whole interval does. Results go to
+benchmarks/results/torch_runtime.json, one entry a network and norm, replaced when it is measured
+again. The large networks take a minute each to build: --builds 3 --rounds 8 for these.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ def graphs_of(factory: Callable[..., nn.Module], norm: str, native: nn.Module) -
     return graphs
 
 
-def _static(network: nn.Module) -> ir.Model:
+def _static(network: Any) -> ir.Model:
     inputs = network.example_inputs(BATCH)
     return to_onnx(network, inputs, dynamic_axes={}, output_names=network.output_names)
 
@@ -92,7 +93,7 @@ def check(name: str, got: np.ndarray, wanted: np.ndarray) -> None:
 
 def measure(name: str, norm: str, builds: int, rounds: int, sample_s: float) -> dict[str, Any]:
     """One network with one norm: each graph's time over the module's."""
-    native = variant(NETWORKS[name], norm, SEED)
+    native: Any = variant(NETWORKS[name], norm, SEED)
     graphs = graphs_of(NETWORKS[name], norm, native)
     # The folded graph has the operators of this module and the weights of UN's.
     modules = dict.fromkeys(graphs, native)
@@ -128,7 +129,7 @@ def measure(name: str, norm: str, builds: int, rounds: int, sample_s: float) -> 
         "sample_s": sample_s,
         "median_s": {kind: float(np.median(times)) for kind, times in seconds.items()},
         "over_native": {kind: told(interval) for kind, interval in over.items()},
-        "within_limit": all(over[kind].ratio <= LIMIT for kind in graphs),
+        "within_limit": all(over[kind].high <= LIMIT for kind in graphs),
         "environment": environment(),
     }
 
