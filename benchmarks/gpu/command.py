@@ -67,6 +67,7 @@ def run(
         effort=Effort(**{**asdict(chosen), "seed": seed}),
         warm_s=0.2 if small else 2.0,
         reserve_s=1.0 if small else 10.0,
+        prepare_share=0.8 if small else 0.35,
         keep=keep,
     )
     path = out / "cells.jsonl"

@@ -159,7 +159,9 @@ def test_renewing_keeps_values_layouts_and_what_is_shared() -> None:
     weight = torch.randn(3, 4, generator=torch.Generator().manual_seed(0))
     graph = torch.fx.Graph()
     a, b, turned = map(graph.get_attr, ("a", "b", "turned"))
-    graph.output(graph.call_function(torch.matmul, (a + b, turned)))
+    graph.output(
+        graph.call_function(torch.matmul, (graph.call_function(torch.add, (a, b)), turned))
+    )
     module = torch.fx.GraphModule({"a": weight, "b": weight, "turned": weight.t()}, graph)
     before = dict(module.named_buffers(remove_duplicate=False))
     renew(module, "cpu")
