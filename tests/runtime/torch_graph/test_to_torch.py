@@ -62,6 +62,32 @@ def test_a_folded_network_learns() -> None:
     assert all(parameter.grad is not None for parameter in module.parameters())
 
 
+def test_a_specialised_module_is_compiled_whole_in_training() -> None:
+    """Its gradients, taken through one graph, move the weights of the module it comes from."""
+    module = un_deploy.to_torch(Case(vit_micro, "un", "dynamo", True).folded.model)
+    images = torch.randn(4, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    labels = torch.arange(4)
+    inner = module.specialised({"pixel_values": images})
+    torch.compiler.reset()
+    # aot_eager traces the backward pass as well, and needs no C++ compiler.
+    compiled = torch.compile(inner, backend="aot_eager", fullgraph=True)
+    gradients = []
+    for call in (inner, compiled):
+        module.zero_grad()
+        (logits,) = call(images)
+        nn.functional.cross_entropy(logits, labels).backward()
+        gradients.append({name: p.grad.clone() for name, p in module.named_parameters()})
+    assert set(gradients[0]) == {name for name, _ in module.named_parameters()}
+    for name, gradient in gradients[0].items():
+        assert gradient.abs().max() > 0
+        torch.testing.assert_close(gradients[1][name], gradient, rtol=1e-5, atol=1e-6)
+    (before,) = inner(images)
+    torch.optim.SGD(module.parameters(), lr=0.1).step()
+    (after,) = compiled(images)
+    assert not torch.equal(before, after)
+    torch.testing.assert_close(after, module(images), rtol=1e-5, atol=1e-6)
+
+
 def test_every_shape_sees_the_weights_as_they_are_now() -> None:
     module = un_deploy.to_torch(Case(vit_micro, "un", "dynamo", True).folded.model)
     images = torch.randn(3, 1, 28, 28)

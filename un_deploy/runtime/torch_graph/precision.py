@@ -40,10 +40,10 @@ def in_half(model: ir.Model, half: Half) -> ir.Model:
     for name, value in model.graph.initializers.items():
         if value.const_value is not None and value.const_value.dtype == ir.DataType.FLOAT:
             value.const_value = _converted(value.const_value, half, f"initializer {name}")
-            value.dtype = dtype
+            value.type = ir.TensorType(dtype)  # a new one: a clone shares it with its original
     for value in (*model.graph.inputs, *model.graph.outputs):
         if value.dtype == ir.DataType.FLOAT:
-            value.dtype = dtype
+            value.type = ir.TensorType(dtype)
     for node in model.graph:
         _convert_attributes(node, half)
     return model
