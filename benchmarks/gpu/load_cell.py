@@ -16,7 +16,7 @@ from torch import Tensor, fx
 from benchmarks.gpu import gates
 from benchmarks.gpu.cells import Cell
 from benchmarks.gpu.networks import ROWS
-from benchmarks.gpu.prepare import inputs_file, prepared_file
+from benchmarks.gpu.prepare import inputs_file, prepared_file, reference_file
 from benchmarks.gpu.running import fresh
 
 
@@ -37,6 +37,7 @@ class Loaded:
         calls: what runs them: the modules themselves, or compiled.
         inputs: on the device, in the modules' order.
         left: variants that are not timed, and why.
+        again: modules of their own for the second entries of variants that are not captured.
         compiled_s: seconds of compiling, the first run included.
     """
 
@@ -44,6 +45,7 @@ class Loaded:
     calls: dict[str, Callable[..., Any]] = field(default_factory=dict)
     inputs: list[Tensor] = field(default_factory=list)
     left: dict[str, str] = field(default_factory=dict)
+    again: dict[str, fx.GraphModule] = field(default_factory=dict)
     compiled_s: dict[str, float] = field(default_factory=dict)
 
 
@@ -66,7 +68,7 @@ def load(cell: Cell, folder: Path, device: str) -> Loaded:
     originals = {}
     for variant in cell.variants:
         path = prepared_file(folder, cell.network, variant, cell.precision, cell.recognize)
-        if path.is_file():
+        if path.is_file() and reference_file(folder, cell.network, variant).is_file():
             originals[variant] = _modules(path)[cell.batch]
         else:
             loaded.left[variant] = "it was not prepared"
@@ -89,8 +91,15 @@ def load(cell: Cell, folder: Path, device: str) -> Loaded:
 
 
 def rows_of(cell: Cell, folder: Path) -> dict[str, np.ndarray]:
-    """A cell's inputs as arrays, in the order of the graph's inputs."""
-    with np.load(inputs_file(folder, cell.network)) as archive:
+    """A cell's inputs as arrays, in the order of the graph's inputs.
+
+    Raises:
+        NotRunnableError: they were not prepared.
+    """
+    path = inputs_file(folder, cell.network)
+    if not path.is_file():
+        raise NotRunnableError("its inputs were not prepared")
+    with np.load(path) as archive:
         take = np.arange(cell.batch) % ROWS
         return {name: array[take] for name, array in archive.items()}
 

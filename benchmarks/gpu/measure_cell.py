@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import random
 import time
@@ -16,11 +17,10 @@ from benchmarks.gpu import gates, ratios
 from benchmarks.gpu.cells import AGAIN, Cell
 from benchmarks.gpu.load_cell import Loaded, RefusedError, load
 from benchmarks.gpu.networks import ROWS
-from benchmarks.gpu.prepare import REFERENCE_ROWS, VARIANTS_OF, reference_file
+from benchmarks.gpu.prepare import REFERENCE_ROWS, reference_file
 from benchmarks.gpu.running import (
     Entry,
     captured_entry,
-    fresh,
     kernels,
     peak_bytes,
     plain_entry,
@@ -102,7 +102,7 @@ def _measure(
         made = _entries(names, loaded, device, captured, random.Random(f"{effort.seed} {build}"))
         if not build:
             settle(times, made, effort)
-            pools = {name: one.pool_bytes for name, one in made.items() if AGAIN not in name}
+            pools = {name: one.pool_bytes() for name, one in made.items() if AGAIN not in name}
         add_build(times, made, effort)
         del made
         now = time.monotonic()
@@ -151,30 +151,31 @@ def _entries(
 ) -> dict[str, Entry]:
     """One build: every entry on weights and inputs of its own, allocated in a shuffled order.
 
-    What is captured keeps the addresses it was captured with, so one compiled function serves all
-    its captures, each on other copies of the weights. What is not captured reads its module's
-    weights at every run, so there the second entry of a variant needs a module of its own; what is
-    compiled and not captured shares it, since another module would be compiled anew.
+    What is captured keeps the addresses it was captured with, so one function serves all its
+    captures, each on other copies of the weights. What is not captured reads its module's weights
+    at every run, so there the second entry of a variant needs a module of its own (`loaded.again`);
+    what is compiled and not captured shares it, since another module would be compiled anew.
     """
     padding = torch.empty(order.randrange(1, 1 << 20), dtype=torch.uint8, device=device)
     made = {}
     for name in order.sample(names, len(names)):
         variant = name.removesuffix(AGAIN)
         module, call = loaded.modules[variant], loaded.calls[variant]
+        if not captured and call is module and name != variant:
+            if name not in loaded.again:
+                loaded.again[name] = copy.copy(module)
+            module = call = loaded.again[name]
+        renew(module, device)
         if captured:
-            renew(module, device)
             made[name] = captured_entry(call, loaded.inputs, device, holds=list(module.buffers()))
-        elif call is module:
-            made[name] = plain_entry(fresh(module, device), loaded.inputs, device)
         else:
-            renew(module, device)
             made[name] = plain_entry(call, loaded.inputs, device)
     del padding
     return {name: made[name] for name in names}
 
 
 def _answers(cell: Cell, variant: str, loaded: Loaded, folder: Path) -> gates.Gate:
-    with np.load(reference_file(folder, cell.network, VARIANTS_OF[variant])) as archive:
+    with np.load(reference_file(folder, cell.network, variant)) as archive:
         reference = dict(archive)
     outputs = loaded.calls[variant](*loaded.inputs)
     rows = [row for row in range(cell.batch) if row % ROWS < REFERENCE_ROWS]

@@ -49,7 +49,7 @@ def measure(cell: Cell, folder: Path, device: str, effort: Effort, until: float)
     found, left, sessions = [], {}, {}
     for variant in cell.variants:
         path = onnx_file(folder, cell.network, variant)
-        if not path.is_file():
+        if not path.is_file() or not reference_file(folder, cell.network, variant).is_file():
             left[variant] = "it was not prepared"
             continue
         try:

@@ -13,7 +13,7 @@ from benchmarks.gpu import gates
 from benchmarks.gpu.cells import Cell
 from benchmarks.gpu.load_cell import NotRunnableError, RefusedError
 from benchmarks.gpu.measure_cell import measure
-from benchmarks.gpu.prepare import prepared_file, reference_file
+from benchmarks.gpu.prepare import inputs_file, prepared_file, reference_file
 from benchmarks.gpu.report import failed_gates
 from benchmarks.gpu.timing import Effort
 from un_deploy.measure.statistics import ratio
@@ -27,6 +27,14 @@ CELL = Cell("vit_micro", 3, "float32", "eager", ("un", "folded", "none"))
 
 def measured(folder: Path, cell: Cell = CELL) -> dict:
     return measure(cell, folder, "cpu", EFFORT, float("inf"))
+
+
+def linked(prepared: Path, folder: Path) -> Path:
+    """A folder with the same files, of which one can be replaced."""
+    (folder / "vit_micro").mkdir()
+    for path in (prepared / "vit_micro").iterdir():
+        (folder / "vit_micro" / path.name).symlink_to(path)
+    return folder
 
 
 def gate(found: dict, name: str, variant: str | None = None) -> dict:
@@ -61,17 +69,29 @@ class TestAnswers:
             assert passed == dict.fromkeys(variants, True)
             assert found["left"] == {}
 
-    def test_a_variant_with_wrong_answers_is_not_timed(self, prepared: Path) -> None:
-        path = reference_file(prepared, "vit_micro", "un")
-        right = dict(np.load(path))
-        try:
-            np.savez(path, **{name: array * 1.01 for name, array in right.items()})
-            found = measured(prepared)
-        finally:
-            np.savez(path, **right)
-        assert gate(found, "answers", "un")["passed"] is False
-        assert "un" not in found["median_s"] and "its answers are wrong" in found["left"]["un"]
-        assert "folded / none" in found["ratios"]
+    def test_a_fold_that_changes_the_answers_is_not_timed(
+        self, prepared: Path, tmp_path: Path
+    ) -> None:
+        """Folded must give what UN gives; its own float32 answers would be right in themselves."""
+        path = prepared_file(linked(prepared, tmp_path), "vit_micro", "folded", "float32", True)
+        modules = torch.load(path, weights_only=False)
+        (linear, *_) = modules[3].graph.find_nodes(
+            op="call_function", target=torch.nn.functional.linear
+        )
+        getattr(modules[3], linear.args[2].target).add_(0.1)
+        path.unlink()
+        torch.save(modules, path)
+        found = measured(tmp_path)
+        assert gate(found, "answers", "folded")["passed"] is False
+        assert gate(found, "answers", "un")["passed"] is True
+        assert "folded" not in found["median_s"]
+        assert "its answers are wrong" in found["left"]["folded"]
+
+    def test_a_variant_without_reference_is_not_timed(self, prepared: Path, tmp_path: Path) -> None:
+        reference_file(linked(prepared, tmp_path), "vit_micro", "un").unlink()
+        found = measured(tmp_path)
+        assert found["left"] == dict.fromkeys(("un", "folded"), "it was not prepared")
+        assert "none, again / none" in found["ratios"]
 
     def test_what_is_not_finite_fails(self) -> None:
         one = {"y": np.ones(3)}
@@ -83,11 +103,8 @@ class TestAnswers:
 
 class TestFusions:
     def test_a_cell_whose_variants_differ_is_refused(self, prepared: Path, tmp_path: Path) -> None:
-        """Attention recognised in one variant only."""
-        (tmp_path / "vit_micro").mkdir()
-        for path in (prepared / "vit_micro").iterdir():
-            (tmp_path / "vit_micro" / path.name).symlink_to(path)
-        path = prepared_file(tmp_path, "vit_micro", "none", "float32", True)
+        """One GELU is another function in one variant."""
+        path = prepared_file(linked(prepared, tmp_path), "vit_micro", "none", "float32", True)
         modules = torch.load(path, weights_only=False)
         (node, *_) = modules[3].graph.find_nodes(
             op="call_function", target=torch.nn.functional.gelu
@@ -127,8 +144,11 @@ def test_a_cuda_graph_on_a_cpu_is_not_runnable(prepared: Path) -> None:
         measured(prepared, replace(CELL, mode="cuda-graph"))
 
 
-def test_what_was_not_prepared_is_said(prepared: Path) -> None:
+def test_what_was_not_prepared_is_said(prepared: Path, tmp_path: Path) -> None:
     cell = replace(CELL, precision="float16", variants=("un", "folded", "none"))
     assert measured(prepared, cell)["left"] == {"folded": "it was not prepared"}
     with pytest.raises(NotRunnableError, match="none of its variants was prepared"):
         measured(prepared, replace(CELL, precision="bfloat16"))
+    inputs_file(linked(prepared, tmp_path), "vit_micro").unlink()
+    with pytest.raises(NotRunnableError, match="its inputs were not prepared"):
+        measured(tmp_path)
