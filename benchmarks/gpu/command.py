@@ -51,7 +51,8 @@ def run(
         budget_s: seconds for everything, from `began`.
         began: `time.monotonic()` at the start of the command.
         wheels: names of the wheels in use.
-        done: a journal whose timed cells need no measuring again.
+        done: a journal whose timed cells are taken over, not measured again; it may be the one in
+            `out`, which is written anew.
         seed: of the order of timing.
         effort: of every cell; None: by `small`.
         keep: see `benchmarks.gpu.prepare.Recipe`.
@@ -71,14 +72,16 @@ def run(
         keep=keep,
     )
     path = out / "cells.jsonl"
-    path.unlink(missing_ok=True)
-    journal = Journal(path)
-    journal.write("start", settings=asdict(settings), wheels=list(wheels))
     finished = {
-        line["key"]
+        line["key"]: line
         for line in (read(done) if done else [])
         if line["kind"] == "cell" and line["status"] == "timed"
     }
+    path.unlink(missing_ok=True)
+    journal = Journal(path)
+    journal.write("start", settings=asdict(settings), wheels=list(wheels))
+    for line in finished.values():
+        journal.write(**{**line, "from_earlier_run": True})
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         Suite(series, settings, folder, journal, began, click.echo).run(finished)
