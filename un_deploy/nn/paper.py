@@ -29,7 +29,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from un_deploy.nn.channel_affine import input_gradient, parameter_gradients, scale_and_shift
+from un_deploy.nn.channel_affine import input_gradient, scale_and_shift
+from un_deploy.nn.channel_sums import sum_and_sum_of_products
 from un_deploy.nn.rule import State, TrainingRule
 from un_deploy.nn.statistics import (
     HISTORY,
@@ -135,10 +136,11 @@ class _Normalize(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, inv_std, filtered, warm, tokens, padding_mask = ctx.saved_tensors
-        dweight, dbias = parameter_gradients(dy, x, inv_std)
+        dbias, products = sum_and_sum_of_products(dy, x, inv_std.dtype)
+        dweight = products * inv_std
         gz = weight * dweight / tokens.clamp(min=1)
         psi = _smooth_psi(ctx, gz, filtered, warm, tokens > 0)
-        dx = input_gradient(dy, x, weight, inv_std, psi, padding_mask)
+        dx = input_gradient(dy, x, weight * inv_std, psi * inv_std.square(), padding_mask)
         parameters = dweight.to(weight.dtype), dbias.to(ctx.bias_dtype)
         return dx, *parameters, None, None, None, None, None, None, None
 

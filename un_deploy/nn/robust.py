@@ -29,7 +29,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from un_deploy.nn.channel_affine import input_gradient, parameter_gradients, scale_and_shift
+from un_deploy.nn.channel_affine import input_gradient, scale_and_shift
+from un_deploy.nn.channel_sums import sum_and_sum_of_products
 from un_deploy.nn.rule import State, TrainingRule
 from un_deploy.nn.statistics import (
     HISTORY,
@@ -67,8 +68,8 @@ class RobustRule(TrainingRule):
             return self._plain(x, weight, bias, padding_mask, state)
         with torch.no_grad():
             moment = second_moment(x, padding_mask)
-            inv_std, pull = self._count(moment, state)
-        y: Tensor = _Normalize.apply(x, weight, bias, inv_std, pull, padding_mask)
+            inv_std, share = self._count(moment, state)
+        y: Tensor = _Normalize.apply(x, weight, bias, inv_std, share, padding_mask)
         return y
 
     def _plain(
@@ -81,14 +82,14 @@ class RobustRule(TrainingRule):
         """
         moment = second_moment(x, padding_mask)
         with torch.no_grad():
-            inv_std, _ = self._count(Moment(moment.value.detach(), moment.tokens), state)
+            inv_std, _ = self._count(moment._replace(value=moment.value.detach()), state)
             r = inv_std * (moment.value + self.eps).sqrt()
         own = (moment.value + self.eps).rsqrt()
         scale = weight * moment.if_real(r * own, inv_std)
         return scale_and_shift(x, scale, bias)
 
     def _count(self, moment: Moment, state: State) -> tuple[Tensor, Tensor]:
-        """1 / sqrt(v) and v / (s2 + eps) / n, both (C,); counts the batch into `state`.
+        """1 / sqrt(v) and 1 / (s2 + eps) / n, both (C,); counts the batch into `state`.
 
         A batch without a real token leaves the state alone and is normalised as in evaluation.
         """
@@ -96,15 +97,13 @@ class RobustRule(TrainingRule):
         recomputed = is_recomputed()
         window = window_ending_with(moment.value, history, iters, recomputed)
         own = moment.value + self.eps
-        correction = self._smooth(window)
-        v = moment.if_real(own * correction, running_var + self.eps)
-        pull = moment.if_real(correction / moment.tokens, torch.zeros_like(own))
+        v = moment.if_real(own * self._smooth(window), running_var + self.eps)
         if not recomputed:
             moved = window.median().lerp(running_var.to(own.dtype), self.momentum)
             running_var.copy_(moment.if_real(moved, running_var))
             history.copy_(moment.if_real(window.entries[1:], history))
             iters += moment.tokens > 0
-        return v.rsqrt(), pull
+        return v.rsqrt(), (own * moment.divisor).reciprocal()
 
     def _smooth(self, window: Window) -> Tensor:
         """v / (s2 + eps), (C,): the geometric mean of the last M moments that agree with s2."""
@@ -121,9 +120,10 @@ class RobustRule(TrainingRule):
 
 
 class _Normalize(torch.autograd.Function):
-    """y = weight * x * inv_std + bias, and the derivative in the file's docstring.
+    """y = scale * x + bias with scale = weight * inv_std, and the rule's derivative.
 
-    `pull` is v / (s2 + eps) / n, which turns weight * dweight into psi * v / (s2 + eps).
+    With z = x / sqrt(v) put into it, v cancels: dx = scale * (dy - x * (sum of dy * x) * share), where
+    share = 1 / (s2 + eps) / n.
     """
 
     @staticmethod
@@ -133,20 +133,21 @@ class _Normalize(torch.autograd.Function):
         weight: Tensor,
         bias: Tensor,
         inv_std: Tensor,
-        pull: Tensor,
+        share: Tensor,
         padding_mask: Tensor | None,
     ) -> Tensor:
-        ctx.bias_dtype = bias.dtype
-        ctx.save_for_backward(x, weight, inv_std, pull, padding_mask)
-        return scale_and_shift(x, weight * inv_std, bias)
+        scale = weight * inv_std
+        ctx.dtypes = weight.dtype, bias.dtype
+        ctx.save_for_backward(x, scale, inv_std, share, padding_mask)
+        return scale_and_shift(x, scale, bias)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-        x, weight, inv_std, pull, padding_mask = ctx.saved_tensors
-        dweight, dbias = parameter_gradients(dy, x, inv_std)
+        x, scale, inv_std, share, padding_mask = ctx.saved_tensors
+        total, products = sum_and_sum_of_products(dy, x, inv_std.dtype)
         dx = None
         if ctx.needs_input_grad[0]:
-            psi = weight * dweight * pull
-            dx = input_gradient(dy, x, weight, inv_std, psi, padding_mask)
-        return dx, dweight.to(weight.dtype), dbias.to(ctx.bias_dtype), None, None, None
+            dx = input_gradient(dy, x, scale, scale * products * share, padding_mask)
+        weight, bias = ctx.dtypes
+        return dx, (products * inv_std).to(weight), total.to(bias), None, None, None

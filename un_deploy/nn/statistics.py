@@ -37,10 +37,12 @@ class Moment(NamedTuple):
         value: (C,) in the statistics' dtype; 0 where there is no real token.
         tokens: number of real tokens; with a padding mask a 0-dim tensor of that dtype, which the
             host does not know.
+        divisor: n, the same but at least 1.
     """
 
     value: Tensor
     tokens: Tensor | int
+    divisor: Tensor | int
 
     def if_real(self, new: Tensor, old: Tensor) -> Tensor:
         """New where the batch has a real token, else old."""
@@ -60,10 +62,12 @@ def second_moment(x: Tensor, padding_mask: Tensor | None) -> Moment:
     dtype = statistics_dtype(x)
     if padding_mask is None:
         tokens = x.shape[:-1].numel()
-        return Moment(sum_of_squares(x, dtype) / max(1, tokens), tokens)
-    x = x.masked_fill(padding_mask.unsqueeze(-1), 0)
+        n = max(1, tokens)
+        return Moment(sum_of_squares(x, dtype) / n, tokens, n)
     real = (~padding_mask).sum(dtype=dtype)
-    return Moment(sum_of_squares(x, dtype) / real.clamp(min=1), real)
+    some = real.clamp(min=1)
+    x = x.masked_fill(padding_mask.unsqueeze(-1), 0)
+    return Moment(sum_of_squares(x, dtype) / some, real, some)
 
 
 class Window(NamedTuple):
@@ -71,14 +75,19 @@ class Window(NamedTuple):
 
     Attributes:
         entries: (H + 1, C), the iteration's own moment last.
-        filled: (1,) int64, how many entries before the last one hold a moment; they stand next to
-            it. Those that no iteration has filled yet are 0.
-        iteration: the iteration's number, 1-dim of length 1; the first is 1.
+        filled: (1,) int64, how many entries before the last one hold a moment, or more if all do;
+            they stand next to it. Those that no iteration has filled yet are 0.
+        counted: (1,) int64, iterations before this one.
     """
 
     entries: Tensor
     filled: Tensor
-    iteration: Tensor
+    counted: Tensor
+
+    @property
+    def iteration(self) -> Tensor:
+        """The iteration's number, (1,); the first is 1."""
+        return self.counted + 1
 
     def valid(self, last: int) -> Tensor:
         """Which of the last entries hold a moment, (last, 1) bool."""
@@ -88,11 +97,11 @@ class Window(NamedTuple):
     def median(self) -> Tensor:
         """Over the entries that hold a moment, (C,); of an even number, the mean of the middle two.
 
-        Moments are not negative, so the others come first in order.
+        Moments are not negative, so the others come last in descending order.
         """
-        last = self.entries.shape[0] - 1
-        middle = last - (self.filled + torch.arange(2, device=self.filled.device)) // 2
-        return self.entries.sort(0).values[middle].mean(0)
+        filled = self.filled.clamp(max=self.entries.shape[0] - 1)
+        middle = (filled + torch.arange(2, device=filled.device)) // 2
+        return self.entries.sort(0, descending=True).values[middle].mean(0)
 
 
 def window_ending_with(moment: Tensor, history: Tensor, iters: Tensor, recomputed: bool) -> Window:
@@ -111,9 +120,9 @@ def window_ending_with(moment: Tensor, history: Tensor, iters: Tensor, recompute
     length = history.shape[0]
     history = history.to(moment.dtype)
     if not recomputed:
-        return Window(torch.cat([history, moment[None]]), iters.clamp(max=length), iters + 1)
+        return Window(torch.cat([history, moment[None]]), iters, iters)
     age = (history - moment).abs().sum(1).flip(0).argmin()
     slots = torch.arange(length, device=history.device) - age - 1
     before = history[slots.clamp(min=0)].masked_fill((slots < 0).unsqueeze(1), 0)
     filled = (iters.clamp(max=length) - age - 1).clamp(min=0)
-    return Window(torch.cat([before, moment[None]]), filled, iters - age)
+    return Window(torch.cat([before, moment[None]]), filled, iters - age - 1)
