@@ -27,7 +27,7 @@ _TIMED_GATE = as_fast(None).name
 
 
 def report(series: Sequence[Series], lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Every planned cell with what was found, or the reason why nothing was.
+    """Every planned cell with what was found, or the reason why nothing was; no single samples.
 
     Args:
         series: what was planned.
@@ -36,7 +36,10 @@ def report(series: Sequence[Series], lines: Sequence[dict[str, Any]]) -> dict[st
     by_kind: dict[str, list[dict[str, Any]]] = {}
     for line in lines:
         by_kind.setdefault(line["kind"], []).append(line)
-    measured = {line["key"]: line for line in by_kind.get("cell", [])}
+    measured = {
+        line["key"]: {name: value for name, value in line.items() if name != "seconds"}
+        for line in by_kind.get("cell", [])
+    }
     cells = []
     for one in series:
         for cell in one.cells:

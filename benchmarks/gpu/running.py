@@ -40,19 +40,23 @@ class Entry:
 
     Attributes:
         calls: one for each set of input buffers.
-        pool_bytes: what its CUDA graph holds; None where there is none.
+        graph: the CUDA graph of the first; None where there is none.
         device: where it runs.
         holds: what must not be freed while it lives.
     """
 
     calls: Sequence[Call]
     device: str
-    pool_bytes: int | None = None
+    graph: CudaGraph | None = None
     holds: Any = None
 
     def sample(self, runs: int) -> Sample:
         """Time that many runs, one right after the other."""
         return self._on_cuda(runs) if self.device.startswith("cuda") else self._on_host(runs)
+
+    def pool_bytes(self) -> int | None:
+        """Bytes that its CUDA graph holds for activations and outputs, for one set of buffers."""
+        return None if self.graph is None else self.graph.pool_bytes()
 
     def _on_cuda(self, runs: int) -> Sample:
         begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
@@ -109,7 +113,7 @@ def captured_entry(
         holds: the weights that the call reads now: the graphs read them from where they are.
     """
     graphs = [CudaGraph(call, inputs) for _ in range(BUFFERS)]
-    return Entry([graph.replay for graph in graphs], device, graphs[0].pool_bytes(), holds)
+    return Entry([graph.replay for graph in graphs], device, graphs[0], holds)
 
 
 def plain_entry(call: Callable[..., Any], inputs: Sequence[Tensor], device: str) -> Entry:

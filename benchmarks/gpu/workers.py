@@ -7,8 +7,10 @@ that touches the device runs in the suite's own process.
 from __future__ import annotations
 
 import multiprocessing
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -24,7 +26,7 @@ class Worker:
 
     Args:
         threads: that torch computes with; None: its own choice.
-        environment: variables set before anything is imported.
+        environment: variables that it starts with, beside this process's own.
     """
 
     def __init__(
@@ -32,10 +34,9 @@ class Worker:
     ) -> None:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
-        self._process = context.Process(
-            target=_serve, args=(theirs, threads, environment or {}), daemon=True
-        )
-        self._process.start()
+        self._process = context.Process(target=_serve, args=(theirs, threads), daemon=True)
+        with _set(environment or {}):
+            self._process.start()
         theirs.close()
 
     def tell(self, function: Callable[..., Any], *arguments: Any) -> None:
@@ -107,7 +108,7 @@ def in_parallel(
     running: dict[Connection, tuple[Worker, int]] = {}
     try:
         for _ in range(min(workers, len(calls))):
-            worker = Worker(threads=threads)
+            worker = _worker(threads)
             _begin(worker, waiting, running)
         while running:
             ready = wait(list(running), max(0.0, until - time.monotonic()))
@@ -122,7 +123,7 @@ def in_parallel(
                 if not waiting or not worker.alive:
                     worker.end()
                 if waiting:
-                    worker = worker if worker.alive else Worker(threads=threads)
+                    worker = worker if worker.alive else _worker(threads)
                     _begin(worker, waiting, running)
         left = [number for _, number in running.values()] + [number for number, _ in waiting]
         for number in sorted(left):
@@ -130,6 +131,12 @@ def in_parallel(
     finally:
         for worker, _ in running.values():
             worker.end()
+
+
+def _worker(threads: int) -> Worker:
+    """One that keeps to its threads in NumPy too."""
+    limits = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    return Worker(threads=threads, environment=dict.fromkeys(limits, str(threads)))
 
 
 def _begin(
@@ -142,10 +149,20 @@ def _begin(
     running[worker.connection] = worker, number
 
 
-def _serve(connection: Connection, threads: int | None, environment: dict[str, str]) -> None:
-    import os
+@contextmanager
+def _set(variables: dict[str, str]) -> Iterator[None]:
+    """These variables in this process's environment, which a process inherits as it starts."""
+    before = dict(os.environ)
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name in variables:
+            del os.environ[name]
+        os.environ.update({name: before[name] for name in variables if name in before})
 
-    os.environ.update(environment)
+
+def _serve(connection: Connection, threads: int | None) -> None:
     if threads is not None:
         import torch
 

@@ -140,19 +140,32 @@ def test_every_capture_has_weights_of_its_own(
     assert len(held) == 2 * len(names)
     assert sum(map(len, held)) == len(set().union(*held))  # none is shared
     assert all(len(entry.calls) == 2 for entry in builds[0].values())
-    assert {entry.pool_bytes for entry in builds[0].values()} == {1 << 21}
+    assert {entry.pool_bytes() for entry in builds[0].values()} == {1 << 21}
 
 
-def test_what_is_not_captured_reads_its_own_copies(prepared: Path) -> None:
+def test_what_is_not_captured_has_weights_of_its_own_too(prepared: Path) -> None:
     loaded = load(CELL, prepared, "cpu")
     with torch.inference_mode():
-        wanted = loaded.calls["ln"](*loaded.inputs)[0]
-        made = measure_cell._entries(CELL.entries(), loaded, "cpu", False, random.Random(0))
-        for buffer in loaded.modules["ln"].buffers():
-            buffer.fill_(float("nan")) if buffer.is_floating_point() else None
-        for name in ("ln", "ln, again"):
-            for call in made[name].calls:
-                assert torch.equal(call()[0], wanted)
+        wanted = {name: call(*loaded.inputs)[0] for name, call in loaded.calls.items()}
+        made = [measure_cell._entries(CELL.entries(), loaded, "cpu", False, random.Random(0))]
+        made += [measure_cell._entries(CELL.entries(), loaded, "cpu", False, random.Random(1))]
+        weights = [loaded.modules["ln"], loaded.again["ln, again"]]
+        held = [{tensor.data_ptr() for tensor in module.buffers()} for module in weights]
+        assert not held[0] & held[1]
+        assert loaded.again.keys() == {"ln, again", "none, again"}
+        for name, entry in made[1].items():
+            assert len(entry.calls) == 2
+            for call in entry.calls:
+                assert torch.equal(call()[0], wanted[name.removesuffix(", again")])
+        loaded.modules["ln"].apply(_spoil)
+        assert not made[1]["ln"].calls[0]()[0].isfinite().any()
+        assert made[1]["ln, again"].calls[0]()[0].isfinite().all()
+
+
+def _spoil(module: torch.nn.Module) -> None:
+    for buffer in module.buffers():
+        if buffer.is_floating_point():
+            buffer.fill_(float("nan"))
 
 
 def test_renewing_keeps_values_layouts_and_what_is_shared() -> None:
