@@ -122,7 +122,7 @@ class RobustRule(TrainingRule):
 class _Normalize(torch.autograd.Function):
     """y = scale * x + bias with scale = weight * inv_std, and the rule's derivative.
 
-    z = x / sqrt(v) put into it, v cancels: dx = scale * (dy - x * (sum of dy * x) * share) with
+    With z = x / sqrt(v), v cancels: dx = scale * (dy - x * (sum of dy * x) * share) with
     share = 1 / (s2 + eps) / n.
     """
 
