@@ -66,8 +66,8 @@ class Series:
     Attributes:
         title: what they are.
         cells: the most valuable first.
-        until: share of the budget at which the next series begins; what is left of this one is
-            taken up again at the end.
+        until: share of the time after preparing at which the next series begins; what is left of
+            this one is taken up again at the end.
     """
 
     title: str

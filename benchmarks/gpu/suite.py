@@ -31,7 +31,7 @@ START_S = 120.0
 KERNELS_S = 30.0
 """Seconds that counting the kernels of one network may take."""
 
-LEFT_OUT = "left out: the budget of {:.0f} s was spent"
+LEFT_OUT = "the budget of {:.0f} s was spent"
 
 
 @dataclass(frozen=True)
@@ -105,10 +105,11 @@ class Suite:
         """
         try:
             self._prepare()
+            prepared = time.monotonic()
             left: list[Cell] = []
             for series in self._series:
                 cells = [cell for cell in series.cells if cell.key not in done]
-                left += self._run(series.title, cells, self._at(series.until))
+                left += self._run(series.title, cells, self._at(series.until, prepared))
             self._count_kernels()
             if left:
                 self._run("what was left", left, self._end, last=True)
@@ -116,8 +117,10 @@ class Suite:
             if self._worker is not None:
                 self._worker.end()
 
-    def _at(self, share: float) -> float:
-        return min(self._end, self._began + share * self._settings.budget_s)
+    def _at(self, share: float, since: float | None = None) -> float:
+        """When a share of the budget, or of what is left of it at a time, will be spent."""
+        start = self._began if since is None else since
+        return min(self._end, start + share * (self._began + self._settings.budget_s - start))
 
     def _elapsed(self) -> float:
         return time.monotonic() - self._began

@@ -89,7 +89,7 @@ class TestBudget:
         assert asked == [cell.key for cell in cells("eager", 9)]  # the first, not the last
         status = {cell["key"]: cell["status"] for cell in found["cells"]}
         assert [*status.values()] == ["timed"] * 9 + ["left out"] * 11
-        assert found["cells"][-1]["reason"] == "left out: the budget of 100 s was spent"
+        assert found["cells"][-1]["reason"] == "the budget of 100 s was spent"
 
     def test_a_series_leaves_time_to_the_next_and_is_taken_up_again(self, run: Any) -> None:
         series = (Series("one", cells("eager", 4), 0.2), Series("two", cells("cuda-graph", 2), 0.6))
@@ -97,6 +97,13 @@ class TestBudget:
         first, second = ([cell.key for cell in one.cells] for one in series)
         assert asked == [*first[:2], *second, *first[2:]]
         assert {cell["status"] for cell in found["cells"]} == {"timed"}
+
+    def test_late_preparing_does_not_turn_the_order_round(self, run: Any, clock: Any) -> None:
+        clock[0] = 60.0
+        series = (Series("one", cells("eager", 3), 0.5), Series("two", cells("cuda-graph", 3), 1.0))
+        asked, _ = run(series, 100.0)
+        first, second = ([cell.key for cell in one.cells] for one in series)
+        assert asked == [*first[:2], *second[:1]]
 
     def test_nothing_is_begun_when_it_is_spent(self, run: Any, clock: Any) -> None:
         clock[0] = 95.0
