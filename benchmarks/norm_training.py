@@ -81,14 +81,13 @@ def build(shape: str, compiled: bool, number: int, rounds: int, sample_s: float)
     # As in a network, the heap is larger than one norm's tensors. In a small one glibc hands the
     # memory of each step back to the system, and page faults are what is timed.
     torch.ones(30 * 2**18)
-    norms = {
+    norms: dict[str, Any] = {
         name: new(SHAPES[shape][-1])
         for name, new in NORMS.items()
         if not (compiled and name in NEVER_COMPILED)
     }
     if compiled:
-        for norm in norms.values():
-            norm.compile(fullgraph=True)
+        norms = {name: torch.compile(norm, fullgraph=True) for name, norm in norms.items()}
     timers = {name: partial(seconds, norm, SHAPES[shape]) for name, norm in norms.items()}
     return interleaved(timers, rounds=rounds, sample_s=sample_s, reverse=number % 2 == 1)
 
