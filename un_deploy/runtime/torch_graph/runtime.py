@@ -107,7 +107,7 @@ class TorchSession:
             call = self._call(feeds, self._outputs, tensors)
             call(*tensors)
         run = call.replay if isinstance(call, CudaGraph) else lambda: call(*tensors)
-        return _device_timer(run) if self._on_cuda else _host_timer(run)
+        return _device_timer(run) if self._on_cuda else host_timer(run)
 
     def activation_bytes(self, feeds: Feeds) -> int | None:
         """Device memory that one run takes beside weights and inputs; None where torch cannot tell.
@@ -192,7 +192,8 @@ class TorchSession:
         return self._calls[key]
 
 
-def _host_timer(run: Callable[[], Any]) -> Timer:
+def host_timer(run: Callable[[], Any]) -> Timer:
+    """A timer of anything that torch computes on the CPU, without gradients."""
     import torch
 
     def seconds(runs: int) -> float:
