@@ -1,25 +1,24 @@
-"""What a training step of the norm alone costs: LayerNorm, BatchNorm, x * w + b and our UN.
+"""What a norm costs in training on a CPU: one forward and backward of each, in one thread.
 
-    python -m benchmarks.norm_training [--only 64,49,96 ...] [--way eager]
+    python -m benchmarks.norm_training [--shape 32x197x384 ...] [--compiled | --eager]
 
-Forward and backward of one module on the CPU, one thread. Eager, every norm is held against
-x * w + b, the scale and shift that each of them has to do anyway, written as a module; compiled
-(inductor), against compiled LayerNorm. What it is held against is timed once more as the control.
-The UNs are past their warm-up and their windows are full. mode="official" synchronises with the
-host and cannot be compiled. All are timed in turn; every build is a fresh process. Results go to
-benchmarks/results/norm_training.json, one entry a shape and way, replaced when it is measured
-again, and as a table to norm_training.md beside it.
+A training step of a norm alone is timed against that of `x * weight + bias`, the least that a
+norm with parameters can do, and against LayerNorm's. Five builds, each a fresh process, take all
+norms in turn. Times are seconds of processor time, not of a clock on the wall: in one thread they
+are the same on an idle machine, and other programs' share is left out on a busy one.
+
+Results go to benchmarks/results/norm_training.json, one entry a shape and way of running, replaced
+when it is measured again, and from there to the table at the end of norm_training.md.
 """
 
 from __future__ import annotations
 
 import json
-import multiprocessing
 import time
 from collections.abc import Callable
-from copy import deepcopy
-from dataclasses import asdict
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -28,23 +27,23 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from benchmarks.folded_is_no_norm import told
 from un_deploy.measure.environment import environment
 from un_deploy.measure.statistics import ratio
 from un_deploy.measure.timing import interleaved
 from un_deploy.nn import UnifiedNorm
-from un_deploy.runtime.protocol import Timer
 
 RESULT = Path(__file__).parent / "results" / "norm_training.json"
-SHAPES = {"32,197,384": (32, 197, 384), "8,1024,768": (8, 1024, 768), "64,49,96": (64, 49, 96)}
-WARM_STEPS = 12
-PAST_WARM_UP = 5000
-HEAP = 30 * 2**20
-"""Bytes that a network holds beside its norm; in a smaller heap glibc returns the memory of every
-step to the system, and page faults are measured."""
+PAGE = RESULT.with_suffix(".md")
+TABLE = "## Table\n"
+SHAPES = {"32x197x384": (32, 197, 384), "8x1024x768": (8, 1024, 768), "64x49x96": (64, 49, 96)}
+"""(batch, tokens, channels): ViT-Small, a sequence of 1,024, a Swin stage's windows."""
+
+LEAST, CONTROL, LAYER_NORM = "x * w + b", "x * w + b, again", "LayerNorm"
 
 
-class ScaleAndShift(nn.Module):
-    """x * w + b as anyone would write it."""
+class Affine(nn.Module):
+    """x * weight + bias."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -55,172 +54,126 @@ class ScaleAndShift(nn.Module):
         return x * self.weight + self.bias
 
 
-class TokenBatchNorm(nn.Module):
-    """nn.BatchNorm1d over all tokens of (..., C)."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.norm = nn.BatchNorm1d(channels)
+class TokenBatchNorm(nn.BatchNorm1d):
+    """Batch Normalization of the last axis over all tokens."""
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.norm(x.flatten(0, -2)).view_as(x)
-        return y
+        return super().forward(x.reshape(-1, x.shape[-1])).view_as(x)
 
 
 NORMS: dict[str, Callable[[int], nn.Module]] = {
-    "LayerNorm": nn.LayerNorm,
-    "BatchNorm": TokenBatchNorm,
-    "x * w + b": ScaleAndShift,
+    LAYER_NORM: nn.LayerNorm,
+    "BatchNorm over tokens": TokenBatchNorm,
+    LEAST: Affine,
+    CONTROL: Affine,
     "UN robust": UnifiedNorm,
-    "UN paper": partial(UnifiedNorm, mode="paper"),
-    "UN official": partial(UnifiedNorm, mode="official"),
+    "UN paper": partial(UnifiedNorm, mode="paper", warmup_iters=0),
+    "UN official": partial(UnifiedNorm, mode="official", warmup_iters=0),
 }
-AGAIN = ", again"
-OVER = {"eager": "x * w + b", "compiled": "LayerNorm"}
-LIMITS = {"eager": 1.2, "compiled": 1.0}
-"""How much "UN robust" may take, in units of OVER."""
+NEVER_COMPILED = {"UN official"}
+"""Reads the device's values on the host."""
 
 
-def variants(way: str) -> dict[str, Callable[[int], nn.Module]]:
-    """What is timed, by name, the control among it."""
-    names = [name for name in NORMS if way == "eager" or name != "UN official"]
-    chosen = {name: NORMS[name] for name in names}
-    return {**chosen, OVER[way] + AGAIN: NORMS[OVER[way]]}
-
-
-def build(shape: tuple[int, ...], way: str, rounds: int, sample_s: float, number: int) -> Any:
-    """Seconds a step by variant, one number a round, from the process that this runs in."""
+def build(shape: str, compiled: bool, number: int, rounds: int, sample_s: float) -> Any:
+    """Seconds of a training step of every norm, by name, one number a round."""
     torch.set_num_threads(1)
     torch.manual_seed(number)
-    torch.ones(HEAP, dtype=torch.uint8)
-    x, dy = torch.randn(shape, requires_grad=True), torch.randn(shape)
-    timers = {}
-    for name, make in variants(way).items():
-        norm = make(shape[-1])
-        run = compiled(norm, x) if way == "compiled" else norm
-        timers[name] = timer_of(norm, run, x, dy)
-        timers[name](WARM_STEPS)
-        if isinstance(norm, UnifiedNorm):
-            norm.iters.fill_(PAST_WARM_UP)
+    # As in a network, the heap is larger than one norm's tensors. In a small one glibc hands the
+    # memory of each step back to the system, and page faults are what is timed.
+    torch.ones(30 * 2**18)
+    norms: dict[str, Any] = {
+        name: new(SHAPES[shape][-1])
+        for name, new in NORMS.items()
+        if not (compiled and name in NEVER_COMPILED)
+    }
+    if compiled:
+        norms = {name: torch.compile(norm, fullgraph=True) for name, norm in norms.items()}
+    timers = {name: partial(seconds, norm, SHAPES[shape]) for name, norm in norms.items()}
     return interleaved(timers, rounds=rounds, sample_s=sample_s, reverse=number % 2 == 1)
 
 
-def compiled(norm: nn.Module, x: Tensor) -> Callable[[Tensor], Tensor]:
-    """The norm as one compiled graph, which computes what the norm does.
-
-    Raises:
-        AssertionError: it does not.
-    """
-    expected = deepcopy(norm)(x)
-    run: Callable[[Tensor], Tensor] = torch.compile(norm, fullgraph=True)
-    torch.testing.assert_close(run(x), expected, rtol=1e-4, atol=1e-4)
-    return run
-
-
-def timer_of(norm: nn.Module, run: Callable[[Tensor], Tensor], x: Tensor, dy: Tensor) -> Timer:
-    """Steps of `run`, which calls `norm`: gradients forgotten, forward, backward."""
-    parameters = list(norm.parameters())
-
-    def seconds(runs: int) -> float:
-        start = time.perf_counter()
-        for _ in range(runs):
-            x.grad = None
-            for parameter in parameters:
-                parameter.grad = None
-            run(x).backward(dy)
-        return time.perf_counter() - start
-
-    return seconds
+def seconds(norm: nn.Module, shape: tuple[int, ...], steps: int) -> float:
+    """Processor time of so many steps: gradients are dropped, then made."""
+    x, dy = torch.randn(shape, requires_grad=True), torch.randn(shape)
+    start = time.process_time()
+    for _ in range(steps):
+        x.grad = None
+        norm.zero_grad()
+        norm(x).backward(dy)
+    return time.process_time() - start
 
 
-def measure(name: str, way: str, builds: int, rounds: int, sample_s: float) -> dict[str, Any]:
-    """One shape in one way: each variant's time over that of OVER."""
-    work = partial(build, SHAPES[name], way, rounds, sample_s)
-    with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as fresh:
-        found = list(fresh.imap(work, range(builds)))
-    seconds = {key: [times[key] for times in found] for key in variants(way)}
-    over = {
-        key: ratio(times, seconds[OVER[way]]) for key, times in seconds.items() if key != OVER[way]
-    }
+def measure(
+    shape: str, compiled: bool, builds: int, rounds: int, sample_s: float
+) -> dict[str, Any]:
+    """One entry of the result: medians, and ratios with their intervals."""
+    found: dict[str, list[list[float]]] = {}
+    for number in range(builds):
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+            job = process.submit(build, shape, compiled, number, rounds, sample_s)
+            for name, taken in job.result().items():
+                found.setdefault(name, []).append(taken)
     return {
-        "shape": list(SHAPES[name]),
-        "way": way,
+        "shape": shape,
+        "compiled": compiled,
         "threads": 1,
+        "clock": "processor time",
         "sample_s": sample_s,
-        "median_s": {key: float(np.median(times)) for key, times in seconds.items()},
-        "over": OVER[way],
-        "ratios": {key: {**asdict(i), "significant": i.significant} for key, i in over.items()},
-        "limit": LIMITS[way],
-        "within_limit": over["UN robust"].high <= LIMITS[way],
+        "median_s": {name: float(np.median(times)) for name, times in found.items()},
+        "over_least": {n: told(ratio(t, found[LEAST])) for n, t in found.items() if n != LEAST},
+        "over_layer_norm": {
+            n: told(ratio(t, found[LAYER_NORM])) for n, t in found.items() if n != LAYER_NORM
+        },
         "environment": environment(),
     }
 
 
 def merged(entry: dict[str, Any]) -> list[dict[str, Any]]:
-    """The result file's entries with this one in place of an older one of its shape and way."""
-    old = json.loads(RESULT.read_text())["entries"] if RESULT.is_file() else []
-    by_key = {(tuple(e["shape"]), e["way"]): e for e in [*old, entry]}
-    order = [(shape, way) for way in OVER for shape in SHAPES.values()]
+    """The result's entries with this one in place of an older one."""
+    old = json.loads(RESULT.read_text()) if RESULT.is_file() else []
+    by_key = {(e["shape"], e["compiled"]): e for e in [*old, entry]}
+    order = [(shape, compiled) for shape in SHAPES for compiled in (False, True)]
     return [by_key[key] for key in order if key in by_key]
 
 
 def table(entries: list[dict[str, Any]]) -> str:
-    """All entries as Markdown."""
-    lines = [
-        "# A training step of the norm alone",
-        "",
-        "Written by `python -m benchmarks.norm_training`, which says what is measured; "
-        "norm_training.json has more digits",
-        "and the environments. Ratios with their intervals over fresh processes.",
-    ]
-    for entry in entries:
-        shape = ", ".join(map(str, entry["shape"]))
-        found = next(iter(entry["ratios"].values()))
-        where = entry["environment"]
-        lines += [
-            "",
-            f"## {shape}, {entry['way']}",
-            "",
-            f"{where['cpu']}, {entry['threads']} thread, torch {where['torch']}, "
-            f"Python {where['python']}; {found['builds']} builds of {found['rounds']} rounds, "
-            f"confidence {found['confidence']:.0%}. Limit of UN robust: {entry['limit']}, "
-            f"{'kept' if entry['within_limit'] else 'not kept'} by the whole interval.",
-            "",
-            f"| norm | ms | over {entry['over']} |",
-            "|---|---|---|",
-        ]
-        for name, median in entry["median_s"].items():
-            told = "1"
-            if name in entry["ratios"]:
-                i = entry["ratios"][name]
-                told = f"{i['ratio']:.3f} [{i['low']:.3f}, {i['high']:.3f}]"
-            lines.append(f"| {name} | {median * 1e3:.3f} | {told} |")
-        if entry["way"] == "compiled":
-            lines.append("| UN official | - | cannot be compiled |")
+    """Markdown: a row for each norm; each cell the time, and the ratio to `x * w + b`."""
+    titles = [f"{e['shape']}, {'compiled' if e['compiled'] else 'eager'}" for e in entries]
+    lines = [f"| norm | {' | '.join(titles)} |", "|---|" + "---|" * len(entries)]
+    for name in NORMS:
+        cells = [cell(entry, name) for entry in entries]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
+def cell(entry: dict[str, Any], name: str) -> str:
+    """Median, ratio and interval of one norm; empty where it was not measured."""
+    if name not in entry["median_s"]:
+        return "cannot"
+    time_us = f"{entry['median_s'][name] * 1e6:,.0f} us"
+    if name == LEAST:
+        return time_us
+    found = entry["over_least"][name]
+    return f"{time_us}, {found['ratio']:.2f} [{found['low']:.2f}, {found['high']:.2f}]"
+
+
 @click.command()
-@click.option("--only", multiple=True, type=click.Choice([*SHAPES]), default=[*SHAPES])
-@click.option("--way", "ways", multiple=True, type=click.Choice([*OVER]), default=[*OVER])
+@click.option("--shape", "shapes", multiple=True, type=click.Choice([*SHAPES]), default=[*SHAPES])
+@click.option("--compiled/--eager", "compiled", default=None, help="Without either, both.")
 @click.option("--builds", default=5, show_default=True)
 @click.option("--rounds", default=20, show_default=True)
 @click.option("--sample-ms", default=20.0, show_default=True)
 def main(
-    only: tuple[str, ...], ways: tuple[str, ...], builds: int, rounds: int, sample_ms: float
+    shapes: tuple[str, ...], compiled: bool | None, builds: int, rounds: int, sample_ms: float
 ) -> None:
-    """Measure, print a line for each shape and way, and write the results."""
-    for way in ways:
-        for name in only:
-            entry = measure(name, way, builds, rounds, sample_ms / 1000)
-            entries = merged(entry)
-            RESULT.write_text(json.dumps({"entries": entries}, indent=2) + "\n")
-            RESULT.with_suffix(".md").write_text(table(entries))
-            parts = [
-                f"{key} {i['ratio']:.3f} [{i['low']:.3f}, {i['high']:.3f}]"
-                for key, i in entry["ratios"].items()
-            ]
-            click.echo(f"({name}) {way}, over {entry['over']}: {', '.join(parts)}")
+    """Measure, and write the result and its table."""
+    for shape in shapes:
+        for way in (False, True) if compiled is None else (compiled,):
+            entries = merged(measure(shape, way, builds, rounds, sample_ms / 1000))
+            RESULT.write_text(json.dumps(entries, indent=2) + "\n")
+            prose = PAGE.read_text().split(TABLE)[0] if PAGE.is_file() else ""
+            PAGE.write_text(prose + TABLE + "\n" + table(entries))
+    click.echo(table(entries))
 
 
 if __name__ == "__main__":
