@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -51,3 +52,19 @@ def test_the_accuracies_are_those_of_the_logs(norm: str) -> None:
     assert accuracy is not None and kept is not None
     assert f"{100 * float(accuracy[1]):.2f} %" in README
     assert f"{100 * float(kept[1]):.2f}%" in README
+
+
+@pytest.mark.parametrize(
+    "report",
+    sorted((ROOT / "benchmarks" / "results" / "compare").glob("*.json")),
+    ids=lambda p: p.stem,
+)
+def test_the_ratios_are_those_of_the_reports(report: Path) -> None:
+    data = json.loads(report.read_text(encoding="utf-8"))
+    wanted = {("ln", "folded"), ("unfolded", "folded"), ("folded", "none"), ("folded", "folded")}
+    shown = [r for r in [*data["ratios"], data["control"]] if (r["of"], r["to"]) in wanted]
+    assert len(shown) == 4
+    for ratio in shown:
+        interval = ratio["interval"]
+        text = f"{interval['ratio']:.3f} ({interval['low']:.3f} to {interval['high']:.3f})"
+        assert text in README

@@ -101,7 +101,7 @@ class TestDoctor:
         assert metadata.version("onnx-ir") in result.stdout
         extras = json.loads(run("doctor", "--json").stdout)["extras"]
         assert [extra["name"] for extra in extras] == ["", "torch", "cpu", "gpu"]
-        assert set(extras[1]["packages"]) == {"torch", "onnxscript"}
+        assert set(extras[1]["packages"]) == {"torch", "onnxscript", "scipy"}
 
     def test_what_is_missing_and_how_to_get_it(
         self, run: Run, monkeypatch: pytest.MonkeyPatch

@@ -10,6 +10,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from models.fashion_mnist import data, train  # noqa: E402  (needs torch)
+from models.fashion_mnist.norms import NORMS  # noqa: E402
 from models.vit import vit_micro  # noqa: E402
 
 pytestmark = pytest.mark.torch
@@ -27,7 +28,7 @@ def test_weights_load_and_score_what_the_summary_says(name: str) -> None:
     assert path.stat().st_size < 1_000_000
     state = torch.load(path, weights_only=True)
     assert {v.dtype for v in state.values() if v.is_floating_point()} == {torch.float32}
-    model = vit_micro(norm_layer=train.norm_layer(SUMMARY[name]["norm"]))
+    model = vit_micro(norm_layer=NORMS[SUMMARY[name]["norm"]])
     model.load_state_dict(state, strict=True)
 
     images, labels = data.load_kept()

@@ -117,7 +117,7 @@ def command(
     as_json: bool,
     **settings: Any,
 ) -> None:
-    """Compare the speed of a network with LN, UN unfolded, UN folded, and no norm.
+    """Time a network with LN, UN, UN folded and no norm.
 
     MODEL is FILE.py:factory, package.module:factory or timm:NAME, and its Python runs as code; or
     give ONNX files. Variants that are not given are derived where they can be, and said to be.

@@ -19,7 +19,7 @@ from un_deploy.cli import options
 )
 @options.force
 def command(out: Path, force: bool) -> None:
-    """Walk the whole road with a trained model that is included.
+    """Walk the whole road with an included trained model.
 
     vit_micro was trained on Fashion-MNIST with Layer and with Unified Normalization; both classify
     the 1,000 test images that are kept with it, and are timed with and without norms. Nothing is

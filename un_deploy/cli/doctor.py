@@ -12,7 +12,7 @@ from un_deploy.cli import options
 @click.command()
 @options.as_json
 def command(as_json: bool) -> None:
-    """Say what this machine can do, and how to install the rest."""
+    """Say what this machine can do, and what to install."""
     from un_deploy.cli import show
     from un_deploy.pipeline.doctor import examine
 

@@ -24,7 +24,7 @@ from un_deploy.cli import options
 @options.force
 @options.as_json
 def command(source: Path, target: Path, nodes: tuple[str, ...], force: bool, as_json: bool) -> None:
-    """Take norms out without folding them, which changes answers.
+    """Take norms out unfolded, which changes answers.
 
     For measuring what the norms of a network cost. The result computes something else.
     """
