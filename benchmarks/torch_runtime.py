@@ -140,7 +140,7 @@ def told(interval: Interval) -> dict[str, Any]:
 def merged(entry: dict[str, Any]) -> dict[str, Any]:
     """The result file with this entry in place of an older one of its network and variant."""
     old = json.loads(RESULT.read_text())["entries"] if RESULT.is_file() else []
-    by_key = {(e["network"], e["variant"]): e for e in [*old, entry]}
+    by_key = {(e["network"], e["variant"]): e for e in [*old, entry] if "variant" in e}
     order = [(name, variant) for name in NETWORKS for variant in get_args(Variant)]
     return {"target": TARGET, "entries": [by_key[key] for key in order if key in by_key]}
 

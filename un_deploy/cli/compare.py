@@ -58,7 +58,7 @@ def _norms(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str,
     show_default=True,
     help="What runs them; auto: ONNX Runtime on the CPU, else torch.",
 )
-@click.option("--device", default="cpu", show_default=True, help="Of torch: cpu, cuda, cuda:1.")
+@click.option("--device", default="cpu", show_default=True, help="Of torch: cpu or cuda.")
 @click.option("--threads", type=click.IntRange(min=1), help="For computing on the CPU.")
 @click.option(
     "--builds",

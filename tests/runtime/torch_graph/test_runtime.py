@@ -146,3 +146,12 @@ class TestCuda:
         assert eager >= 2 * feeds["x"].nbytes
         assert captured >= 2 * feeds["x"].nbytes
         assert load(device="cuda").activation_bytes({"x": X}) < eager
+
+
+def test_another_gpu_than_the_current_one_is_refused() -> None:
+    """Events and captures would be those of the current one, and the times wrong."""
+    model = ir.from_onnx_text(
+        '<ir_version: 8, opset_import: ["": 20]> g (float[4] x) => (float[4] y) {y = Relu(x)}'
+    )
+    with pytest.raises(InputError, match=r"cuda:1 cannot be timed: .*CUDA_VISIBLE_DEVICES"):
+        TorchRuntime(device="cuda:1").load(model)

@@ -69,6 +69,12 @@ class TorchSession:
         try:
             if runtime.mode == "cuda-graph" and not self._on_cuda:
                 raise InputError(f"a CUDA graph needs a CUDA device, not {runtime.device}")
+            if self._on_cuda and runtime.device not in ("cuda", "cuda:0"):
+                # Events and captures belong to the current device: another's times would be wrong.
+                raise InputError(
+                    f"{runtime.device} cannot be timed: choose the GPU by CUDA_VISIBLE_DEVICES, "
+                    "and name it cuda"
+                )
             check_operators(model)
             self._model = in_half(model, runtime.dtype) if runtime.dtype else model
             with torch.device(runtime.device):
