@@ -65,3 +65,14 @@ def test_a_graph_that_has_the_operator_stays() -> None:
     before = to_bytes(model)
     assert use_operator(model) == 0
     assert to_bytes(model) == before
+
+
+def test_an_opset_in_which_operators_mean_something_else_stays() -> None:
+    """Raised from 12 to 17, Softmax would take one axis where it took all from there on."""
+    body = TORCH.replace("y = Exp(h)", "y = Softmax(h)")
+    for reads in ("a", "square"):
+        body = body.replace(f"ReduceMean({reads}, axes)", f"ReduceMean <axes=[-1]> ({reads})")
+    model = build(SIGNATURE, body, 12, **CONSTANTS)
+    before = to_bytes(model)
+    assert use_operator(model) == 0
+    assert to_bytes(model) == before

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 OPSET = 17
 """The first that has the operator."""
 
+OLDEST = 13
+"""From here to 17 no operator changed its meaning; before, Softmax and others had another."""
+
 _CORE = ["ReduceMean", "Sub", "ReduceMean", "Add", "Sqrt", "Div"]
 """The order in which PyTorch writes it, but for the square, a Pow or a Mul behind the Sub."""
 
@@ -29,22 +32,25 @@ _CORE = ["ReduceMean", "Sub", "ReduceMean", "Add", "Sqrt", "Div"]
 def use_operator(model: ir.Model) -> int:
     """Replace every Layer Normalization that is spelled as PyTorch spells it, in place.
 
-    An older opset is raised to 17. No operator of ours changed its meaning between 13 and 17.
+    An opset from 13 on is raised to 17.
 
     Args:
-        model: any.
+        model: any; one of an opset before 13 is left alone.
 
     Returns:
         how many were replaced; those over other axes than the last, and those of another
         spelling, stay.
     """
+    opset = model.opset_imports.get("", 0)
+    if opset < OLDEST:
+        return 0
     constants, shapes = Constants(model), Shapes(model)
     replaced = sum(
         _replace(model.graph, norm, constants, shapes)
         for norm in find_layernorms(model.graph, constants, shapes)
     )
     if replaced:
-        model.opset_imports[""] = max(OPSET, model.opset_imports.get("", 0))
+        model.opset_imports[""] = max(OPSET, opset)
     return replaced
 
 
