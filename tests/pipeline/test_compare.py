@@ -86,6 +86,7 @@ def test_no_norm_comes_from_ln_where_there_is_no_unfolded_graph(
     assert none.source == "un-deploy strip of LN"
     assert operators(load_model(none.model)) == ["MatMul", "Add"]
     assert found.missing == {"unfolded": "not to be had from a folded file"}
+    assert found.notes == ["UN folded is timed as given: there is no unfolded graph to prove it by"]
 
 
 def test_one_variant_alone_is_refused(tmp_path: Path, files: dict) -> None:

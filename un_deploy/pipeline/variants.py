@@ -102,6 +102,10 @@ class Network:
                 self._add("folded", made.model, "un-deploy fold of UN unfolded", derived=True)
             for site in report.stayed:
                 self.notes.append(f"the norm {site.label} stays in UN folded: {site.reason}")
+        elif folded is not None:
+            self.notes.append(
+                "UN folded is timed as given: there is no unfolded graph to prove it by"
+            )
         if "none" not in self.models:
             self._strip(report)
         for kind in TITLES:
