@@ -12,9 +12,8 @@ seldom (docs/how-we-compare.md).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import asdict
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -23,13 +22,14 @@ import click
 import numpy as np
 from torch import nn
 
+from benchmarks import entries
 from models import bert, vit
 from tests.support.trained_like import variant
 from un_deploy.graph.fold import fold_graph
 from un_deploy.graph.model_file import save_model
 from un_deploy.measure.environment import environment
-from un_deploy.measure.job import Entry, Job, run_in_process_of_its_own
-from un_deploy.measure.statistics import Interval, ratio
+from un_deploy.measure.job import Entry, Job, run_builds
+from un_deploy.measure.statistics import ratio
 from un_deploy.pipeline.torch_to_onnx import to_onnx
 from un_deploy.runtime.backends import BACKENDS, Backend
 
@@ -72,48 +72,32 @@ def measure(
     with TemporaryDirectory() as made:
         folder = Path(made)
         paths = save_variants(factory, batch, folder)
-        entries = [Entry(kind, str(path)) for kind, path in paths.items()]
-        entries.append(Entry("none, again", str(paths["none"])))
-        seconds: dict[str, list[list[float]]] = {entry.name: [] for entry in entries}
-        for number in range(builds):
-            job = Job(
-                backend=backend,
-                entries=tuple(entries),
-                inputs=str(folder / "inputs.npz"),
-                rounds=rounds,
-                sample_s=sample_s,
-                reverse=number % 2 == 1,
-                threads=threads,
-            )
-            for kind, found in run_in_process_of_its_own(job, folder).items():
-                seconds[kind].append(found)
+        timed = [Entry(kind, str(path)) for kind, path in paths.items()]
+        timed.append(Entry("none, again", str(paths["none"])))
+        job = Job(
+            backend=backend,
+            entries=tuple(timed),
+            inputs=str(folder / "inputs.npz"),
+            rounds=rounds,
+            sample_s=sample_s,
+            threads=threads,
+        )
+        seconds = run_builds(job, builds, folder)
     over_none = {kind: ratio(seconds[kind], seconds["none"]) for kind in seconds if kind != "none"}
     folded, released = over_none["folded"], over_none["released"]
     return {
         "network": name,
+        "limit": LIMIT,
         "backend": backend,
         "batch": batch,
         "threads": threads,
         "sample_s": sample_s,
         "median_s": {kind: float(np.median(times)) for kind, times in seconds.items()},
-        "over_none": {kind: told(interval) for kind, interval in over_none.items()},
+        "over_none": {kind: interval.to_dict() for kind, interval in over_none.items()},
         "folded_within_limit": folded.within(LIMIT),
         "released_within_limit": released.within(LIMIT),
         "environment": environment(),
     }
-
-
-def told(interval: Interval) -> dict[str, Any]:
-    """An interval as plain data."""
-    return {**asdict(interval), "significant": interval.significant}
-
-
-def merged(entries: list[dict[str, Any]]) -> dict[str, Any]:
-    """The result file with these entries in place of older ones of the same network and backend."""
-    old = json.loads(RESULT.read_text())["entries"] if RESULT.is_file() else []
-    by_key = {(entry["network"], entry["backend"]): entry for entry in [*old, *entries]}
-    order = [(name, backend) for name in NETWORKS for backend in BACKENDS]
-    return {"limit": LIMIT, "entries": [by_key[key] for key in order if key in by_key]}
 
 
 @click.command()
@@ -135,12 +119,8 @@ def main(
     for name in only:
         for backend in backends:
             entry = measure(name, backend, builds, rounds, sample_ms / 1000, threads)
-            RESULT.write_text(json.dumps(merged([entry]), indent=2) + "\n")
-            parts = [
-                f"{kind} {i['ratio']:.3f} [{i['low']:.3f}, {i['high']:.3f}]"
-                for kind, i in entry["over_none"].items()
-            ]
-            click.echo(f"{name:10} {backend:8} over no norm: {', '.join(parts)}")
+            entries.write(RESULT, entry, ("network", "backend"), [*product(NETWORKS, BACKENDS)])
+            click.echo(f"{name:10} {backend:8} over no norm: {entries.line(entry['over_none'])}")
 
 
 if __name__ == "__main__":

@@ -13,11 +13,11 @@ when it is measured again, and from there to the table at the end of norm_traini
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from itertools import product
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from benchmarks.folded_is_no_norm import told
+from benchmarks import entries
+from models.fashion_mnist.norms import TokenBatchNorm
 from un_deploy.measure.environment import environment
 from un_deploy.measure.statistics import ratio
 from un_deploy.measure.timing import interleaved
@@ -52,13 +53,6 @@ class Affine(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x * self.weight + self.bias
-
-
-class TokenBatchNorm(nn.BatchNorm1d):
-    """Batch Normalization of the last axis over all tokens."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x.reshape(-1, x.shape[-1])).view_as(x)
 
 
 NORMS: dict[str, Callable[[int], nn.Module]] = {
@@ -120,28 +114,23 @@ def measure(
         "clock": "processor time",
         "sample_s": sample_s,
         "median_s": {name: float(np.median(times)) for name, times in found.items()},
-        "over_least": {n: told(ratio(t, found[LEAST])) for n, t in found.items() if n != LEAST},
-        "over_layer_norm": {
-            n: told(ratio(t, found[LAYER_NORM])) for n, t in found.items() if n != LAYER_NORM
-        },
+        "over_least": _over(found, LEAST),
+        "over_layer_norm": _over(found, LAYER_NORM),
         "environment": environment(),
     }
 
 
-def merged(entry: dict[str, Any]) -> list[dict[str, Any]]:
-    """The result's entries with this one in place of an older one."""
-    old = json.loads(RESULT.read_text()) if RESULT.is_file() else []
-    by_key = {(e["shape"], e["compiled"]): e for e in [*old, entry]}
-    order = [(shape, compiled) for shape in SHAPES for compiled in (False, True)]
-    return [by_key[key] for key in order if key in by_key]
+def _over(found: dict[str, list[list[float]]], base: str) -> dict[str, dict[str, Any]]:
+    """Every norm's time over that of one of them."""
+    return {n: ratio(t, found[base]).to_dict() for n, t in found.items() if n != base}
 
 
-def table(entries: list[dict[str, Any]]) -> str:
+def table(measured: list[dict[str, Any]]) -> str:
     """Markdown: a row for each norm; each cell the time, and the ratio to `x * w + b`."""
-    titles = [f"{e['shape']}, {'compiled' if e['compiled'] else 'eager'}" for e in entries]
-    lines = [f"| norm | {' | '.join(titles)} |", "|---|" + "---|" * len(entries)]
+    titles = [f"{e['shape']}, {'compiled' if e['compiled'] else 'eager'}" for e in measured]
+    lines = [f"| norm | {' | '.join(titles)} |", "|---|" + "---|" * len(measured)]
     for name in NORMS:
-        cells = [cell(entry, name) for entry in entries]
+        cells = [cell(entry, name) for entry in measured]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
@@ -169,11 +158,11 @@ def main(
     """Measure, and write the result and its table."""
     for shape in shapes:
         for way in (False, True) if compiled is None else (compiled,):
-            entries = merged(measure(shape, way, builds, rounds, sample_ms / 1000))
-            RESULT.write_text(json.dumps(entries, indent=2) + "\n")
+            entry = measure(shape, way, builds, rounds, sample_ms / 1000)
+            entries.write(RESULT, entry, ("shape", "compiled"), [*product(SHAPES, (False, True))])
             prose = PAGE.read_text().split(TABLE)[0] if PAGE.is_file() else ""
-            PAGE.write_text(prose + TABLE + "\n" + table(entries))
-    click.echo(table(entries))
+            PAGE.write_text(prose + TABLE + "\n" + table(entries.read(RESULT)))
+    click.echo(table(entries.read(RESULT)))
 
 
 if __name__ == "__main__":

@@ -16,10 +16,8 @@ mean.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict
 from itertools import product
 from multiprocessing import get_context
 from pathlib import Path
@@ -31,13 +29,14 @@ import numpy as np
 import torch
 from torch import nn
 
+from benchmarks import entries
 from models import bert, vit
 from tests.support.trained_like import initialised, norms
 from un_deploy.graph.fold import fold_graph
 from un_deploy.graph.formats import to_ir
 from un_deploy.graph.model_file import save_model
 from un_deploy.measure.environment import environment
-from un_deploy.measure.statistics import Interval, ratio
+from un_deploy.measure.statistics import ratio
 from un_deploy.measure.timing import interleaved
 from un_deploy.pipeline.torch_to_onnx import to_onnx
 from un_deploy.runtime.protocol import Timer
@@ -122,27 +121,15 @@ def measure(
     return {
         "network": name,
         "variant": variant,
+        "target": TARGET,
         "batch": BATCH,
         "threads": 1,
         "sample_s": sample_s,
         "median_s": {entry: float(np.median(times)) for entry, times in seconds.items()},
-        "over_native": {entry: told(interval) for entry, interval in over_native.items()},
+        "over_native": {entry: interval.to_dict() for entry, interval in over_native.items()},
         "within_target": over_native["imported"].high <= TARGET,
         "environment": environment(),
     }
-
-
-def told(interval: Interval) -> dict[str, Any]:
-    """An interval as plain data."""
-    return {**asdict(interval), "significant": interval.significant}
-
-
-def merged(entry: dict[str, Any]) -> dict[str, Any]:
-    """The result file with this entry in place of an older one of its network and variant."""
-    old = json.loads(RESULT.read_text())["entries"] if RESULT.is_file() else []
-    by_key = {(e["network"], e["variant"]): e for e in [*old, entry] if "variant" in e}
-    order = [(name, variant) for name in NETWORKS for variant in get_args(Variant)]
-    return {"target": TARGET, "entries": [by_key[key] for key in order if key in by_key]}
 
 
 @click.command()
@@ -179,12 +166,9 @@ def main(
             if only_graphs:
                 continue
             entry = measure(name, variant, path, builds, rounds, sample_ms / 1000)
-            RESULT.write_text(json.dumps(merged(entry), indent=2) + "\n")
-            parts = [
-                f"{kind} {i['ratio']:.3f} [{i['low']:.3f}, {i['high']:.3f}]"
-                for kind, i in entry["over_native"].items()
-            ]
-            click.echo(f"{name:10} {variant:6} over native: {', '.join(parts)}")
+            order = [*product(NETWORKS, get_args(Variant))]
+            entries.write(RESULT, entry, ("network", "variant"), order)
+            click.echo(f"{name:10} {variant:6} over native: {entries.line(entry['over_native'])}")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import gc
 import random
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +19,9 @@ from benchmarks.gpu.cells import AGAIN, Cell
 from benchmarks.gpu.load_cell import Loaded, RefusedError, load
 from benchmarks.gpu.networks import ROWS
 from benchmarks.gpu.prepare import REFERENCE_ROWS, reference_file
-from benchmarks.gpu.running import (
-    Entry,
-    captured_entry,
-    kernels,
-    peak_bytes,
-    plain_entry,
-    renew,
-)
+from benchmarks.gpu.running import Entry, captured_entry, kernels, plain_entry, renew
 from benchmarks.gpu.timing import Effort, Times, add_build, settle
+from un_deploy.runtime.torch_graph.memory import peak_bytes
 
 RELOADS = "reloads in one process: new copies of weights and inputs, new captures"
 """What the builds are."""
@@ -91,7 +86,10 @@ def _measure(
         raise RefusedError("no variant gives right answers")
     if {"folded", "none"} <= loaded.modules.keys():
         found.append(gates.no_norm_left(loaded.modules["folded"], loaded.modules["none"]))
-    memory = {n: peak_bytes(call, loaded.inputs, device) for n, call in loaded.calls.items()}
+    memory = {
+        name: peak_bytes(partial(call, *loaded.inputs), device)
+        for name, call in loaded.calls.items()
+    }
     captured = cell.mode != "eager" and device.startswith("cuda")
     names = [name for name in cell.entries() if name.removesuffix(AGAIN) in loaded.modules]
     times, pools = Times(), {}

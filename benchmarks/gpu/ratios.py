@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -36,4 +35,4 @@ def interval(a: Table, b: Table) -> tuple[Interval | None, dict[str, Any]]:
         logs = np.median(np.log(np.asarray(a)) - np.log(np.asarray(b)), axis=1)
         told = {"ratio": float(np.exp(logs.mean())), "low": None, "high": None}
         return None, {**told, "builds": len(logs), "method": "no interval: SciPy is missing"}
-    return found, {**asdict(found), "significant": found.significant}
+    return found, found.to_dict()

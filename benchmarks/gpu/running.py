@@ -129,19 +129,6 @@ def _bound(call: Callable[..., Any], buffers: Sequence[Tensor]) -> Call:
     return lambda: call(*buffers)
 
 
-def peak_bytes(call: Callable[..., Any], inputs: Sequence[Tensor], device: str) -> int | None:
-    """The most device memory that one run holds beside weights and inputs; None on a CPU."""
-    if not device.startswith("cuda"):
-        return None
-    call(*inputs)
-    torch.cuda.synchronize()
-    torch.cuda.reset_peak_memory_stats()
-    before = torch.cuda.memory_allocated()
-    call(*inputs)
-    torch.cuda.synchronize()
-    return torch.cuda.max_memory_allocated() - before
-
-
 def kernels(call: Callable[..., Any], inputs: Sequence[Tensor], device: str) -> int | None:
     """Kernels of one run, counted by the profiler; None on a CPU, which has none.
 

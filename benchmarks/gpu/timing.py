@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import gc
 import math
 import random
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from benchmarks.gpu.running import Sample
+from un_deploy.measure.timing import no_collection
 
 FEWEST_ROUNDS = 20
 
@@ -74,7 +73,7 @@ def add_build(times: Times, entries: Mapping[str, Timed], effort: Effort) -> Non
     rounds: list[dict[str, Sample]] = []
     for one in entries.values():
         one.sample(times.runs)  # whatever is made at the first run is not timed
-    with _no_collection():
+    with no_collection():
         for _ in range(times.rounds):
             names = order.sample(list(entries), len(entries))
             rounds.append({name: entries[name].sample(times.runs) for name in names})
@@ -90,15 +89,3 @@ def _once(one: Timed, sample_s: float) -> float:
     while time.perf_counter() - start < 2 * sample_s:
         found = min(found, one.sample(1).wall)
     return min(found, one.sample(max(1, int(sample_s / max(found, 1e-9)))).wall)
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """No garbage is collected meanwhile."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()

@@ -143,7 +143,7 @@ def comparison(report: CompareReport) -> None:
     from un_deploy.measure.compare import TITLES
 
     shapes = ", ".join(f"{name} {list(shape)}" for name, shape in report.inputs.items())
-    threads = f", {report.threads} threads" if report.threads else ""
+    threads = f", threads: {report.threads}" if report.threads else ""
     line(f"{report.backend} on {report.environment['cpu']}{threads}; {shapes}")
     rows = [
         (

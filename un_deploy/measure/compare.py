@@ -20,7 +20,7 @@ import numpy as np
 
 from un_deploy.errors import InputError, ThresholdError
 from un_deploy.measure.environment import environment
-from un_deploy.measure.job import Entry, Job, Seconds, run_in_process_of_its_own
+from un_deploy.measure.job import Entry, Job, Seconds, run_builds, run_in_process_of_its_own
 from un_deploy.measure.statistics import Interval, ratio
 from un_deploy.runtime.backends import Backend
 from un_deploy.runtime.onnxruntime import Fusions
@@ -113,6 +113,10 @@ class Ratio:
     form: str
     interval: Interval
 
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dictionaries, strings and numbers."""
+        return {**asdict(self), "interval": self.interval.to_dict()}
+
 
 @dataclass(frozen=True)
 class CompareReport:
@@ -173,12 +177,11 @@ class CompareReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain lists, dictionaries, strings and numbers."""
-        report = asdict(self)
-        for told, found in zip(
-            [*report["ratios"], report["control"]], [*self.ratios, self.control], strict=True
-        ):
-            told["interval"]["significant"] = found.interval.significant
-        return report
+        return {
+            **asdict(self),
+            "ratios": [ratio.to_dict() for ratio in self.ratios],
+            "control": self.control.to_dict(),
+        }
 
     def to_json(self) -> str:
         return json.dumps(self.to_dict(), indent=2) + "\n"
@@ -221,25 +224,19 @@ def compare_variants(
     again = f"{twice.name}, again"
     entries = [Entry(variant.name, variant.model, variant.fusions) for variant in variants]
     entries.append(replace(entries[variants.index(twice)], name=again))
-    seconds: dict[str, list[list[float]]] = {entry.name: [] for entry in entries}
     with TemporaryDirectory(prefix="un-deploy-") as made:
         folder = Path(made)
         np.savez(folder / "inputs.npz", **dict(feeds))  # type: ignore[arg-type]
-        for number in range(builds):
-            progress(f"Build {number + 1} of {builds} on {backend}")
-            job = Job(
-                backend=backend,
-                entries=tuple(entries),
-                inputs=str(folder / "inputs.npz"),
-                rounds=rounds,
-                sample_s=sample_s,
-                reverse=number % 2 == 1,
-                threads=threads,
-                device=device,
-            )
-            for name, found in build(job, folder).items():
-                seconds[name].append(found)
-    times = {name: np.array(found) for name, found in seconds.items()}
+        job = Job(
+            backend=backend,
+            entries=tuple(entries),
+            inputs=str(folder / "inputs.npz"),
+            rounds=rounds,
+            sample_s=sample_s,
+            threads=threads,
+            device=device,
+        )
+        times = run_builds(job, builds, folder, run=build, progress=progress)
     best = [
         min(forms, key=lambda variant: float(np.median(times[variant.name])))
         for _, forms in groupby(sorted(variants, key=lambda v: v.kind), key=lambda v: v.kind)

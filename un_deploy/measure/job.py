@@ -14,8 +14,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +134,34 @@ def run_in_process_of_its_own(job: Job, folder: Path) -> Seconds:
         raise InputError(result["error"])
     seconds: Seconds = result["seconds"]
     return seconds
+
+
+def run_builds(
+    job: Job,
+    builds: int,
+    folder: Path,
+    *,
+    run: Callable[[Job, Path], Seconds] = run_in_process_of_its_own,
+    progress: Callable[[str], None] = lambda text: None,
+) -> dict[str, np.ndarray]:
+    """Seconds of one run of each entry, (builds, rounds); every other build begins at its end.
+
+    Args:
+        job: what to time.
+        builds: how many.
+        folder: for small files.
+        run: runs one build.
+        progress: told what is done.
+
+    Raises:
+        InputError: see `run_in_process_of_its_own`.
+    """
+    seconds: dict[str, list[list[float]]] = {entry.name: [] for entry in job.entries}
+    for number in range(builds):
+        progress(f"Build {number + 1} of {builds} on {job.backend}")
+        for name, found in run(replace(job, reverse=number % 2 == 1), folder).items():
+            seconds[name].append(found)
+    return {name: np.array(found) for name, found in seconds.items()}
 
 
 def _recognised(session: TorchSession, feeds: Mapping[str, np.ndarray]) -> dict[str, int]:

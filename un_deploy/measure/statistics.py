@@ -7,9 +7,9 @@ runs. docs/how-we-compare.md has the simulation that chose this estimator.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -48,6 +48,10 @@ class Interval:
     def significant(self) -> bool:
         """The two differ: 1 lies outside, and the interval reaches its confidence."""
         return self.attained >= self.confidence and not self.low <= 1 <= self.high
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain strings and numbers, and whether it is significant."""
+        return {**asdict(self), "significant": self.significant}
 
     def within(self, share: float) -> bool:
         """The two are equal but for `share`: the whole interval lies in [1 - share, 1 + share].

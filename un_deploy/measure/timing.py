@@ -38,7 +38,7 @@ def interleaved(
     fastest = min(timer(1) for timer in timers.values())
     runs = max(1, math.ceil(sample_s / max(fastest, 1e-9)))
     seconds: dict[str, list[float]] = {name: [] for name in timers}
-    with _no_collection():
+    with no_collection():
         for number in range(rounds):
             begin = number // 2 % len(timers)
             order = [*timers][begin:] + [*timers][:begin]
@@ -48,7 +48,7 @@ def interleaved(
 
 
 @contextmanager
-def _no_collection() -> Iterator[None]:
+def no_collection() -> Iterator[None]:
     """No garbage is collected meanwhile."""
     was = gc.isenabled()
     gc.collect()

@@ -123,21 +123,14 @@ class TorchSession:
         import torch
 
         from un_deploy.runtime.torch_graph.cuda_graph import CudaGraph
+        from un_deploy.runtime.torch_graph.memory import peak_bytes
 
-        if not self._on_cuda:
-            return None
         with _told(), torch.inference_mode():
             tensors = self._tensors(feeds)
             call = self._call(feeds, self._outputs, tensors)
             if isinstance(call, CudaGraph):
                 return call.pool_bytes()
-            call(*tensors)
-            torch.cuda.synchronize()
-            torch.cuda.reset_peak_memory_stats()
-            before = torch.cuda.memory_allocated()
-            call(*tensors)
-            torch.cuda.synchronize()
-            return torch.cuda.max_memory_allocated() - before
+            return peak_bytes(lambda: call(*tensors), self._runtime.device)
 
     def module(self, feeds: Feeds, fetch: Sequence[str] | None = None) -> fx.GraphModule:
         """The graph for inputs of these shapes, on the runtime's device.

@@ -1,0 +1,39 @@
+"""A result file of entries: one for each thing that was measured, replaced when it is again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+Entry = Mapping[str, Any]
+
+
+def write(path: Path, entry: Entry, key: Sequence[str], order: Sequence[tuple[Any, ...]]) -> None:
+    """Put an entry in the place of an older one with the same key.
+
+    Args:
+        path: the file; entries in it that lack a part of the key are of an older form, and go.
+        entry: what was measured.
+        key: the fields that tell entries apart.
+        order: all keys, as the file is to have them; an entry with another key goes.
+    """
+    old = json.loads(path.read_text(encoding="utf-8"))["entries"] if path.is_file() else []
+    by_key = {tuple(e[k] for k in key): e for e in [*old, entry] if all(k in e for k in key)}
+    kept = [by_key[one] for one in order if one in by_key]
+    path.write_text(json.dumps({"entries": kept}, indent=2) + "\n", encoding="utf-8")
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """The entries of a file."""
+    found: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["entries"]
+    return found
+
+
+def line(ratios: Mapping[str, Mapping[str, Any]]) -> str:
+    """Ratios with their intervals, for the terminal."""
+    parts = (
+        f"{name} {i['ratio']:.3f} [{i['low']:.3f}, {i['high']:.3f}]" for name, i in ratios.items()
+    )
+    return ", ".join(parts)
