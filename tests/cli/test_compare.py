@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Run
+from un_deploy.cli import compare
+from un_deploy.runtime.backends import BACKENDS
 
 pytest.importorskip("onnxruntime")
 
@@ -75,3 +77,8 @@ def test_bad_input(run: Run, arguments: tuple[str, ...], code: int, message: str
     result = run("compare", *arguments, *QUICK)
     assert result.exit_code == code
     assert message in result.stderr and "Traceback" not in result.stderr
+
+
+def test_every_backend_can_be_named() -> None:
+    """The command lists them itself: to import the runtimes would slow down the help."""
+    assert ("auto", *BACKENDS) == compare.BACKENDS
