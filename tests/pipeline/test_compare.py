@@ -71,6 +71,20 @@ def test_what_is_not_given_is_derived_and_said_to_be(tmp_path: Path, files: dict
     }
 
 
+def test_the_fold_is_proven_on_sizes_on_which_the_network_runs(tmp_path: Path) -> None:
+    """A convolution of 9 does not run on the 8 that a dynamic size is first tried with."""
+    image = build(
+        "float[batch,3,height,width] x => float[batch,4,h,w] y",
+        "m = Mul(x, a) n = Add(m, b) y = Conv(n, k)",
+        a=(3, 1, 1),
+        b=(3, 1, 1),
+        k=(4, 3, 9, 9),
+    )
+    save_model(image, tmp_path / "un.onnx")
+    found = network(tmp_path, unfolded=tmp_path / "un.onnx")
+    assert operators(found.models["folded"]) == ["Conv"]
+
+
 def test_what_is_given_is_taken_as_it_is(tmp_path: Path, files: dict) -> None:
     found = network(tmp_path, **files)
     assert not any(variant.derived for variant in found.variants)

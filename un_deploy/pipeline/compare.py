@@ -78,7 +78,7 @@ def compare(
                 network.export(model, norm, (checkpoints or {}).get(norm))
         for kind, path in (files or {}).items():
             network.read(kind, path)
-        network.derive(keep)
+        network.derive(keep, inputs, seed)
         feeds = network.feeds(inputs, dims, seed)
         network.check_finite(feeds, device)
         return compare_variants(

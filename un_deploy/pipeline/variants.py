@@ -22,7 +22,7 @@ from un_deploy.graph.strip import strip_graph
 from un_deploy.measure.compare import TITLES, Kind, Variant
 from un_deploy.measure.inputs import check_inputs, random_inputs, read_inputs
 from un_deploy.measure.outputs import signature_problems
-from un_deploy.measure.verify import verify
+from un_deploy.measure.verify import feeds_of, verify
 from un_deploy.pipeline.export import export
 from un_deploy.pipeline.fold_file import fold_and_verify
 from un_deploy.pipeline.model_spec import Norm
@@ -77,25 +77,28 @@ class Network:
             self.notes.append(f"{spec} with {norm} has random weights: times, not answers")
         self._add(_OF_NORM[norm], to_ir(path)[0], f"{spec} --norm {norm}", derived=False)
 
-    def derive(self, keep: Collection[str] = ()) -> None:
+    def derive(
+        self, keep: Collection[str] = (), inputs: str | Feeds | None = None, seed: int = 0
+    ) -> None:
         """Fold what is not folded yet, take the norms out, and say what is missing.
 
         Args:
             keep: norms that the fold leaves alone.
+            inputs, seed: what the fold is proven on; see `un_deploy.measure.verify.verify`.
 
         Raises:
-            InputError: nothing folds, or fewer than two variants are to be had.
+            InputError: nothing folds, fewer than two variants are to be had, or the inputs do
+                not fit.
             VerificationError: the folded graph is not equal to the unfolded one.
         """
         unfolded, folded = self.models.get("unfolded"), self.models.get("folded")
         report = None
         if unfolded is not None:
-            made, _ = fold_and_verify(
-                unfolded, None if folded is not None else [random_inputs(unfolded)], keep=keep
-            )
+            feeds = None if folded is not None else feeds_of(unfolded, inputs, seed)
+            made, _ = fold_and_verify(unfolded, feeds, keep=keep)
             report = made.report
             if folded is not None:
-                verify(unfolded, folded, keep=keep).require()
+                verify(unfolded, folded, inputs=inputs, seed=seed, keep=keep).require()
             elif not report.folded:
                 raise InputError("nothing folds in UN unfolded: un-deploy inspect says why")
             else:
