@@ -72,17 +72,18 @@ def test_what_is_not_given_is_derived_and_said_to_be(tmp_path: Path, files: dict
 
 
 def test_the_fold_is_proven_on_sizes_on_which_the_network_runs(tmp_path: Path) -> None:
-    """A convolution of 9 does not run on the 8 that a dynamic size is first tried with."""
+    """A dynamic size is first tried with 8; the Reshape wants 32."""
     image = build(
-        "float[batch,3,height,width] x => float[batch,4,h,w] y",
-        "m = Mul(x, a) n = Add(m, b) y = Conv(n, k)",
+        "float[batch,3,height,width] x => float[batch,4096] y",
+        "m = Mul(x, a) n = Add(m, b) c = Conv(n, k) y = Reshape(c, sizes)",
         a=(3, 1, 1),
         b=(3, 1, 1),
-        k=(4, 3, 9, 9),
+        k=(4, 3, 1, 1),
+        sizes=[0, 4096],
     )
     save_model(image, tmp_path / "un.onnx")
     found = network(tmp_path, unfolded=tmp_path / "un.onnx")
-    assert operators(found.models["folded"]) == ["Conv"]
+    assert operators(found.models["folded"]) == ["Conv", "Reshape"]
 
 
 def test_what_is_given_is_taken_as_it_is(tmp_path: Path, files: dict) -> None:
