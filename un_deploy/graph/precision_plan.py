@@ -1,0 +1,265 @@
+"""Decides which operators of a graph stay in fp32 when the rest goes to a half type, and why.
+
+An operator stays when
+
+- the user named it, its type, its module, or a tensor that it reads or makes;
+- it is control flow, holds other things than tensors, or is not ONNX's own: its inside is unknown;
+- ONNX does not give it the half type at the model's opset;
+- it computes from integers alone, such as sizes, counts, positions and masks: fp16 has no odd
+  number beyond 2048 and nothing beyond 65504, bf16 none beyond 256;
+- it carries a number beyond the type's range to where it is bounded again. Exported attention
+  masks hold the lowest float32, which is added to the scores: up to the Softmax all stays fp32,
+  so the result is the same, in rows that are masked as a whole too;
+- it is a Cast or a constant's computation that an operator in fp32 reads.
+"""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+import onnx_ir as ir
+
+from un_deploy.errors import InputError
+from un_deploy.graph.constants import Constants
+from un_deploy.graph.labels import label_of
+from un_deploy.graph.narrowing import Narrowing, narrowing, overflows
+from un_deploy.graph.operator_types import OperatorTypes, element, has_body, title, value_types
+from un_deploy.graph.holding import held_constant
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from un_deploy.graph.narrowing import Entry
+
+NAMES = {ir.DataType.FLOAT16: "fp16", ir.DataType.BFLOAT16: "bf16"}
+
+_FLOAT = ir.DataType.FLOAT
+
+#: Operators through which a mask goes on its way to the scores.
+_CARRIERS = {"Add", "Sub", "Mul", "Neg", "Where", "Min", "Max", "Clip", "Identity", "Cast"}
+_CARRIERS |= {"CastLike", "Expand", "Tile", "Reshape", "Flatten", "Squeeze", "Unsqueeze"}
+_CARRIERS |= {"Transpose", "Slice", "Gather", "Concat", "Split", "Pad", "Trilu", "ScatterND"}
+
+#: Operators whose results are within [-1, 1], whatever they are given.
+_BOUNDED = {"Softmax", "Sigmoid", "Tanh"}
+
+#: Operators that only move numbers: what they make overflows if and only if their input does.
+_MOVES = {"Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Expand", "Tile"}
+_MOVES |= {"Slice", "Gather", "Concat", "Split"}
+
+#: Operators that make numbers of other types, or out of nothing.
+_SOURCES = {"Cast", "CastLike", "ConstantOfShape"}
+
+
+class Plan:
+    """What stays in fp32.
+
+    Attributes:
+        half: FLOAT16 or BFLOAT16.
+        types: of every value of the main graph, before the conversion.
+        operators: the schemas.
+        kept: the operators that stay in fp32, with the reason, in the graph's order.
+        narrowings: what becomes of each float32 constant that the conversion may round.
+    """
+
+    def __init__(
+        self, model: ir.Model, half: ir.DataType, keep: Collection[str], *, keep_io: bool
+    ) -> None:
+        self.half = half
+        self.types = value_types(model)
+        self.operators = OperatorTypes(model)
+        self.narrowings: dict[ir.Value, Narrowing] = {}
+        self._graph = model.graph
+        self._keep_io = keep_io
+        self._constants = Constants(model)
+        self._kept: dict[ir.Node, str] = {}
+        self._keep_named(keep)
+        self._named = set(self._kept)
+        self._keep_what_must()
+        self._keep_counting()
+        self._keep_masks()
+        self._keep_sources()
+        self.kept = {node: self._kept[node] for node in model.graph if node in self._kept}
+
+    def is_float(self, value: ir.Value | None) -> bool:
+        """Whether it is a float32 tensor of the main graph, before the conversion."""
+        return value is not None and element(self.types.get(value)) == _FLOAT
+
+    def wanted(self, node: ir.Node, index: int) -> ir.DataType:
+        """The type in which a node wants a float32 input."""
+        if node.graph is not self._graph or node in self._kept:
+            return _FLOAT
+        return self.half if self.operators.takes(node, index, self.half) else _FLOAT
+
+    def demands(self, value: ir.Value) -> set[ir.DataType]:
+        """The types in which a float32 value is read."""
+        found = {self.wanted(node, index) for node, index in value.uses()}
+        if value.is_graph_output():
+            found.add(_FLOAT if self._keep_io else self.half)
+        return found
+
+    def constants(self) -> Iterator[tuple[ir.Value, ir.TensorProtocol]]:
+        """The float32 tensors that the main graph holds: initializers and Constant nodes."""
+        for value in self._graph.initializers.values():
+            if self.is_float(value) and value.const_value is not None:
+                yield value, value.const_value
+        for node in self._graph:
+            if node.op_type == "Constant" and self.is_float(node.outputs[0]):
+                tensor = held_constant(node.outputs[0])
+                assert tensor is not None
+                yield node.outputs[0], tensor
+            elif node.op_type == "ConstantOfShape" and self.is_float(node.outputs[0]):
+                if "value" in node.attributes:
+                    yield node.outputs[0], node.attributes["value"].as_tensor()
+
+    @staticmethod
+    def kind(value: ir.Value) -> str:
+        """What a message calls a constant, before its name."""
+        node = value.producer()
+        return "the initializer" if node is None else f"the {node.op_type} {title(node)!r} of"
+
+    def _keep_named(self, keep: Collection[str]) -> None:
+        values = {value.name: value for value in self.types}
+        known = set(values)
+        for node in self._graph:
+            names = {node.name, node.op_type, label_of(node)} - {None, ""}
+            known |= names
+            for name in sorted(names & set(keep)):
+                self._note(node, f"{name!r} is named to be kept")
+                if node.op_type == "Constant":
+                    self._keep_around(node.outputs[0], name)
+        for name in sorted(set(keep)):
+            if name not in known:
+                near = difflib.get_close_matches(name, [n for n in known if n], n=3, cutoff=0.5)
+                hint = f"; near it: {', '.join(map(repr, near))}" if near else ""
+                raise InputError(
+                    f"{name!r}, which is to be kept in fp32, is no operator, operator type, "
+                    f"module or tensor of this model{hint}"
+                )
+            if name in values:
+                self._keep_around(values[name], name)
+
+    def _keep_around(self, value: ir.Value, name: str) -> None:
+        if (maker := value.producer()) is not None:
+            self._note(maker, f"it makes {name!r}, which is named to be kept")
+        for reader, _ in value.uses():
+            if reader.graph is self._graph:
+                self._note(reader, f"it reads {name!r}, which is named to be kept")
+
+    def _keep_what_must(self) -> None:
+        for node in self._graph:
+            kinds = [self.types[v] for v in (*node.inputs, *node.outputs) if v in self.types]
+            if has_body(node):
+                self._note(node, "it is control flow: its bodies stay in fp32")
+            elif self.operators.schema(node) is None:
+                self._note(node, f"ONNX has no {node.op_type} in the domain {node.domain!r}")
+            elif any(element(kind) is None for kind in kinds):
+                self._note(node, "it reads or makes something else than tensors")
+            elif node.op_type != "Constant" and not self._has_half_port(node):
+                reason = f"ONNX has no {NAMES[self.half]} {node.op_type} at this opset"
+                self._note(node, reason)
+
+    def _has_half_port(self, node: ir.Node) -> bool:
+        takes, makes = self.operators.takes, self.operators.makes
+        return any(
+            ask(node, k, self.half)
+            for ask, values in ((takes, node.inputs), (makes, node.outputs))
+            for k, value in enumerate(values)
+            if self.is_float(value)
+        )
+
+    def _keep_counting(self) -> None:
+        """Keep what is computed from integers alone, up to the first weights."""
+        counted: set[ir.Value] = set()
+        for node in self._graph:
+            if not any(map(self.is_float, node.outputs)) or node.outputs[0] in self._constants:
+                continue
+            read = [v for v in node.inputs if self.is_float(v)]
+            if read:
+                found = any(v in counted for v in read) and all(
+                    v in counted or (v in self._constants and not _is_weight(v)) for v in read
+                )
+            else:
+                source = node.inputs[0] if node.op_type in ("Cast", "CastLike") else None
+                dtype = element(self.types.get(source)) if source is not None else None
+                found = dtype is not None and not dtype.is_floating_point()
+            if found:
+                counted.update(node.outputs)
+                self._note(node, "it computes from integers alone")
+
+    def _keep_masks(self) -> None:
+        """Keep what carries numbers beyond the range, until they are bounded again."""
+        for value, entry in self._beyond_range():
+            readers = {node for node, _ in value.uses()}
+            if readers <= self._named and not value.is_graph_output():
+                continue
+            where = f" at {list(entry.index)}" if entry.index else ""
+            number = f"{entry.value:g}{where}, beyond the range of {NAMES[self.half]}"
+            if not self._keep_to_the_bound(value, f"{value.name!r} holds {number}"):
+                other = "" if self.half == ir.DataType.BFLOAT16 else ", or convert to bf16"
+                raise InputError(
+                    f"{self.kind(value)} {value.name!r} holds {number}, and no Softmax bounds it: "
+                    f"name it to be kept in fp32{other}"
+                )
+
+    def _beyond_range(self) -> Iterator[tuple[ir.Value, Entry]]:
+        for value, tensor in self.constants():
+            found = self.narrowings[value] = narrowing(tensor.numpy(), self.half)
+            if found.overflow is not None:
+                yield value, found.overflow
+        for node in self._graph:
+            if node.op_type in _MOVES | {"Constant"} or node in self._named:
+                continue
+            for value in node.outputs:
+                if self.is_float(value) and value in self._constants:
+                    try:
+                        entry = overflows(self._constants[value], self.half)
+                    except InputError:  # the reference evaluator does not know the operator
+                        continue
+                    if entry is not None:
+                        yield value, entry
+
+    def _keep_to_the_bound(self, value: ir.Value, reason: str) -> bool:
+        carried: list[ir.Node] = []
+        pending, seen = [value], {value}
+        while pending:
+            current = pending.pop()
+            if current.is_graph_output() and not self._keep_io:
+                return False
+            for node, index in current.uses():
+                if node in self._named:
+                    continue
+                if node.graph is not self._graph or node.domain:
+                    return False
+                carried.append(node)
+                made = [v for v in node.outputs if self.is_float(v) and v not in seen]
+                mask = node.op_type == "Attention" and index == 3
+                if not made or node.op_type in _BOUNDED or mask:
+                    continue
+                if node.op_type not in _CARRIERS:
+                    return False
+                seen.update(made)
+                pending.extend(made)
+        for node in carried:
+            self._note(node, reason)
+        return True
+
+    def _keep_sources(self) -> None:
+        """What is read in fp32 must not have been rounded before, so no Cast may do that."""
+        for node in reversed(self._graph):
+            if node.op_type != "Constant" and (
+                node.op_type in _SOURCES or node.outputs[0] in self._constants
+            ):
+                for value in node.outputs:
+                    if self.is_float(value) and _FLOAT in self.demands(value):
+                        self._note(node, f"{value.name!r} is read in fp32")
+
+    def _note(self, node: ir.Node, reason: str) -> None:
+        if any(map(self.is_float, (*node.inputs, *node.outputs))) or has_body(node):
+            self._kept.setdefault(node, reason)
+
+
+def _is_weight(value: ir.Value | None) -> bool:
+    tensor = held_constant(value)
+    return tensor is not None and sum(size > 1 for size in tensor.shape.numpy()) > 1

@@ -1,0 +1,195 @@
+"""Carries out a precision plan: converts constants and attributes, and puts Casts between types."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx_ir as ir
+
+from un_deploy.graph.narrowing import narrowed
+from un_deploy.graph.operator_types import bodies, element, tensor_type
+from un_deploy.graph.precision_plan import NAMES
+from un_deploy.graph.holding import held_constant
+
+if TYPE_CHECKING:
+    from un_deploy.graph.precision_plan import Plan
+
+_FLOAT = ir.DataType.FLOAT
+
+#: Attributes that hold the element type of what an operator makes.
+_TYPE_ATTRIBUTES = {"Cast": "to"} | dict.fromkeys(
+    ("EyeLike", "RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike")
+    + ("Bernoulli", "Multinomial"),
+    "dtype",
+)
+
+
+class Retyper:
+    """Changes one model's types, from its inputs to its outputs.
+
+    Attributes:
+        casts: how many Casts were put in.
+    """
+
+    def __init__(self, model: ir.Model, plan: Plan, *, keep_io: bool) -> None:
+        self.casts = 0
+        self._graph = model.graph
+        self._plan = plan
+        self._half = plan.half
+        self._keep_io = keep_io
+        self._now: dict[ir.Value, ir.DataType] = {}
+        self._in: dict[tuple[ir.Value, ir.DataType], ir.Value] = {}
+        self._names = {value.name for value in plan.types}
+        self._names |= {v.name for node in self._graph.all_nodes() for v in node.outputs}
+
+    def run(self) -> None:
+        nodes = list(self._graph)
+        floats = [value for value in self._plan.types if self._plan.is_float(value)]
+        demands = {value: self._plan.demands(value) for value in floats}
+        for value in floats:
+            self._now[value] = _FLOAT
+        for value in self._graph.inputs:
+            if value in demands and not self._keep_io:
+                self._narrow_initializer(value, value.const_value)
+        for value, tensor in list(self._plan.constants()):
+            if not value.is_graph_input() and not _is_filled(value):
+                self._constant(value, tensor, demands[value])
+        wanted = {  # asked before anything moves
+            node: [
+                self._plan.wanted(reader, index) if self._plan.is_float(value) else None
+                for reader in (node,)
+                for index, value in enumerate(node.inputs)
+            ]
+            for node in nodes
+        }
+        for node in nodes:
+            self._node(node, wanted[node])
+        self._outputs()
+
+    def _constant(
+        self, value: ir.Value, tensor: ir.TensorProtocol, demands: set[ir.DataType]
+    ) -> None:
+        """Give a constant the type in which it is read; both, where it is read in both."""
+        if self._half not in demands:
+            return
+        node = value.producer()
+        if demands == {self._half}:
+            if node is None:
+                self._narrow_initializer(value, tensor)
+            else:
+                _hold(node, narrowed(tensor, self._half, tensor.name))
+                self._set(value, self._half)
+            return
+        name = self._unique(value, self._half)
+        converted = narrowed(tensor, self._half, name)
+        if node is None:
+            twin = ir.Value(name=name, const_value=converted, shape=value.shape)
+            self._graph.register_initializer(twin)
+        else:
+            made = ir.node("Constant", [], attributes={"value": converted}, name=name)
+            self._graph.insert_after(node, made)
+            twin = made.outputs[0]
+            twin.name, twin.shape = name, value.shape
+        self._set(twin, self._half)
+        self._in[value, self._half] = twin
+
+    def _narrow_initializer(self, value: ir.Value, tensor: ir.TensorProtocol | None) -> None:
+        if tensor is not None:
+            value.const_value = narrowed(tensor, self._half, value.name)
+        self._set(value, self._half)
+
+    def _node(self, node: ir.Node, wanted: list[ir.DataType | None]) -> None:
+        for index, (value, dtype) in enumerate(zip(list(node.inputs), wanted, strict=True)):
+            if value is not None and dtype is not None:
+                node.replace_input_with(index, self._as(value, dtype))
+        for body in bodies(node):
+            for inner in body.all_nodes():
+                for index, value in enumerate(list(inner.inputs)):
+                    if value is not None and value in self._now:
+                        inner.replace_input_with(index, self._as(value, _FLOAT))
+        made = [value for value in node.outputs if self._plan.is_float(value)]
+        if not made or node in self._plan.kept or node.op_type == "Constant":
+            return
+        self._retype_attributes(node)
+        types = [None if v is None else self._type_now(v) for v in node.inputs]
+        for value, found in zip(
+            node.outputs, self._plan.operators.results(node, types), strict=True
+        ):
+            if value in made and (dtype := element(found)) is not None:
+                self._set(value, dtype)
+
+    def _retype_attributes(self, node: ir.Node) -> None:
+        if not self._plan.operators.makes(node, 0, self._half):
+            return
+        name = _TYPE_ATTRIBUTES.get(node.op_type)
+        if name in node.attributes and node.attributes[name].as_int() == _FLOAT:
+            node.attributes[name] = ir.AttrInt64(name, int(self._half))
+        elif node.op_type == "ConstantOfShape":
+            given = node.attributes.get("value")
+            zero = ir.Tensor(np.zeros(1, np.float32))  # ONNX's default
+            _hold(node, narrowed(given.as_tensor() if given else zero, self._half, None))
+
+    def _as(self, value: ir.Value, dtype: ir.DataType) -> ir.Value:
+        """The value in this type, through a Cast if need be; one Cast serves all readers."""
+        if self._now[value] == dtype:
+            return value
+        if (value, dtype) not in self._in:
+            self._in[value, dtype] = self._cast(value, dtype, self._unique(value, dtype))
+        return self._in[value, dtype]
+
+    def _cast(self, value: ir.Value, dtype: ir.DataType, name: str) -> ir.Value:
+        node = ir.node("Cast", [value], attributes={"to": int(dtype)}, name=name)
+        producer = value.producer()
+        if producer is None:
+            self._graph.insert_before(self._graph[0], node)
+        else:
+            self._graph.insert_after(producer, node)
+        made = node.outputs[0]
+        made.name, made.shape = name, value.shape
+        self._set(made, dtype)
+        self.casts += 1
+        return made
+
+    def _outputs(self) -> None:
+        """Give the outputs their types, under the names that they had."""
+        dtype = _FLOAT if self._keep_io else self._half
+        outer: dict[ir.Value, ir.Value] = {}
+        for index, value in enumerate(self._graph.outputs):
+            if self._now.get(value, dtype) == dtype or value.is_graph_input():
+                continue
+            if value not in outer:
+                name = value.name
+                assert name is not None
+                value.name = self._unique(value, self._now[value])
+                made = self._cast(value, dtype, name)
+                outer[value] = made
+            self._graph.outputs[index] = outer[value]
+
+    def _type_now(self, value: ir.Value) -> object:
+        dtype = self._now.get(value)
+        return self._plan.types[value] if dtype is None else tensor_type(dtype)
+
+    def _set(self, value: ir.Value, dtype: ir.DataType) -> None:
+        self._now[value] = dtype
+        value.type = ir.TensorType(dtype)  # a new one: values may share theirs
+
+    def _unique(self, value: ir.Value, dtype: ir.DataType) -> str:
+        stem = f"{value.name}_{NAMES.get(dtype, 'fp32')}"
+        name, count = stem, 1
+        while name in self._names:
+            count += 1
+            name = f"{stem}_{count}"
+        self._names.add(name)
+        return name
+
+
+def _is_filled(value: ir.Value) -> bool:
+    node = value.producer()
+    return node is not None and node.op_type == "ConstantOfShape"
+
+
+def _hold(node: ir.Node, tensor: ir.TensorProtocol) -> None:
+    """Make it the tensor of a Constant or a ConstantOfShape, however that was spelled."""
+    node.attributes.clear()
+    node.attributes["value"] = ir.AttrTensor("value", tensor)
