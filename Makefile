@@ -14,7 +14,7 @@ setup: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python $(PIP_INSTALL) -e ".[torch,cpu,dev]"
+	$(BIN)/python $(PIP_INSTALL) -e ".[torch,cpu,rtx,dev]"
 	touch $@
 
 demo: $(STAMP)

@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "UnifiedNorm": "un_deploy.nn",
+    "build": "un_deploy.pipeline.build",
     "compare": "un_deploy.pipeline.compare",
     "convert_norms": "un_deploy.nn",
     "export": "un_deploy.pipeline.export",
@@ -21,12 +22,22 @@ _HOME = {
     "verify": "un_deploy.measure.verify",
 }
 
-__all__ = ["UnifiedNorm", "compare", "convert_norms", "export", "fold", "to_torch", "verify"]
+__all__ = [
+    "UnifiedNorm",
+    "build",
+    "compare",
+    "convert_norms",
+    "export",
+    "fold",
+    "to_torch",
+    "verify",
+]
 
 if TYPE_CHECKING:
     from un_deploy.graph.fold import fold
     from un_deploy.measure.verify import verify
     from un_deploy.nn import UnifiedNorm, convert_norms
+    from un_deploy.pipeline.build import build
     from un_deploy.pipeline.compare import compare
     from un_deploy.pipeline.export import export
     from un_deploy.runtime.torch_graph import to_torch

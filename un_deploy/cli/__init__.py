@@ -17,6 +17,7 @@ COMMANDS = {
     "verify": "verify",
     "compare": "compare",
     "trtexec-compare": "compare",
+    "build": "build",
     "inspect": "inspect",
     "strip": "strip",
     "doctor": "doctor",

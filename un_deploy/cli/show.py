@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from un_deploy.measure.compare import CompareReport, Ratio
     from un_deploy.measure.statistics import Interval
     from un_deploy.measure.verify import VerifyReport
+    from un_deploy.pipeline.build import BuildReport
 
 GOOD, BAD, MUTED = "green", "bold red", "dim"
 
@@ -45,6 +47,23 @@ def working(what: str) -> Iterator[Callable[[str], None]]:
                 yield lambda text: status.update(Text(text))
         else:
             yield lambda text: None
+
+
+@contextmanager
+def steps(what: str) -> Iterator[Callable[[str, int, int], None]]:
+    """A bar on stderr for what comes in phases, in a terminal only.
+
+    Gives a function that takes the phase, its steps that are done, and how many there are.
+    """
+    err = Console(stderr=True, markup=False, highlight=False)
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
+        shown = bar.add_task(what, total=None)
+
+        def tell(phase: str, done: int, total: int) -> None:
+            bar.update(shown, description=f"{what}: {phase}", completed=done, total=total)
+
+        yield tell
 
 
 def line(text: str, style: str = "") -> None:
@@ -172,6 +191,26 @@ def comparison(report: CompareReport) -> None:
         line(f"{kind}: {reason}.", MUTED)
     for note in report.notes:
         line(f"Note: {note}.", MUTED)
+
+
+def build(report: BuildReport) -> None:
+    """What was built, and what its kernels are."""
+    manifest = report.manifest
+    line(f"{manifest.flavor} {manifest.tensorrt}, {manifest.bytes:,} bytes, {report.seconds:.1f} s")
+    if report.precision is not None:
+        constants, kept = len(report.precision.converted), len(report.precision.kept)
+        line(f"{constants} constants converted; {kept} operators stay in fp32.")
+    if report.types is not None:
+        counts = ", ".join(f"{n} in {kind}" for kind, n in report.types.multiplying.items())
+        line(f"Kernels that multiply: {counts}; asked for {report.types.precision}.")
+        if report.types.fp32_outputs:
+            line(f"Kernels that write fp32: {', '.join(report.types.fp32_outputs)}", MUTED)
+    written = "" if report.bytes_written is None else f", {report.bytes_written:,} bytes written"
+    memory = ", ".join(f"{size:,} bytes of {what}" for what, size in manifest.memory.items())
+    line(f"{report.kernels} kernels{written}; on the device {memory or 'unknown'}.")
+    for warning in report.warnings:
+        line(f"TensorRT warns: {' '.join(warning.split())}", MUTED)
+    line(f"Wrote {report.target} and its manifest.")
 
 
 def _ratio(ratio: Ratio, of: str, to: str, control: str) -> tuple[str | Text, ...]:

@@ -49,7 +49,7 @@ def to_ir(model: Any) -> tuple[ir.Model, Restore]:
         origin, restore = "the ModelProto", ir.to_proto
         private = _from_proto(model, origin)
     elif _is_graphsurgeon(model):
-        origin, restore = "the onnx_graphsurgeon.Graph", _to_graphsurgeon
+        origin, restore = "the onnx_graphsurgeon.Graph", to_graphsurgeon
         private = _from_proto(_graphsurgeon_proto(model), origin)
         private.graph.sort()  # graphsurgeon leaves the order to its user
     else:
@@ -143,7 +143,8 @@ def _own_import_domains(graph: Any) -> Iterator[None]:
             holder.import_domains = domains
 
 
-def _to_graphsurgeon(model: ir.Model) -> Any:
+def to_graphsurgeon(model: ir.Model) -> Any:
+    """An onnx_graphsurgeon.Graph of a model; what it does not hold is lost: see `to_ir`."""
     import onnx_graphsurgeon as gs
 
     graph = gs.import_onnx(ir.to_proto(model))

@@ -21,6 +21,8 @@ EXTRAS = {
     "torch": "UnifiedNorm, export",
     "cpu": "verify and demo in ONNX Runtime",
     "gpu": "ONNX Runtime on an NVIDIA GPU",
+    "rtx": "build with TensorRT-RTX",
+    "tensorrt": "build with TensorRT",
 }
 
 #: The version of the JSON form; it rises when a field changes its meaning or goes.

@@ -1,0 +1,68 @@
+"""A folded graph's engine runs the kernels of the network without norms, and no other form does."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import onnx_ir as ir
+import pytest
+from torch import nn
+
+from tests.support.engine_graphs import FORMS, MICRO, forms, profiles
+from un_deploy.graph.precision import to_precision
+from un_deploy.runtime.tensorrt.build import build_engine
+from un_deploy.runtime.tensorrt.kernels import Signature, signatures
+from un_deploy.runtime.tensorrt.options import BuildOptions
+from un_deploy.runtime.tensorrt.types import Precision, check_types
+
+pytest.importorskip("tensorrt_rtx", reason="needs TensorRT-RTX: the rtx extra")
+
+TARGETS: dict[Precision, tuple[str, ...]] = {
+    "fp32": ("", "80", "86", "89", "120", "121"),
+    "fp16": ("", "75", "80", "86", "89", "120", "121"),
+    "bf16": ("", "80", "86", "89", "120", "121"),
+}
+"""Compute capabilities; empty: TensorRT-RTX's own choice."""
+
+
+def engine_signatures(
+    path: Path, model: ir.Model, precision: Precision, target: str
+) -> Counter[Signature]:
+    """Build, and hold every kernel's type against the precision on the way."""
+    converted, report = to_precision(model, precision)
+    ir.save(converted, path)
+    built = build_engine(
+        path,
+        origin=path.name,
+        flavor="tensorrt-rtx",
+        options=BuildOptions(compute_capabilities=(target,) if target else ()),
+        profiles=profiles(converted),
+    )
+    operators = {node.name or "": node.op_type for node in converted.graph}
+    check_types(built.kernels, operators, precision, kept=[one.node for one in report.kept])
+    return signatures(built.kernels)
+
+
+@pytest.mark.parametrize("precision", TARGETS)
+@pytest.mark.parametrize("dynamic", [False, True], ids=["static", "dynamic"])
+@pytest.mark.parametrize("factory", MICRO.values(), ids=MICRO.keys())
+def test_folded_is_no_norm_and_nothing_else_is(
+    factory: Callable[..., nn.Module], dynamic: bool, precision: Precision, tmp_path: Path
+) -> None:
+    models = forms(factory, dynamic)
+    for target in TARGETS[precision]:
+        path = tmp_path / "model.onnx"
+        found = {f: engine_signatures(path, models[f], precision, target) for f in FORMS}
+        alike = {form for form in FORMS if found[form] == found["none"]}
+        assert alike == {"none", "folded"}, target or "default"
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_turing_has_fp16_only(precision: Precision, tmp_path: Path) -> None:
+    from un_deploy.errors import InputError
+
+    model = forms(MICRO["vit_micro"], False)["none"]
+    with pytest.raises(InputError, match=r"with --computeCapability=75: .+"):
+        engine_signatures(tmp_path / "m.onnx", model, precision, "75")

@@ -1,0 +1,52 @@
+"""One network in every form that engines are compared in, and profiles for its dynamic form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+
+import onnx_ir as ir
+from torch import nn
+
+from models.bert import bert_micro
+from models.vit import vit_micro
+from tests.support.trained_like import variant
+from un_deploy.graph.fold import fold_graph
+from un_deploy.pipeline.torch_to_onnx import to_onnx
+from un_deploy.runtime.tensorrt.profiles import Profile, Range
+
+SEED = 2208
+BATCH = 2
+FORMS = ("none", "folded", "un", "released", "ln")
+MICRO: dict[str, Callable[..., nn.Module]] = {"vit_micro": vit_micro, "bert_micro": bert_micro}
+
+
+@cache
+def forms(factory: Callable[..., nn.Module], dynamic: bool) -> dict[str, ir.Model]:
+    """No norm, UN folded and unfolded, UN as the released module writes it, and LN."""
+    models = {}
+    for form in FORMS:
+        network = variant(factory, "un" if form == "folded" else form, SEED)
+        model = to_onnx(
+            network,
+            network.example_inputs(BATCH),
+            dynamic_axes=network.dynamic_axes if dynamic else {},
+            output_names=network.output_names,
+        )
+        models[form] = fold_graph(model).model if form == "folded" else model
+    return models
+
+
+def profiles(model: ir.Model) -> tuple[Profile, ...]:
+    """One profile where a size is dynamic: batch 1, 2, 8, sequence 8, 16, 32; else none."""
+    sizes = {"batch": (1, BATCH, 8), "sequence": (8, 16, 32)}
+    ranges = {}
+    for value in model.graph.inputs:
+        dims = [dim if isinstance(dim, int) else dim.value for dim in value.shape or ()]
+        if any(isinstance(dim, str) for dim in dims):
+            three = [
+                tuple(sizes[dim][which] if isinstance(dim, str) else int(dim or 0) for dim in dims)
+                for which in range(3)
+            ]
+            ranges[value.name or ""] = Range(*three)
+    return (ranges,) if ranges else ()

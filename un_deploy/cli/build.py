@@ -1,0 +1,174 @@
+"""un-deploy build: an ONNX file becomes a TensorRT plan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from un_deploy.cli import options
+
+
+def _spelled(name: str, kebab: str, **settings: Any) -> Callable[[Any], Any]:
+    """An option in trtexec's spelling, with its kebab alias."""
+    return click.option(f"--{name}", f"--{kebab}", kebab.replace("-", "_"), **settings)
+
+
+@click.command()
+@click.argument("source", metavar="MODEL.onnx", type=options.MODEL_FILE)
+@click.option(
+    "-o",
+    "--output",
+    "target",
+    required=True,
+    type=options.MODEL_FILE,
+    metavar="MODEL.plan",
+    help="The plan to write; its manifest goes beside it.",
+)
+@click.option(
+    "--flavor",
+    type=click.Choice(["auto", "tensorrt", "tensorrt-rtx"]),
+    default="auto",
+    show_default=True,
+    help="Which TensorRT; auto: the one that is installed.",
+)
+@click.option(
+    "--precision",
+    type=click.Choice(["fp32", "fp16", "bf16"]),
+    help="Convert the graph first, and check the engine's kernels. Inputs and outputs stay fp32.",
+)
+@click.option(
+    "--keep-fp32",
+    multiple=True,
+    metavar="NAME",
+    help="A node, tensor or operator type that stays in fp32. May be repeated.",
+)
+@_spelled("minShapes", "min-shapes", multiple=True, metavar="NAME:1x3x224x224,...")
+@_spelled("optShapes", "opt-shapes", multiple=True, metavar="NAME:8x3x224x224,...")
+@_spelled(
+    "maxShapes",
+    "max-shapes",
+    multiple=True,
+    metavar="NAME:32x3x224x224,...",
+    help="With --minShapes and --optShapes: a profile. The n-th of each make the n-th profile.",
+)
+@click.option("--shapes", multiple=True, metavar="NAME:8x3x224x224,...", help="All three alike.")
+@_spelled(
+    "memPoolSize",
+    "mem-pool-size",
+    metavar="POOL:SIZE,...",
+    help="As in workspace:1G; MiB where no unit is given.",
+)
+@_spelled("builderOptimizationLevel", "builder-optimization-level", type=click.IntRange(0, 5))
+@_spelled(
+    "timingCacheFile",
+    "timing-cache-file",
+    type=options.MODEL_FILE,
+    help="Read where it exists, and written after the build.",
+)
+@_spelled("versionCompatible", "version-compatible", is_flag=True)
+@_spelled(
+    "hardwareCompatibilityLevel",
+    "hardware-compatibility-level",
+    type=click.Choice(["none", "ampere+", "sameComputeCapability"]),
+)
+@_spelled("stripWeights", "strip-weights", is_flag=True, help="Leave the weights out of the plan.")
+@click.option("--refit", is_flag=True, help="Let the engine's weights be replaced.")
+@_spelled("inputIOFormats", "input-io-formats", metavar="TYPE:FORMAT[+FORMAT],...")
+@_spelled(
+    "outputIOFormats",
+    "output-io-formats",
+    metavar="TYPE:FORMAT[+FORMAT],...",
+    help="As in fp16:chw, one for each tensor in order or one for all.",
+)
+@_spelled(
+    "computeCapability",
+    "compute-capability",
+    metavar="SM,...",
+    help="TensorRT-RTX: build for these GPUs, as in 80,120.",
+)
+@click.option(
+    "--mark-output",
+    multiple=True,
+    metavar="TENSOR",
+    help="Return this inner tensor as well. May be repeated.",
+)
+@click.option("--region-input", multiple=True, metavar="TENSOR", help="Build only from here ...")
+@click.option("--region-output", multiple=True, metavar="TENSOR", help="... to here.")
+@options.force
+@options.as_json
+def command(
+    source: Path,
+    target: Path,
+    flavor: str,
+    precision: str | None,
+    keep_fp32: tuple[str, ...],
+    min_shapes: tuple[str, ...],
+    opt_shapes: tuple[str, ...],
+    max_shapes: tuple[str, ...],
+    shapes: tuple[str, ...],
+    mem_pool_size: str | None,
+    builder_optimization_level: int | None,
+    timing_cache_file: Path | None,
+    version_compatible: bool,
+    hardware_compatibility_level: str | None,
+    strip_weights: bool,
+    refit: bool,
+    input_io_formats: str | None,
+    output_io_formats: str | None,
+    compute_capability: str | None,
+    mark_output: tuple[str, ...],
+    region_input: tuple[str, ...],
+    region_output: tuple[str, ...],
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Build a TensorRT plan from an ONNX file, and a manifest beside it.
+
+    The network is strongly typed: --precision converts the graph, and the kernels of the engine
+    are held against it before anything is written. An option that a flavour of TensorRT does not
+    have, or would ignore, is refused. TensorRT-RTX builds without a GPU; plans of either flavour
+    are untested on hardware.
+    """
+    from un_deploy.cli import show
+    from un_deploy.pipeline.build import Surgery, build
+    from un_deploy.runtime.tensorrt import options as engine
+    from un_deploy.runtime.tensorrt.profiles import parse_shapes, profiles_of
+
+    all_alike = [parse_shapes(text) for text in shapes]
+    profiles = profiles_of(
+        *([*map(parse_shapes, texts), *all_alike] for texts in (min_shapes, opt_shapes, max_shapes))
+    )
+    build_options = engine.BuildOptions(
+        memory_pools=engine.parse_memory_pools(mem_pool_size) if mem_pool_size else {},
+        builder_optimization_level=builder_optimization_level,
+        timing_cache=timing_cache_file,
+        version_compatible=version_compatible,
+        hardware_compatibility=hardware_compatibility_level,
+        strip_weights=strip_weights,
+        refit=refit,
+        input_formats=engine.parse_formats(input_io_formats) if input_io_formats else (),
+        output_formats=engine.parse_formats(output_io_formats) if output_io_formats else (),
+        compute_capabilities=(
+            engine.parse_compute_capabilities(compute_capability) if compute_capability else ()
+        ),
+    )
+    with show.steps(f"Building {source}") as progress:
+        report = build(
+            source,
+            target,
+            flavor=flavor,  # type: ignore[arg-type]
+            precision=precision,  # type: ignore[arg-type]
+            keep_fp32=keep_fp32,
+            profiles=profiles,
+            options=build_options,
+            surgery=Surgery(region_input, region_output, mark_output),
+            force=force,
+            progress=progress,
+        )
+    if as_json:
+        click.echo(report.to_json(), nl=False)
+    else:
+        show.build(report)

@@ -1,0 +1,241 @@
+"""From an ONNX file to a TensorRT plan and its manifest: prepare, check, build, check, write."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Literal
+
+import onnx
+import onnx_ir as ir
+
+from un_deploy import __version__
+from un_deploy.graph.atomic import check_target, staged
+from un_deploy.graph.formats import to_graphsurgeon, to_ir
+from un_deploy.graph.model_file import check_weights
+from un_deploy.graph.precision import to_precision
+from un_deploy.graph.surgery import extract_region, mark_outputs, set_io_types
+from un_deploy.runtime.protocol import input_specs
+from un_deploy.runtime.tensorrt.build import build_engine
+from un_deploy.runtime.tensorrt.config import given
+from un_deploy.runtime.tensorrt.flavor import Flavor, chosen, library
+from un_deploy.runtime.tensorrt.io import one_each
+from un_deploy.runtime.tensorrt.kernels import bytes_written
+from un_deploy.runtime.tensorrt.manifest import Manifest, PlanTensor, manifest_path, sha256
+from un_deploy.runtime.tensorrt.options import TYPES, BuildOptions, IoFormat
+from un_deploy.runtime.tensorrt.profiles import Profile, check_profiles
+from un_deploy.runtime.tensorrt.types import Precision, TypeReport, check_types
+
+if TYPE_CHECKING:
+    import onnx_graphsurgeon as gs
+
+    from un_deploy.graph.precision import PrecisionReport
+    from un_deploy.runtime.tensorrt.progress import Progress
+
+#: The version of the JSON form; it rises when a field changes its meaning or goes.
+REPORT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Surgery:
+    """What is done to the graph before all else, by names of its tensors.
+
+    Attributes:
+        region_inputs, region_outputs: build only what lies between these; empty: the graph's own.
+        outputs: tensors to return as well.
+    """
+
+    region_inputs: tuple[str, ...] = ()
+    region_outputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class BuildReport:
+    """A plan that was written.
+
+    Attributes:
+        target: the plan; its manifest is beside it.
+        manifest: what the plan is.
+        precision: what the conversion of the graph did; None where none was asked for.
+        types: in which types the engine computes; None where no precision was asked for.
+        kernels: how many an inference runs.
+        bytes_written: that they write in one inference; None where sizes are open.
+        warnings: of TensorRT.
+        seconds: that the build took.
+        version: of this form.
+    """
+
+    target: str
+    manifest: Manifest
+    precision: PrecisionReport | None
+    types: TypeReport | None
+    kernels: int
+    bytes_written: int | None
+    warnings: tuple[str, ...]
+    seconds: float
+    version: int = field(default=REPORT_VERSION)
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=2) + "\n"
+
+
+def build(
+    model: Any,
+    target: str | os.PathLike[str],
+    *,
+    flavor: Flavor | Literal["auto"] = "auto",
+    precision: Precision | None = None,
+    keep_fp32: Collection[str] = (),
+    profiles: Sequence[Profile] = (),
+    options: BuildOptions | None = None,
+    surgery: Surgery | None = None,
+    force: bool = False,
+    progress: Progress = lambda phase, done, steps: None,
+) -> BuildReport:
+    """Build a TensorRT plan; nothing is written unless its precision is the one asked for.
+
+    Args:
+        model: a path, an onnx.ModelProto, an onnx_ir.Model or an onnx_graphsurgeon.Graph, folded
+            before; it is not changed.
+        target: the plan to write; the manifest goes beside it.
+        flavor: of TensorRT; "auto": the one that is installed.
+        precision: decided in the graph, with inputs and outputs left in fp32 unless a format
+            says otherwise; None: the graph's own types.
+        keep_fp32: nodes, tensors or operator types that stay in fp32.
+        profiles: shapes for what is dynamic.
+        options: of the builder.
+        surgery: on the graph, first of all.
+        force: replace what exists.
+        progress: told how far the build is.
+
+    Raises:
+        MissingPackageError: the flavour is not installed.
+        InputError: the graph, a name, a profile or an option is refused; a weight does not fit the
+            precision; the build fails; or the engine computes in another type.
+        TargetError: the target exists or cannot be written.
+    """
+    target, options, kind = Path(target), options or BuildOptions(), chosen(flavor)
+    check_target(target, force=force)
+    check_target(manifest_path(target), force=force)
+    original, _ = to_ir(model)
+    check_weights(original)
+    prepared, converted = _prepared(original, precision, keep_fp32, options, surgery or Surgery())
+    check_profiles(profiles, input_specs(prepared))
+    with TemporaryDirectory(prefix="un-deploy-", ignore_cleanup_errors=True) as folder:
+        path = Path(folder).resolve() / "model.onnx"
+        ir.save(prepared, path, external_data="weights")
+        built = build_engine(
+            path,
+            origin=_name(model),
+            flavor=kind,
+            options=options,
+            profiles=profiles,
+            progress=progress,
+        )
+        source = Path(model) if isinstance(model, str | os.PathLike) else path
+        digest = sha256(source.read_bytes())
+    types = None
+    if precision is not None:
+        kept = [one.node for one in converted.kept] if converted else []
+        operators = {node.name or "": node.op_type for node in prepared.graph}
+        types = check_types(built.kernels, operators, precision, kept=kept)
+    manifest = Manifest(
+        sha256=sha256(built.plan),
+        bytes=len(built.plan),
+        flavor=kind,
+        tensorrt=library(kind).__version__,
+        precision=precision,
+        inputs=_tensors(prepared.graph.inputs, options.input_formats, "--inputIOFormats"),
+        outputs=_tensors(prepared.graph.outputs, options.output_formats, "--outputIOFormats"),
+        profiles=tuple({name: shapes.to_dict() for name, shapes in p.items()} for p in profiles),
+        options=tuple(given(options)),
+        compute_capabilities=options.compute_capabilities,
+        memory=built.memory,
+        source=_name(model),
+        source_sha256=digest,
+        un_deploy=__version__,
+    )
+    with staged(target, manifest_path(target), force=force) as (plan, beside):
+        plan.write_bytes(built.plan)
+        beside.write_text(manifest.to_json(), encoding="utf-8")
+    return BuildReport(
+        target=str(target),
+        manifest=manifest,
+        precision=converted,
+        types=types,
+        kernels=len(built.kernels),
+        bytes_written=bytes_written(built.kernels),
+        warnings=built.warnings,
+        seconds=built.seconds,
+    )
+
+
+def _prepared(
+    model: ir.Model,
+    precision: Precision | None,
+    keep_fp32: Collection[str],
+    options: BuildOptions,
+    surgery: Surgery,
+) -> tuple[ir.Model, PrecisionReport | None]:
+    if surgery != Surgery():
+        model = _operated(model, lambda graph: _cut(graph, surgery))
+    report = None
+    if precision is not None:
+        model, report = to_precision(model, precision, keep=keep_fp32)
+    types = dict(_edge_types(model.graph.inputs, options.input_formats, "--inputIOFormats"))
+    types |= dict(_edge_types(model.graph.outputs, options.output_formats, "--outputIOFormats"))
+    if types:
+        model = _operated(model, lambda graph: set_io_types(graph, types))
+    return model, report
+
+
+def _cut(graph: gs.Graph, surgery: Surgery) -> None:
+    if surgery.region_inputs or surgery.region_outputs:
+        extract_region(graph, surgery.region_inputs, surgery.region_outputs)
+    mark_outputs(graph, surgery.outputs)
+
+
+def _operated(model: ir.Model, operate: Callable[[gs.Graph], object]) -> ir.Model:
+    graph = to_graphsurgeon(model)
+    operate(graph)
+    return to_ir(graph)[0]
+
+
+def _edge_types(
+    values: Sequence[ir.Value], formats: Sequence[IoFormat], flag: str
+) -> Iterable[tuple[str, int]]:
+    values = [value for value in values if not value.is_initializer()]
+    for value, wanted in zip(values, one_each(formats, len(values), flag), strict=False):
+        yield value.name or "", onnx.TensorProto.DataType.Value(TYPES[wanted.type])
+
+
+def _tensors(
+    values: Sequence[ir.Value], formats: Sequence[IoFormat], flag: str
+) -> tuple[PlanTensor, ...]:
+    values = [value for value in values if not value.is_initializer()]
+    wanted = one_each(formats, len(values), flag) or [IoFormat("", ("chw",))] * len(values)
+    return tuple(
+        PlanTensor(
+            name=value.name or "",
+            dtype="" if value.dtype is None else value.dtype.name.lower(),
+            shape=_shape(value.shape),
+            format="+".join(one.formats),
+        )
+        for value, one in zip(values, wanted, strict=True)
+    )
+
+
+def _shape(shape: ir.Shape | None) -> tuple[int | str | None, ...] | None:
+    if shape is None:
+        return None
+    return tuple(dim if isinstance(dim, int) else dim.value for dim in shape)
+
+
+def _name(model: Any) -> str:
+    """What the user knows the model by."""
+    return Path(model).name if isinstance(model, str | os.PathLike) else "a model in memory"

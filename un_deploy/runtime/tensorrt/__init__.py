@@ -1,0 +1,1 @@
+"""TensorRT and TensorRT-RTX behind one small room: build a plan, read it, run it."""

@@ -1,0 +1,172 @@
+"""The kernels that an engine plans, read from what the builder tells about its layers.
+
+Built with DETAILED verbosity, an engine lists one kernel a line:
+
+    Name: __myl_FcAdd_myl0_3, LayerType: runtime_fusion, Inputs: [ { Name: add.1, Dimensions:
+    [100,64], ..., Datatype: Float, Format: (Linear) ... }], Constants: [...], Outputs: [...],
+    TacticName: ..., StreamId: 0, Metadata: [ONNX Layer: node_MatMul_12][ONNX Layer: node_linear]
+
+in one message that starts with ``Layers:``. Engines of two graphs do the same work when their
+kernels have the same signatures: what they are, what they fuse, and what they write.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from math import prod
+
+from un_deploy.errors import InputError
+
+_LINE = re.compile(
+    r"\s*Name: (?P<name>.*), LayerType: (?P<type>[^,]*), Inputs: \[(?P<inputs>.*)\],"
+    r" Constants: \[(?P<constants>.*)\], Outputs: \[(?P<outputs>.*)\],"
+    r" TacticName: (?P<tactic>.*), StreamId: \d+, Metadata:(?P<metadata>.*)"
+)
+_TENSOR = re.compile(
+    r"\{ Name: (?P<name>.*?), Dimensions: \[(?P<dims>[^\]]*)\],.*?Datatype: (?P<type>[^,]+),"
+    r" Format: .*? \}"
+)
+_FUSED = re.compile(r"__myl_([A-Za-z]+)_")
+_ONNX_NODE = re.compile(r"\[ONNX Layer: ([^\]]*)\]")
+
+BYTES = {
+    "Float": 4,
+    "Half": 2,
+    "BFloat16": 2,
+    "FP8": 1,
+    "Int8": 1,
+    "UInt8": 1,
+    "Bool": 1,
+    "Int32": 4,
+    "Int64": 8,
+}
+"""Bytes of an element, by TensorRT's name of the type."""
+
+_MULTIPLIES = re.compile(r"gemm|correlation|conv|mha|attention|matrixmultiply", re.IGNORECASE)
+"""In the layer type, or the name of a generated kernel, of a product, convolution or attention."""
+
+
+@dataclass(frozen=True)
+class KernelTensor:
+    """What a kernel reads or writes; a size that is open at build time is -1."""
+
+    name: str
+    dims: tuple[int, ...]
+    type: str
+
+    @property
+    def bytes(self) -> int | None:
+        """None where a size is open."""
+        if any(dim < 0 for dim in self.dims):
+            return None
+        return prod(self.dims) * BYTES[self.type]
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One kernel.
+
+    Attributes:
+        name: TensorRT's.
+        layer_type: "gemm", "correlation" (a convolution), "runtime_fusion", "kgen", ...
+        fused: the operators that it fuses, "FcAddAdd" for a product and two sums; may be empty.
+        tactic: may be empty, where it is chosen on the device.
+        inputs, constants, outputs: in order.
+        onnx_nodes: those it computes.
+    """
+
+    name: str
+    layer_type: str
+    fused: str
+    tactic: str
+    inputs: tuple[KernelTensor, ...]
+    constants: tuple[KernelTensor, ...]
+    outputs: tuple[KernelTensor, ...]
+    onnx_nodes: tuple[str, ...]
+
+    @property
+    def multiplies(self) -> bool:
+        """Whether it holds a matrix product, a convolution or attention."""
+        if _MULTIPLIES.search(self.layer_type) or self.fused.startswith("Fc"):
+            return True
+        return self.name.startswith("_") and bool(re.match(r"_+(gemm|mha|conv)", self.name))
+
+
+@dataclass(frozen=True, order=True)
+class Signature:
+    """What makes two kernels alike, names of tensors and nodes left out."""
+
+    layer_type: str
+    fused: str
+    tactic: str
+    outputs: tuple[tuple[tuple[int, ...], str], ...]
+    constants: int
+
+    def __str__(self) -> str:
+        written = ", ".join(f"{'x'.join(map(str, dims))} {type_}" for dims, type_ in self.outputs)
+        what = f"{self.layer_type} {self.fused}".rstrip()
+        return f"{what} -> {written or 'nothing'} ({self.constants} constants)"
+
+
+def parse_kernels(text: str) -> tuple[Kernel, ...]:
+    """Read the message that starts with ``Layers:``; a line without a layer type is no kernel.
+
+    Raises:
+        InputError: a kernel's line is of a form that this version does not know.
+    """
+    return tuple(_kernel(line) for line in text.splitlines() if "LayerType: " in line)
+
+
+def signatures(kernels: Iterable[Kernel]) -> Counter[Signature]:
+    """How often each signature occurs."""
+    return Counter(_signature(kernel) for kernel in kernels)
+
+
+def bytes_written(kernels: Iterable[Kernel]) -> int | None:
+    """Bytes that all kernels write to memory in one run; None where a size is open."""
+    sizes = [tensor.bytes for kernel in kernels for tensor in kernel.outputs]
+    return None if None in sizes else sum(size for size in sizes if size is not None)
+
+
+def _kernel(line: str) -> Kernel:
+    found = _LINE.fullmatch(line)
+    if not found:
+        raise InputError(f"TensorRT describes a kernel in a form that is not known: {line[:200]}")
+    fused = _FUSED.match(found["name"])
+    return Kernel(
+        name=found["name"],
+        layer_type=found["type"],
+        fused=fused.group(1) if fused else "",
+        tactic=found["tactic"],
+        inputs=_tensors(found["inputs"]),
+        constants=_tensors(found["constants"]),
+        outputs=_tensors(found["outputs"]),
+        onnx_nodes=tuple(_ONNX_NODE.findall(found["metadata"])),
+    )
+
+
+def _tensors(text: str) -> tuple[KernelTensor, ...]:
+    tensors = tuple(
+        KernelTensor(
+            name=found["name"],
+            dims=tuple(int(dim) for dim in found["dims"].split(",") if dim),
+            type=found["type"],
+        )
+        for found in _TENSOR.finditer(text)
+    )
+    if len(tensors) != text.count("Datatype: "):
+        raise InputError(f"TensorRT describes a tensor in a form that is not known: {text[:200]}")
+    return tensors
+
+
+def _signature(kernel: Kernel) -> Signature:
+    return Signature(
+        layer_type=kernel.layer_type,
+        fused=kernel.fused,
+        tactic=kernel.tactic,
+        outputs=tuple(sorted((tensor.dims, tensor.type) for tensor in kernel.outputs)),
+        constants=len(kernel.constants),
+    )

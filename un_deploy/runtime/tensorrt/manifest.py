@@ -1,0 +1,156 @@
+"""The manifest beside a plan: where it comes from, what it takes, and how to know it again.
+
+A plan is code for a GPU. One that was changed, or is not what its manifest says, is not loaded;
+one from a stranger should not be loaded either way.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, get_args
+
+from un_deploy.errors import InputError
+from un_deploy.runtime.tensorrt.flavor import Flavor
+from un_deploy.runtime.tensorrt.header import read_header
+
+#: The version of the JSON form; it rises when a field changes its meaning or goes.
+MANIFEST_VERSION = 1
+
+
+@dataclass(frozen=True)
+class PlanTensor:
+    """An input or output of a plan.
+
+    Attributes:
+        name: as in the graph.
+        dtype: ONNX's name of the element type, in small letters: "float", "float16", "int64", ...
+        shape: sizes; a name where one is dynamic, None where even that is unknown; None for all
+            where the rank is unknown.
+        format: the layouts allowed, as trtexec names them.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int | str | None, ...] | None
+    format: str = "chw"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What is known of a plan.
+
+    Attributes:
+        sha256, bytes: of the plan.
+        flavor: of TensorRT.
+        tensorrt: its version.
+        precision: that was asked for; None: as the graph had it.
+        inputs, outputs: in the graph's order.
+        profiles: shapes by "min", "opt", "max", by input, one a profile.
+        options: those that were not at their default, as trtexec spells them.
+        compute_capabilities: it was built for; empty: the library's own choice.
+        memory: bytes on the device, as the builder told.
+        source: name of the ONNX file.
+        source_sha256: of that file; its external weights are not in it.
+        un_deploy: the version that built it.
+        version: of this form.
+    """
+
+    sha256: str
+    bytes: int
+    flavor: Flavor
+    tensorrt: str
+    precision: str | None
+    inputs: tuple[PlanTensor, ...]
+    outputs: tuple[PlanTensor, ...]
+    profiles: tuple[Mapping[str, Mapping[str, list[int]]], ...]
+    options: tuple[str, ...]
+    compute_capabilities: tuple[str, ...]
+    memory: Mapping[str, int]
+    source: str
+    source_sha256: str
+    un_deploy: str
+    version: int = field(default=MANIFEST_VERSION)
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=2) + "\n"
+
+
+def manifest_path(plan: Path) -> Path:
+    """Where the manifest of a plan is: ``MODEL.plan.json`` beside ``MODEL.plan``."""
+    return plan.with_name(f"{plan.name}.json")
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def load_plan(path: Path) -> tuple[bytes, Manifest]:
+    """Read a plan and its manifest; both must tell the same.
+
+    Raises:
+        InputError: one is missing or damaged, or they differ.
+    """
+    plan = _bytes(path, "build it with un-deploy build")
+    header = read_header(plan, str(path))
+    manifest = read_manifest(path)
+    beside = manifest_path(path)
+    if sha256(plan) != manifest.sha256:
+        raise InputError(
+            f"{path} is not the plan that {beside} was written for (its SHA-256 differs): build "
+            "or copy both again"
+        )
+    if header.flavor != manifest.flavor or not header.is_of(manifest.tensorrt):
+        found = ".".join(map(str, header.version))
+        raise InputError(
+            f"{path} is of {header.flavor} {found}, {beside} says {manifest.flavor} "
+            f"{manifest.tensorrt}: build both again"
+        )
+    return plan, manifest
+
+
+def read_manifest(plan: Path) -> Manifest:
+    """The manifest of a plan, without a look at the plan.
+
+    Raises:
+        InputError: it is missing, damaged, or of a version that is not known.
+    """
+    path = manifest_path(plan)
+    try:
+        given = json.loads(_bytes(path, "a plan is only used with the manifest of its build"))
+        if given.get("version") != MANIFEST_VERSION:
+            raise InputError(
+                f"{path} is of form {given.get('version')}, this un-deploy knows "
+                f"{MANIFEST_VERSION}: build the plan again"
+            )
+        if given["flavor"] not in get_args(Flavor):
+            raise ValueError(f"flavor {given['flavor']!r}")
+        return Manifest(
+            **{
+                **given,
+                "inputs": tuple(_tensor(one) for one in given["inputs"]),
+                "outputs": tuple(_tensor(one) for one in given["outputs"]),
+                "profiles": tuple(given["profiles"]),
+                "options": tuple(given["options"]),
+                "compute_capabilities": tuple(given["compute_capabilities"]),
+            }
+        )
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path} is no manifest of a plan ({error}): build it again") from error
+
+
+def _tensor(given: Mapping[str, Any]) -> PlanTensor:
+    shape = given["shape"]
+    return PlanTensor(**{**given, "shape": None if shape is None else tuple(shape)})
+
+
+def _bytes(path: Path, remedy: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist: {remedy}") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
