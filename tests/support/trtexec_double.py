@@ -190,13 +190,13 @@ def main() -> int:
     if "--exportLayerInfo" in flags:
         write_layers(flags["--exportLayerInfo"], flags.get("--profilingVerbosity") == "detailed")
     if "--skipInference" not in flags:
-        profiled = "--exportProfile" in flags
+        profiled = "--exportProfile" in flags or "--dumpProfile" in flags
         if "--exportTimes" in flags and (separate or not profiled):
             runs = int(flags.get("--iterations", "10"))
             write_times(
                 flags["--exportTimes"], transfers, runs, float(flags.get("--warmUp", "200"))
             )
-        if profiled:
+        if "--exportProfile" in flags:
             write_profile(flags["--exportProfile"])
     if MODE == "silent":
         return 0

@@ -175,10 +175,12 @@ def test_an_engine_is_kept_only_of_a_run_that_passes(
     plan.write_text("old")
     make(mode=mode).run(out, onnx=onnx, save_engine=plan, force=True)
     assert plan.read_text() == "old"
-    make().run(out, onnx=onnx, save_engine=plan, force=True).require_passed()
+    built = make().run(out, onnx=onnx, save_engine=plan, force=True).require_passed()
     assert plan.read_bytes() == b"ftrt plan"
-    (times,) = [make().run(out, engine=plan, force=True).times]
-    assert times is not None
+    assert built.command[-1] == f"--saveEngine={plan}"
+    loaded = make().run(out, engine=plan, force=True)
+    assert loaded.command[1] == f"--loadEngine={plan}"
+    assert len(loaded.compute_s) == 10
 
 
 def test_building_without_timing(make: Make, onnx: Path, out: Path) -> None:
@@ -198,6 +200,16 @@ def test_a_passed_run_without_the_engine_asked_for(make: Make, onnx: Path, out: 
         out, onnx=onnx, save_engine=out / "model.plan", flags=["--skipInference"]
     )
     assert (result.status, result.reason) == (Status.UNREADABLE, "it wrote no engine")
+
+
+def test_a_profiler_in_the_run_that_is_timed_leaves_10_without_times(
+    make: Make, onnx: Path, out: Path
+) -> None:
+    flags = ["--dumpProfile"]
+    result = make(10, settings=DEFAULTS[10]).run(out, onnx=onnx, flags=flags)
+    assert (result.status, result.reason) == (Status.UNREADABLE, "it wrote no times.json")
+    assert make(10).run(out, onnx=onnx, flags=flags, force=True).status is Status.PASSED
+    assert make(11).run(out, onnx=onnx, flags=flags, force=True).status is Status.PASSED
 
 
 def test_unknown_flags_are_trtexecs_own_affair(make: Make, onnx: Path, out: Path) -> None:

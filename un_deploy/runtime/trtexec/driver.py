@@ -104,15 +104,11 @@ class Trtexec:
                 this version does not have or that is an argument here.
             TargetError: a file exists or cannot be written.
         """
-        if (onnx is None) == (engine is None):
-            raise InputError("trtexec needs either an ONNX file or an engine")
-        if save_engine is not None and onnx is None:
-            raise InputError("an engine that is loaded is not saved again: save_engine needs onnx")
-        source = onnx or engine
-        if source is not None and not source.is_file():
-            raise InputError(f"there is no file {source}")
+        source = _source(onnx, engine, save_engine)
         if profile and not self.settings.separate_profile_run:
-            raise InputError("a profile needs settings.separate_profile_run: else no times are")
+            raise InputError(
+                "a profile needs settings.separate_profile_run: without it there are no times"
+            )
         result = TrtexecResult(Status.COULD_NOT_RUN, "", (), None, self.settings, measuring(flags))
         try:
             version = self.version
@@ -132,25 +128,41 @@ class Trtexec:
         for target in (folder / LOG, *exports.values()):
             check_target(target, force=force)
             target.unlink(missing_ok=True)  # an old one must not be read as this run's
+        command = [str(self.binary), source]
+        command += [*says, *(f"{flag}={path}" for flag, path in exports.items()), *flags]
         with ExitStack() as stack:
-            command = [str(self.binary), f"--onnx={onnx}" if onnx else f"--loadEngine={engine}"]
-            plan = None
+            plan, saves = None, []
             if save_engine is not None:
                 (plan,) = stack.enter_context(staged(save_engine, force=force))
-                command.append(f"--saveEngine={plan}")
-            command += [*says, *(f"{flag}={path}" for flag, path in exports.items()), *flags]
-            result = _run(replace(result, command=tuple(command)), folder / LOG, timeout_s)
+                saves = [f"--saveEngine={plan}"]
+            result = _run(result, [*command, *saves], folder / LOG, timeout_s)
             if result.status is Status.PASSED:
                 result = _read(result, exports, plan)
             if result.status is not Status.PASSED and plan is not None:
                 plan.unlink(missing_ok=True)
-        return result
+        if save_engine is not None:
+            command.append(f"--saveEngine={save_engine}")
+        return replace(result, command=tuple(command))
 
 
-def _run(result: TrtexecResult, log: Path, timeout_s: float) -> TrtexecResult:
+def _source(onnx: Path | None, engine: Path | None, save_engine: Path | None) -> str:
+    """The flag that says what is run."""
+    if save_engine is not None and onnx is None:
+        raise InputError("an engine that is loaded is not saved again: save_engine needs onnx")
+    for flag, path, other in (("--onnx", onnx, engine), ("--loadEngine", engine, onnx)):
+        if path is not None and other is None:
+            if not path.is_file():
+                raise InputError(f"there is no file {path}")
+            return f"{flag}={path}"
+    raise InputError("trtexec needs either an ONNX file or an engine")
+
+
+def _run(
+    result: TrtexecResult, command: Sequence[str], log: Path, timeout_s: float
+) -> TrtexecResult:
     start = time.perf_counter()
     try:
-        exit_code = run_logged(result.command, log, timeout_s=timeout_s)
+        exit_code = run_logged(command, log, timeout_s=timeout_s)
     except OSError as error:
         return replace(result, reason=f"it does not start: {error.strerror or error}")
     wall_s = time.perf_counter() - start

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from shutil import which
+from tempfile import TemporaryDirectory
 
 from packaging.version import Version
 
 from un_deploy.errors import InputError
+from un_deploy.runtime.trtexec.process import run_logged
 
 VARIABLE = "TRTEXEC"
 """The environment variable that names the binary."""
@@ -58,20 +59,15 @@ def read_version(binary: Path) -> Version:
     Raises:
         InputError: it does not start, does not end, or says no version.
     """
-    try:
-        said = subprocess.run(
-            [binary, "--help"],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=_ANSWERS_WITHIN_S,
-            check=False,
-        ).stdout
-    except subprocess.TimeoutExpired as error:
-        raise InputError(f"{binary} --help did not end within {_ANSWERS_WITHIN_S:g} s") from error
-    except OSError as error:
-        raise InputError(f"{binary} does not start: {error.strerror or error}") from error
-    text = said.decode(errors="replace")
+    with TemporaryDirectory(prefix="un-deploy-") as folder:
+        log = Path(folder) / "help.txt"
+        try:
+            exit_code = run_logged([str(binary), "--help"], log, timeout_s=_ANSWERS_WITHIN_S)
+        except OSError as error:
+            raise InputError(f"{binary} does not start: {error.strerror or error}") from error
+        text = log.read_text(encoding="utf-8", errors="backslashreplace")
+    if exit_code is None:
+        raise InputError(f"{binary} --help did not end within {_ANSWERS_WITHIN_S:g} s")
     match = _RUNNING.search(text)
     if match is None:
         last = (text.strip().splitlines() or ["nothing"])[-1]

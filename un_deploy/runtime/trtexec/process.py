@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+_DIES_WITHIN_S = 30.0
+
 
 def run_logged(command: Sequence[str], log: Path, *, timeout_s: float) -> int | None:
     """Run to the end; when time is up, or this process is interrupted, kill the whole group.
@@ -42,4 +44,6 @@ def run_logged(command: Sequence[str], log: Path, *, timeout_s: float) -> int | 
             if process.returncode is None:
                 with suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+                # What hangs in a driver does not even die of this: it is left behind.
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(_DIES_WITHIN_S)

@@ -24,7 +24,8 @@ class TrtexecResult:
     Attributes:
         status: how it ended.
         reason: why not well, in one line; empty when passed.
-        command: program and arguments; empty when it could not be made.
+        command: program and arguments; empty when there was no version to make it for. An engine
+            is first written beside the file that is named here, and renamed once all is well.
         trtexec: the version of TensorRT that trtexec says it is; None: not known.
         settings: how it was told to time.
         measuring: how much it was told to time: see `flags.MEASURING`.
