@@ -54,7 +54,7 @@ FLAGS = {
 NAMES = [
     "{ForeignNode[/blocks.0/attn/MatMul.../blocks.0/mlp/Add]}",
     'says "quoted", twice',
-    "ends with a backslash\\",
+    "é ends with a backslash\\",
     "Reformatting CopyNode, } { ,",
     "Reformatting CopyNode, } { ,",
 ]
@@ -136,7 +136,8 @@ def write_layers(path: str, detailed: bool) -> None:
 def write(path: str, text: str) -> None:
     if MODE == "no-files":
         return
-    Path(path).write_text(text[: len(text) // 2] if MODE == "cut" else text)
+    encoding = "latin-1" if MODE == "latin-1" else "utf-8"
+    Path(path).write_text(text[: len(text) // 2] if MODE == "cut" else text, encoding)
 
 
 def hang() -> None:

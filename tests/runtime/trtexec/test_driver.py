@@ -219,6 +219,23 @@ def test_unknown_flags_are_trtexecs_own_affair(make: Make, onnx: Path, out: Path
     assert result.reason == "exit code 1: Unknown option: --fromTheFuture"
 
 
+def test_a_flag_that_this_version_does_not_have_starts_nothing(
+    make: Make, onnx: Path, out: Path
+) -> None:
+    with pytest.raises(InputError, match=r"^trtexec 11 has no --fp16: convert the ONNX file"):
+        make(11).run(out, onnx=onnx, flags=["--fp16"])
+    assert list(out.iterdir()) == []
+    assert make(10).run(out, onnx=onnx, flags=["--fp16"]).status is Status.PASSED
+
+
+def test_names_in_another_encoding_are_read_and_told_apart(
+    make: Make, onnx: Path, out: Path
+) -> None:
+    profile = make(mode="latin-1").run(out, onnx=onnx, profile=True).require_passed().profile
+    assert profile is not None
+    assert profile.layers[2].name == "\\xe9 ends with a backslash\\"
+
+
 def test_a_graph_that_is_not_captured_is_told(make: Make, onnx: Path, out: Path) -> None:
     result = make(mode="no-graph").run(out, onnx=onnx).require_passed()
     assert result.warnings == ("The specified --useCudaGraph flag has been ignored.",)

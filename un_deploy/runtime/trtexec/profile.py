@@ -31,7 +31,7 @@ _ESCAPED = "namesEscaped"
 
 _COUNT = re.compile(r'\s*\{ "count" : (\d+) \}\s*')
 _NUMBER = r"([-+]?(?:nan(?:\(\w*\))?|inf|[\d.]+(?:[eE][-+]?\d+)?))"
-# Greedy: the name ends at the last place that fits, and after it comes nothing but numbers.
+# Whatever a name holds, it ends where nothing but the numbers follows to the end of the entry.
 _LAYER = re.compile(
     rf', \{{ "name" : "(.*)", "timeMs" : {_NUMBER}, "averageMs" : {_NUMBER}, '
     rf'"medianMs" : {_NUMBER}, "percentage" : {_NUMBER} \}}\s*',
