@@ -1,0 +1,14 @@
+"""NVIDIA's trtexec as a subprocess: found, told how to time, run, and read by its JSON files.
+
+`Trtexec(...).run(...)` gives a `TrtexecResult`. The files `times.py`, `profile.py` and
+`layer_info.py` each hold one of trtexec's three JSON forms, both ways: where the binary is absent,
+whoever runs an engine through the Python API writes the same files with their writers.
+"""
+
+from un_deploy.runtime.trtexec.driver import Trtexec
+from un_deploy.runtime.trtexec.find import find_binary
+from un_deploy.runtime.trtexec.flags import Settings
+from un_deploy.runtime.trtexec.result import TrtexecResult
+from un_deploy.runtime.trtexec.status import Status
+
+__all__ = ["Settings", "Status", "Trtexec", "TrtexecResult", "find_binary"]

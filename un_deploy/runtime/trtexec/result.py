@@ -1,0 +1,86 @@
+"""What a run of trtexec gave, as data."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from un_deploy.errors import InputError
+from un_deploy.runtime.trtexec.flags import Settings
+from un_deploy.runtime.trtexec.layer_info import LayerInfo
+from un_deploy.runtime.trtexec.profile import Profile
+from un_deploy.runtime.trtexec.status import Status
+from un_deploy.runtime.trtexec.times import Times
+
+RESULT_VERSION = 1
+"""The version of the JSON form; it rises when a field changes its meaning or goes."""
+
+
+@dataclass(frozen=True)
+class TrtexecResult:
+    """How a run ended, under which conditions, and what it measured: nothing unless it passed.
+
+    Attributes:
+        status: how it ended.
+        reason: why not well, in one line; empty when passed.
+        command: program and arguments; empty when there was no version to make it for. An engine
+            is first written beside the file that is named here, and renamed once all is well.
+        trtexec: the version of TensorRT that trtexec says it is; None: not known.
+        settings: how it was told to time.
+        measuring: how much it was told to time: see `flags.MEASURING`.
+        exit_code: negative: the signal that ended it; None: it did not start, or was killed.
+        wall_s: seconds from start to end, building included.
+        log: the file that holds what it printed; None: it was not started.
+        warnings: the first lines of the log that are warnings. When a CUDA graph cannot be
+            captured, trtexec says so only here.
+        times: None: not passed, or ``--skipInference``.
+        profile, layers: None: not passed, or not asked for.
+    """
+
+    status: Status
+    reason: str
+    command: tuple[str, ...]
+    trtexec: str | None
+    settings: Settings
+    measuring: dict[str, str]
+    exit_code: int | None = None
+    wall_s: float = 0.0
+    log: Path | None = None
+    warnings: tuple[str, ...] = ()
+    times: Times | None = None
+    profile: Profile | None = None
+    layers: LayerInfo | None = None
+    version: int = field(default=RESULT_VERSION)
+
+    def require_passed(self) -> TrtexecResult:
+        """This result.
+
+        Raises:
+            InputError: the run did not pass; says how it ended, why, and where its log is.
+        """
+        if self.status is Status.PASSED:
+            return self
+        log = f" (its log: {self.log})" if self.log else ""
+        raise InputError(f"trtexec {self.status.value}: {self.reason}{log}")
+
+    @property
+    def compute_s(self) -> tuple[float, ...]:
+        """Seconds on the device, one number for each inference after the warm-up.
+
+        Raises:
+            InputError: the run did not pass, or had no inference.
+        """
+        if self.require_passed().times is None:
+            raise InputError("trtexec was told to skip inference: there are no times")
+        return self.times.compute_s  # type: ignore[union-attr]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result for JSON; seconds throughout."""
+        return {
+            **asdict(self),
+            "status": self.status.value,
+            "command": list(self.command),
+            "log": str(self.log) if self.log else None,
+            "warnings": list(self.warnings),
+        }
