@@ -113,7 +113,7 @@ def check_feeds(specs: Sequence[TensorSpec], feeds: Feeds) -> None:
     for name in feeds:
         if name not in {spec.name for spec in specs}:
             known = ", ".join(spec.name for spec in specs)
-            raise InputError(f"there is no input {name}; the inputs are {known}")
+            raise InputError(f"the graph has no input {name}; its inputs are {known}")
     for spec in specs:
         if spec.name not in feeds:
             raise InputError(f"input {spec.name} is missing")
