@@ -18,6 +18,7 @@ COMMANDS = {
     "compare": "compare",
     "trtexec-compare": "compare",
     "build": "build",
+    "profile": "profile",
     "inspect": "inspect",
     "strip": "strip",
     "doctor": "doctor",

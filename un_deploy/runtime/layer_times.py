@@ -83,6 +83,5 @@ def nodes_between(outputs: Iterable[ir.Value], there: Collection[ir.Value]) -> t
             if value is not None and value not in there and value not in seen:
                 seen.add(value)
                 waiting.append(value)
-    first = next(iter(found), None)
-    graph = first.graph if first is not None else None
-    return tuple(node for node in graph or () if node in found)
+    graphs = [node.graph for node in found if node.graph is not None]
+    return tuple(node for node in (graphs[0] if graphs else ()) if node in found)

@@ -207,7 +207,7 @@ def test_an_older_plan_that_was_built_to_be_portable_loads(make: Make) -> None:
     ("feeds", "message"),
     [
         ({}, "net.plan cannot be run: input x is missing"),
-        ({**x(2), "z": np.zeros(1)}, "the graph has no input z; its inputs are x"),
+        ({**x(2), "z": np.zeros(1)}, "net.plan cannot be run: it has no input z; it has x"),
         ({"x": np.zeros((2, 4))}, r"input x: float32 \(n, 4\) got float64 \(2, 4\)"),
         ({"x": np.zeros((2, 5), np.float32)}, r"input x: float32 \(n, 4\) got float32 \(2, 5\)"),
         (x(17), r"net.plan takes input x from 1x4 to 3x4 or 4x4 to 16x4, and got 17x4: build it"),

@@ -8,6 +8,7 @@ one byte a part, at 24 to 28; all little-endian.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from packaging.version import InvalidVersion, Version
 
@@ -36,6 +37,15 @@ class Header:
         except InvalidVersion:
             return False
         return tuple(part % 256 for part in release) == self.version[: len(release)]
+
+
+def is_plan(path: Path) -> bool:
+    """Whether a file is meant as a plan: by its first bytes, or where it has none by its name."""
+    try:
+        with path.open("rb") as file:
+            return file.read(4) in _MAGIC or path.suffix == ".plan"
+    except OSError:
+        return path.suffix == ".plan"
 
 
 def read_header(plan: bytes, origin: str) -> Header:

@@ -203,6 +203,10 @@ class PlanSession:
 
     def _check(self, feeds: Feeds) -> None:
         try:
+            for name in feeds.keys() - set(self._execution.inputs):
+                raise InputError(
+                    f"it has no input {name}; it has {', '.join(self._execution.inputs)}"
+                )
             check_feeds(self.inputs, feeds)
         except InputError as error:
             raise InputError(f"{self._plan.origin} cannot be run: {error}") from error

@@ -13,6 +13,7 @@ import onnx_ir as ir
 
 from un_deploy.errors import InputError, UnDeployError, needs
 from un_deploy.graph.checks import one_line
+from un_deploy.runtime.layer_times import TimedLayer
 from un_deploy.runtime.protocol import (
     Feeds,
     TensorSpec,
@@ -121,6 +122,22 @@ class TorchSession:
             call(*tensors)
         run = call.replay if isinstance(call, CudaGraph) else lambda: call(*tensors)
         return device_timer(run) if self._on_cuda else host_timer(run)
+
+    def layer_times(self, feeds: Feeds, runs: int, warm_up: int) -> tuple[TimedLayer, ...]:
+        """See `un_deploy.runtime.layer_times.TellsLayers`; eager only."""
+        import torch
+
+        from un_deploy.runtime.torch_graph.profile import layer_times
+
+        if self._runtime.mode != "eager":
+            raise InputError(
+                f"torch in the mode {self._runtime.mode} does not run node by node: profile eager "
+                "torch, or a plan"
+            )
+        with _told(), torch.inference_mode():
+            tensors = self._tensors(feeds)
+            module = self.module(feeds)
+            return layer_times(self._model, module, tensors, runs, warm_up, on_cuda=self._on_cuda)
 
     def activation_bytes(self, feeds: Feeds) -> int | None:
         """Device memory that one run takes beside weights and inputs; None where torch cannot tell.
