@@ -81,11 +81,12 @@ def command(
     as_json: bool,
     **settings: Any,
 ) -> None:
-    """Time each layer of an ONNX file or a plan, with the names of its ONNX nodes.
+    """Time each layer of an ONNX file or a plan.
 
-    ONNX Runtime on the CPU and torch time what they run, node by node or fused; where nodes were
-    fused, all of them are named. A plan runs in the TensorRT that built it, needs its manifest
-    beside it, and is code: load only those you trust. Plans are untested on hardware.
+    Beside each layer stand the ONNX nodes that it computes: one, or all that were fused. ONNX
+    Runtime on the CPU can tell, eager torch, and TensorRT. A plan runs in the TensorRT that built
+    it, needs its manifest beside it, and is code: load only those you trust. Plans are untested on
+    hardware.
     """
     from un_deploy.cli import show
     from un_deploy.errors import InputError
