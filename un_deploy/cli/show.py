@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from un_deploy.graph.report import FoldReport, SiteReport
     from un_deploy.graph.site import NearMiss
     from un_deploy.graph.strip import StripReport
-    from un_deploy.measure.compare import CompareReport, Ratio
+    from un_deploy.measure.compare_report import CompareReport, Ratio
     from un_deploy.measure.statistics import Interval
     from un_deploy.measure.verify import VerifyReport
     from un_deploy.pipeline.build import BuildReport
@@ -159,7 +159,7 @@ def verification(report: VerifyReport) -> None:
 
 def comparison(report: CompareReport) -> None:
     """The times, their ratios with intervals, and the A/A control beside each."""
-    from un_deploy.measure.compare import TITLES
+    from un_deploy.measure.compare_report import TITLES
 
     shapes = ", ".join(f"{name} {list(shape)}" for name, shape in report.inputs.items())
     threads = f", threads: {report.threads}" if report.threads else ""
