@@ -19,6 +19,7 @@ COMMANDS = {
     "trtexec-compare": "compare",
     "inspect": "inspect",
     "strip": "strip",
+    "triton": "triton",
     "doctor": "doctor",
     "demo": "demo",
 }
