@@ -95,7 +95,7 @@ def command(
 ) -> None:
     """Write a model into a Triton model repository.
 
-    MODEL is an ONNX file, or a plan of standard TensorRT with its manifest (MODEL.json) beside it.
+    MODEL: an ONNX file, or a plan of standard TensorRT with its manifest (MODEL.json) beside it.
     With --force, config.pbtxt and this version of a model that exists are replaced; its other
     versions stay. Untested on a server.
     """

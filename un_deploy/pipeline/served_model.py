@@ -97,7 +97,7 @@ def _read_onnx(path: Path) -> ServedModel:
         source=path,
         kind="onnx",
         sha256=sha256(path),
-        inputs=tuple(_input(spec, path) for spec in input_specs(model)),
+        inputs=tuple(_input(spec) for spec in input_specs(model)),
         outputs=tuple(_output(value, shapes, path) for value in model.graph.outputs),
         weights=_weights(path),
     )
@@ -113,25 +113,22 @@ def _weights(path: Path) -> dict[str, Path]:
     return {place: path.parent / place for place in places}
 
 
-def _input(spec: TensorSpec, path: Path) -> ServedTensor:
-    if spec.shape is None:
-        raise InputError(f"{path} does not say the rank of input {spec.name}: export it with one")
+def _input(spec: TensorSpec) -> ServedTensor:
+    assert spec.shape is not None  # the check on loading refuses an input without
     return ServedTensor(spec.name, spec.dtype.name, spec.shape)
 
 
 def _output(value: onnx_ir.Value, shapes: Shapes, path: Path) -> ServedTensor:
     """Sizes as its operators give them: a file may call the dimensions of its outputs anything."""
     name = str(value.name)
-    if value.type is not None and not isinstance(value.type, onnx_ir.TensorType):
-        raise InputError(f"{path}, output {name} is no tensor: {value.type}")
+    if not isinstance(value.type, onnx_ir.TensorType):
+        raise InputError(f"{path}, output {name} is no tensor of a known type: {value.type}")
     if name in shapes.contradictions:
         raise InputError(f"{path}, output {name}: {shapes.contradictions[name]}; export it anew")
-    found, dtype = shapes.of(value), shapes.dtype(value)
-    claimed = value.shape.dims if value.shape is not None else found
-    if dtype is None or claimed is None:
-        raise InputError(f"{path} does not say type and rank of output {name}: export it with both")
+    assert value.shape is not None  # the check on loading refuses an output without
+    found = shapes.of(value) or (None,) * len(value.shape)
     dims: list[Dim] = []
-    for said, dim in zip(claimed, found or (None,) * len(claimed), strict=True):
+    for said, dim in zip(value.shape.dims, found, strict=True):
         if isinstance(dim, int):
             dims.append(dim)
         elif isinstance(said, int) and said >= 0:
@@ -139,4 +136,4 @@ def _output(value: onnx_ir.Value, shapes: Shapes, path: Path) -> ServedTensor:
         else:
             nameless = dim is None or isinstance(dim, sympy.Dummy)
             dims.append(None if nameless else str(dim))
-    return ServedTensor(name, np.dtype(dtype.numpy()).name, tuple(dims))
+    return ServedTensor(name, np.dtype(value.type.dtype.numpy()).name, tuple(dims))

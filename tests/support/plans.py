@@ -1,0 +1,46 @@
+"""Stand-ins for TensorRT plans: the header of a real one, and a manifest as the build writes it.
+
+A real plan of standard TensorRT needs a GPU to be built. Nothing here is ever run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+IMAGE = {"name": "x", "dtype": "float32", "shape": [-1, 3, 32, 32]}
+LOGITS = {"name": "y", "dtype": "float32", "shape": [-1, 10]}
+
+
+def profile(low: int, opt: int, high: int) -> dict[str, dict[str, list[int]]]:
+    """Of IMAGE, for batches of these sizes."""
+    sizes = {"min": low, "opt": opt, "max": high}
+    return {"x": {key: [size, 3, 32, 32] for key, size in sizes.items()}}
+
+
+def write_plan(path: Path, *, magic: bytes = b"ftrt", body: int = 100, **changes: Any) -> Path:
+    """A file with a plan's header, and the manifest of an image classifier beside it.
+
+    Args:
+        path: of the plan.
+        magic: its first bytes.
+        body: bytes after the header of 64.
+        changes: to the manifest; None takes a key out.
+    """
+    size = 64 + body
+    data = magic + bytes(12) + size.to_bytes(8, "little") + bytes(40) + bytes(range(body))
+    path.write_bytes(data)
+    manifest: dict[str, Any] = {
+        "flavor": "tensorrt",
+        "version": "10.16.1.11",
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "precision": "fp16",
+        "profiles": [profile(1, 4, 8)],
+        "inputs": [IMAGE],
+        "outputs": [LOGITS],
+    } | changes
+    manifest = {key: value for key, value in manifest.items() if value is not None}
+    path.with_name(f"{path.name}.json").write_text(json.dumps(manifest))
+    return path
