@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -232,9 +233,15 @@ class TestOnnx:
         from tests.support.trained_like import variant
         from un_deploy.pipeline.export import export
 
-        net = variant({"vit": vit_micro, "bert": bert_micro}[name], "un", seed=3)
+        factory = partial({"vit": vit_micro, "bert": bert_micro}[name], depth=1)
         path = tmp_path / f"{name}.onnx"
-        export(net, path, dynamic=dynamic, verify=False)
+        export(
+            variant(factory, "un", seed=3),
+            path,
+            dynamic=dynamic,
+            exporter="dynamo" if dynamic else "torchscript",
+            verify=False,
+        )
         serving = Serving(
             max_batch_size=4 if dynamic else None,
             sizes={"sequence": 12} if dynamic and name == "bert" else {},
