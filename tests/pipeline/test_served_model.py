@@ -86,6 +86,20 @@ class TestRefusals:
         with pytest.raises(InputError, match=r"output y: the file says .*5.*, its operators .*4"):
             read_served(tmp_path / "net.onnx")
 
+    @pytest.mark.parametrize("place", ["{}/w.bin", "a/../w.bin"])
+    def test_weights_at_a_place_that_a_copy_would_not_have(
+        self, place: str, tmp_path: Path
+    ) -> None:
+        (tmp_path / "a").mkdir()
+        model = ir.to_proto(build("float[n,6] x => float[n,4] y", "y = MatMul(x, w)", w=(6, 4)))
+        tensor = model.graph.initializer[0]
+        (tmp_path / "w.bin").write_bytes(tensor.raw_data)
+        onnx.external_data_helper.set_external_data(tensor, place.format(tmp_path))
+        tensor.ClearField("raw_data")
+        (tmp_path / "net.onnx").write_bytes(model.SerializeToString())
+        with pytest.raises(InputError, match=r"keeps weights at .*w\.bin: save it"):
+            read_served(tmp_path / "net.onnx")
+
     def test_missing(self, tmp_path: Path) -> None:
         with pytest.raises(InputError, match=r"net\.onnx does not exist"):
             read_served(tmp_path / "net.onnx")

@@ -281,12 +281,27 @@ class TestPlan:
     def test_every_profile_is_used(self, tmp_path: Path, repository: Path) -> None:
         profiles = [profile(1, 1, 1), profile(2, 8, 16), profile(32, 64, 64)]
         plan = write_plan(tmp_path / "net.plan", profiles=profiles)
-        write_triton(plan, repository, serving=Serving(max_batch_size=6))
+        write_triton(plan, repository, serving=Serving(max_batch_size=20))
         config = read(repository / "net")
         assert list(config.instance_group[0].profile) == ["0", "1", "2"]
-        assert [sample.batch_size for sample in config.model_warmup] == [1, 6]
+        assert [sample.batch_size for sample in config.model_warmup] == [1, 8]  # 32 is too many
         write_triton(plan, repository, name="all")
         assert read(repository / "all").max_batch_size == 64
+
+    def test_the_narrowest_input_of_a_profile_counts(
+        self, tmp_path: Path, repository: Path
+    ) -> None:
+        other = {"min": [2, 7], "opt": [3, 7], "max": [5, 7]}
+        second = {"name": "z", "dtype": "int64", "shape": [-1, 7]}
+        profiles = [profile(1, 4, 8) | {"z": other}]
+        plan = write_plan(tmp_path / "net.plan", profiles=profiles, inputs=[IMAGE, second])
+        write_triton(plan, repository)
+        config = read(repository / "net")
+        assert config.max_batch_size == 5
+        (sample,) = config.model_warmup
+        assert sample.batch_size == 3 and list(sample.inputs["z"].dims) == [7]
+        with pytest.raises(InputError, match="at least 2 rows"):
+            write_triton(plan, repository, name="one", serving=Serving(max_batch_size=1))
 
     def test_types_of_tensorrt(self, tmp_path: Path, repository: Path) -> None:
         inputs = [dict(IMAGE, dtype="bfloat16")]
