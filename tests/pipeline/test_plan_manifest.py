@@ -19,7 +19,7 @@ def plan(tmp_path: Path) -> Path:
 def test_everything_that_the_manifest_says(plan: Path) -> None:
     manifest = read_manifest(plan)
     assert (manifest.flavor, manifest.version) == ("tensorrt", "10.16.1.11")
-    assert manifest.inputs == (("x", "float32", (None, 3, 32, 32)),)
+    assert manifest.inputs == (("x", "float32", ("batch", 3, 32, 32)),)
     assert manifest.outputs == (("y", "float32", (None, 10)),)
     assert manifest.profiles == ({"x": Range((1, 3, 32, 32), (4, 3, 32, 32), (8, 3, 32, 32))},)
 
@@ -89,6 +89,19 @@ class TestRefusals:
     ) -> None:
         with pytest.raises(InputError, match=message):
             read_manifest(write_plan(tmp_path / "net.plan", profiles=profiles))
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            ({"shape": None}, "does not say the rank of x"),
+            ({"format": "chw32"}, "x is laid out as chw32, but clients"),
+        ],
+    )
+    def test_an_input_that_no_client_can_send(
+        self, tmp_path: Path, change: dict[str, object], message: str
+    ) -> None:
+        with pytest.raises(InputError, match=message):
+            read_manifest(write_plan(tmp_path / "net.plan", inputs=[IMAGE | change]))
 
 
 def test_fixed_shapes_need_no_profile(tmp_path: Path) -> None:

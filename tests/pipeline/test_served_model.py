@@ -109,6 +109,6 @@ def test_a_plan(tmp_path: Path) -> None:
     model = read_served(write_plan(tmp_path / "net.plan"))
     assert (model.kind, model.flavor, model.version) == ("plan", "tensorrt", "10.16.1.11")
     assert model.sha256 == sha256(tmp_path / "net.plan")
-    assert model.inputs == (ServedTensor("x", "float32", (None, 3, 32, 32)),)
+    assert model.inputs == (ServedTensor("x", "float32", ("batch", 3, 32, 32)),)
     assert model.outputs == (ServedTensor("y", "float32", (None, 10)),)
     assert [profile["x"].max[0] for profile in model.profiles] == [8]

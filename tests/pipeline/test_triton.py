@@ -292,7 +292,7 @@ class TestPlan:
         self, tmp_path: Path, repository: Path
     ) -> None:
         other = {"min": [2, 7], "opt": [3, 7], "max": [5, 7]}
-        second = {"name": "z", "dtype": "int64", "shape": [-1, 7]}
+        second = dict(IMAGE, name="z", dtype="int64", shape=[-1, 7])
         profiles = [profile(1, 4, 8) | {"z": other}]
         plan = write_plan(tmp_path / "net.plan", profiles=profiles, inputs=[IMAGE, second])
         write_triton(plan, repository)
@@ -327,6 +327,9 @@ class TestPlan:
         report = write_triton(plan, repository, serving=Serving(dynamic_batching=False))
         assert not read(repository / "net").HasField("dynamic_batching")
         notes = " ".join(report.notes)
+        assert "later versions" not in notes
+        plan = write_plan(tmp_path / "new.plan", options=["--versionCompatible"])
+        assert "version-compatible=true" in " ".join(write_triton(plan, repository).notes)
         assert "at least 4 rows" in notes and "--disable-auto-complete-config" in notes
 
     @pytest.mark.parametrize(
@@ -337,7 +340,8 @@ class TestPlan:
             ({}, {"max_batch_size": 9}, "take at most 8 rows, not 9"),
             ({"profiles": [profile(4, 4, 8)]}, {"max_batch_size": 2}, "at least 4 rows"),
             ({}, {"sizes": {"batch": 2}}, "--dim is for ONNX files"),
-            ({"outputs": [dict(LOGITS, dtype="float64")]}, {}, "y of .* is float64"),
+            ({"outputs": [dict(LOGITS, dtype="double")]}, {}, "y of .* is float64"),
+            ({"options": ["--stripWeights"]}, {}, "is without weights"),
             ({"outputs": [dict(LOGITS, shape=[])]}, {}, "y of .* is a scalar"),
         ],
     )

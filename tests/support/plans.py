@@ -10,8 +10,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-IMAGE = {"name": "x", "dtype": "float32", "shape": [-1, 3, 32, 32]}
-LOGITS = {"name": "y", "dtype": "float32", "shape": [-1, 10]}
+IMAGE = {"name": "x", "dtype": "float", "shape": ["batch", 3, 32, 32], "format": "chw"}
+LOGITS = {"name": "y", "dtype": "float", "shape": ["anything", 10], "format": "chw"}
 
 
 def profile(low: int, opt: int, high: int) -> dict[str, dict[str, list[int]]]:
@@ -33,13 +33,16 @@ def write_plan(path: Path, *, magic: bytes = b"ftrt", body: int = 100, **changes
     data = magic + bytes(12) + size.to_bytes(8, "little") + bytes(40) + bytes(range(body))
     path.write_bytes(data)
     manifest: dict[str, Any] = {
+        "version": 1,
         "flavor": "tensorrt",
-        "version": "10.16.1.11",
+        "tensorrt": "10.16.1.11",
         "sha256": hashlib.sha256(data).hexdigest(),
+        "bytes": size,
         "precision": "fp16",
         "profiles": [profile(1, 4, 8)],
         "inputs": [IMAGE],
         "outputs": [LOGITS],
+        "options": [],
     } | changes
     manifest = {key: value for key, value in manifest.items() if value is not None}
     path.with_name(f"{path.name}.json").write_text(json.dumps(manifest))

@@ -23,8 +23,11 @@ _MAGIC = (b"ftrt", b"vtrt")
 _HEADER = 64
 
 Shape = tuple[int, ...]
-Tensor = tuple[str, str, tuple[int | None, ...]]
-"""Name, element type by NumPy's name, shape: None for a size that is dynamic."""
+Tensor = tuple[str, str, tuple[int | str | None, ...]]
+"""Name, element type by NumPy's name, shape: a name or None for a size that is dynamic."""
+
+#: Where ONNX's name of an element type is not NumPy's.
+_DTYPES = {"float": "float32", "double": "float64"}
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,7 @@ class PlanManifest:
         sha256: of the plan; it was compared with the file.
         inputs, outputs: its tensors.
         profiles: in the plan's order; empty where every shape is fixed.
+        options: of its build, as trtexec spells them.
     """
 
     flavor: str
@@ -58,6 +62,7 @@ class PlanManifest:
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     profiles: tuple[Profile, ...]
+    options: tuple[str, ...]
 
 
 def is_plan(path: Path) -> bool:
@@ -84,7 +89,7 @@ def read_manifest(path: Path) -> PlanManifest:
     _check_header(path)
     file = path.with_name(f"{path.name}.json")
     try:
-        manifest = _parse(json.loads(file.read_text(encoding="utf-8")))
+        manifest = _parse(json.loads(file.read_text(encoding="utf-8")), file)
     except FileNotFoundError as error:
         raise InputError(
             f"{path} has no manifest {file.name} beside it, and TensorRT alone can tell what is in "
@@ -134,35 +139,51 @@ def _check_header(path: Path) -> None:
 
 def _check_profiles(manifest: PlanManifest, file: Path) -> None:
     for name, _, shape in manifest.inputs:
-        if None in shape and not manifest.profiles:
+        dynamic = not all(isinstance(size, int) for size in shape)
+        if dynamic and not manifest.profiles:
             raise InputError(f"{file} has no profile for the dynamic input {name}: build anew")
         for index, profile in enumerate(manifest.profiles):
             ranks = {len(s) for r in [profile.get(name)] if r for s in (r.min, r.opt, r.max)}
-            if ranks != {len(shape)} and (ranks or None in shape):
+            if ranks != {len(shape)} and (ranks or dynamic):
                 raise InputError(
                     f"{file}: profile {index} has no shapes of rank {len(shape)} for {name}: build "
                     f"the plan anew"
                 )
 
 
-def _parse(data: dict[str, Any]) -> PlanManifest:
+def _parse(data: dict[str, Any], file: Path) -> PlanManifest:
     """The one place that knows the manifest's keys."""
     return PlanManifest(
         flavor=str(data["flavor"]),
-        version=str(data["version"]),
+        version=str(data["tensorrt"]),
         sha256=str(data["sha256"]),
-        inputs=tuple(_tensor(tensor) for tensor in data["inputs"]),
-        outputs=tuple(_tensor(tensor) for tensor in data["outputs"]),
+        inputs=tuple(_tensor(tensor, file) for tensor in data["inputs"]),
+        # A graph may call the dimensions of its outputs anything, so their names say nothing.
+        outputs=tuple(_nameless(_tensor(tensor, file)) for tensor in data["outputs"]),
         profiles=tuple(
             {name: _range(shapes) for name, shapes in profile.items()}
             for profile in data["profiles"]
         ),
+        options=tuple(str(option) for option in data["options"]),
     )
 
 
-def _tensor(data: dict[str, Any]) -> Tensor:
-    sizes = (dim if isinstance(dim, int) and dim >= 0 else None for dim in data["shape"])
-    return str(data["name"]), str(data["dtype"]), tuple(sizes)
+def _tensor(data: dict[str, Any], file: Path) -> Tensor:
+    name, dtype = str(data["name"]), str(data["dtype"])
+    if data["shape"] is None:
+        raise InputError(f"{file} does not say the rank of {name}: build from a graph that does")
+    if data["format"] != "chw":
+        raise InputError(
+            f"{file}: {name} is laid out as {data['format']}, but clients of a server send and get "
+            f"chw: build the plan with that"
+        )
+    sizes = (None if isinstance(size, int) and size < 0 else size for size in data["shape"])
+    return name, _DTYPES.get(dtype, dtype), tuple(sizes)
+
+
+def _nameless(tensor: Tensor) -> Tensor:
+    name, dtype, shape = tensor
+    return name, dtype, tuple(size if isinstance(size, int) else None for size in shape)
 
 
 def _range(data: dict[str, Any]) -> Range:

@@ -45,6 +45,7 @@ class ServedModel:
         weights: an ONNX model's weights files, by the place beside it at which it looks for them.
         profiles: a plan's optimisation profiles; empty for ONNX.
         flavor, version: of the TensorRT that built a plan; empty for ONNX.
+        options: of that build, as trtexec spells them.
     """
 
     source: Path
@@ -56,6 +57,7 @@ class ServedModel:
     profiles: tuple[Profile, ...] = ()
     flavor: str = ""
     version: str = ""
+    options: tuple[str, ...] = ()
 
     @property
     def tensors(self) -> tuple[ServedTensor, ...]:
@@ -87,6 +89,7 @@ def _read_plan(path: Path) -> ServedModel:
         profiles=manifest.profiles,
         flavor=manifest.flavor,
         version=manifest.version,
+        options=manifest.options,
     )
 
 

@@ -124,6 +124,8 @@ def _check_servable(model: ServedModel) -> None:
             f"{model.source} is a plan of {model.flavor}: Triton's TensorRT backend loads those of "
             f"standard TensorRT alone, so build it with --flavor tensorrt, or serve the ONNX file"
         )
+    if "--stripWeights" in model.options:
+        raise InputError(f"{model.source} is without weights: build it without --stripWeights")
     if not (model.inputs and model.outputs):
         raise InputError(f"{model.source} needs inputs and outputs, or Triton cannot serve it")
     for tensor in model.tensors:
@@ -184,6 +186,11 @@ def _add_dynamic_batching(config: Any, serving: Serving) -> None:
 
 def _notes(config: Any, model: ServedModel) -> Iterator[str]:
     if model.kind == "plan":
+        if "--versionCompatible" in model.options:
+            yield (
+                "the plan also loads in later versions of TensorRT, where the server is started "
+                "with --backend-config=tensorrt,version-compatible=true"
+            )
         yield (
             f"the plan loads in a Triton whose TensorRT is {model.version}, on the kind of GPU it "
             f"was built for; NVIDIA's support matrix says which container has it"
