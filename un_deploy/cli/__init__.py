@@ -20,6 +20,7 @@ COMMANDS = {
     "build": "build",
     "inspect": "inspect",
     "strip": "strip",
+    "triton": "triton",
     "doctor": "doctor",
     "demo": "demo",
 }

@@ -17,18 +17,6 @@ NORMS = ("ln", "un", "none")
 BACKENDS = ("auto", "ort-cpu", "ort-cuda", "torch", "torch-cuda-graph", "torch-compile")
 
 
-class Sizes(click.ParamType):
-    """NAME=SIZE, as in batch=8."""
-
-    name = "sizes"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, int]:
-        name, _, size = str(value).rpartition("=")
-        if not name or not size.isdecimal() or int(size) < 1:
-            self.fail(f"{value!r} is not NAME=SIZE, as in batch=8", param, ctx)
-        return name, int(size)
-
-
 def _norms(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, ...]:
     norms = tuple(part.strip() for part in value.split(","))
     if not set(norms) <= set(NORMS):
@@ -81,7 +69,7 @@ def _norms(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str,
     "--dim",
     "dims",
     multiple=True,
-    type=Sizes(),
+    type=options.Sizes(),
     metavar="NAME=SIZE",
     help="The size of a dynamic dimension, as in batch=8. May be repeated.",
 )
