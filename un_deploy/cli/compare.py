@@ -24,6 +24,13 @@ def _norms(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str,
     return norms
 
 
+def _batches(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[int, ...]:
+    parts = [part.strip() for part in value.split(",")] if value else []
+    if not all(part.isdecimal() and int(part) > 0 for part in parts):
+        raise click.BadParameter(f"{value!r} is no list of sizes such as 1,8,32")
+    return tuple(map(int, parts))
+
+
 @click.command()
 @click.argument("model", metavar="[MODEL]", required=False)
 @click.option("--ln", type=options.MODEL_FILE, help="An ONNX file with Layer Normalization.")
@@ -73,6 +80,24 @@ def _norms(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str,
     metavar="NAME=SIZE",
     help="The size of a dynamic dimension, as in batch=8. May be repeated.",
 )
+@click.option(
+    "--batches",
+    callback=_batches,
+    metavar="N,N,...",
+    help="Compare at several batch sizes; the report is the first one's, with the others' ratios.",
+)
+@click.option(
+    "--engines",
+    type=click.Choice(["fp32", "fp16", "bf16"]),
+    help="Also build a TensorRT engine of each, and tell what kernels they plan; none is run.",
+)
+@click.option(
+    "--flavor",
+    type=click.Choice(["auto", "tensorrt", "tensorrt-rtx"]),
+    default="auto",
+    show_default=True,
+    help="Of --engines.",
+)
 @options.inputs
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the random inputs.")
 @options.keep
@@ -81,6 +106,18 @@ def _norms(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str,
     type=click.FloatRange(min=0, min_open=True),
     metavar="X",
     help="Exit with 3 unless UN folded is X times as fast as LN, beyond doubt.",
+)
+@click.option(
+    "--max-error",
+    type=click.FloatRange(min=0),
+    metavar="E",
+    help="Exit with 3 where a variant is off by more than this share of its output's range.",
+)
+@click.option(
+    "--against",
+    type=options.MODEL_FILE,
+    metavar="OLD.json",
+    help="Exit with 3 where a ratio is worse than in an older report, beyond both intervals.",
 )
 @click.option(
     "-o",
@@ -100,6 +137,8 @@ def command(
     sample_ms: float,
     dims: tuple[tuple[str, int], ...],
     min_speedup: float | None,
+    max_error: float | None,
+    against: Path | None,
     target: Path | None,
     force: bool,
     as_json: bool,
@@ -111,11 +150,14 @@ def command(
     give ONNX files. Variants that are not given are derived where they can be, and said to be.
 
     All variants run in turn in the same process, round after round, in several processes. Beside
-    every ratio stands what the folded network differs from itself by (the A/A control). Exit code
-    3 where --min-speedup is missed.
+    every ratio stands what the folded network differs from itself by (the A/A control). Before
+    that, what each computes is compared with float64. Exit code 3 where --min-speedup,
+    --max-error or --against is missed.
     """
     from un_deploy.cli import show
     from un_deploy.graph.model_file import atomic_write_text, check_target
+    from un_deploy.measure.accuracy import require_accuracy
+    from un_deploy.measure.compare_report import CompareReport
     from un_deploy.pipeline.compare import compare
 
     kinds: tuple[Kind, ...] = ("ln", "unfolded", "folded", "none")
@@ -125,6 +167,7 @@ def command(
         raise click.UsageError("give MODEL, or some of --ln, --unfolded, --folded and --none")
     if target is not None:
         check_target(target, force=force)
+    old = None if against is None else CompareReport.read(against)
     with show.working("Comparing") as say:
         report = compare(
             model,
@@ -142,6 +185,11 @@ def command(
         click.echo(report.to_json(), nl=False)
     else:
         show.comparison(report)
+    if max_error is not None:
+        for point in (report, *report.sweep):
+            require_accuracy(point.accuracy, max_error)
+    if old is not None:
+        report.require_no_regression(old)
     if min_speedup is not None:
         report.require_speedup(min_speedup)
         if not as_json:

@@ -166,13 +166,14 @@ def comparison(report: CompareReport) -> None:
     line(f"{report.backend} on {report.environment['cpu']}{threads}; {shapes}")
     rows = [
         (
-            ", ".join(filter(None, (TITLES[t.kind], t.form, "entered again" if t.control else ""))),
+            t.name,
             f"{t.median_s * 1e3:.3f}",
             str(t.operators),
             Text(f"derived: {t.source}" if t.derived else t.source, MUTED),
         )
         for t in report.timed
     ]
+    _accuracy(report)
     table(("variant", ">median ms", ">operators", "from"), rows)
     control = _interval(report.control.interval)
     sure = f"{report.control.interval.confidence:.0%} interval"
@@ -187,10 +188,59 @@ def comparison(report: CompareReport) -> None:
             "The control differs from itself: this machine is not quiet enough for these figures.",
             BAD,
         )
+    _sweep(report)
+    _engines(report)
     for kind, reason in report.missing.items():
         line(f"{kind}: {reason}.", MUTED)
     for note in report.notes:
         line(f"Note: {note}.", MUTED)
+
+
+def _accuracy(report: CompareReport) -> None:
+    from un_deploy.measure.compare_report import TITLES
+
+    said = "; ".join(
+        f"{TITLES[one.kind]}{f' ({one.form})' if one.form else ''} {one.error:.2g}"
+        for one in report.accuracy
+    )
+    if said:
+        line(f"Largest error against float64, as a share of the output's range: {said}.")
+
+
+def _sweep(report: CompareReport) -> None:
+    if not report.sweep:
+        return
+    from un_deploy.measure.compare_report import TITLES
+
+    rows = [
+        (str(point.batch), f"{TITLES[one.of]} over {TITLES[one.to]}", f"{one.interval.ratio:.3f}",
+         _interval(one.interval), _interval(point.control.interval))
+        for point in (report, *report.sweep)
+        for one in point.ratios
+    ]  # fmt: skip
+    table((">batch", "time of", ">ratio", "interval", "A/A control"), rows)
+
+
+def _engines(report: CompareReport) -> None:
+    if not report.engines:
+        return
+    from un_deploy.measure.compare_report import TITLES
+
+    first = report.engines[0]
+    line(f"Engines of {first.flavor} {first.tensorrt} in {first.precision}, built and not run:")
+    rows = [
+        (
+            ", ".join(filter(None, (TITLES[one.kind], one.form))),
+            f"{one.plan_bytes:,}",
+            "" if one.activation_bytes is None else f"{one.activation_bytes:,}",
+            str(len(one.kernels)),
+            "" if one.bytes_written is None else f"{one.bytes_written:,}",
+            {True: "yes", False: "no", None: ""}[one.same_as_none],
+        )
+        for one in report.engines
+    ]
+    heads = ("variant", ">plan bytes", ">activation", ">kernels", ">written", "no norm's kernels")
+    table(heads, rows)
 
 
 def build(report: BuildReport) -> None:
