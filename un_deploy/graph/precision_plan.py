@@ -48,9 +48,6 @@ _BOUNDED = {"Softmax", "Sigmoid", "Tanh"}
 _MOVES = {"Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Expand", "Tile"}
 _MOVES |= {"Slice", "Gather", "Concat", "Split"}
 
-#: Operators that make numbers of other types, or out of nothing.
-_SOURCES = {"Cast", "CastLike", "ConstantOfShape"}
-
 
 class Plan:
     """What stays in fp32.
@@ -173,7 +170,7 @@ class Plan:
         """Keep what is computed from integers alone, up to the first weights."""
         counted: set[ir.Value] = set()
         for node in self._graph:
-            if not any(map(self.is_float, node.outputs)) or node.outputs[0] in self._constants:
+            if node.outputs[0] in self._constants:
                 continue
             read = [v for v in node.inputs if self.is_float(v)]
             if read:
@@ -181,11 +178,9 @@ class Plan:
                     v in counted or (v in self._constants and not _is_weight(v)) for v in read
                 )
             else:
-                source = node.inputs[0] if node.op_type in ("Cast", "CastLike") else None
-                dtype = element(self.types.get(source)) if source is not None else None
-                found = dtype is not None and not dtype.is_floating_point()
+                found = self._from_other_type(node) and any(map(self.is_float, node.outputs))
             if found:
-                counted.update(node.outputs)
+                counted.update(filter(self.is_float, node.outputs))
                 self._note(node, "it computes from integers alone")
 
     def _keep_masks(self) -> None:
@@ -248,12 +243,18 @@ class Plan:
     def _keep_sources(self) -> None:
         """What is read in fp32 must not have been rounded before, so no Cast may do that."""
         for node in reversed(self._graph):
-            if node.op_type != "Constant" and (
-                node.op_type in _SOURCES or node.outputs[0] in self._constants
-            ):
+            source = node.op_type == "ConstantOfShape" or self._from_other_type(node, also_real=True)
+            if source or (node.op_type != "Constant" and node.outputs[0] in self._constants):
                 for value in node.outputs:
                     if self.is_float(value) and _FLOAT in self.demands(value):
                         self._note(node, f"{value.name!r} is read in fp32")
+
+    def _from_other_type(self, node: ir.Node, *, also_real: bool = False) -> bool:
+        """Whether it is a Cast from integers or booleans, or from float64 and the like."""
+        if node.op_type not in ("Cast", "CastLike") or node.domain:
+            return False
+        dtype = element(self.types.get(node.inputs[0])) if node.inputs[0] is not None else None
+        return dtype not in (None, _FLOAT) and (also_real or not dtype.is_floating_point())
 
     def _note(self, node: ir.Node, reason: str) -> None:
         if any(map(self.is_float, (*node.inputs, *node.outputs))) or has_body(node):
