@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from random import Random
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import onnx
@@ -13,11 +13,12 @@ import pytest
 from onnx.reference import ReferenceEvaluator
 
 from tests.graph.test_random_graphs import random_graph
-from tests.support.graphs import build, feeds_for, operators, to_bytes
+from tests.support.graphs import build, feeds_for, largest_error, operators, stored, to_bytes
 from un_deploy.errors import InputError
 from un_deploy.graph.model_file import load_model, save_model
 from un_deploy.graph.operator_types import element, value_types
 from un_deploy.graph.precision import Precision, PrecisionReport, to_precision
+from un_deploy.graph.reference import run
 from un_deploy.graph.rules import rules
 
 HALF = {"fp16": ir.DataType.FLOAT16, "bf16": ir.DataType.BFLOAT16}
@@ -487,7 +488,7 @@ class TestOtherTypes:
     @pytest.mark.parametrize("asked", ["fp32", "bf16"])
     def test_a_model_that_computes_in_another_is_refused(self, asked: Precision):
         model = build(SIGNATURE, self.HALF_ALREADY, w=np.eye(3, dtype=np.float16))
-        with pytest.raises(InputError, match=rf"computes in fp16 already.*MatMul_1.*not in {asked}"):
+        with pytest.raises(InputError, match=rf"computes in fp16.*MatMul_1.*not in {asked}"):
             to_precision(model, asked)
 
     def test_weights_that_are_stored_small_come_as_they_are(self):
@@ -501,7 +502,7 @@ class TestOtherTypes:
 class TestOutputs:
     def test_one_that_is_read_inside_too(self):
         signature = "float[2] x => float[2] h, float[2] y"
-        result, report = converted(build(signature, "h = Relu(x) y = Neg(h)"))
+        result, _ = converted(build(signature, "h = Relu(x) y = Neg(h)"))
         assert operators(result) == ["Cast", "Relu", "Cast", "Neg", "Cast"]
         assert [node.inputs[0].name for node in result.graph if node.op_type == "Neg"] == ["h_fp16"]
 
@@ -522,11 +523,12 @@ def test_examples_of_every_rule(rule: Any, precision: Precision):
 
 @pytest.mark.parametrize("seed", range(30))
 def test_random_graphs(seed: int, precision: Precision):
-    """Nothing but the Casts at the outputs is float32, and the numbers are close."""
+    """Only the Casts at the ends are put in; up to 14 steps lose less than four roundings."""
     model = random_graph(Random(seed))
     result, report = converted(model, precision)
     assert report.kept == ()
     assert report.casts == len(result.graph.inputs) + len(result.graph.outputs)
-
-
-assert set(HALF) | {"fp32"} == set(get_args(Precision))
+    feeds = feeds_for(model)
+    arrays = ReferenceEvaluator(ir.to_proto(result)).run(None, feeds)
+    got = dict(zip((str(value.name) for value in result.graph.outputs), arrays, strict=True))
+    assert largest_error(got, run(model, feeds, stored)) <= 4 * EPS[precision]

@@ -11,6 +11,9 @@ import onnx_ir as ir
 if TYPE_CHECKING:
     Array = np.ndarray
 
+#: What users call the half types.
+NAMES = {ir.DataType.FLOAT16: "fp16", ir.DataType.BFLOAT16: "bf16"}
+
 #: Entries looked at in one go; keeps the temporary arrays small.
 _CHUNK = 1 << 22
 
@@ -70,8 +73,7 @@ def narrowing(array: Array, dtype: ir.DataType) -> Narrowing:
             lost = counted & np.isinf(back)
             zero = counted & (back == 0)
             kept = counted & ~lost & ~zero
-            # In float64: the difference of two float32 subnormals has no digits to spare.
-            errors = np.abs(back[kept].astype(np.float64) - chunk[kept]) / size[kept]
+            errors = np.abs(back[kept] - chunk[kept]) / size[kept]
         if found.overflow is None and lost.any():
             found = replace(found, overflow=_entry(array, start + int(np.argmax(lost))))
         if zero.any():

@@ -22,17 +22,15 @@ import onnx_ir as ir
 
 from un_deploy.errors import InputError
 from un_deploy.graph.constants import Constants
-from un_deploy.graph.labels import label_of
-from un_deploy.graph.narrowing import Narrowing, narrowing, overflows
-from un_deploy.graph.operator_types import OperatorTypes, element, has_body, title, value_types
 from un_deploy.graph.holding import held_constant
+from un_deploy.graph.labels import label_of
+from un_deploy.graph.narrowing import NAMES, Narrowing, narrowing, overflows
+from un_deploy.graph.operator_types import OperatorTypes, element, has_body, title, value_types
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from un_deploy.graph.narrowing import Entry
-
-NAMES = {ir.DataType.FLOAT16: "fp16", ir.DataType.BFLOAT16: "bf16"}
 
 _FLOAT = ir.DataType.FLOAT
 
@@ -55,17 +53,23 @@ class Plan:
     Attributes:
         half: FLOAT16 or BFLOAT16.
         types: of every value of the main graph, before the conversion.
-        operators: the schemas.
+        operators: the schemas at the opset that the result will have.
         kept: the operators that stay in fp32, with the reason, in the graph's order.
         narrowings: what becomes of each float32 constant that the conversion may round.
     """
 
     def __init__(
-        self, model: ir.Model, half: ir.DataType, keep: Collection[str], *, keep_io: bool
+        self,
+        model: ir.Model,
+        half: ir.DataType,
+        opset: int,
+        *,
+        keep: Collection[str],
+        keep_io: bool,
     ) -> None:
         self.half = half
         self.types = value_types(model)
-        self.operators = OperatorTypes(model)
+        self.operators = OperatorTypes(model, opset)
         self.narrowings: dict[ir.Value, Narrowing] = {}
         self._graph = model.graph
         self._keep_io = keep_io
@@ -97,18 +101,18 @@ class Plan:
         return found
 
     def constants(self) -> Iterator[tuple[ir.Value, ir.TensorProtocol]]:
-        """The float32 tensors that the main graph holds: initializers and Constant nodes."""
+        """The float32 tensors that the main graph holds: in initializers and in attributes."""
         for value in self._graph.initializers.values():
             if self.is_float(value) and value.const_value is not None:
                 yield value, value.const_value
         for node in self._graph:
-            if node.op_type == "Constant" and self.is_float(node.outputs[0]):
-                tensor = held_constant(node.outputs[0])
-                assert tensor is not None
-                yield node.outputs[0], tensor
-            elif node.op_type == "ConstantOfShape" and self.is_float(node.outputs[0]):
-                if "value" in node.attributes:
-                    yield node.outputs[0], node.attributes["value"].as_tensor()
+            value = node.outputs[0]
+            if not self.is_float(value):
+                continue
+            if node.op_type == "Constant" and (tensor := held_constant(value)) is not None:
+                yield value, tensor
+            elif is_filled(value) and "value" in node.attributes:
+                yield value, node.attributes["value"].as_tensor()
 
     @staticmethod
     def kind(value: ir.Value) -> str:
@@ -117,10 +121,10 @@ class Plan:
         return "the initializer" if node is None else f"the {node.op_type} {title(node)!r} of"
 
     def _keep_named(self, keep: Collection[str]) -> None:
-        values = {value.name: value for value in self.types}
+        values = {str(value.name): value for value in self.types}
         known = set(values)
         for node in self._graph:
-            names = {node.name, node.op_type, label_of(node)} - {None, ""}
+            names = {node.name or node.op_type, node.op_type, label_of(node)}
             known |= names
             for name in sorted(names & set(keep)):
                 self._note(node, f"{name!r} is named to be kept")
@@ -128,7 +132,7 @@ class Plan:
                     self._keep_around(node.outputs[0], name)
         for name in sorted(set(keep)):
             if name not in known:
-                near = difflib.get_close_matches(name, [n for n in known if n], n=3, cutoff=0.5)
+                near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
                 hint = f"; near it: {', '.join(map(repr, near))}" if near else ""
                 raise InputError(
                     f"{name!r}, which is to be kept in fp32, is no operator, operator type, "
@@ -243,22 +247,28 @@ class Plan:
     def _keep_sources(self) -> None:
         """What is read in fp32 must not have been rounded before, so no Cast may do that."""
         for node in reversed(self._graph):
-            source = node.op_type == "ConstantOfShape" or self._from_other_type(node, also_real=True)
+            source = node.op_type == "ConstantOfShape" or self._from_other_type(node, real=True)
             if source or (node.op_type != "Constant" and node.outputs[0] in self._constants):
                 for value in node.outputs:
                     if self.is_float(value) and _FLOAT in self.demands(value):
                         self._note(node, f"{value.name!r} is read in fp32")
 
-    def _from_other_type(self, node: ir.Node, *, also_real: bool = False) -> bool:
+    def _from_other_type(self, node: ir.Node, *, real: bool = False) -> bool:
         """Whether it is a Cast from integers or booleans, or from float64 and the like."""
         if node.op_type not in ("Cast", "CastLike") or node.domain:
             return False
         dtype = element(self.types.get(node.inputs[0])) if node.inputs[0] is not None else None
-        return dtype not in (None, _FLOAT) and (also_real or not dtype.is_floating_point())
+        return dtype not in (None, _FLOAT) and (real or not dtype.is_floating_point())
 
     def _note(self, node: ir.Node, reason: str) -> None:
         if any(map(self.is_float, (*node.inputs, *node.outputs))) or has_body(node):
             self._kept.setdefault(node, reason)
+
+
+def is_filled(value: ir.Value) -> bool:
+    """Whether ConstantOfShape makes it."""
+    node = value.producer()
+    return node is not None and node.op_type == "ConstantOfShape" and not node.domain
 
 
 def _is_weight(value: ir.Value | None) -> bool:
