@@ -182,6 +182,15 @@ class TestNumbers:
         with pytest.raises(InputError, match=r"the Cast 'Cast_0' of 'f' holds 100000 at \[0\]"):
             to_precision(model, "fp16")
 
+    def test_a_computed_constant_that_becomes_zero(self):
+        body = "e = Cast<to=1>(d) y = Add(x, e)"
+        model = build(SIGNATURE, body, d=np.array(1e-12))
+        with pytest.raises(InputError, match=r"the Cast 'Cast_0' of 'e' holds 1e-12, which"):
+            to_precision(model, "fp16")
+        body = "t = Sub(a, c) m = Mul(x, t) y = Relu(m)"  # a rounding of zero
+        constants = {"a": array(0.1), "c": np.nextafter(array(0.1), array(1))}
+        converted(build(SIGNATURE, body, **constants))
+
     def test_large_weights_are_converted_when_they_are_saved(self, tmp_path):
         w = np.random.default_rng(0).standard_normal((600, 600)).astype(np.float32)
         model = build("float[1,600] x => float[1,600] y", "y = MatMul(x, w)", w=w)
@@ -381,12 +390,39 @@ class TestIntegers:
         error = np.abs(compute(result, feeds) - compute(model, feeds)).max()
         assert error <= EPS["fp16"]
 
-    def test_weights_end_it(self):
-        body = "f = Cast<to=1>(p) s = Div(f, scale) y = MatMul(s, w)"
-        model = build("uint8[2,3] p => float[2,3] y", body, w=(3, 3), scale=array(255))
+    def test_frequencies_that_grow_with_the_batch_stay_exact_too(self):
+        """Rotary embeddings as transformers writes them."""
+        body = "s = Shape<end=1>(p) e = Concat<axis=0>(s, rest) v = Expand(w, e) "
+        body += "f = Cast<to=1>(p) a = MatMul(v, f) c = Cos(a) y = Add(c, x)"
+        signature = "float[1,4,3] x, int64[B,1,3] p => float[B,4,3] y"
+        frequencies = np.float32(10000) ** -(np.arange(4, dtype=np.float32) / 4)
+        model = build(signature, body, w=frequencies.reshape(1, 4, 1), rest=[4, 1])
+        result, report = converted(model)
+        assert set(reasons(report)) == {"Expand_2", "Cast_3", "MatMul_4", "Cos_5"}
+        feeds = {"x": np.zeros((1, 4, 3), np.float32), "p": np.array([[[2049, 3001, 5]]])}
+        error = np.abs(compute(result, feeds) - compute(model, feeds)).max()
+        assert error <= EPS["fp16"]
+
+    @pytest.mark.parametrize("weights", ["w", "Transpose(w)", "DequantizeLinear(q, s)"])
+    def test_weights_end_it_however_they_are_stored(self, weights: str):
+        body = f"f = Cast<to=1>(p) d = Div(f, scale) v = {weights} y = MatMul(d, v)"
+        if weights == "w":
+            body = body.replace("v = w", "").replace(", v)", ", w)")
+        constants = {"w": np.eye(3, dtype=np.float32), "q": np.eye(3, dtype=np.int8)}
+        constants = {k: v for k, v in constants.items() if f"({k}" in body or f" {k})" in body}
+        if "q" in constants:
+            constants["s"] = np.float32(0.5)[...]
+        model = build("uint8[2,3] p => float[2,3] y", body, scale=array(255), **constants)
         result, report = converted(model)
         assert list(reasons(report)) == ["Cast_0", "Div_1"]
-        assert types_of(result)["MatMul_2"] == "FLOAT16"
+        assert [t for n, t in types_of(result).items() if "MatMul" in n] == ["FLOAT16"]
+
+    def test_a_table_is_no_number(self):
+        body = "e = Gather(t, p) y = Add(e, x)"
+        model = build("float[2,3] x, int64[2] p => float[2,3] y", body, t=(5, 3))
+        result, report = converted(model)
+        assert report.kept == ()
+        assert types_of(result)["Gather_0"] == "FLOAT16"
 
 
 class TestMasks:
@@ -423,6 +459,27 @@ class TestMasks:
         constants = {"zero": np.float32(0)[...], "low": np.float32(-np.inf)[...]}
         _, report = converted(build(self.SIGNATURE, body, **constants))
         assert report.kept == ()
+
+    @pytest.mark.parametrize(("low", "high"), [(LOWEST, 6), (0, -LOWEST), (-1e5, 1e5)])
+    def test_a_bound_that_bounds_nothing_becomes_infinite(self, low: float, high: float):
+        constants = {"low": np.float32(low)[...], "high": np.float32(high)[...]}
+        model = build("float[2,3] x => float[2,2] y", "c = Clip(x, low, high) y = MatMul(c, w)",
+                      w=(3, 2), **constants)  # fmt: skip
+        result, report = converted(model)
+        assert report.kept == ()
+        held = [result.graph.initializers[name].const_value.numpy() for name in ("low", "high")]
+        assert held == [low if low > -6e4 else -np.inf, high if high < 6e4 else np.inf]
+
+    def test_a_bound_that_bounds_all_is_refused(self):
+        constants = {"low": np.float32(1e5)[...]}
+        model = build(SIGNATURE, "c = Clip(x, low) y = Relu(c)", **constants)
+        with pytest.raises(InputError, match="'low' holds 100000"):
+            to_precision(model, "fp16")
+
+    def test_what_the_user_keeps_is_the_users_care(self):
+        body = self.BODY.replace("Softmax", "Relu")
+        _, report = converted(self.model(body=body), keep=["lowest"])
+        assert list(reasons(report)) == ["Cast_0", "Sub_1", "Mul_2"]
 
     def test_without_a_softmax_they_are_refused(self):
         with pytest.raises(InputError, match=r"'lowest' holds -3.40282e\+38.*no Softmax bounds it"):
@@ -505,6 +562,15 @@ class TestOutputs:
         result, _ = converted(build(signature, "h = Relu(x) y = Neg(h)"))
         assert operators(result) == ["Cast", "Relu", "Cast", "Neg", "Cast"]
         assert [node.inputs[0].name for node in result.graph if node.op_type == "Neg"] == ["h_fp16"]
+
+    def test_one_that_is_read_in_both_types(self):
+        signature = "float[3] x => float[3] h, float[3] y"
+        model = build(signature, "h = Add(x, c) m = Div(h, c) y = Mul(m, c)", c=(3,))
+        model.graph.outputs.append(model.graph.initializers["c"])
+        for keep_io, casts in ((True, 4), (False, 2)):
+            result, report = converted(model, keep_io=keep_io, keep=["Div_1"])
+            assert [value.name for value in result.graph.outputs] == ["h", "y", "c"]
+            assert report.casts == casts
 
     def test_a_constant_and_an_input(self, precision: Precision):
         model = build("float[3] x => float[3] y", "y = Add(x, c)", c=(3,))

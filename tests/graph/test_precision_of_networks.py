@@ -17,7 +17,6 @@ from onnx.reference import ReferenceEvaluator
 
 from models.bert import bert_micro
 from tests.runtime.torch_graph.networks import (
-    EXPORTS,
     MICRO,
     Factory,
     Kind,
@@ -37,6 +36,9 @@ pytestmark = pytest.mark.torch
 HALF = {"fp16": ir.DataType.FLOAT16, "bf16": ir.DataType.BFLOAT16}
 EPS = {"fp16": 2.0**-10, "bf16": 2.0**-7}
 KINDS: tuple[Kind, ...] = ("ln", "released", "folded")
+EXPORTS: tuple[tuple[Exporter, bool], ...] = (("dynamo", False), ("torchscript", True))
+"""Each exporter once, and once with sizes left open."""
+
 #: What a GPU's tensor cores compute, and so what must be in the half type.
 HEAVY = {"MatMul", "Gemm", "Conv"}
 

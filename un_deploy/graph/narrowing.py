@@ -28,6 +28,9 @@ class Entry:
     value: float
     index: tuple[int, ...]
 
+    def __str__(self) -> str:
+        return f"{self.value:g} at {list(self.index)}" if self.index else f"{self.value:g}"
+
 
 @dataclass(frozen=True)
 class Narrowing:
@@ -106,13 +109,6 @@ def narrowed(tensor: ir.TensorProtocol, dtype: ir.DataType, name: str | None) ->
     new.doc_string = tensor.doc_string
     new.metadata_props.update(tensor.metadata_props)
     return new
-
-
-def overflows(array: Array, dtype: ir.DataType) -> Entry | None:
-    """The first finite number of an array of any floating type that becomes infinite."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        lost = np.isfinite(array) & np.isinf(array.astype(dtype.numpy()).astype(np.float32))
-    return _entry(array, int(np.argmax(lost))) if lost.any() else None
 
 
 def _may_matter(array: Array, places: Array, normal: float) -> Array:

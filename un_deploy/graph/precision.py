@@ -155,22 +155,20 @@ def to_precision_graph(
 
 def _checked(plan: Plan) -> list[Converted]:
     """The constants that are to be rounded; raises where one may not be."""
+    stored = dict(plan.constants())
     found = []
-    for value, tensor in plan.constants():
+    for value, loss in plan.narrowings.items():
         if plan.half not in plan.demands(value):
             continue
-        loss = plan.narrowings[value]
         name = str(value.name)
         if loss.flush is not None:
-            where = f" at {list(loss.flush.index)}" if loss.flush.index else ""
-            other = "" if plan.half == ir.DataType.BFLOAT16 else ", or convert to bf16"
             raise InputError(
-                f"{plan.kind(value)} {name!r} holds {loss.flush.value:g}{where}, which becomes 0 "
-                f"in {NAMES[plan.half]}: name it to be kept in fp32{other}"
+                f"{plan.kind(value)} {name!r} holds {loss.flush}, which becomes 0 in "
+                f"{NAMES[plan.half]}: {plan.remedy()}"
             )
-        found.append(
-            Converted(name, tensor.size, loss.flushed, loss.subnormal, loss.worst_relative_error)
-        )
+        if value in stored:
+            lost = loss.flushed, loss.subnormal, loss.worst_relative_error
+            found.append(Converted(name, stored[value].size, *lost))
     return found
 
 

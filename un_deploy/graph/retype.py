@@ -141,17 +141,14 @@ class Retyper:
     def _outputs(self) -> None:
         """Give the outputs their types, under the names that they had."""
         dtype = _FLOAT if self._keep_io else self._half
-        outer: dict[ir.Value, ir.Value] = {}
-        for index, value in enumerate(self._graph.outputs):
-            if self._now.get(value, dtype) == dtype or value.is_graph_input():
+        for value in dict.fromkeys(self._graph.outputs):
+            if self._now.get(value, dtype) == dtype:
                 continue
-            if value not in outer:
-                name = value.name
-                assert name is not None
-                value.name = self._unique(value, self._now[value])
-                made = self._cast(value, dtype, name)
-                outer[value] = made
-            self._graph.outputs[index] = outer[value]
+            made, name = self._as(value, dtype), value.name
+            value.name, made.name = self._unique(value, self._now[value]), name
+            for index, output in enumerate(self._graph.outputs):
+                if output is value:
+                    self._graph.outputs[index] = made
 
     def _type_now(self, value: ir.Value) -> onnx.TypeProto:
         dtype = self._now.get(value)
