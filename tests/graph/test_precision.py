@@ -369,6 +369,33 @@ class TestControlFlow:
             got, wanted = compute(result, feeds), compute(model, feeds)
             np.testing.assert_allclose(got, wanted, rtol=0, atol=8 * EPS[precision])
 
+    def test_loops_with_branches_inside(self, precision: Precision):
+        """The loop's outputs have no types in the file but those of its body."""
+        body = """
+            h = Relu(x)
+            t = Constant<value=bool {1}>()
+            o, s = Loop(n, t, h) <body = b (int64 i, bool ci, float[2] v)
+                                      => (bool co, float[2] vo, float[2] so) {
+                co = Identity(ci)
+                r = If(c) <
+                    then_branch = g1 () => (float[2] a) { a = Add(v, h) },
+                    else_branch = g2 () => (float[2] e) { e = Mul(v, w) }
+                >
+                vo = Add(r, h)
+                so = Identity(vo)
+            }>
+            y = Mul(o, w)
+            z = Neg(s)
+        """
+        signature = "float[2] x, int64 n, bool c => float[2] y, float[K,2] z"
+        model = build(signature, body, w=array(0.5, 0.25))
+        result, report = converted(model, precision)
+        assert [kept.operator for kept in report.kept] == ["Loop"]
+        feeds = {"x": array(1, 2), "n": np.array(3)}
+        for condition in (np.array(True), np.array(False)):
+            got, wanted = (compute(m, feeds | {"c": condition}) for m in (result, model))
+            np.testing.assert_allclose(got, wanted, rtol=4 * EPS[precision], atol=0)
+
 
 class TestIntegers:
     def test_sizes_stay_exact(self):
