@@ -154,7 +154,7 @@ def command(
     that, what each computes is compared with float64. Exit code 3 where --min-speedup,
     --max-error or --against is missed.
     """
-    from un_deploy.cli import show
+    from un_deploy.cli import show, show_comparison
     from un_deploy.graph.model_file import atomic_write_text, check_target
     from un_deploy.measure.accuracy import require_accuracy
     from un_deploy.measure.compare_report import CompareReport
@@ -184,7 +184,7 @@ def command(
     if as_json:
         click.echo(report.to_json(), nl=False)
     else:
-        show.comparison(report)
+        show_comparison.comparison(report)
     if max_error is not None:
         for point in (report, *report.sweep):
             require_accuracy(point.accuracy, max_error)

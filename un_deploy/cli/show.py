@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from un_deploy.graph.report import FoldReport, SiteReport
     from un_deploy.graph.site import NearMiss
     from un_deploy.graph.strip import StripReport
-    from un_deploy.measure.compare_report import CompareReport, Ratio
-    from un_deploy.measure.statistics import Interval
     from un_deploy.measure.verify import VerifyReport
     from un_deploy.pipeline.build import BuildReport
 
@@ -157,92 +155,6 @@ def verification(report: VerifyReport) -> None:
     line("equal" if report.passed else "NOT EQUAL", GOOD if report.passed else BAD)
 
 
-def comparison(report: CompareReport) -> None:
-    """The times, their ratios with intervals, and the A/A control beside each."""
-    from un_deploy.measure.compare_report import TITLES
-
-    shapes = ", ".join(f"{name} {list(shape)}" for name, shape in report.inputs.items())
-    threads = f", threads: {report.threads}" if report.threads else ""
-    line(f"{report.backend} on {report.environment['cpu']}{threads}; {shapes}")
-    rows = [
-        (
-            t.name,
-            f"{t.median_s * 1e3:.3f}",
-            str(t.operators),
-            Text(f"derived: {t.source}" if t.derived else t.source, MUTED),
-        )
-        for t in report.timed
-    ]
-    _accuracy(report)
-    table(("variant", ">median ms", ">operators", "from"), rows)
-    control = _interval(report.control.interval)
-    sure = f"{report.control.interval.confidence:.0%} interval"
-    table(
-        ("time of", "over", ">ratio", sure, "says", "A/A control"),
-        [_ratio(ratio, TITLES[ratio.of], TITLES[ratio.to], control) for ratio in report.ratios],
-    )
-    interval = report.control.interval
-    line(f"{interval.method}; {interval.rounds} rounds in each build.", MUTED)
-    if interval.significant:
-        line(
-            "The control differs from itself: this machine is not quiet enough for these figures.",
-            BAD,
-        )
-    _sweep(report)
-    _engines(report)
-    for kind, reason in report.missing.items():
-        line(f"{kind}: {reason}.", MUTED)
-    for note in report.notes:
-        line(f"Note: {note}.", MUTED)
-
-
-def _accuracy(report: CompareReport) -> None:
-    from un_deploy.measure.compare_report import TITLES
-
-    said = "; ".join(
-        f"{TITLES[one.kind]}{f' ({one.form})' if one.form else ''} {one.error:.2g}"
-        for one in report.accuracy
-    )
-    if said:
-        line(f"Largest error against float64, as a share of the output's range: {said}.")
-
-
-def _sweep(report: CompareReport) -> None:
-    if not report.sweep:
-        return
-    from un_deploy.measure.compare_report import TITLES
-
-    rows = [
-        (str(point.batch), f"{TITLES[one.of]} over {TITLES[one.to]}", f"{one.interval.ratio:.3f}",
-         _interval(one.interval), _interval(point.control.interval))
-        for point in (report, *report.sweep)
-        for one in point.ratios
-    ]  # fmt: skip
-    table((">batch", "time of", ">ratio", "interval", "A/A control"), rows)
-
-
-def _engines(report: CompareReport) -> None:
-    if not report.engines:
-        return
-    from un_deploy.measure.compare_report import TITLES
-
-    first = report.engines[0]
-    line(f"Engines of {first.flavor} {first.tensorrt} in {first.precision}, built and not run:")
-    rows = [
-        (
-            ", ".join(filter(None, (TITLES[one.kind], one.form))),
-            f"{one.plan_bytes:,}",
-            "" if one.activation_bytes is None else f"{one.activation_bytes:,}",
-            str(len(one.kernels)),
-            "" if one.bytes_written is None else f"{one.bytes_written:,}",
-            {True: "yes", False: "no", None: ""}[one.same_as_none],
-        )
-        for one in report.engines
-    ]
-    heads = ("variant", ">plan bytes", ">activation", ">kernels", ">written", "no norm's kernels")
-    table(heads, rows)
-
-
 def build(report: BuildReport) -> None:
     """What was built, and what its kernels are."""
     manifest = report.manifest
@@ -261,16 +173,3 @@ def build(report: BuildReport) -> None:
     for warning in report.warnings:
         line(f"TensorRT warns: {' '.join(warning.split())}", MUTED)
     line(f"Wrote {report.target} and its manifest.")
-
-
-def _ratio(ratio: Ratio, of: str, to: str, control: str) -> tuple[str | Text, ...]:
-    interval = ratio.interval
-    says = Text("not significant", MUTED)
-    if interval.significant:
-        says = Text("slower" if interval.ratio > 1 else "faster", GOOD)
-    name = f"{of}, {ratio.form}" if ratio.form else of
-    return name, to, f"{interval.ratio:.3f}", _interval(interval), says, control
-
-
-def _interval(interval: Interval) -> str:
-    return f"{interval.low:.3f} to {interval.high:.3f}"

@@ -118,7 +118,7 @@ class Plan:
     def remedy(self) -> str:
         """What a message tells to do about a constant."""
         other = "" if self.half == ir.DataType.BFLOAT16 else ", or convert to bf16"
-        return f"name it to be kept in fp32{other}"
+        return f"keep it in fp32 (--keep-fp32){other}"
 
     def _keep_named(self, keep: Collection[str]) -> None:
         values = {str(value.name): value for value in self.types}
