@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -119,7 +120,7 @@ def test_the_batch_given_twice_is_refused(run: Run) -> None:
 
 def test_engines_are_told_and_not_run(run: Run) -> None:
     pytest.importorskip("tensorrt_rtx", reason="needs TensorRT-RTX: the rtx extra")
-    given = ("--unfolded", "model.onnx", "--engines", "fp16", "--dim", "batch=4")
+    given = ("--unfolded", "model.onnx", "--engines", "--precision", "fp16", "--dim", "batch=4")
     text = " ".join(run("compare", *given, *QUICK).stdout.split())
     assert "in fp16, built and not run" in text
     assert "no norm's kernels" in text
@@ -151,3 +152,34 @@ def test_an_older_report_of_something_else(run: Run, folder: Path) -> None:
     assert "the old report has inputs" in other.stderr
     (folder / "old.json").write_text("{}")
     assert run(*given, "--against", "old.json").exit_code == 1
+
+
+@pytest.fixture
+def trtexec(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A double of trtexec, whose engines compute what their graph says."""
+    double = Path(__file__).parents[1] / "support" / "trtexec_evaluating.py"
+    binary = folder / "trtexec"
+    binary.write_text(f"#!/bin/sh\nexec '{sys.executable}' '{double}' \"$@\"\n")
+    binary.chmod(0o755)
+    monkeypatch.setenv("TRTEXEC", str(binary))
+    return binary
+
+
+def test_trtexec_is_a_backend(run: Run, trtexec: Path) -> None:
+    given = ("--unfolded", "model.onnx", "--backend", "trtexec", "--precision", "fp16")
+    result = run("compare", *given, "--dim", "batch=4", "--max-error", "0.01", *QUICK)
+    assert result.exit_code == 0, result.stderr
+    text = " ".join(result.stdout.split())
+    assert "timed by trtexec 10.16.2 (transfers off, spin wait on, cuda graph on" in text
+    assert "UN folded" in text
+    exact = run("compare", *given, "--dim", "batch=4", "--max-error", "1e-7", *QUICK)
+    assert exact.exit_code == 3  # fp16 is not that exact: what the engine computed was looked at
+
+
+def test_without_trtexec_there_is_no_such_backend(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRTEXEC", "/nowhere/trtexec")
+    result = run("compare", "--unfolded", "model.onnx", "--backend", "trtexec", *QUICK)
+    assert result.exit_code == 1
+    assert "/nowhere/trtexec" in result.stderr

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from un_deploy.pipeline.model_spec import Norm
 
 NORMS = ("ln", "un", "none")
-BACKENDS = ("auto", "ort-cpu", "ort-cuda", "torch", "torch-cuda-graph", "torch-compile")
+BACKENDS = ("auto", "ort-cpu", "ort-cuda", "torch", "torch-cuda-graph", "torch-compile", "trtexec")
 
 
 def _norms(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, ...]:
@@ -87,8 +87,15 @@ def _batches(ctx: click.Context, param: click.Parameter, value: str | None) -> t
     help="Compare at several batch sizes; the report is the first one's, with the others' ratios.",
 )
 @click.option(
-    "--engines",
+    "--precision",
     type=click.Choice(["fp32", "fp16", "bf16"]),
+    default="fp32",
+    show_default=True,
+    help="Of engines: those of --engines, and those that a backend builds.",
+)
+@click.option(
+    "--engines",
+    is_flag=True,
     help="Also build a TensorRT engine of each, and tell what kernels they plan; none is run.",
 )
 @click.option(

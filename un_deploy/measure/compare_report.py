@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from un_deploy.errors import InputError, ThresholdError
+from un_deploy.graph.precision import Precision
 from un_deploy.measure.statistics import Interval
 from un_deploy.runtime.backends import Backend
 from un_deploy.runtime.onnxruntime import Fusions
@@ -174,6 +175,7 @@ class CompareReport:
 
     Attributes:
         backend, threads, device: what ran it; threads None: its own choice.
+        precision: of engines; None where the backend runs the graph as it is.
         inputs: the shape of each input.
         timed: the variants, and the control.
         ratios: of their times.
@@ -191,6 +193,7 @@ class CompareReport:
     backend: Backend
     threads: int | None
     device: str
+    precision: Precision | None
     inputs: dict[str, tuple[int, ...]]
     timed: tuple[Timed, ...]
     ratios: tuple[Ratio, ...]
@@ -247,7 +250,7 @@ class CompareReport:
             InputError: the old report is of another backend, device or other inputs, or has no
                 ratio in common with this one.
         """
-        for what in ("backend", "device", "inputs"):
+        for what in ("backend", "device", "precision", "inputs"):
             now, then = getattr(self, what), getattr(old, what)
             if now != then:
                 raise InputError(f"the old report has {what} {then}, this one {now}")

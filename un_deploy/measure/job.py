@@ -23,6 +23,7 @@ import numpy as np
 
 from un_deploy.errors import InputError, UnDeployError
 from un_deploy.graph.model_file import load_model
+from un_deploy.graph.precision import Precision
 from un_deploy.measure.timing import interleaved
 from un_deploy.runtime.backends import Backend, runtime_of
 from un_deploy.runtime.onnxruntime import Fusions
@@ -57,6 +58,7 @@ class Job:
         rounds, sample_s, reverse: see `un_deploy.measure.timing.interleaved`.
         threads: for computing; None: the runtime's own choice.
         device: of torch.
+        precision: of engines.
     """
 
     backend: Backend
@@ -67,6 +69,7 @@ class Job:
     reverse: bool = False
     threads: int | None = None
     device: str = "cpu"
+    precision: Precision = "fp32"
 
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> Job:
@@ -91,7 +94,11 @@ def run_job(job: Job) -> Seconds:
     timers, recognised = {}, {}
     for entry in job.entries:
         runtime = runtime_of(
-            job.backend, threads=job.threads, device=job.device, fusions=entry.fusions
+            job.backend,
+            threads=job.threads,
+            device=job.device,
+            fusions=entry.fusions,
+            precision=job.precision,
         )
         session = runtime.load(load_model(entry.model))
         for name, array in session.run(feeds).items():
