@@ -172,6 +172,8 @@ def run_builds(
         progress(f"Build {number + 1} of {builds} on {job.backend}")
         first = number % len(job.entries)
         order = (*job.entries[first:], *job.entries[:first])
+        if number // len(job.entries) % 2:  # what was loaded before it is another entry then
+            order = order[::-1]
         found = run(replace(job, entries=order, reverse=number % 2 == 1), folder)
         for name in seconds:
             seconds[name].append(found[name])
