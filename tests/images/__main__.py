@@ -19,6 +19,7 @@ import time
 import venv
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from tests.images import bases
 from tests.images.checks import (
@@ -32,7 +33,7 @@ from tests.images.checks import (
     check_work,
     facts_of,
 )
-from tests.images.engine import ROOT, build, run, sh
+from tests.images.engine import ROOT, build, forget, run, sh
 
 RESULT = ROOT / "benchmarks" / "results" / "images.json"
 MB = 1e6
@@ -48,6 +49,7 @@ def main() -> int:
     version = re.search(r'__version__ = "(.+)"', (ROOT / "un_deploy/__init__.py").read_text())
     if version is None:
         raise SystemExit("un_deploy/__init__.py has no version")
+    forget()
     slim = bases.slim()
     images = {"cpu": build("Dockerfile.cpu", "cpu", slim)}
     if "report" not in NOT_YET:
@@ -91,7 +93,7 @@ def lint() -> None:
     sh(tools / "bin/shellcheck", *sorted((ROOT / "docker").glob("*.sh")))
 
 
-def measure(image: str, facts: dict[str, object]) -> dict[str, object]:
+def measure(image: str, facts: dict[str, Any]) -> dict[str, Any]:
     """Sizes in MB, seconds of the help: inside, and with the container around it."""
     with TemporaryDirectory() as made:
         sh("podman", "push", "--quiet", "--compress", image, f"dir:{made}")
@@ -105,7 +107,7 @@ def measure(image: str, facts: dict[str, object]) -> dict[str, object]:
     found = {
         "uncompressed_mb": round(size / MB, 1),
         "compressed_mb": round(compressed / MB, 1),
-        "help_s": round(float(str(facts["start_s"])), 3),
+        "help_s": round(facts["start_s"], 3),
         "help_with_container_start_s": round(statistics.median(taken), 3),
         "python": facts["python"],
     }
@@ -113,7 +115,7 @@ def measure(image: str, facts: dict[str, object]) -> dict[str, object]:
     return found
 
 
-def write(measured: dict[str, dict[str, object]], base: str) -> None:
+def write(measured: dict[str, dict[str, Any]], base: str) -> None:
     """The result file."""
     cpus = Path("/proc/cpuinfo").read_text().splitlines()
     size = int(sh("podman", "image", "inspect", "--format={{.Size}}", base))

@@ -47,6 +47,13 @@ def sh(*command: str | Path) -> str:
     return done.stdout.strip()
 
 
+def forget() -> None:
+    """Remove the images of an earlier run, which would stay nameless when their names go."""
+    images = sh("podman", "images", "--quiet", f"--filter=reference={PREFIX}").split()
+    if images:
+        sh("podman", "rmi", "--force", *images)
+
+
 def build(dockerfile: str, tag: str, base: str, arguments: Mapping[str, str] | None = None) -> str:
     """The image's name, built from the project's root on a base that is here already."""
     image = f"{PREFIX}:{tag}"

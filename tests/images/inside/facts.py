@@ -77,7 +77,12 @@ facts = {
     "modules": {module: place_of(module) for module in MODULES},
     "prefix": str(HOME),
     "trtexec": shutil.which("trtexec"),
-    "installers": [name for name in INSTALLERS if importlib.util.find_spec(name)],
+    "installers": [
+        str(path)
+        for place in (HOME / "lib", Path("/usr/lib"), Path("/usr/local/lib"))
+        for name in INSTALLERS
+        for path in place.glob(f"python3*/**/{name}/__init__.py")
+    ],
     "residues": [path for path in RESIDUES if os.path.lexists(path)],
     "documents": documents,
     "uncompiled": uncompiled(HOME, unchecked=True),
