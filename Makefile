@@ -8,7 +8,7 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check -c constraints
 # Two test processes on two cores: more threads would only wait for each other.
 TEST_ENV := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE
 
-.PHONY: setup demo test test-slow api-test wheel-test compare-test lint bench clean
+.PHONY: setup demo test test-slow api-test wheel-test compare-test image-test lint bench clean
 
 setup: $(STAMP)
 
@@ -48,6 +48,10 @@ COMPARE := $(BIN)/un-deploy trtexec-compare --ln demo-out/vit_micro_ln.onnx \
 compare-test: demo
 	$(COMPARE) --min-speedup 0.1
 	$(COMPARE) --min-speedup 100; test $$? -eq 3
+
+# Both images, built and checked. Needs root, gcc, and Debian's buildah podman runc mmdebstrap.
+image-test:
+	$(PYTHON) -m tests.images
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from un_deploy.errors import InputError, ThresholdError
-from un_deploy.measure.compare import CompareReport, Variant, compare_variants
+from un_deploy.measure.compare import compare_variants
+from un_deploy.measure.compare_report import CompareReport, Variant
 from un_deploy.measure.job import Job, Seconds
 
 FEEDS = {"x": np.zeros((8, 3), np.float32)}
@@ -125,7 +126,8 @@ def test_a_threshold_needs_an_interval_that_reaches_its_confidence() -> None:
 def test_json_holds_every_sample_and_can_be_read_again() -> None:
     report = compared(missing={"none": "not given"}, notes=["a note"], builds=2, rounds=3)
     data = json.loads(report.to_json())
-    assert data["version"] == 1
+    assert data["version"] == 2
+    assert CompareReport.from_json(report.to_json(), "it") == report
     assert data["inputs"] == {"x": [8, 3]}
     assert data["environment"]["numpy"] == np.__version__
     assert (data["missing"], data["notes"]) == ({"none": "not given"}, ["a note"])
@@ -134,6 +136,28 @@ def test_json_holds_every_sample_and_can_be_read_again() -> None:
     told = data["ratios"][1]["interval"]
     assert told["ratio"] == pytest.approx(np.exp(logs.mean()), rel=1e-12)
     assert told["significant"] is True
+
+
+def test_percentiles_are_of_all_rounds_of_all_builds() -> None:
+    timed = compared(builds=2, rounds=5).timed[0]
+    samples = np.sort(np.array(timed.seconds).ravel())
+    assert timed.percentiles_s["50"] == pytest.approx(timed.median_s, rel=1e-12)
+    assert timed.percentiles_s["99"] == pytest.approx(np.percentile(samples, 99), rel=1e-12)
+    assert timed.percentiles_s["99"] <= samples[-1]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "it is no report of a comparison"),
+        ("[]", "it is no report of a comparison"),
+        ('{"version": 1}', "it is a report of version 1, this un-deploy reads 2: compare again"),
+        ('{"version": 2}', "it is no report of a comparison: 'inputs'"),
+    ],
+)
+def test_what_is_no_report_is_refused(text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        CompareReport.from_json(text, "it")
 
 
 def test_one_build_is_labelled() -> None:

@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from un_deploy.cli import options
-from un_deploy.cli.compare import BACKENDS, Sizes
+
+BACKENDS = ("auto", "ort-cpu", "ort-cuda", "torch", "torch-cuda-graph", "torch-compile")
 
 
 @click.command()
@@ -33,7 +34,7 @@ from un_deploy.cli.compare import BACKENDS, Sizes
     "--dim",
     "dims",
     multiple=True,
-    type=Sizes(),
+    type=options.Sizes(),
     metavar="NAME=SIZE",
     help="The size of a dynamic dimension, as in batch=8. May be repeated.",
 )
@@ -92,7 +93,7 @@ def command(
     from un_deploy.errors import InputError
     from un_deploy.graph.atomic import atomic_write_text, check_target
     from un_deploy.pipeline.profile import ProfileReport, profile
-    from un_deploy.runtime.tensorrt.header import is_plan
+    from un_deploy.pipeline.served_plan import is_plan
 
     texts: tuple[tuple[Path | None, Callable[[ProfileReport], str]], ...] = (
         (profile_file, ProfileReport.trtexec_profile),

@@ -157,10 +157,10 @@ def _worst(
     name: str, expected: Sequence[Mapping[str, Array]], found: Sequence[Mapping[str, Array]]
 ) -> float:
     pairs = zip(expected, found, strict=True)
-    return float(np.max([_error(want[name], got[name]) for want, got in pairs]))
+    return float(np.max([relative_error(want[name], got[name]) for want, got in pairs]))
 
 
-def _error(expected: Array, found: Array) -> float:
+def relative_error(expected: Array, found: Array) -> float:
     """Relative to the largest expected entry; NaN where either is not finite."""
     found = widen(found)
     if found.shape != expected.shape:

@@ -8,22 +8,33 @@ equals PyTorch, and no norm, which computes something else, at least stays finit
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from un_deploy.errors import InputError
-from un_deploy.measure.compare import CompareReport, Kind, compare_variants
+from un_deploy.measure.accuracy import accuracies
+from un_deploy.measure.compare import compare_variants
+from un_deploy.measure.compare_report import CompareReport, EngineFacts, Kind
+from un_deploy.measure.engines import engine_facts
 from un_deploy.pipeline.model_spec import Norm
 from un_deploy.pipeline.variants import Network
 from un_deploy.runtime.backends import Backend, chosen
+from un_deploy.runtime.tensorrt.flavor import Flavor
+from un_deploy.runtime.tensorrt.flavor import chosen as chosen_flavor
+from un_deploy.runtime.tensorrt.types import Precision
+from un_deploy.runtime.trtexec.runtime import TrtexecRuntime
 
 if TYPE_CHECKING:
     import numpy as np
 
     Feeds = Mapping[str, np.ndarray]
     PathLike = str | os.PathLike[str]
+
+BATCH = "batch"
+"""The name that exporters are given for the dimension of the batch."""
 
 
 def compare(
@@ -40,6 +51,10 @@ def compare(
     device: str = "cpu",
     inputs: str | Feeds | None = None,
     dims: Mapping[str, int] | None = None,
+    batches: Sequence[int] = (),
+    precision: Precision = "fp32",
+    engines: bool = False,
+    flavor: Flavor | Literal["auto"] = "auto",
     seed: int = 0,
     keep: Collection[str] = (),
     progress: Callable[[str], None] = lambda text: None,
@@ -56,6 +71,11 @@ def compare(
         builds, rounds, sample_s, threads, device: see `un_deploy.measure.compare`.
         inputs: data.npz, loader.py:function (runs as code), or arrays by input name; None: random.
         dims: sizes of dynamic dimensions by name, for random inputs.
+        batches: batch sizes, in place of the dimension "batch" in `dims`: the report is that of
+            the first, the others are its sweep.
+        precision: of engines, of backends that build some and of those below.
+        engines: also build TensorRT engines, and tell what they would run.
+        flavor: of these engines.
         seed: of the random inputs.
         keep: norms that the fold leaves alone.
         progress: told what is done.
@@ -69,9 +89,19 @@ def compare(
     """
     if (model is None) == (not files):
         raise InputError("a comparison takes a model spec or files, one of the two")
-    backend = chosen(backend)
+    settings = {
+        "backend": chosen(backend),
+        "builds": builds,
+        "rounds": rounds,
+        "sample_s": sample_s,
+        "threads": threads,
+        "device": device,
+        "precision": precision,
+    }
     with TemporaryDirectory(prefix="un-deploy-") as made:
-        network = Network(Path(made), backend)
+        network = Network(Path(made), chosen(backend))
+        if backend == "trtexec":
+            network.notes.append(f"timed by {TrtexecRuntime().described}")
         if model is not None:
             for norm in norms:
                 progress(f"Exporting {model} with {norm}")
@@ -79,18 +109,47 @@ def compare(
         for kind, path in (files or {}).items():
             network.read(kind, path)
         network.derive(keep, inputs, seed)
-        feeds = network.feeds(inputs, dims, seed)
-        network.check_finite(feeds, device)
-        return compare_variants(
-            network.variants,
-            feeds,
-            backend=backend,
-            builds=builds,
-            rounds=rounds,
-            sample_s=sample_s,
-            threads=threads,
-            device=device,
-            missing=network.missing,
-            notes=network.notes,
-            progress=progress,
-        )
+        points = [
+            _point(network, network.feeds(inputs, sizes, seed), settings, progress)
+            for sizes in _sizes(dims, batches)
+        ]
+        facts: tuple[EngineFacts, ...] = ()
+        if engines:
+            first = network.feeds(inputs, _sizes(dims, batches)[0], seed)
+            facts = engine_facts(
+                network.variants,
+                first,
+                flavor=chosen_flavor(flavor),
+                precision=precision,
+                progress=progress,
+            )
+    return replace(points[0], engines=facts, sweep=tuple(points[1:]))
+
+
+def _point(
+    network: Network, feeds: Feeds, settings: Mapping[str, Any], progress: Callable[[str], None]
+) -> CompareReport:
+    """One batch size: right first, then timed."""
+    runs = {name: settings[name] for name in ("backend", "threads", "device", "precision")}
+    network.check_finite(feeds, runs["device"])
+    progress(f"Checking what {runs['backend']} computes")
+    accuracy = accuracies(network.variants, feeds, **runs)
+    report = compare_variants(
+        network.variants,
+        feeds,
+        **settings,
+        missing=network.missing,
+        notes=network.notes,
+        progress=progress,
+    )
+    return replace(report, accuracy=accuracy)
+
+
+def _sizes(
+    dims: Mapping[str, int] | None, batches: Sequence[int]
+) -> list[Mapping[str, int] | None]:
+    if not batches:
+        return [dims]
+    if dims and BATCH in dims:
+        raise InputError(f"the size of {BATCH} is given twice, as a dimension and as batch sizes")
+    return [{**(dims or {}), BATCH: size} for size in batches]

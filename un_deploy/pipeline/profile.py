@@ -16,11 +16,11 @@ from un_deploy.errors import InputError
 from un_deploy.graph.model_file import check_weights, load_model
 from un_deploy.measure.environment import environment
 from un_deploy.measure.inputs import random_inputs, read_inputs
+from un_deploy.pipeline.served_plan import is_plan
 from un_deploy.runtime.backends import Backend, chosen, runtime_of
 from un_deploy.runtime.layer_times import TellsLayers, TimedLayer
 from un_deploy.runtime.protocol import Feeds, Session, Timer
-from un_deploy.runtime.tensorrt.header import is_plan
-from un_deploy.runtime.tensorrt.manifest import Manifest, read_manifest
+from un_deploy.runtime.tensorrt.manifest import Manifest, open_sizes, read_manifest
 from un_deploy.runtime.tensorrt.runtime import PlanRuntime, PlanSession
 from un_deploy.runtime.trtexec.layer_info import write_layer_info
 from un_deploy.runtime.trtexec.profile import write_profile
@@ -185,7 +185,7 @@ def _of_inputs(manifest: Manifest) -> ir.Model:
     for tensor in manifest.inputs:
         dims = [
             f"{tensor.name}:{axis}" if dim is None else dim
-            for axis, dim in enumerate(tensor.shape or ())
+            for axis, dim in enumerate(open_sizes(tensor) or ())
         ]
         values.append(
             ir.Value(

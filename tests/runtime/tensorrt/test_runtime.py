@@ -130,6 +130,14 @@ def test_a_static_engine_needs_no_profile(make: Make) -> None:
     np.testing.assert_array_equal(session.run(x(2))["y"], 2 * x(2)["x"])
 
 
+def test_a_size_written_as_minus_one_is_open(make: Make) -> None:
+    path = make()
+    manifest = replace(read_manifest(path), inputs=(PlanTensor("x", "float", (-1, 4)),))
+    manifest_path(path).write_text(manifest.to_json())
+    session = ON_CPU.load_plan(path)
+    np.testing.assert_array_equal(session.run(x(3))["y"], 2 * x(3)["x"])
+
+
 def test_half_precision_inputs_and_outputs(make: Make) -> None:
     path = make(
         inputs={"x": {"dtype": "HALF", "shape": [-1, 4]}},

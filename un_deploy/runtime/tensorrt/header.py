@@ -8,7 +8,6 @@ one byte a part, at 24 to 28; all little-endian.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from packaging.version import InvalidVersion, Version
 
@@ -39,13 +38,9 @@ class Header:
         return tuple(part % 256 for part in release) == self.version[: len(release)]
 
 
-def is_plan(path: Path) -> bool:
-    """Whether a file is meant as a plan: by its first bytes, or where it has none by its name."""
-    try:
-        with path.open("rb") as file:
-            return file.read(4) in _MAGIC or path.suffix == ".plan"
-    except OSError:
-        return path.suffix == ".plan"
+def is_plan(data: bytes) -> bool:
+    """Whether data begin as a plan does."""
+    return data[:4] in _MAGIC
 
 
 def read_header(plan: bytes, origin: str) -> Header:

@@ -39,6 +39,13 @@ class PlanTensor:
     format: str = "chw"
 
 
+def open_sizes(tensor: PlanTensor) -> tuple[int | str | None, ...] | None:
+    """The shape of a tensor; a size that some exporters write as -1 is dynamic too."""
+    if tensor.shape is None:
+        return None
+    return tuple(None if isinstance(dim, int) and dim < 0 else dim for dim in tensor.shape)
+
+
 @dataclass(frozen=True)
 class Manifest:
     """What is known of a plan.
@@ -86,6 +93,22 @@ def manifest_path(plan: Path) -> Path:
 
 def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """Of a file of any size, in hexadecimal.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
+    return digest.hexdigest()
 
 
 def load_plan(path: Path) -> tuple[bytes, Manifest]:

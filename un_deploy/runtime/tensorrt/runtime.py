@@ -24,7 +24,7 @@ from un_deploy.runtime.tensorrt.engine import LoadedPlan, deserialized, load_eng
 from un_deploy.runtime.tensorrt.execution import Execution
 from un_deploy.runtime.tensorrt.flavor import TITLES, Flavor
 from un_deploy.runtime.tensorrt.layers import layer_information, times_of_layers
-from un_deploy.runtime.tensorrt.manifest import PlanTensor
+from un_deploy.runtime.tensorrt.manifest import PlanTensor, open_sizes
 from un_deploy.runtime.tensorrt.profiles import Profile, check_profiles
 
 if TYPE_CHECKING:
@@ -225,4 +225,4 @@ class PlanSession:
 
 def _spec(tensor: PlanTensor) -> TensorSpec:
     dtype = np.dtype(ir.DataType[tensor.dtype.upper()].numpy())
-    return TensorSpec(tensor.name, dtype, tensor.shape)
+    return TensorSpec(tensor.name, dtype, open_sizes(tensor))

@@ -1,0 +1,345 @@
+"""What a comparison says, as data: times, ratios, accuracy, engines; to JSON and back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from un_deploy.errors import InputError, ThresholdError
+from un_deploy.graph.precision import Precision
+from un_deploy.measure.statistics import Interval
+from un_deploy.runtime.backends import Backend
+from un_deploy.runtime.onnxruntime import Fusions
+
+Kind = Literal["ln", "unfolded", "folded", "none"]
+
+TITLES: dict[Kind, str] = {
+    "ln": "LN",
+    "unfolded": "UN unfolded",
+    "folded": "UN folded",
+    "none": "no norm",
+}
+
+COMPARED: tuple[tuple[Kind, Kind], ...] = (
+    ("ln", "folded"),
+    ("unfolded", "folded"),
+    ("ln", "unfolded"),
+    ("folded", "none"),
+)
+"""Which times are divided by which."""
+
+#: The version of the JSON form; it rises when a field changes its meaning or goes.
+REPORT_VERSION = 2
+
+PERCENTILES = (50, 90, 95, 99)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One form of a network to be timed.
+
+    Attributes:
+        kind: what it is.
+        model: the ONNX file.
+        source: where it comes from, for the reader: a file, a spec, or what it was derived from.
+        derived: whether un-deploy made it from another variant.
+        operators: in its graph.
+        form: what tells it from others of its kind.
+        fusions: of ONNX Runtime.
+    """
+
+    kind: Kind
+    model: str
+    source: str
+    derived: bool
+    operators: int
+    form: str = ""
+    fusions: Fusions = "all"
+
+    @property
+    def name(self) -> str:
+        return f"{self.kind}, {self.form}" if self.form else self.kind
+
+
+@dataclass(frozen=True)
+class Timed:
+    """A variant and its times.
+
+    Attributes:
+        kind, form, source, derived, operators: see `Variant`.
+        control: whether it is the second entry of a variant, for the A/A control.
+        median_s: seconds of one run, the median over all rounds of all builds.
+        percentiles_s: seconds of one run by percentile, "50", "90", "95" and "99", over all rounds
+            of all builds. A sample is the mean of some runs, so single runs spread further.
+        peak_bytes: that a run holds on the device beside weights; None where it cannot be told.
+        seconds: of one run, (builds, rounds).
+    """
+
+    kind: Kind
+    form: str
+    source: str
+    derived: bool
+    operators: int
+    control: bool
+    median_s: float
+    percentiles_s: Mapping[str, float]
+    peak_bytes: int | None
+    seconds: tuple[tuple[float, ...], ...]
+
+    @property
+    def name(self) -> str:
+        """As a table calls it."""
+        again = "entered again" if self.control else ""
+        return ", ".join(filter(None, (TITLES[self.kind], self.form, again)))
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """The time of one variant over that of another.
+
+    Attributes:
+        of, to: the variants.
+        form: of LN, where it has several: the fastest.
+        interval: of the ratio; above 1 the first is slower.
+    """
+
+    of: Kind
+    to: Kind
+    form: str
+    interval: Interval
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dictionaries, strings and numbers."""
+        return {**asdict(self), "interval": self.interval.to_dict()}
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """How far a variant in this backend is from its network in float64.
+
+    Attributes:
+        kind, form: the variant.
+        output: the output that is worst.
+        error: max |found - expected| / max |expected|, over all entries of all outputs.
+    """
+
+    kind: Kind
+    form: str
+    output: str
+    error: float
+
+
+@dataclass(frozen=True)
+class PlannedKernel:
+    """A kernel of an engine: TensorRT's name, what it is, the ONNX nodes, bytes it writes."""
+
+    name: str
+    what: str
+    onnx_nodes: tuple[str, ...]
+    bytes_written: int | None
+
+
+@dataclass(frozen=True)
+class EngineFacts:
+    """The TensorRT engine of a variant, as its builder tells of it; it is built and not run.
+
+    Attributes:
+        kind, form: the variant.
+        flavor, tensorrt, precision: what was built.
+        plan_bytes: size of the plan.
+        activation_bytes: on the device, beside weights; None where it is not told.
+        bytes_written: by all kernels in one run; None where a size is open.
+        same_as_none: whether its kernels have the signatures of the engine without norms; None
+            where there is none to compare with.
+        kernels: in the order in which they run.
+    """
+
+    kind: Kind
+    form: str
+    flavor: str
+    tensorrt: str
+    precision: str
+    plan_bytes: int
+    activation_bytes: int | None
+    bytes_written: int | None
+    same_as_none: bool | None
+    kernels: tuple[PlannedKernel, ...]
+
+
+@dataclass(frozen=True)
+class CompareReport:
+    """What was timed and what it says.
+
+    Attributes:
+        backend, threads, device: what ran it; threads None: its own choice.
+        precision: of engines; None where the backend runs the graph as it is.
+        inputs: the shape of each input.
+        timed: the variants, and the control.
+        ratios: of their times.
+        control: the variant entered twice, second entry over first. Its interval holds 1 unless
+            chance or the machine had it otherwise.
+        missing: variants that there were no files for, and why.
+        notes: what the reader must know.
+        environment: processor, system, versions, clocks.
+        accuracy: of each variant but no norm, which computes something else.
+        engines: of each variant, where they were asked for.
+        sweep: the same comparison at other batch sizes, without engines.
+        version: of this form.
+    """
+
+    backend: Backend
+    threads: int | None
+    device: str
+    precision: Precision | None
+    inputs: dict[str, tuple[int, ...]]
+    timed: tuple[Timed, ...]
+    ratios: tuple[Ratio, ...]
+    control: Ratio
+    missing: dict[str, str]
+    notes: tuple[str, ...]
+    environment: dict[str, Any]
+    accuracy: tuple[Accuracy, ...] = ()
+    engines: tuple[EngineFacts, ...] = ()
+    sweep: tuple[CompareReport, ...] = ()
+    version: int = field(default=REPORT_VERSION)
+
+    @property
+    def batch(self) -> int | None:
+        """The first size of the first input that has one."""
+        return next((shape[0] for shape in self.inputs.values() if shape), None)
+
+    def ratio(self, of: Kind, to: Kind) -> Interval:
+        """The interval of a ratio.
+
+        Raises:
+            InputError: one of the two was not timed.
+        """
+        for found in self.ratios:
+            if (found.of, found.to) == (of, to):
+                return found.interval
+        raise InputError(f"{TITLES[of]} over {TITLES[to]} was not measured: one is missing")
+
+    def require_speedup(self, least: float) -> None:
+        """Raise unless LN takes at least so many times as long as UN folded, beyond doubt.
+
+        Raises:
+            ThresholdError: the lower end of the interval is below `least`, or there are too few
+                rounds for an interval.
+            InputError: LN or UN folded was not timed.
+        """
+        found = self.ratio("ln", "folded")
+        if found.attained < found.confidence:
+            raise ThresholdError(f"{found.method}: too few for a threshold; take more builds")
+        if not found.low >= least:
+            raise ThresholdError(
+                f"UN folded is {found.ratio:.3f}x as fast as LN, at least {found.low:.3f}x: "
+                f"{least:g}x is not reached"
+            )
+
+    def require_no_regression(self, old: CompareReport) -> None:
+        """Raise if a ratio is worse than it was, and both intervals say so.
+
+        Worse is a smaller gain over LN or over UN unfolded, or a larger distance to no norm. Times
+        themselves are not compared: another machine, or the same on another day, has others.
+
+        Raises:
+            ThresholdError: names the first ratio that is worse.
+            InputError: the old report is of another backend, device or other inputs, or has no
+                ratio in common with this one.
+        """
+        for what in ("backend", "device", "precision", "inputs"):
+            now, then = getattr(self, what), getattr(old, what)
+            if now != then:
+                raise InputError(f"the old report has {what} {then}, this one {now}")
+        before = {(one.of, one.to): one.interval for one in old.ratios}
+        shared = [one for one in self.ratios if (one.of, one.to) in before]
+        if not shared:
+            raise InputError("the old report has no ratio in common with this one")
+        for one in shared:
+            now, then = one.interval, before[one.of, one.to]
+            worse = now.low > then.high if one.to == "none" else now.high < then.low
+            if worse and "folded" in (one.of, one.to):
+                raise ThresholdError(
+                    f"{TITLES[one.of]} over {TITLES[one.to]} was {then.ratio:.3f} [{then.low:.3f}, "
+                    f"{then.high:.3f}] and is {now.ratio:.3f} [{now.low:.3f}, {now.high:.3f}]"
+                )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain lists, dictionaries, strings and numbers."""
+        return {
+            **asdict(self),
+            "ratios": [ratio.to_dict() for ratio in self.ratios],
+            "control": self.control.to_dict(),
+            "sweep": [report.to_dict() for report in self.sweep],
+        }
+
+    def to_json(self) -> str:
+        return json.dumps(self.to_dict(), indent=2) + "\n"
+
+    @classmethod
+    def read(cls, path: Path) -> CompareReport:
+        """Read a file.
+
+        Raises:
+            InputError: it cannot be read, or see `from_json`.
+        """
+        try:
+            return cls.from_json(path.read_text(encoding="utf-8"), str(path))
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{path} cannot be read: {error}") from error
+
+    @classmethod
+    def from_json(cls, text: str, origin: str) -> CompareReport:
+        """Read what `to_json` wrote.
+
+        Raises:
+            InputError: it is no such report, or of another version.
+        """
+        try:
+            given = json.loads(text)
+            version = given.get("version")
+            if version != REPORT_VERSION:
+                raise InputError(
+                    f"{origin} is a report of version {version}, this un-deploy reads "
+                    f"{REPORT_VERSION}: compare again"
+                )
+            return cls.from_dict(given)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise InputError(f"{origin} is no report of a comparison: {error}") from error
+
+    @classmethod
+    def from_dict(cls, given: Mapping[str, Any]) -> CompareReport:
+        """The reverse of `to_dict`."""
+        return cls(
+            **{
+                **given,
+                "inputs": {name: tuple(shape) for name, shape in given["inputs"].items()},
+                "timed": tuple(_timed(one) for one in given["timed"]),
+                "ratios": tuple(_ratio(one) for one in given["ratios"]),
+                "control": _ratio(given["control"]),
+                "notes": tuple(given["notes"]),
+                "accuracy": tuple(Accuracy(**one) for one in given["accuracy"]),
+                "engines": tuple(_engine(one) for one in given["engines"]),
+                "sweep": tuple(cls.from_dict(one) for one in given["sweep"]),
+            }
+        )
+
+
+def _timed(given: Mapping[str, Any]) -> Timed:
+    return Timed(**{**given, "seconds": tuple(tuple(build) for build in given["seconds"])})
+
+
+def _ratio(given: Mapping[str, Any]) -> Ratio:
+    known = {one.name for one in fields(Interval)}
+    interval = Interval(**{k: v for k, v in given["interval"].items() if k in known})
+    return Ratio(**{**given, "interval": interval})
+
+
+def _engine(given: Mapping[str, Any]) -> EngineFacts:
+    kernels = (
+        PlannedKernel(**{**one, "onnx_nodes": tuple(one["onnx_nodes"])}) for one in given["kernels"]
+    )
+    return EngineFacts(**{**given, "kernels": tuple(kernels)})

@@ -1,0 +1,89 @@
+"""The TensorRT engine of every variant: what it would run, told without running it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import onnx_ir as ir
+
+from un_deploy.graph.model_file import load_model
+from un_deploy.graph.precision import to_precision
+from un_deploy.measure.compare_report import EngineFacts, PlannedKernel, Variant
+from un_deploy.runtime.protocol import Feeds
+from un_deploy.runtime.tensorrt.build import Built, build_engine
+from un_deploy.runtime.tensorrt.flavor import Flavor, library
+from un_deploy.runtime.tensorrt.kernels import Kernel, bytes_written, signatures
+from un_deploy.runtime.tensorrt.types import Precision, check_types
+
+
+def engine_facts(
+    variants: Sequence[Variant],
+    feeds: Feeds,
+    *,
+    flavor: Flavor,
+    precision: Precision,
+    progress: Callable[[str], None] = lambda text: None,
+) -> tuple[EngineFacts, ...]:
+    """Build every variant for the shapes of the inputs, and compare the kernels with no norm's.
+
+    Args:
+        variants: see `un_deploy.measure.compare`; forms that only ONNX Runtime's own settings
+            tell apart are one engine.
+        feeds: their shapes are the engines', fixed, so that bytes are known.
+        flavor, precision: of the engines.
+        progress: told what is done.
+
+    Raises:
+        InputError: a variant does not build in the precision.
+        MissingPackageError: the flavour is not installed.
+    """
+    found: dict[Variant, Built] = {}
+    for variant in variants:
+        if variant.fusions == "all":
+            progress(f"Building the engine of {variant.name}")
+            found[variant] = _built(load_model(variant.model), feeds, flavor, precision)
+    bare = next((built for v, built in found.items() if v.kind == "none"), None)
+    return tuple(
+        EngineFacts(
+            kind=variant.kind,
+            form=variant.form,
+            flavor=flavor,
+            tensorrt=library(flavor).__version__,
+            precision=precision,
+            plan_bytes=len(built.plan),
+            activation_bytes=built.memory.get("activation"),
+            bytes_written=bytes_written(built.kernels),
+            same_as_none=None if bare is None else _alike(built, bare),
+            kernels=tuple(map(_planned, built.kernels)),
+        )
+        for variant, built in found.items()
+    )
+
+
+def _built(model: ir.Model, feeds: Feeds, flavor: Flavor, precision: Precision) -> Built:
+    converted, report = to_precision(model, precision)
+    for value in converted.graph.inputs:
+        if (array := feeds.get(str(value.name))) is not None:
+            value.shape = ir.Shape(array.shape)
+    with TemporaryDirectory(prefix="un-deploy-", ignore_cleanup_errors=True) as folder:
+        path = Path(folder).resolve() / "model.onnx"
+        ir.save(converted, path, external_data="weights")
+        built = build_engine(path, origin="the variant", flavor=flavor)
+    operators = {node.name or "": node.op_type for node in converted.graph}
+    check_types(built.kernels, operators, precision, kept=[one.node for one in report.kept])
+    return built
+
+
+def _alike(built: Built, bare: Built) -> bool:
+    return signatures(built.kernels) == signatures(bare.kernels)
+
+
+def _planned(kernel: Kernel) -> PlannedKernel:
+    return PlannedKernel(
+        name=kernel.name,
+        what=f"{kernel.layer_type} {kernel.fused}".rstrip(),
+        onnx_nodes=kernel.onnx_nodes,
+        bytes_written=bytes_written([kernel]),
+    )
