@@ -8,7 +8,7 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check -c constraints
 # Two test processes on two cores: more threads would only wait for each other.
 TEST_ENV := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE
 
-.PHONY: setup demo test test-slow wheel-test compare-test lint bench clean
+.PHONY: setup demo test test-slow wheel-test compare-test browser-test lint bench clean
 
 setup: $(STAMP)
 
@@ -21,7 +21,7 @@ demo: $(STAMP)
 	$(BIN)/un-deploy demo --out demo-out --force
 
 test: $(STAMP)
-	$(TEST_ENV) $(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow"
+	$(TEST_ENV) $(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow and not browser"
 
 test-slow: $(STAMP)
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -q -m slow --durations=10
@@ -42,6 +42,14 @@ COMPARE := $(BIN)/un-deploy trtexec-compare --ln demo-out/vit_micro_ln.onnx \
 compare-test: demo
 	$(COMPARE) --min-speedup 0.1
 	$(COMPARE) --min-speedup 100; test $$? -eq 3
+
+# The HTML report in headless Chromium, which Debian has; the screenshots stay in build/browser.
+browser-test: $(STAMP)
+	command -v chromium chromedriver >/dev/null || { apt-get update -q && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends \
+	  chromium chromium-driver fonts-dejavu-core; }
+	$(BIN)/python $(PIP_INSTALL) selenium
+	$(BIN)/python -m pytest -q -m browser
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -17,6 +17,7 @@ COMMANDS = {
     "verify": "verify",
     "compare": "compare",
     "trtexec-compare": "compare",
+    "report": "report",
     "build": "build",
     "inspect": "inspect",
     "strip": "strip",

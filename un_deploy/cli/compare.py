@@ -102,6 +102,13 @@ def _norms(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str,
     metavar="OUT",
     help="A file for the report as JSON, with every sample.",
 )
+@click.option(
+    "--html",
+    "html_target",
+    type=options.MODEL_FILE,
+    metavar="FILE",
+    help="A file for the report as one HTML page with plots.",
+)
 @options.force
 @options.as_json
 def command(
@@ -113,6 +120,7 @@ def command(
     dims: tuple[tuple[str, int], ...],
     min_speedup: float | None,
     target: Path | None,
+    html_target: Path | None,
     force: bool,
     as_json: bool,
     **settings: Any,
@@ -129,6 +137,7 @@ def command(
     from un_deploy.cli import show
     from un_deploy.graph.model_file import atomic_write_text, check_target
     from un_deploy.pipeline.compare import compare
+    from un_deploy.pipeline.report_file import check_page, write_page
 
     kinds: tuple[Kind, ...] = ("ln", "unfolded", "folded", "none")
     files = {kind: path for kind in kinds if (path := settings.pop(kind)) is not None}
@@ -137,6 +146,10 @@ def command(
         raise click.UsageError("give MODEL, or some of --ln, --unfolded, --folded and --none")
     if target is not None:
         check_target(target, force=force)
+    if html_target is not None:
+        if html_target == target:
+            raise click.UsageError("-o and --html name the same file")
+        check_page(html_target, force=force)
     with show.working("Comparing") as say:
         report = compare(
             model,
@@ -150,6 +163,8 @@ def command(
         )
     if target is not None:
         atomic_write_text(target, report.to_json(), force=force)
+    if html_target is not None:
+        write_page(report, html_target, force=force)
     if as_json:
         click.echo(report.to_json(), nl=False)
     else:
