@@ -103,7 +103,7 @@ def test_the_headline_is_what_the_interval_says(full: CompareReport, shown: Page
 
 def test_noise_is_not_significant_and_nothing_is_called_faster() -> None:
     shown = Page(page(report(medians={"ln": 1.01, "folded": 1.0}, noise=0.3)))
-    assert "Not significant: these 5 builds do not tell LN and UN folded apart" in shown.text
+    assert "Not significant; these 5 builds do not tell LN and UN folded apart" in shown.text
     assert not re.search(r"(LN|UN folded|no norm) is (faster|slower)", shown.text, re.IGNORECASE)
 
 
@@ -153,6 +153,14 @@ def test_the_sweep_in_the_order_of_the_batch_sizes(full: CompareReport, shown: P
         line = page_.plots["plot-sweep"]["data"][0]
         assert line["x"] == ["batch 8", "batch 16", "batch 32"]
         assert line["y"][2] == last.ratio
+
+
+def test_the_medians_of_the_sweep(full: CompareReport, shown: Page) -> None:
+    rows = shown.tables["Median milliseconds of one run by batch size"]
+    assert rows[0] == ["variant", "batch 8", "batch 16", "batch 32"]
+    medians = [1e3 * one.timed[0].median_s for one in (full, *full.sweep)]
+    assert rows[1] == ["LN", *(f"{median:.4f}" for median in medians)]
+    assert len(rows) == 5  # the control is in the table of the ratios
 
 
 def test_accuracy_and_engines(full: CompareReport, shown: Page) -> None:
@@ -212,7 +220,7 @@ def test_a_restless_machine_and_a_single_build_are_warned_of() -> None:
     control = replace(given.control, interval=given.ratio("ln", "folded"))
     text = Page(page(replace(given, control=control))).text
     assert "Caution. The A/A control differs from itself" in text
-    assert "not quiet" in text
+    assert "does not hold 1" in text
 
 
 def test_peak_memory_is_shown_where_it_is_known(full: CompareReport) -> None:

@@ -37,7 +37,7 @@ def test_slower() -> None:
 def test_an_interval_that_holds_1_claims_nothing(interval: tuple[float, float, float]) -> None:
     ratio = made(*interval)
     said = words.claim(ratio)
-    assert said.startswith("not significant: these 5 builds do not tell LN and UN folded apart")
+    assert said.startswith("not significant; these 5 builds do not tell LN and UN folded apart")
     assert "faster" not in said and "slower" not in said
     assert words.verdict(ratio) == "not significant"
 
@@ -46,7 +46,7 @@ def test_too_few_rounds_claim_nothing_wherever_the_interval_lies() -> None:
     ratio = made(1.5, 1.4, 1.6)
     few = replace(ratio, interval=replace(ratio.interval, builds=1, rounds=4, attained=0.875))
     said = plain(words.claim(few))
-    assert said.startswith("not significant: too few rounds")
+    assert said.startswith("not significant; too few rounds")
     assert "reaches 87.5 % at most" in said and "faster" not in said
 
 

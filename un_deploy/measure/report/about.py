@@ -41,6 +41,11 @@ def headline(report: CompareReport) -> Headline:
     least = words.found(report, "folded", "none")
     if least is not None and least is not main:
         more.append(words.limit(least))
+    control = words.numbers(report.control.interval)[0]
+    more.append(
+        f"The A/A control, {TITLES[report.control.of]} against itself: {control} "
+        f"({words.span(report.control.interval)})."
+    )
     for point in report.sweep:
         found = words.found(point, main.of, main.to)
         if found is not None:
@@ -88,7 +93,7 @@ def summary(report: CompareReport) -> tuple[tuple[str, str], ...]:
         ("device", report.device),
         ("threads", str(report.threads) if report.threads else "the backend's choice"),
         ("inputs", shapes or "none"),
-        ("builds", f"{interval.builds} of {interval.rounds} rounds"),
+        ("builds", f"{interval.builds}, {interval.rounds} rounds in each"),
     )
 
 
@@ -102,7 +107,7 @@ def missing(report: CompareReport, absent: Sequence[Absent]) -> Section | None:
     if not rows:
         return None
     table = Table("What is missing, and why", ("what", "why"), tuple(rows))
-    return Section("missing", "Not in this report", (), (), (table,))
+    return Section("missing", "Not in this report", tables=(table,))
 
 
 def notes(report: CompareReport) -> Section | None:
@@ -118,7 +123,7 @@ def environment(report: CompareReport) -> Section:
         for name, value in report.environment.items()
     )
     table = Table("Processor, system and versions", ("what", "value"), rows)
-    return Section("environment", "Environment", (), (), (table,))
+    return Section("environment", "Environment", tables=(table,))
 
 
 def reading(report: CompareReport) -> Section:
@@ -133,22 +138,33 @@ def reading(report: CompareReport) -> Section:
         f"{sure} interval by {interval.method}, exponentiated. The builds are the sample: rounds "
         "of one process share its memory layout and its tuning choices."
     )
-    return Section(
-        "reading",
-        "How to read this",
+    terms = (
         (
-            "Round and build. A round times every variant once; every other round goes backwards. "
-            "A build is a fresh process, or a fresh engine, and its rounds.",
-            f"The interval. {estimator}",
-            "Not significant means that 1 lies inside the interval: these builds do not tell the "
-            "two apart. It does not mean equal. Equal is said only where the whole interval lies "
-            f"within {words.percent(words.EQUAL)} of 1.",
-            "The A/A control. One variant is entered twice and compared with itself like any two. "
-            "Its interval should hold 1; its width shows what this machine can tell apart. It is "
-            "shown, and decides nothing.",
-            "LN in its best form. LN is entered in every form that the runtime offers; the fastest "
-            "counts and is named.",
-            "No norm is the same network with its norms taken out. It computes something else, and "
-            "is the limit of what removing norms can give.",
+            "Round and build",
+            "A round times every variant once; every other round goes backwards. A build is a "
+            "fresh process, and its rounds.",
+        ),
+        ("The interval", estimator),
+        (
+            "Not significant",
+            "1 lies inside the interval: these builds do not tell the two apart. It does not mean "
+            "equal. Equal is said only where the whole interval lies within "
+            f"{words.percent(words.EQUAL)} of 1.",
+        ),
+        (
+            "A/A control",
+            "One variant is entered twice and compared with itself like any two. Its interval "
+            "should hold 1; its width shows what this machine can tell apart. It is shown, and "
+            "decides nothing.",
+        ),
+        (
+            "LN in its best form",
+            "LN is entered in every form that the runtime offers; the fastest counts and is named.",
+        ),
+        (
+            "No norm",
+            "The same network with its norms taken out. It computes something else, and is the "
+            "limit of what removing norms can give.",
         ),
     )
+    return Section("reading", "How to read this", terms=terms)

@@ -31,4 +31,4 @@ def section(report: CompareReport) -> Section | Absent:
         for one in report.accuracy
     )
     columns = ("variant", *(("at",) if several else ()), "worst output", ">error")
-    return Section("accuracy", title, text, (), (Table("Error against float64", columns, rows),))
+    return Section("accuracy", title, text, tables=(Table("Error against float64", columns, rows),))

@@ -21,12 +21,8 @@ def section(report: CompareReport) -> Section | Absent:
     text = [
         "Engines built for these inputs and not run: plan size, activation memory on the device "
         "beside weights, bytes that all kernels write in one run, and whether the kernels have "
-        "the signatures of the engine without norms. The times above are of the backend, not of "
-        "these engines."
-        if not report.backend.startswith("tensorrt")
-        else "Plan size, activation memory on the device beside weights, bytes that all kernels "
-        "write in one run, and whether the kernels have the signatures of the engine without "
-        "norms.",
+        "the signatures of the engine without norms. The times above are those of "
+        f"{report.backend}, not of these engines.",
     ]
     if any(one.kind == "unfolded" and one.same_as_none for one in report.engines):
         text.append(
@@ -39,7 +35,12 @@ def section(report: CompareReport) -> Section | Absent:
         if one.kind == "folded" and one.same_as_none is False
     )
     return Section(
-        "engines", title, tuple(text), (_bars(report.engines),), (_table(report),), warnings
+        "engines",
+        title,
+        tuple(text),
+        plots=(_bars(report.engines),),
+        tables=(_table(report),),
+        warnings=warnings,
     )
 
 
@@ -116,9 +117,7 @@ def _bars(engines: tuple[EngineFacts, ...]) -> Plot:
             showarrow=False,
         )
     drawn.update_layout(barmode="group", bargap=0.32)
-    drawn.update_yaxes(
-        range=[len(_QUANTITIES) - 0.5, -0.7], visible=False, fixedrange=True, zeroline=False
-    )
+    drawn.update_yaxes(range=[len(_QUANTITIES) - 0.5, -0.7], visible=False, fixedrange=True)
     drawn.update_xaxes(title_text=look.label(f"times that of {of}"), rangemode="tozero", nticks=7)
     return look.plot(
         drawn,

@@ -35,7 +35,7 @@ def section(report: CompareReport) -> Section | Absent:
         tuple("" if _same(pair) else "bad" if None in pair else "muted" for pair in pairs),
     )
     closed = f"Show all {len(pairs)} rows"
-    return Section("kernels", title, text, (), (table,), closed=closed)
+    return Section("kernels", title, text, tables=(table,), closed=closed)
 
 
 def aligned(left: Sequence[PlannedKernel], right: Sequence[PlannedKernel]) -> Iterator[Pair]:

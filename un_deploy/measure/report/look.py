@@ -56,7 +56,8 @@ def figure() -> Figure:
             "plot_bgcolor": "rgba(0,0,0,0)",
             "showlegend": False,
             "hovermode": "closest",
-            "legend": {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom"},
+            "xaxis": {"zeroline": False},
+            "yaxis": {"zeroline": False},
         }
     )
 
@@ -76,9 +77,7 @@ def rows(drawn: Figure, labels: Sequence[str]) -> None:
             bgcolor="white",  # page.css has the colour
             showarrow=False,
         )
-    drawn.update_yaxes(
-        range=[len(labels) - 0.6, -0.85], visible=False, fixedrange=True, zeroline=False
-    )
+    drawn.update_yaxes(range=[len(labels) - 0.6, -0.85], visible=False, fixedrange=True)
 
 
 def ratio_axis(ends: Sequence[float]) -> dict[str, Any]:
@@ -98,7 +97,16 @@ def ratio_axis(ends: Sequence[float]) -> dict[str, Any]:
     return {"type": "log", "range": edges, "tickvals": ticks, "ticktext": [f"{t:g}" for t in ticks]}
 
 
-def plot(drawn: Figure, *, name: str, says: str, caption: str, height: int) -> Plot:
+def plot(
+    drawn: Figure,
+    *,
+    name: str,
+    says: str,
+    caption: str,
+    height: int,
+    legend: Sequence[tuple[str, str, str]] = (),
+) -> Plot:
     """The finished figure as plain data, the same for the same input."""
     drawn.update_layout(height=height)
-    return Plot(name, says, caption, height, json.loads(drawn.to_json()))
+    figure = json.loads(drawn.to_json())
+    return Plot(name, says, caption, height, figure, tuple(legend))

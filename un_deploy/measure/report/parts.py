@@ -13,7 +13,7 @@ class Cell:
 
     Attributes:
         text: what it says.
-        tone: "good", "bad", "muted" or "": how it looks. The text alone says all.
+        tone: "good", "bad", "strong", "muted" or "": how it looks. The text alone says all.
         small: a second line, smaller.
         code: whether it is a name out of a graph or a file, which may be broken anywhere.
     """
@@ -61,6 +61,7 @@ class Plot:
         caption: how to read it.
         height: CSS pixels; the width is the page's.
         figure: plotly's "data" and "layout".
+        legend: the name, colour and symbol of each series that has no label in the figure.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Plot:
     caption: str
     height: int
     figure: Mapping[str, Any]
+    legend: tuple[tuple[str, str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,7 @@ class Section:
         name: of its element.
         title: the heading.
         text: paragraphs before the plots.
+        terms: a word each, and what it means.
         plots, tables: in this order.
         warnings: sentences that must not be overlooked, before all else.
         closed: what to click to see the tables, where they are long; "" shows them.
@@ -86,6 +89,7 @@ class Section:
     name: str
     title: str
     text: tuple[str, ...] = ()
+    terms: tuple[tuple[str, str], ...] = ()
     plots: tuple[Plot, ...] = ()
     tables: tuple[Table, ...] = ()
     warnings: tuple[str, ...] = ()

@@ -25,7 +25,7 @@ def section(report: CompareReport) -> Section | Absent:
         all_ = words.percent(1 - count * (1 - interval.confidence))
         how += f", all {count} of them theirs in at least {all_}"
     text.append(f"{how}.")
-    return Section("ratios", title, tuple(text), (_forest(report),), (_table(report),))
+    return Section("ratios", title, tuple(text), plots=(_forest(report),), tables=(_table(report),))
 
 
 def _table(report: CompareReport) -> Table:
@@ -42,10 +42,9 @@ def _table(report: CompareReport) -> Table:
 
 def _row(ratio: Ratio, to: str, *, control: bool = False) -> tuple[str | Cell, ...]:
     interval = ratio.interval
-    tone = "good" if interval.significant else "muted"
-    says = Cell(words.verdict(ratio), tone)
+    says = Cell(words.verdict(ratio), "strong" if interval.significant else "muted")
     if control:
-        says = Cell("not quiet", "bad") if interval.significant else Cell("as it should be", "good")
+        says = Cell("does not hold 1", "bad") if interval.significant else Cell("holds 1", "muted")
     return (
         words.variant(ratio.of, ratio.form),
         to,

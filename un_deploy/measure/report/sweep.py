@@ -14,6 +14,9 @@ DRAWN: tuple[tuple[Kind, Kind, str], ...] = (
 """The ratios that are drawn; the table has all of them."""
 
 
+_SHAPES = {"circle": "●", "square": "■", "triangle-up": "▲", "diamond": "◆"}
+
+
 def section(report: CompareReport) -> Section | Absent:
     """Ratio against batch size."""
     title = "Batch sweep"
@@ -23,7 +26,9 @@ def section(report: CompareReport) -> Section | Absent:
     text = (
         "The same comparison at other batch sizes, each with builds and an A/A control of its own.",
     )
-    return Section("sweep", title, text, (_lines(points),), (_table(points),))
+    return Section(
+        "sweep", title, text, plots=(_lines(points),), tables=(_table(points), _medians(points))
+    )
 
 
 def _table(points: list[CompareReport]) -> Table:
@@ -38,7 +43,7 @@ def _table(points: list[CompareReport]) -> Table:
                         f"{words.variant(of, ratio.form)} / {TITLES[to]}",
                         words.numbers(interval)[0],
                         words.span(interval),
-                        Cell(words.verdict(ratio), "good" if interval.significant else "muted"),
+                        Cell(words.verdict(ratio), "strong" if interval.significant else "muted"),
                         Cell(words.span(report.control.interval), "muted"),
                     )
                 )
@@ -47,10 +52,25 @@ def _table(points: list[CompareReport]) -> Table:
     return Table("Ratios by batch size", columns, tuple(rows))
 
 
+def _medians(points: list[CompareReport]) -> Table:
+    digits = max(map(words.decimals, points))
+    names = dict.fromkeys(one.name for report in points for one in report.timed if not one.control)
+    medians = [{one.name: one.median_s for one in report.timed} for report in points]
+    rows = tuple(
+        (
+            name,
+            *(f"{1e3 * known[name]:.{digits}f}" if name in known else "" for known in medians),
+        )
+        for name in names
+    )
+    columns = ("variant", *(f">{words.point(report)}" for report in points))
+    return Table("Median milliseconds of one run by batch size", columns, rows)
+
+
 def _lines(points: list[CompareReport]) -> Plot:
     drawn = look.figure()
     drawn.add_hline(y=1, line_width=1.5, line_color=look.GREY)
-    ends = []
+    ends, legend = [], []
     series = [
         (
             f"{TITLES[of]} / {TITLES[to]}",
@@ -65,6 +85,7 @@ def _lines(points: list[CompareReport]) -> Plot:
         if not measured:
             continue
         intervals = [ratio.interval for _, ratio in measured]
+        legend.append((name, colour, _SHAPES[symbol]))
         ends += [end for one in intervals for end in (one.low, one.high)]
         drawn.add_scatter(
             x=[words.point(report) for report, _ in measured],
@@ -91,9 +112,9 @@ def _lines(points: list[CompareReport]) -> Plot:
             ],
             hovertemplate="%{text}<extra></extra>",
         )
-    drawn.update_layout(showlegend=True, scattermode="group", scattergap=0.55, margin_t=60)
+    drawn.update_layout(scattermode="group", scattergap=0.55, margin_l=58)
     drawn.update_xaxes(type="category", fixedrange=True)
-    drawn.update_yaxes(title_text="ratio of the times", automargin=True, **look.ratio_axis(ends))
+    drawn.update_yaxes(title_text="ratio of the times", **look.ratio_axis(ends))
     at = ", ".join(words.point(report) for report in points)
     return look.plot(
         drawn,
@@ -101,5 +122,6 @@ def _lines(points: list[CompareReport]) -> Plot:
         says=f"Ratios with intervals at {at}; the table below has the figures.",
         caption="The line at 1 means equal; above it the first of the pair is slower. Batch sizes "
         "stand side by side, whatever lies between them.",
-        height=440,
+        height=400,
+        legend=legend,
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from itertools import chain
-from math import floor, log10
 
 from un_deploy.measure.compare_report import PERCENTILES, CompareReport, Timed
 from un_deploy.measure.report import look, words
@@ -21,11 +20,11 @@ def section(report: CompareReport) -> Section:
         "compare samples of the same round; what the machine did for longer than a round is in "
         "these times, and not in the ratios.",
     )
-    return Section("times", "Times", text, (_boxes(report),), (_table(report),))
+    return Section("times", "Times", text, plots=(_boxes(report),), tables=(_table(report),))
 
 
 def _table(report: CompareReport) -> Table:
-    digits = _digits(report)
+    digits = words.decimals(report)
     peaks = any(one.peak_bytes is not None for one in report.timed)
     columns = ["variant", *(f">{_name(q)}" for q in PERCENTILES), ">samples", ">operators"]
     columns += [">peak memory"] if peaks else []
@@ -44,12 +43,6 @@ def _table(report: CompareReport) -> Table:
             )
         )
     return Table("Milliseconds of one run", (*columns, "from"), tuple(rows))
-
-
-def _digits(report: CompareReport) -> int:
-    """Decimals of a millisecond: three, or four figures of the shortest median."""
-    least = 1e3 * min(one.median_s for one in report.timed)
-    return max(3, 3 - floor(log10(least)))
 
 
 def _name(percentile: int) -> str:
@@ -88,10 +81,10 @@ def _boxes(report: CompareReport) -> Plot:
             hovertemplate="%{text}<extra></extra>",
             hoveron="points",
         )
-    digits = _digits(report)
+    digits = words.decimals(report)
     names = [f"{one.name}: {1e3 * one.median_s:.{digits}f} ms" for one in report.timed]
     look.rows(drawn, [look.label(name) for name in names])
-    drawn.update_xaxes(title_text="milliseconds of one run", nticks=7, rangemode="normal")
+    drawn.update_xaxes(title_text="milliseconds of one run", nticks=7)
     dots = "Every dot is a sample." if every else "Only samples that lie apart are drawn as dots."
     return look.plot(
         drawn,

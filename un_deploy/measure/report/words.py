@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import floor, log10
+
 from un_deploy.measure.compare_report import TITLES, CompareReport, Kind, Ratio
 from un_deploy.measure.statistics import Interval
 
@@ -52,13 +54,13 @@ def claim(ratio: Ratio) -> str:
     if interval.attained < interval.confidence:
         reached = percent(interval.attained)
         return (
-            f"not significant: too few rounds to tell {of} and {to} apart. Measured ratio {value}, "
+            f"not significant; too few rounds to tell {of} and {to} apart. Measured ratio {value}, "
             f"interval {span(interval)}, which reaches {reached} at most."
         )
     if not interval.significant:
         return (
-            f"not significant: {_builds(interval)} not tell {of} and {to} apart, which does not "
-            f"make them equal. Measured ratio {value}, {sure}."
+            f"not significant; {_builds(interval)} not tell {of} and {to} apart. "
+            f"Measured ratio {value}, {sure}."
         )
     if interval.ratio > 1:
         return f"{to} is faster than {of}: {of} takes {value} times as long ({sure})."
@@ -89,6 +91,12 @@ def size(count: int) -> str:
             break
         value, unit = value / 1024, larger
     return f"{count} B" if unit == "B" else f"{value:.3g} {unit}"
+
+
+def decimals(report: CompareReport) -> int:
+    """Of a millisecond: three, or as many as show four figures of the shortest median."""
+    least = 1e3 * min(one.median_s for one in report.timed)
+    return max(3, 3 - floor(log10(least)))
 
 
 def point(report: CompareReport) -> str:
