@@ -45,7 +45,7 @@ compare-test: demo
 
 # The HTML report in headless Chromium, which Debian has; the screenshots stay in build/browser.
 browser-test: $(STAMP)
-	command -v chromium chromedriver >/dev/null || { apt-get update -q && \
+	{ command -v chromium && command -v chromedriver; } >/dev/null || { apt-get update -q && \
 	  DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends \
 	  chromium chromium-driver fonts-dejavu-core; }
 	$(BIN)/python $(PIP_INSTALL) selenium
