@@ -16,6 +16,11 @@ pytest.importorskip("plotly")
 QUICK = ("--builds", "2", "--rounds", "2", "--sample-ms", "0.1", "--threads", "1")
 
 
+def measured(*_: object, **__: object) -> None:
+    """Stands for a comparison that must not have begun."""
+    raise AssertionError("measured first")
+
+
 @pytest.fixture(autouse=True)
 def kept(folder: Path) -> Path:
     """A report as compare -o leaves it."""
@@ -90,6 +95,7 @@ def test_without_the_extra_the_command_that_installs_it_is_named(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "plotly", None)
+    monkeypatch.setattr("un_deploy.pipeline.compare.compare", measured)
     for arguments in (
         ("report", "old.json", "-o", "page.html"),
         ("compare", "--unfolded", "model.onnx", "--html", "page.html"),
@@ -121,9 +127,6 @@ def test_compare_refuses_the_page_before_it_measures(
     code: int,
     message: str,
 ) -> None:
-    def measured(*_: object, **__: object) -> None:
-        raise AssertionError("measured first")
-
     monkeypatch.setattr("un_deploy.pipeline.compare.compare", measured)
     result = run("compare", "--unfolded", "model.onnx", *arguments)
     assert result.exit_code == code and message in result.stderr

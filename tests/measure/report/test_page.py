@@ -182,6 +182,14 @@ def test_accuracy_and_engines(full: CompareReport, shown: Page) -> None:
     assert bars[0]["x"] == [1, 1, 32_020 / 19_220]
 
 
+def test_the_kernels_are_there_to_be_opened(shown: Page) -> None:
+    rows = shown.tables["Kernels, ONNX nodes and bytes written"]
+    norm = "kgen CastMeanSubMulMeanAddSqrtDivMul|/blocks.0/norm1/LayerNormalization"
+    assert rows[1] == ["only LN", norm, "6,400", "", ""]
+    assert [row[0] for row in rows[1:]] == ["only LN", "same", "only LN", "same"]
+    assert len(shown.all("details")) == 1
+
+
 def test_a_fold_whose_kernels_are_not_those_of_no_norm_is_a_warning(full: CompareReport) -> None:
     engines = tuple(replace(e, same_as_none=e.kind == "none") for e in full.engines)
     text = Page(page(replace(full, engines=engines))).text
@@ -258,6 +266,8 @@ def test_hostile_names_stay_names(full: CompareReport, shown: Page) -> None:
     assert [len(bad.all(kind)) for kind in kinds] == [len(shown.all(kind)) for kind in kinds]
     allowed = {name for _, attributes in shown.elements for name in attributes}
     assert {name for _, attributes in bad.elements for name in attributes} <= allowed
+    data = [s for s, a in zip(bad.scripts, bad.all("script"), strict=True) if "type" in a]
+    assert len(data) == 4 and not any("<" in one for one in data)
     for name, plot in bad.plots.items():  # plotly reads a text's tags as HTML
         for text in texts(plot):
             assert "<" not in text.replace("<br>", "").replace("<extra></extra>", ""), name
