@@ -8,7 +8,7 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check -c constraints
 # Two test processes on two cores: more threads would only wait for each other.
 TEST_ENV := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE
 
-.PHONY: setup demo test test-slow api-test wheel-test compare-test image-test lint bench clean
+.PHONY: setup demo test test-slow api-test wheel-test compare-test browser-test image-test lint bench clean
 
 setup: $(STAMP)
 
@@ -21,7 +21,7 @@ demo: $(STAMP)
 	$(BIN)/un-deploy demo --out demo-out --force
 
 test: $(STAMP)
-	$(TEST_ENV) $(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow"
+	$(TEST_ENV) $(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow and not browser"
 
 test-slow: $(STAMP)
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -q -m slow --durations=10
@@ -52,6 +52,14 @@ compare-test: demo
 # Both images, built and checked. Needs root, gcc, and Debian's buildah podman runc mmdebstrap.
 image-test:
 	$(PYTHON) -m tests.images
+
+# The HTML report in headless Chromium, which Debian has; the screenshots stay in build/browser.
+browser-test: $(STAMP)
+	{ command -v chromium && command -v chromedriver; } >/dev/null || { apt-get update -q && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends \
+	  chromium chromium-driver fonts-dejavu-core; }
+	$(BIN)/python $(PIP_INSTALL) selenium
+	$(BIN)/python -m pytest -q -m browser
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

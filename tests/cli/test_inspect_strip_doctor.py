@@ -108,6 +108,7 @@ class TestDoctor:
             "rtx",
             "tensorrt",
             "triton",
+            "report",
         ]
         assert set(extras[1]["packages"]) == {"torch", "onnxscript", "scipy"}
 

@@ -23,7 +23,6 @@ from typing import Any
 
 from tests.images import bases
 from tests.images.checks import (
-    NOT_YET,
     Checks,
     check_health,
     check_inside,
@@ -52,10 +51,7 @@ def main() -> int:
     forget()
     slim = bases.slim()
     images = {"cpu": build("Dockerfile.cpu", "cpu", slim)}
-    if "report" not in NOT_YET:
-        images["cpu-report"] = build(
-            "Dockerfile.cpu", "cpu-report", slim, {"EXTRAS": "cpu,rtx,report"}
-        )
+    images["cpu-report"] = build("Dockerfile.cpu", "cpu-report", slim, {"EXTRAS": "cpu,rtx,report"})
     images["gpu"] = build("Dockerfile", "gpu", bases.tensorrt(slim))
     failed: list[str] = []
     measured = {}

@@ -19,10 +19,6 @@ INSIDE = Path(__file__).parent / "inside"
 PYTHON = "/opt/un-deploy/bin/python"
 ANY_USER = 12345
 
-#: What this version of un-deploy does not have yet. Its checks come in when it leaves this list,
-#: and it must leave it when the command is there.
-NOT_YET = ("report",)
-
 FILES = ("--ln", "ln.onnx", "--unfolded", "un.onnx", "--folded", "folded.onnx")
 SIZE = ("--dim", "batch=2")
 COMPARE = (

@@ -22,6 +22,7 @@ COMMANDS = {
     "verify": "verify",
     "compare": "compare",
     "trtexec-compare": "compare",
+    "report": "report",
     "build": "build",
     "profile": "profile",
     "inspect": "inspect",

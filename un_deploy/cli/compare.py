@@ -137,6 +137,13 @@ def _batches(ctx: click.Context, param: click.Parameter, value: str | None) -> t
     metavar="OUT",
     help="A file for the report as JSON, with every sample.",
 )
+@click.option(
+    "--html",
+    "html_target",
+    type=options.MODEL_FILE,
+    metavar="FILE",
+    help="A file for the report as one HTML page with plots.",
+)
 @options.force
 @options.as_json
 def command(
@@ -150,6 +157,7 @@ def command(
     max_error: float | None,
     against: Path | None,
     target: Path | None,
+    html_target: Path | None,
     force: bool,
     as_json: bool,
     **settings: Any,
@@ -169,6 +177,7 @@ def command(
     from un_deploy.measure.accuracy import require_accuracy
     from un_deploy.measure.compare_report import CompareReport
     from un_deploy.pipeline.compare import compare
+    from un_deploy.pipeline.report_file import check_page, write_page
 
     kinds: tuple[Kind, ...] = ("ln", "unfolded", "folded", "none")
     files = {kind: path for kind in kinds if (path := settings.pop(kind)) is not None}
@@ -178,6 +187,10 @@ def command(
     if target is not None:
         check_target(target, force=force)
     old = None if against is None else CompareReport.read(against)
+    if html_target is not None:
+        if html_target == target:
+            raise click.UsageError("-o and --html name the same file")
+        check_page(html_target, force=force)
     with show.working("Comparing") as say:
         report = compare(
             model,
@@ -191,6 +204,8 @@ def command(
         )
     if target is not None:
         atomic_write_text(target, report.to_json(), force=force)
+    if html_target is not None:
+        write_page(report, html_target, force=force)
     if as_json:
         click.echo(report.to_json(), nl=False)
     else:

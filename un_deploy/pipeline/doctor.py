@@ -24,6 +24,7 @@ EXTRAS = {
     "rtx": "build with TensorRT-RTX",
     "tensorrt": "build with TensorRT",
     "triton": "Triton model repositories",
+    "report": "comparisons as HTML pages",
 }
 
 #: The version of the JSON form; it rises when a field changes its meaning or goes.

@@ -1,0 +1,343 @@
+"""The page: what it shows is what the report says, and nothing in it is taken for markup."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import sys
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+
+from tests.support.reports import HOSTILE, full_report, kernel, report
+from un_deploy.errors import MissingPackageError
+from un_deploy.measure.compare_report import TITLES, CompareReport
+from un_deploy.measure.report import look
+from un_deploy.measure.report.html import page, require_packages
+
+pytest.importorskip("plotly")
+pytest.importorskip("jinja2")
+
+
+class Page(HTMLParser):
+    """What a reader of the page finds: text, elements, tables, and the plots' data."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.tables: dict[str, list[list[str]]] = {}
+        self.plots: dict[str, dict] = {}
+        self.scripts: list[str] = []
+        self.text = ""
+        self._open: list[str] = []
+        self._data = self._rows = None
+        self.feed(source)
+
+    def handle_starttag(self, tag: str, attrs: list) -> None:
+        found = {name: value or "" for name, value in attrs}
+        self.elements.append((tag, found))
+        self._open.append(tag)
+        if tag == "script":
+            self._data = found.get("id")
+            self.scripts.append("")
+        if tag == "table":
+            self._rows = []
+        if tag == "caption":
+            self._caption = ""
+        if tag == "tr":
+            self._rows.append([])
+        if tag in ("td", "th"):
+            self._rows[-1].append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "table":
+            self.tables[self._caption] = self._rows
+        while self._open and self._open.pop() != tag:
+            pass
+
+    def handle_data(self, data: str) -> None:
+        data = data.replace("\N{NO-BREAK SPACE}", " ")
+        if "script" in self._open:
+            if self._data:
+                self.plots[self._data.removesuffix("-data")] = json.loads(data)
+            self.scripts[-1] += data
+            return
+        if "caption" in self._open:
+            self._caption += data
+        elif "td" in self._open or "th" in self._open:
+            self._rows[-1][-1] += ("|" if "small" in self._open else "") + data
+        if "style" not in self._open:
+            self.text += data
+
+    def all(self, tag: str) -> list[dict[str, str]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+@pytest.fixture(scope="module")
+def full() -> CompareReport:
+    return full_report()
+
+
+@pytest.fixture(scope="module")
+def source(full: CompareReport) -> str:
+    return page(full)
+
+
+@pytest.fixture(scope="module")
+def shown(source: str) -> Page:
+    return Page(source)
+
+
+def test_the_headline_is_what_the_interval_says(full: CompareReport, shown: Page) -> None:
+    found = full.ratio("ln", "folded")
+    assert (
+        f"At batch 8: UN folded is faster than LN: LN takes {found.ratio:.3f} times as long "
+        f"(98 % interval {found.low:.3f} to {found.high:.3f})." in shown.text
+    )
+    assert "UN folded and no norm are equal within 2 %" in shown.text
+    assert "At batch 32: UN folded is faster than LN" in shown.text
+
+
+def test_noise_is_not_significant_and_nothing_is_called_faster() -> None:
+    shown = Page(page(report(medians={"ln": 1.01, "folded": 1.0}, noise=0.3)))
+    assert "Not significant; these 5 builds do not tell LN and UN folded apart" in shown.text
+    assert not re.search(r"(LN|UN folded|no norm) is (faster|slower)", shown.text, re.IGNORECASE)
+
+
+def test_the_ratios(full: CompareReport, shown: Page) -> None:
+    rows = shown.tables["Ratios, their intervals and the A/A control"][1:]
+    for row, ratio in zip(rows, (*full.ratios, full.control), strict=True):
+        interval = ratio.interval
+        assert row[0] == TITLES[ratio.of]
+        assert row[2:4] == [
+            f"{interval.ratio:.3f}",
+            f"{interval.low:.3f} to {interval.high:.3f}",
+        ]
+    drawn = shown.plots["plot-ratios"]["data"]
+    for trace, ratio in zip(drawn, (*full.ratios, full.control), strict=True):
+        assert trace["x"] == [ratio.interval.ratio]
+        assert trace["x"][0] + trace["error_x"]["array"][0] == pytest.approx(ratio.interval.high)
+        assert trace["x"][0] - trace["error_x"]["arrayminus"][0] == pytest.approx(
+            ratio.interval.low
+        )
+    band, line = shown.plots["plot-ratios"]["layout"]["shapes"]
+    assert (band["x0"], band["x1"]) == (full.control.interval.low, full.control.interval.high)
+    assert line["x0"] == line["x1"] == 1
+
+
+def test_the_times_and_every_sample(full: CompareReport, shown: Page) -> None:
+    rows = shown.tables["Milliseconds of one run"][1:]
+    boxes = shown.plots["plot-times"]["data"]
+    for row, box, timed in zip(rows, boxes, full.timed, strict=True):
+        assert row[0] == timed.name
+        expected = [f"{1e3 * timed.percentiles_s[q]:.4f}" for q in ("50", "90", "95", "99")]
+        assert row[1:5] == expected
+        assert row[5] == "100|5 builds"
+        assert box["x"] == [1e3 * time for build in timed.seconds for time in build]
+
+
+def test_the_sweep_in_the_order_of_the_batch_sizes(full: CompareReport, shown: Page) -> None:
+    turned = replace(full, sweep=full.sweep[::-1])
+    for page_ in (shown, Page(page(turned))):
+        rows = page_.tables["Ratios by batch size"][1:]
+        assert [row[0] for row in rows[::4]] == ["batch 8", "batch 16", "batch 32"]
+        last = full.sweep[1].ratio("ln", "folded")
+        assert rows[8][1:4] == [
+            "LN / UN folded",
+            f"{last.ratio:.3f}",
+            f"{last.low:.3f} to {last.high:.3f}",
+        ]
+        line = page_.plots["plot-sweep"]["data"][0]
+        assert line["x"] == ["batch 8", "batch 16", "batch 32"]
+        assert line["y"][2] == last.ratio
+
+
+def test_the_medians_of_the_sweep(full: CompareReport, shown: Page) -> None:
+    rows = shown.tables["Median milliseconds of one run by batch size"]
+    assert rows[0] == ["variant", "batch 8", "batch 16", "batch 32"]
+    medians = [1e3 * one.timed[0].median_s for one in (full, *full.sweep)]
+    assert rows[1] == ["LN", *(f"{median:.4f}" for median in medians)]
+    assert len(rows) == 5  # the control is in the table of the ratios
+
+
+def test_accuracy_and_engines(full: CompareReport, shown: Page) -> None:
+    assert shown.tables["Error against float64"][1] == ["LN", "batch 8", "logits", "1.50e-07"]
+    engines = shown.tables["Engines"][1:]
+    assert engines[0] == [
+        "LN",
+        "1.64 MiB|1,720,028 B",
+        "7.86 MiB|8,237,056 B",
+        "31.3 KiB|32,020 B",
+        "4",
+        "no",
+        "tensorrt-rtx 1.7.1|fp16",
+    ]
+    assert [row[5] for row in engines] == ["no", "yes", "yes", "is no norm"]
+    assert "UN unfolded has the kernels of no norm here" in shown.text
+    assert "does not have the kernels" not in shown.text
+    bars = shown.plots["plot-memory"]["data"]
+    assert bars[0]["x"] == [1, 1, 32_020 / 19_220]
+
+
+def test_the_kernels_are_there_to_be_opened(shown: Page) -> None:
+    rows = shown.tables["Kernels, ONNX nodes and bytes written"]
+    norm = "kgen CastMeanSubMulMeanAddSqrtDivMul|/blocks.0/norm1/LayerNormalization"
+    assert rows[1] == ["only LN", norm, "6,400", "", ""]
+    assert [row[0] for row in rows[1:]] == ["only LN", "same", "only LN", "same"]
+    assert len(shown.all("details")) == 1
+
+
+def test_a_fold_whose_kernels_are_not_those_of_no_norm_is_a_warning(full: CompareReport) -> None:
+    engines = tuple(replace(e, same_as_none=e.kind == "none") for e in full.engines)
+    text = Page(page(replace(full, engines=engines))).text
+    assert "Caution. The engine of UN folded does not have the kernels of no norm." in text
+
+
+def test_what_is_missing_is_said_once_and_has_no_section() -> None:
+    given = replace(report(medians={"unfolded": 1.0, "folded": 1.0}), accuracy=())
+    shown = Page(page(replace(given, missing={"ln": "not given"})))
+    assert shown.tables["What is missing, and why"][1:] == [
+        ["LN", "not given"],
+        ["Batch sweep", "one batch size was measured; un-deploy compare --batches takes more"],
+        ["Accuracy", "this report holds none"],
+        [
+            "Memory and engines",
+            "no engines were asked for; un-deploy compare --engines builds them",
+        ],
+        ["Planned kernels", "it takes the engines of LN and of UN folded"],
+        ["Peak device memory", "this backend does not tell it"],
+    ]
+    sections = {attributes["id"] for attributes in shown.all("section")}
+    assert sections == {"ratios", "times", "missing", "environment", "reading"}
+    assert set(shown.plots) == {"plot-ratios", "plot-times"}
+    assert "LN against UN folded was not measured" in shown.text
+
+
+def test_one_variant_alone_makes_a_page_too() -> None:
+    shown = Page(page(report(medians={"folded": 1.0})))
+    assert "There is nothing to compare." in shown.text
+    assert "only variants of one kind were timed" in shown.text
+
+
+def test_a_restless_machine_and_a_single_build_are_warned_of() -> None:
+    assert "Caution. One build only" in Page(page(report(builds=1))).text
+    given = report()
+    control = replace(given.control, interval=given.ratio("ln", "folded"))
+    text = Page(page(replace(given, control=control))).text
+    assert "Caution. The A/A control differs from itself" in text
+    assert "does not hold 1" in text
+
+
+def test_peak_memory_is_shown_where_it_is_known(full: CompareReport) -> None:
+    first, *others = full.timed
+    known = (replace(first, peak_bytes=3 * 2**20), *others)
+    rows = Page(page(replace(full, timed=known))).tables["Milliseconds of one run"]
+    assert rows[0][7] == "peak memory"
+    assert [row[7] for row in rows[1:3]] == ["3 MiB|3,145,728 B", "unknown"]
+
+
+def hostile(full: CompareReport) -> CompareReport:
+    """Every name that comes from outside, malicious."""
+    first, *others = full.timed
+    engines = tuple(
+        replace(e, kernels=(kernel(f"kgen {HOSTILE}", HOSTILE), *e.kernels), flavor=HOSTILE)
+        for e in full.engines
+    )
+    return replace(
+        full,
+        timed=(replace(first, source=HOSTILE, form=HOSTILE), *others),
+        ratios=tuple(replace(ratio, form=HOSTILE) for ratio in full.ratios),
+        inputs={HOSTILE: (8, 3)},
+        missing={"ln": HOSTILE, HOSTILE: HOSTILE},
+        notes=(HOSTILE,),
+        environment={"cpu": HOSTILE, HOSTILE: HOSTILE, "gpu": HOSTILE, "un-deploy": HOSTILE},
+        accuracy=tuple(replace(one, output=HOSTILE, form=HOSTILE) for one in full.accuracy),
+        engines=engines,
+    )
+
+
+def test_hostile_names_stay_names(full: CompareReport, shown: Page) -> None:
+    bad = Page(page(hostile(full)))
+    assert bad.text.count(HOSTILE) > 20
+    kinds = ("script", "img", "iframe", "style", "link", "base", "object")
+    assert [len(bad.all(kind)) for kind in kinds] == [len(shown.all(kind)) for kind in kinds]
+    allowed = {name for _, attributes in shown.elements for name in attributes}
+    assert {name for _, attributes in bad.elements for name in attributes} <= allowed
+    data = [s for s, a in zip(bad.scripts, bad.all("script"), strict=True) if "type" in a]
+    assert len(data) == 4 and not any("<" in one for one in data)
+    for name, plot in bad.plots.items():  # plotly reads a text's tags as HTML
+        for text in texts(plot):
+            assert "<" not in text.replace("<br>", "").replace("<extra></extra>", ""), name
+
+
+def texts(data: object) -> list[str]:
+    """All strings in JSON."""
+    if isinstance(data, str):
+        return [data]
+    if isinstance(data, dict):
+        return [text for value in data.values() for text in texts(value)]
+    return [text for value in data for text in texts(value)] if isinstance(data, list) else []
+
+
+def test_the_browser_is_told_to_run_these_two_scripts_and_fetch_nothing(shown: Page) -> None:
+    (policy,) = [m["content"] for m in shown.all("meta") if m.get("http-equiv")]
+    rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
+    assert rules["default-src"] == "'none'" and rules["img-src"] == "data: blob:"
+    run = [s for s, a in zip(shown.scripts, shown.all("script"), strict=True) if "type" not in a]
+    assert len(run) == 2 and "plotly.js" in run[0][:200]
+    hashes = [hashlib.sha256(script.encode()).digest() for script in run]
+    expected = " ".join(f"'sha256-{base64.b64encode(one).decode()}'" for one in hashes)
+    assert rules["script-src"] == expected
+    for tag, attributes in shown.elements:
+        assert "src" not in attributes, tag
+        assert attributes.get("href", "#").startswith("#"), tag
+
+
+def test_the_same_report_gives_the_same_page(full: CompareReport, source: str) -> None:
+    again = CompareReport.from_json(full.to_json(), "report.json")
+    assert page(again) == source
+
+
+def test_who_cannot_see_it_can_read_it(shown: Page) -> None:
+    assert shown.all("html") == [{"lang": "en"}]
+    assert len(shown.all("h1")) == 1 and len(shown.all("main")) == 1
+    plots = [a for a in shown.all("div") if a.get("class") == "plot"]
+    assert [a["id"] for a in plots] == ["plot-ratios", "plot-times", "plot-sweep", "plot-memory"]
+    assert all(a["role"] == "img" and len(a["aria-label"]) > 40 for a in plots)
+    assert {a["scope"] for a in shown.all("th")} == {"col", "row"}
+    assert len(shown.all("caption")) == len(shown.all("table"))
+    named = {a["href"].removeprefix("#") for a in shown.all("a")}
+    assert named <= {a["id"] for _, a in shown.elements if "id" in a}
+
+
+@pytest.mark.parametrize("colour", [*look.COLOURS.values(), look.GREY])
+def test_colours_stand_out_on_white_and_on_the_dark_page(source: str, colour: str) -> None:
+    dark = re.findall(r"--back: (#\w{6})", source)[1]
+    assert contrast(colour, "#ffffff") >= 4.4
+    assert contrast(colour, dark) >= 3
+
+
+def contrast(first: str, second: str) -> float:
+    """WCAG 2.2, contrast ratio."""
+
+    def luminance(colour: str) -> float:
+        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        red, green, blue = (
+            c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts
+        )
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+    dark, light = sorted((luminance(first), luminance(second)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("package", ["plotly", "jinja2"])
+def test_a_missing_package_is_named_with_its_extra(
+    monkeypatch: pytest.MonkeyPatch, package: str
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(MissingPackageError, match=rf"{package}.*un-deploy\[report\]"):
+        require_packages()

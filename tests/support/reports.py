@@ -1,0 +1,124 @@
+"""Reports of comparisons from made-up times, complete enough to fill every section of a page."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from un_deploy.measure.compare_report import (
+    COMPARED,
+    PERCENTILES,
+    Accuracy,
+    CompareReport,
+    EngineFacts,
+    Kind,
+    PlannedKernel,
+    Ratio,
+    Timed,
+)
+from un_deploy.measure.statistics import ratio
+
+#: A name as only someone who means harm gives it.
+HOSTILE = "</script><script>document.title='owned'</script><img src=x onerror=owned()>\"'&{{7*7}}"
+
+MEDIANS: dict[Kind, float] = {"ln": 1.08, "unfolded": 1.05, "folded": 1.0, "none": 1.0}
+"""Milliseconds, by kind."""
+
+
+def report(
+    *,
+    medians: dict[Kind, float] | None = None,
+    noise: float = 0.002,
+    builds: int = 5,
+    rounds: int = 20,
+    batch: int = 8,
+    seed: int = 0,
+) -> CompareReport:
+    """One batch size: times that scatter by `noise` around the medians, and what follows."""
+    drawn = np.random.default_rng(seed)
+    milliseconds = {**(MEDIANS if medians is None else medians)}
+    times = {
+        kind: 1e-3 * median * np.exp(noise * drawn.standard_normal((builds, rounds)))
+        for kind, median in milliseconds.items()
+    }
+    twice: Kind = "folded" if "folded" in times else next(iter(times))
+    again = times[twice] * np.exp(noise * drawn.standard_normal((builds, rounds)))
+    return CompareReport(
+        backend="ort-cpu",
+        threads=1,
+        device="cpu",
+        precision=None,
+        inputs={"pixel_values": (batch, 3, 32, 32)},
+        timed=(
+            *(timed(kind, seconds) for kind, seconds in times.items()),
+            timed(twice, again, control=True),
+        ),
+        ratios=tuple(
+            Ratio(of, to, "", ratio(times[of], times[to]))
+            for of, to in COMPARED
+            if of in times and to in times
+        ),
+        control=Ratio(twice, twice, "", ratio(again, times[twice])),
+        missing={},
+        notes=(),
+        environment={"cpu": "A processor", "gpu": None, "un-deploy": "0.1.0"},
+        accuracy=tuple(Accuracy(kind, "", "logits", 1.5e-7) for kind in times if kind != "none"),
+    )
+
+
+def timed(kind: Kind, seconds: np.ndarray, *, control: bool = False) -> Timed:
+    """A variant with these times, (builds, rounds)."""
+    return Timed(
+        kind=kind,
+        form="",
+        source=f"{kind}.onnx",
+        derived=False,
+        operators=100,
+        control=control,
+        median_s=float(np.median(seconds)),
+        percentiles_s={str(q): float(np.percentile(seconds, q)) for q in PERCENTILES},
+        peak_bytes=None,
+        seconds=tuple(tuple(map(float, build)) for build in seconds),
+    )
+
+
+def engine(kind: Kind, *kernels: PlannedKernel, same_as_none: bool | None = None) -> EngineFacts:
+    """An engine of these kernels."""
+    return EngineFacts(
+        kind=kind,
+        form="",
+        flavor="tensorrt-rtx",
+        tensorrt="1.7.1",
+        precision="fp16",
+        plan_bytes=1_720_028,
+        activation_bytes=8_237_056,
+        bytes_written=sum(one.bytes_written or 0 for one in kernels),
+        same_as_none=same_as_none,
+        kernels=kernels,
+    )
+
+
+def kernel(what: str, *nodes: str, written: int = 6400) -> PlannedKernel:
+    """A kernel of these ONNX nodes."""
+    return PlannedKernel(f"__myl_{what.split()[-1]}", what, nodes, written)
+
+
+NORM = kernel("kgen CastMeanSubMulMeanAddSqrtDivMul", "/blocks.0/norm1/LayerNormalization")
+LINEAR = kernel("runtime_fusion FcAdd", "/blocks.0/qkv/MatMul", written=19_200)
+OUT = kernel("gemm", "/head/Gemm", written=20)
+
+
+def full_report(**settings: float) -> CompareReport:
+    """Every section: three batch sizes, and engines."""
+    first = report(**settings)  # type: ignore[arg-type]
+    sweep = tuple(
+        report(medians={k: v * b for k, v in MEDIANS.items()}, batch=8 * b, seed=b) for b in (2, 4)
+    )
+    engines = (
+        engine("ln", NORM, LINEAR, NORM, OUT, same_as_none=False),
+        engine("unfolded", LINEAR, OUT, same_as_none=True),
+        engine("folded", LINEAR, OUT, same_as_none=True),
+        engine("none", LINEAR, OUT, same_as_none=True),
+    )
+    return replace(first, sweep=sweep, engines=engines, notes=("The clocks are not locked",))

@@ -1,0 +1,34 @@
+"""un-deploy report: the HTML page of a comparison that was kept as JSON."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from un_deploy.cli import options
+
+
+@click.command()
+@click.argument("source", metavar="REPORT.json", type=options.MODEL_FILE)
+@click.option(
+    "-o",
+    "--output",
+    "target",
+    required=True,
+    type=options.MODEL_FILE,
+    metavar="FILE.html",
+    help="The page to write.",
+)
+@options.force
+def command(source: Path, target: Path, force: bool) -> None:
+    """Write a comparison as one HTML page.
+
+    REPORT.json is what `un-deploy compare -o` wrote, for example in CI. The page needs no network
+    and no other file.
+    """
+    from un_deploy.cli import show
+    from un_deploy.pipeline.report_file import report_file
+
+    report_file(source, target, force=force)
+    show.line(f"Wrote {target}.")

@@ -1,0 +1,34 @@
+"""How right what was timed is."""
+
+from __future__ import annotations
+
+from un_deploy.measure.compare_report import CompareReport
+from un_deploy.measure.report import words
+from un_deploy.measure.report.parts import Absent, Cell, Section, Table
+
+
+def section(report: CompareReport) -> Section | Absent:
+    """The worst output of every variant."""
+    title = "Accuracy"
+    points = sorted((report, *report.sweep), key=lambda one: one.batch or 0)
+    if not any(one.accuracy for one in points):
+        return Absent(title, "this report holds none")
+    text = (
+        "How far each variant, in this backend, is from its network in float64: max |found - "
+        "expected| / max |expected|, over all entries of all outputs. LN is held against LN; UN, "
+        "folded or not, against the unfolded graph where there is one. No norm computes something "
+        "else and is only timed.",
+    )
+    several = len(points) > 1
+    rows = tuple(
+        (
+            words.variant(one.kind, one.form),
+            *((words.point(report),) if several else ()),
+            Cell(one.output, code=True),
+            f"{one.error:.2e}",
+        )
+        for report in points
+        for one in report.accuracy
+    )
+    columns = ("variant", *(("at",) if several else ()), "worst output", ">error")
+    return Section("accuracy", title, text, tables=(Table("Error against float64", columns, rows),))

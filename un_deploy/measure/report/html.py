@@ -1,0 +1,103 @@
+"""The report of a comparison as one HTML file that needs nothing else, not even a network."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from typing import TYPE_CHECKING
+
+from un_deploy.errors import needs
+from un_deploy.measure.report import (
+    about,
+    accuracy,
+    engines,
+    kernels,
+    ratios,
+    sweep,
+    times,
+)
+from un_deploy.measure.report.parts import Absent, Section
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+    from un_deploy.measure.compare_report import CompareReport
+
+
+def require_packages() -> None:
+    """Say what is missing before the work that a page would be made of.
+
+    Raises:
+        MissingPackageError: plotly or Jinja2 is not installed.
+    """
+    with needs("report"):
+        import jinja2  # noqa: F401
+        import plotly  # noqa: F401
+
+
+def page(report: CompareReport) -> str:
+    """The page; the same for the same report and the same plotly.
+
+    Names from graphs and files come from strangers. Jinja escapes all text, and the plots' data
+    for the script elements they stand in; look.label escapes what plotly would read as HTML; and
+    a policy in the page lets the browser run the page's own two scripts, known by their hashes,
+    and fetch nothing.
+
+    Raises:
+        MissingPackageError: plotly or Jinja2 is not installed.
+    """
+    require_packages()
+    from markupsafe import Markup
+    from plotly.offline import get_plotlyjs
+
+    made: list[Section | Absent] = [
+        ratios.section(report),
+        times.section(report),
+        sweep.section(report),
+        accuracy.section(report),
+        engines.section(report),
+        kernels.section(report),
+    ]
+    absent = [one for one in made if isinstance(one, Absent)]
+    closing = (
+        about.missing(report, absent),
+        about.notes(report),
+        about.environment(report),
+        about.reading(report),
+    )
+    shown = [one for one in (*made, *closing) if isinstance(one, Section)]
+    templates = _templates()
+    scripts = [get_plotlyjs(), _source(templates, "page.js")]
+    return templates.get_template("page.html.jinja").render(
+        headline=about.headline(report),
+        summary=about.summary(report),
+        version=report.environment.get("un-deploy"),
+        sections=shown,
+        style=Markup(_source(templates, "page.css")),
+        scripts=[Markup(script) for script in scripts],
+        allowed=" ".join(_hash(script) for script in scripts),
+    )
+
+
+def _templates() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    return Environment(
+        loader=PackageLoader("un_deploy.measure.report", "page"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+def _source(templates: Environment, name: str) -> str:
+    assert templates.loader is not None
+    return templates.loader.get_source(templates, name)[0]
+
+
+def _hash(script: str) -> str:
+    """As a Content-Security-Policy names an inline script."""
+    digest = hashlib.sha256(script.encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"

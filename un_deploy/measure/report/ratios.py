@@ -1,0 +1,108 @@
+"""The ratios of the times with their intervals, and the A/A control beside them."""
+
+from __future__ import annotations
+
+from un_deploy.measure.compare_report import TITLES, CompareReport, Ratio
+from un_deploy.measure.report import look, words
+from un_deploy.measure.report.parts import Absent, Cell, Plot, Section, Table
+
+
+def section(report: CompareReport) -> Section | Absent:
+    """A forest plot and its table."""
+    title = "Ratios of the times"
+    if not report.ratios:
+        return Absent(title, "only variants of one kind were timed")
+    text = [
+        "How many times as long the first takes as the second, and the interval that holds the "
+        "ratio. Above 1 the first is slower. The A/A control is one variant against itself: what "
+        "this machine makes of equal things.",
+    ]
+    interval, count = report.control.interval, len(report.ratios)
+    sure = words.percent(interval.confidence)
+    how = f"{interval.method}; {interval.rounds} rounds in each build. "
+    how += f"An interval holds its ratio in {sure} of all reports"
+    if count > 1:
+        all_ = words.percent(1 - count * (1 - interval.confidence))
+        how += f", all {count} of them theirs in at least {all_}"
+    text.append(f"{how}.")
+    return Section("ratios", title, tuple(text), plots=(_forest(report),), tables=(_table(report),))
+
+
+def _table(report: CompareReport) -> Table:
+    rows = [_row(ratio, TITLES[ratio.to]) for ratio in report.ratios]
+    rows.append(_row(report.control, "itself (A/A control)", control=True))
+    sure = words.percent(report.control.interval.confidence)
+    return Table(
+        "Ratios, their intervals and the A/A control",
+        ("time of", "over", ">ratio", f">{sure} interval", "says"),
+        tuple(rows),
+        ("",) * len(report.ratios) + ("muted",),
+    )
+
+
+def _row(ratio: Ratio, to: str, *, control: bool = False) -> tuple[str | Cell, ...]:
+    interval = ratio.interval
+    says = Cell(words.verdict(ratio), "strong" if interval.significant else "muted")
+    if control:
+        says = Cell("does not hold 1", "bad") if interval.significant else Cell("holds 1", "muted")
+    return (
+        words.variant(ratio.of, ratio.form),
+        to,
+        words.numbers(interval)[0],
+        words.span(interval),
+        says,
+    )
+
+
+def _forest(report: CompareReport) -> Plot:
+    shown = [*report.ratios, report.control]
+    names = [f"{words.variant(r.of, r.form)} / {TITLES[r.to]}" for r in report.ratios]
+    names.append(f"A/A control: {words.variant(report.control.of, report.control.form)} / itself")
+    says = [words.verdict(ratio) for ratio in report.ratios] + [""]
+    texts = [
+        f"{words.numbers(r.interval)[0]} ({words.span(r.interval)})" + (f", {v}" if v else "")
+        for r, v in zip(shown, says, strict=True)
+    ]
+    drawn = look.figure()
+    band = report.control.interval
+    drawn.add_vrect(x0=band.low, x1=band.high, fillcolor=look.GREY, opacity=0.16, line_width=0)
+    drawn.add_vline(x=1, line_width=1.5, line_color=look.GREY)
+    for row, (ratio, name, text) in enumerate(zip(shown, names, texts, strict=True)):
+        interval = ratio.interval
+        control = ratio is report.control
+        colour = look.GREY if control else look.COLOURS[ratio.of]
+        symbol = "diamond" if control else "circle"
+        drawn.add_scatter(
+            x=[interval.ratio],
+            y=[row],
+            error_x={
+                "type": "data",
+                "symmetric": False,
+                "array": [interval.high - interval.ratio],
+                "arrayminus": [interval.ratio - interval.low],
+                "thickness": 2.5,
+                "width": 6,
+                "color": colour,
+            },
+            mode="markers",
+            marker={
+                "color": colour,
+                "size": 11,
+                "symbol": symbol if control or interval.significant else f"{symbol}-open",
+                "line": {"width": 2, "color": colour},
+            },
+            text=[look.label(name, text)],
+            hovertemplate="%{text}<extra></extra>",
+        )
+    look.rows(drawn, [look.label(n, t) for n, t in zip(names, texts, strict=True)])
+    ends = [end for ratio in shown for end in (ratio.interval.low, ratio.interval.high)]
+    drawn.update_xaxes(title_text="ratio of the times", **look.ratio_axis(ends))
+    return look.plot(
+        drawn,
+        name="plot-ratios",
+        says="Ratios with intervals. "
+        + "; ".join(f"{n}: {t}" for n, t in zip(names, texts, strict=True)),
+        caption="The line at 1 means equal; the shaded band is the A/A control's interval. A "
+        "filled circle is significant, an open one is not.",
+        height=66 * len(shown) + 90,
+    )

@@ -1,0 +1,96 @@
+"""The times of every variant: medians, percentiles, and where all samples lie."""
+
+from __future__ import annotations
+
+from itertools import chain
+
+from un_deploy.measure.compare_report import PERCENTILES, CompareReport, Timed
+from un_deploy.measure.report import look, words
+from un_deploy.measure.report.parts import Cell, Plot, Section, Table
+
+#: Beyond this many samples in all, only those that lie apart are drawn one by one.
+_DRAWN = 12_000
+
+
+def section(report: CompareReport) -> Section:
+    """A table of percentiles and a box of samples for each variant."""
+    text = (
+        "Milliseconds of one run. A sample is the mean of some runs, so single runs spread "
+        "further than these percentiles. Differences are judged by the ratios above, which "
+        "compare samples of the same round; what the machine did for longer than a round is in "
+        "these times, and not in the ratios.",
+    )
+    return Section("times", "Times", text, plots=(_boxes(report),), tables=(_table(report),))
+
+
+def _table(report: CompareReport) -> Table:
+    digits = words.decimals(report)
+    peaks = any(one.peak_bytes is not None for one in report.timed)
+    columns = ["variant", *(f">{_name(q)}" for q in PERCENTILES), ">samples", ">operators"]
+    columns += [">peak memory"] if peaks else []
+    rows = []
+    for one in report.timed:
+        builds = len(one.seconds)
+        samples = sum(map(len, one.seconds))
+        rows.append(
+            (
+                one.name,
+                *(f"{1e3 * one.percentiles_s[str(q)]:.{digits}f}" for q in PERCENTILES),
+                Cell(str(samples), small=f"{builds} build{'s' if builds > 1 else ''}"),
+                str(one.operators),
+                *((_peak(one),) if peaks else ()),
+                Cell(f"derived: {one.source}" if one.derived else one.source, "muted", code=True),
+            )
+        )
+    return Table("Milliseconds of one run", (*columns, "from"), tuple(rows))
+
+
+def _name(percentile: int) -> str:
+    return "median" if percentile == 50 else f"{percentile} %"
+
+
+def _peak(one: Timed) -> Cell:
+    if one.peak_bytes is None:
+        return Cell("unknown", "muted")
+    return Cell(words.size(one.peak_bytes), small=f"{one.peak_bytes:,} B")
+
+
+def _boxes(report: CompareReport) -> Plot:
+    total = sum(map(len, chain.from_iterable(one.seconds for one in report.timed)))
+    every = total <= _DRAWN
+    drawn = look.figure()
+    for row, one in enumerate(report.timed):
+        samples = [
+            (1e3 * seconds, f"build {build}, round {number}: {1e3 * seconds:.4g} ms")
+            for build, rounds in enumerate(one.seconds, 1)
+            for number, seconds in enumerate(rounds, 1)
+        ]
+        colour = look.GREY if one.control else look.COLOURS[one.kind]
+        drawn.add_box(
+            x=[time for time, _ in samples],
+            y=[row] * len(samples),
+            orientation="h",
+            width=0.36,
+            boxpoints="all" if every else "outliers",
+            jitter=0.7,
+            pointpos=0,
+            fillcolor="rgba(0,0,0,0)",
+            line={"color": colour, "width": 2},
+            marker={"color": colour, "size": 4, "opacity": 0.45},
+            text=[text for _, text in samples],
+            hovertemplate="%{text}<extra></extra>",
+            hoveron="points",
+        )
+    digits = words.decimals(report)
+    names = [f"{one.name}: {1e3 * one.median_s:.{digits}f} ms" for one in report.timed]
+    look.rows(drawn, [look.label(name) for name in names])
+    drawn.update_xaxes(title_text="milliseconds of one run", nticks=7)
+    dots = "Every dot is a sample." if every else "Only samples that lie apart are drawn as dots."
+    return look.plot(
+        drawn,
+        name="plot-times",
+        says=f"Boxes of all samples of each variant. Medians: {'; '.join(names)}",
+        caption=f"{dots} The box holds the middle half, the line in it is the median. The axis "
+        "need not begin at 0.",
+        height=58 * len(report.timed) + 80,
+    )
