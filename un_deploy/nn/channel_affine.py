@@ -38,6 +38,9 @@ def input_gradient(
     """
     if padding_mask is not None:
         x = x.masked_fill(padding_mask.unsqueeze(-1), 0)
+    if torch.compiler.is_compiling():
+        # Written out together, or a compiler computes them anew for every row.
+        scale, slope = torch.stack([scale, slope]).unbind(0)
     return (dy * scale).addcmul_(x, slope, value=-1).to(x.dtype)
 
 

@@ -17,6 +17,12 @@ from torch import Tensor
 PART = 2**12
 """Rows summed one after the other."""
 
+GROUP = 16
+"""Rows that a compiled sum takes together."""
+
+IN_CACHE = 2**20
+"""A compiled sum of as many numbers needs no groups."""
+
 
 def sum_and_sum_of_products(a: Tensor, b: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """The sums over all axes but the last of a, and of a * b: (C,) and (C,), in `dtype`.
@@ -29,21 +35,35 @@ def sum_and_sum_of_products(a: Tensor, b: Tensor, dtype: torch.dtype) -> tuple[T
     if a.dtype == b.dtype and has_kernel(b, dtype):
         products, totals = _sums(a, b, 1.0, True)
         return totals, products
-    rows, others = a.reshape(-1, a.shape[-1]), b.reshape(-1, b.shape[-1])
-    return rows.sum(0, dtype=dtype), (rows.to(dtype) * others.to(dtype)).sum(0)
+    return _sum(a, dtype), _sum(a.to(dtype) * b.to(dtype), dtype)
 
 
 def mean_of_squares(x: Tensor, dtype: torch.dtype) -> Tensor:
     """The mean over all axes but the last of x * x, (C,), in `dtype`."""
     if has_kernel(x, dtype):
         return _sums(x, x, 1 / max(1, x.shape[:-1].numel()), False)[0]
-    rows = x.reshape(-1, x.shape[-1]).to(dtype)
-    return (rows * rows).mean(0)
+    x = x.to(dtype)
+    return _sum(x * x, dtype) / x.shape[:-1].numel()
 
 
 def has_kernel(x: Tensor, dtype: torch.dtype) -> bool:
     """Whether PyTorch's kernels for the CPU can be called on x, and compute in `dtype`."""
     return x.dtype == dtype and x.is_cpu and not torch.compiler.is_compiling()
+
+
+def _sum(x: Tensor, dtype: torch.dtype) -> Tensor:
+    """Over all axes but the last.
+
+    Compiled for the CPU, a sum over rows takes a few channels of all rows, then the next channels,
+    and so on: in large tensors every step is to another page. Rows in groups are read in order.
+    """
+    rows = x.reshape(-1, x.shape[-1])
+    compiled = torch.compiler.is_compiling() and not torch.compiler.is_exporting()
+    if not compiled or not x.is_cpu or rows.numel() <= IN_CACHE:
+        return rows.sum(0, dtype=dtype)
+    whole = rows.shape[0] // GROUP * GROUP
+    groups = rows[:whole].view(-1, GROUP, rows.shape[1])
+    return groups.sum(1, dtype=dtype).sum(0) + rows[whole:].sum(0, dtype=dtype)
 
 
 def _sums(a: Tensor, b: Tensor, factor: float, both: bool) -> tuple[Tensor, Tensor]:

@@ -63,9 +63,13 @@ class RobustRule(TrainingRule):
     def train(
         self, x: Tensor, weight: Tensor, bias: Tensor, padding_mask: Tensor | None, state: State
     ) -> Tensor:
-        if torch.compiler.is_compiling():
+        if torch.compiler.is_exporting():
             return self._plain(x, weight, bias, padding_mask, state)
-        y: Tensor = _Normalize.apply(x, weight, bias, padding_mask, self, state)
+        with torch.no_grad():
+            moment = second_moment(x, padding_mask, state["running_var"])
+            std, smoothed = self._count(moment, state)
+            length = std * moment.divisor**0.5
+        y: Tensor = _Normalize.apply(x, weight, bias, length, smoothed, padding_mask)
         return y
 
     def _plain(
@@ -78,11 +82,11 @@ class RobustRule(TrainingRule):
         """
         moment = second_moment(x, padding_mask, state["running_var"])
         with torch.no_grad():
-            std, smoothed = self.count(moment._replace(value=moment.value.detach()), state)
+            std, smoothed = self._count(moment._replace(value=moment.value.detach()), state)
             r = std / smoothed
         return scale_and_shift(x, weight * r * (moment.value + self.eps).rsqrt(), bias)
 
-    def count(self, moment: Moment, state: State) -> tuple[Tensor, Tensor]:
+    def _count(self, moment: Moment, state: State) -> tuple[Tensor, Tensor]:
         """sqrt(s2 + eps) and sqrt(v), both (C,); counts the batch into `state`.
 
         A batch without a real token leaves the state alone and is normalised as in evaluation.
@@ -99,7 +103,7 @@ class RobustRule(TrainingRule):
         return std, moment.if_real(smoothed, std)
 
     def _smooth(self, window: Window) -> tuple[Tensor, Tensor]:
-        """Of the newest moment, and of the last M that agree with it: `count`'s two results."""
+        """Of the newest moment, and of the last M that agree with it: `_count`'s two results."""
         assert isinstance(self.window_size, int)
         stds = (window.entries[-self.window_size :] + self.eps).sqrt()
         std = stds[-1]
@@ -127,13 +131,10 @@ class _Normalize(torch.autograd.Function):
         x: Tensor,
         weight: Tensor,
         bias: Tensor,
+        length: Tensor,
+        smoothed: Tensor,
         padding_mask: Tensor | None,
-        rule: RobustRule,
-        state: State,
     ) -> Tensor:
-        moment = second_moment(x, padding_mask, state["running_var"])
-        std, smoothed = rule.count(moment, state)
-        length = std * moment.divisor**0.5
         scale = weight / smoothed
         ctx.save_for_backward(x, scale, length, smoothed, padding_mask)
         return scale_and_shift(x, scale, bias)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -97,13 +99,35 @@ class Window(NamedTuple):
         Moments are not negative, so the others come last in descending order.
         """
         last = self.entries.shape[0] - 1
-        largest, _ = self.entries.topk((last + 1) // 2 + 1, 0)
+        largest = _largest(self.entries, (last + 1) // 2 + 1)
         if _is_on_host(self.counted):
             middle, two = divmod(min(int(self.counted), last), 2)
-            median = largest[middle]
-            return (median + largest[middle + 1]) / 2 if two else median
-        pair = (self.counted.clamp(max=last) + torch.arange(2, device=largest.device)) // 2
-        return largest.index_select(0, pair).mean(0)
+            return (largest[middle] + largest[middle + 1]) / 2 if two else largest[middle]
+        others = self.counted.clamp(max=last)
+        return (_pick(largest, others // 2) + _pick(largest, (others + 1) // 2)) / 2
+
+
+def _largest(entries: Tensor, count: int) -> Sequence[Tensor]:
+    """The largest of every column in descending order, `count` times (C,); NaN comes first.
+
+    A compiler fuses a bubble sort with what comes before and after it, where it can only call topk.
+    """
+    if not torch.compiler.is_compiling():
+        return entries.topk(count, 0).values.unbind(0)
+    rows = list(torch.where(entries == entries, entries, math.inf).unbind(0))
+    for done in range(count):
+        for k in range(len(rows) - 1, done, -1):
+            above, below = rows[k - 1 : k + 1]
+            rows[k - 1 : k + 1] = torch.maximum(above, below), torch.minimum(above, below)
+    return rows[:count]
+
+
+def _pick(rows: Sequence[Tensor], index: Tensor) -> Tensor:
+    """rows[index] for an index that only the device knows."""
+    picked = rows[0]
+    for k in range(1, len(rows)):
+        picked = torch.where(index == k, rows[k], picked)
+    return picked
 
 
 def _is_on_host(x: Tensor) -> bool:
