@@ -18,13 +18,12 @@ from torch.utils.checkpoint import checkpoint  # noqa: E402
 
 from tests.nn.reference import Reference  # noqa: E402
 from un_deploy.nn import UnifiedNorm  # noqa: E402
-from un_deploy.nn.channel_sums import IN_CACHE, PART  # noqa: E402
+from un_deploy.nn.channel_affine import LONG  # noqa: E402
+from un_deploy.nn.channel_sums import PART  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
 CHANNELS = 8
-WIDE = IN_CACHE // (PART - 1) + 1
-"""Channels with which PART - 1 rows are already too many numbers for the cache."""
 HALVES = [torch.float16, torch.bfloat16]
 Norm = Callable[..., Tensor]
 
@@ -118,21 +117,44 @@ class Operators(TorchDispatchMode):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("rows", [1, PART - 1, PART, PART + 1, 2 * PART + 1])
-@pytest.mark.parametrize("channels", [CHANNELS, WIDE], ids=["in_cache", "beyond"])
-def test_both_ways_of_summing(channels: int, rows: int, dtype: torch.dtype) -> None:
-    """Row counts round that of a part; one way has the kernel, the other has not."""
-    norm = new_norm(channels, dtype)
+def test_row_counts_round_that_of_a_part(rows: int, dtype: torch.dtype) -> None:
+    norm = new_norm(dtype=dtype)
     with Operators() as operators:
-        assert_trains_like(Reference.of(norm), norm, stream((rows, channels), dtype, 4))
-    assert (operators.count["native_batch_norm_backward"] > 0) == (rows * channels > IN_CACHE)
+        assert_trains_like(Reference.of(norm), norm, stream((rows, CHANNELS), dtype, 4))
+    parts = {1: 1, PART - 1: 1, PART: 1, PART + 1: 2, 2 * PART + 1: 3}[rows]
+    assert operators.count["native_layer_norm_backward"] == 4 * parts
+    assert operators.count["_weight_norm_interface_backward"] == 4
 
 
-@pytest.mark.parametrize("channels", [CHANNELS, WIDE], ids=["in_cache", "beyond"])
-@pytest.mark.parametrize("rank", [2, 3, 4])
-def test_every_rank(rank: int, channels: int) -> None:
-    shape = {2: (PART,), 3: (2, PART // 2), 4: (2, 4, PART // 8)}[rank]
-    norm = new_norm(channels)
-    assert_trains_like(Reference.of(norm), norm, stream((*shape, channels), torch.float32, 4))
+def test_more_rows_than_one_kernel_sums() -> None:
+    norm = new_norm()
+    with Operators() as operators:
+        assert_trains_like(Reference.of(norm), norm, stream((LONG + 1, CHANNELS), torch.float32, 2))
+    assert operators.count["_weight_norm_interface_backward"] == 0
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3, 4])
+def test_every_rank(rank: int) -> None:
+    leading = {1: (), 2: (30,), 3: (2, 15), 4: (2, 3, 5)}[rank]
+    norm = new_norm()
+    assert_trains_like(Reference.of(norm), norm, stream((*leading, CHANNELS), torch.float32, 4))
+
+
+@pytest.mark.parametrize("inner", [torch.float32, torch.float64])
+def test_parameters_of_another_width_than_the_input(inner: torch.dtype) -> None:
+    """The narrower of the two rounds."""
+    outer = torch.float64 if inner == torch.float32 else torch.float32
+    norm = new_norm(dtype=inner)
+    reference = Reference.of(norm)
+    for x, dy in stream((4, 10, CHANNELS), outer):
+        a, b = x.clone().requires_grad_(), x.double().requires_grad_()
+        y, expected = norm(a), reference(b)
+        y.backward(dy)
+        expected.backward(dy.double())
+        assert y.dtype == a.grad.dtype == outer
+        assert_close(y.float(), expected, 40)
+        assert_close(a.grad.float(), b.grad, 40, dy)
+        assert_close(norm.weight.grad.float(), reference.weight.grad, 6 * 40)
 
 
 def transposed(x: Tensor) -> Tensor:
@@ -145,40 +167,26 @@ def every_other(x: Tensor) -> Tensor:
     return x.repeat_interleave(2, -1)[..., ::2]
 
 
-@pytest.mark.parametrize("channels", [CHANNELS, WIDE], ids=["in_cache", "beyond"])
 @pytest.mark.parametrize("layout", [transposed, every_other])
 @pytest.mark.parametrize("which", ["x", "dy", "both"])
-def test_any_layout_in_memory(layout: Norm, which: str, channels: int) -> None:
-    norm = new_norm(channels)
+def test_any_layout_in_memory(layout: Norm, which: str) -> None:
+    norm = new_norm()
     assert_trains_like(
         Reference.of(norm),
         norm,
         (
             (layout(x) if which != "dy" else x, layout(dy) if which != "x" else dy)
-            for x, dy in stream((2, PART // 2 + 1, channels), torch.float32, 4)
+            for x, dy in stream((2, PART // 2 + 1, CHANNELS), torch.float32, 4)
         ),
     )
 
 
-@pytest.mark.parametrize("channels", [CHANNELS, WIDE], ids=["in_cache", "beyond"])
-def test_an_expanded_gradient(channels: int) -> None:
+def test_an_expanded_gradient() -> None:
     """As y.sum() hands it back: one number with strides of 0."""
-    norm = new_norm(channels)
-    one = torch.ones(()).expand(PART, channels)
-    batches = ((x, one) for x, _ in stream((PART, channels), torch.float32, 4))
+    norm = new_norm()
+    one = torch.ones(()).expand(PART, CHANNELS)
+    batches = ((x, one) for x, _ in stream((PART, CHANNELS), torch.float32, 4))
     assert_trains_like(Reference.of(norm), norm, batches)
-
-
-@pytest.mark.parametrize("padded", [False, True])
-def test_large_tensors_never_wait_for_the_device(padded: bool) -> None:
-    """Nothing is read back to the host, though sums over many rows are made in parts."""
-    norm = new_norm(WIDE)
-    x = torch.randn(2 * PART + 1, WIDE, requires_grad=True)
-    mask = torch.rand(2 * PART + 1) < 0.3 if padded else None
-    with Operators() as operators:
-        norm(x, mask).sum().backward()
-    assert operators.count["native_batch_norm_backward"] == 6
-    assert operators.count["_local_scalar_dense"] == operators.count["nonzero"] == 0
 
 
 @pytest.mark.parametrize("padded", [False, True])
@@ -293,9 +301,9 @@ COMPILERS = [
 @pytest.mark.parametrize("backend", COMPILERS)
 @pytest.mark.parametrize("rows", [10, 2 * PART + 1])
 def test_compiled(rows: int, backend: str, padded: bool) -> None:
-    norm = new_norm(WIDE)
+    norm = new_norm()
     run = compiled(norm, backend)
-    batches = stream((2, rows, WIDE), torch.float32, 12 if rows == 10 else 4)
+    batches = stream((2, rows, CHANNELS), torch.float32, 12 if rows == 10 else 4)
     assert_trains_like(Reference.of(norm), norm, batches, run, padded)
 
 

@@ -1,25 +1,27 @@
-"""Sums over tokens, one for each channel, without a tensor for the products where that is large.
+"""Sums over tokens, one for each channel, without a tensor for the products.
 
 A product of two large tensors that is written out costs more time in fresh memory than in
-arithmetic. On the CPU, PyTorch's kernel for the backward of batch normalization in inference sums
-dy and dy * x in one pass over channel-last data and writes nothing else. It adds row after row,
-so long inputs go through it in parts, which are added up pairwise: that bounds the rounding. A
-compiler fuses a product into its sum by itself.
+arithmetic. On the CPU, the backward of layer normalization sums dy and dy * x over rows in one
+pass, as gradients of its bias and weight, and writes nothing else. It adds row after row, so long
+inputs are halved, and halved again: that bounds the rounding. A compiler fuses a product into its
+sum by itself.
 """
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
-IN_CACHE = 2**19
-"""A tensor of as many numbers is written and read again for next to nothing."""
-
-FEW = 2**17
-"""Up to as many numbers three simple passes take no longer than to call the kernel."""
-
 PART = 2**12
 """Rows summed one after the other."""
+
+GROUP = 16
+"""Rows that a compiled sum takes together."""
+
+IN_CACHE = 2**20
+"""A compiled sum of as many numbers needs no groups."""
 
 
 def sum_and_sum_of_products(a: Tensor, b: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
@@ -30,37 +32,49 @@ def sum_and_sum_of_products(a: Tensor, b: Tensor, dtype: torch.dtype) -> tuple[T
         b: of a's shape; may be a itself.
         dtype: at least as wide as those of a and b; what is multiplied and summed in.
     """
-    rows, others = a.reshape(-1, a.shape[-1]), b.reshape(-1, b.shape[-1])
-    if not _has_kernel(rows, others, dtype, FEW):
-        return rows.sum(0, dtype=dtype), (rows.to(dtype) * others.to(dtype)).sum(0)
-    zero, one = rows.new_zeros(rows.shape[1]), rows.new_ones(rows.shape[1])
-    backward = torch.ops.aten.native_batch_norm_backward
-    parts = [
-        backward(_image(x), _image(y), one, zero, one, None, None, False, 0.0, [False, True, True])
-        for x, y in zip(rows.split(PART), others.split(PART), strict=True)
-    ]
-    if len(parts) == 1:
-        return parts[0][2], parts[0][1]
-    products, totals = (torch.stack([part[k] for part in parts]) for k in (1, 2))
-    return totals.sum(0), products.sum(0)
+    if a.dtype == b.dtype and has_kernel(b, dtype):
+        products, totals = _sums(a, b, 1.0, True)
+        return totals, products
+    return _sum(a, dtype), _sum(a.to(dtype) * b.to(dtype), dtype)
 
 
-def sum_of_squares(x: Tensor, dtype: torch.dtype) -> Tensor:
-    """The sum over all axes but the last of x * x, (C,), in `dtype`."""
+def mean_of_squares(x: Tensor, dtype: torch.dtype) -> Tensor:
+    """The mean over all axes but the last of x * x, (C,), in `dtype`."""
+    if has_kernel(x, dtype):
+        return _sums(x, x, 1 / max(1, x.shape[:-1].numel()), False)[0]
+    x = x.to(dtype)
+    return _sum(x * x, dtype) / x.shape[:-1].numel()
+
+
+def has_kernel(x: Tensor, dtype: torch.dtype) -> bool:
+    """Whether PyTorch's kernels for the CPU can be called on x, and compute in `dtype`."""
+    return x.dtype == dtype and x.is_cpu and not torch.compiler.is_compiling()
+
+
+def _sum(x: Tensor, dtype: torch.dtype) -> Tensor:
+    """Over all axes but the last.
+
+    Compiled for the CPU, a sum over rows takes a few channels of all rows, then the next channels,
+    and so on: in large tensors every step is to another page. Rows in groups are read in order.
+    """
     rows = x.reshape(-1, x.shape[-1])
-    if not _has_kernel(rows, rows, dtype, IN_CACHE):
-        rows = rows.to(dtype)
-        return (rows * rows).sum(0)
-    return sum_and_sum_of_products(rows, rows, dtype)[1]
+    compiled = torch.compiler.is_compiling() and not torch.compiler.is_exporting()
+    if not compiled or not x.is_cpu or rows.numel() <= IN_CACHE:
+        return rows.sum(0, dtype=dtype)
+    whole = rows.shape[0] // GROUP * GROUP
+    groups = rows[:whole].view(-1, GROUP, rows.shape[1])
+    return groups.sum(1, dtype=dtype).sum(0) + rows[whole:].sum(0, dtype=dtype)
 
 
-def _has_kernel(a: Tensor, b: Tensor, dtype: torch.dtype, above: int) -> bool:
-    """Whether the kernel takes these, and they are more numbers than it is worth calling for."""
-    if torch.compiler.is_compiling() or a.device.type != "cpu":
-        return False
-    return a.dtype == b.dtype == dtype and a.numel() > above
-
-
-def _image(rows: Tensor) -> Tensor:
-    """(N, C) -> (1, C, N, 1), channel last in memory: a view where the rows are contiguous."""
-    return rows.contiguous()[None, :, None].permute(0, 3, 1, 2)
+def _sums(a: Tensor, b: Tensor, factor: float, both: bool) -> tuple[Tensor, Tensor]:
+    """Of factor * a * b; and of a, if `both`."""
+    *leading, channels = a.shape
+    rows = math.prod(leading)
+    if rows > PART:
+        halves = zip(*(x.reshape(rows, channels).tensor_split(2) for x in (a, b)), strict=True)
+        first, second = (_sums(x, y, factor, both) for x, y in halves)
+        return first[0] + second[0], first[1] + second[1] if both else first[1]
+    mean, inv_std = a.new_zeros(rows), a.new_full((rows,), factor)
+    weight = a.new_empty(channels)  # of which the kernel takes no more than the shape
+    backward = torch.ops.aten.native_layer_norm_backward.default
+    return backward(a, b, weight.shape, mean, inv_std, weight, weight, (False, True, both))[1:]

@@ -33,6 +33,7 @@ from un_deploy.nn.channel_affine import input_gradient, scale_and_shift
 from un_deploy.nn.channel_sums import sum_and_sum_of_products
 from un_deploy.nn.rule import State, TrainingRule
 from un_deploy.nn.statistics import (
+    EMPTY,
     HISTORY,
     Window,
     is_recomputed,
@@ -50,7 +51,7 @@ class PaperRule(TrainingRule):
         length = max(HISTORY, self.window_size)
         return {
             "running_var": torch.ones(num_channels, device=device),
-            "history": torch.zeros(length, num_channels, device=device),
+            "history": torch.full((length, num_channels), EMPTY, device=device),
             "iters": torch.zeros(1, dtype=torch.int64, device=device),
             "psi": torch.zeros(num_channels, device=device),
             "gz_window": torch.zeros(self.window_size, num_channels, device=device),
@@ -74,7 +75,7 @@ class PaperRule(TrainingRule):
         """
         running_var, history, iters = state["running_var"], state["history"], state["iters"]
         recomputed = is_recomputed()
-        moment = second_moment(x, padding_mask)
+        moment = second_moment(x, padding_mask, running_var)
         window = window_ending_with(moment.value, history, iters, recomputed)
         warm = window.iteration <= self.warmup_iters
         mean = self._geometric_mean(window)
@@ -93,9 +94,7 @@ class PaperRule(TrainingRule):
     def _geometric_mean(self, window: Window) -> Tensor:
         """(C,), over the last M moments, fewer at first."""
         assert isinstance(self.window_size, int)
-        valid = window.valid(self.window_size)
-        logs = window.entries[-self.window_size :].log()
-        return (torch.where(valid, logs, 0.0).sum(0) / valid.sum(0)).exp()
+        return window.entries[-self.window_size :].log().nanmean(0).exp()
 
     def _is_outlier(self, window: Window, geometric_mean: Tensor) -> Tensor:
         """(C,) bool; False until M moments stand before this one, and for windows of 1."""

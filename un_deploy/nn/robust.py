@@ -21,7 +21,6 @@ its correction. With g = weight * dy, z = x / sqrt(v) and n the number of real t
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,10 +28,10 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from un_deploy.nn.channel_affine import input_gradient, scale_and_shift
-from un_deploy.nn.channel_sums import sum_and_sum_of_products
+from un_deploy.nn.channel_affine import scale_and_shift, weight_norm_gradients
 from un_deploy.nn.rule import State, TrainingRule
 from un_deploy.nn.statistics import (
+    EMPTY,
     HISTORY,
     Moment,
     Window,
@@ -57,19 +56,20 @@ class RobustRule(TrainingRule):
         length = max(HISTORY, self.window_size)
         return {
             "running_var": torch.ones(num_channels, device=device),
-            "history": torch.zeros(length, num_channels, device=device),
+            "history": torch.full((length, num_channels), EMPTY, device=device),
             "iters": torch.zeros(1, dtype=torch.int64, device=device),
         }
 
     def train(
         self, x: Tensor, weight: Tensor, bias: Tensor, padding_mask: Tensor | None, state: State
     ) -> Tensor:
-        if torch.compiler.is_compiling():
+        if torch.compiler.is_exporting():
             return self._plain(x, weight, bias, padding_mask, state)
         with torch.no_grad():
-            moment = second_moment(x, padding_mask)
-            inv_std, share = self._count(moment, state)
-        y: Tensor = _Normalize.apply(x, weight, bias, inv_std, share, padding_mask)
+            moment = second_moment(x, padding_mask, state["running_var"])
+            std, smoothed = self._count(moment, state)
+            length = std * moment.divisor**0.5
+        y: Tensor = _Normalize.apply(x, weight, bias, length, smoothed, padding_mask)
         return y
 
     def _plain(
@@ -80,50 +80,49 @@ class RobustRule(TrainingRule):
         A compiler makes the same few passes of it as the Function below has, and torch.export
         keeps the gradient, which it loses where a Function has its own.
         """
-        moment = second_moment(x, padding_mask)
+        moment = second_moment(x, padding_mask, state["running_var"])
         with torch.no_grad():
-            inv_std, _ = self._count(moment._replace(value=moment.value.detach()), state)
-            r = inv_std * (moment.value + self.eps).sqrt()
-        own = (moment.value + self.eps).rsqrt()
-        scale = weight * moment.if_real(r * own, inv_std)
-        return scale_and_shift(x, scale, bias)
+            std, smoothed = self._count(moment._replace(value=moment.value.detach()), state)
+            r = std / smoothed
+        return scale_and_shift(x, weight * r * (moment.value + self.eps).rsqrt(), bias)
 
     def _count(self, moment: Moment, state: State) -> tuple[Tensor, Tensor]:
-        """1 / sqrt(v) and 1 / (s2 + eps) / n, both (C,); counts the batch into `state`.
+        """sqrt(s2 + eps) and sqrt(v), both (C,); counts the batch into `state`.
 
         A batch without a real token leaves the state alone and is normalised as in evaluation.
         """
         running_var, history, iters = state["running_var"], state["history"], state["iters"]
         recomputed = is_recomputed()
         window = window_ending_with(moment.value, history, iters, recomputed)
-        own = moment.value + self.eps
-        v = moment.if_real(own * self._smooth(window), running_var + self.eps)
+        std, smoothed = self._smooth(window)
         if not recomputed:
-            moved = window.median().lerp(running_var.to(own.dtype), self.momentum)
-            running_var.copy_(moment.if_real(moved, running_var))
+            median = window.median().to(running_var.dtype)
+            running_var.lerp_(moment.if_real(median, running_var), 1 - self.momentum)
             history.copy_(moment.if_real(window.entries[1:], history))
             iters += moment.tokens > 0
-        return v.rsqrt(), (own * moment.divisor).reciprocal()
+        return std, moment.if_real(smoothed, std)
 
-    def _smooth(self, window: Window) -> Tensor:
-        """v / (s2 + eps), (C,): the geometric mean of the last M moments that agree with s2."""
+    def _smooth(self, window: Window) -> tuple[Tensor, Tensor]:
+        """Of the newest moment, and of the last M that agree with it: `_count`'s two results."""
         assert isinstance(self.window_size, int)
-        logs = (window.entries[-self.window_size :] + self.eps).log()
-        apart = logs - logs[-1]
-        kept = window.valid(self.window_size)
+        stds = (window.entries[-self.window_size :] + self.eps).sqrt()
+        std = stds[-1]
+        ratios = stds / std
         if self.outlier_filtration:
-            kept = kept & (apart.abs() <= math.log(TAU))
-        ratio = (torch.where(kept, apart, 0.0).sum(0) / kept.sum(0)).exp()
-        if not self.warmup_iters:
-            return ratio
-        return torch.where(window.iteration <= self.warmup_iters, 1.0, ratio)
+            kept = ratios == ratios.clamp(TAU**-0.5, TAU**0.5)
+        else:
+            kept = ratios >= 0  # all that hold a moment
+        logs = torch.where(kept, ratios, 1.0).log()
+        smoothed = std * (logs.sum(0) / kept.sum(0, dtype=logs.dtype)).exp()
+        if self.warmup_iters:
+            smoothed = torch.where(window.iteration <= self.warmup_iters, std, smoothed)
+        return std, smoothed
 
 
 class _Normalize(torch.autograd.Function):
-    """y = scale * x + bias with scale = weight * inv_std, and the rule's derivative.
+    """y = g * x / length + bias with length = sqrt(n * (s2 + eps)), and g held constant.
 
-    With z = x / sqrt(v), v cancels: dx = scale * (dy - x * (sum of dy * x) * share) with
-    share = 1 / (s2 + eps) / n.
+    g = weight * sqrt(n) * r, so this is `RobustRule`'s forward and derivative.
     """
 
     @staticmethod
@@ -132,22 +131,17 @@ class _Normalize(torch.autograd.Function):
         x: Tensor,
         weight: Tensor,
         bias: Tensor,
-        inv_std: Tensor,
-        share: Tensor,
+        length: Tensor,
+        smoothed: Tensor,
         padding_mask: Tensor | None,
     ) -> Tensor:
-        scale = weight * inv_std
-        ctx.dtypes = weight.dtype, bias.dtype
-        ctx.save_for_backward(x, scale, inv_std, share, padding_mask)
+        scale = weight / smoothed
+        ctx.save_for_backward(x, scale, length, smoothed, padding_mask)
         return scale_and_shift(x, scale, bias)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-        x, scale, inv_std, share, padding_mask = ctx.saved_tensors
-        total, products = sum_and_sum_of_products(dy, x, inv_std.dtype)
-        dx = None
-        if ctx.needs_input_grad[0]:
-            dx = input_gradient(dy, x, scale, scale * products * share, padding_mask)
-        weight, bias = ctx.dtypes
-        return dx, (products * inv_std).to(weight), total.to(bias), None, None, None
+        x, scale, length, smoothed, padding_mask = ctx.saved_tensors
+        dx, dg, dbias = weight_norm_gradients(dy, x, scale * length, length, padding_mask)
+        return dx, dg * (length / smoothed), dbias, None, None, None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -142,7 +142,7 @@ class UnifiedNorm(nn.Module):
             return self._deployed(x)
         if padding_mask is not None:
             _check_mask(x, padding_mask)
-        state = dict(self.named_buffers(recurse=False))
+        state = cast(State, self._buffers)
         return self.rule.train(x, self.weight, self.bias, padding_mask, state)
 
     def extra_repr(self) -> str:
