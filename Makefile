@@ -8,7 +8,7 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check -c constraints
 # Two test processes on two cores: more threads would only wait for each other.
 TEST_ENV := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE
 
-.PHONY: setup demo test test-slow wheel-test compare-test browser-test lint bench clean
+.PHONY: setup demo test test-slow wheel-test compare-test browser-test image-test lint bench clean
 
 setup: $(STAMP)
 
@@ -50,6 +50,10 @@ browser-test: $(STAMP)
 	  chromium chromium-driver fonts-dejavu-core; }
 	$(BIN)/python $(PIP_INSTALL) selenium
 	$(BIN)/python -m pytest -q -m browser
+
+# Both images, built and checked. Needs root, gcc, and Debian's buildah podman runc mmdebstrap.
+image-test:
+	$(PYTHON) -m tests.images
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

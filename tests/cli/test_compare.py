@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -82,3 +83,103 @@ def test_bad_input(run: Run, arguments: tuple[str, ...], code: int, message: str
 def test_every_backend_can_be_named() -> None:
     """The command lists them itself: to import the runtimes would slow down the help."""
     assert ("auto", *BACKENDS) == compare.BACKENDS
+
+
+def test_accuracy_comes_first_and_can_be_a_threshold(run: Run) -> None:
+    result = run("compare", "--unfolded", "model.onnx", "--max-error", "1e-5", *QUICK)
+    assert result.exit_code == 0
+    text = " ".join(result.stdout.split())
+    assert text.index("Largest error against float64") < text.index("median ms")
+    missed = run("compare", "--unfolded", "model.onnx", "--max-error", "0", *QUICK)
+    assert missed.exit_code == 3
+    assert "is off by" in missed.stderr
+
+
+def test_a_sweep_of_batch_sizes(run: Run, folder: Path) -> None:
+    result = run("compare", "--unfolded", "model.onnx", "--batches", "2,5", "-o", "r.json", *QUICK)
+    assert result.exit_code == 0
+    report = json.loads((folder / "r.json").read_text())
+    assert report["inputs"]["x"] == [2, 3, 6]
+    assert [point["inputs"]["x"] for point in report["sweep"]] == [[5, 3, 6]]
+    assert "batch time of ratio interval A/A control" in " ".join(result.stdout.split())
+
+
+@pytest.mark.parametrize("text", ["0", "2,x", "-1", "2,,3"])
+def test_what_is_no_batch_size(run: Run, text: str) -> None:
+    result = run("compare", "--unfolded", "model.onnx", "--batches", text, *QUICK)
+    assert result.exit_code == 2
+    assert "is no list of sizes such as 1,8,32" in " ".join(result.stderr.split())
+
+
+def test_the_batch_given_twice_is_refused(run: Run) -> None:
+    sizes = ("--batches", "2", "--dim", "batch=3")
+    result = run("compare", "--unfolded", "model.onnx", *sizes, *QUICK)
+    assert result.exit_code == 1
+    assert "the size of batch is given twice" in result.stderr
+
+
+def test_engines_are_told_and_not_run(run: Run) -> None:
+    pytest.importorskip("tensorrt_rtx", reason="needs TensorRT-RTX: the rtx extra")
+    given = ("--unfolded", "model.onnx", "--engines", "--precision", "fp16", "--dim", "batch=4")
+    text = " ".join(run("compare", *given, *QUICK).stdout.split())
+    assert "in fp16, built and not run" in text
+    assert "no norm's kernels" in text
+
+
+def test_against_an_older_report(run: Run, folder: Path) -> None:
+    given = ("compare", "--unfolded", "model.onnx", "--dim", "batch=4", *QUICK)
+    assert run(*given, "-o", "old.json").exit_code == 0
+    _change(folder / "old.json", ratio=1.0, low=1e-9, high=1e9)  # nothing is worse than this
+    assert run(*given, "--against", "old.json").exit_code == 0
+    _change(folder / "old.json", ratio=1e9, low=1e8, high=1e10)  # as if folding had gained that
+    worse = run(*given, "--against", "old.json")
+    assert worse.exit_code == 3
+    assert "UN unfolded over UN folded was 1000000000.000" in worse.stderr
+
+
+def _change(report: Path, **interval: float) -> None:
+    data = json.loads(report.read_text())
+    for one in data["ratios"]:
+        one["interval"] |= interval
+    report.write_text(json.dumps(data))
+
+
+def test_an_older_report_of_something_else(run: Run, folder: Path) -> None:
+    given = ("compare", "--unfolded", "model.onnx", *QUICK)
+    assert run(*given, "--dim", "batch=4", "-o", "old.json").exit_code == 0
+    other = run(*given, "--dim", "batch=5", "--against", "old.json")
+    assert other.exit_code == 1
+    assert "the old report has inputs" in other.stderr
+    (folder / "old.json").write_text("{}")
+    assert run(*given, "--against", "old.json").exit_code == 1
+
+
+@pytest.fixture
+def trtexec(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A double of trtexec, whose engines compute what their graph says."""
+    double = Path(__file__).parents[1] / "support" / "trtexec_evaluating.py"
+    binary = folder / "trtexec"
+    binary.write_text(f"#!/bin/sh\nexec '{sys.executable}' '{double}' \"$@\"\n")
+    binary.chmod(0o755)
+    monkeypatch.setenv("TRTEXEC", str(binary))
+    return binary
+
+
+def test_trtexec_is_a_backend(run: Run, trtexec: Path) -> None:
+    given = ("--unfolded", "model.onnx", "--backend", "trtexec", "--precision", "fp16")
+    result = run("compare", *given, "--dim", "batch=4", "--max-error", "0.01", *QUICK)
+    assert result.exit_code == 0, result.stderr
+    text = " ".join(result.stdout.split())
+    assert "timed by trtexec 10.16.2 (transfers off, spin wait on, cuda graph on" in text
+    assert "UN folded" in text
+    exact = run("compare", *given, "--dim", "batch=4", "--max-error", "1e-7", *QUICK)
+    assert exact.exit_code == 3  # fp16 is not that exact: what the engine computed was looked at
+
+
+def test_without_trtexec_there_is_no_such_backend(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRTEXEC", "/nowhere/trtexec")
+    result = run("compare", "--unfolded", "model.onnx", "--backend", "trtexec", *QUICK)
+    assert result.exit_code == 1
+    assert "/nowhere/trtexec" in result.stderr

@@ -100,7 +100,15 @@ class TestDoctor:
         assert result.exit_code == 0
         assert metadata.version("onnx-ir") in result.stdout
         extras = json.loads(run("doctor", "--json").stdout)["extras"]
-        assert [extra["name"] for extra in extras] == ["", "torch", "cpu", "gpu", "rtx", "tensorrt"]
+        assert [extra["name"] for extra in extras] == [
+            "",
+            "torch",
+            "cpu",
+            "gpu",
+            "rtx",
+            "tensorrt",
+            "triton",
+        ]
         assert set(extras[1]["packages"]) == {"torch", "onnxscript", "scipy"}
 
     def test_what_is_missing_and_how_to_get_it(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import pytest
 from click.testing import Result
@@ -72,6 +75,47 @@ def test_ctrl_c(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
 
     result = doctor_that(monkeypatch, run, stop)
     assert (result.exit_code, result.stderr) == (130, "interrupted\n")
+
+
+def test_sigterm(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    result = doctor_that(monkeypatch, run, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    assert (result.exit_code, result.stderr) == (143, "terminated\n")
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+SIGTERM_TWICE = """
+import os, shutil, signal
+import onnx
+from un_deploy.cli import main
+
+save, clear_away = onnx.save, shutil.rmtree
+
+def save_half(model, place, **settings):
+    save(model, place, **settings)
+    if place.name == "folded.onnx":
+        shutil.rmtree = rmtree
+        os.kill(os.getpid(), signal.SIGTERM)
+
+def rmtree(*arguments, **settings):
+    os.kill(os.getpid(), signal.SIGTERM)
+    clear_away(*arguments, **settings)
+
+onnx.save = save_half
+main(["fold", "model.onnx", "-o", "folded.onnx"])
+"""
+
+
+def test_sigterm_leaves_nothing_half_made(folder: Path) -> None:
+    """The signal comes while the model is written, and again while that is cleared away."""
+    done = subprocess.run(
+        [sys.executable, "-c", SIGTERM_TWICE],
+        env={**os.environ, "PYTHONPATH": str(Path(un_deploy.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (143, "terminated\n")
+    assert [path.name for path in folder.iterdir()] == ["model.onnx"]
 
 
 def test_a_mistake_of_our_own_is_no_user_error(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:

@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 
 from un_deploy.errors import TargetError
-from un_deploy.graph.atomic import atomic_write_bytes, atomic_write_text, check_target, staged
+from un_deploy.graph.atomic import (
+    atomic_write_bytes,
+    atomic_write_text,
+    check_directory_target,
+    check_target,
+    staged,
+    staged_directory,
+)
 
 
 def _contents(directory: Path) -> dict[str, str]:
@@ -119,3 +126,91 @@ def test_new_files_have_the_permissions_of_any_new_file(tmp_path: Path):
     (tmp_path / "plain").write_text("")
     atomic_write_text(tmp_path / "ours", "")
     assert (tmp_path / "ours").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+class TestDirectory:
+    def fill(self, target: Path, text: str, *, force: bool = False) -> None:
+        with staged_directory(target, force=force) as place:
+            (place / "1").mkdir()
+            (place / "1" / "file").write_text(text)
+
+    def files(self, directory: Path) -> dict[str, str]:
+        found = (file for file in directory.rglob("*") if file.is_file())
+        return {str(file.relative_to(directory)): file.read_text() for file in found}
+
+    def test_a_new_one_and_one_that_needs_force(self, tmp_path: Path):
+        self.fill(tmp_path / "net", "old")
+        with pytest.raises(TargetError, match=r"net exists already.*--force"):
+            self.fill(tmp_path / "net", "new")
+        assert self.files(tmp_path) == {"net/1/file": "old"}
+        (tmp_path / "net" / "more").write_text("")
+        self.fill(tmp_path / "net", "new", force=True)
+        assert self.files(tmp_path) == {"net/1/file": "new"}
+        assert [path.name for path in tmp_path.iterdir()] == ["net"]
+
+    @pytest.mark.parametrize(
+        ("target", "message"),
+        [
+            ("file", "file is no directory: choose another name"),
+            ("link", "link is a link: name the directory itself"),
+            ("dangling", "dangling is a link"),
+            ("missing/a", "missing does not exist: create it first"),
+        ],
+    )
+    def test_a_place_that_cannot_be_written(self, tmp_path: Path, target: str, message: str):
+        (tmp_path / "file").write_text("")
+        (tmp_path / "folder").mkdir()
+        (tmp_path / "link").symlink_to("folder")
+        (tmp_path / "dangling").symlink_to("nothing")
+        with pytest.raises(TargetError, match=message):
+            check_directory_target(tmp_path / target, force=True)
+
+    @pytest.mark.parametrize("failure", [KeyboardInterrupt, ValueError])
+    def test_an_interruption_leaves_the_old_one(self, tmp_path: Path, failure: type):
+        self.fill(tmp_path / "net", "old")
+        with pytest.raises(failure), staged_directory(tmp_path / "net", force=True) as place:
+            (place / "half").write_text("new")
+            raise failure
+        assert self.files(tmp_path) == {"net/1/file": "old"}
+        assert [path.name for path in tmp_path.iterdir()] == ["net"]
+
+    def test_one_that_appears_meanwhile_is_not_replaced(self, tmp_path: Path):
+        with (
+            pytest.raises(TargetError, match="exists already"),
+            staged_directory(tmp_path / "net") as place,
+        ):
+            (place / "ours").write_text("")
+            (tmp_path / "net").mkdir()
+            (tmp_path / "net" / "theirs").write_text("")
+        assert self.files(tmp_path) == {"net/theirs": ""}
+
+    @pytest.mark.parametrize("failure", [KeyboardInterrupt(), OSError(errno.EIO, "broken disk")])
+    def test_the_old_one_comes_back_where_the_new_one_cannot_have_its_name(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: BaseException
+    ):
+        self.fill(tmp_path / "net", "old")
+        rename = Path.rename
+
+        def fails(self: Path, target: Path) -> Path:
+            if self.name == "new":
+                raise failure
+            return rename(self, target)
+
+        monkeypatch.setattr(Path, "rename", fails)
+        with pytest.raises((KeyboardInterrupt, TargetError)):
+            self.fill(tmp_path / "net", "new", force=True)
+        assert self.files(tmp_path) == {"net/1/file": "old"}
+        assert [path.name for path in tmp_path.iterdir()] == ["net"]
+
+    def test_a_full_disk_is_a_target_error(self, tmp_path: Path):
+        with (
+            pytest.raises(TargetError, match=r"cannot write .*net: No space left"),
+            staged_directory(tmp_path / "net"),
+        ):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        assert list(tmp_path.iterdir()) == []
+
+    def test_its_permissions_are_those_of_any_new_one(self, tmp_path: Path):
+        (tmp_path / "plain").mkdir()
+        self.fill(tmp_path / "net", "")
+        assert (tmp_path / "net").stat().st_mode == (tmp_path / "plain").stat().st_mode

@@ -12,7 +12,7 @@ import pytest
 
 from un_deploy.errors import InputError
 from un_deploy.measure import job as module
-from un_deploy.measure.job import Entry, Job, run_in_process_of_its_own, run_job
+from un_deploy.measure.job import Entry, Job, run_builds, run_in_process_of_its_own, run_job
 
 pytest.importorskip("onnxruntime")
 
@@ -86,3 +86,21 @@ def test_entries_in_which_torch_recognises_other_things_are_not_compared(
 
 def test_a_job_survives_json(job: Job) -> None:
     assert Job.from_dict(json.loads(json.dumps(asdict(job)))) == job
+
+
+def test_every_entry_is_loaded_at_every_place_once(job: Job, tmp_path: Path) -> None:
+    """Where an entry's weights come to lie depends on what was loaded before."""
+    many = replace(job, entries=tuple(Entry(name, "model") for name in "abcde"))
+    orders: list[str] = []
+
+    def run(one: Job, folder: Path) -> module.Seconds:
+        orders.append("".join(entry.name for entry in one.entries))
+        return {entry.name: [float(ord(entry.name))] * 3 for entry in one.entries}
+
+    seconds = run_builds(many, 10, tmp_path, run=run)
+    for five in (orders[:5], orders[5:]):
+        assert [set(place) for place in zip(*five, strict=True)] == [set("abcde")] * 5
+    behind = {pair for order in orders for pair in zip(order, order[1:], strict=False)}
+    assert {("a", "b"), ("b", "a")} <= behind
+    assert [*seconds] == list("abcde")
+    assert all((seconds[name] == ord(name)).all() for name in "abcde")

@@ -9,6 +9,7 @@ from un_deploy.runtime import backends
 from un_deploy.runtime.backends import BACKENDS, chosen, runtime_of
 from un_deploy.runtime.onnxruntime import OnnxRuntime
 from un_deploy.runtime.torch_graph import TorchRuntime
+from un_deploy.runtime.trtexec.runtime import TrtexecRuntime
 
 
 def test_every_backend_has_its_runtime() -> None:
@@ -18,6 +19,7 @@ def test_every_backend_has_its_runtime() -> None:
         "torch": TorchRuntime(device="cuda:1"),
         "torch-cuda-graph": TorchRuntime(device="cuda:1", mode="cuda-graph"),
         "torch-compile": TorchRuntime(device="cuda:1", mode="compile"),
+        "trtexec": TrtexecRuntime(precision="fp32"),
     }
 
 

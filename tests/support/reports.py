@@ -48,6 +48,7 @@ def report(
         backend="ort-cpu",
         threads=1,
         device="cpu",
+        precision=None,
         inputs={"pixel_values": (batch, 3, 32, 32)},
         timed=(
             *(timed(kind, seconds) for kind, seconds in times.items()),

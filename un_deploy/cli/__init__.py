@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import signal
 import warnings
+from contextlib import contextmanager
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 import un_deploy
 from un_deploy.errors import UnDeployError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 COMMANDS = {
     "export": "export",
@@ -21,6 +26,7 @@ COMMANDS = {
     "build": "build",
     "inspect": "inspect",
     "strip": "strip",
+    "triton": "triton",
     "doctor": "doctor",
     "demo": "demo",
 }
@@ -28,6 +34,13 @@ COMMANDS = {
 
 INTERRUPTED = 130
 """Exit code of a command that Ctrl-C stopped, as the shells have it."""
+
+TERMINATED = 143
+"""Exit code of a command that SIGTERM stopped, as the shells have it."""
+
+
+class Terminated(BaseException):
+    """SIGTERM came: whatever is half-made is cleared away on the way out."""
 
 
 class Commands(click.Group):
@@ -43,7 +56,7 @@ class Commands(click.Group):
         return command
 
     def invoke(self, ctx: click.Context) -> Any:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _ended_by_sigterm():
             warnings.showwarning = _one_line
             try:
                 return super().invoke(ctx)
@@ -53,6 +66,27 @@ class Commands(click.Group):
             except KeyboardInterrupt:
                 click.echo("interrupted", err=True)
                 ctx.exit(INTERRUPTED)
+            except Terminated:
+                click.echo("terminated", err=True)
+                ctx.exit(TERMINATED)
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """SIGTERM raises `Terminated`; without a handler the first process of a container ignores it.
+
+    A second one changes nothing, so that the clearing away is not cut short.
+    """
+
+    def terminate(number: int, frame: object) -> NoReturn:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _one_line(message: Warning | str, *_: object, **__: object) -> None:

@@ -125,7 +125,7 @@ def command(
     force: bool,
     as_json: bool,
 ) -> None:
-    """Build a TensorRT plan from an ONNX file, and a manifest beside it.
+    """Build a TensorRT plan and a manifest from an ONNX file.
 
     The network is strongly typed: --precision converts the graph, and the kernels of the engine
     are held against it before anything is written. An option that a flavour of TensorRT does not

@@ -14,19 +14,7 @@ if TYPE_CHECKING:
     from un_deploy.pipeline.model_spec import Norm
 
 NORMS = ("ln", "un", "none")
-BACKENDS = ("auto", "ort-cpu", "ort-cuda", "torch", "torch-cuda-graph", "torch-compile")
-
-
-class Sizes(click.ParamType):
-    """NAME=SIZE, as in batch=8."""
-
-    name = "sizes"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, int]:
-        name, _, size = str(value).rpartition("=")
-        if not name or not size.isdecimal() or int(size) < 1:
-            self.fail(f"{value!r} is not NAME=SIZE, as in batch=8", param, ctx)
-        return name, int(size)
+BACKENDS = ("auto", "ort-cpu", "ort-cuda", "torch", "torch-cuda-graph", "torch-compile", "trtexec")
 
 
 def _norms(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, ...]:
@@ -34,6 +22,13 @@ def _norms(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str,
     if not set(norms) <= set(NORMS):
         raise click.BadParameter(f"{value!r} is no list of {', '.join(NORMS)}")
     return norms
+
+
+def _batches(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[int, ...]:
+    parts = [part.strip() for part in value.split(",")] if value else []
+    if not all(part.isdecimal() and int(part) > 0 for part in parts):
+        raise click.BadParameter(f"{value!r} is no list of sizes such as 1,8,32")
+    return tuple(map(int, parts))
 
 
 @click.command()
@@ -81,9 +76,34 @@ def _norms(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str,
     "--dim",
     "dims",
     multiple=True,
-    type=Sizes(),
+    type=options.Sizes(),
     metavar="NAME=SIZE",
     help="The size of a dynamic dimension, as in batch=8. May be repeated.",
+)
+@click.option(
+    "--batches",
+    callback=_batches,
+    metavar="N,N,...",
+    help="Compare at several batch sizes; the report is the first one's, with the others' ratios.",
+)
+@click.option(
+    "--precision",
+    type=click.Choice(["fp32", "fp16", "bf16"]),
+    default="fp32",
+    show_default=True,
+    help="Of engines: those of --engines, and those that a backend builds.",
+)
+@click.option(
+    "--engines",
+    is_flag=True,
+    help="Also build a TensorRT engine of each, and tell what kernels they plan; none is run.",
+)
+@click.option(
+    "--flavor",
+    type=click.Choice(["auto", "tensorrt", "tensorrt-rtx"]),
+    default="auto",
+    show_default=True,
+    help="Of --engines.",
 )
 @options.inputs
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the random inputs.")
@@ -93,6 +113,18 @@ def _norms(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str,
     type=click.FloatRange(min=0, min_open=True),
     metavar="X",
     help="Exit with 3 unless UN folded is X times as fast as LN, beyond doubt.",
+)
+@click.option(
+    "--max-error",
+    type=click.FloatRange(min=0),
+    metavar="E",
+    help="Exit with 3 where a variant is off by more than this share of its output's range.",
+)
+@click.option(
+    "--against",
+    type=options.MODEL_FILE,
+    metavar="OLD.json",
+    help="Exit with 3 where a ratio is worse than in an older report, beyond both intervals.",
 )
 @click.option(
     "-o",
@@ -119,6 +151,8 @@ def command(
     sample_ms: float,
     dims: tuple[tuple[str, int], ...],
     min_speedup: float | None,
+    max_error: float | None,
+    against: Path | None,
     target: Path | None,
     html_target: Path | None,
     force: bool,
@@ -131,11 +165,14 @@ def command(
     give ONNX files. Variants that are not given are derived where they can be, and said to be.
 
     All variants run in turn in the same process, round after round, in several processes. Beside
-    every ratio stands what the folded network differs from itself by (the A/A control). Exit code
-    3 where --min-speedup is missed.
+    every ratio stands what the folded network differs from itself by (the A/A control). Before
+    that, what each computes is compared with float64. Exit code 3 where --min-speedup,
+    --max-error or --against is missed.
     """
-    from un_deploy.cli import show
+    from un_deploy.cli import show, show_comparison
     from un_deploy.graph.model_file import atomic_write_text, check_target
+    from un_deploy.measure.accuracy import require_accuracy
+    from un_deploy.measure.compare_report import CompareReport
     from un_deploy.pipeline.compare import compare
     from un_deploy.pipeline.report_file import check_page, write_page
 
@@ -150,6 +187,7 @@ def command(
         if html_target == target:
             raise click.UsageError("-o and --html name the same file")
         check_page(html_target, force=force)
+    old = None if against is None else CompareReport.read(against)
     with show.working("Comparing") as say:
         report = compare(
             model,
@@ -168,7 +206,12 @@ def command(
     if as_json:
         click.echo(report.to_json(), nl=False)
     else:
-        show.comparison(report)
+        show_comparison.comparison(report)
+    if max_error is not None:
+        for point in (report, *report.sweep):
+            require_accuracy(point.accuracy, max_error)
+    if old is not None:
+        report.require_no_regression(old)
     if min_speedup is not None:
         report.require_speedup(min_speedup)
         if not as_json:

@@ -25,7 +25,7 @@ def command(out: Path, force: bool) -> None:
     the 1,000 test images that are kept with it, and are timed with and without norms. Nothing is
     downloaded; it takes a minute.
     """
-    from un_deploy.cli import show
+    from un_deploy.cli import show, show_comparison
     from un_deploy.pipeline.demo import demo
 
     with show.working("Exporting vit_micro with LN and UN, folding, classifying, timing"):
@@ -48,7 +48,7 @@ def command(out: Path, force: bool) -> None:
         f"the top two logits differ by {report.tie:.1g} or more ({report.near_ties} images are "
         "closer)."
     )
-    show.comparison(report.comparison)
+    show_comparison.comparison(report.comparison)
     for variant in report.variants:
         show.line(f"{variant.name:15}  {variant.file}")
     show.line(f"{'Report':15}  {report.report}")

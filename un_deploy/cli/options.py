@@ -3,8 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
+
+
+class Sizes(click.ParamType):
+    """NAME=SIZE, as in batch=8."""
+
+    name = "sizes"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, int]:
+        name, _, size = str(value).rpartition("=")
+        if not name or not size.isdecimal() or int(size) < 1:
+            self.fail(f"{value!r} is not NAME=SIZE, as in batch=8", param, ctx)
+        return name, int(size)
+
 
 MODEL_FILE = click.Path(path_type=Path)
 

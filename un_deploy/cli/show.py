@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from un_deploy.graph.report import FoldReport, SiteReport
     from un_deploy.graph.site import NearMiss
     from un_deploy.graph.strip import StripReport
-    from un_deploy.measure.compare_report import CompareReport, Ratio
-    from un_deploy.measure.statistics import Interval
     from un_deploy.measure.verify import VerifyReport
     from un_deploy.pipeline.build import BuildReport
 
@@ -157,42 +155,6 @@ def verification(report: VerifyReport) -> None:
     line("equal" if report.passed else "NOT EQUAL", GOOD if report.passed else BAD)
 
 
-def comparison(report: CompareReport) -> None:
-    """The times, their ratios with intervals, and the A/A control beside each."""
-    from un_deploy.measure.compare_report import TITLES
-
-    shapes = ", ".join(f"{name} {list(shape)}" for name, shape in report.inputs.items())
-    threads = f", threads: {report.threads}" if report.threads else ""
-    line(f"{report.backend} on {report.environment['cpu']}{threads}; {shapes}")
-    rows = [
-        (
-            ", ".join(filter(None, (TITLES[t.kind], t.form, "entered again" if t.control else ""))),
-            f"{t.median_s * 1e3:.3f}",
-            str(t.operators),
-            Text(f"derived: {t.source}" if t.derived else t.source, MUTED),
-        )
-        for t in report.timed
-    ]
-    table(("variant", ">median ms", ">operators", "from"), rows)
-    control = _interval(report.control.interval)
-    sure = f"{report.control.interval.confidence:.0%} interval"
-    table(
-        ("time of", "over", ">ratio", sure, "says", "A/A control"),
-        [_ratio(ratio, TITLES[ratio.of], TITLES[ratio.to], control) for ratio in report.ratios],
-    )
-    interval = report.control.interval
-    line(f"{interval.method}; {interval.rounds} rounds in each build.", MUTED)
-    if interval.significant:
-        line(
-            "The control differs from itself: this machine is not quiet enough for these figures.",
-            BAD,
-        )
-    for kind, reason in report.missing.items():
-        line(f"{kind}: {reason}.", MUTED)
-    for note in report.notes:
-        line(f"Note: {note}.", MUTED)
-
-
 def build(report: BuildReport) -> None:
     """What was built, and what its kernels are."""
     manifest = report.manifest
@@ -211,16 +173,3 @@ def build(report: BuildReport) -> None:
     for warning in report.warnings:
         line(f"TensorRT warns: {' '.join(warning.split())}", MUTED)
     line(f"Wrote {report.target} and its manifest.")
-
-
-def _ratio(ratio: Ratio, of: str, to: str, control: str) -> tuple[str | Text, ...]:
-    interval = ratio.interval
-    says = Text("not significant", MUTED)
-    if interval.significant:
-        says = Text("slower" if interval.ratio > 1 else "faster", GOOD)
-    name = f"{of}, {ratio.form}" if ratio.form else of
-    return name, to, f"{interval.ratio:.3f}", _interval(interval), says, control
-
-
-def _interval(interval: Interval) -> str:
-    return f"{interval.low:.3f} to {interval.high:.3f}"

@@ -70,6 +70,61 @@ def staged(*targets: Path, force: bool = False) -> Iterator[tuple[Path, ...]]:
         raise TargetError(f"cannot write {final}: {error.strerror or error}") from error
 
 
+def check_directory_target(path: str | os.PathLike[str], *, force: bool = False) -> None:
+    """Refuse a directory that could not be written, before the work that makes its content.
+
+    Raises:
+        TargetError: it exists and ``force`` is not given, it is a file or a link, or the directory
+            that it goes to is missing or not writable.
+    """
+    target = Path(path)
+    if target.is_symlink():
+        raise TargetError(f"{target} is a link: name the directory itself, or remove the link")
+    if target.exists() and not target.is_dir():
+        raise TargetError(f"{target} is no directory: choose another name, or remove it")
+    if target.exists() and not force:
+        raise TargetError(
+            f"{target} exists already: choose another name, or replace it with --force"
+        )
+    if not target.parent.is_dir():
+        raise TargetError(f"the directory {target.parent} does not exist: create it first")
+    if not os.access(target.parent, os.W_OK | os.X_OK):
+        raise TargetError(f"the directory {target.parent} is not writable: choose another place")
+
+
+@contextmanager
+def staged_directory(target: Path, *, force: bool = False) -> Iterator[Path]:
+    """Give a private empty directory to fill; give it the target's name when the body has ended.
+
+    If the body raises or is interrupted, the private directory goes and the target stays as it
+    was. An old target is set aside until the new one has its name, and is put back if that fails.
+
+    Args:
+        target: a directory; what it holds is for the body to carry over.
+        force: replace one that exists.
+
+    Raises:
+        TargetError: see `check_directory_target`; or writing failed, for example on a full disk.
+    """
+    check_directory_target(target, force=force)
+    try:
+        with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as place:
+            new, old = Path(place, "new"), Path(place, "old")
+            new.mkdir()
+            yield new
+            check_directory_target(target, force=force)  # one may have appeared meanwhile
+            try:
+                if target.exists():
+                    target.rename(old)
+                new.rename(target)
+            except BaseException:
+                if old.exists() and not target.exists():
+                    old.rename(target)
+                raise
+    except OSError as error:
+        raise TargetError(f"cannot write {target}: {error.strerror or error}") from error
+
+
 def atomic_write_bytes(path: str | os.PathLike[str], data: bytes, *, force: bool = False) -> None:
     """Write a whole file, or nothing.
 

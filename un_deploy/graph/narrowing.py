@@ -11,6 +11,9 @@ import onnx_ir as ir
 if TYPE_CHECKING:
     Array = np.ndarray
 
+#: What users call the half types.
+NAMES = {ir.DataType.FLOAT16: "fp16", ir.DataType.BFLOAT16: "bf16"}
+
 #: Entries looked at in one go; keeps the temporary arrays small.
 _CHUNK = 1 << 22
 
@@ -24,6 +27,9 @@ class Entry:
 
     value: float
     index: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return f"{self.value:g} at {list(self.index)}" if self.index else f"{self.value:g}"
 
 
 @dataclass(frozen=True)
@@ -70,8 +76,7 @@ def narrowing(array: Array, dtype: ir.DataType) -> Narrowing:
             lost = counted & np.isinf(back)
             zero = counted & (back == 0)
             kept = counted & ~lost & ~zero
-            # In float64: the difference of two float32 subnormals has no digits to spare.
-            errors = np.abs(back[kept].astype(np.float64) - chunk[kept]) / size[kept]
+            errors = np.abs(back[kept] - chunk[kept]) / size[kept]
         if found.overflow is None and lost.any():
             found = replace(found, overflow=_entry(array, start + int(np.argmax(lost))))
         if zero.any():
@@ -104,13 +109,6 @@ def narrowed(tensor: ir.TensorProtocol, dtype: ir.DataType, name: str | None) ->
     new.doc_string = tensor.doc_string
     new.metadata_props.update(tensor.metadata_props)
     return new
-
-
-def overflows(array: Array, dtype: ir.DataType) -> Entry | None:
-    """The first finite number of an array of any floating type that becomes infinite."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        lost = np.isfinite(array) & np.isinf(array.astype(dtype.numpy()).astype(np.float32))
-    return _entry(array, int(np.argmax(lost))) if lost.any() else None
 
 
 def _may_matter(array: Array, places: Array, normal: float) -> Array:

@@ -103,7 +103,7 @@ def value_types(model: ir.Model) -> dict[ir.Value, onnx.TypeProto]:
     for node in model.graph:
         inputs = [None if v is None else types.get(v) for v in node.inputs]
         claims = [output.type for output in node.outputs]
-        for k, body in _branch_outputs(node):
+        for k, body in _body_outputs(node):
             claims[k] = claims[k] or body.type
         for value, found, claim in zip(
             node.outputs, operators.results(node, inputs), claims, strict=True
@@ -212,8 +212,8 @@ def _claimed(given: ir.TypeProtocol) -> onnx.TypeProto:
     return ir.serde.serialize_type(given)
 
 
-def _branch_outputs(node: ir.Node) -> Iterator[tuple[int, ir.Value]]:
-    """An If's outputs have the types of those of its branches."""
-    if node.op_type == "If" and not node.domain:
-        for body in bodies(node):
-            yield from enumerate(body.outputs)
+def _body_outputs(node: ir.Node) -> Iterator[tuple[int, ir.Value]]:
+    """What gives control flow's outputs their types; a Loop's body makes its condition first."""
+    skip = 1 if node.op_type == "Loop" else 0
+    for body in bodies(node) if not node.domain else ():
+        yield from enumerate(list(body.outputs)[skip:])

@@ -21,8 +21,9 @@ import onnx_ir as ir
 
 from un_deploy.errors import InputError
 from un_deploy.graph.formats import to_ir
+from un_deploy.graph.narrowing import NAMES
 from un_deploy.graph.operator_types import element, opset_for, title, value_types
-from un_deploy.graph.precision_plan import NAMES, Plan
+from un_deploy.graph.precision_plan import Plan
 from un_deploy.graph.retype import Retyper
 
 if TYPE_CHECKING:
@@ -142,35 +143,32 @@ def to_precision_graph(
             f"bf16 begins with opset 13, and the model has opset {opset}: export it with a newer "
             f"one, or use fp16"
         )
-    model.opset_imports[""] = opset_for(model, half)
-    plan = Plan(model, half, keep, keep_io=keep_io)
+    opset_after = opset_for(model, half)
+    plan = Plan(model, half, opset_after, keep=keep, keep_io=keep_io)
     converted = tuple(_checked(plan))
+    model.opset_imports[""] = opset_after
     retyper = Retyper(model, plan, keep_io=keep_io)
     retyper.run()
     kept = tuple(Kept(title(node), node.op_type, reason) for node, reason in plan.kept.items())
-    return PrecisionReport(
-        precision, False, converted, kept, retyper.casts, opset, model.opset_imports[""]
-    )
+    return PrecisionReport(precision, False, converted, kept, retyper.casts, opset, opset_after)
 
 
 def _checked(plan: Plan) -> list[Converted]:
     """The constants that are to be rounded; raises where one may not be."""
+    stored = dict(plan.constants())
     found = []
-    for value, tensor in plan.constants():
+    for value, loss in plan.narrowings.items():
         if plan.half not in plan.demands(value):
             continue
-        loss = plan.narrowings[value]
         name = str(value.name)
         if loss.flush is not None:
-            where = f" at {list(loss.flush.index)}" if loss.flush.index else ""
-            other = "" if plan.half == ir.DataType.BFLOAT16 else ", or convert to bf16"
             raise InputError(
-                f"{plan.kind(value)} {name!r} holds {loss.flush.value:g}{where}, which becomes 0 "
-                f"in {NAMES[plan.half]}: name it to be kept in fp32{other}"
+                f"{plan.kind(value)} {name!r} holds {loss.flush}, which becomes 0 in "
+                f"{NAMES[plan.half]}: {plan.remedy()}"
             )
-        found.append(
-            Converted(name, tensor.size, loss.flushed, loss.subnormal, loss.worst_relative_error)
-        )
+        if value in stored:
+            lost = loss.flushed, loss.subnormal, loss.worst_relative_error
+            found.append(Converted(name, stored[value].size, *lost))
     return found
 
 

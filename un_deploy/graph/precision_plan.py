@@ -7,49 +7,37 @@ An operator stays when
 - ONNX does not give it the half type at the model's opset;
 - it computes from integers alone, such as sizes, counts, positions and masks: fp16 has no odd
   number beyond 2048 and nothing beyond 65504, bf16 none beyond 256;
-- it carries a number beyond the type's range to where it is bounded again. Exported attention
-  masks hold the lowest float32, which is added to the scores: up to the Softmax all stays fp32,
-  so the result is the same, in rows that are masked as a whole too;
-- it is a Cast or a constant's computation that an operator in fp32 reads.
+- it carries a number beyond the type's range to where it is bounded again (`beyond_range`);
+- it is a Cast, or computes from constants alone, and an operator in fp32 reads it.
 """
 
 from __future__ import annotations
 
 import difflib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import onnx_ir as ir
 
 from un_deploy.errors import InputError
-from un_deploy.graph.constants import Constants
-from un_deploy.graph.labels import label_of
-from un_deploy.graph.narrowing import Narrowing, narrowing, overflows
-from un_deploy.graph.operator_types import OperatorTypes, element, has_body, title, value_types
+from un_deploy.graph.beyond_range import carriers
+from un_deploy.graph.constants import Constants, rounded
 from un_deploy.graph.holding import held_constant
+from un_deploy.graph.labels import label_of
+from un_deploy.graph.narrowing import NAMES, Narrowing, narrowing
+from un_deploy.graph.operator_types import OperatorTypes, element, has_body, title, value_types
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from un_deploy.graph.narrowing import Entry
-
-NAMES = {ir.DataType.FLOAT16: "fp16", ir.DataType.BFLOAT16: "bf16"}
-
 _FLOAT = ir.DataType.FLOAT
 
-#: Operators through which a mask goes on its way to the scores.
-_CARRIERS = {"Add", "Sub", "Mul", "Neg", "Where", "Min", "Max", "Clip", "Identity", "Cast"}
-_CARRIERS |= {"CastLike", "Expand", "Tile", "Reshape", "Flatten", "Squeeze", "Unsqueeze"}
-_CARRIERS |= {"Transpose", "Slice", "Gather", "Concat", "Split", "Pad", "Trilu", "ScatterND"}
-
-#: Operators whose results are within [-1, 1], whatever they are given.
-_BOUNDED = {"Softmax", "Sigmoid", "Tanh"}
-
-#: Operators that only move numbers: what they make overflows if and only if their input does.
+#: Operators that only move numbers: looked at once, they need not be looked at again.
 _MOVES = {"Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Expand", "Tile"}
-_MOVES |= {"Slice", "Gather", "Concat", "Split"}
+_MOVES |= {"Slice", "Gather", "Concat", "Split", "Constant"}
 
-#: Operators that make numbers of other types, or out of nothing.
-_SOURCES = {"Cast", "CastLike", "ConstantOfShape"}
+#: Operators whose results may be nothing but rounding where they should be zero.
+_CANCELLING = {"Add", "Sub", "Sum", "MatMul", "Gemm", "Einsum", "ReduceSum", "ReduceMean", "CumSum"}
 
 
 class Plan:
@@ -58,27 +46,35 @@ class Plan:
     Attributes:
         half: FLOAT16 or BFLOAT16.
         types: of every value of the main graph, before the conversion.
-        operators: the schemas.
+        operators: the schemas at the opset that the result will have.
         kept: the operators that stay in fp32, with the reason, in the graph's order.
-        narrowings: what becomes of each float32 constant that the conversion may round.
+        narrowings: what becomes of each float32 constant, stored or computed, if it is rounded.
     """
 
     def __init__(
-        self, model: ir.Model, half: ir.DataType, keep: Collection[str], *, keep_io: bool
+        self,
+        model: ir.Model,
+        half: ir.DataType,
+        opset: int,
+        *,
+        keep: Collection[str],
+        keep_io: bool,
     ) -> None:
         self.half = half
         self.types = value_types(model)
-        self.operators = OperatorTypes(model)
+        self.operators = OperatorTypes(model, opset)
         self.narrowings: dict[ir.Value, Narrowing] = {}
         self._graph = model.graph
         self._keep_io = keep_io
         self._constants = Constants(model)
+        self._fixed: set[ir.Value] = set()
         self._kept: dict[ir.Node, str] = {}
         self._keep_named(keep)
         self._named = set(self._kept)
         self._keep_what_must()
         self._keep_counting()
-        self._keep_masks()
+        self._look_at_constants()
+        self._keep_beyond_range(keep)
         self._keep_sources()
         self.kept = {node: self._kept[node] for node in model.graph if node in self._kept}
 
@@ -100,18 +96,18 @@ class Plan:
         return found
 
     def constants(self) -> Iterator[tuple[ir.Value, ir.TensorProtocol]]:
-        """The float32 tensors that the main graph holds: initializers and Constant nodes."""
+        """The float32 tensors that the main graph holds: in initializers and in attributes."""
         for value in self._graph.initializers.values():
             if self.is_float(value) and value.const_value is not None:
                 yield value, value.const_value
         for node in self._graph:
-            if node.op_type == "Constant" and self.is_float(node.outputs[0]):
-                tensor = held_constant(node.outputs[0])
-                assert tensor is not None
-                yield node.outputs[0], tensor
-            elif node.op_type == "ConstantOfShape" and self.is_float(node.outputs[0]):
-                if "value" in node.attributes:
-                    yield node.outputs[0], node.attributes["value"].as_tensor()
+            value = node.outputs[0]
+            if not self.is_float(value):
+                continue
+            if node.op_type == "Constant" and (tensor := held_constant(value)) is not None:
+                yield value, tensor
+            elif is_filled(value) and "value" in node.attributes:
+                yield value, node.attributes["value"].as_tensor()
 
     @staticmethod
     def kind(value: ir.Value) -> str:
@@ -119,11 +115,16 @@ class Plan:
         node = value.producer()
         return "the initializer" if node is None else f"the {node.op_type} {title(node)!r} of"
 
+    def remedy(self) -> str:
+        """What a message tells to do about a constant."""
+        other = "" if self.half == ir.DataType.BFLOAT16 else ", or convert to bf16"
+        return f"keep it in fp32 (--keep-fp32){other}"
+
     def _keep_named(self, keep: Collection[str]) -> None:
-        values = {value.name: value for value in self.types}
+        values = {str(value.name): value for value in self.types}
         known = set(values)
         for node in self._graph:
-            names = {node.name, node.op_type, label_of(node)} - {None, ""}
+            names = {node.name or node.op_type, node.op_type, label_of(node)}
             known |= names
             for name in sorted(names & set(keep)):
                 self._note(node, f"{name!r} is named to be kept")
@@ -131,7 +132,7 @@ class Plan:
                     self._keep_around(node.outputs[0], name)
         for name in sorted(set(keep)):
             if name not in known:
-                near = difflib.get_close_matches(name, [n for n in known if n], n=3, cutoff=0.5)
+                near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
                 hint = f"; near it: {', '.join(map(repr, near))}" if near else ""
                 raise InputError(
                     f"{name!r}, which is to be kept in fp32, is no operator, operator type, "
@@ -173,93 +174,93 @@ class Plan:
         """Keep what is computed from integers alone, up to the first weights."""
         counted: set[ir.Value] = set()
         for node in self._graph:
-            if not any(map(self.is_float, node.outputs)) or node.outputs[0] in self._constants:
+            if node.outputs[0] in self._constants:
                 continue
             read = [v for v in node.inputs if self.is_float(v)]
+            made = [v for v in node.outputs if self.is_float(v)]
+            if any(map(self._is_weight, read)):
+                continue
             if read:
-                found = any(v in counted for v in read) and all(
-                    v in counted or (v in self._constants and not _is_weight(v)) for v in read
-                )
+                found = any(v in counted for v in read)
+                found = found and all(v in counted or self._is_fixed(v) for v in read)
+                moved = node.op_type in _MOVES and all(map(self._is_fixed, read))
             else:
-                source = node.inputs[0] if node.op_type in ("Cast", "CastLike") else None
-                dtype = element(self.types.get(source)) if source is not None else None
-                found = dtype is not None and not dtype.is_floating_point()
+                found = bool(made) and self._from_other_type(node)
+                moved = is_filled(node.outputs[0])
+            if moved:
+                self._fixed.update(made)
             if found:
-                counted.update(node.outputs)
+                counted.update(made)
                 self._note(node, "it computes from integers alone")
 
-    def _keep_masks(self) -> None:
-        """Keep what carries numbers beyond the range, until they are bounded again."""
-        for value, entry in self._beyond_range():
-            readers = {node for node, _ in value.uses()}
-            if readers <= self._named and not value.is_graph_output():
-                continue
-            where = f" at {list(entry.index)}" if entry.index else ""
-            number = f"{entry.value:g}{where}, beyond the range of {NAMES[self.half]}"
-            if not self._keep_to_the_bound(value, f"{value.name!r} holds {number}"):
-                other = "" if self.half == ir.DataType.BFLOAT16 else ", or convert to bf16"
-                raise InputError(
-                    f"{self.kind(value)} {value.name!r} holds {number}, and no Softmax bounds it: "
-                    f"name it to be kept in fp32{other}"
-                )
+    def _is_fixed(self, value: ir.Value | None) -> bool:
+        """Whether it is a constant, or one that was spread to a size that is not."""
+        return value in self._constants or value in self._fixed
 
-    def _beyond_range(self) -> Iterator[tuple[ir.Value, Entry]]:
+    def _is_weight(self, value: ir.Value | None) -> bool:
+        """Whether it is a constant with at least two axes."""
+        if value is None or value not in self._constants:
+            return False
+        tensor = held_constant(value)
+        try:
+            shape = tensor.shape.numpy() if tensor is not None else self._constants[value].shape
+        except InputError:  # the reference evaluator does not know the operator
+            return True
+        return sum(size > 1 for size in shape) > 1
+
+    def _look_at_constants(self) -> None:
         for value, tensor in self.constants():
-            found = self.narrowings[value] = narrowing(tensor.numpy(), self.half)
-            if found.overflow is not None:
-                yield value, found.overflow
+            self.narrowings[value] = narrowing(tensor.numpy(), self.half)
         for node in self._graph:
-            if node.op_type in _MOVES | {"Constant"} or node in self._named:
+            if node.op_type in _MOVES:
                 continue
             for value in node.outputs:
                 if self.is_float(value) and value in self._constants:
                     try:
-                        entry = overflows(self._constants[value], self.half)
+                        array = rounded(self._constants[value], _FLOAT)
                     except InputError:  # the reference evaluator does not know the operator
                         continue
-                    if entry is not None:
-                        yield value, entry
+                    found = narrowing(array, self.half)
+                    if node.op_type in _CANCELLING:
+                        found = replace(found, flush=None)
+                    self.narrowings[value] = found
 
-    def _keep_to_the_bound(self, value: ir.Value, reason: str) -> bool:
-        carried: list[ir.Node] = []
-        pending, seen = [value], {value}
-        while pending:
-            current = pending.pop()
-            if current.is_graph_output() and not self._keep_io:
-                return False
-            for node, index in current.uses():
-                if node in self._named:
-                    continue
-                if node.graph is not self._graph or node.domain:
-                    return False
-                carried.append(node)
-                made = [v for v in node.outputs if self.is_float(v) and v not in seen]
-                mask = node.op_type == "Attention" and index == 3
-                if not made or node.op_type in _BOUNDED or mask:
-                    continue
-                if node.op_type not in _CARRIERS:
-                    return False
-                seen.update(made)
-                pending.extend(made)
-        for node in carried:
-            self._note(node, reason)
-        return True
+    def _keep_beyond_range(self, keep: Collection[str]) -> None:
+        for value, found in self.narrowings.items():
+            entry = found.overflow
+            if entry is None or value.name in keep:
+                continue
+            nodes = carriers(value, entry, self.is_float, self._named, may_leave=self._keep_io)
+            holds = f"{value.name!r} holds {entry}, beyond the range of {NAMES[self.half]}"
+            if nodes is None:
+                raise InputError(
+                    f"{self.kind(value)} {holds}, and no Softmax bounds it: {self.remedy()}"
+                )
+            for node in nodes:
+                self._note(node, holds)
 
     def _keep_sources(self) -> None:
         """What is read in fp32 must not have been rounded before, so no Cast may do that."""
         for node in reversed(self._graph):
-            if node.op_type != "Constant" and (
-                node.op_type in _SOURCES or node.outputs[0] in self._constants
-            ):
+            fixed = node.op_type != "Constant" and self._is_fixed(node.outputs[0])
+            if fixed or self._from_other_type(node, real=True):
                 for value in node.outputs:
                     if self.is_float(value) and _FLOAT in self.demands(value):
                         self._note(node, f"{value.name!r} is read in fp32")
+
+    def _from_other_type(self, node: ir.Node, *, real: bool = False) -> bool:
+        """Whether it is a Cast from integers or booleans, or from float64 and the like."""
+        if node.op_type not in ("Cast", "CastLike") or node.domain:
+            return False
+        dtype = element(self.types.get(node.inputs[0])) if node.inputs[0] is not None else None
+        return dtype not in (None, _FLOAT) and (real or not dtype.is_floating_point())
 
     def _note(self, node: ir.Node, reason: str) -> None:
         if any(map(self.is_float, (*node.inputs, *node.outputs))) or has_body(node):
             self._kept.setdefault(node, reason)
 
 
-def _is_weight(value: ir.Value | None) -> bool:
-    tensor = held_constant(value)
-    return tensor is not None and sum(size > 1 for size in tensor.shape.numpy()) > 1
+def is_filled(value: ir.Value) -> bool:
+    """Whether ConstantOfShape makes it."""
+    node = value.producer()
+    return node is not None and node.op_type == "ConstantOfShape" and not node.domain

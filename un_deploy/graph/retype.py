@@ -7,22 +7,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx_ir as ir
 
-from un_deploy.graph.narrowing import narrowed
+from un_deploy.graph.narrowing import NAMES, narrowed
 from un_deploy.graph.operator_types import bodies, element, tensor_type
-from un_deploy.graph.precision_plan import NAMES
-from un_deploy.graph.holding import held_constant
+from un_deploy.graph.precision_plan import is_filled
 
 if TYPE_CHECKING:
+    import onnx
+
     from un_deploy.graph.precision_plan import Plan
 
 _FLOAT = ir.DataType.FLOAT
-
-#: Attributes that hold the element type of what an operator makes.
-_TYPE_ATTRIBUTES = {"Cast": "to"} | dict.fromkeys(
-    ("EyeLike", "RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike")
-    + ("Bernoulli", "Multinomial"),
-    "dtype",
-)
 
 
 class Retyper:
@@ -44,27 +38,19 @@ class Retyper:
         self._names |= {v.name for node in self._graph.all_nodes() for v in node.outputs}
 
     def run(self) -> None:
-        nodes = list(self._graph)
         floats = [value for value in self._plan.types if self._plan.is_float(value)]
         demands = {value: self._plan.demands(value) for value in floats}
-        for value in floats:
-            self._now[value] = _FLOAT
-        for value in self._graph.inputs:
-            if value in demands and not self._keep_io:
-                self._narrow_initializer(value, value.const_value)
+        self._now.update(dict.fromkeys(floats, _FLOAT))
+        if not self._keep_io:
+            for value in self._graph.inputs:
+                if value in demands:
+                    self._narrow(value, value.const_value)
+        nodes = list(self._graph)
         for value, tensor in list(self._plan.constants()):
-            if not value.is_graph_input() and not _is_filled(value):
+            if not value.is_graph_input() and not is_filled(value):
                 self._constant(value, tensor, demands[value])
-        wanted = {  # asked before anything moves
-            node: [
-                self._plan.wanted(reader, index) if self._plan.is_float(value) else None
-                for reader in (node,)
-                for index, value in enumerate(node.inputs)
-            ]
-            for node in nodes
-        }
         for node in nodes:
-            self._node(node, wanted[node])
+            self._node(node)
         self._outputs()
 
     def _constant(
@@ -76,7 +62,7 @@ class Retyper:
         node = value.producer()
         if demands == {self._half}:
             if node is None:
-                self._narrow_initializer(value, tensor)
+                self._narrow(value, tensor)
             else:
                 _hold(node, narrowed(tensor, self._half, tensor.name))
                 self._set(value, self._half)
@@ -94,15 +80,15 @@ class Retyper:
         self._set(twin, self._half)
         self._in[value, self._half] = twin
 
-    def _narrow_initializer(self, value: ir.Value, tensor: ir.TensorProtocol | None) -> None:
+    def _narrow(self, value: ir.Value, tensor: ir.TensorProtocol | None) -> None:
         if tensor is not None:
             value.const_value = narrowed(tensor, self._half, value.name)
         self._set(value, self._half)
 
-    def _node(self, node: ir.Node, wanted: list[ir.DataType | None]) -> None:
-        for index, (value, dtype) in enumerate(zip(list(node.inputs), wanted, strict=True)):
-            if value is not None and dtype is not None:
-                node.replace_input_with(index, self._as(value, dtype))
+    def _node(self, node: ir.Node) -> None:
+        for index, value in enumerate(list(node.inputs)):
+            if value is not None and self._plan.is_float(value):
+                node.replace_input_with(index, self._as(value, self._plan.wanted(node, index)))
         for body in bodies(node):
             for inner in body.all_nodes():
                 for index, value in enumerate(list(inner.inputs)):
@@ -122,10 +108,11 @@ class Retyper:
     def _retype_attributes(self, node: ir.Node) -> None:
         if not self._plan.operators.makes(node, 0, self._half):
             return
-        name = _TYPE_ATTRIBUTES.get(node.op_type)
-        if name in node.attributes and node.attributes[name].as_int() == _FLOAT:
-            node.attributes[name] = ir.AttrInt64(name, int(self._half))
-        elif node.op_type == "ConstantOfShape":
+        for name in ("to", "dtype"):
+            given = node.attributes.get(name)
+            if given is not None and given.as_int() == _FLOAT:
+                node.attributes[name] = ir.AttrInt64(name, int(self._half))
+        if is_filled(node.outputs[0]):
             given = node.attributes.get("value")
             zero = ir.Tensor(np.zeros(1, np.float32))  # ONNX's default
             _hold(node, narrowed(given.as_tensor() if given else zero, self._half, None))
@@ -154,19 +141,16 @@ class Retyper:
     def _outputs(self) -> None:
         """Give the outputs their types, under the names that they had."""
         dtype = _FLOAT if self._keep_io else self._half
-        outer: dict[ir.Value, ir.Value] = {}
-        for index, value in enumerate(self._graph.outputs):
-            if self._now.get(value, dtype) == dtype or value.is_graph_input():
+        for value in dict.fromkeys(self._graph.outputs):
+            if self._now.get(value, dtype) == dtype:
                 continue
-            if value not in outer:
-                name = value.name
-                assert name is not None
-                value.name = self._unique(value, self._now[value])
-                made = self._cast(value, dtype, name)
-                outer[value] = made
-            self._graph.outputs[index] = outer[value]
+            made, name = self._as(value, dtype), value.name
+            value.name, made.name = self._unique(value, self._now[value]), name
+            for index, output in enumerate(self._graph.outputs):
+                if output is value:
+                    self._graph.outputs[index] = made
 
-    def _type_now(self, value: ir.Value) -> object:
+    def _type_now(self, value: ir.Value) -> onnx.TypeProto:
         dtype = self._now.get(value)
         return self._plan.types[value] if dtype is None else tensor_type(dtype)
 
@@ -182,11 +166,6 @@ class Retyper:
             name = f"{stem}_{count}"
         self._names.add(name)
         return name
-
-
-def _is_filled(value: ir.Value) -> bool:
-    node = value.producer()
-    return node is not None and node.op_type == "ConstantOfShape"
 
 
 def _hold(node: ir.Node, tensor: ir.TensorProtocol) -> None:

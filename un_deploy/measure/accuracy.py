@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from un_deploy.errors import ThresholdError
 from un_deploy.graph.model_file import load_model
+from un_deploy.graph.precision import Precision
 from un_deploy.graph.reference import run, stored
 from un_deploy.measure.compare_report import TITLES, Accuracy, Variant
 from un_deploy.measure.outputs import relative_error
@@ -20,6 +21,7 @@ def accuracies(
     backend: Backend,
     threads: int | None = None,
     device: str = "cpu",
+    precision: Precision = "fp32",
 ) -> tuple[Accuracy, ...]:
     """The worst output of each variant; no norm is left out, since it computes something else.
 
@@ -29,7 +31,7 @@ def accuracies(
     Args:
         variants: see `un_deploy.measure.compare`.
         feeds: what they run on.
-        backend, threads, device: what runs them.
+        backend, threads, device, precision: what runs them.
 
     Raises:
         InputError: a variant does not run.
@@ -44,7 +46,9 @@ def accuracies(
         reference = references[variant.kind].model
         if reference not in expected:
             expected[reference] = run(load_model(reference), feeds, stored)
-        runtime = runtime_of(backend, threads=threads, device=device, fusions=variant.fusions)
+        runtime = runtime_of(
+            backend, threads=threads, device=device, fusions=variant.fusions, precision=precision
+        )
         outputs = runtime.load(load_model(variant.model)).run(feeds)
         errors = {
             name: relative_error(expected[reference][name], outputs[name]) for name in outputs

@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from un_deploy.graph.precision import Precision
 from un_deploy.measure.compare_report import (
     COMPARED,
     PERCENTILES,
@@ -28,7 +29,7 @@ from un_deploy.measure.compare_report import (
 from un_deploy.measure.environment import environment
 from un_deploy.measure.job import Entry, Job, Seconds, run_builds, run_in_process_of_its_own
 from un_deploy.measure.statistics import ratio
-from un_deploy.runtime.backends import Backend
+from un_deploy.runtime.backends import ENGINES, Backend
 from un_deploy.runtime.protocol import Feeds
 
 TWICE: tuple[Kind, ...] = ("folded", "unfolded", "ln", "none")
@@ -45,6 +46,7 @@ def compare_variants(
     sample_s: float = 0.02,
     threads: int | None = None,
     device: str = "cpu",
+    precision: Precision = "fp32",
     missing: Mapping[str, str] | None = None,
     notes: Sequence[str] = (),
     build: Callable[[Job, Path], Seconds] = run_in_process_of_its_own,
@@ -61,6 +63,7 @@ def compare_variants(
         sample_s: seconds a sample takes at least.
         threads: for computing on the CPU.
         device: of torch.
+        precision: of engines.
         missing, notes: for the report.
         build: runs one job; tests put their own here.
         progress: told what is done.
@@ -83,6 +86,7 @@ def compare_variants(
             sample_s=sample_s,
             threads=threads,
             device=device,
+            precision=precision,
         )
         times = run_builds(job, builds, folder, run=build, progress=progress)
     best = [
@@ -94,6 +98,7 @@ def compare_variants(
         backend=backend,
         threads=threads,
         device=device,
+        precision=precision if backend in ENGINES else None,
         inputs={name: array.shape for name, array in feeds.items()},
         timed=tuple(
             _timed(variant, times[name], control=name == again)

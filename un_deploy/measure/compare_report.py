@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
 from typing import Any, Literal
 
 from un_deploy.errors import InputError, ThresholdError
+from un_deploy.graph.precision import Precision
 from un_deploy.measure.statistics import Interval
 from un_deploy.runtime.backends import Backend
 from un_deploy.runtime.onnxruntime import Fusions
@@ -173,6 +175,7 @@ class CompareReport:
 
     Attributes:
         backend, threads, device: what ran it; threads None: its own choice.
+        precision: of engines; None where the backend runs the graph as it is.
         inputs: the shape of each input.
         timed: the variants, and the control.
         ratios: of their times.
@@ -190,6 +193,7 @@ class CompareReport:
     backend: Backend
     threads: int | None
     device: str
+    precision: Precision | None
     inputs: dict[str, tuple[int, ...]]
     timed: tuple[Timed, ...]
     ratios: tuple[Ratio, ...]
@@ -235,6 +239,34 @@ class CompareReport:
                 f"{least:g}x is not reached"
             )
 
+    def require_no_regression(self, old: CompareReport) -> None:
+        """Raise if a ratio is worse than it was, and both intervals say so.
+
+        Worse is a smaller gain over LN or over UN unfolded, or a larger distance to no norm. Times
+        themselves are not compared: another machine, or the same on another day, has others.
+
+        Raises:
+            ThresholdError: names the first ratio that is worse.
+            InputError: the old report is of another backend, device or other inputs, or has no
+                ratio in common with this one.
+        """
+        for what in ("backend", "device", "precision", "inputs"):
+            now, then = getattr(self, what), getattr(old, what)
+            if now != then:
+                raise InputError(f"the old report has {what} {then}, this one {now}")
+        before = {(one.of, one.to): one.interval for one in old.ratios}
+        shared = [one for one in self.ratios if (one.of, one.to) in before]
+        if not shared:
+            raise InputError("the old report has no ratio in common with this one")
+        for one in shared:
+            now, then = one.interval, before[one.of, one.to]
+            worse = now.low > then.high if one.to == "none" else now.high < then.low
+            if worse and "folded" in (one.of, one.to):
+                raise ThresholdError(
+                    f"{TITLES[one.of]} over {TITLES[one.to]} was {then.ratio:.3f} [{then.low:.3f}, "
+                    f"{then.high:.3f}] and is {now.ratio:.3f} [{now.low:.3f}, {now.high:.3f}]"
+                )
+
     def to_dict(self) -> dict[str, Any]:
         """Plain lists, dictionaries, strings and numbers."""
         return {
@@ -246,6 +278,18 @@ class CompareReport:
 
     def to_json(self) -> str:
         return json.dumps(self.to_dict(), indent=2) + "\n"
+
+    @classmethod
+    def read(cls, path: Path) -> CompareReport:
+        """Read a file.
+
+        Raises:
+            InputError: it cannot be read, or see `from_json`.
+        """
+        try:
+            return cls.from_json(path.read_text(encoding="utf-8"), str(path))
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{path} cannot be read: {error}") from error
 
     @classmethod
     def from_json(cls, text: str, origin: str) -> CompareReport:

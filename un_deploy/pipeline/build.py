@@ -25,7 +25,13 @@ from un_deploy.runtime.tensorrt.config import given
 from un_deploy.runtime.tensorrt.flavor import Flavor, chosen, library
 from un_deploy.runtime.tensorrt.io import one_each
 from un_deploy.runtime.tensorrt.kernels import bytes_written
-from un_deploy.runtime.tensorrt.manifest import Manifest, PlanTensor, manifest_path, sha256
+from un_deploy.runtime.tensorrt.manifest import (
+    Manifest,
+    PlanTensor,
+    file_sha256,
+    manifest_path,
+    sha256,
+)
 from un_deploy.runtime.tensorrt.options import TYPES, BuildOptions, IoFormat
 from un_deploy.runtime.tensorrt.profiles import Profile, check_profiles
 from un_deploy.runtime.tensorrt.types import Precision, TypeReport, check_types
@@ -138,7 +144,7 @@ def build(
             progress=progress,
         )
         source = Path(model) if isinstance(model, str | os.PathLike) else path
-        digest = sha256(source.read_bytes())
+        digest = file_sha256(source)
     types = None
     if precision is not None:
         kept = [one.node for one in converted.kept] if converted else []

@@ -25,6 +25,7 @@ from un_deploy.runtime.backends import Backend, chosen
 from un_deploy.runtime.tensorrt.flavor import Flavor
 from un_deploy.runtime.tensorrt.flavor import chosen as chosen_flavor
 from un_deploy.runtime.tensorrt.types import Precision
+from un_deploy.runtime.trtexec.runtime import TrtexecRuntime
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,7 +52,8 @@ def compare(
     inputs: str | Feeds | None = None,
     dims: Mapping[str, int] | None = None,
     batches: Sequence[int] = (),
-    engines: Precision | None = None,
+    precision: Precision = "fp32",
+    engines: bool = False,
     flavor: Flavor | Literal["auto"] = "auto",
     seed: int = 0,
     keep: Collection[str] = (),
@@ -71,7 +73,8 @@ def compare(
         dims: sizes of dynamic dimensions by name, for random inputs.
         batches: batch sizes, in place of the dimension "batch" in `dims`: the report is that of
             the first, the others are its sweep.
-        engines: also build TensorRT engines in this precision, and tell what they would run.
+        precision: of engines, of backends that build some and of those below.
+        engines: also build TensorRT engines, and tell what they would run.
         flavor: of these engines.
         seed: of the random inputs.
         keep: norms that the fold leaves alone.
@@ -93,9 +96,12 @@ def compare(
         "sample_s": sample_s,
         "threads": threads,
         "device": device,
+        "precision": precision,
     }
     with TemporaryDirectory(prefix="un-deploy-") as made:
         network = Network(Path(made), chosen(backend))
+        if backend == "trtexec":
+            network.notes.append(f"timed by {TrtexecRuntime().described}")
         if model is not None:
             for norm in norms:
                 progress(f"Exporting {model} with {norm}")
@@ -108,13 +114,13 @@ def compare(
             for sizes in _sizes(dims, batches)
         ]
         facts: tuple[EngineFacts, ...] = ()
-        if engines is not None:
+        if engines:
             first = network.feeds(inputs, _sizes(dims, batches)[0], seed)
             facts = engine_facts(
                 network.variants,
                 first,
                 flavor=chosen_flavor(flavor),
-                precision=engines,
+                precision=precision,
                 progress=progress,
             )
     return replace(points[0], engines=facts, sweep=tuple(points[1:]))
@@ -124,10 +130,10 @@ def _point(
     network: Network, feeds: Feeds, settings: Mapping[str, Any], progress: Callable[[str], None]
 ) -> CompareReport:
     """One batch size: right first, then timed."""
-    backend, threads, device = (settings[name] for name in ("backend", "threads", "device"))
-    network.check_finite(feeds, device)
-    progress(f"Checking what {backend} computes")
-    accuracy = accuracies(network.variants, feeds, backend=backend, threads=threads, device=device)
+    runs = {name: settings[name] for name in ("backend", "threads", "device", "precision")}
+    network.check_finite(feeds, runs["device"])
+    progress(f"Checking what {runs['backend']} computes")
+    accuracy = accuracies(network.variants, feeds, **runs)
     report = compare_variants(
         network.variants,
         feeds,

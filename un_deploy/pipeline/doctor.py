@@ -23,6 +23,7 @@ EXTRAS = {
     "gpu": "ONNX Runtime on an NVIDIA GPU",
     "rtx": "build with TensorRT-RTX",
     "tensorrt": "build with TensorRT",
+    "triton": "Triton model repositories",
 }
 
 #: The version of the JSON form; it rises when a field changes its meaning or goes.

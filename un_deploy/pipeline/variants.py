@@ -26,7 +26,7 @@ from un_deploy.measure.verify import feeds_of, verify
 from un_deploy.pipeline.export import export
 from un_deploy.pipeline.fold_file import fold_and_verify
 from un_deploy.pipeline.model_spec import Norm
-from un_deploy.runtime.backends import Backend, runtime_of
+from un_deploy.runtime.backends import ENGINES, Backend, chosen, runtime_of
 from un_deploy.runtime.onnxruntime import Fusions
 
 if TYPE_CHECKING:
@@ -156,6 +156,8 @@ class Network:
             if node.op_type in ("MatMul", "Gemm", "Conv")
         ]
         eager: Backend = "torch" if self.backend.startswith("torch") else self.backend
+        if self.backend in ENGINES:  # they show no inner tensors
+            eager = chosen("auto")
         found = runtime_of(eager, device=device).load(model).run(feeds, linear)
         for name, array in found.items():
             if not np.all(np.isfinite(array)):

@@ -7,16 +7,27 @@ from importlib.util import find_spec
 from typing import Literal, get_args
 
 from un_deploy.errors import InputError, MissingPackageError
+from un_deploy.graph.precision import Precision
 from un_deploy.runtime.onnxruntime import Fusions, OnnxRuntime
 from un_deploy.runtime.protocol import Runtime
 from un_deploy.runtime.torch_graph import TorchRuntime
+from un_deploy.runtime.trtexec.runtime import TrtexecRuntime
 
-Backend = Literal["ort-cpu", "ort-cuda", "torch", "torch-cuda-graph", "torch-compile"]
+Backend = Literal["ort-cpu", "ort-cuda", "torch", "torch-cuda-graph", "torch-compile", "trtexec"]
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
 
 
+ENGINES: tuple[Backend, ...] = ("trtexec",)
+"""Those that build an engine, in a precision, and show no inner tensors."""
+
+
 def runtime_of(
-    backend: Backend, *, threads: int | None = None, device: str = "cpu", fusions: Fusions = "all"
+    backend: Backend,
+    *,
+    threads: int | None = None,
+    device: str = "cpu",
+    fusions: Fusions = "all",
+    precision: Precision = "fp32",
 ) -> Runtime:
     """The runtime behind a backend.
 
@@ -25,6 +36,7 @@ def runtime_of(
         threads: of ONNX Runtime on the CPU; torch has its own setting for the whole process.
         device: of torch, as it names devices.
         fusions: of ONNX Runtime.
+        precision: of engines.
     """
     makers: dict[Backend, Callable[[], Runtime]] = {
         "ort-cpu": lambda: OnnxRuntime(threads=threads, fusions=fusions),
@@ -32,6 +44,7 @@ def runtime_of(
         "torch": lambda: TorchRuntime(device=device),
         "torch-cuda-graph": lambda: TorchRuntime(device=device, mode="cuda-graph"),
         "torch-compile": lambda: TorchRuntime(device=device, mode="compile"),
+        "trtexec": lambda: TrtexecRuntime(precision),
     }
     if backend not in makers:
         raise InputError(f"there is no backend {backend!r}; there are {', '.join(BACKENDS)}")

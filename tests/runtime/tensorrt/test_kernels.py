@@ -21,7 +21,8 @@ Name: node_MatMul_61_myl0_5, LayerType: gemm, Inputs: [ { Name: val_23.1_myl0, D
 [-1,50,32], Strides: [1600,32,1], StrideOrder: [2,1,0], Datatype: Float, Format: (Arbitrary) \
 Format with stride order = [0,2,1] }], Constants: [], Outputs: [ { Name: scores, Dimensions: \
 [-1,50,50], Strides: [2500,50,1], StrideOrder: [2,1,0], Datatype: Float, Format: (Linear) Row \
-major linear format }], TacticName: __myelin_CASK_STUB, StreamId: 0, Metadata: [ONNX Layer: node_MatMul_61]
+major linear format }], TacticName: __myelin_CASK_STUB, StreamId: 0, Metadata: [ONNX \
+Layer: node_MatMul_61]
 Name: __mye7155_0_myl0_0, LayerType: shape_call, Inputs: [], Constants: [], Outputs: [], \
 TacticName: , StreamId: 0, Metadata: \
 

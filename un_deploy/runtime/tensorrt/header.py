@@ -35,6 +35,11 @@ class Header:
         return tuple(part % 256 for part in (*release, 0, 0, 0, 0)[:4]) == self.version
 
 
+def is_plan(data: bytes) -> bool:
+    """Whether data begin as a plan does."""
+    return data[:4] in _MAGIC
+
+
 def read_header(plan: bytes, origin: str) -> Header:
     """Read and check the header of a plan.
 

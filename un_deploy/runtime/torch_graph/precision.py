@@ -1,8 +1,8 @@
-"""A float32 graph in half precision, for running it in torch.
+"""A copy of a float32 graph in half precision, only to be run and timed in torch.
 
-Every float32 becomes the half type: initializers, constants, inputs, outputs and what is cast to
-float32 on the way. (A graph that is to be saved for others needs more care, and named exceptions:
-this is a copy that is only run.)
+(`un_deploy.graph.precision` converts a graph that is saved for engines: with exceptions by name,
+and without a mask's numbers changed.) Every float32 becomes the half type: initializers,
+constants, inputs, outputs and what is cast to float32 on the way.
 """
 
 from __future__ import annotations

@@ -1,0 +1,230 @@
+"""What an image must be and do. Every check says what it saw when it fails."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from tests.images.engine import LOCKED, PODMAN, ROOT, Done, run, sh
+
+INSIDE = Path(__file__).parent / "inside"
+PYTHON = "/opt/un-deploy/bin/python"
+ANY_USER = 12345
+
+#: What this version of un-deploy does not have yet. Its checks come in when it leaves this list,
+#: and it must leave it when the command is there.
+NOT_YET = ("report",)
+
+COMPARE = (
+    *("trtexec-compare", "--ln", "ln.onnx", "--unfolded", "un.onnx", "--folded", "folded.onnx"),
+    *("--backend", "ort-cpu", "--dim", "batch=2", "--threads", "1"),
+)
+STOPPED_WITHIN_S = 5.0
+TERMINATED = 143
+
+
+@dataclass
+class Checks:
+    """The checks of one image, counted and shown.
+
+    Attributes:
+        image: its name.
+        failed: what did not hold.
+    """
+
+    image: str
+    failed: list[str] = field(default_factory=list)
+
+    def that(self, what: str, holds: bool, seen: object = "") -> None:
+        """Show what was checked, and what was seen where it does not hold."""
+        print(f"  {'ok    ' if holds else 'FAILED'}  {what}" + ("" if holds else f": {seen}"))
+        if not holds:
+            self.failed.append(f"{self.image}: {what}: {seen}")
+
+    def ends(self, what: str, done: Done, code: int = 0, says: str = "") -> None:
+        """A command ended with this exit code, and said so, without a traceback."""
+        text = done.out + done.err
+        right = done.code == code and says in " ".join(text.split()) and "Traceback" not in text
+        self.that(what, right, f"exit code {done.code}, {text[-800:]}")
+
+
+def check_settings(checks: Checks, version: str) -> None:
+    """What the image says of itself."""
+    config = json.loads(sh("podman", "image", "inspect", checks.image))[0]["Config"]
+    labels = config["Labels"]
+    user, _, group = config["User"].partition(":")
+    checks.that("runs as no root", user.isdecimal() and int(user) > 0 and group == "0", user)
+    checks.that("its entry point is un-deploy", config["Entrypoint"] == ["un-deploy"], config)
+    for name in ("title", "description", "licenses", "revision", "base.name"):
+        checks.that(f"label {name}", bool(labels.get(f"org.opencontainers.image.{name}")), labels)
+    stated = labels.get("org.opencontainers.image.version")
+    checks.that("label version is un-deploy's", stated == version, f"{stated}, not {version}")
+
+
+def check_health(checks: Checks, package: str) -> None:
+    """The image's own health check succeeds, and fails where un-deploy cannot start."""
+    config = json.loads(sh("podman", "image", "inspect", checks.image))[0]
+    kind, *test = config.get("Healthcheck", {}).get("Test", ["NONE"])
+    right = (kind, test) == ("CMD", ["un-deploy", "doctor"])
+    checks.that("has a health check through doctor", right, (kind, test))
+    if not right:
+        return
+    done = run(checks.image, *test[1:], entrypoint=test[0])
+    checks.ends("is healthy", done, says="un-deploy")
+    hidden = (f"--tmpfs={package}:notmpcopyup",)
+    done = run(checks.image, *test[1:], entrypoint=test[0], options=hidden)
+    checks.that("is unhealthy where it cannot start", done.code == 1, done)
+
+
+def facts_of(image: str) -> dict[str, Any]:
+    """What the image looks like from inside."""
+    done = run(image, "/inside/facts.py", entrypoint=PYTHON, mounts={INSIDE: "/inside:ro"})
+    if done.code:
+        raise SystemExit(f"facts.py in {image}: {done.err}")
+    facts: dict[str, Any] = json.loads(done.out)
+    return facts
+
+
+def check_inside(checks: Checks, facts: dict[str, Any], *, slim: bool) -> None:
+    """What is in the image, and what is not."""
+    installed, pinned = facts["distributions"], pins()
+    checks.that("any user id runs it", facts["user"] == [ANY_USER, 0], facts["user"])
+    loose = {n: v for n, v in installed.items() if n != "un-deploy" and pinned.get(n) != v}
+    checks.that("every package has the pinned version", not loose, loose)
+    added = [path for path in facts["installers"] if path.startswith(facts["prefix"])]
+    checks.that("no installer added", not added, added)
+    missing = {n: v for n, v in installed.items() if facts["sbom"]["components"].get(n) != v}
+    right = facts["sbom"]["format"] == "CycloneDX" and not missing
+    checks.that("the SBOM lists every package", right, missing)
+    checks.that("bytecode of every file", not facts["uncompiled"], facts["uncompiled"][:5])
+    checks.that("no traces of the build", not facts["residues"], facts["residues"])
+    if slim:
+        left = facts["installers"] + facts["documents"][:5]
+        checks.that("neither installers nor documentation", not left, left)
+        bare = facts["uncompiled_stdlib"]
+        checks.that("bytecode of the standard library", not bare, bare[:5])
+
+
+def check_tensorrt(checks: Checks, facts: dict[str, Any]) -> None:
+    """TensorRT is the base's, and there is no second CUDA stack."""
+    place = facts["modules"]["tensorrt"] or ""
+    right = place.startswith("/usr/") and "dist-packages/tensorrt/" in place
+    checks.that("tensorrt is the base's", right, place)
+    stack = re.compile(r"nvidia-|tensorrt|torch|cuda-|triton")
+    added = [name for name in facts["distributions"] if stack.match(name)]
+    checks.that("no nvidia, tensorrt or torch wheel added", not added, added)
+    checks.that(
+        "trtexec is found", facts["trtexec"] == "/opt/tensorrt/bin/trtexec", facts["trtexec"]
+    )
+    own = facts["modules"]["onnxruntime"] or ""
+    checks.that("onnxruntime is un-deploy's", own.startswith(facts["prefix"]), own)
+
+
+def check_work(checks: Checks, *, rtx: bool) -> None:
+    """Fold, verify, build and compare on a mounted folder, as a user without rights."""
+    with TemporaryDirectory() as made:
+        folder = Path(made)
+        folder.chmod(0o777)
+        mounts = {folder: "/work"}
+
+        def un_deploy(*command: str) -> Done:
+            return run(checks.image, *command, mounts=mounts)
+
+        writer = ("/inside/networks.py",)
+        done = run(
+            checks.image, *writer, entrypoint=PYTHON, mounts={**mounts, INSIDE: "/inside:ro"}
+        )
+        checks.ends("writes two networks", done)
+        done = un_deploy("fold", "un.onnx", "-o", "folded.onnx")
+        checks.ends("fold", done, says="7 of 7 norms folded")
+        checks.ends("verify", un_deploy("verify", "un.onnx", "folded.onnx"), says="equal")
+        done = un_deploy("verify", "ln.onnx", "folded.onnx")
+        checks.ends("verify tells LN from UN", done, code=3, says="NOT EQUAL")
+        few = ("--builds", "2", "--rounds", "4", "--sample-ms", "1")
+        done = un_deploy(*COMPARE, *few, "-o", "report.json")
+        checks.ends("trtexec-compare", done)
+        if done.code == 0:
+            timed = {
+                entry["kind"] for entry in json.loads((folder / "report.json").read_text())["timed"]
+            }
+            checks.that(
+                "it timed all variants", timed == {"ln", "unfolded", "folded", "none"}, timed
+            )
+        check_build(checks, un_deploy, folder, rtx=rtx)
+        owners = {path.name: path.stat().st_uid for path in folder.iterdir()}
+        checks.that("its files are the user's", set(owners.values()) == {ANY_USER}, owners)
+        half = [path.name for path in folder.glob(".*")]
+        checks.that("nothing half-made is left", not half, half)
+
+
+def check_build(checks: Checks, un_deploy: Callable[..., Done], folder: Path, *, rtx: bool) -> None:
+    """TensorRT-RTX builds without a GPU; TensorRT over stubs cannot, and must say so."""
+    if "build" in NOT_YET:
+        done = un_deploy("build", "--help")
+        checks.ends(
+            "NOT CHECKED: build, which is not there yet", done, code=2, says="No such command"
+        )
+        return
+    plan = ("build", "folded.onnx", "-o", "folded.plan", "--flavor")
+    if rtx:
+        checks.ends("build a TensorRT-RTX engine", un_deploy(*plan, "tensorrt-rtx"))
+        checks.that("the engine is there", (folder / "folded.plan").read_bytes()[1:4] == b"trt")
+    else:
+        checks.ends(
+            "build without a GPU is refused", un_deploy(*plan, "tensorrt"), code=1, says="error:"
+        )
+        checks.that("no engine is left", not (folder / "folded.plan").exists())
+
+
+def check_stop(checks: Checks) -> None:
+    """SIGTERM ends a running comparison at once, and nothing half-made stays."""
+    with TemporaryDirectory() as made:
+        folder = Path(made)
+        folder.chmod(0o777)
+        inside = {folder: "/work", INSIDE: "/inside:ro"}
+        run(checks.image, "/inside/networks.py", entrypoint=PYTHON, mounts=inside)
+        run(checks.image, "fold", "un.onnx", "-o", "folded.onnx", mounts=inside)
+        before = sorted(folder.iterdir())
+        name = f"un-deploy-test-stop-{os.getpid()}"
+        long = ("--builds", "1000", "-o", "report.json")
+        sh(
+            *(*PODMAN, "run", "--detach", f"--name={name}", *LOCKED, f"--volume={folder}:/work"),
+            *(checks.image, *COMPARE, *long),
+        )
+        try:
+            timing = _until(lambda: "un_deploy.measure.job" in sh(*PODMAN, "top", name, "args"))
+            begin = time.monotonic()
+            subprocess.run([*PODMAN, "stop", "--time=30", name], capture_output=True)
+            took = time.monotonic() - begin
+            code = sh("podman", "inspect", "--format={{.State.ExitCode}}", name)
+        finally:
+            subprocess.run([*PODMAN, "rm", "--force", name], capture_output=True)
+        checks.that("a comparison was running", timing)
+        checks.that("SIGTERM stops it", took < STOPPED_WITHIN_S, f"after {took:.1f} s")
+        checks.that(f"with {TERMINATED}", code == str(TERMINATED), code)
+        left = sorted(folder.iterdir())
+        checks.that("and leaves nothing", left == before, left)
+
+
+def _until(reached: Callable[[], bool], within_s: float = 60.0) -> bool:
+    """Whether something came true in time."""
+    end = time.monotonic() + within_s
+    while not (there := reached()) and time.monotonic() < end:
+        time.sleep(0.1)
+    return there
+
+
+def pins() -> dict[str, str]:
+    """The exact versions of both constraint files, names as PyPI compares them."""
+    files = (ROOT / "constraints.txt", ROOT / "docker" / "constraints.txt")
+    lines = [line.split("#")[0].strip() for file in files for line in file.read_text().splitlines()]
+    pairs = (line.split("==") for line in lines if line)
+    return {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in pairs}

@@ -1,0 +1,127 @@
+"""trtexec as a runtime, on a double whose engines compute: its outputs, builds and failures."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.runtime.trtexec.conftest import VERSIONS, Make, executable
+from tests.support.graphs import build
+from un_deploy.errors import InputError
+from un_deploy.graph.reference import run, stored
+from un_deploy.runtime.trtexec import Trtexec
+from un_deploy.runtime.trtexec.output import parse_output
+from un_deploy.runtime.trtexec.runtime import TrtexecRuntime
+
+EVALUATING = Path(__file__).parents[2] / "support" / "trtexec_evaluating.py"
+X = np.linspace(-1, 1, 24, dtype=np.float32).reshape(2, 12)
+SIX_DIGITS = 5e-6
+"""trtexec prints outputs to six digits."""
+
+
+@pytest.fixture(params=[10, 11])
+def trtexec(request: pytest.FixtureRequest, tmp_path: Path) -> Trtexec:
+    log = tmp_path / "calls"
+    text = (
+        f"echo \"$@\" >> '{log}'\n"
+        f"TRTEXEC_DOUBLE_VERSION={VERSIONS[request.param]} exec '{sys.executable}' "
+        f"'{EVALUATING}' \"$@\""
+    )
+    return Trtexec(executable(tmp_path / "trtexec", text))
+
+
+@pytest.fixture
+def model():
+    return build(
+        "float[batch,12] x, int64[batch] i => float[batch,4] y, float[batch,3] z",
+        "y = MatMul(x, w)  z = Gather(t, i)",
+        w=(12, 4),
+        t=(9, 3),
+    )
+
+
+FEEDS = {"x": X, "i": np.array([8, 0], dtype=np.int64)}
+
+
+@pytest.mark.parametrize(("precision", "eps"), [("fp32", SIX_DIGITS), ("fp16", 2.0**-9)])
+def test_outputs_are_the_graphs(trtexec: Trtexec, model, precision, eps: float) -> None:
+    session = TrtexecRuntime(precision, trtexec).load(model)
+    found = session.run(FEEDS)
+    for name, expected in run(model, FEEDS, stored).items():
+        limit = eps * np.abs(expected).max()
+        np.testing.assert_allclose(found[name], expected, rtol=0, atol=limit)
+    assert [*session.run(FEEDS, ["z"])] == ["z"]
+
+
+def test_a_sample_is_a_run_and_the_engine_is_built_once(
+    trtexec: Trtexec, model, tmp_path: Path
+) -> None:
+    timer = TrtexecRuntime("fp32", trtexec).load(model).timer(FEEDS)
+    # The double's n-th inference takes 0.5 ms and n / 1024 more.
+    assert timer(3) == pytest.approx(3 * (0.5 + 1 / 1024) / 1000, rel=1e-4)
+    timer(5)
+    calls = (tmp_path / "calls").read_text().splitlines()
+    built = [call for call in calls if "--saveEngine=" in call]
+    timed = [call for call in calls if "--loadEngine=" in call]
+    assert (len(built), len(timed)) == (1, 2)
+    assert "--stronglyTyped" in built[0]
+    assert "--skipInference" in built[0]
+    assert all("--shapes=x:2x12,i:2" in call for call in (*built, *timed))
+    assert "--iterations=5" in timed[1]
+
+
+def test_other_shapes_are_another_engine(trtexec: Trtexec, model, tmp_path: Path) -> None:
+    session = TrtexecRuntime("fp32", trtexec).load(model)
+    session.run(FEEDS)
+    more = {"x": np.tile(X, (2, 1)), "i": np.array([1, 2, 3, 4], dtype=np.int64)}
+    assert session.run(more)["y"].shape == (4, 4)
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert sum("--saveEngine=" in call for call in calls) == 2
+
+
+def test_what_is_missing_is_named(trtexec: Trtexec, model) -> None:
+    session = TrtexecRuntime("fp32", trtexec).load(model)
+    with pytest.raises(InputError, match="no data for the input i"):
+        session.run({"x": X})
+    with pytest.raises(InputError, match="trtexec gives no tensor h"):
+        session.run(FEEDS, ["h"])
+
+
+@pytest.mark.parametrize("mode", ["fail", "crash", "garbage", "no-library", "silent", "waive"])
+def test_what_did_not_pass_gives_no_time(make: Make, model, mode: str) -> None:
+    session = TrtexecRuntime("fp32", make(mode=mode)).load(model)
+    with pytest.raises(InputError, match="trtexec"):
+        session.timer(FEEDS)
+
+
+def test_passing_without_outputs_is_no_answer(make: Make, model) -> None:
+    session = TrtexecRuntime("fp32", make()).load(model)
+    with pytest.raises(InputError, match="passed but wrote no outputs"):
+        session.run(FEEDS)
+
+
+class TestOutput:
+    def test_numbers_as_c_plus_plus_prints_them(self) -> None:
+        text = '[ { "name" : "y", "dimensions" : "2x2", "values" : [ 1e-05, -nan, inf, -inf ] } ]'
+        found = parse_output(text)["y"]
+        np.testing.assert_array_equal(found, [[1e-5, np.nan], [np.inf, -np.inf]])
+
+    def test_a_scalar_has_no_dimensions(self) -> None:
+        assert parse_output('[{"name": "y", "dimensions": "", "values": [3]}]')["y"].shape == ()
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "",
+            "{}",
+            '[{"name": "y", "dimensions": "2x2", "values": [1, 2, 3]}]',
+            '[{"name": "y", "dimensions": "2", "values": [1, "a"]}]',
+            '[{"dimensions": "2", "values": [1, 2]}]',
+        ],
+    )
+    def test_other_forms_are_refused(self, text: str) -> None:
+        with pytest.raises(InputError):
+            assert parse_output(text) == "refused"

@@ -1,0 +1,63 @@
+"""The double of trtexec, with engines that compute: each holds its ONNX file.
+
+``--exportOutput`` is given what onnx's reference evaluator makes of ``--loadInputs``, in the form
+of NVIDIA's sampleReporting.cpp.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from math import prod
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx.reference import ReferenceEvaluator
+
+PLACE = Path(__file__).with_name("trtexec_double.py")
+
+
+def main() -> int:
+    spec = importlib.util.spec_from_file_location("trtexec_double", PLACE)
+    assert spec is not None
+    assert spec.loader is not None
+    double = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(double)
+    code = double.main()
+    flags = dict(flag.partition("=")[::2] for flag in sys.argv[1:])
+    if "--saveEngine" in flags:
+        Path(flags["--saveEngine"]).write_bytes(Path(flags["--onnx"]).read_bytes())
+    if "--exportOutput" in flags:
+        outputs = compute(Path(flags["--loadEngine"]), flags["--loadInputs"], flags.get("--shapes"))
+        Path(flags["--exportOutput"]).write_text(outputs)
+    return code
+
+
+def compute(engine: Path, inputs: str, shapes: str | None) -> str:
+    model = onnx.load(engine)
+    files = dict(part.rsplit(":", 1) for part in inputs.split(","))
+    sizes = dict(part.rsplit(":", 1) for part in shapes.split(",")) if shapes else {}
+    feeds = {}
+    for value in model.graph.input:
+        kind = value.type.tensor_type
+        dims = [int(d) for d in sizes[value.name].split("x")] if sizes else [
+            dim.dim_value for dim in kind.shape.dim
+        ]  # fmt: skip
+        dtype = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)
+        array = np.fromfile(files[value.name], dtype=dtype)
+        assert array.size == prod(dims), (value.name, array.size, dims)
+        feeds[value.name] = array.reshape(dims)
+    told = []
+    results = ReferenceEvaluator(model).run(None, feeds)
+    for value, array in zip(model.graph.output, results, strict=True):
+        dims = "x".join(map(str, array.shape))
+        values = ", ".join(f"{number:g}" for number in array.ravel())
+        told.append(
+            f'{{ "name" : "{value.name}", "dimensions" : "{dims}", "values" : [ {values} ] }}'
+        )
+    return "[\n  " + "\n, ".join(told) + "\n]\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,107 @@
+"""How a comparison looks in a terminal: right first, then fast, then what engines would run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from un_deploy.cli import show
+from un_deploy.measure.compare_report import TITLES
+
+if TYPE_CHECKING:
+    from un_deploy.measure.compare_report import CompareReport, Ratio
+    from un_deploy.measure.statistics import Interval
+
+
+def comparison(report: CompareReport) -> None:
+    """The times, their ratios with intervals, and the A/A control beside each."""
+    shapes = ", ".join(f"{name} {list(shape)}" for name, shape in report.inputs.items())
+    threads = f", threads: {report.threads}" if report.threads else ""
+    show.line(f"{report.backend} on {report.environment['cpu']}{threads}; {shapes}")
+    rows = [
+        (
+            t.name,
+            f"{t.median_s * 1e3:.3f}",
+            str(t.operators),
+            Text(f"derived: {t.source}" if t.derived else t.source, show.MUTED),
+        )
+        for t in report.timed
+    ]
+    _accuracy(report)
+    show.table(("variant", ">median ms", ">operators", "from"), rows)
+    control = _interval(report.control.interval)
+    sure = f"{report.control.interval.confidence:.0%} interval"
+    show.table(
+        ("time of", "over", ">ratio", sure, "says", "A/A control"),
+        [_ratio(ratio, TITLES[ratio.of], TITLES[ratio.to], control) for ratio in report.ratios],
+    )
+    interval = report.control.interval
+    show.line(f"{interval.method}; {interval.rounds} rounds in each build.", show.MUTED)
+    if interval.significant:
+        show.line(
+            "The control differs from itself: this machine is not quiet enough for these figures.",
+            show.BAD,
+        )
+    _sweep(report)
+    _engines(report)
+    for kind, reason in report.missing.items():
+        show.line(f"{kind}: {reason}.", show.MUTED)
+    for note in report.notes:
+        show.line(f"Note: {note}.", show.MUTED)
+
+
+def _accuracy(report: CompareReport) -> None:
+    said = "; ".join(
+        f"{TITLES[one.kind]}{f' ({one.form})' if one.form else ''} {one.error:.2g}"
+        for one in report.accuracy
+    )
+    if said:
+        show.line(f"Largest error against float64, as a share of the output's range: {said}.")
+
+
+def _sweep(report: CompareReport) -> None:
+    if not report.sweep:
+        return
+    rows = [
+        (str(point.batch), f"{TITLES[one.of]} over {TITLES[one.to]}", f"{one.interval.ratio:.3f}",
+         _interval(one.interval), _interval(point.control.interval))
+        for point in (report, *report.sweep)
+        for one in point.ratios
+    ]  # fmt: skip
+    show.table((">batch", "time of", ">ratio", "interval", "A/A control"), rows)
+
+
+def _engines(report: CompareReport) -> None:
+    if not report.engines:
+        return
+    first = report.engines[0]
+    show.line(
+        f"Engines of {first.flavor} {first.tensorrt} in {first.precision}, built and not run:"
+    )
+    rows = [
+        (
+            ", ".join(filter(None, (TITLES[one.kind], one.form))),
+            f"{one.plan_bytes:,}",
+            "" if one.activation_bytes is None else f"{one.activation_bytes:,}",
+            str(len(one.kernels)),
+            "" if one.bytes_written is None else f"{one.bytes_written:,}",
+            {True: "yes", False: "no", None: ""}[one.same_as_none],
+        )
+        for one in report.engines
+    ]
+    heads = ("variant", ">plan bytes", ">activation", ">kernels", ">written", "no norm's kernels")
+    show.table(heads, rows)
+
+
+def _ratio(ratio: Ratio, of: str, to: str, control: str) -> tuple[str | Text, ...]:
+    interval = ratio.interval
+    says = Text("not significant", show.MUTED)
+    if interval.significant:
+        says = Text("slower" if interval.ratio > 1 else "faster", show.GOOD)
+    name = f"{of}, {ratio.form}" if ratio.form else of
+    return name, to, f"{interval.ratio:.3f}", _interval(interval), says, control
+
+
+def _interval(interval: Interval) -> str:
+    return f"{interval.low:.3f} to {interval.high:.3f}"

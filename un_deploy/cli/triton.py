@@ -1,0 +1,127 @@
+"""un-deploy triton: a model's folder in a Triton Inference Server repository."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from un_deploy.cli import options
+
+
+@click.command()
+@click.argument("source", metavar="MODEL", type=options.MODEL_FILE)
+@click.option(
+    "--repository",
+    required=True,
+    type=options.MODEL_FILE,
+    metavar="DIR",
+    help="The model repository: the folder that tritonserver is given.",
+)
+@click.option("--name", help="Of the model in the repository. Its file's name unless given.")
+@click.option(
+    "--version",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Of the model in the repository. Triton serves the latest.",
+)
+@click.option(
+    "--max-batch-size",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Rows that Triton may put into one batch; 0: it makes none. Unless given: 0 where the "
+    "batch is fixed, what a plan's profiles allow; an ONNX file with a dynamic batch needs it.",
+)
+@click.option(
+    "--dynamic-batching/--no-dynamic-batching",
+    default=None,
+    help="Let Triton put waiting requests together. On unless batches hold one row.",
+)
+@click.option(
+    "--max-queue-delay",
+    type=click.IntRange(min=0),
+    metavar="US",
+    help="Microseconds that a request may wait for others to join it.",
+)
+@click.option(
+    "--preferred-batch-size",
+    "preferred_batch_sizes",
+    type=click.IntRange(min=1),
+    multiple=True,
+    metavar="N",
+    help="A size at which a batch does not wait for more. May be repeated.",
+)
+@click.option(
+    "--instances",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Copies of the model, on each GPU or on the CPU.",
+)
+@click.option(
+    "--kind",
+    type=click.Choice(["auto", "gpu", "cpu"]),
+    default="auto",
+    show_default=True,
+    help="Where they run; auto: on the GPUs, if the server has any. Plans run on GPUs alone.",
+)
+@click.option(
+    "--warm-up/--no-warm-up",
+    default=None,
+    help="Run the model on zeros before it serves. On unless a size is unknown.",
+)
+@click.option(
+    "--dim",
+    "dims",
+    multiple=True,
+    type=options.Sizes(),
+    metavar="NAME=SIZE",
+    help="The size of a dynamic dimension in the warm-up, as in sequence=128. May be repeated.",
+)
+@options.force
+@options.as_json
+def command(
+    source: Path,
+    repository: Path,
+    name: str | None,
+    version: int,
+    dims: tuple[tuple[str, int], ...],
+    force: bool,
+    as_json: bool,
+    **settings: Any,
+) -> None:
+    """Write a model into a Triton model repository.
+
+    MODEL: an ONNX file, or a plan of standard TensorRT with its manifest (MODEL.json) beside it.
+    With --force, config.pbtxt and this version of a model that exists are replaced; its other
+    versions stay. Untested on a server.
+    """
+    from un_deploy.cli import show
+    from un_deploy.pipeline.triton import write_triton
+    from un_deploy.pipeline.triton_config import Serving
+
+    with show.working(f"Writing {repository}"):
+        report = write_triton(
+            source,
+            repository,
+            name=name,
+            version=version,
+            serving=Serving(sizes=dict(dims), **settings),
+            force=force,
+        )
+    if as_json:
+        click.echo(report.to_json(), nl=False)
+        return
+    rows = [
+        (f"{role} {tensor.name}", tensor.type, ", ".join(map(str, tensor.shape)))
+        for role, tensors in (("input", report.inputs), ("output", report.outputs))
+        for tensor in tensors
+    ]
+    show.table(("tensor", "type", "shape that clients see"), rows)
+    show.line(f"Runs in Triton's {report.backend} backend; max_batch_size {report.max_batch_size}.")
+    for note in report.notes:
+        show.line(f"Note: {note}.", show.MUTED)
+    for file in report.files:
+        show.line(f"Wrote {report.folder}/{file}")

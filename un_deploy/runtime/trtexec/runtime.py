@@ -1,0 +1,137 @@
+"""trtexec as one more runtime: it builds an engine once, and every sample is a run of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import onnx_ir
+
+from un_deploy.errors import InputError
+from un_deploy.graph.precision import Precision, to_precision
+from un_deploy.runtime.protocol import Feeds, TensorSpec, Timer, input_specs
+from un_deploy.runtime.trtexec.driver import Trtexec
+from un_deploy.runtime.trtexec.output import parse_output
+
+OUTPUT = "output.json"
+
+
+@dataclass(frozen=True)
+class TrtexecRuntime:
+    """See `un_deploy.runtime.protocol.Runtime`. Untested on hardware.
+
+    Args:
+        precision: of the engines, decided in the graph; they are strongly typed.
+        trtexec: the binary and how it times.
+    """
+
+    precision: Precision = "fp32"
+    trtexec: Trtexec = field(default_factory=Trtexec)
+
+    @property
+    def name(self) -> str:
+        """As messages call it."""
+        return "trtexec"
+
+    @property
+    def described(self) -> str:
+        """Its version and how it times, for a report.
+
+        Raises:
+            InputError: there is no trtexec, or none that is known.
+        """
+        on = {True: "on", False: "off"}
+        settings = ", ".join(
+            f"{what.replace('_', ' ')} {on[value]}"
+            for what, value in asdict(self.trtexec.settings).items()
+        )
+        return f"trtexec {self.trtexec.version} ({settings}), untested on hardware"
+
+    def load(self, model: onnx_ir.Model) -> TrtexecSession:
+        """See `un_deploy.runtime.protocol.Runtime`; the engine is built for the first inputs.
+
+        Raises:
+            InputError: a weight does not fit the precision.
+        """
+        converted, _ = to_precision(model, self.precision)
+        return TrtexecSession(converted, self.trtexec)
+
+
+class TrtexecSession:
+    """See `un_deploy.runtime.protocol.Session`."""
+
+    def __init__(self, model: onnx_ir.Model, trtexec: Trtexec) -> None:
+        self.inputs: tuple[TensorSpec, ...] = input_specs(model)
+        self._trtexec = trtexec
+        self._made = TemporaryDirectory(prefix="un-deploy-", ignore_cleanup_errors=True)
+        self._folder = Path(self._made.name).resolve()
+        self._built_for: dict[str, tuple[int, ...]] = {}
+        onnx_ir.save(model, self._folder / "model.onnx", external_data="weights")
+
+    def run(self, feeds: Feeds, fetch: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+        """See `un_deploy.runtime.protocol.Session`; inner tensors cannot be fetched."""
+        path = self._folder / OUTPUT
+        path.unlink(missing_ok=True)
+        flags = (*self._flags(feeds), "--iterations=1", "--duration=0", f"--exportOutput={path}")
+        self._build(feeds)
+        self._trtexec.run(self._folder, engine=self._plan, flags=flags, force=True).require_passed()
+        try:
+            outputs = parse_output(path.read_text(encoding="utf-8", errors="backslashreplace"))
+        except OSError as error:
+            raise InputError("trtexec passed but wrote no outputs") from error
+        missing = set(fetch or ()) - outputs.keys()
+        if missing:
+            raise InputError(f"trtexec gives no tensor {', '.join(sorted(missing))}")
+        return {name: outputs[name] for name in (outputs if fetch is None else fetch)}
+
+    def timer(self, feeds: Feeds) -> Timer:
+        """See `un_deploy.runtime.protocol.Session`: time on the device, without transfers."""
+        self._build(feeds)
+        flags = self._flags(feeds)
+
+        def seconds(runs: int) -> float:
+            asked = (*flags, f"--iterations={runs}", "--duration=0")
+            result = self._trtexec.run(self._folder, engine=self._plan, flags=asked, force=True)
+            return float(np.median(result.compute_s)) * runs
+
+        return seconds
+
+    @property
+    def _plan(self) -> Path:
+        return self._folder / "model.plan"
+
+    def _build(self, feeds: Feeds) -> None:
+        shapes = {name: tuple(array.shape) for name, array in feeds.items()}
+        if shapes == self._built_for:
+            return
+        flags = ["--stronglyTyped", "--skipInference", *self._shapes(shapes)]
+        self._trtexec.run(
+            self._folder,
+            onnx=self._folder / "model.onnx",
+            save_engine=self._plan,
+            flags=flags,
+            force=True,
+        ).require_passed()
+        self._built_for = shapes
+
+    def _flags(self, feeds: Feeds) -> tuple[str, ...]:
+        """Shapes, and the inputs as files of raw numbers."""
+        loaded = []
+        for number, spec in enumerate(self.inputs):
+            if spec.name not in feeds:
+                raise InputError(f"there is no data for the input {spec.name}")
+            path = self._folder / f"input_{number}.bin"
+            path.write_bytes(np.ascontiguousarray(feeds[spec.name], dtype=spec.dtype).tobytes())
+            loaded.append(f"{spec.name}:{path}")
+        shapes = {name: tuple(array.shape) for name, array in feeds.items()}
+        return (f"--loadInputs={','.join(loaded)}", *self._shapes(shapes))
+
+    def _shapes(self, shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
+        """trtexec takes shapes for graphs with open sizes alone."""
+        if all(isinstance(dim, int) for spec in self.inputs for dim in spec.shape or ()):
+            return []
+        given = (f"{name}:{'x'.join(map(str, shape))}" for name, shape in shapes.items())
+        return [f"--shapes={','.join(given)}"]
