@@ -8,7 +8,8 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check -c constraints
 # Two test processes on two cores: more threads would only wait for each other.
 TEST_ENV := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE
 
-.PHONY: setup demo test test-slow wheel-test compare-test browser-test image-test lint bench clean
+.PHONY: setup demo test test-slow api-test wheel-test compare-test browser-test image-test lint \
+  bench clean
 
 setup: $(STAMP)
 
@@ -25,6 +26,12 @@ test: $(STAMP)
 
 test-slow: $(STAMP)
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -q -m slow --durations=10
+
+# What the code uses of TensorRT, against the bindings of 10.0, 10.16 and 11.4. Needs the package
+# index, and gcc for the libraries of a few lines that stand in for TensorRT's own.
+api-test: $(STAMP)
+	$(BIN)/python -m tests.support.tensorrt_api.install build/tensorrt-api
+	$(TEST_ENV) $(BIN)/python -m pytest -q -m api
 
 # The wheel alone, in an empty environment outside the checkout.
 wheel-test: $(STAMP)

@@ -9,7 +9,10 @@ from typing import Literal
 from benchmarks.gpu.networks import LARGE, MICRO
 from benchmarks.gpu.prepare import VARIANTS, Import, Precision
 
-Mode = Literal["eager", "cuda-graph", "compile", "max-autotune", "onnxruntime"]
+Mode = Literal["eager", "cuda-graph", "compile", "max-autotune", "onnxruntime", "tensorrt"]
+
+GRAPHS = ("onnxruntime", "tensorrt")
+"""Modes that take the ONNX file itself, not its import into torch."""
 
 TWICE = ("ln", "none")
 """Entered twice, for the A/A control."""
@@ -82,7 +85,7 @@ def large(*, extra: bool = False) -> tuple[Series, ...]:
         extra: those of a second call instead.
     """
     if extra:
-        return (_max_autotune(), _onnxruntime())
+        return (_max_autotune(), _onnxruntime(), _tensorrt())
     half = tuple(
         Cell(network, batch, "float16", mode)
         for batches in ((1, 32), (8, 128))
@@ -109,7 +112,7 @@ def small(*, compiled: bool = False) -> tuple[Series, ...]:
     others = [Cell(network, 8, "float16", "eager", FEW) for network in MICRO]
     others += [Cell(network, 8, "bfloat16", "eager", FEW) for network in MICRO]
     parts = [Cell(n, 8, "float32", "eager", ("ln", "folded", "none"), False) for n in MICRO]
-    others += [Cell(network, 8, "float32", "onnxruntime", COMPILED) for network in MICRO]
+    others += [Cell(n, 8, "float32", mode, COMPILED) for mode in GRAPHS for n in MICRO]
     made = [Cell("vit_micro", 8, "float32", "compile", COMPILED)] if compiled else []
     return (
         Series("float32", tuple(cells), until=0.5),
@@ -125,7 +128,7 @@ def imports(series: tuple[Series, ...]) -> dict[str, tuple[Import, ...]]:
     batches: dict[tuple[str, Precision, bool], set[int]] = defaultdict(set)
     variants: dict[tuple[str, Precision, bool], set[str]] = defaultdict(set)
     for cell in (cell for one in series for cell in one.cells):
-        if cell.mode == "onnxruntime":
+        if cell.mode in GRAPHS:
             found.setdefault(cell.network, ())
             continue
         key = (cell.network, cell.precision, cell.recognize)
@@ -171,4 +174,13 @@ def _onnxruntime() -> Series:
         for batch in (1, 32)
         for network in LARGE
     )
-    return Series("ONNX Runtime", cells, until=1.0)
+    return Series("ONNX Runtime", cells, until=0.85)
+
+
+def _tensorrt() -> Series:
+    cells = tuple(
+        Cell(network, batch, "float16", "tensorrt", COMPILED)
+        for batch in (1, 32)
+        for network in LARGE
+    )
+    return Series("TensorRT", cells, until=1.0)

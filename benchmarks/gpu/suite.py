@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.gpu import measure_cell, onnxruntime_cell
-from benchmarks.gpu.cells import Cell, Series, imports
+from benchmarks.gpu import graph_cell, measure_cell
+from benchmarks.gpu.cells import GRAPHS, Cell, Series, imports
 from benchmarks.gpu.device import ceilings, check, facts, state
 from benchmarks.gpu.journal import Journal
 from benchmarks.gpu.networks import MISSING
@@ -134,7 +134,7 @@ class Suite:
     def _prepare(self) -> None:
         """Build, export, fold and import, while the device warms up and shows what it can do."""
         cells = [cell for series in self._series for cell in series.cells]
-        save = any(cell.mode == "onnxruntime" for cell in cells)
+        save = any(cell.mode in GRAPHS for cell in cells)
         todo = recipes(imports(self._series), save=save, keep=self._settings.keep)
         cpus = len(os.sched_getaffinity(0))
         workers = max(1, min(len(todo), cpus - 1 if cpus > 2 else cpus))
@@ -316,7 +316,7 @@ def _look(device: str, seconds: float) -> dict[str, Any]:
 
 
 def _measure_of(cell: Cell) -> Callable[..., dict[str, Any]]:
-    return onnxruntime_cell.measure if cell.mode == "onnxruntime" else measure_cell.measure
+    return graph_cell.measure if cell.mode in GRAPHS else measure_cell.measure
 
 
 def _told(cell: Cell) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.gpu.cells import BEST, Cell, Series, imports, large, small
+from benchmarks.gpu.cells import BEST, GRAPHS, Cell, Mode, Series, imports, large, small
 from benchmarks.gpu.networks import LARGE
 from benchmarks.gpu.prepare import VARIANTS, Import
 
@@ -65,7 +65,7 @@ class TestWhat:
         for series in (large(), small(compiled=True)):
             wanted = imports(series)
             for cell in (cell for one in series for cell in one.cells):
-                if cell.mode == "onnxruntime":
+                if cell.mode in GRAPHS:
                     continue
                 assert any(
                     cell.precision == one.precision
@@ -75,8 +75,9 @@ class TestWhat:
                     for one in wanted[cell.network]
                 ), cell.key
 
-    def test_onnxruntime_needs_no_import(self) -> None:
-        cell = Cell("vit_micro", 1, "float32", "onnxruntime", ("ln",))
+    @pytest.mark.parametrize("mode", GRAPHS)
+    def test_what_takes_the_file_needs_no_import(self, mode: Mode) -> None:
+        cell = Cell("vit_micro", 1, "float32", mode, ("ln",))
         eager = Cell("vit_micro", 8, "float32", "eager", ("ln",))
         assert imports((Series("one", (cell,), 1.0),)) == {"vit_micro": ()}
         assert imports((Series("both", (cell, eager), 1.0),)) == {

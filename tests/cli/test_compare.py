@@ -183,3 +183,16 @@ def test_without_trtexec_there_is_no_such_backend(
     result = run("compare", "--unfolded", "model.onnx", "--backend", "trtexec", *QUICK)
     assert result.exit_code == 1
     assert "/nowhere/trtexec" in result.stderr
+
+
+def test_engines_without_a_gpu_are_one_clear_line(run: Run) -> None:
+    pytest.importorskip("tensorrt_rtx", reason="needs TensorRT-RTX: the rtx extra")
+    torch = pytest.importorskip("torch")
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    given = ("--unfolded", "model.onnx", "--backend", "tensorrt-rtx", "--dim", "batch=2")
+    result = run("compare", *given, *QUICK)
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: ")
+    assert result.stderr.count("\n") == 1
+    assert "median ms" not in result.stdout

@@ -21,6 +21,8 @@ SITE = f"usr/local/lib/python{SYSTEM_PYTHON}/dist-packages"
 BINDINGS = "tensorrt_cu13_bindings"
 MERGED_USR = "/usr/share/mmdebstrap/hooks/merged-usr"
 HERE = Path(__file__).parent / "base"
+SUPPORT = Path(__file__).parents[1] / "support"
+DOUBLE = ("trtexec_double.py", "trtexec_evaluating.py")
 
 LIBRARIES = ("nvinfer", "nvinfer_plugin", "nvonnxparser")
 MAJOR = 11
@@ -74,6 +76,7 @@ def tensorrt(base: str) -> str:
                 (site, f"/{SITE}"),
                 (libraries, "/usr/lib/x86_64-linux-gnu"),
                 (HERE / "trtexec", "/opt/tensorrt/bin/trtexec"),
+                *((SUPPORT / name, f"/opt/tensorrt/double/{name}") for name in DOUBLE),
                 (pins, "/etc/pip/constraint.txt"),
             ],
             base,

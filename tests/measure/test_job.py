@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -100,7 +101,7 @@ def test_every_entry_is_loaded_at_every_place_once(job: Job, tmp_path: Path) -> 
     seconds = run_builds(many, 10, tmp_path, run=run)
     for five in (orders[:5], orders[5:]):
         assert [set(place) for place in zip(*five, strict=True)] == [set("abcde")] * 5
-    behind = {pair for order in orders for pair in zip(order, order[1:], strict=False)}
+    behind = {pair for order in orders for pair in pairwise(order)}
     assert {("a", "b"), ("b", "a")} <= behind
     assert [*seconds] == list("abcde")
     assert all((seconds[name] == ord(name)).all() for name in "abcde")

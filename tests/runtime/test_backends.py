@@ -8,6 +8,7 @@ from un_deploy.errors import InputError, MissingPackageError
 from un_deploy.runtime import backends
 from un_deploy.runtime.backends import BACKENDS, chosen, runtime_of
 from un_deploy.runtime.onnxruntime import OnnxRuntime
+from un_deploy.runtime.tensorrt.from_graph import EngineRuntime
 from un_deploy.runtime.torch_graph import TorchRuntime
 from un_deploy.runtime.trtexec.runtime import TrtexecRuntime
 
@@ -20,6 +21,8 @@ def test_every_backend_has_its_runtime() -> None:
         "torch-cuda-graph": TorchRuntime(device="cuda:1", mode="cuda-graph"),
         "torch-compile": TorchRuntime(device="cuda:1", mode="compile"),
         "trtexec": TrtexecRuntime(precision="fp32"),
+        "tensorrt": EngineRuntime("tensorrt", "fp32"),
+        "tensorrt-rtx": EngineRuntime("tensorrt-rtx", "fp32"),
     }
 
 

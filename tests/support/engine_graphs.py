@@ -24,17 +24,19 @@ MICRO: dict[str, Callable[..., nn.Module]] = {"vit_micro": vit_micro, "bert_micr
 @cache
 def forms(factory: Callable[..., nn.Module], dynamic: bool) -> dict[str, ir.Model]:
     """No norm, UN folded and unfolded, UN as the released module writes it, and LN."""
-    models = {}
-    for form in FORMS:
-        network = variant(factory, "un" if form == "folded" else form, SEED)
-        model = to_onnx(
-            network,
-            network.example_inputs(BATCH),
-            dynamic_axes=network.dynamic_axes if dynamic else {},
-            output_names=network.output_names,
-        )
-        models[form] = fold_graph(model).model if form == "folded" else model
-    return models
+    return {form: exported(factory, form, dynamic) for form in FORMS}
+
+
+def exported(factory: Callable[..., nn.Module], form: str, dynamic: bool) -> ir.Model:
+    """One of `FORMS`."""
+    network = variant(factory, "un" if form == "folded" else form, SEED)
+    model = to_onnx(
+        network,
+        network.example_inputs(BATCH),
+        dynamic_axes=network.dynamic_axes if dynamic else {},
+        output_names=network.output_names,
+    )
+    return fold_graph(model).model if form == "folded" else model
 
 
 def profiles(model: ir.Model) -> tuple[Profile, ...]:

@@ -24,6 +24,7 @@ COMMANDS = {
     "trtexec-compare": "compare",
     "report": "report",
     "build": "build",
+    "profile": "profile",
     "inspect": "inspect",
     "strip": "strip",
     "triton": "triton",

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from un_deploy.graph.strip import StripReport
     from un_deploy.measure.verify import VerifyReport
     from un_deploy.pipeline.build import BuildReport
+    from un_deploy.pipeline.profile import ProfileReport
+    from un_deploy.runtime.layer_times import TimedLayer
 
 GOOD, BAD, MUTED = "green", "bold red", "dim"
 
@@ -173,3 +175,32 @@ def build(report: BuildReport) -> None:
     for warning in report.warnings:
         line(f"TensorRT warns: {' '.join(warning.split())}", MUTED)
     line(f"Wrote {report.target} and its manifest.")
+
+
+def profile(report: ProfileReport, top: int | None) -> None:
+    """The layers by their time, the slowest first."""
+    from statistics import median
+
+    shapes = ", ".join(f"{name} {list(shape)}" for name, shape in report.inputs.items())
+    line(f"{report.runtime}, {len(report.run_s)} runs; {shapes}")
+    layers = report.slowest_first[:top]
+    rows = [
+        (_nodes(layer), layer.kind, f"{layer.median_s * 1e3:.4f}", f"{report.share(layer):.1%}")
+        for layer in layers
+    ]
+    table(("ONNX nodes", "runs as", ">median ms", ">share"), rows)
+    if hidden := len(report.layers) - len(layers):
+        line(f"... and {hidden} more layers", MUTED)
+    whole = median(report.run_s) * 1e3
+    line(
+        f"{len(report.layers)} layers take {report.layers_s * 1e3:.3f} ms together; a run in which "
+        f"nobody looks at them takes {whole:.3f} ms."
+    )
+
+
+def _nodes(layer: TimedLayer) -> str | Text:
+    """Those that a layer computes; without any, what the runtime calls it."""
+    first, rest = layer.onnx_nodes[:3], len(layer.onnx_nodes) - 3
+    if not first:
+        return Text(layer.name, MUTED)
+    return " ".join(first) + (f" and {rest} more" if rest > 0 else "")

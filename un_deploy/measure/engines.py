@@ -14,6 +14,7 @@ from un_deploy.measure.compare_report import EngineFacts, PlannedKernel, Variant
 from un_deploy.runtime.protocol import Feeds
 from un_deploy.runtime.tensorrt.build import Built, build_engine
 from un_deploy.runtime.tensorrt.flavor import Flavor, library
+from un_deploy.runtime.tensorrt.from_graph import with_shapes
 from un_deploy.runtime.tensorrt.kernels import Kernel, bytes_written, signatures
 from un_deploy.runtime.tensorrt.types import Precision, check_types
 
@@ -64,9 +65,7 @@ def engine_facts(
 
 def _built(model: ir.Model, feeds: Feeds, flavor: Flavor, precision: Precision) -> Built:
     converted, report = to_precision(model, precision)
-    for value in converted.graph.inputs:
-        if (array := feeds.get(str(value.name))) is not None:
-            value.shape = ir.Shape(array.shape)
+    with_shapes(converted, feeds)
     with TemporaryDirectory(prefix="un-deploy-", ignore_cleanup_errors=True) as folder:
         path = Path(folder).resolve() / "model.onnx"
         ir.save(converted, path, external_data="weights")

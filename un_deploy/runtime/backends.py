@@ -10,14 +10,24 @@ from un_deploy.errors import InputError, MissingPackageError
 from un_deploy.graph.precision import Precision
 from un_deploy.runtime.onnxruntime import Fusions, OnnxRuntime
 from un_deploy.runtime.protocol import Runtime
+from un_deploy.runtime.tensorrt.from_graph import EngineRuntime
 from un_deploy.runtime.torch_graph import TorchRuntime
 from un_deploy.runtime.trtexec.runtime import TrtexecRuntime
 
-Backend = Literal["ort-cpu", "ort-cuda", "torch", "torch-cuda-graph", "torch-compile", "trtexec"]
+Backend = Literal[
+    "ort-cpu",
+    "ort-cuda",
+    "torch",
+    "torch-cuda-graph",
+    "torch-compile",
+    "trtexec",
+    "tensorrt",
+    "tensorrt-rtx",
+]
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
 
 
-ENGINES: tuple[Backend, ...] = ("trtexec",)
+ENGINES: tuple[Backend, ...] = ("trtexec", "tensorrt", "tensorrt-rtx")
 """Those that build an engine, in a precision, and show no inner tensors."""
 
 
@@ -45,6 +55,8 @@ def runtime_of(
         "torch-cuda-graph": lambda: TorchRuntime(device=device, mode="cuda-graph"),
         "torch-compile": lambda: TorchRuntime(device=device, mode="compile"),
         "trtexec": lambda: TrtexecRuntime(precision),
+        "tensorrt": lambda: EngineRuntime("tensorrt", precision),
+        "tensorrt-rtx": lambda: EngineRuntime("tensorrt-rtx", precision),
     }
     if backend not in makers:
         raise InputError(f"there is no backend {backend!r}; there are {', '.join(BACKENDS)}")

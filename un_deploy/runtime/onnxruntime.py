@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import onnx_ir
 
 from un_deploy.errors import InputError, needs
+from un_deploy.runtime.layer_times import TimedLayer
 from un_deploy.runtime.protocol import Feeds, Timer
 from un_deploy.runtime.session import FileSession
 
@@ -21,6 +23,9 @@ Fusions = Literal["all", "no-skip-norm", "no-norm"]
 
 SILENT = 4
 """Log nothing but crashes: what ONNX Runtime logs as an error it raises as well."""
+
+OPTIMIZED = "optimized.onnx"
+"""The file of the optimized graph, in the folder of a profile."""
 
 _OFF: dict[Fusions, list[str]] = {
     "all": [],
@@ -51,7 +56,7 @@ class OnnxRuntime:
         """As messages call it."""
         return "onnxruntime" if self.device == "cpu" else f"onnxruntime ({self.device})"
 
-    def load(self, model: onnx_ir.Model) -> FileSession:
+    def load(self, model: onnx_ir.Model) -> OnnxSession:
         """See `un_deploy.runtime.protocol.Runtime`.
 
         Raises:
@@ -60,9 +65,18 @@ class OnnxRuntime:
                 another device was asked for.
         """
         timer_of = None if self.device == "cpu" else _bound_timer
-        return FileSession(model, self.name, self._open, timer_of)
+        return OnnxSession(model, self, timer_of)
 
-    def _open(self, path: Path) -> onnxruntime.InferenceSession:
+    def open(self, path: Path, profiled_in: Path | None = None) -> onnxruntime.InferenceSession:
+        """Load a file.
+
+        Args:
+            path: an ONNX file.
+            profiled_in: a folder that takes the profile and the optimized graph; None: neither.
+
+        Raises:
+            MissingPackageError, InputError: see `load`.
+        """
         with needs("cpu" if self.device == "cpu" else "gpu"):
             import onnxruntime
         provider = _PROVIDERS[self.device]
@@ -75,6 +89,14 @@ class OnnxRuntime:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
         options.log_severity_level = SILENT
         options.intra_op_num_threads = self.threads or 0
+        if profiled_in is not None:
+            options.enable_profiling = True
+            options.profile_file_prefix = str(profiled_in / "profile")
+            options.optimized_model_filepath = str(profiled_in / OPTIMIZED)
+            # Beside the graph, since a protobuf ends at 2 GB.
+            options.add_session_config_entry(
+                "session.optimized_model_external_initializers_file_name", "weights"
+            )
         # Threads that wait busily for the next run would slow down what is timed beside it.
         options.add_session_config_entry("session.force_spinning_stop", "1")
         session = onnxruntime.InferenceSession(
@@ -86,6 +108,31 @@ class OnnxRuntime:
                 "device or not the CUDA and cuDNN that it needs (un-deploy doctor)"
             )
         return session
+
+
+class OnnxSession(FileSession):
+    """See `un_deploy.runtime.protocol.Session`."""
+
+    def __init__(
+        self,
+        model: onnx_ir.Model,
+        runtime: OnnxRuntime,
+        timer_of: Callable[[Any, list[str], Feeds], Timer] | None,
+    ) -> None:
+        super().__init__(model, runtime.name, runtime.open, timer_of)
+        self._onnx_runtime = runtime
+
+    def layer_times(self, feeds: Feeds, runs: int, warm_up: int) -> tuple[TimedLayer, ...]:
+        """See `un_deploy.runtime.layer_times.TellsLayers`; on the CPU only."""
+        from un_deploy.runtime.onnxruntime_profile import layer_times
+
+        if self._onnx_runtime.device != "cpu":
+            raise InputError(
+                "ONNX Runtime times the launch of CUDA kernels, not the kernels: profile on "
+                "ort-cpu, on torch with --device cuda, or a plan"
+            )
+        self.run(feeds)  # what is wrong with the feeds is said as elsewhere
+        return layer_times(self._onnx_runtime, self._model, feeds, runs, warm_up)
 
 
 def _bound_timer(session: onnxruntime.InferenceSession, outputs: list[str], feeds: Feeds) -> Timer:

@@ -104,6 +104,24 @@ def tensor_names(graph: onnx_ir.Graph) -> set[str]:
     return {value.name for value in values if value.name}
 
 
+def check_feeds(specs: Sequence[TensorSpec], feeds: Feeds) -> None:
+    """All inputs are there, and each has its type and the sizes that are fixed.
+
+    Raises:
+        InputError: names the input.
+    """
+    for spec in specs:
+        if spec.name not in feeds:
+            raise InputError(f"input {spec.name} is missing")
+        array = feeds[spec.name]
+        fits = spec.shape is None or (
+            len(spec.shape) == array.ndim
+            and all(d == n for d, n in zip(spec.shape, array.shape, strict=True) if type(d) is int)
+        )
+        if array.dtype != spec.dtype or not fits:
+            raise InputError(f"input {spec} got {array.dtype} {tuple(array.shape)}")
+
+
 def _dim(dim: int | onnx_ir.SymbolicDim) -> Dim:
     """Some exporters write -1 for a size that is dynamic."""
     if isinstance(dim, int):

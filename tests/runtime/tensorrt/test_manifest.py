@@ -9,7 +9,7 @@ import pytest
 
 from un_deploy.errors import InputError
 from un_deploy.pipeline.build import build
-from un_deploy.runtime.tensorrt.header import read_header
+from un_deploy.runtime.tensorrt.header import Header, read_header
 from un_deploy.runtime.tensorrt.manifest import load_plan, manifest_path, read_manifest
 
 
@@ -33,6 +33,15 @@ def test_a_plan_and_its_manifest(plan: Path) -> None:
     assert header.is_of(tensorrt_rtx.__version__)
     assert not header.is_of("10.16.1.11")
     assert not header.is_of("unknown")
+
+
+def test_a_version_of_three_parts_leaves_the_fourth_open() -> None:
+    """Up to 10.7 ``tensorrt.__version__`` is such a one."""
+    header = Header("tensorrt", 64, (10, 0, 1, 6))
+    assert header.is_of("10.0.1")
+    assert header.is_of("10.0.1.6")
+    assert not header.is_of("10.0.2")
+    assert not header.is_of("10.0.1.7")
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,9 @@ import onnx_ir as ir
 import pytest
 from torch import nn
 
-from tests.support.engine_graphs import FORMS, MICRO, forms, profiles
+from models.bert import bert_base
+from models.vit import vit_small, vit_tiny
+from tests.support.engine_graphs import FORMS, MICRO, exported, forms, profiles
 from un_deploy.graph.precision import to_precision
 from un_deploy.runtime.tensorrt.build import build_engine
 from un_deploy.runtime.tensorrt.kernels import Signature, signatures
@@ -56,7 +58,7 @@ def test_folded_is_no_norm_and_nothing_else_is(
         path = tmp_path / "model.onnx"
         shown = FORMS if not target else ("none", "folded", "un")
         found = {f: engine_signatures(path, models[f], precision, target) for f in shown}
-        alike = {form for form in FORMS if found[form] == found["none"]}
+        alike = {form for form in shown if found[form] == found["none"]}
         assert alike == {"none", "folded"}, target or "default"
 
 
@@ -67,3 +69,17 @@ def test_turing_has_fp16_only(precision: Precision, tmp_path: Path) -> None:
     model = forms(MICRO["vit_micro"], False)["none"]
     with pytest.raises(InputError, match=r"with --computeCapability=75: .+"):
         engine_signatures(tmp_path / "m.onnx", model, precision, "75")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dynamic", [False, True], ids=["static", "dynamic"])
+@pytest.mark.parametrize("factory", [vit_tiny, vit_small, bert_base])
+def test_large_networks_in_fp16(
+    factory: Callable[..., nn.Module], dynamic: bool, tmp_path: Path
+) -> None:
+    found = {
+        form: engine_signatures(tmp_path / "m.onnx", exported(factory, form, dynamic), "fp16", "")
+        for form in ("none", "folded", "un")
+    }
+    assert found["folded"] == found["none"]
+    assert found["un"] != found["none"]

@@ -27,12 +27,15 @@ class Header:
     version: tuple[int, ...]
 
     def is_of(self, version: str) -> bool:
-        """Whether a version, as a library's ``__version__``, is the one of the header."""
+        """Whether a version, as a library's ``__version__``, is the one of the header.
+
+        The versions up to 10.7 leave out the last of the four parts, which the header has.
+        """
         try:
-            release = Version(version).release
+            release = Version(version).release[:4]
         except InvalidVersion:
             return False
-        return tuple(part % 256 for part in (*release, 0, 0, 0, 0)[:4]) == self.version
+        return tuple(part % 256 for part in release) == self.version[: len(release)]
 
 
 def is_plan(data: bytes) -> bool:

@@ -39,6 +39,13 @@ class PlanTensor:
     format: str = "chw"
 
 
+def open_sizes(tensor: PlanTensor) -> tuple[int | str | None, ...] | None:
+    """The shape of a tensor; a size that some exporters write as -1 is dynamic too."""
+    if tensor.shape is None:
+        return None
+    return tuple(None if isinstance(dim, int) and dim < 0 else dim for dim in tensor.shape)
+
+
 @dataclass(frozen=True)
 class Manifest:
     """What is known of a plan.

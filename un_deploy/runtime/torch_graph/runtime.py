@@ -13,7 +13,15 @@ import onnx_ir as ir
 
 from un_deploy.errors import InputError, UnDeployError, needs
 from un_deploy.graph.checks import one_line
-from un_deploy.runtime.protocol import Feeds, TensorSpec, Timer, input_specs, tensor_names
+from un_deploy.runtime.layer_times import TimedLayer
+from un_deploy.runtime.protocol import (
+    Feeds,
+    TensorSpec,
+    Timer,
+    check_feeds,
+    input_specs,
+    tensor_names,
+)
 from un_deploy.runtime.torch_graph.precision import Half, array_in_half, in_half
 
 if TYPE_CHECKING:
@@ -113,7 +121,23 @@ class TorchSession:
             call = self._call(feeds, self._outputs, tensors)
             call(*tensors)
         run = call.replay if isinstance(call, CudaGraph) else lambda: call(*tensors)
-        return _device_timer(run) if self._on_cuda else host_timer(run)
+        return device_timer(run) if self._on_cuda else host_timer(run)
+
+    def layer_times(self, feeds: Feeds, runs: int, warm_up: int) -> tuple[TimedLayer, ...]:
+        """See `un_deploy.runtime.layer_times.TellsLayers`; eager only."""
+        import torch
+
+        from un_deploy.runtime.torch_graph.profile import layer_times
+
+        if self._runtime.mode != "eager":
+            raise InputError(
+                f"torch in the mode {self._runtime.mode} does not run node by node: profile eager "
+                "torch, or a plan"
+            )
+        with _told(), torch.inference_mode():
+            tensors = self._tensors(feeds)
+            module = self.module(feeds)
+            return layer_times(self._model, module, tensors, runs, warm_up, on_cuda=self._on_cuda)
 
     def activation_bytes(self, feeds: Feeds) -> int | None:
         """Device memory that one run takes beside weights and inputs; None where torch cannot tell.
@@ -166,7 +190,7 @@ class TorchSession:
 
         from un_deploy.runtime.torch_graph.tensors import from_numpy
 
-        _check_feeds(self.inputs, feeds)
+        check_feeds(self.inputs, feeds)
         arrays, half = dict(feeds), self._runtime.dtype
         for name, array in feeds.items():
             if half is not None and array.dtype == np.float32:
@@ -205,7 +229,8 @@ def host_timer(run: Callable[[], Any]) -> Timer:
     return seconds
 
 
-def _device_timer(run: Callable[[], Any]) -> Timer:
+def device_timer(run: Callable[[], Any]) -> Timer:
+    """A timer of anything that is launched on torch's current stream, by the device's clock."""
     import torch
 
     start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
@@ -236,17 +261,3 @@ def _told() -> Iterator[None]:
         raise
     except Exception as error:
         raise InputError(f"{_PREFIX}: {one_line(error)}") from error
-
-
-def _check_feeds(specs: Sequence[TensorSpec], feeds: Feeds) -> None:
-    """All inputs are there, and each has its type and the sizes that are fixed."""
-    for spec in specs:
-        if spec.name not in feeds:
-            raise InputError(f"input {spec.name} is missing")
-        array = feeds[spec.name]
-        fits = spec.shape is None or (
-            len(spec.shape) == array.ndim
-            and all(d == n for d, n in zip(spec.shape, array.shape, strict=True) if type(d) is int)
-        )
-        if array.dtype != spec.dtype or not fits:
-            raise InputError(f"input {spec} got {array.dtype} {tuple(array.shape)}")

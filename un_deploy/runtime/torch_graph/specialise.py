@@ -70,7 +70,8 @@ def specialise(
         values[by_name[name]] = trace.input(name, like)
     recognizer = Recognizer(values) if recognize else None
     with torch.no_grad():
-        for node in model.graph:
+        for index, node in enumerate(model.graph):
+            trace.source = index
             _run(node, values, recognizer)
     named = {value.name: value for value in values}
     wanted = [v.name for v in model.graph.outputs] if outputs is None else outputs

@@ -10,6 +10,9 @@ from torch.fx.node import map_arg
 
 from un_deploy.errors import InputError
 
+SOURCE, SOURCES = "onnx_node", "onnx_nodes"
+"""Keys of metadata: which node of the ONNX graph a call comes from, and all that were traced."""
+
 
 class Traced(fx.Proxy):
     """A tensor that depends on the graph's inputs: its shape and type are known, not its values."""
@@ -41,6 +44,9 @@ class Trace(fx.Tracer):
 
     Every call recorded is made at once on meta tensors too, so that whatever follows finds
     concrete sizes. Constants that meet a traced value become attributes of the module to be.
+
+    Attributes:
+        source: the place in its graph of the ONNX node of which calls are recorded now.
     """
 
     def __init__(self) -> None:
@@ -49,6 +55,8 @@ class Trace(fx.Tracer):
         self.graph = fx.Graph(tracer_cls=fx.Tracer)
         self.attributes: dict[str, Tensor] = {}
         self._names: dict[int, str] = {}
+        self.source: int | None = None
+        self._sources: set[int] = set()
 
     def input(self, name: str, like: Tensor) -> Value:
         """Add a parameter of the module's forward."""
@@ -64,7 +72,9 @@ class Trace(fx.Tracer):
         """The module that computes a tuple of these outputs, without what nobody reads."""
         self.graph.output(self.create_arg(outputs))
         self.graph.eliminate_dead_code()
-        return fx.GraphModule(self.attributes, self.graph)
+        module = fx.GraphModule(self.attributes, self.graph)
+        module.meta[SOURCES] = self._sources
+        return module
 
     def proxy(self, node: fx.Node) -> Traced:
         """See torch.fx.Tracer."""
@@ -79,6 +89,9 @@ class Trace(fx.Tracer):
     ) -> fx.Node:
         """See torch.fx.Tracer."""
         node = super().create_node(kind, target, args, kwargs, *rest, **more)
+        if self.source is not None:
+            node.meta[SOURCE] = self.source
+            self._sources.add(self.source)
         args, kwargs = map_arg((args, kwargs), lambda argument: argument.meta["val"])
         with torch.no_grad():
             if kind == "call_method":

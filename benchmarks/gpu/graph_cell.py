@@ -1,4 +1,4 @@
-"""Times one cell in ONNX Runtime, in float32. Runs in a worker process."""
+"""Times one cell in a runtime that takes ONNX: ONNX Runtime, TensorRT. Runs in a worker process."""
 
 from __future__ import annotations
 
@@ -20,11 +20,19 @@ from benchmarks.gpu.running import Sample
 from benchmarks.gpu.timing import Effort, Times, add_build, settle
 from un_deploy.errors import UnDeployError
 from un_deploy.graph.model_file import load_model
+from un_deploy.graph.precision import Precision
 from un_deploy.runtime.onnxruntime import OnnxRuntime
-from un_deploy.runtime.protocol import Session, Timer
+from un_deploy.runtime.protocol import Runtime, Session, Timer
+from un_deploy.runtime.tensorrt.flavor import chosen
+from un_deploy.runtime.tensorrt.from_graph import EngineRuntime
 
-SESSIONS = "sessions in one process, each with its own weights"
+BUILDS = {
+    "onnxruntime": "sessions in one process, each with its own weights",
+    "tensorrt": "engines built anew in one process",
+}
 """What the builds are."""
+
+PRECISIONS: dict[str, Precision] = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
 
 
 @dataclass(frozen=True)
@@ -41,10 +49,10 @@ def measure(cell: Cell, folder: Path, device: str, effort: Effort, until: float)
     """See `benchmarks.gpu.measure_cell.measure`. On CUDA, ONNX Runtime computes in TF32.
 
     Raises:
-        NotRunnableError: there is no ONNX Runtime for the device.
+        NotRunnableError: the runtime is not there, or not for the device.
         RefusedError: no variant gives right answers.
     """
-    runtime = OnnxRuntime(device="cuda" if device.startswith("cuda") else "cpu")
+    runtime = _runtime(cell, device)
     feeds = rows_of(cell, folder)
     found, left, sessions = [], {}, {}
     for variant in cell.variants:
@@ -56,7 +64,10 @@ def measure(cell: Cell, folder: Path, device: str, effort: Effort, until: float)
             sessions[variant] = runtime.load(load_model(path))
         except UnDeployError as error:
             raise NotRunnableError(str(error)) from error
-        gate = _answers(cell, variant, sessions[variant], folder, feeds, device)
+        try:
+            gate = _answers(cell, variant, sessions[variant], folder, feeds, device)
+        except UnDeployError as error:  # an engine is built for its first inputs
+            raise NotRunnableError(str(error)) from error
         found.append(gate)
         if not gate.passed:
             left[variant] = f"its answers are wrong: {gate.found}"
@@ -78,7 +89,16 @@ def measure(cell: Cell, folder: Path, device: str, effort: Effort, until: float)
         del made
         if time.monotonic() + (time.monotonic() - began) > until:
             break
-    return {**told(times, found), "builds_are": SESSIONS, "left": left}
+    return {**told(times, found), "builds_are": BUILDS[cell.mode], "left": left}
+
+
+def _runtime(cell: Cell, device: str) -> Runtime:
+    if cell.mode == "onnxruntime":
+        return OnnxRuntime(device="cuda" if device.startswith("cuda") else "cpu")
+    try:
+        return EngineRuntime(chosen("auto"), PRECISIONS[cell.precision])
+    except UnDeployError as error:
+        raise NotRunnableError(str(error)) from error
 
 
 def _answers(
@@ -97,5 +117,6 @@ def _answers(
     finite = all(bool(np.all(np.isfinite(array))) for array in outputs.values())
     got = {name: outputs[name][rows] for name in reference}
     # TF32 rounds the operands of a product to 11 bits, as float16 does.
-    precision = "float16" if device.startswith("cuda") else cell.precision
+    tf32 = cell.precision == "float32" and device.startswith("cuda")
+    precision = "float16" if tf32 else cell.precision
     return gates.answers(variant, got, wanted, precision, finite=finite)

@@ -1,0 +1,115 @@
+"""un-deploy profile: where the time of a network goes, layer by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from un_deploy.cli import options
+
+BACKENDS = ("auto", "ort-cpu", "ort-cuda", "torch", "torch-cuda-graph", "torch-compile")
+
+
+@click.command()
+@click.argument("source", metavar="MODEL", type=options.MODEL_FILE)
+@click.option(
+    "--backend",
+    type=click.Choice(BACKENDS),
+    default="auto",
+    show_default=True,
+    help="What runs an ONNX file; auto: ONNX Runtime on the CPU, else torch.",
+)
+@click.option("--device", default="cpu", show_default=True, help="Of torch: cpu or cuda.")
+@click.option("--threads", type=click.IntRange(min=1), help="For computing on the CPU.")
+@click.option(
+    "--runs", type=click.IntRange(min=1), default=20, show_default=True, help="That are counted."
+)
+@click.option(
+    "--warm-up", type=click.IntRange(min=0), default=5, show_default=True, help="Runs before them."
+)
+@click.option(
+    "--dim",
+    "dims",
+    multiple=True,
+    type=options.Sizes(),
+    metavar="NAME=SIZE",
+    help="The size of a dynamic dimension, as in batch=8. May be repeated.",
+)
+@options.inputs
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the random inputs.")
+@click.option(
+    "--top", type=click.IntRange(min=1), metavar="N", help="Show the N slowest layers only."
+)
+@click.option(
+    "-o",
+    "--output",
+    "--exportProfile",
+    "--export-profile",
+    "profile_file",
+    type=options.MODEL_FILE,
+    metavar="OUT",
+    help="The layers' times, as trtexec writes them.",
+)
+@click.option(
+    "--exportTimes",
+    "--export-times",
+    "times_file",
+    type=options.MODEL_FILE,
+    metavar="OUT",
+    help="The times of whole runs, as trtexec writes them.",
+)
+@click.option(
+    "--exportLayerInfo",
+    "--export-layer-info",
+    "layers_file",
+    type=options.MODEL_FILE,
+    metavar="OUT",
+    help="Of a plan: what TensorRT tells of its layers, as trtexec writes it.",
+)
+@options.force
+@options.as_json
+def command(
+    source: Path,
+    dims: tuple[tuple[str, int], ...],
+    top: int | None,
+    profile_file: Path | None,
+    times_file: Path | None,
+    layers_file: Path | None,
+    force: bool,
+    as_json: bool,
+    **settings: Any,
+) -> None:
+    """Time each layer of an ONNX file or a plan.
+
+    Beside each layer stand the ONNX nodes that it computes: one, or all that were fused. ONNX
+    Runtime on the CPU can tell, eager torch, and TensorRT. A plan runs in the TensorRT that built
+    it, needs its manifest beside it, and is code: load only those you trust. Plans are untested on
+    hardware.
+    """
+    from un_deploy.cli import show
+    from un_deploy.errors import InputError
+    from un_deploy.graph.atomic import atomic_write_text, check_target
+    from un_deploy.pipeline.profile import ProfileReport, profile
+    from un_deploy.pipeline.served_plan import is_plan
+
+    texts: tuple[tuple[Path | None, Callable[[ProfileReport], str]], ...] = (
+        (profile_file, ProfileReport.trtexec_profile),
+        (times_file, ProfileReport.trtexec_times),
+        (layers_file, ProfileReport.trtexec_layers),
+    )
+    wanted = [(target, text) for target, text in texts if target is not None]
+    for target, _ in wanted:
+        check_target(target, force=force)
+    if layers_file is not None and source.exists() and not is_plan(source):
+        raise InputError(f"{source} is no plan: only TensorRT tells of an engine's layers")
+    with show.working(f"Timing {source}"):
+        report = profile(source, dims=dict(dims), **settings)
+    for target, text in wanted:
+        atomic_write_text(target, text(report), force=force)
+    if as_json:
+        click.echo(report.to_json(), nl=False)
+    else:
+        show.profile(report, top)

@@ -1,0 +1,211 @@
+"""From a graph or a plan to the time of each of its layers, with the ONNX nodes it computes."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import statistics
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import onnx_ir as ir
+
+from un_deploy.errors import InputError
+from un_deploy.graph.model_file import check_weights, load_model
+from un_deploy.measure.environment import environment
+from un_deploy.measure.inputs import random_inputs, read_inputs
+from un_deploy.pipeline.served_plan import is_plan
+from un_deploy.runtime.backends import Backend, chosen, runtime_of
+from un_deploy.runtime.layer_times import TellsLayers, TimedLayer
+from un_deploy.runtime.protocol import Feeds, Session, Timer
+from un_deploy.runtime.tensorrt.manifest import Manifest, open_sizes, read_manifest
+from un_deploy.runtime.tensorrt.runtime import PlanRuntime, PlanSession
+from un_deploy.runtime.trtexec.layer_info import write_layer_info
+from un_deploy.runtime.trtexec.profile import write_profile
+from un_deploy.runtime.trtexec.times import Inference, write_times
+
+#: The version of the JSON form; it rises when a field changes its meaning or goes.
+REPORT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class ProfileReport:
+    """Where the time of a network goes.
+
+    Attributes:
+        model: the file.
+        runtime: what ran it.
+        inputs: shapes by name.
+        layers: in the order in which they run, each with its seconds in every run.
+        run_s: seconds of each whole run when nobody looks at the layers: what lies between their
+            sum and this is the cost of looking, or of what lies between the layers.
+        warm_up: runs before those that were counted.
+        environment: the machine and the versions.
+        layer_information: a plan's, JSON of its inspector; else None.
+        version: of this form.
+    """
+
+    model: str
+    runtime: str
+    inputs: Mapping[str, tuple[int, ...]]
+    layers: tuple[TimedLayer, ...]
+    run_s: tuple[float, ...]
+    warm_up: int
+    environment: Mapping[str, str | int | None]
+    layer_information: str | None = None
+    version: int = field(default=REPORT_VERSION)
+
+    @property
+    def layers_s(self) -> float:
+        """The sum of the medians of all layers."""
+        return sum(layer.median_s for layer in self.layers)
+
+    @property
+    def slowest_first(self) -> tuple[TimedLayer, ...]:
+        return tuple(sorted(self.layers, key=lambda layer: -layer.median_s))
+
+    def share(self, layer: TimedLayer) -> float:
+        """Of the sum of all layers, 0 to 1."""
+        return layer.median_s / self.layers_s if self.layers_s else 0.0
+
+    def to_json(self) -> str:
+        """All but the inspector's text, with the medians and shares that a table shows."""
+        given = asdict(self)
+        del given["layer_information"]
+        for told, layer in zip(given["layers"], self.layers, strict=True):
+            told |= {"median_s": layer.median_s, "share": self.share(layer)}
+        given |= {"layers_s": self.layers_s, "median_run_s": statistics.median(self.run_s)}
+        return json.dumps(given, indent=2) + "\n"
+
+    def trtexec_profile(self) -> str:
+        """The file that trtexec writes for ``--exportProfile``."""
+        return write_profile((layer.name, layer.seconds) for layer in self.layers)
+
+    def trtexec_times(self) -> str:
+        """The file that trtexec writes for ``--exportTimes``, without transfers."""
+        starts = itertools.accumulate(self.run_s, initial=0.0)
+        return write_times(
+            Inference(compute_s=one, start_s=start)
+            for one, start in zip(self.run_s, starts, strict=False)
+        )
+
+    def trtexec_layers(self) -> str:
+        """The file that trtexec writes for ``--exportLayerInfo``.
+
+        Raises:
+            InputError: what ran is no plan.
+        """
+        if self.layer_information is None:
+            raise InputError(f"{self.model} is no plan: only TensorRT tells of an engine's layers")
+        return write_layer_info(self.layer_information)
+
+
+def profile(
+    path: Path,
+    *,
+    backend: Backend | Literal["auto"] = "auto",
+    device: str = "cpu",
+    threads: int | None = None,
+    runs: int = 20,
+    warm_up: int = 5,
+    inputs: str | None = None,
+    dims: Mapping[str, int] | None = None,
+    seed: int = 0,
+) -> ProfileReport:
+    """Time each layer of an ONNX file or of a plan.
+
+    Args:
+        path: an ONNX file; or a plan with its manifest, which runs in the TensorRT that built it.
+        backend: what runs an ONNX file; "auto": the first that is installed. A plan takes "auto".
+        device: of torch.
+        threads: of ONNX Runtime, or of torch on the CPU.
+        runs: that are counted, at least 1.
+        warm_up: runs before them.
+        inputs: data.npz or loader.py:function (runs as code), of which the first is taken; None:
+            random.
+        dims: sizes of dynamic dimensions by name, for random inputs.
+        seed: of the random inputs.
+
+    Raises:
+        InputError: the file or the inputs cannot be read or do not fit, the network does not run,
+            or the backend cannot tell of layers.
+        MissingPackageError: the backend is not installed.
+    """
+    if inputs is not None and dims:
+        raise InputError("sizes of dimensions are for random inputs; given inputs have theirs")
+    session: Session
+    if is_plan(path):
+        if backend != "auto":
+            raise InputError(f"{path} is a plan: TensorRT runs it, not {backend}")
+        session, name = PlanRuntime().load_plan(path), "TensorRT"
+        manifest = read_manifest(path)
+        name, model = f"{manifest.flavor} {manifest.tensorrt}", _of_inputs(manifest)
+        dims = {**_usual_sizes(manifest, model), **(dims or {})} if inputs is None else None
+    else:
+        backend = chosen(backend)
+        model = load_model(path)
+        check_weights(model)
+        if backend.startswith("torch") and threads is not None:
+            import torch
+
+            torch.set_num_threads(threads)
+        runtime = runtime_of(backend, threads=threads, device=device)
+        session, name = runtime.load(model), backend
+    feeds = read_inputs(inputs, model)[0] if inputs else random_inputs(model, seed=seed, dims=dims)
+    if not isinstance(session, TellsLayers):
+        raise InputError(f"{name} cannot tell the times of its layers")
+    layers = session.layer_times(feeds, runs, warm_up)
+    return ProfileReport(
+        model=str(path),
+        runtime=name,
+        inputs={title: array.shape for title, array in feeds.items()},
+        layers=layers,
+        run_s=_runs(session.timer(feeds), runs, warm_up),
+        warm_up=warm_up,
+        environment=environment(),
+        layer_information=_information(session, feeds),
+    )
+
+
+def _runs(timer: Timer, runs: int, warm_up: int) -> tuple[float, ...]:
+    for _ in range(warm_up):
+        timer(1)
+    return tuple(timer(1) for _ in range(runs))
+
+
+def _information(session: Session, feeds: Feeds) -> str | None:
+    return session.layer_information(feeds) if isinstance(session, PlanSession) else None
+
+
+def _of_inputs(manifest: Manifest) -> ir.Model:
+    """A graph with a plan's inputs and nothing else, which is what inputs are made for."""
+    values = []
+    for tensor in manifest.inputs:
+        dims = [
+            f"{tensor.name}:{axis}" if dim is None else dim
+            for axis, dim in enumerate(open_sizes(tensor) or ())
+        ]
+        values.append(
+            ir.Value(
+                name=tensor.name,
+                type=ir.TensorType(ir.DataType[tensor.dtype.upper()]),
+                shape=ir.Shape(dims),
+            )
+        )
+    graph = ir.Graph(values, [], nodes=[], name="inputs", opset_imports={"": 17})
+    return ir.Model(graph, ir_version=8)
+
+
+def _usual_sizes(manifest: Manifest, model: ir.Model) -> dict[str, int]:
+    """The sizes for which the first profile is tuned, by the names of the dimensions."""
+    if not manifest.profiles:
+        return {}
+    sizes = {}
+    for value in model.graph.inputs:
+        shapes = manifest.profiles[0].get(value.name or "")
+        for dim, size in zip(value.shape or (), shapes["opt"] if shapes else (), strict=False):
+            if isinstance(dim, ir.SymbolicDim) and dim.value is not None:
+                sizes[dim.value] = size
+    return sizes
