@@ -68,7 +68,7 @@ def test_what_is_no_report_is_refused(
     [
         (b"[1]", "no report"),
         (b"{", "no report"),
-        (b"\xff\xfe", "not text"),
+        (b"\xff\xfe", "cannot be read"),
         (None, "cannot be read"),
     ],
 )

@@ -186,11 +186,11 @@ def command(
         raise click.UsageError("give MODEL, or some of --ln, --unfolded, --folded and --none")
     if target is not None:
         check_target(target, force=force)
-    old = None if against is None else CompareReport.read(against)
     if html_target is not None:
         if html_target == target:
             raise click.UsageError("-o and --html name the same file")
         check_page(html_target, force=force)
+    old = None if against is None else CompareReport.read(against)
     with show.working("Comparing") as say:
         report = compare(
             model,

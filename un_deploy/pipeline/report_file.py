@@ -48,7 +48,7 @@ def report_file(
         TargetError, MissingPackageError: see `check_page`.
     """
     check_page(target, force=force)
-    report = _read(Path(source))
+    report = CompareReport.read(Path(source))
     try:
         text = page(report)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -56,13 +56,3 @@ def report_file(
             f"{source} is damaged: a field of it is not what it was ({error!r})"
         ) from error
     atomic_write_text(target, text, force=force)
-
-
-def _read(source: Path) -> CompareReport:
-    try:
-        text = source.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{source} is no report of a comparison: it is not text") from error
-    except OSError as error:
-        raise InputError(f"{source} cannot be read: {error.strerror or error}") from error
-    return CompareReport.from_json(text, str(source))
