@@ -341,3 +341,9 @@ def test_a_missing_package_is_named_with_its_extra(
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(MissingPackageError, match=rf"{package}.*un-deploy\[report\]"):
         require_packages()
+
+
+def test_the_precision_is_named_where_the_backend_builds_engines() -> None:
+    given = report()
+    assert "fp16" not in Page(page(given)).text
+    assert "precisionfp16" in Page(page(replace(given, precision="fp16"))).text
