@@ -13,6 +13,7 @@ when it is measured again, and from there to the table at the end of norm_traini
 
 from __future__ import annotations
 
+import ctypes
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -39,6 +40,9 @@ PAGE = RESULT.with_suffix(".md")
 TABLE = "## Table\n"
 SHAPES = {"32x197x384": (32, 197, 384), "8x1024x768": (8, 1024, 768), "64x49x96": (64, 49, 96)}
 """(batch, tokens, channels): ViT-Small, a sequence of 1,024, a Swin stage's windows."""
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+"""Names of glibc's malloc.h."""
 
 LEAST, CONTROL, LAYER_NORM = "x * w + b", "x * w + b, again", "LayerNorm"
 
@@ -72,9 +76,7 @@ def build(shape: str, compiled: bool, number: int, rounds: int, sample_s: float)
     """Seconds of a training step of every norm, by name, one number a round."""
     torch.set_num_threads(1)
     torch.manual_seed(number)
-    # As in a network, the heap is larger than one norm's tensors. In a small one glibc hands the
-    # memory of each step back to the system, and page faults are what is timed.
-    torch.ones(30 * 2**18)
+    keep_freed_memory()
     norms: dict[str, Any] = {
         name: new(SHAPES[shape][-1])
         for name, new in NORMS.items()
@@ -84,6 +86,16 @@ def build(shape: str, compiled: bool, number: int, rounds: int, sample_s: float)
         norms = {name: torch.compile(norm, fullgraph=True) for name, norm in norms.items()}
     timers = {name: partial(seconds, norm, SHAPES[shape]) for name, norm in norms.items()}
     return interleaved(timers, rounds=rounds, sample_s=sample_s, reverse=number % 2 == 1)
+
+
+def keep_freed_memory() -> None:
+    """As in a network, whose heap is larger than one norm's tensors.
+
+    Else glibc hands the memory of each step back to the system, and page faults are what is timed.
+    """
+    glibc = ctypes.CDLL(None)
+    glibc.mallopt(M_MMAP_THRESHOLD, 2**25)
+    glibc.mallopt(M_TRIM_THRESHOLD, 2**30)
 
 
 def seconds(norm: nn.Module, shape: tuple[int, ...], steps: int) -> float:

@@ -19,7 +19,7 @@ from torch.utils.checkpoint import checkpoint  # noqa: E402
 from tests.nn.reference import Reference  # noqa: E402
 from un_deploy.nn import UnifiedNorm  # noqa: E402
 from un_deploy.nn.channel_affine import LONG  # noqa: E402
-from un_deploy.nn.channel_sums import PART  # noqa: E402
+from un_deploy.nn.channel_sums import GROUP, IN_CACHE, PART  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -305,6 +305,24 @@ def test_compiled(rows: int, backend: str, padded: bool) -> None:
     run = compiled(norm, backend)
     batches = stream((2, rows, CHANNELS), torch.float32, 12 if rows == 10 else 4)
     assert_trains_like(Reference.of(norm), norm, batches, run, padded)
+
+
+@pytest.mark.parametrize("backend", COMPILERS)
+def test_compiled_beyond_the_cache(backend: str) -> None:
+    """Rows are summed in groups, and the last ones are no whole group."""
+    rows = IN_CACHE // CHANNELS + 1
+    assert rows % GROUP
+    norm = new_norm()
+    batches = stream((rows, CHANNELS), torch.float32, 2)
+    assert_trains_like(Reference.of(norm), norm, batches, compiled(norm, backend))
+
+
+def test_compiled_for_any_number_of_tokens() -> None:
+    norm = new_norm()
+    reference = Reference.of(norm)
+    run = torch.compile(norm, fullgraph=True, backend="aot_eager", dynamic=True)
+    for rows in (10, 33, IN_CACHE // CHANNELS + 1, IN_CACHE // CHANNELS + 18, 7):
+        assert_trains_like(reference, norm, stream((rows, CHANNELS), torch.float32, 2), run)
 
 
 @pytest.mark.parametrize("dtype", HALVES)

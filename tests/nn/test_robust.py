@@ -183,13 +183,15 @@ def test_dead_and_extreme_channels_stay_finite() -> None:
     assert norm.eval()(torch.ones(6)).isfinite().all()
 
 
-def test_a_batch_that_overflows_never_reaches_evaluation() -> None:
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_batch_that_overflows_never_reaches_evaluation(compiled: bool) -> None:
     norm = UnifiedNorm(CHANNELS)
+    run = torch.compile(norm, fullgraph=True, backend="aot_eager") if compiled else norm
     for x in steady(20):
-        norm(x)
+        run(x)
     before = norm.running_var.clone()
     for bad in (math.inf, math.nan):
-        norm(torch.full((1, 2, CHANNELS), bad))
+        run(torch.full((1, 2, CHANNELS), bad))
     for x in steady(20, seed=1):
-        assert norm(x).isfinite().all()
+        assert run(x).isfinite().all()
     torch.testing.assert_close(norm.running_var, before, rtol=0.2, atol=0)

@@ -65,11 +65,10 @@ class RobustRule(TrainingRule):
     ) -> Tensor:
         if torch.compiler.is_exporting():
             return self._plain(x, weight, bias, padding_mask, state)
-        with torch.no_grad():
-            moment = second_moment(x, padding_mask, state["running_var"])
-            std, smoothed = self._count(moment, state)
-            length = std * moment.divisor**0.5
-        y: Tensor = _Normalize.apply(x, weight, bias, length, smoothed, padding_mask)
+        moment = second_moment(x.detach(), padding_mask, state["running_var"])
+        std, r = self._count(moment, state)
+        length = std * moment.divisor**0.5
+        y: Tensor = _Normalize.apply(x, weight, bias, length, r / std, padding_mask)
         return y
 
     def _plain(
@@ -81,42 +80,41 @@ class RobustRule(TrainingRule):
         keeps the gradient, which it loses where a Function has its own.
         """
         moment = second_moment(x, padding_mask, state["running_var"])
-        with torch.no_grad():
-            std, smoothed = self._count(moment._replace(value=moment.value.detach()), state)
-            r = std / smoothed
-        return scale_and_shift(x, weight * r * (moment.value + self.eps).rsqrt(), bias)
+        _, r = self._count(moment._replace(value=moment.value.detach()), state)
+        scale = weight * r * (moment.value + self.eps).rsqrt()
+        return scale_and_shift(x, scale, bias)
 
     def _count(self, moment: Moment, state: State) -> tuple[Tensor, Tensor]:
-        """sqrt(s2 + eps) and sqrt(v), both (C,); counts the batch into `state`.
+        """sqrt(s2 + eps) and r, both (C,); counts the batch into `state`.
 
         A batch without a real token leaves the state alone and is normalised as in evaluation.
         """
         running_var, history, iters = state["running_var"], state["history"], state["iters"]
         recomputed = is_recomputed()
         window = window_ending_with(moment.value, history, iters, recomputed)
-        std, smoothed = self._smooth(window)
+        std, r = self._smooth(window)
         if not recomputed:
             median = window.median().to(running_var.dtype)
             running_var.lerp_(moment.if_real(median, running_var), 1 - self.momentum)
             history.copy_(moment.if_real(window.entries[1:], history))
             iters += moment.tokens > 0
-        return std, moment.if_real(smoothed, std)
+        return std, moment.if_real(r, 1.0)
 
     def _smooth(self, window: Window) -> tuple[Tensor, Tensor]:
-        """Of the newest moment, and of the last M that agree with it: `_count`'s two results."""
+        """What `_count` returns, from the last M moments that agree with the newest."""
         assert isinstance(self.window_size, int)
         stds = (window.entries[-self.window_size :] + self.eps).sqrt()
         std = stds[-1]
-        ratios = stds / std
+        ratios = std / stds
         if self.outlier_filtration:
             kept = ratios == ratios.clamp(TAU**-0.5, TAU**0.5)
         else:
             kept = ratios >= 0  # all that hold a moment
         logs = torch.where(kept, ratios, 1.0).log()
-        smoothed = std * (logs.sum(0) / kept.sum(0, dtype=logs.dtype)).exp()
+        r = (logs.sum(0) / kept.sum(0, dtype=logs.dtype)).exp()
         if self.warmup_iters:
-            smoothed = torch.where(window.iteration <= self.warmup_iters, std, smoothed)
-        return std, smoothed
+            r = torch.where(window.iteration <= self.warmup_iters, 1.0, r)
+        return std, r
 
 
 class _Normalize(torch.autograd.Function):
@@ -132,16 +130,16 @@ class _Normalize(torch.autograd.Function):
         weight: Tensor,
         bias: Tensor,
         length: Tensor,
-        smoothed: Tensor,
+        inv_std: Tensor,
         padding_mask: Tensor | None,
     ) -> Tensor:
-        scale = weight / smoothed
-        ctx.save_for_backward(x, scale, length, smoothed, padding_mask)
+        scale = weight * inv_std
+        ctx.save_for_backward(x, scale, length, inv_std, padding_mask)
         return scale_and_shift(x, scale, bias)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-        x, scale, length, smoothed, padding_mask = ctx.saved_tensors
+        x, scale, length, inv_std, padding_mask = ctx.saved_tensors
         dx, dg, dbias = weight_norm_gradients(dy, x, scale * length, length, padding_mask)
-        return dx, dg * (length / smoothed), dbias, None, None, None
+        return dx, dg * length * inv_std, dbias, None, None, None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -49,11 +48,11 @@ class Moment(NamedTuple):
     tokens: Tensor | int
     divisor: Tensor | int
 
-    def if_real(self, new: Tensor, old: Tensor) -> Tensor:
+    def if_real(self, new: Tensor, old: Tensor | float) -> Tensor:
         """New where the batch has a real token, else old."""
         if isinstance(self.tokens, Tensor):
             return torch.where(self.tokens > 0, new, old)
-        return new if self.tokens else old
+        return new if self.tokens else torch.as_tensor(old)
 
 
 def second_moment(x: Tensor, padding_mask: Tensor | None, otherwise: Tensor) -> Moment:
@@ -99,40 +98,37 @@ class Window(NamedTuple):
         Moments are not negative, so the others come last in descending order.
         """
         last = self.entries.shape[0] - 1
-        largest = _largest(self.entries, (last + 1) // 2 + 1)
+        if torch.compiler.is_compiling():
+            return _traced_median(self.entries, self.counted.clamp(max=last))
+        largest = self.entries.topk((last + 1) // 2 + 1, 0).values
         if _is_on_host(self.counted):
             middle, two = divmod(min(int(self.counted), last), 2)
             return (largest[middle] + largest[middle + 1]) / 2 if two else largest[middle]
-        others = self.counted.clamp(max=last)
-        return (_pick(largest, others // 2) + _pick(largest, (others + 1) // 2)) / 2
-
-
-def _largest(entries: Tensor, count: int) -> Sequence[Tensor]:
-    """The largest of every column in descending order, `count` times (C,); NaN comes first.
-
-    A compiler fuses a bubble sort with what comes before and after it, where it can only call topk.
-    """
-    if not torch.compiler.is_compiling():
-        return entries.topk(count, 0).values.unbind(0)
-    rows = list(torch.where(entries == entries, entries, math.inf).unbind(0))
-    for done in range(count):
-        for k in range(len(rows) - 1, done, -1):
-            above, below = rows[k - 1 : k + 1]
-            rows[k - 1 : k + 1] = torch.maximum(above, below), torch.minimum(above, below)
-    return rows[:count]
-
-
-def _pick(rows: Sequence[Tensor], index: Tensor) -> Tensor:
-    """rows[index] for an index that only the device knows."""
-    picked = rows[0]
-    for k in range(1, len(rows)):
-        picked = torch.where(index == k, rows[k], picked)
-    return picked
+        pair = (self.counted.clamp(max=last) + torch.arange(2, device=largest.device)) // 2
+        return largest.index_select(0, pair).mean(0)
 
 
 def _is_on_host(x: Tensor) -> bool:
-    """Whether x's values are there to read, without waiting for a device or breaking a trace."""
-    return x.is_cpu and type(x) is Tensor and not torch.compiler.is_compiling()
+    """Whether reading x waits for no device; a subclass may have no values at all."""
+    return x.is_cpu and type(x) is Tensor
+
+
+def _traced_median(entries: Tensor, others: Tensor) -> Tensor:
+    """The median of `others + 1` entries, the largest of each column.
+
+    A compiler fuses these many small steps into one kernel, where it would call a sort.
+    """
+    rows = list(torch.where(entries == entries, entries, math.inf).unbind(0))
+    count = len(rows) // 2 + 1
+    for done in range(count):  # a bubble sort, in descending order
+        for k in range(len(rows) - 1, done, -1):
+            above, below = rows[k - 1 : k + 1]
+            rows[k - 1 : k + 1] = torch.maximum(above, below), torch.minimum(above, below)
+    lower, upper = rows[0], rows[0]
+    for k in range(1, count):
+        lower = torch.where(others // 2 == k, rows[k], lower)
+        upper = torch.where((others + 1) // 2 == k, rows[k], upper)
+    return (lower + upper) / 2
 
 
 def window_ending_with(moment: Tensor, history: Tensor, iters: Tensor, recomputed: bool) -> Window:
