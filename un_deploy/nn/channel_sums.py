@@ -33,7 +33,7 @@ def sum_and_sum_of_products(a: Tensor, b: Tensor, dtype: torch.dtype) -> tuple[T
         dtype: at least as wide as those of a and b; what is multiplied and summed in.
     """
     if a.dtype == b.dtype and has_kernel(b, dtype):
-        products, totals = _sums(a, b, 1.0, True)
+        products, totals = _kernel_sums(a, b, 1.0, True)
         return totals, products
     return _sum(a, dtype), _sum(a.to(dtype) * b.to(dtype), dtype)
 
@@ -41,7 +41,7 @@ def sum_and_sum_of_products(a: Tensor, b: Tensor, dtype: torch.dtype) -> tuple[T
 def mean_of_squares(x: Tensor, dtype: torch.dtype) -> Tensor:
     """The mean over all axes but the last of x * x, (C,), in `dtype`."""
     if has_kernel(x, dtype):
-        return _sums(x, x, 1 / max(1, x.shape[:-1].numel()), False)[0]
+        return _kernel_sums(x, x, 1 / max(1, x.shape[:-1].numel()), False)[0]
     x = x.to(dtype)
     return _sum(x * x, dtype) / x.shape[:-1].numel()
 
@@ -66,13 +66,13 @@ def _sum(x: Tensor, dtype: torch.dtype) -> Tensor:
     return groups.sum(1, dtype=dtype).sum(0) + rows[whole:].sum(0, dtype=dtype)
 
 
-def _sums(a: Tensor, b: Tensor, factor: float, both: bool) -> tuple[Tensor, Tensor]:
+def _kernel_sums(a: Tensor, b: Tensor, factor: float, both: bool) -> tuple[Tensor, Tensor]:
     """Of factor * a * b; and of a, if `both`."""
     *leading, channels = a.shape
     rows = math.prod(leading)
     if rows > PART:
         halves = zip(*(x.reshape(rows, channels).tensor_split(2) for x in (a, b)), strict=True)
-        first, second = (_sums(x, y, factor, both) for x, y in halves)
+        first, second = (_kernel_sums(x, y, factor, both) for x, y in halves)
         return first[0] + second[0], first[1] + second[1] if both else first[1]
     mean, inv_std = a.new_zeros(rows), a.new_full((rows,), factor)
     weight = a.new_empty(channels)  # of which the kernel takes no more than the shape

@@ -64,20 +64,19 @@ class RobustRule(TrainingRule):
         self, x: Tensor, weight: Tensor, bias: Tensor, padding_mask: Tensor | None, state: State
     ) -> Tensor:
         if torch.compiler.is_exporting():
-            return self._plain(x, weight, bias, padding_mask, state)
+            return self._exported(x, weight, bias, padding_mask, state)
         moment = second_moment(x.detach(), padding_mask, state["running_var"])
         std, r = self._count(moment, state)
         length = std * moment.divisor**0.5
         y: Tensor = _Normalize.apply(x, weight, bias, length, r / std, padding_mask)
         return y
 
-    def _plain(
+    def _exported(
         self, x: Tensor, weight: Tensor, bias: Tensor, padding_mask: Tensor | None, state: State
     ) -> Tensor:
         """The forward written so that autograd's own derivative is the rule's.
 
-        A compiler makes the same few passes of it as the Function below has, and torch.export
-        keeps the gradient, which it loses where a Function has its own.
+        torch.export keeps that gradient; of a Function it keeps the forward alone.
         """
         moment = second_moment(x, padding_mask, state["running_var"])
         _, r = self._count(moment._replace(value=moment.value.detach()), state)
