@@ -112,18 +112,26 @@ class TestDoctor:
         ]
         assert set(extras[1]["packages"]) == {"torch", "onnxscript", "scipy"}
 
+    @pytest.mark.parametrize(
+        ("missing", "code", "advice"),
+        [
+            ("torch", 0, 'For UnifiedNorm, export: pip install "un-deploy[torch]"'),
+            ("sympy", 1, 'For fold, strip, verify, inspect: pip install "un-deploy"'),
+        ],
+    )
     def test_what_is_missing_and_how_to_get_it(
-        self, run: Run, monkeypatch: pytest.MonkeyPatch
+        self, run: Run, monkeypatch: pytest.MonkeyPatch, missing: str, code: int, advice: str
     ) -> None:
         def version(package: str) -> str:
-            if package == "torch":
+            if package == missing:
                 raise metadata.PackageNotFoundError(package)
             return "1.0"
 
         monkeypatch.setattr(metadata, "version", version)
         result = run("doctor")
-        assert result.exit_code == 0
-        assert 'For UnifiedNorm, export: pip install "un-deploy[torch]"' in result.stdout
+        assert result.exit_code == code
+        assert advice in result.stdout
+        assert run("doctor", "--json").exit_code == code
 
     def test_gpus(self, run: Run, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
         program = folder / "nvidia-smi"

@@ -12,14 +12,18 @@ from un_deploy.cli import options
 @click.command()
 @options.as_json
 def command(as_json: bool) -> None:
-    """Say what this machine can do, and what to install."""
+    """Say what this machine can do, and what to install.
+
+    Exit code 1 where a package is missing that un-deploy always needs.
+    """
     from un_deploy.cli import show
     from un_deploy.pipeline.doctor import examine
 
     report = examine()
+    code = 1 if report.extras[0].install else 0
     if as_json:
         click.echo(json.dumps(report.to_dict(), indent=2))
-        return
+        raise SystemExit(code)
     show.line(f"un-deploy {report.version}, Python {report.python}, {report.machine}")
     rows = [
         (*(("", "") if index else (extra.name or "(base)", extra.purpose)), package, version or "-")
@@ -28,9 +32,10 @@ def command(as_json: bool) -> None:
     ]
     show.table(("extra", "for", "package", "version"), rows)
     for extra in report.extras:
-        if extra.install and (extra.name != "gpu" or report.gpus):
+        if extra.install and (report.gpus or extra.name not in ("gpu", "tensorrt")):
             show.line(f"For {extra.purpose}: {extra.install}")
     for gpu in report.gpus:
         show.line(f"GPU: {gpu}")
     if not report.gpus:
         show.line("No NVIDIA GPU is to be seen (nvidia-smi).")
+    raise SystemExit(code)
