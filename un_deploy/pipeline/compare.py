@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from un_deploy.errors import InputError
 from un_deploy.measure.accuracy import accuracies
+from un_deploy.measure.clocks import watched
 from un_deploy.measure.compare import compare_variants
 from un_deploy.measure.compare_report import CompareReport, EngineFacts, Kind
 from un_deploy.measure.engines import engine_facts
@@ -134,15 +135,18 @@ def _point(
     network.check_finite(feeds, runs["device"])
     progress(f"Checking what {runs['backend']} computes")
     accuracy = accuracies(network.variants, feeds, **runs)
-    report = compare_variants(
-        network.variants,
-        feeds,
-        **settings,
-        missing=network.missing,
-        notes=network.notes,
-        progress=progress,
+    report, moved = watched(
+        lambda: compare_variants(
+            network.variants,
+            feeds,
+            **settings,
+            missing=network.missing,
+            notes=network.notes,
+            progress=progress,
+        )
     )
-    return replace(report, accuracy=accuracy)
+    notes = (*report.notes, moved) if moved else report.notes
+    return replace(report, accuracy=accuracy, notes=notes)
 
 
 def _sizes(
