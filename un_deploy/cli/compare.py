@@ -56,8 +56,8 @@ def _batches(ctx: click.Context, param: click.Parameter, value: str | None) -> t
     show_default=True,
     help="What runs them; auto: ONNX Runtime on the CPU, else torch.",
 )
-@click.option("--device", default="cpu", show_default=True, help="Of torch: cpu or cuda.")
-@click.option("--threads", type=click.IntRange(min=1), help="For computing on the CPU.")
+@options.device
+@options.threads
 @click.option(
     "--builds",
     type=click.IntRange(min=1),
@@ -75,14 +75,7 @@ def _batches(ctx: click.Context, param: click.Parameter, value: str | None) -> t
     show_default=True,
     help="Milliseconds that a sample takes at least.",
 )
-@click.option(
-    "--dim",
-    "dims",
-    multiple=True,
-    type=options.Sizes(),
-    metavar="NAME=SIZE",
-    help="The size of a dynamic dimension, as in batch=8. May be repeated.",
-)
+@options.dims
 @click.option(
     "--batches",
     callback=_batches,
@@ -109,7 +102,7 @@ def _batches(ctx: click.Context, param: click.Parameter, value: str | None) -> t
     help="Of --engines.",
 )
 @options.inputs
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the random inputs.")
+@options.seed
 @options.keep
 @click.option(
     "--min-speedup",

@@ -50,3 +50,14 @@ inputs = click.option(
     help="What to run the networks on: data.npz, or loader.py:function, which runs as code. "
     "Random inputs in valid ranges unless given.",
 )
+dims = click.option(
+    "--dim",
+    "dims",
+    multiple=True,
+    type=Sizes(),
+    metavar="NAME=SIZE",
+    help="The size of a dynamic dimension, as in batch=8. May be repeated.",
+)
+device = click.option("--device", default="cpu", show_default=True, help="Of torch: cpu or cuda.")
+threads = click.option("--threads", type=click.IntRange(min=1), help="For computing on the CPU.")
+seed = click.option("--seed", type=int, default=0, show_default=True, help="Of the random inputs.")

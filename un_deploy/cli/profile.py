@@ -22,24 +22,17 @@ BACKENDS = ("auto", "ort-cpu", "ort-cuda", "torch", "torch-cuda-graph", "torch-c
     show_default=True,
     help="What runs an ONNX file; auto: ONNX Runtime on the CPU, else torch.",
 )
-@click.option("--device", default="cpu", show_default=True, help="Of torch: cpu or cuda.")
-@click.option("--threads", type=click.IntRange(min=1), help="For computing on the CPU.")
+@options.device
+@options.threads
 @click.option(
     "--runs", type=click.IntRange(min=1), default=20, show_default=True, help="That are counted."
 )
 @click.option(
     "--warm-up", type=click.IntRange(min=0), default=5, show_default=True, help="Runs before them."
 )
-@click.option(
-    "--dim",
-    "dims",
-    multiple=True,
-    type=options.Sizes(),
-    metavar="NAME=SIZE",
-    help="The size of a dynamic dimension, as in batch=8. May be repeated.",
-)
+@options.dims
 @options.inputs
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the random inputs.")
+@options.seed
 @click.option(
     "--top", type=click.IntRange(min=1), metavar="N", help="Show the N slowest layers only."
 )
