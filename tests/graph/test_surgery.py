@@ -76,6 +76,7 @@ def test_a_region_names_the_input_that_it_lacks(graph: gs.Graph) -> None:
         (lambda g: extract_region(g, ["z"], ["y"]), "the graph has no tensor z"),
         (lambda g: set_io_types(g, {"r": HALF}), "r is neither an input nor an output"),
         (lambda g: set_io_types(g, {"x": onnx.TensorProto.STRING}), "is FLOAT and cannot be made"),
+        (lambda g: set_io_types(g, {"y": onnx.TensorProto.INT64}), "is FLOAT and cannot be made"),
     ],
 )
 def test_what_is_not_there_is_refused_by_name(graph: gs.Graph, operate, message: str) -> None:

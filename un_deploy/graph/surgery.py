@@ -16,13 +16,8 @@ from un_deploy.errors import InputError
 if TYPE_CHECKING:
     import onnx_graphsurgeon as gs
 
-_CAN_BE_CAST = {
-    onnx.TensorProto.FLOAT,
-    onnx.TensorProto.FLOAT16,
-    onnx.TensorProto.BFLOAT16,
-    onnx.TensorProto.INT32,
-    onnx.TensorProto.INT64,
-}
+_FLOATS = {onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16}
+_INTEGERS = {onnx.TensorProto.INT32, onnx.TensorProto.INT64}
 
 
 def mark_outputs(graph: gs.Graph, names: Collection[str]) -> gs.Graph:
@@ -81,7 +76,7 @@ def set_io_types(graph: gs.Graph, types: Mapping[str, int]) -> gs.Graph:
 
     Raises:
         InputError: no input or output has such a name, or one of the types is neither a float
-            nor int32 or int64.
+            nor int32 or int64, or a float is to become an integer or the reverse.
     """
     for name, wanted in types.items():
         index = next((i for i, tensor in enumerate(graph.inputs) if tensor.name == name), None)
@@ -165,7 +160,8 @@ def _typed(tensor: gs.Variable) -> gs.Variable:
 
 def _checked_type(tensor: gs.Variable, wanted: int) -> int:
     present = _onnx_type(_typed(tensor))
-    if present != wanted and not {present, wanted} <= _CAN_BE_CAST:
+    both = {present, wanted}
+    if present != wanted and not (both <= _FLOATS or both <= _INTEGERS):
         names = [onnx.TensorProto.DataType.Name(one) for one in (present, wanted)]
         raise InputError(f"{tensor.name} is {names[0]} and cannot be made {names[1]}")
     return present
