@@ -12,7 +12,7 @@ from un_deploy.errors import ThresholdError
 from un_deploy.graph.fold import fold_graph
 from un_deploy.graph.model_file import save_model
 from un_deploy.measure.accuracy import accuracies, require_accuracy
-from un_deploy.measure.compare_report import Kind, Variant
+from un_deploy.measure.variant import Kind, Variant
 
 pytest.importorskip("onnxruntime")
 

@@ -11,8 +11,9 @@ import pytest
 
 from un_deploy.errors import InputError, ThresholdError
 from un_deploy.measure.compare import compare_variants
-from un_deploy.measure.compare_report import CompareReport, Variant
+from un_deploy.measure.compare_report import CompareReport
 from un_deploy.measure.job import Job, Seconds
+from un_deploy.measure.variant import Variant
 
 FEEDS = {"x": np.zeros((8, 3), np.float32)}
 LN = Variant("ln", "ln.onnx", "ln.onnx", False, 10)

@@ -8,8 +8,8 @@ import pytest
 
 from tests.support.engine_graphs import MICRO, forms
 from un_deploy.graph.model_file import save_model
-from un_deploy.measure.compare_report import Kind, Variant
 from un_deploy.measure.engines import engine_facts
+from un_deploy.measure.variant import Kind, Variant
 
 pytest.importorskip("tensorrt_rtx", reason="needs TensorRT-RTX: the rtx extra")
 

@@ -6,18 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from un_deploy.measure.compare_report import (
-    COMPARED,
-    PERCENTILES,
-    Accuracy,
-    CompareReport,
-    EngineFacts,
-    Kind,
-    PlannedKernel,
-    Ratio,
-    Timed,
-)
+from un_deploy.measure.accuracy import Accuracy
+from un_deploy.measure.compare_report import CompareReport
+from un_deploy.measure.engine_facts import EngineFacts, PlannedKernel
 from un_deploy.measure.statistics import ratio
+from un_deploy.measure.timed import PERCENTILES, Ratio, Timed
+from un_deploy.measure.variant import COMPARED, Kind
 
 #: A name as only someone who means harm gives it.
 HOSTILE = "</script><script>document.title='owned'</script><img src=x onerror=owned()>\"'&{{7*7}}"

@@ -10,7 +10,7 @@ import click
 from un_deploy.cli import options
 
 if TYPE_CHECKING:
-    from un_deploy.measure.compare_report import Kind
+    from un_deploy.measure.variant import Kind
     from un_deploy.pipeline.model_spec import Norm
 
 NORMS = ("ln", "un", "none")

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from un_deploy.cli import show
-from un_deploy.measure.compare_report import TITLES
+from un_deploy.measure.variant import TITLES
 
 if TYPE_CHECKING:
-    from un_deploy.measure.compare_report import CompareReport, Ratio
+    from un_deploy.measure.compare_report import CompareReport
     from un_deploy.measure.statistics import Interval
+    from un_deploy.measure.timed import Ratio
 
 
 def comparison(report: CompareReport) -> None:

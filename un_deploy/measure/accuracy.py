@@ -3,15 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from un_deploy.errors import ThresholdError
 from un_deploy.graph.model_file import load_model
 from un_deploy.graph.precision import Precision
 from un_deploy.graph.reference import run, stored
-from un_deploy.measure.compare_report import TITLES, Accuracy, Variant
 from un_deploy.measure.outputs import relative_error
+from un_deploy.measure.variant import TITLES, Kind, Variant
 from un_deploy.runtime.backends import Backend, runtime_of
 from un_deploy.runtime.protocol import Feeds
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """How far a variant in this backend is from its network in float64.
+
+    Attributes:
+        kind, form: the variant.
+        output: the output that is worst.
+        error: max |found - expected| / max |expected|, over all entries of all outputs.
+    """
+
+    kind: Kind
+    form: str
+    output: str
+    error: float
 
 
 def accuracies(

@@ -17,18 +17,12 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from un_deploy.graph.precision import Precision
-from un_deploy.measure.compare_report import (
-    COMPARED,
-    PERCENTILES,
-    CompareReport,
-    Kind,
-    Ratio,
-    Timed,
-    Variant,
-)
+from un_deploy.measure.compare_report import CompareReport
 from un_deploy.measure.environment import environment
 from un_deploy.measure.job import Entry, Job, Seconds, run_builds, run_in_process_of_its_own
 from un_deploy.measure.statistics import ratio
+from un_deploy.measure.timed import PERCENTILES, Ratio, Timed
+from un_deploy.measure.variant import COMPARED, Kind, Variant
 from un_deploy.runtime.backends import ENGINES, Backend
 from un_deploy.runtime.protocol import Feeds
 

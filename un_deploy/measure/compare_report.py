@@ -4,169 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from un_deploy.errors import InputError, ThresholdError
 from un_deploy.graph.precision import Precision
+from un_deploy.measure.accuracy import Accuracy
+from un_deploy.measure.engine_facts import EngineFacts
 from un_deploy.measure.statistics import Interval
+from un_deploy.measure.timed import Ratio, Timed
+from un_deploy.measure.variant import TITLES, Kind
 from un_deploy.runtime.backends import Backend
-from un_deploy.runtime.onnxruntime import Fusions
-
-Kind = Literal["ln", "unfolded", "folded", "none"]
-
-TITLES: dict[Kind, str] = {
-    "ln": "LN",
-    "unfolded": "UN unfolded",
-    "folded": "UN folded",
-    "none": "no norm",
-}
-
-COMPARED: tuple[tuple[Kind, Kind], ...] = (
-    ("ln", "folded"),
-    ("unfolded", "folded"),
-    ("ln", "unfolded"),
-    ("folded", "none"),
-)
-"""Which times are divided by which."""
 
 #: The version of the JSON form; it rises when a field changes its meaning or goes.
 REPORT_VERSION = 2
-
-PERCENTILES = (50, 90, 95, 99)
-
-
-@dataclass(frozen=True)
-class Variant:
-    """One form of a network to be timed.
-
-    Attributes:
-        kind: what it is.
-        model: the ONNX file.
-        source: where it comes from, for the reader: a file, a spec, or what it was derived from.
-        derived: whether un-deploy made it from another variant.
-        operators: in its graph.
-        form: what tells it from others of its kind.
-        fusions: of ONNX Runtime.
-    """
-
-    kind: Kind
-    model: str
-    source: str
-    derived: bool
-    operators: int
-    form: str = ""
-    fusions: Fusions = "all"
-
-    @property
-    def name(self) -> str:
-        return f"{self.kind}, {self.form}" if self.form else self.kind
-
-
-@dataclass(frozen=True)
-class Timed:
-    """A variant and its times.
-
-    Attributes:
-        kind, form, source, derived, operators: see `Variant`.
-        control: whether it is the second entry of a variant, for the A/A control.
-        median_s: seconds of one run, the median over all rounds of all builds.
-        percentiles_s: seconds of one run by percentile, "50", "90", "95" and "99", over all rounds
-            of all builds. A sample is the mean of some runs, so single runs spread further.
-        peak_bytes: that a run holds on the device beside weights; None where it cannot be told.
-        seconds: of one run, (builds, rounds).
-    """
-
-    kind: Kind
-    form: str
-    source: str
-    derived: bool
-    operators: int
-    control: bool
-    median_s: float
-    percentiles_s: Mapping[str, float]
-    peak_bytes: int | None
-    seconds: tuple[tuple[float, ...], ...]
-
-    @property
-    def name(self) -> str:
-        """As a table calls it."""
-        again = "entered again" if self.control else ""
-        return ", ".join(filter(None, (TITLES[self.kind], self.form, again)))
-
-
-@dataclass(frozen=True)
-class Ratio:
-    """The time of one variant over that of another.
-
-    Attributes:
-        of, to: the variants.
-        form: of LN, where it has several: the fastest.
-        interval: of the ratio; above 1 the first is slower.
-    """
-
-    of: Kind
-    to: Kind
-    form: str
-    interval: Interval
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain dictionaries, strings and numbers."""
-        return {**asdict(self), "interval": self.interval.to_dict()}
-
-
-@dataclass(frozen=True)
-class Accuracy:
-    """How far a variant in this backend is from its network in float64.
-
-    Attributes:
-        kind, form: the variant.
-        output: the output that is worst.
-        error: max |found - expected| / max |expected|, over all entries of all outputs.
-    """
-
-    kind: Kind
-    form: str
-    output: str
-    error: float
-
-
-@dataclass(frozen=True)
-class PlannedKernel:
-    """A kernel of an engine: TensorRT's name, what it is, the ONNX nodes, bytes it writes."""
-
-    name: str
-    what: str
-    onnx_nodes: tuple[str, ...]
-    bytes_written: int | None
-
-
-@dataclass(frozen=True)
-class EngineFacts:
-    """The TensorRT engine of a variant, as its builder tells of it; it is built and not run.
-
-    Attributes:
-        kind, form: the variant.
-        flavor, tensorrt, precision: what was built.
-        plan_bytes: size of the plan.
-        activation_bytes: on the device, beside weights; None where it is not told.
-        bytes_written: by all kernels in one run; None where a size is open.
-        same_as_none: whether its kernels have the signatures of the engine without norms; None
-            where there is none to compare with.
-        kernels: in the order in which they run.
-    """
-
-    kind: Kind
-    form: str
-    flavor: str
-    tensorrt: str
-    precision: str
-    plan_bytes: int
-    activation_bytes: int | None
-    bytes_written: int | None
-    same_as_none: bool | None
-    kernels: tuple[PlannedKernel, ...]
 
 
 @dataclass(frozen=True)
@@ -317,29 +169,12 @@ class CompareReport:
             **{
                 **given,
                 "inputs": {name: tuple(shape) for name, shape in given["inputs"].items()},
-                "timed": tuple(_timed(one) for one in given["timed"]),
-                "ratios": tuple(_ratio(one) for one in given["ratios"]),
-                "control": _ratio(given["control"]),
+                "timed": tuple(Timed.from_dict(one) for one in given["timed"]),
+                "ratios": tuple(Ratio.from_dict(one) for one in given["ratios"]),
+                "control": Ratio.from_dict(given["control"]),
                 "notes": tuple(given["notes"]),
                 "accuracy": tuple(Accuracy(**one) for one in given["accuracy"]),
-                "engines": tuple(_engine(one) for one in given["engines"]),
+                "engines": tuple(EngineFacts.from_dict(one) for one in given["engines"]),
                 "sweep": tuple(cls.from_dict(one) for one in given["sweep"]),
             }
         )
-
-
-def _timed(given: Mapping[str, Any]) -> Timed:
-    return Timed(**{**given, "seconds": tuple(tuple(build) for build in given["seconds"])})
-
-
-def _ratio(given: Mapping[str, Any]) -> Ratio:
-    known = {one.name for one in fields(Interval)}
-    interval = Interval(**{k: v for k, v in given["interval"].items() if k in known})
-    return Ratio(**{**given, "interval": interval})
-
-
-def _engine(given: Mapping[str, Any]) -> EngineFacts:
-    kernels = (
-        PlannedKernel(**{**one, "onnx_nodes": tuple(one["onnx_nodes"])}) for one in given["kernels"]
-    )
-    return EngineFacts(**{**given, "kernels": tuple(kernels)})

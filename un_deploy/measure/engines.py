@@ -10,7 +10,8 @@ import onnx_ir as ir
 
 from un_deploy.graph.model_file import load_model
 from un_deploy.graph.precision import to_precision
-from un_deploy.measure.compare_report import EngineFacts, PlannedKernel, Variant
+from un_deploy.measure.engine_facts import EngineFacts, PlannedKernel
+from un_deploy.measure.variant import Variant
 from un_deploy.runtime.protocol import Feeds
 from un_deploy.runtime.tensorrt.build import Built, build_engine
 from un_deploy.runtime.tensorrt.flavor import Flavor, library

@@ -18,8 +18,10 @@ from un_deploy.errors import InputError
 from un_deploy.measure.accuracy import accuracies
 from un_deploy.measure.clocks import watched
 from un_deploy.measure.compare import compare_variants
-from un_deploy.measure.compare_report import CompareReport, EngineFacts, Kind
+from un_deploy.measure.compare_report import CompareReport
+from un_deploy.measure.engine_facts import EngineFacts
 from un_deploy.measure.engines import engine_facts
+from un_deploy.measure.variant import Kind
 from un_deploy.pipeline.model_spec import Norm
 from un_deploy.pipeline.variants import Network
 from un_deploy.runtime.backends import Backend, chosen

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     import onnx_ir as ir
     from torch import nn
 
-    from un_deploy.measure.compare_report import CompareReport, Kind
+    from un_deploy.measure.compare_report import CompareReport
+    from un_deploy.measure.variant import Kind
 
 #: The version of the JSON form; it rises when a field changes its meaning or goes.
 REPORT_VERSION = 1

@@ -19,9 +19,9 @@ from un_deploy.graph.layernorm_operator import use_operator
 from un_deploy.graph.model_file import check_weights, save_model
 from un_deploy.graph.shapes import Shapes
 from un_deploy.graph.strip import strip_graph
-from un_deploy.measure.compare_report import TITLES, Kind, Variant
 from un_deploy.measure.inputs import check_inputs, random_inputs, read_inputs
 from un_deploy.measure.outputs import signature_problems
+from un_deploy.measure.variant import TITLES, Kind, Variant
 from un_deploy.measure.verify import feeds_of, verify
 from un_deploy.pipeline.export import export
 from un_deploy.pipeline.fold_file import fold_and_verify

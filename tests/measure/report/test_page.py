@@ -14,9 +14,10 @@ import pytest
 
 from tests.support.reports import HOSTILE, full_report, kernel, report
 from un_deploy.errors import MissingPackageError
-from un_deploy.measure.compare_report import TITLES, CompareReport
+from un_deploy.measure.compare_report import CompareReport
 from un_deploy.measure.report import look
 from un_deploy.measure.report.html import page, require_packages
+from un_deploy.measure.variant import TITLES
 
 pytest.importorskip("plotly")
 pytest.importorskip("jinja2")

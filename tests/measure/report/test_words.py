@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from un_deploy.measure.compare_report import Kind, Ratio
 from un_deploy.measure.report import words
 from un_deploy.measure.statistics import Interval
+from un_deploy.measure.timed import Ratio
+from un_deploy.measure.variant import Kind
 
 
 def made(ratio: float, low: float, high: float, of: Kind = "ln", to: Kind = "folded") -> Ratio:

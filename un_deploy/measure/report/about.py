@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from un_deploy.measure.compare_report import TITLES, CompareReport, Ratio
+from un_deploy.measure.compare_report import CompareReport
 from un_deploy.measure.report import words
 from un_deploy.measure.report.parts import Absent, Cell, Section, Table
+from un_deploy.measure.timed import Ratio
+from un_deploy.measure.variant import TITLES
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from un_deploy.measure.compare_report import CompareReport, EngineFacts
+from un_deploy.measure.compare_report import CompareReport
+from un_deploy.measure.engine_facts import EngineFacts
 from un_deploy.measure.report import look, words
 from un_deploy.measure.report.parts import Absent, Cell, Plot, Section, Table
 

@@ -6,8 +6,10 @@ from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 from itertools import zip_longest
 
-from un_deploy.measure.compare_report import CompareReport, EngineFacts, Kind, PlannedKernel
+from un_deploy.measure.compare_report import CompareReport
+from un_deploy.measure.engine_facts import EngineFacts, PlannedKernel
 from un_deploy.measure.report.parts import Absent, Cell, Section, Table
+from un_deploy.measure.variant import Kind
 
 Pair = tuple[PlannedKernel | None, PlannedKernel | None]
 

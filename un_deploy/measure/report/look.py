@@ -9,8 +9,8 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from un_deploy.errors import needs
-from un_deploy.measure.compare_report import Kind
 from un_deploy.measure.report.parts import Plot
+from un_deploy.measure.variant import Kind
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from un_deploy.measure.compare_report import TITLES, CompareReport, Ratio
+from un_deploy.measure.compare_report import CompareReport
 from un_deploy.measure.report import look, words
 from un_deploy.measure.report.parts import Absent, Cell, Plot, Section, Table
+from un_deploy.measure.timed import Ratio
+from un_deploy.measure.variant import TITLES
 
 
 def section(report: CompareReport) -> Section | Absent:

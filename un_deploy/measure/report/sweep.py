@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from un_deploy.measure.compare_report import COMPARED, TITLES, CompareReport, Kind
+from un_deploy.measure.compare_report import CompareReport
 from un_deploy.measure.report import look, words
 from un_deploy.measure.report.parts import Absent, Cell, Plot, Section, Table
+from un_deploy.measure.variant import COMPARED, TITLES, Kind
 
 DRAWN: tuple[tuple[Kind, Kind, str], ...] = (
     ("ln", "folded", "circle"),

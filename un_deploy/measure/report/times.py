@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from itertools import chain
 
-from un_deploy.measure.compare_report import PERCENTILES, CompareReport, Timed
+from un_deploy.measure.compare_report import CompareReport
 from un_deploy.measure.report import look, words
 from un_deploy.measure.report.parts import Cell, Plot, Section, Table
+from un_deploy.measure.timed import PERCENTILES, Timed
 
 #: Beyond this many samples in all, only those that lie apart are drawn one by one.
 _DRAWN = 12_000

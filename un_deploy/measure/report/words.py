@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from math import floor, log10
 
-from un_deploy.measure.compare_report import TITLES, CompareReport, Kind, Ratio
+from un_deploy.measure.compare_report import CompareReport
 from un_deploy.measure.statistics import Interval
+from un_deploy.measure.timed import Ratio
+from un_deploy.measure.variant import TITLES, Kind
 
 EQUAL = 0.02
 """Folded is called equal to no norm where the whole interval lies this close to 1."""
