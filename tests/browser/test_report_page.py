@@ -15,7 +15,13 @@ from un_deploy.measure.report.html import page
 pytestmark = pytest.mark.browser
 
 SHOTS = Path("build/browser")
-MARKS = {"plot-ratios": 5, "plot-times": 5, "plot-sweep": 4, "plot-memory": 4}
+MARKS = {
+    "plot-ratios": 5,
+    "plot-times": 5,
+    "plot-sweep": 4,
+    "plot-layers": 7,
+    "plot-memory": 4,
+}
 """Series that each plot of the full report draws."""
 
 DRAWN = """
@@ -148,14 +154,15 @@ def test_hostile_names_run_nothing(chromium: Browser, tmp_path: Path) -> None:
     assert "<script>" in chromium.ask(shown)
 
 
-def test_all_kernels_can_be_shown_and_it_prints(
+def test_all_kernels_and_layers_can_be_shown_and_it_prints(
     chromium: Browser, source: str, tmp_path: Path
 ) -> None:
     written = tmp_path / "report.html"
     written.write_text(source, encoding="utf-8")
     chromium.open(written, width=400, theme="dark")
-    chromium.ask("document.querySelector('details').open = true")
-    assert chromium.ask("return document.querySelectorAll('details tbody tr').length") == 4
+    chromium.ask("for (const one of document.querySelectorAll('details')) one.open = true")
+    assert chromium.ask("return document.querySelectorAll('#kernels tbody tr').length") == 4
+    assert chromium.ask("return document.querySelectorAll('#layers-beside tbody tr').length") == 6
     assert chromium.ask("return document.documentElement.scrollWidth") <= 400
     chromium.print(SHOTS / "report.pdf")
     assert (SHOTS / "report.pdf").read_bytes().startswith(b"%PDF")

@@ -21,10 +21,12 @@ from un_deploy.measure.compare import compare_variants
 from un_deploy.measure.compare_report import CompareReport
 from un_deploy.measure.engine_facts import EngineFacts
 from un_deploy.measure.engines import engine_facts
+from un_deploy.measure.layers import VariantLayers
+from un_deploy.measure.profile_variants import profile_variants
 from un_deploy.measure.variant import Kind
 from un_deploy.pipeline.model_spec import Norm
 from un_deploy.pipeline.variants import Network
-from un_deploy.runtime.backends import Backend, chosen
+from un_deploy.runtime.backends import Backend, chosen, require_layers
 from un_deploy.runtime.tensorrt.flavor import Flavor
 from un_deploy.runtime.tensorrt.flavor import chosen as chosen_flavor
 from un_deploy.runtime.tensorrt.types import Precision
@@ -38,6 +40,9 @@ if TYPE_CHECKING:
 
 BATCH = "batch"
 """The name that exporters are given for the dimension of the batch."""
+
+_RUNS = ("backend", "threads", "device", "precision")
+"""The settings that say what runs a variant."""
 
 
 def compare(
@@ -58,6 +63,7 @@ def compare(
     precision: Precision = "fp32",
     engines: bool = False,
     flavor: Flavor | Literal["auto"] = "auto",
+    profile: bool = False,
     seed: int = 0,
     keep: Collection[str] = (),
     progress: Callable[[str], None] = lambda text: None,
@@ -79,20 +85,24 @@ def compare(
         precision: of engines, of backends that build some and of those below.
         engines: also build TensorRT engines, and tell what they would run.
         flavor: of these engines.
+        profile: afterwards, also time each layer of each variant, at the first batch size.
         seed: of the random inputs.
         keep: norms that the fold leaves alone.
         progress: told what is done.
 
     Raises:
         InputError: a model or the inputs cannot be read or do not fit, fewer than two variants
-            are to be had, a variant does not run, an output is not finite.
+            are to be had, a variant does not run, an output is not finite, or the backend cannot
+            tell of the layers that `profile` asks for.
         VerificationError: the folded graph is not equal to the unfolded one, or an export not to
             PyTorch.
         MissingPackageError: the backend is not installed.
     """
     if (model is None) == (not files):
         raise InputError("a comparison takes a model spec or files, one of the two")
-    settings = {
+    if profile:
+        require_layers(chosen(backend))
+    settings: dict[str, Any] = {
         "backend": chosen(backend),
         "builds": builds,
         "rounds": rounds,
@@ -116,9 +126,18 @@ def compare(
             _point(network, network.feeds(inputs, sizes, seed), settings, progress)
             for sizes in _sizes(dims, batches)
         ]
+        first = network.feeds(inputs, _sizes(dims, batches)[0], seed)
+        layers: tuple[VariantLayers, ...] = ()
+        if profile:
+            layers = profile_variants(
+                network.variants,
+                points[0].timed,
+                first,
+                **{name: settings[name] for name in _RUNS},
+                progress=progress,
+            )
         facts: tuple[EngineFacts, ...] = ()
         if engines:
-            first = network.feeds(inputs, _sizes(dims, batches)[0], seed)
             facts = engine_facts(
                 network.variants,
                 first,
@@ -126,14 +145,14 @@ def compare(
                 precision=precision,
                 progress=progress,
             )
-    return replace(points[0], engines=facts, sweep=tuple(points[1:]))
+    return replace(points[0], engines=facts, layers=layers, sweep=tuple(points[1:]))
 
 
 def _point(
     network: Network, feeds: Feeds, settings: Mapping[str, Any], progress: Callable[[str], None]
 ) -> CompareReport:
     """One batch size: right first, then timed."""
-    runs = {name: settings[name] for name in ("backend", "threads", "device", "precision")}
+    runs = {name: settings[name] for name in _RUNS}
     network.check_finite(feeds, runs["device"])
     progress(f"Checking what {runs['backend']} computes")
     accuracy = accuracies(network.variants, feeds, **runs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,8 +13,10 @@ import onnx_ir
 
 from un_deploy.errors import InputError
 from un_deploy.graph.precision import Precision, to_precision
+from un_deploy.runtime.layer_times import TimedLayer
 from un_deploy.runtime.protocol import Feeds, TensorSpec, Timer, input_specs
 from un_deploy.runtime.trtexec.driver import Trtexec
+from un_deploy.runtime.trtexec.layer_info import Layer
 from un_deploy.runtime.trtexec.output import parse_output
 
 OUTPUT = "output.json"
@@ -99,6 +102,28 @@ class TrtexecSession:
 
         return seconds
 
+    def layer_times(self, feeds: Feeds, runs: int, warm_up: int) -> tuple[TimedLayer, ...]:
+        """See `un_deploy.runtime.layer_times.TellsLayers`; trtexec decides itself how to warm up.
+
+        Its profile has the median of each layer, and nothing of single runs.
+        """
+        self._build(feeds)
+        flags = (*self._flags(feeds), f"--iterations={runs}", "--duration=0")
+        result = self._trtexec.run(
+            self._folder, engine=self._plan, flags=flags, profile=True, layers=True, force=True
+        ).require_passed()
+        if result.profile is None or result.layers is None:
+            raise InputError("trtexec passed but told nothing of its layers")
+        known: dict[str, list[Layer]] = defaultdict(list)
+        for layer in result.layers.layers:
+            known[layer.name].append(layer)
+        times = []
+        for one in result.profile.layers:
+            layer = known[one.name].pop(0) if known[one.name] else Layer(one.name)
+            seconds = (one.median_s or 0.0,)
+            times.append(TimedLayer(one.name, layer.kind, layer.onnx_nodes, seconds))
+        return tuple(times)
+
     @property
     def _plan(self) -> Path:
         return self._folder / "model.plan"
@@ -107,7 +132,8 @@ class TrtexecSession:
         shapes = {name: tuple(array.shape) for name, array in feeds.items()}
         if shapes == self._built_for:
             return
-        flags = ["--stronglyTyped", "--skipInference", *self._shapes(shapes)]
+        flags = ["--stronglyTyped", "--skipInference", "--profilingVerbosity=detailed"]
+        flags += self._shapes(shapes)
         self._trtexec.run(
             self._folder,
             onnx=self._folder / "model.onnx",
