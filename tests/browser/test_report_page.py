@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.browser.chromium import Browser, browser
-from tests.support.reports import HOSTILE, full_report
+from tests.support.reports import HOSTILE, full_report, layer
 from un_deploy.measure.report.html import page
 
 pytestmark = pytest.mark.browser
@@ -145,6 +145,10 @@ def test_hostile_names_run_nothing(chromium: Browser, tmp_path: Path) -> None:
         notes=(HOSTILE,),
         environment={HOSTILE: HOSTILE},
         inputs={HOSTILE: (8, 3)},
+        layers=tuple(
+            replace(one, form=HOSTILE, layers=(layer(HOSTILE, "other", 1.0, HOSTILE), *one.layers))
+            for one in full.layers
+        ),
     )
     written = tmp_path / "report.html"
     written.write_text(page(bad), encoding="utf-8")

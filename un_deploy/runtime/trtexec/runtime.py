@@ -21,6 +21,9 @@ from un_deploy.runtime.trtexec.output import parse_output
 
 OUTPUT = "output.json"
 
+_DETAILED = "--profilingVerbosity=detailed"
+"""Without it the inspector tells the names of layers alone."""
+
 
 @dataclass(frozen=True)
 class TrtexecRuntime:
@@ -108,7 +111,7 @@ class TrtexecSession:
         Its profile has the median of each layer, and nothing of single runs.
         """
         self._build(feeds)
-        flags = (*self._flags(feeds), f"--iterations={runs}", "--duration=0")
+        flags = (*self._flags(feeds), _DETAILED, f"--iterations={runs}", "--duration=0")
         result = self._trtexec.run(
             self._folder, engine=self._plan, flags=flags, profile=True, layers=True, force=True
         ).require_passed()
@@ -132,7 +135,7 @@ class TrtexecSession:
         shapes = {name: tuple(array.shape) for name, array in feeds.items()}
         if shapes == self._built_for:
             return
-        flags = ["--stronglyTyped", "--skipInference", "--profilingVerbosity=detailed"]
+        flags = ["--stronglyTyped", "--skipInference", _DETAILED]
         flags += self._shapes(shapes)
         self._trtexec.run(
             self._folder,
