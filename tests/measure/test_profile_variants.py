@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.support.graphs import build
 from tests.support.reports import timed
 from un_deploy.errors import InputError
 from un_deploy.graph.model_file import save_model
@@ -17,16 +19,15 @@ from un_deploy.measure.variant import Kind, Variant
 from un_deploy.runtime.backends import Backend
 from un_deploy.runtime.layer_times import TimedLayer
 
-pytest.importorskip("torch")
-
-from tests.support.engine_graphs import MICRO, forms
-
 KINDS: dict[Kind, str] = {"ln": "ln", "unfolded": "un", "folded": "folded", "none": "none"}
 MS: dict[str, float] = {"ln": 3, "ln, fast": 2, "unfolded": 4, "folded": 1.5, "none": 1}
 
 
 @pytest.fixture
 def variants(tmp_path: Path) -> list[Variant]:
+    pytest.importorskip("torch")
+    from tests.support.engine_graphs import MICRO, forms
+
     made = []
     for kind, form in KINDS.items():
         path = tmp_path / f"{kind}.onnx"
@@ -37,14 +38,24 @@ def variants(tmp_path: Path) -> list[Variant]:
 
 
 @pytest.fixture
+def small(tmp_path: Path) -> list[Variant]:
+    """For sessions that compute nothing."""
+    path = tmp_path / "small.onnx"
+    save_model(build("float[2] x => float[2] y", "y = Tanh(x)"), path)
+    ln = Variant("ln", str(path), "a test", False, 1)
+    kinds: tuple[Kind, ...] = ("unfolded", "folded", "none")
+    return [ln, replace(ln, form="fast"), *(replace(ln, kind=kind) for kind in kinds)]
+
+
+@pytest.fixture
 def feeds() -> dict[str, np.ndarray]:
-    return {name: array.numpy() for name, array in MICRO["vit_micro"]().example_inputs(2).items()}
+    from models.vit import vit_micro
+
+    return {name: array.numpy() for name, array in vit_micro().example_inputs(2).items()}
 
 
 def times(variants: list[Variant]) -> list[Any]:
     """What a comparison said of them; the folded one's second entry was the fastest of all."""
-    from dataclasses import replace
-
     found = [
         replace(timed(v.kind, np.full((1, 2), 1e-3 * MS[v.name])), form=v.form) for v in variants
     ]
@@ -92,10 +103,10 @@ class Double:
 
 
 def doubled(
-    monkeypatch: pytest.MonkeyPatch, variants: list[Variant], session: type, names: list[str]
+    monkeypatch: pytest.MonkeyPatch, small: list[Variant], session: type, names: list[str]
 ) -> list[Any]:
     asked: list[Any] = []
-    made = iter(variants)
+    made = iter(small)
 
     class Runtime:
         def load(self, model: Any) -> Any:
@@ -106,11 +117,11 @@ def doubled(
 
 
 def test_there_and_back_so_that_drift_favours_nobody(
-    monkeypatch: pytest.MonkeyPatch, variants: list[Variant]
+    monkeypatch: pytest.MonkeyPatch, small: list[Variant]
 ) -> None:
-    fastest = [variant for variant in variants if variant.name != "ln"]
+    fastest = [variant for variant in small if variant.name != "ln"]
     asked = doubled(monkeypatch, fastest, Double, ["a"])
-    found = profile_variants(variants, times(variants), {}, backend="ort-cpu")
+    found = profile_variants(small, times(small), {}, backend="ort-cpu")
     there = ["ln, fast", "unfolded", "folded", "none"]
     assert asked == [(name, RUNS, WARM_UP) for name in (*there, *reversed(there))]
     # The n-th call tells n seconds: 1 and 8, 2 and 7, 3 and 6, 4 and 5.
@@ -118,24 +129,24 @@ def test_there_and_back_so_that_drift_favours_nobody(
 
 
 def test_other_layers_the_second_time_are_refused(
-    monkeypatch: pytest.MonkeyPatch, variants: list[Variant]
+    monkeypatch: pytest.MonkeyPatch, small: list[Variant]
 ) -> None:
-    doubled(monkeypatch, variants[2:3], Double, ["a", "b"])
+    doubled(monkeypatch, small[2:3], Double, ["a", "b"])
     with pytest.raises(InputError, match="other layers when it is profiled a second time"):
-        profile_variants(variants[2:3], times(variants)[2:3], {}, backend="ort-cpu")
+        profile_variants(small[2:3], times(small)[2:3], {}, backend="ort-cpu")
 
 
 def test_a_session_that_tells_no_layers_is_refused(
-    monkeypatch: pytest.MonkeyPatch, variants: list[Variant]
+    monkeypatch: pytest.MonkeyPatch, small: list[Variant]
 ) -> None:
-    doubled(monkeypatch, variants[2:3], lambda *given: object(), [])  # type: ignore[arg-type]
+    doubled(monkeypatch, small[2:3], lambda *given: object(), [])  # type: ignore[arg-type]
     with pytest.raises(InputError, match="ort-cuda cannot tell the times of its layers"):
-        profile_variants(variants[2:3], times(variants)[2:3], {}, backend="ort-cuda")
+        profile_variants(small[2:3], times(small)[2:3], {}, backend="ort-cuda")
 
 
 @pytest.mark.torch
 def test_threads_of_torch_are_as_before(
-    monkeypatch: pytest.MonkeyPatch, variants: list[Variant]
+    monkeypatch: pytest.MonkeyPatch, small: list[Variant]
 ) -> None:
     import torch
 
@@ -146,7 +157,7 @@ def test_threads_of_torch_are_as_before(
             seen.append(torch.get_num_threads())
             return super().layer_times(*given, **named)
 
-    doubled(monkeypatch, variants[2:3], Seeing, ["a"])
-    profile_variants(variants[2:3], times(variants)[2:3], {}, backend="torch", threads=before + 1)
+    doubled(monkeypatch, small[2:3], Seeing, ["a"])
+    profile_variants(small[2:3], times(small)[2:3], {}, backend="torch", threads=before + 1)
     assert seen == [before + 1] * 2
     assert torch.get_num_threads() == before

@@ -75,7 +75,7 @@ def test_the_cost_of_looking_is_said() -> None:
     given = replace(report(), layers=(layers("ln", costly), layers("folded", *LAYERS)))
     groups, _ = module.sections(given)
     assert isinstance(groups, Section)
-    assert "their sum here is 0.95 to 2.78 times a run that is not profiled" in groups.text[1]
+    assert "their sum, here 0.95 to 2.78 times a run that is not profiled," in groups.text[1]
 
 
 def test_layers_of_ln_beside_those_of_un_folded() -> None:

@@ -29,9 +29,9 @@ def sections(report: CompareReport) -> tuple[Section | Absent, ...]:
     text = [
         f"Times of every layer on {report.backend}, the medians of {report.layers[0].runs} runs "
         "after the comparison, in groups of what the layers are. To look at layers takes time "
-        "itself, and what lies between layers is in none: their sum here is "
-        f"{_least_and_most(report)} times a run that is not profiled. So these figures say where "
-        "time goes, not how much is won; that is in the ratios.",
+        "itself; what lies between layers is in none, and what interrupts a run is in few. So "
+        f"their sum, here {_least_and_most(report)} times a run that is not profiled, says where "
+        "time goes; how much is won is in the ratios.",
         "A layer that fuses several operators is counted where the heaviest of them belongs. "
         "Normalization is Layer Normalization, and what un-deploy folds: scale and shift per "
         "channel.",
