@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
 from un_deploy.errors import InputError
+from un_deploy.graph.precision import Precision
 from un_deploy.measure.accuracy import accuracies
 from un_deploy.measure.clocks import watched
 from un_deploy.measure.compare import compare_variants
@@ -29,7 +30,6 @@ from un_deploy.pipeline.variants import Network
 from un_deploy.runtime.backends import Backend, chosen, require_layers
 from un_deploy.runtime.tensorrt.flavor import Flavor
 from un_deploy.runtime.tensorrt.flavor import chosen as chosen_flavor
-from un_deploy.runtime.tensorrt.types import Precision
 from un_deploy.runtime.trtexec.runtime import TrtexecRuntime
 
 if TYPE_CHECKING:

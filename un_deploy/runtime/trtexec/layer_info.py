@@ -46,6 +46,7 @@ class Layer:
         name: several layers may have the same.
         kind: its LayerType.
         inputs, outputs: in order.
+        constants: that it reads; up to 10 they are among the inputs, or in its "Weights" alone.
         tactic: its TacticName; "" where the inspector names none.
         stream: the StreamId, as far as it is told.
         onnx_nodes: the ONNX nodes that its metadata names.
@@ -57,6 +58,7 @@ class Layer:
     kind: str = ""
     inputs: tuple[LayerTensor, ...] = ()
     outputs: tuple[LayerTensor, ...] = ()
+    constants: tuple[LayerTensor, ...] = ()
     tactic: str = ""
     stream: int | None = None
     onnx_nodes: tuple[str, ...] = ()
@@ -136,6 +138,7 @@ def _layer(given: Any) -> Layer:
         kind=given.get("LayerType", ""),
         inputs=_tensors(given.get("Inputs")),
         outputs=_tensors(given.get("Outputs")),
+        constants=_tensors(given.get("Constants")),
         tactic=given.get("TacticName") or "",
         stream=given.get("StreamId"),
         onnx_nodes=tuple(dict.fromkeys(_ONNX.findall(given.get("Metadata") or ""))),
