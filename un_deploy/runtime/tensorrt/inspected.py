@@ -12,7 +12,6 @@ open sizes can be "N/A due to dynamic shapes" until a context has shapes.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -137,7 +136,7 @@ def _kernel(layer: Layer) -> Kernel:
         fused=fused_in(layer.name),
         tactic=layer.tactic,
         inputs=tuple(map(_tensor, layer.inputs)),
-        constants=(*map(_tensor, layer.constants), *_weights(layer.detail)),
+        constants=tuple(map(_tensor, layer.constants)),
         outputs=tuple(map(_tensor, layer.outputs)),
         onnx_nodes=layer.onnx_nodes,
     )
@@ -146,14 +145,6 @@ def _kernel(layer: Layer) -> Kernel:
 def _tensor(tensor: LayerTensor) -> KernelTensor:
     told = tensor.format if tensor.datatype is None else tensor.datatype
     return KernelTensor(tensor.name, tensor.dims, _type(told))
-
-
-def _weights(detail: Mapping[str, Any]) -> list[KernelTensor]:
-    """What a convolution multiplies by, {"Type": "Half", "Count": 9408}; it is no input in 10."""
-    weights = detail.get("Weights")
-    if not isinstance(weights, Mapping) or not weights.get("Count"):
-        return []
-    return [KernelTensor("Weights", (int(weights["Count"]),), _type(str(weights.get("Type"))))]
 
 
 def _type(told: str) -> str:

@@ -30,16 +30,16 @@ _NOT_MULTIPLIED = ("Int32", "Int64", "Bool")
 """Types of sizes, indices and masks."""
 
 _OF_ONNX = {
-    ir.DataType.FLOAT: "Float",
-    ir.DataType.FLOAT16: "Half",
-    ir.DataType.BFLOAT16: "BFloat16",
-    ir.DataType.FLOAT8E4M3FN: "FP8",
-    ir.DataType.FLOAT4E2M1: "FP4",
-    ir.DataType.INT8: "Int8",
-    ir.DataType.UINT8: "UInt8",
-    ir.DataType.INT4: "Int4",
+    "FLOAT": "Float",
+    "FLOAT16": "Half",
+    "BFLOAT16": "BFloat16",
+    "FLOAT8E4M3FN": "FP8",
+    "FLOAT4E2M1": "FP4",
+    "INT8": "Int8",
+    "UINT8": "UInt8",
+    "INT4": "Int4",
 }
-"""TensorRT's names of ONNX's types."""
+"""TensorRT's names of ONNX's types, by those of ``onnx_ir.DataType``."""
 
 
 @dataclass(frozen=True)
@@ -192,7 +192,7 @@ class _Asked:
 
     def _type(self, value: ir.Value) -> str | None:
         found = element(self._types.get(value)) or value.dtype
-        return None if found is None else _OF_ONNX.get(found)
+        return None if found is None else _OF_ONNX.get(found.name)
 
     def _of(self, kernel: Kernel) -> list[ir.Node]:
         return [node for name in kernel.onnx_nodes for node in self._nodes.get(name, ())]
