@@ -177,6 +177,14 @@ def test_a_kernel_of_a_kept_and_another_product_is_refused() -> None:
         verdict([both], keep=["MatMul_2"])
 
 
+def test_what_the_graph_gives_the_product_itself_excuses_nothing() -> None:
+    """A graph in fp32 that was to be in fp16: the product's operands are no neighbour's."""
+    model, conversion = to_precision(TWO, "fp32")
+    asked = replace(conversion, precision="fp16")
+    with pytest.raises(InputError, match="1 kernels multiply in another type: fc in Float, Half"):
+        check_types([kernel("MatMul_0", "Float", "Half")], model, asked)
+
+
 def test_a_kept_neighbour_does_not_excuse_a_product() -> None:
     """The Relu reads one fp32 tensor, so a second one is the product's."""
     kept = ["Relu_1"]
