@@ -149,12 +149,18 @@ def _parsed(trt: Any, builder: Any, path: Path, origin: str, flavor: Flavor) -> 
     parser = trt.OnnxParser(network, logger(flavor))
     if not parser.parse_from_file(str(path)):
         errors = [parser.get_error(index) for index in range(parser.num_errors)]
-        found = "; ".join(
-            f"{error.node_operator()} {error.node_name()!r}: {_one_line(error.desc())}"
-            for error in errors
-        )
+        found = "; ".join(_told(parser, error) for error in errors)
         raise InputError(f"{described(flavor)} cannot take {origin}: {found or 'no reason given'}")
     return network, parser
+
+
+def _told(parser: Any, error: Any) -> str:
+    """Which node, and why; of an operator that it does not have, TensorRT says "false" at times."""
+    operator = error.node_operator()
+    why = "it has no such operator, nor a plugin of that name"
+    if not operator or parser.supports_operator(operator):
+        why = " ".join(error.desc().split())
+    return f"{operator} {error.node_name()!r}: {why}"
 
 
 def _add_profile(builder: Any, config: Any, profile: Profile, number: int, flavor: Flavor) -> None:
@@ -199,7 +205,3 @@ def _memory(heard: Sequence[Message]) -> dict[str, int]:
         if values:
             found[name] = max(values)
     return found
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
