@@ -78,6 +78,14 @@ def test_the_cost_of_looking_is_said() -> None:
     assert "their sum, here 0.95 to 2.78 times a run that is not profiled," in groups.text[1]
 
 
+def test_a_run_that_is_mostly_not_in_its_layers_is_warned_of() -> None:
+    almost = layer("Gemm", "products", 499.0)
+    for found, warned in (((almost,), 1), (LAYERS, 0)):
+        groups, _ = module.sections(replace(report(), layers=(layers("folded", *found),)))
+        assert isinstance(groups, Section)
+        assert len(groups.warnings) == warned
+
+
 def test_layers_of_ln_beside_those_of_un_folded() -> None:
     _, beside = module.sections(full_report())
     assert isinstance(beside, Section)

@@ -39,7 +39,14 @@ def sections(report: CompareReport) -> tuple[Section | Absent, ...]:
     if ln is not None and folded is not None:
         text.insert(0, where_it_went(ln, folded))
     shown: list[Section | Absent] = [
-        Section("layers", title, tuple(text), plots=(_bars(report),), tables=(_groups(report),))
+        Section(
+            "layers",
+            title,
+            tuple(text),
+            plots=(_bars(report),),
+            tables=(_groups(report),),
+            warnings=_warnings(report),
+        )
     ]
     if ln is None or folded is None:
         return (*shown, Absent("Layers side by side", "it takes LN and UN folded"))
@@ -60,6 +67,15 @@ def sections(report: CompareReport) -> tuple[Section | Absent, ...]:
             tables=(table,),
             closed=f"Show all {len(pairs)} rows",
         ),
+    )
+
+
+def _warnings(report: CompareReport) -> tuple[str, ...]:
+    if all(one.layers_s >= one.run_s / 2 for one in report.layers):
+        return ()
+    return (
+        "The layers are less than half of a run. The rest lies between them, as the launch of "
+        "kernels does, or another process took the processor while the comparison ran.",
     )
 
 
