@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache
 
 import onnx_ir as ir
 from torch import nn
@@ -29,7 +29,7 @@ def forms(factory: Callable[..., nn.Module], dynamic: bool) -> dict[str, ir.Mode
 
 def exported(factory: Callable[..., nn.Module], form: str, dynamic: bool) -> ir.Model:
     """One of `FORMS`."""
-    network = variant(factory, "un" if form == "folded" else form, SEED)
+    network = _network(factory, "un" if form == "folded" else form)
     model = to_onnx(
         network,
         network.example_inputs(BATCH),
@@ -37,6 +37,11 @@ def exported(factory: Callable[..., nn.Module], form: str, dynamic: bool) -> ir.
         output_names=network.output_names,
     )
     return fold_graph(model).model if form == "folded" else model
+
+
+@lru_cache(maxsize=1)  # a large one takes a minute to make, and is exported up to four times
+def _network(factory: Callable[..., nn.Module], kind: str) -> nn.Module:
+    return variant(factory, kind, SEED)
 
 
 def profiles(model: ir.Model) -> tuple[Profile, ...]:

@@ -1,0 +1,210 @@
+"""Do engines of the folded network run the kernels of the one without norms? On every target.
+
+    python -m benchmarks.signatures [--only vit_micro ...]
+
+Needs TensorRT-RTX (the rtx extra) and no GPU: engines are built, and not run. Every recipe, with
+fixed and with dynamic shapes, in fp32, fp16 and bf16, for TensorRT-RTX's own choice of target and
+for SM75 to SM121, in five forms: no norm, UN folded, UN unfolded, UN as the released module writes
+it, and LN. SM75 has no fp32 and no bf16 products: those builds must be refused.
+
+Results go to benchmarks/results/signatures.json after every build, one entry a build; what stands
+there is not built again, so an interrupted run goes on where it stopped. signatures.md beside it
+is written from it. Builds are deterministic: the same versions give the same file. The exit code is
+1 where something is not as it must be, see `benchmarks.signatures_table.faults`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, get_args
+
+import click
+import onnx_ir as ir
+from torch import nn
+
+from benchmarks import signatures_table
+from models import bert, vit
+from tests.support.engine_graphs import exported, profiles
+from un_deploy.errors import InputError
+from un_deploy.graph.atomic import atomic_write_text
+from un_deploy.graph.fold import fold_graph
+from un_deploy.graph.precision import to_precision
+from un_deploy.measure.environment import environment
+from un_deploy.runtime.tensorrt.build import build_engine
+from un_deploy.runtime.tensorrt.flavor import described
+from un_deploy.runtime.tensorrt.kernels import Signature, bytes_written, signatures
+from un_deploy.runtime.tensorrt.options import BuildOptions
+from un_deploy.runtime.tensorrt.types import Precision, check_types
+
+RESULT = Path(__file__).parent / "results" / "signatures.json"
+MICRO: dict[str, Callable[..., nn.Module]] = {
+    "vit_micro": vit.vit_micro,
+    "bert_micro": bert.bert_micro,
+}
+LARGE: dict[str, Callable[..., nn.Module]] = {
+    "vit_tiny": vit.vit_tiny,
+    "vit_small": vit.vit_small,
+    "bert_base": bert.bert_base,
+    "vit_base": vit.vit_base,
+}
+NETWORKS = MICRO | LARGE
+SHAPES = ("static", "dynamic")
+TARGETS = ("default", "75", "80", "86", "89", "120", "121")
+MAIN, OTHER = ("un", "folded", "none"), ("released", "ln")
+STAGES = ((MICRO, MAIN + OTHER), (LARGE, MAIN), (LARGE, OTHER))
+"""What matters most comes first. "un" and "folded" are one network, which is made once."""
+
+
+@dataclass(frozen=True, order=True)
+class Cell:
+    """One build; `target` is a compute capability, or "default" for TensorRT-RTX's own choice."""
+
+    network: str
+    shapes: str
+    precision: Precision
+    target: str
+    form: str
+
+
+def cells() -> Iterator[Cell]:
+    """All, in the order in which they are built."""
+    for networks, forms in STAGES:
+        for network in networks:
+            for form in forms:
+                for shapes in SHAPES:
+                    for precision in get_args(Precision):
+                        for target in TARGETS:
+                            yield Cell(network, shapes, precision, target, form)
+
+
+def build(path: Path, cell: Cell, model: ir.Model, kept: list[str]) -> dict[str, Any]:
+    """What one engine's builder tells, or why it refuses; the path holds the model."""
+    operators = {node.name or "": node.op_type for node in model.graph}
+    target = () if cell.target == "default" else (cell.target,)
+    try:
+        built = build_engine(
+            path,
+            origin=cell.network,
+            flavor="tensorrt-rtx",
+            options=BuildOptions(compute_capabilities=target),
+            profiles=profiles(model),
+        )
+        types = check_types(built.kernels, operators, cell.precision, kept=kept)
+    except InputError as error:
+        return {"refused": str(error)}
+    return {
+        "signatures": digest(signatures(built.kernels)),
+        "kernels": len(built.kernels),
+        "bytes_written": bytes_written(built.kernels),
+        "activation_bytes": built.memory.get("activation"),
+        "plan_bytes": len(built.plan),
+        "multiplying": dict(types.multiplying),
+        "fp32_outputs": list(types.fp32_outputs),
+    }
+
+
+def digest(found: Counter[Signature]) -> str:
+    """Equal where two multisets of signatures are."""
+    return hashlib.sha256(repr(sorted(found.items())).encode()).hexdigest()[:16]
+
+
+class Result:
+    """The file of results, written whole after every entry."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.environment = environment() | {"builder": described("tensorrt-rtx")}
+        self.entries: dict[Cell, dict[str, Any]] = {}
+        if path.is_file():
+            old = json.loads(path.read_text(encoding="utf-8"))
+            if old["environment"] != self.environment:
+                raise click.ClickException(
+                    f"{path} comes from another environment: move it away to start anew"
+                )
+            fields = Cell.__dataclass_fields__
+            for entry in old["entries"]:
+                self.entries[Cell(**{key: entry.pop(key) for key in fields})] = entry
+
+    def add(self, cell: Cell, entry: dict[str, Any]) -> None:
+        """Put an entry in, and write all of them, a line each, with the table beside."""
+        self.entries[cell] = entry
+        rows = [json.dumps(asdict(c) | self.entries[c]) for c in cells() if c in self.entries]
+        head = json.dumps(self.environment, indent=2)
+        lines = ",\n".join(rows)
+        text = f'{{\n"environment": {head},\n"entries": [\n{lines}\n]\n}}\n'
+        atomic_write_text(self.path, text, force=True)
+
+    def flat(self) -> list[dict[str, Any]]:
+        """Entries with their cells' fields."""
+        return [asdict(cell) | entry for cell, entry in self.entries.items()]
+
+
+def run(wanted: list[Cell], result: Result) -> None:
+    """Build what the result lacks: a graph is exported once, and converted once a precision."""
+    left = [cell for cell in wanted if cell not in result.entries]
+    exports = dict.fromkeys((c.network, c.form, c.shapes) for c in left)
+    for network, form, shapes in exports:
+        model, folded = graph(network, form, shapes)
+        for precision in get_args(Precision):
+            here = [
+                c
+                for c in left
+                if (c.network, c.form, c.shapes, c.precision) == (network, form, shapes, precision)
+            ]
+            if here:
+                _build_targets(model, here, result, folded)
+
+
+def graph(network: str, form: str, shapes: str) -> tuple[ir.Model, dict[str, Any]]:
+    """A form of a network in fp32, and of the folded one what the fold report says."""
+    dynamic = shapes == "dynamic"
+    if form != "folded":
+        return exported(NETWORKS[network], form, dynamic), {}
+    folded = fold_graph(exported(NETWORKS[network], "un", dynamic))
+    report = folded.report
+    return folded.model, {
+        "norms_stayed": len(report.stayed),
+        "gained_biases": list(report.gained_biases),
+    }
+
+
+def _build_targets(
+    model: ir.Model, here: list[Cell], result: Result, folded: dict[str, Any]
+) -> None:
+    converted, report = to_precision(model, here[0].precision)
+    kept = [one.node for one in report.kept]
+    with TemporaryDirectory(prefix="un-deploy-") as folder:
+        path = Path(folder).resolve() / "model.onnx"
+        ir.save(converted, path, external_data="weights")
+        for cell in here:
+            entry = build(path, cell, converted, kept) | folded
+            result.add(cell, entry)
+            said = entry.get("refused") or f"{entry['kernels']} kernels, {entry['signatures']}"
+            click.echo(f"{' '.join(asdict(cell).values())}: {said}")
+
+
+@click.command()
+@click.option("--only", multiple=True, type=click.Choice([*NETWORKS]), default=[*NETWORKS])
+@click.option("--result", "path", type=click.Path(path_type=Path), default=RESULT)
+def main(only: tuple[str, ...], path: Path) -> None:
+    """Build what is missing, and write the table."""
+    result = Result(path)
+    run([cell for cell in cells() if cell.network in only], result)
+    entries = result.flat()
+    missing = [cell for cell in cells() if cell not in result.entries]
+    table = signatures_table.markdown(entries, result.environment["builder"], missing)
+    atomic_write_text(path.with_suffix(".md"), table, force=True)
+    found = signatures_table.faults(entries)
+    for line in found:
+        click.echo(line, err=True)
+    raise SystemExit(int(bool(found)))
+
+
+if __name__ == "__main__":
+    main()
