@@ -34,13 +34,13 @@ from tests.support.engine_graphs import exported, profiles
 from un_deploy.errors import InputError
 from un_deploy.graph.atomic import atomic_write_text
 from un_deploy.graph.fold import fold_graph
-from un_deploy.graph.precision import to_precision
+from un_deploy.graph.precision import Precision, PrecisionReport, to_precision
 from un_deploy.measure.environment import environment
 from un_deploy.runtime.tensorrt.build import build_engine
 from un_deploy.runtime.tensorrt.flavor import described
 from un_deploy.runtime.tensorrt.kernels import Signature, bytes_written, signatures
 from un_deploy.runtime.tensorrt.options import BuildOptions
-from un_deploy.runtime.tensorrt.types import Precision, check_types
+from un_deploy.runtime.tensorrt.types import check_types
 
 RESULT = Path(__file__).parent / "results" / "signatures.json"
 MICRO: dict[str, Callable[..., nn.Module]] = {
@@ -83,9 +83,8 @@ def cells() -> Iterator[Cell]:
                             yield Cell(network, shapes, precision, target, form)
 
 
-def build(path: Path, cell: Cell, model: ir.Model, kept: list[str]) -> dict[str, Any]:
+def build(path: Path, cell: Cell, model: ir.Model, report: PrecisionReport) -> dict[str, Any]:
     """What one engine's builder tells, or why it refuses; the path holds the model."""
-    operators = {node.name or "": node.op_type for node in model.graph}
     target = () if cell.target == "default" else (cell.target,)
     try:
         built = build_engine(
@@ -95,7 +94,7 @@ def build(path: Path, cell: Cell, model: ir.Model, kept: list[str]) -> dict[str,
             options=BuildOptions(compute_capabilities=target),
             profiles=profiles(model),
         )
-        types = check_types(built.kernels, operators, cell.precision, kept=kept)
+        types = check_types(built.kernels, model, report)
     except InputError as error:
         return {"refused": str(error)}
     return {
@@ -178,12 +177,11 @@ def _build_targets(
     model: ir.Model, here: list[Cell], result: Result, folded: dict[str, Any]
 ) -> None:
     converted, report = to_precision(model, here[0].precision)
-    kept = [one.node for one in report.kept]
     with TemporaryDirectory(prefix="un-deploy-") as folder:
         path = Path(folder).resolve() / "model.onnx"
         ir.save(converted, path, external_data="weights")
         for cell in here:
-            entry = build(path, cell, converted, kept) | folded
+            entry = build(path, cell, converted, report) | folded
             result.add(cell, entry)
             said = entry.get("refused") or f"{entry['kernels']} kernels, {entry['signatures']}"
             click.echo(f"{' '.join(asdict(cell).values())}: {said}")

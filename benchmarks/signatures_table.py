@@ -94,17 +94,19 @@ def markdown(entries: Sequence[Entry], builder: str, missing: Sequence[Cell]) ->
         f"- **UN folded has the kernels of no norm in {equal} of {len(both)} configurations.** "
         + _folds(entries),
         *(_differing(form, built) for form in ("un", "released", "ln")),
-        f"- Kernels that multiply do so in {_multiplying(entries)}; an engine in which one did in "
-        "another type would count as refused.",
+        f"- Kernels that multiply read {_multiplying(entries)}. An engine in which one multiplies "
+        "in another type counts as refused; two types are read where a node that stays in fp32, "
+        "such as a mask, is fused with a product.",
         *_fp32_outputs(entries),
         *_refusals(entries),
         *(f"- **Must not be:** {line}" for line in faults(entries)),
         *_missing(missing),
         "",
-        "Numbers are those of no norm / UN folded / UN unfolded / UN as released / LN, or one where all are "
-        "equal. Targets with equal rows stand together; - is TensorRT-RTX's own choice. *As no "
-        "norm*: the forms with its signatures. *MB written*: by all kernels in a run, open where "
-        "shapes are dynamic. *fp32 outputs*: kernels that write fp32 though less was asked for.",
+        "Numbers are those of no norm / UN folded / UN unfolded / UN as released / LN, or one "
+        "where all are equal. Targets with equal rows stand together; - is TensorRT-RTX's own "
+        "choice. *As no norm*: the forms with its signatures. *MB written*: by all kernels in a "
+        "run, open where shapes are dynamic. *fp32 outputs*: kernels that write fp32 though less "
+        "was asked for.",
         "",
         f"| {' | '.join(COLUMNS)} |",
         "|" + "---|" * len(COLUMNS),
@@ -144,10 +146,13 @@ def _folds(entries: Iterable[Entry]) -> str:
 
 
 def _multiplying(entries: Iterable[Entry]) -> str:
-    types: dict[str, set[str]] = {}
+    """By precision the types, and the networks where two are read."""
+    types: dict[str, dict[str, None]] = {}
     for one in entries:
-        types.setdefault(one["precision"], set()).update(one.get("multiplying", ()))
-    return ", ".join(f"{' and '.join(sorted(t))} ({p})" for p, t in types.items())
+        for type_ in one.get("multiplying", ()):
+            where = f" in {one['network']}" if "/" in type_ else ""
+            types.setdefault(one["precision"], {})[f"{type_}{where}"] = None
+    return "; ".join(f"{', '.join(told)} ({precision})" for precision, told in types.items())
 
 
 def _fp32_outputs(entries: Iterable[Entry]) -> list[str]:

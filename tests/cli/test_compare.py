@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import Run
-from un_deploy.cli import compare
+from tests.support.reports import full_report
+from un_deploy.cli import compare, show_comparison
 from un_deploy.runtime.backends import BACKENDS
 
 pytest.importorskip("onnxruntime")
@@ -150,6 +152,18 @@ def test_engines_are_told_and_not_run(run: Run) -> None:
     text = " ".join(run("compare", *given, *QUICK).stdout.split())
     assert "in fp16, built and not run" in text
     assert "no norm's kernels" in text
+    assert "UN unfolded has the kernels of no norm" not in text
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_where_unfolded_has_no_norms_kernels_it_is_said(
+    same: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    full = full_report()
+    engines = tuple(replace(e, same_as_none=same or e.kind != "unfolded") for e in full.engines)
+    show_comparison.comparison(replace(full, engines=engines))
+    text = " ".join(capsys.readouterr().out.split())
+    assert ("UN unfolded has the kernels of no norm here" in text) == same
 
 
 def test_against_an_older_report(run: Run, folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from functools import cache, lru_cache
 
@@ -12,8 +13,13 @@ from models.bert import bert_micro
 from models.vit import vit_micro
 from tests.support.trained_like import variant
 from un_deploy.graph.fold import fold_graph
+from un_deploy.graph.precision import Precision, to_precision
 from un_deploy.pipeline.torch_to_onnx import to_onnx
+from un_deploy.runtime.tensorrt.build import build_graph
+from un_deploy.runtime.tensorrt.kernels import Signature, signatures
+from un_deploy.runtime.tensorrt.options import BuildOptions
 from un_deploy.runtime.tensorrt.profiles import Profile, Range
+from un_deploy.runtime.tensorrt.types import check_types
 
 SEED = 2208
 BATCH = 2
@@ -57,3 +63,19 @@ def profiles(model: ir.Model) -> tuple[Profile, ...]:
             ]
             ranges[value.name or ""] = Range(*three)
     return (ranges,) if ranges else ()
+
+
+def engine_signatures(
+    model: ir.Model, precision: Precision, target: str = ""
+) -> Counter[Signature]:
+    """Build, and hold every kernel's type against the precision on the way."""
+    converted, report = to_precision(model, precision)
+    built = build_graph(
+        converted,
+        origin="the form",
+        flavor="tensorrt-rtx",
+        options=BuildOptions(compute_capabilities=(target,) if target else ()),
+        profiles=profiles(converted),
+    )
+    check_types(built.kernels, converted, report)
+    return signatures(built.kernels)

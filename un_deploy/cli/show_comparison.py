@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from un_deploy.cli import show
+from un_deploy.measure.engine_facts import FUSED_AWAY, fused_away
 from un_deploy.measure.layers import GROUPS, where_it_went
 from un_deploy.measure.variant import TITLES
 
@@ -118,6 +119,8 @@ def _engines(report: CompareReport) -> None:
     ]
     heads = ("variant", ">plan bytes", ">activation", ">kernels", ">written", "no norm's kernels")
     show.table(heads, rows)
+    if fused_away(report.engines):
+        show.line(FUSED_AWAY)
 
 
 def _ratio(ratio: Ratio, of: str, to: str, control: str) -> tuple[str | Text, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,3 +53,14 @@ class EngineFacts:
             for one in given["kernels"]
         )
         return cls(**{**given, "kernels": kernels})
+
+
+FUSED_AWAY = (
+    "UN unfolded has the kernels of no norm here: TensorRT has fused its scale and shift into its "
+    "neighbours, so folding it changes no kernel of this engine."
+)
+
+
+def fused_away(engines: Iterable[EngineFacts]) -> bool:
+    """Whether `FUSED_AWAY` is to be said of these engines."""
+    return any(one.kind == "unfolded" and bool(one.same_as_none) for one in engines)

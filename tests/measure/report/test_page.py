@@ -196,6 +196,7 @@ def test_a_fold_whose_kernels_are_not_those_of_no_norm_is_a_warning(full: Compar
     engines = tuple(replace(e, same_as_none=e.kind == "none") for e in full.engines)
     text = Page(page(replace(full, engines=engines))).text
     assert "Caution. The engine of UN folded does not have the kernels of no norm." in text
+    assert "UN unfolded has the kernels of no norm" not in text
 
 
 def test_what_is_missing_is_said_once_and_has_no_section() -> None:

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 
-import onnx_ir as ir
 import pytest
 from torch import nn
 
 from models.bert import bert_base
 from models.vit import vit_small, vit_tiny
-from tests.support.engine_graphs import FORMS, MICRO, exported, forms, profiles
-from un_deploy.graph.precision import Precision, to_precision
-from un_deploy.runtime.tensorrt.build import build_graph
-from un_deploy.runtime.tensorrt.kernels import Signature, signatures
-from un_deploy.runtime.tensorrt.options import BuildOptions
-from un_deploy.runtime.tensorrt.types import check_types
+from tests.support.engine_graphs import FORMS, MICRO, engine_signatures, exported, forms
+from un_deploy.graph.precision import Precision
 
 pytest.importorskip("tensorrt_rtx", reason="needs TensorRT-RTX: the rtx extra")
 
@@ -25,21 +19,7 @@ TARGETS: dict[Precision, tuple[str, ...]] = {
     "fp16": ("", "75", "80", "86", "89", "120", "121"),
     "bf16": ("", "80", "86", "89", "120", "121"),
 }
-"""Compute capabilities; empty: TensorRT-RTX's own choice, for which every form is built."""
-
-
-def engine_signatures(model: ir.Model, precision: Precision, target: str) -> Counter[Signature]:
-    """Build, and hold every kernel's type against the precision on the way."""
-    converted, report = to_precision(model, precision)
-    built = build_graph(
-        converted,
-        origin="the form",
-        flavor="tensorrt-rtx",
-        options=BuildOptions(compute_capabilities=(target,) if target else ()),
-        profiles=profiles(converted),
-    )
-    check_types(built.kernels, converted, report)
-    return signatures(built.kernels)
+"""Compute capabilities; empty: TensorRT-RTX's own choice."""
 
 
 @pytest.mark.parametrize("precision", TARGETS)
@@ -50,9 +30,8 @@ def test_folded_is_no_norm_and_nothing_else_is(
 ) -> None:
     models = forms(factory, dynamic)
     for target in TARGETS[precision]:
-        shown = FORMS if not target else ("none", "folded", "un")
-        found = {f: engine_signatures(models[f], precision, target) for f in shown}
-        alike = {form for form in shown if found[form] == found["none"]}
+        found = {f: engine_signatures(models[f], precision, target) for f in FORMS}
+        alike = {form for form in FORMS if found[form] == found["none"]}
         assert alike == {"none", "folded"}, target or "default"
 
 
@@ -70,7 +49,7 @@ def test_turing_has_fp16_only(precision: Precision) -> None:
 @pytest.mark.parametrize("factory", [vit_tiny, vit_small, bert_base])
 def test_large_networks_in_fp16(factory: Callable[..., nn.Module], dynamic: bool) -> None:
     found = {
-        form: engine_signatures(exported(factory, form, dynamic), "fp16", "")
+        form: engine_signatures(exported(factory, form, dynamic), "fp16")
         for form in ("none", "folded", "un")
     }
     assert found["folded"] == found["none"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from un_deploy.measure.compare_report import CompareReport
-from un_deploy.measure.engine_facts import EngineFacts
+from un_deploy.measure.engine_facts import FUSED_AWAY, EngineFacts, fused_away
 from un_deploy.measure.report import look, words
 from un_deploy.measure.report.parts import Absent, Cell, Plot, Section, Table
 
@@ -25,11 +25,8 @@ def section(report: CompareReport) -> Section | Absent:
         "the signatures of the engine without norms. The times above are those of "
         f"{report.backend}, not of these engines.",
     ]
-    if any(one.kind == "unfolded" and one.same_as_none for one in report.engines):
-        text.append(
-            "UN unfolded has the kernels of no norm here: TensorRT has fused its scale and shift "
-            "into its neighbours, so folding it changes no kernel of this engine."
-        )
+    if fused_away(report.engines):
+        text.append(FUSED_AWAY)
     warnings = tuple(
         f"The engine of {words.variant(one.kind, one.form)} does not have the kernels of no norm."
         for one in report.engines
