@@ -15,7 +15,13 @@ from un_deploy.measure.report.html import page
 pytestmark = pytest.mark.browser
 
 SHOTS = Path("build/browser")
-MARKS = {"plot-ratios": 5, "plot-times": 5, "plot-sweep": 4, "plot-memory": 4}
+MARKS = {
+    "plot-ratios": 5,
+    "plot-times": 5,
+    "plot-sweep": 4,
+    "plot-memory": 4,
+    "plot-peak-memory": 4,
+}
 """Series that each plot of the full report draws."""
 
 DRAWN = """

@@ -33,6 +33,22 @@ def test_prints_times_ratios_and_the_control(run: Run, command: str) -> None:
     assert "ln: not given" in result.stdout
 
 
+def test_peak_memory_is_shown_with_what_it_counts(run: Run, folder: Path) -> None:
+    given = ("compare", "--unfolded", "model.onnx", "--dim", "batch=64", *QUICK)
+    result = run(*given, "-o", "r.json")
+    text = " ".join(result.stdout.split())
+    assert "median ms peak bytes operators" in text
+    assert "Peak memory: tensors of a run, outputs included, as ONNX Runtime's allocator" in text
+    peaks = {
+        timed["kind"]: timed["peak_bytes"]
+        for timed in json.loads((folder / "r.json").read_text())["timed"]
+    }
+    # float[64,3,6] x => float[64,3,4] y: in the folded graph, the output and what MatMul makes.
+    least = 4 * 64 * 3 * 4
+    assert peaks["folded"] == peaks["none"] >= least
+    assert peaks["unfolded"] >= peaks["folded"]
+
+
 @pytest.mark.parametrize(("least", "code"), [("1e-30", 0), ("1e30", 3)])
 def test_min_speedup(run: Run, least: str, code: int) -> None:
     given = ("--unfolded", "model.onnx", "--ln", "ln.onnx", "--min-speedup", least)

@@ -12,6 +12,7 @@ from un_deploy.measure.report import (
     accuracy,
     engines,
     kernels,
+    memory,
     ratios,
     sweep,
     times,
@@ -55,6 +56,7 @@ def page(report: CompareReport) -> str:
         times.section(report),
         sweep.section(report),
         accuracy.section(report),
+        memory.section(report),
         engines.section(report),
         kernels.section(report),
     ]

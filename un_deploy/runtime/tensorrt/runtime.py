@@ -19,6 +19,7 @@ import onnx_ir as ir
 from un_deploy.errors import InputError, needs
 from un_deploy.runtime.layer_times import TimedLayer
 from un_deploy.runtime.protocol import Feeds, TensorSpec, Timer, check_feeds, input_specs
+from un_deploy.runtime.run_memory import RunMemory
 from un_deploy.runtime.tensorrt.build import build_engine
 from un_deploy.runtime.tensorrt.engine import LoadedPlan, deserialized, load_engine
 from un_deploy.runtime.tensorrt.execution import Execution
@@ -182,6 +183,13 @@ class PlanSession:
         if hasattr(engine, "get_device_memory_size_for_profile_v2"):
             return int(engine.get_device_memory_size_for_profile_v2(index))
         return int(engine.get_device_memory_size_for_profile(index))
+
+    def run_memory(self, feeds: Feeds) -> RunMemory:
+        """See `un_deploy.runtime.run_memory.TellsMemory`."""
+        return RunMemory(
+            self.activation_bytes(feeds),
+            "what TensorRT reserves for activations and scratch, outputs not included",
+        )
 
     def _prepared(
         self, tensors: dict[str, torch.Tensor]

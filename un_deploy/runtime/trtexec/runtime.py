@@ -13,6 +13,7 @@ import onnx_ir
 from un_deploy.errors import InputError
 from un_deploy.graph.precision import Precision, to_precision
 from un_deploy.runtime.protocol import Feeds, TensorSpec, Timer, input_specs
+from un_deploy.runtime.run_memory import RunMemory
 from un_deploy.runtime.trtexec.driver import Trtexec
 from un_deploy.runtime.trtexec.output import parse_output
 
@@ -98,6 +99,10 @@ class TrtexecSession:
             return float(np.median(result.compute_s)) * runs
 
         return seconds
+
+    def run_memory(self, feeds: Feeds) -> RunMemory:
+        """See `un_deploy.runtime.run_memory.TellsMemory`."""
+        return RunMemory(None, "trtexec writes no memory into its files")
 
     @property
     def _plan(self) -> Path:
