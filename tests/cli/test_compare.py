@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Run
+from tests.support.plans import plan_of
 from un_deploy.cli import compare
+from un_deploy.graph.model_file import load_model
 from un_deploy.runtime.backends import BACKENDS
 
 pytest.importorskip("onnxruntime")
@@ -212,3 +214,34 @@ def test_engines_without_a_gpu_are_one_clear_line(run: Run) -> None:
     assert result.stderr.startswith("error: ")
     assert result.stderr.count("\n") == 1
     assert "median ms" not in result.stdout
+
+
+def test_plans_are_variants(run: Run, folder: Path, trtexec: Path) -> None:
+    version = trtexec.read_text().replace("exec ", "TRTEXEC_DOUBLE_VERSION=101601 exec ")
+    trtexec.write_text(version)
+    for kind in ("model", "ln"):
+        plan_of(folder / f"{kind}.plan", load_model(folder / f"{kind}.onnx"))
+    given = ("--unfolded", "model.plan", "--ln", "ln.plan", "--dim", "batch=2")
+    result = run("compare", *given, "--backend", "trtexec", "-o", "r.json", *QUICK)
+    assert result.exit_code == 0, result.stderr
+    text = " ".join(result.stdout.split())
+    assert "folded: not given, and not to be had from plans" in text
+    assert "Note: UN unfolded is a plan built of model.onnx in fp32 by tensorrt 10.16.1.11" in text
+    assert "Peak memory is not told: trtexec writes no memory into its files" in text
+    sizes = {
+        one["kind"]: one["plan_bytes"]
+        for one in json.loads((folder / "r.json").read_text())["timed"]
+    }
+    assert sizes["ln"] == (folder / "ln.plan").stat().st_size
+    refused = run("compare", *given, "--backend", "ort-cpu", *QUICK)
+    assert refused.exit_code == 1
+    assert "not on ort-cpu" in refused.stderr
+    bounded = run("compare", *given, "--backend", "trtexec", "--max-error", "1", *QUICK)
+    assert bounded.exit_code == 1
+    assert "plans have no graph to be held against" in bounded.stderr
+
+
+def test_a_plan_that_is_not_there(run: Run) -> None:
+    result = run("compare", "--ln", "absent.plan", "--folded", "model.onnx", *QUICK)
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: absent.plan does not exist: build it with un-deploy")

@@ -36,10 +36,10 @@ def _batches(ctx: click.Context, param: click.Parameter, value: str | None) -> t
 
 @click.command()
 @click.argument("model", metavar="[MODEL]", required=False)
-@click.option("--ln", type=options.MODEL_FILE, help="An ONNX file with Layer Normalization.")
-@click.option("--unfolded", type=options.MODEL_FILE, help="An ONNX file with UN, not folded.")
-@click.option("--folded", type=options.MODEL_FILE, help="An ONNX file with UN, folded.")
-@click.option("--none", type=options.MODEL_FILE, help="An ONNX file without norms.")
+@click.option("--ln", type=options.MODEL_FILE, help="LN, as an ONNX file or a TensorRT plan.")
+@click.option("--unfolded", type=options.MODEL_FILE, help="UN, not folded, as one of the two.")
+@click.option("--folded", type=options.MODEL_FILE, help="UN, folded, as one of the two.")
+@click.option("--none", type=options.MODEL_FILE, help="The network without norms, likewise.")
 @click.option(
     "--norms",
     default="ln,un",
@@ -54,7 +54,7 @@ def _batches(ctx: click.Context, param: click.Parameter, value: str | None) -> t
     type=click.Choice(BACKENDS),
     default="auto",
     show_default=True,
-    help="What runs them; auto: ONNX Runtime on the CPU, else torch.",
+    help="What runs them; auto: ONNX Runtime on the CPU, else torch; plans: their TensorRT.",
 )
 @options.device
 @options.threads
@@ -158,7 +158,8 @@ def command(
     """Time a network with LN, UN, UN folded and no norm.
 
     MODEL is FILE.py:factory, package.module:factory or timm:NAME, and its Python runs as code; or
-    give ONNX files. Variants that are not given are derived where they can be, and said to be.
+    give ONNX files, or plans with the manifests of un-deploy build (untested on hardware). Variants
+    that are not given are derived where they can be, and said to be; nothing is derived from plans.
 
     All variants run in turn in the same process, round after round, in several processes. Beside
     every ratio stands what the folded network differs from itself by (the A/A control). Before

@@ -67,12 +67,13 @@ def _bytes(count: int | None) -> str:
 
 
 def _accuracy(report: CompareReport) -> None:
-    said = "; ".join(
-        f"{TITLES[one.kind]}{f' ({one.form})' if one.form else ''} {one.error:.2g}"
-        for one in report.accuracy
-    )
-    if said:
-        show.line(f"Largest error against float64, as a share of the output's range: {said}.")
+    for against in dict.fromkeys(one.against for one in report.accuracy):
+        said = "; ".join(
+            f"{TITLES[one.kind]}{f' ({one.form})' if one.form else ''} {one.error:.2g}"
+            for one in report.accuracy
+            if one.against == against
+        )
+        show.line(f"Largest error against {against}, as a share of the output's range: {said}.")
 
 
 def _sweep(report: CompareReport) -> None:

@@ -50,7 +50,7 @@ def compare_variants(
     sample_s: float = 0.02,
     threads: int | None = None,
     device: str = "cpu",
-    precision: Precision = "fp32",
+    precision: Precision | None = "fp32",
     missing: Mapping[str, str] | None = None,
     notes: Sequence[str] = (),
     build: Callable[[Job, Path], Seconds] = run_in_process_of_its_own,
@@ -67,7 +67,7 @@ def compare_variants(
         sample_s: seconds a sample takes at least.
         threads: for computing on the CPU.
         device: of torch.
-        precision: of engines.
+        precision: of engines; None: plans that do not tell theirs.
         missing, notes: for the report.
         build: runs one job; tests put their own here.
         progress: told what is done.
@@ -90,7 +90,7 @@ def compare_variants(
             sample_s=sample_s,
             threads=threads,
             device=device,
-            precision=precision,
+            precision=precision or "fp32",
             memory=str(folder / "memory.json"),
         )
         times = run_builds(job, builds, folder, run=build, progress=progress)

@@ -22,10 +22,10 @@ from typing import Any
 import numpy as np
 
 from un_deploy.errors import InputError, UnDeployError
-from un_deploy.graph.model_file import load_model
 from un_deploy.graph.precision import Precision
 from un_deploy.measure.timing import interleaved
-from un_deploy.runtime.backends import Backend, runtime_of
+from un_deploy.runtime.backends import Backend
+from un_deploy.runtime.load import load_file
 from un_deploy.runtime.onnxruntime import Fusions
 from un_deploy.runtime.protocol import Feeds, Session
 from un_deploy.runtime.run_memory import RunMemory, TellsMemory
@@ -40,7 +40,7 @@ class Entry:
 
     Attributes:
         name: unique in a job.
-        model: an ONNX file.
+        model: an ONNX file, or a plan.
         fusions: of ONNX Runtime.
     """
 
@@ -98,14 +98,14 @@ def run_job(job: Job) -> Seconds:
         feeds = dict(archive)
     sessions, timers, recognised = {}, {}, {}
     for entry in job.entries:
-        runtime = runtime_of(
+        session = load_file(
+            Path(entry.model),
             job.backend,
             threads=job.threads,
             device=job.device,
             fusions=entry.fusions,
             precision=job.precision,
         )
-        session = runtime.load(load_model(entry.model))
         for name, array in session.run(feeds).items():
             if array.dtype.kind == "f" and not np.all(np.isfinite(array)):
                 raise InputError(f"{entry.name}: output {name} is not finite on these inputs")

@@ -23,10 +23,12 @@ from un_deploy.measure.engine_facts import EngineFacts
 from un_deploy.measure.engines import engine_facts
 from un_deploy.measure.variant import Kind
 from un_deploy.pipeline.model_spec import Norm
+from un_deploy.pipeline.plans import Plan, backend_of, notes_on, precision_of
 from un_deploy.pipeline.variants import Network
 from un_deploy.runtime.backends import Backend, chosen
 from un_deploy.runtime.tensorrt.flavor import Flavor
 from un_deploy.runtime.tensorrt.flavor import chosen as chosen_flavor
+from un_deploy.runtime.tensorrt.header import is_plan
 from un_deploy.runtime.tensorrt.types import Precision
 from un_deploy.runtime.trtexec.runtime import TrtexecRuntime
 
@@ -69,8 +71,10 @@ def compare(
             runs as code) that is exported once for each of `norms`; None: `files`.
         norms: of a spec. "un" gives the unfolded graph; the others are derived.
         checkpoints: of a spec, by norm; without one the weights are random, which changes no time.
-        files: ONNX files by what they are: "ln", "unfolded", "folded", "none".
-        backend: what runs them; "auto": the first that is installed.
+        files: ONNX files, or plans with their manifests, by what they are: "ln", "unfolded",
+            "folded", "none". Plans run in their flavour of TensorRT or in trtexec, and engines of
+            ONNX files beside them are built there.
+        backend: what runs them; "auto": that of the plans, else the first that is installed.
         builds, rounds, sample_s, threads, device: see `un_deploy.measure.compare`.
         inputs: data.npz, loader.py:function (runs as code), or arrays by input name; None: random.
         dims: sizes of dynamic dimensions by name, for random inputs.
@@ -85,32 +89,43 @@ def compare(
 
     Raises:
         InputError: a model or the inputs cannot be read or do not fit, fewer than two variants
-            are to be had, a variant does not run, an output is not finite.
+            are to be had, a variant does not run, an output is not finite; plans are not alike
+            or the backend does not run them.
         VerificationError: the folded graph is not equal to the unfolded one, or an export not to
             PyTorch.
         MissingPackageError: the backend is not installed.
     """
     if (model is None) == (not files):
         raise InputError("a comparison takes a model spec or files, one of the two")
-    settings = {
-        "backend": chosen(backend),
+    paths = {kind: Path(path) for kind, path in (files or {}).items()}
+    plans = {kind: Plan.read(path) for kind, path in paths.items() if is_plan(path)}
+    graphs = [kind for kind in paths if kind not in plans]
+    if engines and plans and not graphs:
+        raise InputError("a plan is an engine already: engines are built of ONNX files")
+    settings: dict[str, Any] = {
+        "backend": backend_of(plans, backend) if plans else chosen(backend),
         "builds": builds,
         "rounds": rounds,
         "sample_s": sample_s,
         "threads": threads,
         "device": device,
-        "precision": precision,
+        "precision": precision_of(plans, precision, others=graphs) if plans else precision,
     }
     with TemporaryDirectory(prefix="un-deploy-") as made:
-        network = Network(Path(made), chosen(backend))
-        if backend == "trtexec":
+        network = Network(Path(made), settings["backend"])
+        if settings["backend"] == "trtexec":
             network.notes.append(f"timed by {TrtexecRuntime().described}")
         if model is not None:
             for norm in norms:
                 progress(f"Exporting {model} with {norm}")
                 network.export(model, norm, (checkpoints or {}).get(norm))
-        for kind, path in (files or {}).items():
-            network.read(kind, path)
+        for kind, path in paths.items():
+            if kind in plans:
+                network.take(kind, plans[kind])
+            else:
+                network.read(kind, path)
+        if plans:
+            network.notes += notes_on(plans, others=graphs)
         network.derive(keep, inputs, seed)
         points = [
             _point(network, network.feeds(inputs, sizes, seed), settings, progress)
@@ -120,7 +135,7 @@ def compare(
         if engines:
             first = network.feeds(inputs, _sizes(dims, batches)[0], seed)
             facts = engine_facts(
-                network.variants,
+                [variant for variant in network.variants if variant.plan_bytes is None],
                 first,
                 flavor=chosen_flavor(flavor),
                 precision=precision,
@@ -133,10 +148,12 @@ def _point(
     network: Network, feeds: Feeds, settings: Mapping[str, Any], progress: Callable[[str], None]
 ) -> CompareReport:
     """One batch size: right first, then timed."""
-    runs = {name: settings[name] for name in ("backend", "threads", "device", "precision")}
+    runs = {name: settings[name] for name in ("backend", "threads", "device")}
     network.check_finite(feeds, runs["device"])
     progress(f"Checking what {runs['backend']} computes")
-    accuracy = accuracies(network.variants, feeds, **runs)
+    accuracy = accuracies(
+        network.variants, feeds, precision=settings["precision"] or "fp32", **runs
+    )
     report, moved = watched(
         lambda: compare_variants(
             network.variants,

@@ -25,7 +25,7 @@ from un_deploy.runtime.tensorrt.engine import LoadedPlan, deserialized, load_eng
 from un_deploy.runtime.tensorrt.execution import Execution
 from un_deploy.runtime.tensorrt.flavor import TITLES, Flavor
 from un_deploy.runtime.tensorrt.layers import layer_information, times_of_layers
-from un_deploy.runtime.tensorrt.manifest import PlanTensor, open_sizes
+from un_deploy.runtime.tensorrt.manifest import input_spec
 from un_deploy.runtime.tensorrt.profiles import Profile, check_profiles
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class PlanRuntime:
             InputError: see `un_deploy.runtime.tensorrt.engine.load_engine`.
         """
         plan, manifest = load_engine(path)
-        return PlanSession(plan, tuple(map(_spec, manifest.inputs)), self)
+        return PlanSession(plan, tuple(map(input_spec, manifest.inputs)), self)
 
 
 class PlanSession:
@@ -229,8 +229,3 @@ class PlanSession:
 
         with torch.inference_mode(), torch.cuda.stream(self._stream):
             yield
-
-
-def _spec(tensor: PlanTensor) -> TensorSpec:
-    dtype = np.dtype(ir.DataType[tensor.dtype.upper()].numpy())
-    return TensorSpec(tensor.name, dtype, open_sizes(tensor))
