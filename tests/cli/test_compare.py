@@ -13,6 +13,8 @@ from tests.support.plans import plan_of
 from un_deploy.cli import compare
 from un_deploy.graph.model_file import load_model
 from un_deploy.runtime.backends import BACKENDS
+from un_deploy.runtime.trtexec.profile import parse_profile
+from un_deploy.runtime.trtexec.times import parse_times
 
 pytest.importorskip("onnxruntime")
 
@@ -245,3 +247,29 @@ def test_a_plan_that_is_not_there(run: Run) -> None:
     result = run("compare", "--ln", "absent.plan", "--folded", "model.onnx", *QUICK)
     assert result.exit_code == 1
     assert result.stderr.startswith("error: absent.plan does not exist: build it with un-deploy")
+
+
+def test_trtexecs_own_files_are_kept(run: Run, folder: Path, trtexec: Path) -> None:
+    given = ("--unfolded", "model.onnx", "--backend", "trtexec", "--dim", "batch=2")
+    few = ("--builds", "2", "--rounds", "2", "--sample-ms", "0.1")
+    result = run("compare", *given, *few, "--keep-logs", "logs")
+    assert result.exit_code == 0, result.stderr
+    kept = {str(path.relative_to(folder / "logs")) for path in (folder / "logs").rglob("*.*")}
+    files = ("build.log", "trtexec.log", "times.json", "profile.json", "layers.json", "result.json")
+    variants = ("unfolded", "folded", "none", "folded_again")
+    assert kept == {f"build_{n}/{v}/{f}" for n in (1, 2) for v in variants for f in files}
+    one = folder / "logs" / "build_2" / "folded"
+    assert len(parse_times((one / "times.json").read_text()).inferences) == 10
+    assert parse_profile((one / "profile.json").read_text()).iterations == 40
+    assert "--saveEngine" in (one / "build.log").read_text()
+    assert json.loads((one / "result.json").read_text())["status"] == "passed"
+    again = run("compare", *given, *few, "--keep-logs", "logs")
+    assert again.exit_code == 1
+    assert "logs exists already" in again.stderr
+
+
+def test_other_backends_have_no_logs_to_keep(run: Run, folder: Path) -> None:
+    result = run("compare", "--unfolded", "model.onnx", "--keep-logs", "logs", *QUICK)
+    assert result.exit_code == 1
+    assert "trtexec alone has logs to keep, and ort-cpu was to run" in result.stderr
+    assert not (folder / "logs").exists()

@@ -244,6 +244,23 @@ def test_one_plan_alone_is_refused(folder: Path) -> None:
         compared(folder, "folded.plan")
 
 
+def test_logs_of_a_sweep_lie_by_batch_size(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str | None] = []
+
+    def build(job: Job, place: Path) -> Seconds:
+        asked.append(job.logs)
+        return one_second(job, place)
+
+    monkeypatch.setattr(module, "compare_variants", partial(compare_variants, build=build))
+    given = {**QUICK, "backend": "trtexec", "batches": (2, 5), "logs": folder / "logs"}
+    compare(files=files(folder, "ln.plan", "folded.plan"), **given)
+    assert asked == [
+        str(folder / "logs" / f"batch_{size}" / f"build_{build}")
+        for size in (2, 5)
+        for build in (1, 2)
+    ]
+
+
 def test_engines_are_not_built_of_plans(folder: Path) -> None:
     with pytest.raises(InputError, match="a plan is an engine already"):
         compared(folder, "ln.plan", "folded.plan", engines=True)

@@ -137,6 +137,13 @@ def _batches(ctx: click.Context, param: click.Parameter, value: str | None) -> t
     metavar="FILE",
     help="A file for the report as one HTML page with plots.",
 )
+@click.option(
+    "--keep-logs",
+    type=options.MODEL_FILE,
+    metavar="DIR",
+    help="With --backend trtexec: a folder for its logs and JSON files of times, profile and "
+    "layers, from one more run of every variant in every build.",
+)
 @options.force
 @options.as_json
 def command(
@@ -151,6 +158,7 @@ def command(
     against: Path | None,
     target: Path | None,
     html_target: Path | None,
+    keep_logs: Path | None,
     force: bool,
     as_json: bool,
     **settings: Any,
@@ -166,7 +174,10 @@ def command(
     that, what each computes is compared with float64. Exit code 3 where --min-speedup,
     --max-error or --against is missed.
     """
+    from contextlib import nullcontext
+
     from un_deploy.cli import show, show_comparison
+    from un_deploy.graph.atomic import staged_directory
     from un_deploy.graph.model_file import atomic_write_text, check_target
     from un_deploy.measure.accuracy import require_accuracy
     from un_deploy.measure.compare_report import CompareReport
@@ -185,7 +196,8 @@ def command(
             raise click.UsageError("-o and --html name the same file")
         check_page(html_target, force=force)
     old = None if against is None else CompareReport.read(against)
-    with show.working("Comparing") as say:
+    kept = nullcontext() if keep_logs is None else staged_directory(keep_logs, force=force)
+    with kept as logs, show.working("Comparing") as say:
         report = compare(
             model,
             norms=norms,
@@ -193,6 +205,7 @@ def command(
             checkpoints={norm: path for norm, path in given.items() if path is not None},
             dims=dict(dims),
             sample_s=sample_ms / 1000,
+            logs=logs,
             progress=say,
             **settings,
         )

@@ -53,6 +53,7 @@ def compare_variants(
     precision: Precision | None = "fp32",
     missing: Mapping[str, str] | None = None,
     notes: Sequence[str] = (),
+    logs: Path | None = None,
     build: Callable[[Job, Path], Seconds] = run_in_process_of_its_own,
     progress: Callable[[str], None] = lambda text: None,
 ) -> CompareReport:
@@ -69,6 +70,7 @@ def compare_variants(
         device: of torch.
         precision: of engines; None: plans that do not tell theirs.
         missing, notes: for the report.
+        logs: a folder for trtexec's own files, by build and variant.
         build: runs one job; tests put their own here.
         progress: told what is done.
 
@@ -92,6 +94,7 @@ def compare_variants(
             device=device,
             precision=precision or "fp32",
             memory=str(folder / "memory.json"),
+            logs=None if logs is None else str(logs),
         )
         times = run_builds(job, builds, folder, run=build, progress=progress)
         memory = read_memory(folder / "memory.json")

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -30,6 +31,7 @@ from un_deploy.runtime.onnxruntime import Fusions
 from un_deploy.runtime.protocol import Feeds, Session
 from un_deploy.runtime.run_memory import RunMemory, TellsMemory
 from un_deploy.runtime.torch_graph.runtime import TorchSession
+from un_deploy.runtime.trtexec.session import TrtexecSession
 
 Seconds = dict[str, list[float]]
 
@@ -63,6 +65,8 @@ class Job:
         precision: of engines.
         memory: a file that takes what a run of each entry holds, measured after the times so that
             it cannot disturb them; None: it is not measured.
+        logs: a folder that takes trtexec's own files of each entry, of a run after the times;
+            None: none are kept.
     """
 
     backend: Backend
@@ -75,6 +79,7 @@ class Job:
     device: str = "cpu"
     precision: Precision = "fp32"
     memory: str | None = None
+    logs: str | None = None
 
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> Job:
@@ -118,6 +123,9 @@ def run_job(job: Job) -> Seconds:
     if job.memory is not None:
         told = {name: asdict(_memory(session, feeds)) for name, session in sessions.items()}
         Path(job.memory).write_text(json.dumps(told))
+    for name, session in sessions.items():
+        if job.logs is not None and isinstance(session, TrtexecSession):
+            session.keep_files(feeds, Path(job.logs, re.sub(r"\W+", "_", name)))
     return seconds
 
 
@@ -203,7 +211,8 @@ def run_builds(
         if number // len(job.entries) % 2:  # what was loaded before it is another entry then
             order = order[::-1]
         memory = job.memory if number == 0 else None
-        one = replace(job, entries=order, reverse=number % 2 == 1, memory=memory)
+        logs = None if job.logs is None else str(Path(job.logs, f"build_{number + 1}"))
+        one = replace(job, entries=order, reverse=number % 2 == 1, memory=memory, logs=logs)
         found = run(one, folder)
         for name in seconds:
             seconds[name].append(found[name])

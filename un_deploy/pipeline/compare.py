@@ -62,6 +62,7 @@ def compare(
     flavor: Flavor | Literal["auto"] = "auto",
     seed: int = 0,
     keep: Collection[str] = (),
+    logs: Path | None = None,
     progress: Callable[[str], None] = lambda text: None,
 ) -> CompareReport:
     """Time a network with LN, UN unfolded, UN folded and no norm against each other.
@@ -85,6 +86,8 @@ def compare(
         flavor: of these engines.
         seed: of the random inputs.
         keep: norms that the fold leaves alone.
+        logs: a folder for trtexec's own logs and JSON files, by build and variant, and with
+            several batch sizes by these; of one more run of each, after its times.
         progress: told what is done.
 
     Raises:
@@ -111,6 +114,8 @@ def compare(
         "device": device,
         "precision": precision_of(plans, precision, others=graphs) if plans else precision,
     }
+    if logs is not None and settings["backend"] != "trtexec":
+        raise InputError(f"trtexec alone has logs to keep, and {settings['backend']} was to run")
     with TemporaryDirectory(prefix="un-deploy-") as made:
         network = Network(Path(made), settings["backend"])
         if settings["backend"] == "trtexec":
@@ -128,7 +133,12 @@ def compare(
             network.notes += notes_on(plans, others=graphs)
         network.derive(keep, inputs, seed)
         points = [
-            _point(network, network.feeds(inputs, sizes, seed), settings, progress)
+            _point(
+                network,
+                network.feeds(inputs, sizes, seed),
+                {**settings, "logs": _logs(logs, sizes, batches)},
+                progress,
+            )
             for sizes in _sizes(dims, batches)
         ]
         facts: tuple[EngineFacts, ...] = ()
@@ -166,6 +176,14 @@ def _point(
     )
     notes = (*report.notes, moved) if moved else report.notes
     return replace(report, accuracy=accuracy, notes=notes)
+
+
+def _logs(
+    folder: Path | None, sizes: Mapping[str, int] | None, batches: Sequence[int]
+) -> Path | None:
+    if folder is None or not batches or sizes is None:
+        return folder
+    return folder / f"{BATCH}_{sizes[BATCH]}"
 
 
 def _sizes(

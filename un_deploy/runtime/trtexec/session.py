@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from shutil import copyfile
 from tempfile import TemporaryDirectory
 
 import numpy as np
@@ -12,10 +14,10 @@ import onnx_ir
 from un_deploy.errors import InputError
 from un_deploy.runtime.protocol import Feeds, TensorSpec, Timer, input_specs
 from un_deploy.runtime.run_memory import RunMemory
-from un_deploy.runtime.trtexec.driver import Trtexec
+from un_deploy.runtime.trtexec.driver import LOG, Trtexec
 from un_deploy.runtime.trtexec.output import parse_output
 
-OUTPUT = "output.json"
+OUTPUT, BUILD_LOG = "output.json", "build.log"
 
 
 class TrtexecSession:
@@ -63,6 +65,26 @@ class TrtexecSession:
     def run_memory(self, feeds: Feeds) -> RunMemory:
         """See `un_deploy.runtime.run_memory.TellsMemory`."""
         return RunMemory(None, "trtexec writes no memory into its files")
+
+    def keep_files(self, feeds: Feeds, folder: Path) -> None:
+        """Run once more as trtexec runs by itself, and keep what it writes.
+
+        Args:
+            feeds: one array for every one of ``inputs``.
+            folder: is made, and given trtexec's log and its files of times, profile and layers;
+                ``result.json``, which says how it was called and ended, whatever that is; and
+                ``build.log`` of an engine that was built here.
+
+        Raises:
+            InputError: an input is missing or unfit, or the engine cannot be built.
+        """
+        folder.mkdir(parents=True)
+        engine = self._engine(feeds)
+        flags = self._flags(feeds)
+        result = self._trtexec.run(folder, engine=engine, flags=flags, profile=True, layers=True)
+        (folder / "result.json").write_text(json.dumps(result.to_dict(), indent=2) + "\n")
+        if (built := self._folder / BUILD_LOG).is_file():
+            copyfile(built, folder / BUILD_LOG)
 
     def _engine(self, feeds: Feeds) -> Path:
         """The plan for inputs of these shapes."""
@@ -117,5 +139,6 @@ class BuiltSession(TrtexecSession):
             flags=flags,
             force=True,
         ).require_passed()
+        (self._folder / LOG).replace(self._folder / BUILD_LOG)  # the next run has a log as well
         self._built_for = shapes
         return self._plan
