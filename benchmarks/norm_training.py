@@ -34,6 +34,9 @@ from un_deploy.measure.environment import environment
 from un_deploy.measure.statistics import ratio
 from un_deploy.measure.timing import interleaved
 from un_deploy.nn import UnifiedNorm
+from un_deploy.nn.robust import Normalize, RobustRule
+from un_deploy.nn.rule import State
+from un_deploy.nn.statistics import second_moment
 
 RESULT = Path(__file__).parent / "results" / "norm_training.json"
 PAGE = RESULT.with_suffix(".md")
@@ -59,11 +62,32 @@ class Affine(nn.Module):
         return x * self.weight + self.bias
 
 
+class WithoutHistory(RobustRule):
+    """Normalises by the batch's own moment and keeps nothing: the least a rule like UN's takes."""
+
+    def train(
+        self, x: Tensor, weight: Tensor, bias: Tensor, padding_mask: Tensor | None, state: State
+    ) -> Tensor:
+        moment = second_moment(x.detach(), padding_mask, state["running_var"])
+        std = (moment.value + self.eps).sqrt()
+        length = std * moment.divisor**0.5
+        y: Tensor = Normalize.apply(x, weight, bias, length, std.reciprocal(), padding_mask)
+        return y
+
+
+def without_history(channels: int) -> UnifiedNorm:
+    """A norm with that rule."""
+    norm = UnifiedNorm(channels)
+    norm.rule = WithoutHistory()
+    return norm
+
+
 NORMS: dict[str, Callable[[int], nn.Module]] = {
     LAYER_NORM: nn.LayerNorm,
     "BatchNorm over tokens": TokenBatchNorm,
     LEAST: Affine,
     CONTROL: Affine,
+    "no history": without_history,
     "UN robust": UnifiedNorm,
     "UN paper": partial(UnifiedNorm, mode="paper", warmup_iters=0),
     "UN official": partial(UnifiedNorm, mode="official", warmup_iters=0),

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.browser.chromium import Browser, browser
-from tests.support.reports import HOSTILE, full_report
+from tests.support.reports import HOSTILE, full_report, layer
 from un_deploy.measure.report.html import page
 
 pytestmark = pytest.mark.browser
@@ -19,6 +19,7 @@ MARKS = {
     "plot-ratios": 5,
     "plot-times": 5,
     "plot-sweep": 4,
+    "plot-layers": 7,
     "plot-memory": 4,
     "plot-peak-memory": 4,
 }
@@ -145,6 +146,10 @@ def test_hostile_names_run_nothing(chromium: Browser, tmp_path: Path) -> None:
         notes=(HOSTILE,),
         environment={HOSTILE: HOSTILE},
         inputs={HOSTILE: (8, 3)},
+        layers=tuple(
+            replace(one, form=HOSTILE, layers=(layer(HOSTILE, "other", 1.0, HOSTILE), *one.layers))
+            for one in full.layers
+        ),
     )
     written = tmp_path / "report.html"
     written.write_text(page(bad), encoding="utf-8")
@@ -154,14 +159,15 @@ def test_hostile_names_run_nothing(chromium: Browser, tmp_path: Path) -> None:
     assert "<script>" in chromium.ask(shown)
 
 
-def test_all_kernels_can_be_shown_and_it_prints(
+def test_all_kernels_and_layers_can_be_shown_and_it_prints(
     chromium: Browser, source: str, tmp_path: Path
 ) -> None:
     written = tmp_path / "report.html"
     written.write_text(source, encoding="utf-8")
     chromium.open(written, width=400, theme="dark")
-    chromium.ask("document.querySelector('details').open = true")
-    assert chromium.ask("return document.querySelectorAll('details tbody tr').length") == 4
+    chromium.ask("for (const one of document.querySelectorAll('details')) one.open = true")
+    assert chromium.ask("return document.querySelectorAll('#kernels tbody tr').length") == 4
+    assert chromium.ask("return document.querySelectorAll('#layers-beside tbody tr').length") == 6
     assert chromium.ask("return document.documentElement.scrollWidth") <= 400
     chromium.print(SHOTS / "report.pdf")
     assert (SHOTS / "report.pdf").read_bytes().startswith(b"%PDF")

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Run
+from tests.support.graphs import build
+from un_deploy.graph.model_file import save_model
 
 pytest.importorskip("tensorrt_rtx", reason="needs TensorRT-RTX: the rtx extra")
 
@@ -23,6 +25,32 @@ def test_builds_and_says_what(run: Run, folder: Path) -> None:
     assert (folder / "m.plan").stat().st_size == json.loads((folder / "m.plan.json").read_text())[
         "bytes"
     ]
+
+
+def test_a_product_that_no_kernel_names_is_told(run: Run, folder: Path) -> None:
+    model = build(
+        "float[8,64] x => float[8,64] y",
+        "d = MatMul(x, u)  y = MatMul(x, v)",
+        u=(64, 64),
+        v=(64, 64),
+    )
+    save_model(model, folder / "dead.onnx")
+    result = run("build", "dead.onnx", "-o", "m.plan", "--precision", "fp16")
+    assert result.exit_code == 0
+    assert "Products that no kernel names: MatMul_0" in result.stdout
+
+
+def test_a_product_that_did_not_stay_in_fp32_is_one_line_and_no_plan(
+    run: Run, folder: Path
+) -> None:
+    body = "a = MatMul(x, u)  r = Relu(a)  b = MatMul(r, v)  s = Relu(b)  y = MatMul(s, w)"
+    weights = dict.fromkeys("uvw", (64, 64))
+    save_model(build("float[8,64] x => float[8,64] y", body, **weights), folder / "three.onnx")
+    flags = ("--precision", "fp16", "--keep-fp32", "MatMul_2")
+    result = run("build", "three.onnx", "-o", "m.plan", *flags)
+    assert result.exit_code == 1
+    assert "MatMul_2 was to stay in fp32, but TensorRT multiplies it in Half" in result.stderr
+    assert not (folder / "m.plan").exists()
 
 
 def test_json_alone(run: Run) -> None:

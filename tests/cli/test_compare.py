@@ -138,6 +138,32 @@ def test_the_batch_given_twice_is_refused(run: Run) -> None:
     assert "the size of batch is given twice" in result.stderr
 
 
+def test_layers_are_told_after_the_ratios(run: Run, folder: Path) -> None:
+    given = ("--unfolded", "model.onnx", "--ln", "ln.onnx", "--profile", "--batches", "2,5")
+    result = run("compare", *given, *QUICK, "-o", "report.json")
+    assert result.exit_code == 0, result.stderr
+    text = " ".join(result.stdout.split())
+    assert text.index("A/A control") < text.index("ms in layers LN UN unfolded UN folded no norm")
+    for row in (
+        "matrix products, convolutions 0.",
+        "all layers 0.",
+        "a whole run, not profiled 0.",
+    ):
+        assert row in text
+    assert "The layers of LN" in text
+    report = json.loads((folder / "report.json").read_text())
+    assert [one["kind"] for one in report["layers"]] == ["ln", "unfolded", "folded", "none"]
+    assert report["sweep"][0]["layers"] == []  # of the first batch size alone
+
+
+def test_a_backend_that_tells_no_layers(run: Run) -> None:
+    given = ("--unfolded", "model.onnx", "--profile", "--backend", "torch-compile")
+    result = run("compare", *given, *QUICK)
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: torch-compile cannot tell the times of its layers; ort")
+    assert result.stdout == ""
+
+
 def test_engines_are_told_and_not_run(run: Run) -> None:
     pytest.importorskip("tensorrt_rtx", reason="needs TensorRT-RTX: the rtx extra")
     given = ("--unfolded", "model.onnx", "--engines", "--precision", "fp16", "--dim", "batch=4")
@@ -194,6 +220,18 @@ def test_trtexec_is_a_backend(run: Run, trtexec: Path) -> None:
     assert "UN folded" in text
     exact = run("compare", *given, "--dim", "batch=4", "--max-error", "1e-7", *QUICK)
     assert exact.exit_code == 3  # fp16 is not that exact: what the engine computed was looked at
+
+
+def test_layers_of_trtexec_that_no_node_is_told_for_are_not_assigned(
+    run: Run, trtexec: Path
+) -> None:
+    given = ("--unfolded", "model.onnx", "--backend", "trtexec", "--profile", "--dim", "batch=4")
+    result = run("compare", *given, *QUICK, "--builds", "1")
+    assert result.exit_code == 0, result.stderr
+    text = " ".join(result.stdout.split())
+    # The double's layers: five of the kind gemm, 0.08 to 0.4 ms, and one of which nothing is told.
+    assert "matrix products, convolutions 1.2000 1.2000 1.2000" in text
+    assert "Not assigned: never runs." in text
 
 
 def test_without_trtexec_there_is_no_such_backend(

@@ -19,7 +19,7 @@ from torch.utils.checkpoint import checkpoint  # noqa: E402
 from tests.nn.reference import Reference  # noqa: E402
 from un_deploy.nn import UnifiedNorm  # noqa: E402
 from un_deploy.nn.channel_affine import LONG  # noqa: E402
-from un_deploy.nn.channel_sums import GROUP, IN_CACHE, PART  # noqa: E402
+from un_deploy.nn.channel_sums import GROUP, PART  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -308,10 +308,9 @@ def test_compiled(rows: int, backend: str, padded: bool) -> None:
 
 
 @pytest.mark.parametrize("backend", COMPILERS)
-def test_compiled_beyond_the_cache(backend: str) -> None:
-    """Rows are summed in groups, and the last ones are no whole group."""
-    rows = IN_CACHE // CHANNELS + 1
-    assert rows % GROUP
+@pytest.mark.parametrize("rows", [GROUP - 1, GROUP, 5 * GROUP + 1, 2**17 + 1])
+def test_compiled_sums_in_groups(rows: int, backend: str) -> None:
+    """Also where there is no whole group, or where the last rows are none."""
     norm = new_norm()
     batches = stream((rows, CHANNELS), torch.float32, 2)
     assert_trains_like(Reference.of(norm), norm, batches, compiled(norm, backend))
@@ -321,7 +320,7 @@ def test_compiled_for_any_number_of_tokens() -> None:
     norm = new_norm()
     reference = Reference.of(norm)
     run = torch.compile(norm, fullgraph=True, backend="aot_eager", dynamic=True)
-    for rows in (10, 33, IN_CACHE // CHANNELS + 1, IN_CACHE // CHANNELS + 18, 7):
+    for rows in (10, 33, 5 * GROUP, 2**17 + 18, 7):
         assert_trains_like(reference, norm, stream((rows, CHANNELS), torch.float32, 2), run)
 
 

@@ -14,6 +14,7 @@ from tests.support.graphs import build, operators
 from un_deploy.errors import InputError, VerificationError
 from un_deploy.graph.fold import fold_graph
 from un_deploy.graph.model_file import load_model, save_model
+from un_deploy.measure.compare_report import CompareReport
 from un_deploy.pipeline.compare import compare
 from un_deploy.pipeline.variants import Network
 from un_deploy.runtime.backends import Backend
@@ -220,7 +221,21 @@ def test_from_a_model_spec_to_ratios(backend: Backend) -> None:
         rounds=2,
         sample_s=1e-4,
         threads=1,
+        profile=True,
     )
     assert report.notes == ()  # both have trained weights
     by_kind = {timed.kind: timed.operators for timed in report.timed}
     assert by_kind["folded"] == by_kind["none"] < by_kind["ln"]
+    profiled = {one.kind: one for one in report.layers}
+    assert list(profiled) == ["ln", "unfolded", "folded", "none"]
+    for kind, one in profiled.items():
+        assert one.layers_s == pytest.approx(sum(one.groups_s.values()), rel=1e-12)
+        assert one.unassigned == ()
+        assert (one.groups_s["normalization"] > 0) == (kind in ("ln", "unfolded"))
+        assert one.run_s in {timed.median_s for timed in report.timed if timed.kind == kind}
+    assert CompareReport.from_json(report.to_json(), "it") == report
+
+
+def test_a_backend_that_tells_no_layers_is_refused_before_anything_is_read() -> None:
+    with pytest.raises(InputError, match="torch-compile cannot tell the times of its layers"):
+        compare(files={"unfolded": "absent.onnx"}, backend="torch-compile", profile=True)

@@ -264,6 +264,8 @@ def test_logs_of_a_sweep_lie_by_batch_size(folder: Path, monkeypatch: pytest.Mon
 def test_engines_are_not_built_of_plans(folder: Path) -> None:
     with pytest.raises(InputError, match="a plan is an engine already"):
         compared(folder, "ln.plan", "folded.plan", engines=True)
+    with pytest.raises(InputError, match="plans do not tell ONNX operators to compare by"):
+        compared(folder, "ln.plan", "folded.plan", profile=True)
 
 
 @pytest.mark.torch

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
+from tests.support.graphs import build
 from un_deploy.errors import InputError, MissingPackageError
 from un_deploy.runtime import backends
-from un_deploy.runtime.backends import BACKENDS, chosen, runtime_of
+from un_deploy.runtime.backends import (
+    BACKENDS,
+    ENGINES,
+    LAYER_BY_LAYER,
+    Backend,
+    chosen,
+    require_layers,
+    runtime_of,
+)
+from un_deploy.runtime.layer_times import TellsLayers
 from un_deploy.runtime.onnxruntime import OnnxRuntime
-from un_deploy.runtime.tensorrt.from_graph import EngineRuntime
+from un_deploy.runtime.tensorrt.from_graph import EngineRuntime, EngineSession
 from un_deploy.runtime.torch_graph import TorchRuntime
-from un_deploy.runtime.trtexec.runtime import TrtexecRuntime
+from un_deploy.runtime.trtexec.runtime import TrtexecRuntime, TrtexecSession
 
 
 def test_every_backend_has_its_runtime() -> None:
@@ -51,3 +62,28 @@ def test_auto_without_a_runtime_says_what_to_install(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(backends, "find_spec", lambda name: None)
     with pytest.raises(MissingPackageError, match=r'pip install "un-deploy\[cpu\]"'):
         chosen("auto")
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_backend_is_refused_before_use_where_its_session_would_refuse(backend: Backend) -> None:
+    """As the sessions say that can be had anywhere; of engines, whether they have the method."""
+    tells = backend in LAYER_BY_LAYER
+    if backend in ENGINES:
+        sessions = {"trtexec": TrtexecSession}.get(backend, EngineSession)
+        assert tells == hasattr(sessions, "layer_times")
+    elif backend in ("ort-cpu", "torch", "torch-compile"):
+        pytest.importorskip("torch" if backend.startswith("torch") else "onnxruntime")
+        model = build("float[2] x => float[2] y", "y = Tanh(x)")
+        session = runtime_of(backend).load(model)
+        assert isinstance(session, TellsLayers)
+        try:
+            session.layer_times({"x": np.zeros(2, np.float32)}, 1, 0)
+        except InputError:
+            assert not tells
+        else:
+            assert tells
+    if tells:
+        require_layers(backend)
+    else:
+        with pytest.raises(InputError, match=f"{backend} cannot tell .*; ort-cpu, torch, trtexec"):
+            require_layers(backend)

@@ -9,6 +9,7 @@ import numpy as np
 from un_deploy.measure.accuracy import Accuracy
 from un_deploy.measure.compare_report import CompareReport
 from un_deploy.measure.engine_facts import EngineFacts, PlannedKernel
+from un_deploy.measure.layers import Group, ProfiledLayer, VariantLayers
 from un_deploy.measure.statistics import ratio
 from un_deploy.measure.timed import PERCENTILES, Ratio, Timed
 from un_deploy.measure.variant import COMPARED, Kind
@@ -119,8 +120,30 @@ LINEAR = kernel("runtime_fusion FcAdd", "/blocks.0/qkv/MatMul", written=19_200)
 OUT = kernel("gemm", "/head/Gemm", written=20)
 
 
+def layer(kind: str, group: Group, microseconds: float, *nodes: str) -> ProfiledLayer:
+    """A layer of these ONNX nodes, each of an operator that its name ends with."""
+    operators = tuple(dict.fromkeys(node.rsplit("/", 1)[-1] for node in nodes))
+    return ProfiledLayer(f"{kind}_0", kind, nodes, operators, group, 1e-6 * microseconds)
+
+
+LAYERS = (
+    layer("Gemm", "products", 610.5, "/blocks.0/qkv/MatMul", "/blocks.0/qkv/Add"),
+    layer("MatMul", "attention", 210.25, "/blocks.0/attn/MatMul"),
+    layer("Gelu", "activation", 80, "/blocks.0/mlp/Erf", "/blocks.0/mlp/Mul"),
+    layer("Transpose", "layout", 41),
+    layer("ReduceMean", "other", 9, "/pool/ReduceMean"),
+)
+LAYER_NORM = layer("LayerNormalization", "normalization", 70, "/blocks.0/norm1/LayerNormalization")
+AFFINE = layer("Mul", "normalization", 45, "/blocks.0/norm1/Mul")
+
+
+def layers(kind: Kind, *found: ProfiledLayer) -> VariantLayers:
+    """The profile of a variant."""
+    return VariantLayers(kind, "", found, runs=40, run_s=1e-3 * MEDIANS[kind])
+
+
 def full_report(**settings: float) -> CompareReport:
-    """Every section: three batch sizes, memory, and engines."""
+    """Every section: three batch sizes, memory, engines, and layers."""
     first = with_memory(report(**settings))  # type: ignore[arg-type]
     sweep = tuple(
         report(medians={k: v * b for k, v in MEDIANS.items()}, batch=8 * b, seed=b) for b in (2, 4)
@@ -131,4 +154,11 @@ def full_report(**settings: float) -> CompareReport:
         engine("folded", LINEAR, OUT, same_as_none=True),
         engine("none", LINEAR, OUT, same_as_none=True),
     )
-    return replace(first, sweep=sweep, engines=engines, notes=("The clocks are not locked",))
+    profile = (
+        layers("ln", LAYER_NORM, *LAYERS),
+        layers("unfolded", AFFINE, *LAYERS),
+        layers("folded", *LAYERS),
+        layers("none", *LAYERS),
+    )
+    notes = ("The clocks are not locked",)
+    return replace(first, sweep=sweep, engines=engines, layers=profile, notes=notes)

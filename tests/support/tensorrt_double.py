@@ -40,7 +40,8 @@ def plan(version: str = __version__, **spec: Any) -> bytes:
         version: of TensorRT, four parts.
         spec: "inputs" and "outputs" by name, each with "dtype" and "shape" (-1: dynamic), an
             output with "of", its input; "profiles", each [min, opt, max] by input; "layers", the
-            names and what the inspector tells of them; "times", milliseconds of each layer.
+            names and what the inspector tells of them; "shaped", what it tells once every dynamic
+            input has a shape; "times", milliseconds of each layer.
     """
     body = json.dumps(spec).encode()
     parts = [int(part) % 256 for part in version.split(".")]
@@ -233,5 +234,8 @@ class EngineInspector:
 
     def get_engine_information(self, format: LayerInformationFormat) -> str:
         assert format is LayerInformationFormat.JSON
-        spec = self._engine._spec
-        return json.dumps({"Layers": spec["layers"], "Bindings": list(self._engine._tensors)})
+        spec, context = self._engine._spec, self.execution_context
+        dynamic = {name for name, told in spec["inputs"].items() if -1 in told["shape"]}
+        shaped = context is not None and dynamic <= context._shapes.keys()
+        layers = spec["shaped"] if shaped and "shaped" in spec else spec["layers"]
+        return json.dumps({"Layers": layers, "Bindings": list(self._engine._tensors)})

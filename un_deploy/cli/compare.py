@@ -101,6 +101,11 @@ def _batches(ctx: click.Context, param: click.Parameter, value: str | None) -> t
     show_default=True,
     help="Of --engines.",
 )
+@click.option(
+    "--profile",
+    is_flag=True,
+    help="Afterwards, also time each layer of each variant, and tell where LN's time goes.",
+)
 @options.inputs
 @options.seed
 @options.keep

@@ -169,6 +169,8 @@ def build(report: BuildReport) -> None:
         line(f"Kernels that multiply: {counts}; asked for {report.types.precision}.")
         if report.types.fp32_outputs:
             line(f"Kernels that write fp32: {', '.join(report.types.fp32_outputs)}", MUTED)
+        if report.types.unnamed:
+            line(f"Products that no kernel names: {', '.join(report.types.unnamed)}", MUTED)
     written = "" if report.bytes_written is None else f", {report.bytes_written:,} bytes written"
     memory = ", ".join(f"{size:,} bytes of {what}" for what, size in manifest.memory.items())
     line(f"{report.kernels} kernels{written}; on the device {memory or 'unknown'}.")

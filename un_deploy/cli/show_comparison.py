@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from un_deploy.cli import show
+from un_deploy.measure.layers import GROUPS, where_it_went
 from un_deploy.measure.variant import TITLES
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def comparison(report: CompareReport) -> None:
             show.BAD,
         )
     _sweep(report)
+    _layers(report)
     _engines(report)
     for kind, reason in report.missing.items():
         show.line(f"{kind}: {reason}.", show.MUTED)
@@ -86,6 +88,29 @@ def _sweep(report: CompareReport) -> None:
         for one in point.ratios
     ]  # fmt: skip
     show.table((">batch", "time of", ">ratio", "interval", "A/A control"), rows)
+
+
+def _layers(report: CompareReport) -> None:
+    if not report.layers:
+        return
+    by_kind = {one.kind: one for one in report.layers}
+    ln, folded = by_kind.get("ln"), by_kind.get("folded")
+    there = {layer.group for one in report.layers for layer in one.layers}
+    times = [
+        (GROUPS[group], [one.groups_s[group] for one in report.layers])
+        for group in GROUPS
+        if group in there
+    ]
+    times.append(("all layers", [one.layers_s for one in report.layers]))
+    times.append(("a whole run, not profiled", [one.run_s for one in report.layers]))
+    rows = [(name, *(f"{1e3 * time:.4f}" for time in each)) for name, each in times]
+    show.table(("ms in layers", *(f">{TITLES[one.kind]}" for one in report.layers)), rows)
+    if ln is not None and folded is not None:
+        show.line(where_it_went(ln, folded))
+    show.line("To look at layers takes time itself: the ratios say how much is won.", show.MUTED)
+    names = dict.fromkeys(name for one in report.layers for name in one.unassigned)
+    if names:
+        show.line(f"Not assigned: {', '.join(names)}.", show.MUTED)
 
 
 def _engines(report: CompareReport) -> None:

@@ -12,6 +12,7 @@ from un_deploy.errors import InputError, ThresholdError
 from un_deploy.graph.precision import Precision
 from un_deploy.measure.accuracy import Accuracy
 from un_deploy.measure.engine_facts import EngineFacts
+from un_deploy.measure.layers import VariantLayers
 from un_deploy.measure.statistics import Interval
 from un_deploy.measure.timed import Ratio, Timed
 from un_deploy.measure.variant import TITLES, Kind
@@ -38,7 +39,8 @@ class CompareReport:
         environment: processor, system, versions, clocks.
         accuracy: of each variant but no norm, which computes something else.
         engines: of each variant, where they were asked for.
-        sweep: the same comparison at other batch sizes, without engines.
+        layers: of each variant, where a profile was asked for; of LN those of its fastest form.
+        sweep: the same comparison at other batch sizes, without engines and layers.
         version: of this form.
     """
 
@@ -55,6 +57,7 @@ class CompareReport:
     environment: dict[str, Any]
     accuracy: tuple[Accuracy, ...] = ()
     engines: tuple[EngineFacts, ...] = ()
+    layers: tuple[VariantLayers, ...] = ()
     sweep: tuple[CompareReport, ...] = ()
     version: int = field(default=REPORT_VERSION)
 
@@ -175,6 +178,7 @@ class CompareReport:
                 "notes": tuple(given["notes"]),
                 "accuracy": tuple(Accuracy(**one) for one in given["accuracy"]),
                 "engines": tuple(EngineFacts.from_dict(one) for one in given["engines"]),
+                "layers": tuple(VariantLayers.from_dict(one) for one in given.get("layers", ())),
                 "sweep": tuple(cls.from_dict(one) for one in given["sweep"]),
             }
         )

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import onnx_ir as ir
 
 from un_deploy.graph.model_file import load_model
-from un_deploy.graph.precision import to_precision
+from un_deploy.graph.precision import Precision, to_precision
 from un_deploy.measure.engine_facts import EngineFacts, PlannedKernel
 from un_deploy.measure.variant import Variant
 from un_deploy.runtime.protocol import Feeds
-from un_deploy.runtime.tensorrt.build import Built, build_engine
+from un_deploy.runtime.tensorrt.build import Built, build_graph
 from un_deploy.runtime.tensorrt.flavor import Flavor, library
 from un_deploy.runtime.tensorrt.from_graph import with_shapes
 from un_deploy.runtime.tensorrt.kernels import Kernel, bytes_written, signatures
-from un_deploy.runtime.tensorrt.types import Precision, check_types
+from un_deploy.runtime.tensorrt.types import check_types
 
 
 def engine_facts(
@@ -66,13 +64,8 @@ def engine_facts(
 
 def _built(model: ir.Model, feeds: Feeds, flavor: Flavor, precision: Precision) -> Built:
     converted, report = to_precision(model, precision)
-    with_shapes(converted, feeds)
-    with TemporaryDirectory(prefix="un-deploy-", ignore_cleanup_errors=True) as folder:
-        path = Path(folder).resolve() / "model.onnx"
-        ir.save(converted, path, external_data="weights")
-        built = build_engine(path, origin="the variant", flavor=flavor)
-    operators = {node.name or "": node.op_type for node in converted.graph}
-    check_types(built.kernels, operators, precision, kept=[one.node for one in report.kept])
+    built = build_graph(with_shapes(converted, feeds), origin="the variant", flavor=flavor)
+    check_types(built.kernels, converted, report)
     return built
 
 

@@ -20,9 +20,6 @@ PART = 2**12
 GROUP = 16
 """Rows that a compiled sum takes together."""
 
-IN_CACHE = 2**20
-"""A compiled sum of as many numbers needs no groups."""
-
 
 def sum_and_sum_of_products(a: Tensor, b: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """The sums over all axes but the last of a, and of a * b: (C,) and (C,), in `dtype`.
@@ -55,11 +52,12 @@ def _sum(x: Tensor, dtype: torch.dtype) -> Tensor:
     """Over all axes but the last.
 
     Compiled for the CPU, a sum over rows takes a few channels of all rows, then the next channels,
-    and so on: in large tensors every step is to another page. Rows in groups are read in order.
+    and so on: every addition waits for the one before, and in large tensors every step is to
+    another page. Rows in groups are read in order, and the groups' sums do not wait.
     """
     rows = x.reshape(-1, x.shape[-1])
     compiled = torch.compiler.is_compiling() and not torch.compiler.is_exporting()
-    if not compiled or not x.is_cpu or rows.numel() <= IN_CACHE:
+    if not compiled or not x.is_cpu:
         return rows.sum(0, dtype=dtype)
     whole = rows.shape[0] // GROUP * GROUP
     groups = rows[:whole].view(-1, GROUP, rows.shape[1])

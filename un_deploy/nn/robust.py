@@ -68,7 +68,7 @@ class RobustRule(TrainingRule):
         moment = second_moment(x.detach(), padding_mask, state["running_var"])
         std, r = self._count(moment, state)
         length = std * moment.divisor**0.5
-        y: Tensor = _Normalize.apply(x, weight, bias, length, r / std, padding_mask)
+        y: Tensor = Normalize.apply(x, weight, bias, length, r / std, padding_mask)
         return y
 
     def _exported(
@@ -116,7 +116,7 @@ class RobustRule(TrainingRule):
         return std, r
 
 
-class _Normalize(torch.autograd.Function):
+class Normalize(torch.autograd.Function):
     """y = g * x / length + bias with length = sqrt(n * (s2 + eps)), and g held constant.
 
     g = weight * sqrt(n) * r, so this is `RobustRule`'s forward and derivative.

@@ -7,7 +7,6 @@ import os
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
 import onnx
@@ -17,10 +16,10 @@ from un_deploy import __version__
 from un_deploy.graph.atomic import check_target, staged
 from un_deploy.graph.formats import to_graphsurgeon, to_ir
 from un_deploy.graph.model_file import check_weights
-from un_deploy.graph.precision import to_precision
+from un_deploy.graph.precision import Precision, to_precision
 from un_deploy.graph.surgery import extract_region, mark_outputs, set_io_types
 from un_deploy.runtime.protocol import input_specs
-from un_deploy.runtime.tensorrt.build import build_engine
+from un_deploy.runtime.tensorrt.build import build_graph
 from un_deploy.runtime.tensorrt.config import given
 from un_deploy.runtime.tensorrt.flavor import Flavor, chosen, library
 from un_deploy.runtime.tensorrt.io import one_each
@@ -34,7 +33,7 @@ from un_deploy.runtime.tensorrt.manifest import (
 )
 from un_deploy.runtime.tensorrt.options import TYPES, BuildOptions, IoFormat
 from un_deploy.runtime.tensorrt.profiles import Profile, check_profiles
-from un_deploy.runtime.tensorrt.types import Precision, TypeReport, check_types
+from un_deploy.runtime.tensorrt.types import TypeReport, check_types
 
 if TYPE_CHECKING:
     import onnx_graphsurgeon as gs
@@ -69,7 +68,7 @@ class BuildReport:
         manifest: what the plan is.
         precision: what the conversion of the graph did; None where none was asked for.
         types: in which types the engine computes; None where no precision was asked for.
-        kernels: how many an inference runs.
+        kernels: how many an inference runs; 0 where TensorRT does not tell, see warnings.
         bytes_written: that they write in one inference; None where sizes are open.
         warnings: of TensorRT.
         seconds: that the build took.
@@ -132,24 +131,15 @@ def build(
     check_weights(original)
     prepared, converted = _prepared(original, precision, keep_fp32, options, surgery or Surgery())
     check_profiles(profiles, input_specs(prepared))
-    with TemporaryDirectory(prefix="un-deploy-", ignore_cleanup_errors=True) as folder:
-        path = Path(folder).resolve() / "model.onnx"
-        ir.save(prepared, path, external_data="weights")
-        built = build_engine(
-            path,
-            origin=_name(model),
-            flavor=kind,
-            options=options,
-            profiles=profiles,
-            progress=progress,
-        )
-        source = Path(model) if isinstance(model, str | os.PathLike) else path
-        digest = file_sha256(source)
-    types = None
-    if precision is not None:
-        kept = [one.node for one in converted.kept] if converted else []
-        operators = {node.name or "": node.op_type for node in prepared.graph}
-        types = check_types(built.kernels, operators, precision, kept=kept)
+    built = build_graph(
+        prepared,
+        origin=_name(model),
+        flavor=kind,
+        options=options,
+        profiles=profiles,
+        progress=progress,
+    )
+    types = None if converted is None else check_types(built.kernels, prepared, converted)
     manifest = Manifest(
         sha256=sha256(built.plan),
         bytes=len(built.plan),
@@ -163,7 +153,7 @@ def build(
         compute_capabilities=options.compute_capabilities,
         memory=built.memory,
         source=_name(model),
-        source_sha256=digest,
+        source_sha256=file_sha256(Path(model)) if _is_path(model) else "",
         un_deploy=__version__,
     )
     with staged(target, manifest_path(target), force=force) as (plan, beside):
@@ -244,4 +234,8 @@ def _shape(shape: ir.Shape | None) -> tuple[int | str | None, ...] | None:
 
 def _name(model: Any) -> str:
     """What the user knows the model by."""
-    return Path(model).name if isinstance(model, str | os.PathLike) else "a model in memory"
+    return Path(model).name if _is_path(model) else "a model in memory"
+
+
+def _is_path(model: Any) -> bool:
+    return isinstance(model, str | os.PathLike)

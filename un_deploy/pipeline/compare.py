@@ -15,21 +15,23 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
 from un_deploy.errors import InputError
+from un_deploy.graph.precision import Precision
 from un_deploy.measure.accuracy import accuracies
 from un_deploy.measure.clocks import watched
 from un_deploy.measure.compare import compare_variants
 from un_deploy.measure.compare_report import CompareReport
 from un_deploy.measure.engine_facts import EngineFacts
 from un_deploy.measure.engines import engine_facts
+from un_deploy.measure.layers import VariantLayers
+from un_deploy.measure.profile_variants import profile_variants
 from un_deploy.measure.variant import Kind
 from un_deploy.pipeline.model_spec import Norm
 from un_deploy.pipeline.plans import Plan, backend_of, notes_on, precision_of
 from un_deploy.pipeline.variants import Network
-from un_deploy.runtime.backends import Backend, chosen
+from un_deploy.runtime.backends import Backend, chosen, require_layers
 from un_deploy.runtime.tensorrt.flavor import Flavor
 from un_deploy.runtime.tensorrt.flavor import chosen as chosen_flavor
 from un_deploy.runtime.tensorrt.header import is_plan
-from un_deploy.runtime.tensorrt.types import Precision
 from un_deploy.runtime.trtexec.runtime import TrtexecRuntime
 
 if TYPE_CHECKING:
@@ -40,6 +42,9 @@ if TYPE_CHECKING:
 
 BATCH = "batch"
 """The name that exporters are given for the dimension of the batch."""
+
+_RUNS = ("backend", "threads", "device", "precision")
+"""The settings that say what runs a variant."""
 
 
 def compare(
@@ -60,6 +65,7 @@ def compare(
     precision: Precision = "fp32",
     engines: bool = False,
     flavor: Flavor | Literal["auto"] = "auto",
+    profile: bool = False,
     seed: int = 0,
     keep: Collection[str] = (),
     logs: Path | None = None,
@@ -84,6 +90,7 @@ def compare(
         precision: of engines, of backends that build some and of those below.
         engines: also build TensorRT engines, and tell what they would run.
         flavor: of these engines.
+        profile: afterwards, also time each layer of each variant, at the first batch size.
         seed: of the random inputs.
         keep: norms that the fold leaves alone.
         logs: a folder for trtexec's own logs and JSON files, by build and variant, and with
@@ -92,8 +99,9 @@ def compare(
 
     Raises:
         InputError: a model or the inputs cannot be read or do not fit, fewer than two variants
-            are to be had, a variant does not run, an output is not finite; plans are not alike
-            or the backend does not run them.
+            are to be had, a variant does not run, an output is not finite; plans are not alike,
+            or the backend does not run them; or it cannot tell of the layers that `profile` asks
+            for.
         VerificationError: the folded graph is not equal to the unfolded one, or an export not to
             PyTorch.
         MissingPackageError: the backend is not installed.
@@ -105,8 +113,13 @@ def compare(
     graphs = [kind for kind in paths if kind not in plans]
     if engines and plans and not graphs:
         raise InputError("a plan is an engine already: engines are built of ONNX files")
+    if profile and plans:
+        raise InputError("plans do not tell ONNX operators to compare by: use un-deploy profile")
+    backend = backend_of(plans, backend) if plans else chosen(backend)
+    if profile:
+        require_layers(backend)
     settings: dict[str, Any] = {
-        "backend": backend_of(plans, backend) if plans else chosen(backend),
+        "backend": backend,
         "builds": builds,
         "rounds": rounds,
         "sample_s": sample_s,
@@ -114,11 +127,11 @@ def compare(
         "device": device,
         "precision": precision_of(plans, precision, others=graphs) if plans else precision,
     }
-    if logs is not None and settings["backend"] != "trtexec":
-        raise InputError(f"trtexec alone has logs to keep, and {settings['backend']} was to run")
+    if logs is not None and backend != "trtexec":
+        raise InputError(f"trtexec alone has logs to keep, and {backend} was to run")
     with TemporaryDirectory(prefix="un-deploy-") as made:
-        network = Network(Path(made), settings["backend"])
-        if settings["backend"] == "trtexec":
+        network = Network(Path(made), backend)
+        if backend == "trtexec":
             network.notes.append(f"timed by {TrtexecRuntime().described}")
         if model is not None:
             for norm in norms:
@@ -141,9 +154,18 @@ def compare(
             )
             for sizes in _sizes(dims, batches)
         ]
+        first = network.feeds(inputs, _sizes(dims, batches)[0], seed)
+        layers: tuple[VariantLayers, ...] = ()
+        if profile:
+            layers = profile_variants(
+                network.variants,
+                points[0].timed,
+                first,
+                **{name: settings[name] for name in _RUNS},
+                progress=progress,
+            )
         facts: tuple[EngineFacts, ...] = ()
         if engines:
-            first = network.feeds(inputs, _sizes(dims, batches)[0], seed)
             facts = engine_facts(
                 [variant for variant in network.variants if variant.plan_bytes is None],
                 first,
@@ -151,19 +173,18 @@ def compare(
                 precision=precision,
                 progress=progress,
             )
-    return replace(points[0], engines=facts, sweep=tuple(points[1:]))
+    return replace(points[0], engines=facts, layers=layers, sweep=tuple(points[1:]))
 
 
 def _point(
     network: Network, feeds: Feeds, settings: Mapping[str, Any], progress: Callable[[str], None]
 ) -> CompareReport:
     """One batch size: right first, then timed."""
-    runs = {name: settings[name] for name in ("backend", "threads", "device")}
+    runs = {name: settings[name] for name in _RUNS}
+    runs["precision"] = runs["precision"] or "fp32"  # plans have theirs
     network.check_finite(feeds, runs["device"])
     progress(f"Checking what {runs['backend']} computes")
-    accuracy = accuracies(
-        network.variants, feeds, precision=settings["precision"] or "fp32", **runs
-    )
+    accuracy = accuracies(network.variants, feeds, **runs)
     report, moved = watched(
         lambda: compare_variants(
             network.variants,

@@ -30,6 +30,22 @@ BACKENDS: tuple[Backend, ...] = get_args(Backend)
 ENGINES: tuple[Backend, ...] = ("trtexec", "tensorrt", "tensorrt-rtx")
 """Those that build an engine, in a precision, and show no inner tensors."""
 
+LAYER_BY_LAYER: tuple[Backend, ...] = ("ort-cpu", "torch", *ENGINES)
+"""Those that tell the times of layers. What is captured or compiled runs as one, and ONNX Runtime
+on CUDA times the launch of kernels."""
+
+
+def require_layers(backend: Backend) -> None:
+    """Refuse a backend that cannot tell the times of layers, before it is used.
+
+    Raises:
+        InputError: it cannot; names those that can.
+    """
+    if backend not in LAYER_BY_LAYER:
+        raise InputError(
+            f"{backend} cannot tell the times of its layers; {', '.join(LAYER_BY_LAYER)} can"
+        )
+
 
 def runtime_of(
     backend: Backend,

@@ -21,7 +21,7 @@ class TimedLayer:
         kind: operator or layer type, as the runtime calls it.
         onnx_nodes: names of the ONNX nodes it computes, as far as they are told; one without a
             name is called by its first output.
-        seconds: one number for each run.
+        seconds: one number for each run; of a runtime that tells no more, their median alone.
     """
 
     name: str

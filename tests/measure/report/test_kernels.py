@@ -4,34 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.support.reports import LINEAR, NORM, OUT, engine, kernel, report
+from tests.support.reports import LINEAR, NORM, OUT, engine, report
 from un_deploy.measure.report import kernels
 from un_deploy.measure.report.parts import Absent, Section
-
-
-def test_what_fuses_the_same_stands_in_one_row_whatever_the_nodes_are_called() -> None:
-    renamed = replace(LINEAR, onnx_nodes=("other",))
-    rows = list(kernels.aligned([NORM, LINEAR, NORM, OUT], [renamed, OUT]))
-    assert rows == [(NORM, None), (LINEAR, renamed), (NORM, None), (OUT, OUT)]
-
-
-def test_what_fuses_other_things_in_the_same_place_stands_in_one_row() -> None:
-    longer = kernel("kgen TranConcAddMean", "cat", "norm")
-    shorter = kernel("kgen TranConcAdd", "cat")
-    assert list(kernels.aligned([longer, LINEAR], [shorter, LINEAR])) == [
-        (longer, shorter),
-        (LINEAR, LINEAR),
-    ]
-
-
-def test_no_kernel_is_lost_and_none_changes_its_place() -> None:
-    left = [NORM, LINEAR, OUT, NORM, LINEAR, NORM] * 70  # beyond difflib's own shortcut
-    right = [LINEAR, OUT, LINEAR] * 70
-    rows = list(kernels.aligned(left, right))
-    assert [one for one, _ in rows if one is not None] == left
-    assert [one for _, one in rows if one is not None] == right
-    pairs = [(a.what, b.what) for a, b in rows if a is not None and b is not None]
-    assert len(pairs) == len(right) and all(a == b for a, b in pairs)
 
 
 def test_the_table_says_in_words_what_its_colours_mean() -> None:

@@ -12,10 +12,10 @@ from html.parser import HTMLParser
 
 import pytest
 
-from tests.support.reports import COUNTED, HOSTILE, full_report, kernel, report
+from tests.support.reports import COUNTED, HOSTILE, full_report, kernel, layer, report
 from un_deploy.errors import MissingPackageError
 from un_deploy.measure.compare_report import CompareReport
-from un_deploy.measure.report import look
+from un_deploy.measure.report import layers, look
 from un_deploy.measure.report.html import page, require_packages
 from un_deploy.measure.variant import TITLES
 
@@ -185,10 +185,11 @@ def test_accuracy_and_engines(full: CompareReport, shown: Page) -> None:
 
 def test_the_kernels_are_there_to_be_opened(shown: Page) -> None:
     rows = shown.tables["Kernels, ONNX nodes and bytes written"]
+    assert len(shown.tables["Layers, ONNX nodes and milliseconds"]) == 1 + 6
     norm = "kgen CastMeanSubMulMeanAddSqrtDivMul|/blocks.0/norm1/LayerNormalization"
     assert rows[1] == ["only LN", norm, "6,400", "", ""]
     assert [row[0] for row in rows[1:]] == ["only LN", "same", "only LN", "same"]
-    assert len(shown.all("details")) == 1
+    assert len(shown.all("details")) == 2  # layers and kernels
 
 
 def test_a_fold_whose_kernels_are_not_those_of_no_norm_is_a_warning(full: CompareReport) -> None:
@@ -205,6 +206,7 @@ def test_what_is_missing_is_said_once_and_has_no_section() -> None:
         ["Batch sweep", "one batch size was measured; un-deploy compare --batches takes more"],
         ["Accuracy", "this report holds none"],
         ["Peak memory", "it is not told"],
+        ["Time by layer", "no profile was asked for; un-deploy compare --profile takes one"],
         [
             "Memory and engines",
             "no engines were asked for; un-deploy compare --engines builds them",
@@ -280,8 +282,13 @@ def hostile(full: CompareReport) -> CompareReport:
         replace(e, kernels=(kernel(f"kgen {HOSTILE}", HOSTILE), *e.kernels), flavor=HOSTILE)
         for e in full.engines
     )
+    profile = tuple(
+        replace(one, form=HOSTILE, layers=(layer(HOSTILE, "other", 1.0, HOSTILE), *one.layers))
+        for one in full.layers
+    )
     return replace(
         full,
+        layers=profile,
         timed=(replace(first, source=HOSTILE, form=HOSTILE, memory=HOSTILE), *others),
         ratios=tuple(replace(ratio, form=HOSTILE) for ratio in full.ratios),
         inputs={HOSTILE: (8, 3)},
@@ -301,7 +308,7 @@ def test_hostile_names_stay_names(full: CompareReport, shown: Page) -> None:
     allowed = {name for _, attributes in shown.elements for name in attributes}
     assert {name for _, attributes in bad.elements for name in attributes} <= allowed
     data = [s for s, a in zip(bad.scripts, bad.all("script"), strict=True) if "type" in a]
-    assert len(data) == 5 and not any("<" in one for one in data)
+    assert len(data) == 6 and not any("<" in one for one in data)
     for name, plot in bad.plots.items():  # plotly reads a text's tags as HTML
         for text in texts(plot):
             assert "<" not in text.replace("<br>", "").replace("<extra></extra>", ""), name
@@ -339,7 +346,7 @@ def test_who_cannot_see_it_can_read_it(shown: Page) -> None:
     assert shown.all("html") == [{"lang": "en"}]
     assert len(shown.all("h1")) == 1 and len(shown.all("main")) == 1
     plots = [a for a in shown.all("div") if a.get("class") == "plot"]
-    names = ("ratios", "times", "sweep", "peak-memory", "memory")
+    names = ("ratios", "times", "sweep", "peak-memory", "layers", "memory")
     assert [a["id"] for a in plots] == [f"plot-{name}" for name in names]
     assert all(a["role"] == "img" and len(a["aria-label"]) > 40 for a in plots)
     assert {a["scope"] for a in shown.all("th")} == {"col", "row"}
@@ -348,7 +355,7 @@ def test_who_cannot_see_it_can_read_it(shown: Page) -> None:
     assert named <= {a["id"] for _, a in shown.elements if "id" in a}
 
 
-@pytest.mark.parametrize("colour", [*look.COLOURS.values(), look.GREY])
+@pytest.mark.parametrize("colour", [*look.COLOURS.values(), *layers.COLOURS.values(), look.GREY])
 def test_colours_stand_out_on_white_and_on_the_dark_page(source: str, colour: str) -> None:
     dark = re.findall(r"--back: (#\w{6})", source)[1]
     assert contrast(colour, "#ffffff") >= 4.4

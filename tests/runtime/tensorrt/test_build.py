@@ -14,7 +14,7 @@ from tests.support.engine_graphs import MICRO, forms
 from tests.support.graphs import build as graph
 from un_deploy.errors import InputError
 from un_deploy.runtime.tensorrt import build as module
-from un_deploy.runtime.tensorrt.build import Built, build_engine
+from un_deploy.runtime.tensorrt.build import Built, build_engine, build_graph
 from un_deploy.runtime.tensorrt.profiles import Range
 
 
@@ -25,6 +25,17 @@ def test_what_an_engine_tells(built: Callable[..., Built]) -> None:
     assert [t.dims for t in engine.kernels[-1].outputs] == [(8, 32)]
     nodes = {node for kernel in engine.kernels for node in kernel.onnx_nodes}
     assert {"MatMul_0", "MatMul_3"} <= nodes
+
+
+def test_an_engine_of_which_nothing_is_told_is_built_and_says_so(
+    linear: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No message, and no GPU to load the engine on."""
+    real = module.engine_kernels
+    monkeypatch.setattr(module, "engine_kernels", lambda said, *a, **given: real("", *a, **given))
+    engine = build_engine(linear, origin="linear.onnx", flavor="tensorrt-rtx")
+    if not engine.kernels:  # with a GPU of the right kind they come from the inspector
+        assert engine.warnings[-1].startswith("the engine's kernels are not known: TensorRT-RTX ")
 
 
 def test_progress_is_told_to_the_end(linear: Path) -> None:
@@ -104,10 +115,10 @@ def _built(path: Path, capability: str) -> Built:
     return build_engine(path, origin="m.onnx", flavor="tensorrt-rtx", options=options)
 
 
-def test_a_weight_of_the_plan_is_the_weight_of_the_graph(tmp_path: Path) -> None:
+def test_a_weight_of_the_plan_is_the_weight_of_the_graph() -> None:
     plans = []
     for factor in (1, 2):
         weight = np.full((4, 2), factor, dtype=np.float32)
-        ir.save(graph("float[3,4] x => float[3,2] y", "y = MatMul(x, w)", w=weight), tmp_path / "m")
-        plans.append(build_engine(tmp_path / "m", origin="m", flavor="tensorrt-rtx").plan)
+        model = graph("float[3,4] x => float[3,2] y", "y = MatMul(x, w)", w=weight)
+        plans.append(build_graph(model, origin="m", flavor="tensorrt-rtx").plan)
     assert plans[0] != plans[1]

@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.graphs import build as graph
 from un_deploy.errors import InputError
+from un_deploy.runtime.layer_times import TellsLayers
 from un_deploy.runtime.tensorrt import from_graph
 from un_deploy.runtime.tensorrt.from_graph import EngineRuntime, with_shapes
 
@@ -39,12 +40,17 @@ def test_an_engine_is_built_once_for_each_set_of_shapes(monkeypatch: pytest.Monk
         def timer(self, feeds):
             return lambda runs: float(runs)
 
+        def layer_times(self, feeds, runs, warm_up):
+            return (feeds["x"].shape, runs, warm_up)
+
     monkeypatch.setattr(from_graph.PlanRuntime, "load", lambda self, model: Session(self, model))
     session = EngineRuntime("tensorrt", "fp16").load(MODEL)
     assert [spec.name for spec in session.inputs] == ["x"]
     session.run(feeds(2))
     assert session.timer(feeds(2))(7) == 7
     session.run(feeds(5))
+    assert isinstance(session, TellsLayers)
+    assert session.layer_times(feeds(5), 3, 1) == ((5, 4), 3, 1)
     assert built == [
         ("tensorrt", "cuda-graph", (2, 4), ir.DataType.FLOAT16),
         ("tensorrt", "cuda-graph", (5, 4), ir.DataType.FLOAT16),

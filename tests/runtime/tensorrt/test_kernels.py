@@ -48,6 +48,18 @@ def test_bytes_written_are_unknown_where_a_size_is_open() -> None:
     assert bytes_written([fused, product]) is None
 
 
+def test_bytes_of_a_type_without_any_are_unknown() -> None:
+    fused, *_ = parse_kernels(LAYERS.replace("Datatype: Half", "Datatype: Int4"))
+    assert fused.outputs[0].type == "Int4"
+    assert bytes_written([fused]) is None
+
+
+def test_the_jump_of_a_loop_is_a_kernel() -> None:
+    jump = LAYERS.replace("StreamId: 0, M", "StreamId: 0, JumpTargetThen: a, JumpTargetElse: b, M")
+    assert signatures(parse_kernels(jump)) == signatures(parse_kernels(LAYERS))
+    assert parse_kernels(jump)[0].onnx_nodes == ("node_MatMul_12", "node_linear")
+
+
 def test_names_of_tensors_and_nodes_are_not_in_a_signature() -> None:
     renamed = LAYERS.replace("__myln_k_arg__bb1_6_myl0", "other").replace("node_linear", "n")
     assert signatures(parse_kernels(renamed)) == signatures(parse_kernels(LAYERS))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 
 import onnx_ir as ir
 import pytest
@@ -13,11 +12,11 @@ from torch import nn
 from models.bert import bert_base
 from models.vit import vit_small, vit_tiny
 from tests.support.engine_graphs import FORMS, MICRO, exported, forms, profiles
-from un_deploy.graph.precision import to_precision
-from un_deploy.runtime.tensorrt.build import build_engine
+from un_deploy.graph.precision import Precision, to_precision
+from un_deploy.runtime.tensorrt.build import build_graph
 from un_deploy.runtime.tensorrt.kernels import Signature, signatures
 from un_deploy.runtime.tensorrt.options import BuildOptions
-from un_deploy.runtime.tensorrt.types import Precision, check_types
+from un_deploy.runtime.tensorrt.types import check_types
 
 pytest.importorskip("tensorrt_rtx", reason="needs TensorRT-RTX: the rtx extra")
 
@@ -29,21 +28,17 @@ TARGETS: dict[Precision, tuple[str, ...]] = {
 """Compute capabilities; empty: TensorRT-RTX's own choice, for which every form is built."""
 
 
-def engine_signatures(
-    path: Path, model: ir.Model, precision: Precision, target: str
-) -> Counter[Signature]:
+def engine_signatures(model: ir.Model, precision: Precision, target: str) -> Counter[Signature]:
     """Build, and hold every kernel's type against the precision on the way."""
     converted, report = to_precision(model, precision)
-    ir.save(converted, path)
-    built = build_engine(
-        path,
-        origin=path.name,
+    built = build_graph(
+        converted,
+        origin="the form",
         flavor="tensorrt-rtx",
         options=BuildOptions(compute_capabilities=(target,) if target else ()),
         profiles=profiles(converted),
     )
-    operators = {node.name or "": node.op_type for node in converted.graph}
-    check_types(built.kernels, operators, precision, kept=[one.node for one in report.kept])
+    check_types(built.kernels, converted, report)
     return signatures(built.kernels)
 
 
@@ -51,34 +46,31 @@ def engine_signatures(
 @pytest.mark.parametrize("dynamic", [False, True], ids=["static", "dynamic"])
 @pytest.mark.parametrize("factory", MICRO.values(), ids=MICRO.keys())
 def test_folded_is_no_norm_and_nothing_else_is(
-    factory: Callable[..., nn.Module], dynamic: bool, precision: Precision, tmp_path: Path
+    factory: Callable[..., nn.Module], dynamic: bool, precision: Precision
 ) -> None:
     models = forms(factory, dynamic)
     for target in TARGETS[precision]:
-        path = tmp_path / "model.onnx"
         shown = FORMS if not target else ("none", "folded", "un")
-        found = {f: engine_signatures(path, models[f], precision, target) for f in shown}
+        found = {f: engine_signatures(models[f], precision, target) for f in shown}
         alike = {form for form in shown if found[form] == found["none"]}
         assert alike == {"none", "folded"}, target or "default"
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_turing_has_fp16_only(precision: Precision, tmp_path: Path) -> None:
+def test_turing_has_fp16_only(precision: Precision) -> None:
     from un_deploy.errors import InputError
 
     model = forms(MICRO["vit_micro"], False)["none"]
     with pytest.raises(InputError, match=r"with --computeCapability=75: .+"):
-        engine_signatures(tmp_path / "m.onnx", model, precision, "75")
+        engine_signatures(model, precision, "75")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("dynamic", [False, True], ids=["static", "dynamic"])
 @pytest.mark.parametrize("factory", [vit_tiny, vit_small, bert_base])
-def test_large_networks_in_fp16(
-    factory: Callable[..., nn.Module], dynamic: bool, tmp_path: Path
-) -> None:
+def test_large_networks_in_fp16(factory: Callable[..., nn.Module], dynamic: bool) -> None:
     found = {
-        form: engine_signatures(tmp_path / "m.onnx", exported(factory, form, dynamic), "fp16", "")
+        form: engine_signatures(exported(factory, form, dynamic), "fp16", "")
         for form in ("none", "folded", "un")
     }
     assert found["folded"] == found["none"]

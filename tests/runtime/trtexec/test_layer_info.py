@@ -78,6 +78,29 @@ def test_details_of_11() -> None:
     assert info.io_tensors == (IOTensor("input_0", "Input", "Float", (1, 3, 224, 224)),)
 
 
+def test_constants_that_are_told_apart() -> None:
+    given = {**layer(Datatype="Half"), "Constants": [tensor("w", Datatype="Half")]}
+    (found,) = parse_layer_info(json.dumps({"Layers": [given], "I/O Tensors": []})).layers
+    assert found.constants == (LayerTensor("w", (-1, 8), "", "Half"),)
+
+
+@pytest.mark.parametrize(
+    ("weights", "constants"),
+    [
+        ({"Type": "Half", "Count": 9408}, (LayerTensor("Weights", (9408,), "", "Half"),)),
+        ({"Count": 9408}, (LayerTensor("Weights", (9408,), "", ""),)),
+        ({"Type": "Half", "Count": 0}, ()),
+        (None, ()),
+    ],
+)
+def test_weights_of_a_convolution_are_a_constant(
+    weights: object, constants: tuple[LayerTensor, ...]
+) -> None:
+    given = {**layer(**{"Format/Datatype": "Half"}), "Weights": weights}
+    (found,) = parse_layer_info(json.dumps({"Layers": [given], "Bindings": []})).layers
+    assert found.constants == constants
+
+
 @pytest.mark.parametrize(
     ("metadata", "nodes"),
     [

@@ -12,6 +12,7 @@ from tests.runtime.trtexec.conftest import VERSIONS, Make, executable
 from tests.support.graphs import build
 from un_deploy.errors import InputError
 from un_deploy.graph.reference import run, stored
+from un_deploy.runtime.layer_times import TellsLayers
 from un_deploy.runtime.trtexec import Trtexec
 from un_deploy.runtime.trtexec.output import parse_output
 from un_deploy.runtime.trtexec.runtime import TrtexecRuntime
@@ -71,6 +72,27 @@ def test_a_sample_is_a_run_and_the_engine_is_built_once(
     assert "--skipInference" in built[0]
     assert all("--shapes=x:2x12,i:2" in call for call in (*built, *timed))
     assert "--iterations=5" in timed[1]
+
+
+def test_layers_are_those_of_its_profile_with_what_the_inspector_tells(
+    trtexec: Trtexec, model, tmp_path: Path
+) -> None:
+    session = TrtexecRuntime("fp32", trtexec).load(model)
+    assert isinstance(session, TellsLayers)
+    layers = session.layer_times(FEEDS, 7, 2)
+    # The double's n-th layer takes 0.08 ms times n; the last of its profile never runs.
+    assert [layer.seconds for layer in layers] == [
+        *((pytest.approx(0.08e-3 * n, rel=1e-5),) for n in range(1, 6)),
+        (0.0,),
+    ]
+    assert layers[0].name == "{ForeignNode[/blocks.0/attn/MatMul.../blocks.0/mlp/Add]}"
+    assert {layer.kind for layer in layers[:5]} == {"gemm"}
+    assert {layer.onnx_nodes for layer in layers[:5]} == {("/fc/MatMul", "/fc/Add[1]")}
+    assert (layers[5].kind, layers[5].onnx_nodes) == ("", ())
+    calls = (tmp_path / "calls").read_text().splitlines()
+    built, profiled = (call for call in calls if "Engine=" in call)
+    assert "--profilingVerbosity=detailed" in built
+    assert "--iterations=7" in profiled
 
 
 def test_other_shapes_are_another_engine(trtexec: Trtexec, model, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from un_deploy.measure.report import (
     accuracy,
     engines,
     kernels,
+    layers,
     memory,
     ratios,
     sweep,
@@ -57,6 +58,7 @@ def page(report: CompareReport) -> str:
         sweep.section(report),
         accuracy.section(report),
         memory.section(report),
+        *layers.sections(report),
         engines.section(report),
         kernels.section(report),
     ]

@@ -8,14 +8,18 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
+
+import onnx_ir as ir
 
 from un_deploy.errors import InputError
 from un_deploy.graph.atomic import atomic_write_bytes
 from un_deploy.runtime.tensorrt.config import configure, given
 from un_deploy.runtime.tensorrt.flavor import Flavor, described, library
+from un_deploy.runtime.tensorrt.inspected import engine_kernels
 from un_deploy.runtime.tensorrt.io import set_formats
-from un_deploy.runtime.tensorrt.kernels import Kernel, parse_kernels
+from un_deploy.runtime.tensorrt.kernels import Kernel
 from un_deploy.runtime.tensorrt.log import Message, first_error, listening, logger
 from un_deploy.runtime.tensorrt.options import BuildOptions
 from un_deploy.runtime.tensorrt.profiles import Profile
@@ -34,9 +38,10 @@ class Built:
 
     Attributes:
         plan: the serialized engine.
-        kernels: of the engine, for the first compute capability where there are several.
+        kernels: of the engine, for the first compute capability where there are several; empty
+            where TensorRT does not tell.
         memory: bytes on the device by "scratch", "activation" and "weights", as far as told.
-        warnings: what the library warned of.
+        warnings: what the library warned of, and why it tells of no kernels.
         seconds: that the build took.
     """
 
@@ -45,6 +50,29 @@ class Built:
     memory: dict[str, int]
     warnings: tuple[str, ...]
     seconds: float
+
+
+def build_graph(
+    model: ir.Model,
+    *,
+    origin: str,
+    flavor: Flavor,
+    options: BuildOptions | None = None,
+    profiles: Sequence[Profile] = (),
+    progress: Progress = lambda phase, done, steps: None,
+) -> Built:
+    """Build an engine of a graph in memory; see `build_engine`."""
+    with TemporaryDirectory(prefix="un-deploy-", ignore_cleanup_errors=True) as folder:
+        path = Path(folder).resolve() / "model.onnx"
+        ir.save(model, path, external_data="weights")
+        return build_engine(
+            path,
+            origin=origin,
+            flavor=flavor,
+            options=options,
+            profiles=profiles,
+            progress=progress,
+        )
 
 
 def build_engine(
@@ -94,14 +122,17 @@ def build_engine(
     if options.timing_cache is not None:
         cache = bytes(config.get_timing_cache().serialize())
         atomic_write_bytes(options.timing_cache, cache, force=True)
+    seconds = time.perf_counter() - start
+    plan = bytes(plan)
+    kernels: tuple[Kernel, ...] = ()
+    warnings = [m.text for m in heard if m.severity == "WARNING"]
     layers = next((m.text for m in heard if m.text.startswith("Layers:")), "")
-    return Built(
-        plan=bytes(plan),
-        kernels=parse_kernels(layers),
-        memory=_memory(heard),
-        warnings=tuple(m.text for m in heard if m.severity == "WARNING"),
-        seconds=time.perf_counter() - start,
-    )
+    portable = options.version_compatible
+    try:
+        kernels = engine_kernels(layers, plan, origin=origin, flavor=flavor, portable=portable)
+    except InputError as error:
+        warnings.append(f"the engine's kernels are not known: {error}")
+    return Built(plan, kernels, _memory(heard), tuple(warnings), seconds)
 
 
 def _builder(trt: Any, flavor: Flavor, heard: list[Message]) -> Any:

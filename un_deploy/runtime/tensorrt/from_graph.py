@@ -9,6 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from un_deploy.graph.precision import Precision, to_precision
+from un_deploy.runtime.layer_times import TimedLayer
 from un_deploy.runtime.protocol import Feeds, TensorSpec, Timer, input_specs
 from un_deploy.runtime.run_memory import RunMemory
 from un_deploy.runtime.tensorrt.flavor import TITLES, Flavor
@@ -67,6 +68,10 @@ class EngineSession:
     def timer(self, feeds: Feeds) -> Timer:
         """See `un_deploy.runtime.protocol.Session`."""
         return self._session(feeds).timer(feeds)
+
+    def layer_times(self, feeds: Feeds, runs: int, warm_up: int) -> tuple[TimedLayer, ...]:
+        """See `un_deploy.runtime.layer_times.TellsLayers`."""
+        return self._session(feeds).layer_times(feeds, runs, warm_up)
 
     def run_memory(self, feeds: Feeds) -> RunMemory:
         """See `un_deploy.runtime.run_memory.TellsMemory`."""

@@ -23,7 +23,7 @@ from un_deploy.errors import InputError
 _LINE = re.compile(
     r"\s*Name: (?P<name>.*), LayerType: (?P<type>[^,]*), Inputs: \[(?P<inputs>.*)\],"
     r" Constants: \[(?P<constants>.*)\], Outputs: \[(?P<outputs>.*)\],"
-    r" TacticName: (?P<tactic>.*), StreamId: \d+, Metadata:(?P<metadata>.*)"
+    r" TacticName: (?P<tactic>.*), StreamId: \d+(?:, JumpTarget.*)?, Metadata:(?P<metadata>.*)"
 )
 _TENSOR = re.compile(
     r"\{ Name: (?P<name>.*?), Dimensions: \[(?P<dims>[^\]]*)\],.*?Datatype: (?P<type>[^,]+),"
@@ -45,13 +45,19 @@ BYTES = {
 }
 """Bytes of an element, by TensorRT's name of the type."""
 
+NARROW = ("FP4", "Int4")
+"""Types of which two elements share a byte."""
+
 _MULTIPLIES = re.compile(r"gemm|correlation|conv|mha|attention|matrixmultiply", re.IGNORECASE)
 """In the layer type, or the name of a generated kernel, of a product, convolution or attention."""
 
 
 @dataclass(frozen=True)
 class KernelTensor:
-    """What a kernel reads or writes; a size that is open at build time is -1."""
+    """What a kernel reads or writes; a size that is open at build time is -1.
+
+    The type is one of `BYTES` or `NARROW`; any other text is what TensorRT says in place of one.
+    """
 
     name: str
     dims: tuple[int, ...]
@@ -59,8 +65,8 @@ class KernelTensor:
 
     @property
     def bytes(self) -> int | None:
-        """None where a size is open."""
-        if any(dim < 0 for dim in self.dims):
+        """None where a size is open, or the type has no whole bytes or is not told."""
+        if any(dim < 0 for dim in self.dims) or self.type not in BYTES:
             return None
         return prod(self.dims) * BYTES[self.type]
 
@@ -126,20 +132,25 @@ def signatures(kernels: Iterable[Kernel]) -> Counter[Signature]:
 
 
 def bytes_written(kernels: Iterable[Kernel]) -> int | None:
-    """Bytes that all kernels write to memory in one run; None where a size is open."""
+    """Bytes that all kernels write to memory in one run; None where one's are not known."""
     sizes = [tensor.bytes for kernel in kernels for tensor in kernel.outputs]
     return None if None in sizes else sum(size for size in sizes if size is not None)
+
+
+def fused_in(name: str) -> str:
+    """The operators that a generated kernel fuses, from its name: "FcAdd"; else ""."""
+    found = _FUSED.match(name)
+    return found.group(1) if found else ""
 
 
 def _kernel(line: str) -> Kernel:
     found = _LINE.fullmatch(line)
     if not found:
         raise InputError(f"TensorRT describes a kernel in a form that is not known: {line[:200]}")
-    fused = _FUSED.match(found["name"])
     return Kernel(
         name=found["name"],
         layer_type=found["type"],
-        fused=fused.group(1) if fused else "",
+        fused=fused_in(found["name"]),
         tactic=found["tactic"],
         inputs=_tensors(found["inputs"]),
         constants=_tensors(found["constants"]),

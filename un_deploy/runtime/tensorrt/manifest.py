@@ -72,7 +72,7 @@ class Manifest:
         compute_capabilities: it was built for; empty: the library's own choice.
         memory: bytes on the device, as the builder told.
         source: name of the ONNX file.
-        source_sha256: of that file; its external weights are not in it.
+        source_sha256: of that file, without its external weights; empty for a model in memory.
         un_deploy: the version that built it.
         version: of this form.
     """

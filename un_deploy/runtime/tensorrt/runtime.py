@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -20,7 +19,7 @@ from un_deploy.errors import InputError, needs
 from un_deploy.runtime.layer_times import TimedLayer
 from un_deploy.runtime.protocol import Feeds, TensorSpec, Timer, check_feeds, input_specs
 from un_deploy.runtime.run_memory import RunMemory
-from un_deploy.runtime.tensorrt.build import build_engine
+from un_deploy.runtime.tensorrt.build import build_graph
 from un_deploy.runtime.tensorrt.engine import LoadedPlan, deserialized, load_engine
 from un_deploy.runtime.tensorrt.execution import Execution
 from un_deploy.runtime.tensorrt.flavor import TITLES, Flavor
@@ -65,12 +64,7 @@ class PlanRuntime:
         """
         inputs = input_specs(model)
         check_profiles(self.profiles, inputs)
-        with TemporaryDirectory(prefix="un-deploy-", ignore_cleanup_errors=True) as folder:
-            path = Path(folder).resolve() / "model.onnx"
-            ir.save(model, path, external_data="weights")
-            built = build_engine(
-                path, origin="the graph", flavor=self.flavor, profiles=self.profiles
-            )
+        built = build_graph(model, origin="the graph", flavor=self.flavor, profiles=self.profiles)
         return PlanSession(deserialized(built.plan, "the graph", self.flavor), inputs, self)
 
     def load_plan(self, path: Path) -> PlanSession:

@@ -46,6 +46,8 @@ class Layer:
         name: several layers may have the same.
         kind: its LayerType.
         inputs, outputs: in order.
+        constants: that it reads, as far as they are not among the inputs; a convolution's weights,
+            of which only type and count are told, are the last.
         tactic: its TacticName; "" where the inspector names none.
         stream: the StreamId, as far as it is told.
         onnx_nodes: the ONNX nodes that its metadata names.
@@ -57,6 +59,7 @@ class Layer:
     kind: str = ""
     inputs: tuple[LayerTensor, ...] = ()
     outputs: tuple[LayerTensor, ...] = ()
+    constants: tuple[LayerTensor, ...] = ()
     tactic: str = ""
     stream: int | None = None
     onnx_nodes: tuple[str, ...] = ()
@@ -136,6 +139,7 @@ def _layer(given: Any) -> Layer:
         kind=given.get("LayerType", ""),
         inputs=_tensors(given.get("Inputs")),
         outputs=_tensors(given.get("Outputs")),
+        constants=(*_tensors(given.get("Constants")), *_weights(given.get("Weights"))),
         tactic=given.get("TacticName") or "",
         stream=given.get("StreamId"),
         onnx_nodes=tuple(dict.fromkeys(_ONNX.findall(given.get("Metadata") or ""))),
@@ -153,6 +157,13 @@ def _tensors(given: Any) -> tuple[LayerTensor, ...]:
         )
         for tensor in given or ()
     )
+
+
+def _weights(given: Any) -> tuple[LayerTensor, ...]:
+    """Of {"Type": "Half", "Count": 9408}; other layers have none, or no count."""
+    if not isinstance(given, dict) or not given.get("Count"):
+        return ()
+    return (LayerTensor("Weights", (int(given["Count"]),), "", str(given.get("Type", ""))),)
 
 
 def _io_tensor(given: Any) -> IOTensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from shutil import copyfile
@@ -12,12 +13,17 @@ import numpy as np
 import onnx_ir
 
 from un_deploy.errors import InputError
+from un_deploy.runtime.layer_times import TimedLayer
 from un_deploy.runtime.protocol import Feeds, TensorSpec, Timer, input_specs
 from un_deploy.runtime.run_memory import RunMemory
 from un_deploy.runtime.trtexec.driver import LOG, Trtexec
+from un_deploy.runtime.trtexec.layer_info import Layer
 from un_deploy.runtime.trtexec.output import parse_output
 
 OUTPUT, BUILD_LOG = "output.json", "build.log"
+
+DETAILED = "--profilingVerbosity=detailed"
+"""Without it the inspector tells the names of layers alone."""
 
 
 class TrtexecSession:
@@ -62,6 +68,28 @@ class TrtexecSession:
 
         return seconds
 
+    def layer_times(self, feeds: Feeds, runs: int, warm_up: int) -> tuple[TimedLayer, ...]:
+        """See `un_deploy.runtime.layer_times.TellsLayers`; trtexec decides itself how to warm up.
+
+        Its profile has the median of each layer, and nothing of single runs.
+        """
+        engine = self._engine(feeds)
+        flags = (*self._flags(feeds), DETAILED, f"--iterations={runs}", "--duration=0")
+        result = self._trtexec.run(
+            self._folder, engine=engine, flags=flags, profile=True, layers=True, force=True
+        ).require_passed()
+        if result.profile is None or result.layers is None:
+            raise InputError("trtexec passed but told nothing of its layers")
+        known: dict[str, list[Layer]] = defaultdict(list)
+        for layer in result.layers.layers:
+            known[layer.name].append(layer)
+        times = []
+        for one in result.profile.layers:
+            layer = known[one.name].pop(0) if known[one.name] else Layer(one.name)
+            seconds = (one.median_s or 0.0,)
+            times.append(TimedLayer(one.name, layer.kind, layer.onnx_nodes, seconds))
+        return tuple(times)
+
     def run_memory(self, feeds: Feeds) -> RunMemory:
         """See `un_deploy.runtime.run_memory.TellsMemory`."""
         return RunMemory(None, "trtexec writes no memory into its files")
@@ -80,7 +108,7 @@ class TrtexecSession:
         """
         folder.mkdir(parents=True)
         engine = self._engine(feeds)
-        flags = self._flags(feeds)
+        flags = (*self._flags(feeds), DETAILED)
         result = self._trtexec.run(folder, engine=engine, flags=flags, profile=True, layers=True)
         (folder / "result.json").write_text(json.dumps(result.to_dict(), indent=2) + "\n")
         if (built := self._folder / BUILD_LOG).is_file():
@@ -131,7 +159,7 @@ class BuiltSession(TrtexecSession):
         shapes = {name: tuple(array.shape) for name, array in feeds.items()}
         if shapes == self._built_for:
             return self._plan
-        flags = ["--stronglyTyped", "--skipInference", *self._shapes(shapes)]
+        flags = ["--stronglyTyped", "--skipInference", DETAILED, *self._shapes(shapes)]
         self._trtexec.run(
             self._folder,
             onnx=self._folder / "model.onnx",
