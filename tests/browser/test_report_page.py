@@ -21,6 +21,7 @@ MARKS = {
     "plot-sweep": 4,
     "plot-layers": 7,
     "plot-memory": 4,
+    "plot-peak-memory": 4,
 }
 """Series that each plot of the full report draws."""
 

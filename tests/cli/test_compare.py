@@ -10,9 +10,13 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Run
+from tests.support.plans import plan_of
 from tests.support.reports import full_report
 from un_deploy.cli import compare, show_comparison
+from un_deploy.graph.model_file import load_model
 from un_deploy.runtime.backends import BACKENDS
+from un_deploy.runtime.trtexec.profile import parse_profile
+from un_deploy.runtime.trtexec.times import parse_times
 
 pytest.importorskip("onnxruntime")
 
@@ -33,6 +37,22 @@ def test_prints_times_ratios_and_the_control(run: Run, command: str) -> None:
     for text in ("UN unfolded", "UN folded", "no norm", "A/A control", "derived:", "98%"):
         assert text in result.stdout
     assert "ln: not given" in result.stdout
+
+
+def test_peak_memory_is_shown_with_what_it_counts(run: Run, folder: Path) -> None:
+    given = ("compare", "--unfolded", "model.onnx", "--dim", "batch=64", *QUICK)
+    result = run(*given, "-o", "r.json")
+    text = " ".join(result.stdout.split())
+    assert "median ms peak bytes operators" in text
+    assert "Peak memory: tensors of a run, outputs included, as ONNX Runtime's allocator" in text
+    peaks = {
+        timed["kind"]: timed["peak_bytes"]
+        for timed in json.loads((folder / "r.json").read_text())["timed"]
+    }
+    # float[64,3,6] x => float[64,3,4] y: in the folded graph, the output and what MatMul makes.
+    least = 4 * 64 * 3 * 4
+    assert peaks["folded"] == peaks["none"] >= least
+    assert peaks["unfolded"] >= peaks["folded"]
 
 
 @pytest.mark.parametrize(("least", "code"), [("1e-30", 0), ("1e30", 3)])
@@ -248,3 +268,60 @@ def test_engines_without_a_gpu_are_one_clear_line(run: Run) -> None:
     assert result.stderr.startswith("error: ")
     assert result.stderr.count("\n") == 1
     assert "median ms" not in result.stdout
+
+
+def test_plans_are_variants(run: Run, folder: Path, trtexec: Path) -> None:
+    version = trtexec.read_text().replace("exec ", "TRTEXEC_DOUBLE_VERSION=101601 exec ")
+    trtexec.write_text(version)
+    for kind in ("model", "ln"):
+        plan_of(folder / f"{kind}.plan", load_model(folder / f"{kind}.onnx"))
+    given = ("--unfolded", "model.plan", "--ln", "ln.plan", "--dim", "batch=2")
+    result = run("compare", *given, "--backend", "trtexec", "-o", "r.json", *QUICK)
+    assert result.exit_code == 0, result.stderr
+    text = " ".join(result.stdout.split())
+    assert "folded: not given, and not to be had from plans" in text
+    assert "Note: UN unfolded is a plan built of model.onnx in fp32 by tensorrt 10.16.1.11" in text
+    assert "Peak memory is not told: trtexec writes no memory into its files" in text
+    sizes = {
+        one["kind"]: one["plan_bytes"]
+        for one in json.loads((folder / "r.json").read_text())["timed"]
+    }
+    assert sizes["ln"] == (folder / "ln.plan").stat().st_size
+    refused = run("compare", *given, "--backend", "ort-cpu", *QUICK)
+    assert refused.exit_code == 1
+    assert "not on ort-cpu" in refused.stderr
+    bounded = run("compare", *given, "--backend", "trtexec", "--max-error", "1", *QUICK)
+    assert bounded.exit_code == 1
+    assert "plans have no graph to be held against" in bounded.stderr
+
+
+def test_a_plan_that_is_not_there(run: Run) -> None:
+    result = run("compare", "--ln", "absent.plan", "--folded", "model.onnx", *QUICK)
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: absent.plan does not exist: build it with un-deploy")
+
+
+def test_trtexecs_own_files_are_kept(run: Run, folder: Path, trtexec: Path) -> None:
+    given = ("--unfolded", "model.onnx", "--backend", "trtexec", "--dim", "batch=2")
+    few = ("--builds", "2", "--rounds", "2", "--sample-ms", "0.1")
+    result = run("compare", *given, *few, "--keep-logs", "logs")
+    assert result.exit_code == 0, result.stderr
+    kept = {str(path.relative_to(folder / "logs")) for path in (folder / "logs").rglob("*.*")}
+    files = ("build.log", "trtexec.log", "times.json", "profile.json", "layers.json", "result.json")
+    variants = ("unfolded", "folded", "none", "folded_again")
+    assert kept == {f"build_{n}/{v}/{f}" for n in (1, 2) for v in variants for f in files}
+    one = folder / "logs" / "build_2" / "folded"
+    assert len(parse_times((one / "times.json").read_text()).inferences) == 10
+    assert parse_profile((one / "profile.json").read_text()).iterations == 40
+    assert "--saveEngine" in (one / "build.log").read_text()
+    assert json.loads((one / "result.json").read_text())["status"] == "passed"
+    again = run("compare", *given, *few, "--keep-logs", "logs")
+    assert again.exit_code == 1
+    assert "logs exists already" in again.stderr
+
+
+def test_other_backends_have_no_logs_to_keep(run: Run, folder: Path) -> None:
+    result = run("compare", "--unfolded", "model.onnx", "--keep-logs", "logs", *QUICK)
+    assert result.exit_code == 1
+    assert "trtexec alone has logs to keep, and ort-cpu was to run" in result.stderr
+    assert not (folder / "logs").exists()

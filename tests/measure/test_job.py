@@ -13,7 +13,16 @@ import pytest
 
 from un_deploy.errors import InputError
 from un_deploy.measure import job as module
-from un_deploy.measure.job import Entry, Job, run_builds, run_in_process_of_its_own, run_job
+from un_deploy.measure.job import (
+    Entry,
+    Job,
+    read_memory,
+    run_builds,
+    run_in_process_of_its_own,
+    run_job,
+)
+from un_deploy.runtime.onnxruntime import OnnxSession
+from un_deploy.runtime.run_memory import RunMemory
 
 pytest.importorskip("onnxruntime")
 
@@ -105,3 +114,46 @@ def test_every_entry_is_loaded_at_every_place_once(job: Job, tmp_path: Path) -> 
     assert {("a", "b"), ("b", "a")} <= behind
     assert [*seconds] == list("abcde")
     assert all((seconds[name] == ord(name)).all() for name in "abcde")
+
+
+def test_memory_is_told_in_the_first_build_alone(job: Job, tmp_path: Path) -> None:
+    file = tmp_path / "memory.json"
+    asked: list[str | None] = []
+
+    def run(one: Job, folder: Path) -> module.Seconds:
+        asked.append(one.memory)
+        return run_job(one)
+
+    run_builds(replace(job, memory=str(file)), 2, tmp_path, run=run)
+    assert asked == [str(file), None]
+    found = read_memory(file)
+    assert {name: told.bytes for name, told in found.items()} == dict.fromkeys(
+        ("times", "plus"),
+        X.nbytes,  # the output; the input is not counted
+    )
+
+
+def test_memory_is_looked_at_after_the_times(
+    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+
+    def timed(timers: dict, **_: object) -> module.Seconds:
+        order.append("times")
+        return {name: [1.0] for name in timers}
+
+    def refused(session: OnnxSession, feeds: dict) -> RunMemory:
+        order.append("memory")
+        raise InputError("the profile is in no known form")
+
+    monkeypatch.setattr(module, "interleaved", timed)
+    monkeypatch.setattr(OnnxSession, "run_memory", refused)
+    run_job(replace(job, memory=str(tmp_path / "memory.json")))
+    assert order == ["times", "memory", "memory"]
+    found = read_memory(tmp_path / "memory.json")["plus"]
+    assert (found.bytes, found.what) == (None, "the profile is in no known form")
+
+
+def test_without_a_file_memory_is_not_measured(job: Job, tmp_path: Path) -> None:
+    run_job(job)
+    assert read_memory(tmp_path / "memory.json") == {}

@@ -8,7 +8,8 @@ import pytest
 
 from tests.support.plans import IMAGE, LOGITS, profile, write_plan
 from un_deploy.errors import InputError
-from un_deploy.pipeline.served_plan import is_plan, read_plan
+from un_deploy.pipeline.served_plan import read_plan
+from un_deploy.runtime.tensorrt.header import is_plan
 from un_deploy.runtime.tensorrt.profiles import Range
 
 

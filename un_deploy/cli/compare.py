@@ -36,10 +36,10 @@ def _batches(ctx: click.Context, param: click.Parameter, value: str | None) -> t
 
 @click.command()
 @click.argument("model", metavar="[MODEL]", required=False)
-@click.option("--ln", type=options.MODEL_FILE, help="An ONNX file with Layer Normalization.")
-@click.option("--unfolded", type=options.MODEL_FILE, help="An ONNX file with UN, not folded.")
-@click.option("--folded", type=options.MODEL_FILE, help="An ONNX file with UN, folded.")
-@click.option("--none", type=options.MODEL_FILE, help="An ONNX file without norms.")
+@click.option("--ln", type=options.MODEL_FILE, help="LN, as an ONNX file or a TensorRT plan.")
+@click.option("--unfolded", type=options.MODEL_FILE, help="UN, not folded, as one of the two.")
+@click.option("--folded", type=options.MODEL_FILE, help="UN, folded, as one of the two.")
+@click.option("--none", type=options.MODEL_FILE, help="The network without norms, likewise.")
 @click.option(
     "--norms",
     default="ln,un",
@@ -54,7 +54,7 @@ def _batches(ctx: click.Context, param: click.Parameter, value: str | None) -> t
     type=click.Choice(BACKENDS),
     default="auto",
     show_default=True,
-    help="What runs them; auto: ONNX Runtime on the CPU, else torch.",
+    help="What runs them; auto: ONNX Runtime on the CPU, else torch; plans: their TensorRT.",
 )
 @options.device
 @options.threads
@@ -142,6 +142,13 @@ def _batches(ctx: click.Context, param: click.Parameter, value: str | None) -> t
     metavar="FILE",
     help="A file for the report as one HTML page with plots.",
 )
+@click.option(
+    "--keep-logs",
+    type=options.MODEL_FILE,
+    metavar="DIR",
+    help="With --backend trtexec: a folder for its logs and JSON files of times, profile and "
+    "layers, from one more run of every variant in every build.",
+)
 @options.force
 @options.as_json
 def command(
@@ -156,6 +163,7 @@ def command(
     against: Path | None,
     target: Path | None,
     html_target: Path | None,
+    keep_logs: Path | None,
     force: bool,
     as_json: bool,
     **settings: Any,
@@ -163,14 +171,18 @@ def command(
     """Time a network with LN, UN, UN folded and no norm.
 
     MODEL is FILE.py:factory, package.module:factory or timm:NAME, and its Python runs as code; or
-    give ONNX files. Variants that are not given are derived where they can be, and said to be.
+    give ONNX files, or plans with the manifests of un-deploy build (untested on hardware). Variants
+    that are not given are derived where they can be, and said to be; nothing is derived from plans.
 
     All variants run in turn in the same process, round after round, in several processes. Beside
     every ratio stands what the folded network differs from itself by (the A/A control). Before
     that, what each computes is compared with float64. Exit code 3 where --min-speedup,
     --max-error or --against is missed.
     """
+    from contextlib import nullcontext
+
     from un_deploy.cli import show, show_comparison
+    from un_deploy.graph.atomic import staged_directory
     from un_deploy.graph.model_file import atomic_write_text, check_target
     from un_deploy.measure.accuracy import require_accuracy
     from un_deploy.measure.compare_report import CompareReport
@@ -189,7 +201,8 @@ def command(
             raise click.UsageError("-o and --html name the same file")
         check_page(html_target, force=force)
     old = None if against is None else CompareReport.read(against)
-    with show.working("Comparing") as say:
+    kept = nullcontext() if keep_logs is None else staged_directory(keep_logs, force=force)
+    with kept as logs, show.working("Comparing") as say:
         report = compare(
             model,
             norms=norms,
@@ -197,6 +210,7 @@ def command(
             checkpoints={norm: path for norm, path in given.items() if path is not None},
             dims=dict(dims),
             sample_s=sample_ms / 1000,
+            logs=logs,
             progress=say,
             **settings,
         )

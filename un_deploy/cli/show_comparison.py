@@ -22,17 +22,8 @@ def comparison(report: CompareReport) -> None:
     shapes = ", ".join(f"{name} {list(shape)}" for name, shape in report.inputs.items())
     threads = f", threads: {report.threads}" if report.threads else ""
     show.line(f"{report.backend} on {report.environment['cpu']}{threads}; {shapes}")
-    rows = [
-        (
-            t.name,
-            f"{t.median_s * 1e3:.3f}",
-            str(t.operators),
-            Text(f"derived: {t.source}" if t.derived else t.source, show.MUTED),
-        )
-        for t in report.timed
-    ]
     _accuracy(report)
-    show.table(("variant", ">median ms", ">operators", "from"), rows)
+    _times(report)
     control = _interval(report.control.interval)
     sure = f"{report.control.interval.confidence:.0%} interval"
     show.table(
@@ -55,13 +46,37 @@ def comparison(report: CompareReport) -> None:
         show.line(f"Note: {note}.", show.MUTED)
 
 
+def _times(report: CompareReport) -> None:
+    told = any(one.peak_bytes is not None for one in report.timed)
+    rows = [
+        (
+            one.name,
+            f"{one.median_s * 1e3:.3f}",
+            *((_bytes(one.peak_bytes),) if told else ()),
+            "" if one.operators is None else str(one.operators),
+            Text(f"derived: {one.source}" if one.derived else one.source, show.MUTED),
+        )
+        for one in report.timed
+    ]
+    memory = (">peak bytes",) if told else ()
+    show.table(("variant", ">median ms", *memory, ">operators", "from"), rows)
+    what = "; ".join(dict.fromkeys(one.memory for one in report.timed if one.memory))
+    if what:
+        show.line(f"Peak memory{'' if told else ' is not told'}: {what}.", show.MUTED)
+
+
+def _bytes(count: int | None) -> str:
+    return "" if count is None else f"{count:,}"
+
+
 def _accuracy(report: CompareReport) -> None:
-    said = "; ".join(
-        f"{TITLES[one.kind]}{f' ({one.form})' if one.form else ''} {one.error:.2g}"
-        for one in report.accuracy
-    )
-    if said:
-        show.line(f"Largest error against float64, as a share of the output's range: {said}.")
+    for against in dict.fromkeys(one.against for one in report.accuracy):
+        said = "; ".join(
+            f"{TITLES[one.kind]}{f' ({one.form})' if one.form else ''} {one.error:.2g}"
+            for one in report.accuracy
+            if one.against == against
+        )
+        show.line(f"Largest error against {against}, as a share of the output's range: {said}.")
 
 
 def _sweep(report: CompareReport) -> None:
@@ -110,9 +125,9 @@ def _engines(report: CompareReport) -> None:
         (
             ", ".join(filter(None, (TITLES[one.kind], one.form))),
             f"{one.plan_bytes:,}",
-            "" if one.activation_bytes is None else f"{one.activation_bytes:,}",
+            _bytes(one.activation_bytes),
             str(len(one.kernels)),
-            "" if one.bytes_written is None else f"{one.bytes_written:,}",
+            _bytes(one.bytes_written),
             {True: "yes", False: "no", None: ""}[one.same_as_none],
         )
         for one in report.engines

@@ -1,18 +1,28 @@
-"""Is what is timed right? Every variant in its backend, against its network in float64."""
+"""Is what is timed right? Every variant in its backend, against its network in float64.
+
+A plan has no graph to compute in float64. It is held against the graph of another form of the same
+network where one was given, else plans of UN are held against each other.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from un_deploy.errors import ThresholdError
+import numpy as np
+
+from un_deploy.errors import InputError, ThresholdError
 from un_deploy.graph.model_file import load_model
 from un_deploy.graph.precision import Precision
-from un_deploy.graph.reference import run, stored
+from un_deploy.graph.reference import run, stored, widen
 from un_deploy.measure.outputs import relative_error
 from un_deploy.measure.variant import TITLES, Kind, Variant
-from un_deploy.runtime.backends import Backend, runtime_of
+from un_deploy.runtime.backends import Backend
+from un_deploy.runtime.load import load_file
 from un_deploy.runtime.protocol import Feeds
+
+FLOAT64 = "float64"
 
 
 @dataclass(frozen=True)
@@ -23,12 +33,14 @@ class Accuracy:
         kind, form: the variant.
         output: the output that is worst.
         error: max |found - expected| / max |expected|, over all entries of all outputs.
+        against: what it is held against.
     """
 
     kind: Kind
     form: str
     output: str
     error: float
+    against: str = FLOAT64
 
 
 def accuracies(
@@ -43,7 +55,8 @@ def accuracies(
     """The worst output of each variant; no norm is left out, since it computes something else.
 
     LN is held against LN, and UN in all its forms against the unfolded graph where there is one,
-    so that a fault of the fold would show here too.
+    so that a fault of the fold would show here too. A plan that there is nothing to hold against
+    is only seen to give finite numbers.
 
     Args:
         variants: see `un_deploy.measure.compare`.
@@ -51,28 +64,56 @@ def accuracies(
         backend, threads, device, precision: what runs them.
 
     Raises:
-        InputError: a variant does not run.
+        InputError: a variant does not run, or a plan gives NaN or infinities.
     """
-    references = {variant.kind: variant for variant in variants}
-    references["folded"] = references.get("unfolded", references.get("folded", variants[0]))
-    expected = {}
+    computed = {
+        variant: load_file(
+            Path(variant.model),
+            backend,
+            threads=threads,
+            device=device,
+            fusions=variant.fusions,
+            precision=precision,
+        ).run(feeds)
+        for variant in variants
+        if variant.kind != "none"
+    }
+    expected: dict[str, dict[str, np.ndarray]] = {}
     found = []
-    for variant in variants:
-        if variant.kind == "none":
+    for variant, outputs in computed.items():
+        reference = _reference(variant, variants)
+        if reference is None:
+            _check_finite(variant, outputs)
             continue
-        reference = references[variant.kind].model
-        if reference not in expected:
-            expected[reference] = run(load_model(reference), feeds, stored)
-        runtime = runtime_of(
-            backend, threads=threads, device=device, fusions=variant.fusions, precision=precision
-        )
-        outputs = runtime.load(load_model(variant.model)).run(feeds)
-        errors = {
-            name: relative_error(expected[reference][name], outputs[name]) for name in outputs
-        }
+        against, model = FLOAT64, reference.model
+        if reference.plan_bytes is not None:
+            against = f"the plan of {TITLES[reference.kind]}"
+            expected[model] = {name: widen(array) for name, array in computed[reference].items()}
+        elif model not in expected:
+            expected[model] = run(load_model(model), feeds, stored)
+        errors = {name: relative_error(expected[model][name], outputs[name]) for name in outputs}
         worst = max(errors, key=lambda name: errors[name])
-        found.append(Accuracy(variant.kind, variant.form, worst, errors[worst]))
+        found.append(Accuracy(variant.kind, variant.form, worst, errors[worst], against))
     return tuple(found)
+
+
+def _reference(variant: Variant, variants: Sequence[Variant]) -> Variant | None:
+    """The first graph that computes the same; else, for a plan of UN folded, that of unfolded."""
+    kinds = ("ln",) if variant.kind == "ln" else ("unfolded", "folded")
+    same = [one for kind in kinds for one in variants if one.kind == kind]
+    graphs = [one for one in same if one.plan_bytes is None]
+    if graphs:
+        return graphs[0]
+    return same[0] if same[0].kind != variant.kind else None
+
+
+def _check_finite(variant: Variant, outputs: Mapping[str, np.ndarray]) -> None:
+    for name, array in outputs.items():
+        if array.dtype.kind == "f" and not np.all(np.isfinite(array)):
+            raise InputError(
+                f"{TITLES[variant.kind]}: output {name} of {variant.source} is not finite on "
+                "these inputs"
+            )
 
 
 def require_accuracy(found: Sequence[Accuracy], most: float) -> None:
@@ -80,7 +121,13 @@ def require_accuracy(found: Sequence[Accuracy], most: float) -> None:
 
     Raises:
         ThresholdError: names the first, its output and its error.
+        InputError: nothing was held against anything.
     """
+    if not found:
+        raise InputError(
+            "an error cannot be bounded: plans have no graph to be held against; give the ONNX "
+            "file of UN folded or unfolded as well"
+        )
     for one in found:
         if not one.error <= most:
             form = f" ({one.form})" if one.form else ""

@@ -19,12 +19,22 @@ import numpy as np
 from un_deploy.graph.precision import Precision
 from un_deploy.measure.compare_report import CompareReport
 from un_deploy.measure.environment import environment
-from un_deploy.measure.job import Entry, Job, Seconds, run_builds, run_in_process_of_its_own
+from un_deploy.measure.job import (
+    Entry,
+    Job,
+    Seconds,
+    read_memory,
+    run_builds,
+    run_in_process_of_its_own,
+)
 from un_deploy.measure.statistics import ratio
 from un_deploy.measure.timed import PERCENTILES, Ratio, Timed
 from un_deploy.measure.variant import COMPARED, Kind, Variant
 from un_deploy.runtime.backends import ENGINES, Backend
 from un_deploy.runtime.protocol import Feeds
+from un_deploy.runtime.run_memory import RunMemory
+
+NOT_TOLD = RunMemory(None, "it was not measured")
 
 TWICE: tuple[Kind, ...] = ("folded", "unfolded", "ln", "none")
 """The first of these that is there is entered twice."""
@@ -40,9 +50,10 @@ def compare_variants(
     sample_s: float = 0.02,
     threads: int | None = None,
     device: str = "cpu",
-    precision: Precision = "fp32",
+    precision: Precision | None = "fp32",
     missing: Mapping[str, str] | None = None,
     notes: Sequence[str] = (),
+    logs: Path | None = None,
     build: Callable[[Job, Path], Seconds] = run_in_process_of_its_own,
     progress: Callable[[str], None] = lambda text: None,
 ) -> CompareReport:
@@ -57,8 +68,9 @@ def compare_variants(
         sample_s: seconds a sample takes at least.
         threads: for computing on the CPU.
         device: of torch.
-        precision: of engines.
+        precision: of engines; None: plans that do not tell theirs.
         missing, notes: for the report.
+        logs: a folder for trtexec's own files, by build and variant.
         build: runs one job; tests put their own here.
         progress: told what is done.
 
@@ -80,9 +92,12 @@ def compare_variants(
             sample_s=sample_s,
             threads=threads,
             device=device,
-            precision=precision,
+            precision=precision or "fp32",
+            memory=str(folder / "memory.json"),
+            logs=None if logs is None else str(logs),
         )
         times = run_builds(job, builds, folder, run=build, progress=progress)
+        memory = read_memory(folder / "memory.json")
     best = [
         min(forms, key=lambda variant: float(np.median(times[variant.name])))
         for _, forms in groupby(sorted(variants, key=lambda v: v.kind), key=lambda v: v.kind)
@@ -95,7 +110,7 @@ def compare_variants(
         precision=precision if backend in ENGINES else None,
         inputs={name: array.shape for name, array in feeds.items()},
         timed=tuple(
-            _timed(variant, times[name], control=name == again)
+            _timed(variant, times[name], memory.get(name, NOT_TOLD), control=name == again)
             for variant, name in [*((v, v.name) for v in variants), (twice, again)]
         ),
         ratios=tuple(
@@ -110,7 +125,7 @@ def compare_variants(
     )
 
 
-def _timed(variant: Variant, seconds: np.ndarray, *, control: bool) -> Timed:
+def _timed(variant: Variant, seconds: np.ndarray, memory: RunMemory, *, control: bool) -> Timed:
     return Timed(
         kind=variant.kind,
         form=variant.form,
@@ -120,6 +135,8 @@ def _timed(variant: Variant, seconds: np.ndarray, *, control: bool) -> Timed:
         control=control,
         median_s=float(np.median(seconds)),
         percentiles_s={str(q): float(np.percentile(seconds, q)) for q in PERCENTILES},
-        peak_bytes=None,
+        peak_bytes=memory.bytes,
         seconds=tuple(tuple(map(float, build)) for build in seconds),
+        plan_bytes=variant.plan_bytes,
+        memory=memory.what,
     )

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -22,12 +23,15 @@ from typing import Any
 import numpy as np
 
 from un_deploy.errors import InputError, UnDeployError
-from un_deploy.graph.model_file import load_model
 from un_deploy.graph.precision import Precision
 from un_deploy.measure.timing import interleaved
-from un_deploy.runtime.backends import Backend, runtime_of
+from un_deploy.runtime.backends import Backend
+from un_deploy.runtime.load import load_file
 from un_deploy.runtime.onnxruntime import Fusions
+from un_deploy.runtime.protocol import Feeds, Session
+from un_deploy.runtime.run_memory import RunMemory, TellsMemory
 from un_deploy.runtime.torch_graph.runtime import TorchSession
+from un_deploy.runtime.trtexec.session import TrtexecSession
 
 Seconds = dict[str, list[float]]
 
@@ -38,7 +42,7 @@ class Entry:
 
     Attributes:
         name: unique in a job.
-        model: an ONNX file.
+        model: an ONNX file, or a plan.
         fusions: of ONNX Runtime.
     """
 
@@ -59,6 +63,10 @@ class Job:
         threads: for computing; None: the runtime's own choice.
         device: of torch.
         precision: of engines.
+        memory: a file that takes what a run of each entry holds, measured after the times so that
+            it cannot disturb them; None: it is not measured.
+        logs: a folder that takes trtexec's own files of each entry, of a run after the times;
+            None: none are kept.
     """
 
     backend: Backend
@@ -70,6 +78,8 @@ class Job:
     threads: int | None = None
     device: str = "cpu"
     precision: Precision = "fp32"
+    memory: str | None = None
+    logs: str | None = None
 
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> Job:
@@ -91,24 +101,48 @@ def run_job(job: Job) -> Seconds:
         torch.set_num_threads(job.threads)
     with np.load(job.inputs) as archive:
         feeds = dict(archive)
-    timers, recognised = {}, {}
+    sessions, timers, recognised = {}, {}, {}
     for entry in job.entries:
-        runtime = runtime_of(
+        session = load_file(
+            Path(entry.model),
             job.backend,
             threads=job.threads,
             device=job.device,
             fusions=entry.fusions,
             precision=job.precision,
         )
-        session = runtime.load(load_model(entry.model))
         for name, array in session.run(feeds).items():
             if array.dtype.kind == "f" and not np.all(np.isfinite(array)):
                 raise InputError(f"{entry.name}: output {name} is not finite on these inputs")
         if isinstance(session, TorchSession):
             recognised[entry.name] = _recognised(session, feeds)
+        sessions[entry.name] = session
         timers[entry.name] = session.timer(feeds)
     _check_alike(recognised)
-    return interleaved(timers, rounds=job.rounds, sample_s=job.sample_s, reverse=job.reverse)
+    seconds = interleaved(timers, rounds=job.rounds, sample_s=job.sample_s, reverse=job.reverse)
+    if job.memory is not None:
+        told = {name: asdict(_memory(session, feeds)) for name, session in sessions.items()}
+        Path(job.memory).write_text(json.dumps(told))
+    for name, session in sessions.items():
+        if job.logs is not None and isinstance(session, TrtexecSession):
+            session.keep_files(feeds, Path(job.logs, re.sub(r"\W+", "_", name)))
+    return seconds
+
+
+def _memory(session: Session, feeds: Feeds) -> RunMemory:
+    if not isinstance(session, TellsMemory):
+        return RunMemory(None, "this backend does not tell it")
+    try:
+        return session.run_memory(feeds)
+    except InputError as error:  # the times are good without it
+        return RunMemory(None, str(error))
+
+
+def read_memory(file: Path) -> dict[str, RunMemory]:
+    """What a job has written to its file for it; nothing where it has written none."""
+    if not file.is_file():
+        return {}
+    return {name: RunMemory(**told) for name, told in json.loads(file.read_text()).items()}
 
 
 def run_in_process_of_its_own(job: Job, folder: Path) -> Seconds:
@@ -153,6 +187,8 @@ def run_builds(
 ) -> dict[str, np.ndarray]:
     """Seconds of one run of each entry, (builds, rounds).
 
+    The first build alone also tells what a run holds, where the job has a file for that.
+
     Every build begins to load with another entry, since where an entry's weights come to lie
     changes its time: of five copies of BERT-base in one process, loaded in the same order every
     time, the third was 5 to 8 % slower than the fourth in 12 builds of 12.
@@ -174,7 +210,10 @@ def run_builds(
         order = (*job.entries[first:], *job.entries[:first])
         if number // len(job.entries) % 2:  # what was loaded before it is another entry then
             order = order[::-1]
-        found = run(replace(job, entries=order, reverse=number % 2 == 1), folder)
+        memory = job.memory if number == 0 else None
+        logs = None if job.logs is None else str(Path(job.logs, f"build_{number + 1}"))
+        one = replace(job, entries=order, reverse=number % 2 == 1, memory=memory, logs=logs)
+        found = run(one, folder)
         for name in seconds:
             seconds[name].append(found[name])
     return {name: np.array(found) for name, found in seconds.items()}

@@ -17,25 +17,30 @@ class Timed:
     """A variant and its times.
 
     Attributes:
-        kind, form, source, derived, operators: see `Variant`.
+        kind, form, source, derived, operators, plan_bytes: see `Variant`.
         control: whether it is the second entry of a variant, for the A/A control.
         median_s: seconds of one run, the median over all rounds of all builds.
         percentiles_s: seconds of one run by percentile, "50", "90", "95" and "99", over all rounds
             of all builds. A sample is the mean of some runs, so single runs spread further.
-        peak_bytes: that a run holds on the device beside weights; None where it cannot be told.
+        peak_bytes: that a run holds at once beside weights and inputs, in the memory of what
+            computes; None where it cannot be told.
         seconds: of one run, (builds, rounds).
+        memory: what `peak_bytes` counts, or why it is None; see
+            `un_deploy.runtime.run_memory.RunMemory`.
     """
 
     kind: Kind
     form: str
     source: str
     derived: bool
-    operators: int
+    operators: int | None
     control: bool
     median_s: float
     percentiles_s: Mapping[str, float]
     peak_bytes: int | None
     seconds: tuple[tuple[float, ...], ...]
+    plan_bytes: int | None = None
+    memory: str = ""
 
     @property
     def name(self) -> str:

@@ -26,10 +26,12 @@ from un_deploy.measure.layers import VariantLayers
 from un_deploy.measure.profile_variants import profile_variants
 from un_deploy.measure.variant import Kind
 from un_deploy.pipeline.model_spec import Norm
+from un_deploy.pipeline.plans import Plan, backend_of, notes_on, precision_of
 from un_deploy.pipeline.variants import Network
 from un_deploy.runtime.backends import Backend, chosen, require_layers
 from un_deploy.runtime.tensorrt.flavor import Flavor
 from un_deploy.runtime.tensorrt.flavor import chosen as chosen_flavor
+from un_deploy.runtime.tensorrt.header import is_plan
 from un_deploy.runtime.trtexec.runtime import TrtexecRuntime
 
 if TYPE_CHECKING:
@@ -66,6 +68,7 @@ def compare(
     profile: bool = False,
     seed: int = 0,
     keep: Collection[str] = (),
+    logs: Path | None = None,
     progress: Callable[[str], None] = lambda text: None,
 ) -> CompareReport:
     """Time a network with LN, UN unfolded, UN folded and no norm against each other.
@@ -75,8 +78,10 @@ def compare(
             runs as code) that is exported once for each of `norms`; None: `files`.
         norms: of a spec. "un" gives the unfolded graph; the others are derived.
         checkpoints: of a spec, by norm; without one the weights are random, which changes no time.
-        files: ONNX files by what they are: "ln", "unfolded", "folded", "none".
-        backend: what runs them; "auto": the first that is installed.
+        files: ONNX files, or plans with their manifests, by what they are: "ln", "unfolded",
+            "folded", "none". Plans run in their flavour of TensorRT or in trtexec, and engines of
+            ONNX files beside them are built there.
+        backend: what runs them; "auto": that of the plans, else the first that is installed.
         builds, rounds, sample_s, threads, device: see `un_deploy.measure.compare`.
         inputs: data.npz, loader.py:function (runs as code), or arrays by input name; None: random.
         dims: sizes of dynamic dimensions by name, for random inputs.
@@ -88,42 +93,65 @@ def compare(
         profile: afterwards, also time each layer of each variant, at the first batch size.
         seed: of the random inputs.
         keep: norms that the fold leaves alone.
+        logs: a folder for trtexec's own logs and JSON files, by build and variant, and with
+            several batch sizes by these; of one more run of each, after its times.
         progress: told what is done.
 
     Raises:
         InputError: a model or the inputs cannot be read or do not fit, fewer than two variants
-            are to be had, a variant does not run, an output is not finite, or the backend cannot
-            tell of the layers that `profile` asks for.
+            are to be had, a variant does not run, an output is not finite; plans are not alike,
+            or the backend does not run them; or it cannot tell of the layers that `profile` asks
+            for.
         VerificationError: the folded graph is not equal to the unfolded one, or an export not to
             PyTorch.
         MissingPackageError: the backend is not installed.
     """
     if (model is None) == (not files):
         raise InputError("a comparison takes a model spec or files, one of the two")
+    paths = {kind: Path(path) for kind, path in (files or {}).items()}
+    plans = {kind: Plan.read(path) for kind, path in paths.items() if is_plan(path)}
+    graphs = [kind for kind in paths if kind not in plans]
+    if engines and plans and not graphs:
+        raise InputError("a plan is an engine already: engines are built of ONNX files")
+    if profile and plans:
+        raise InputError("plans do not tell ONNX operators to compare by: use un-deploy profile")
+    backend = backend_of(plans, backend) if plans else chosen(backend)
     if profile:
-        require_layers(chosen(backend))
+        require_layers(backend)
     settings: dict[str, Any] = {
-        "backend": chosen(backend),
+        "backend": backend,
         "builds": builds,
         "rounds": rounds,
         "sample_s": sample_s,
         "threads": threads,
         "device": device,
-        "precision": precision,
+        "precision": precision_of(plans, precision, others=graphs) if plans else precision,
     }
+    if logs is not None and backend != "trtexec":
+        raise InputError(f"trtexec alone has logs to keep, and {backend} was to run")
     with TemporaryDirectory(prefix="un-deploy-") as made:
-        network = Network(Path(made), chosen(backend))
+        network = Network(Path(made), backend)
         if backend == "trtexec":
             network.notes.append(f"timed by {TrtexecRuntime().described}")
         if model is not None:
             for norm in norms:
                 progress(f"Exporting {model} with {norm}")
                 network.export(model, norm, (checkpoints or {}).get(norm))
-        for kind, path in (files or {}).items():
-            network.read(kind, path)
+        for kind, path in paths.items():
+            if kind in plans:
+                network.take(kind, plans[kind])
+            else:
+                network.read(kind, path)
+        if plans:
+            network.notes += notes_on(plans, others=graphs)
         network.derive(keep, inputs, seed)
         points = [
-            _point(network, network.feeds(inputs, sizes, seed), settings, progress)
+            _point(
+                network,
+                network.feeds(inputs, sizes, seed),
+                {**settings, "logs": _logs(logs, sizes, batches)},
+                progress,
+            )
             for sizes in _sizes(dims, batches)
         ]
         first = network.feeds(inputs, _sizes(dims, batches)[0], seed)
@@ -139,7 +167,7 @@ def compare(
         facts: tuple[EngineFacts, ...] = ()
         if engines:
             facts = engine_facts(
-                network.variants,
+                [variant for variant in network.variants if variant.plan_bytes is None],
                 first,
                 flavor=chosen_flavor(flavor),
                 precision=precision,
@@ -153,6 +181,7 @@ def _point(
 ) -> CompareReport:
     """One batch size: right first, then timed."""
     runs = {name: settings[name] for name in _RUNS}
+    runs["precision"] = runs["precision"] or "fp32"  # plans have theirs
     network.check_finite(feeds, runs["device"])
     progress(f"Checking what {runs['backend']} computes")
     accuracy = accuracies(network.variants, feeds, **runs)
@@ -168,6 +197,14 @@ def _point(
     )
     notes = (*report.notes, moved) if moved else report.notes
     return replace(report, accuracy=accuracy, notes=notes)
+
+
+def _logs(
+    folder: Path | None, sizes: Mapping[str, int] | None, batches: Sequence[int]
+) -> Path | None:
+    if folder is None or not batches or sizes is None:
+        return folder
+    return folder / f"{BATCH}_{sizes[BATCH]}"
 
 
 def _sizes(

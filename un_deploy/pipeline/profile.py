@@ -10,17 +10,16 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
-import onnx_ir as ir
-
 from un_deploy.errors import InputError
 from un_deploy.graph.model_file import check_weights, load_model
 from un_deploy.measure.environment import environment
 from un_deploy.measure.inputs import random_inputs, read_inputs
-from un_deploy.pipeline.served_plan import is_plan
+from un_deploy.pipeline.plans import graph_of, usual_sizes
 from un_deploy.runtime.backends import Backend, chosen, runtime_of
 from un_deploy.runtime.layer_times import TellsLayers, TimedLayer
 from un_deploy.runtime.protocol import Feeds, Session, Timer
-from un_deploy.runtime.tensorrt.manifest import Manifest, open_sizes, read_manifest
+from un_deploy.runtime.tensorrt.header import is_plan
+from un_deploy.runtime.tensorrt.manifest import read_manifest
 from un_deploy.runtime.tensorrt.runtime import PlanRuntime, PlanSession
 from un_deploy.runtime.trtexec.layer_info import write_layer_info
 from un_deploy.runtime.trtexec.profile import write_profile
@@ -141,8 +140,8 @@ def profile(
             raise InputError(f"{path} is a plan: TensorRT runs it, not {backend}")
         session, name = PlanRuntime().load_plan(path), "TensorRT"
         manifest = read_manifest(path)
-        name, model = f"{manifest.flavor} {manifest.tensorrt}", _of_inputs(manifest)
-        dims = {**_usual_sizes(manifest, model), **(dims or {})} if inputs is None else None
+        name, model = f"{manifest.flavor} {manifest.tensorrt}", graph_of(manifest)
+        dims = {**usual_sizes(manifest, model), **(dims or {})} if inputs is None else None
     else:
         backend = chosen(backend)
         model = load_model(path)
@@ -177,35 +176,3 @@ def _runs(timer: Timer, runs: int, warm_up: int) -> tuple[float, ...]:
 
 def _information(session: Session, feeds: Feeds) -> str | None:
     return session.layer_information(feeds) if isinstance(session, PlanSession) else None
-
-
-def _of_inputs(manifest: Manifest) -> ir.Model:
-    """A graph with a plan's inputs and nothing else, which is what inputs are made for."""
-    values = []
-    for tensor in manifest.inputs:
-        dims = [
-            f"{tensor.name}:{axis}" if dim is None else dim
-            for axis, dim in enumerate(open_sizes(tensor) or ())
-        ]
-        values.append(
-            ir.Value(
-                name=tensor.name,
-                type=ir.TensorType(ir.DataType[tensor.dtype.upper()]),
-                shape=ir.Shape(dims),
-            )
-        )
-    graph = ir.Graph(values, [], nodes=[], name="inputs", opset_imports={"": 17})
-    return ir.Model(graph, ir_version=8)
-
-
-def _usual_sizes(manifest: Manifest, model: ir.Model) -> dict[str, int]:
-    """The sizes for which the first profile is tuned, by the names of the dimensions."""
-    if not manifest.profiles:
-        return {}
-    sizes = {}
-    for value in model.graph.inputs:
-        shapes = manifest.profiles[0].get(value.name or "")
-        for dim, size in zip(value.shape or (), shapes["opt"] if shapes else (), strict=False):
-            if isinstance(dim, ir.SymbolicDim) and dim.value is not None:
-                sizes[dim.value] = size
-    return sizes

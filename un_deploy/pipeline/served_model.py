@@ -16,8 +16,9 @@ from un_deploy.errors import InputError
 from un_deploy.graph.model_file import from_proto, load_model
 from un_deploy.graph.shapes import Shapes
 from un_deploy.graph.tensors import external_tensors
-from un_deploy.pipeline.served_plan import is_plan, read_plan
+from un_deploy.pipeline.served_plan import read_plan
 from un_deploy.runtime.protocol import TensorSpec, input_specs
+from un_deploy.runtime.tensorrt.header import is_plan
 from un_deploy.runtime.tensorrt.manifest import file_sha256
 
 if TYPE_CHECKING:

@@ -6,12 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from un_deploy.errors import InputError
-from un_deploy.runtime.tensorrt.header import is_plan as begins_like_a_plan
 from un_deploy.runtime.tensorrt.manifest import Manifest, PlanTensor, load_plan, manifest_path
 from un_deploy.runtime.tensorrt.profiles import Profile, Range
-
-#: How plans are called; what is none although it is called so is refused as a damaged plan.
-SUFFIXES = {".plan", ".engine", ".trt"}
 
 Tensor = tuple[str, str, tuple[int | str | None, ...]]
 """Name, element type by NumPy's name, shape: a name or None for a size that is dynamic."""
@@ -34,17 +30,6 @@ class ServedPlan:
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     profiles: tuple[Profile, ...]
-
-
-def is_plan(path: Path) -> bool:
-    """Whether a file is a plan, or is called one."""
-    if path.suffix in SUFFIXES:
-        return True
-    try:
-        with path.open("rb") as file:
-            return begins_like_a_plan(file.read(4))
-    except OSError:
-        return False
 
 
 def read_plan(path: Path) -> ServedPlan:

@@ -26,8 +26,10 @@ from un_deploy.measure.verify import feeds_of, verify
 from un_deploy.pipeline.export import export
 from un_deploy.pipeline.fold_file import fold_and_verify
 from un_deploy.pipeline.model_spec import Norm
+from un_deploy.pipeline.plans import Plan
 from un_deploy.runtime.backends import ENGINES, Backend, chosen, runtime_of
 from un_deploy.runtime.onnxruntime import Fusions
+from un_deploy.runtime.protocol import input_specs
 
 if TYPE_CHECKING:
     from un_deploy.graph.report import FoldReport
@@ -44,7 +46,8 @@ class Network:
     Attributes:
         folder: for the files.
         backend: what they are for: it decides which forms of LN there are.
-        models: what there is.
+        models: what there is as a graph.
+        plans: what there is as a plan, of which nothing is derived.
         variants: the same, and the forms of LN, as files.
         missing: what there is not, and why.
         notes: what the reader must know.
@@ -53,6 +56,7 @@ class Network:
     folder: Path
     backend: Backend
     models: dict[Kind, ir.Model] = field(default_factory=dict)
+    plans: dict[Kind, Plan] = field(default_factory=dict)
     variants: list[Variant] = field(default_factory=list)
     missing: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -64,6 +68,12 @@ class Network:
             InputError: it cannot be read.
         """
         self._add(kind, to_ir(path)[0], str(path), derived=False)
+
+    def take(self, kind: Kind, plan: Plan) -> None:
+        """Take a plan as a variant."""
+        self.plans[kind] = plan
+        path = str(plan.path)
+        self.variants.append(Variant(kind, path, path, False, None, plan_bytes=plan.manifest.bytes))
 
     def export(self, spec: str, norm: Norm, checkpoint: str | os.PathLike[str] | None) -> None:
         """Export a model spec with a norm; compared with PyTorch on the way.
@@ -94,32 +104,30 @@ class Network:
         unfolded, folded = self.models.get("unfolded"), self.models.get("folded")
         report = None
         if unfolded is not None:
-            feeds = None if folded is not None else feeds_of(unfolded, inputs, seed)
+            feeds = None if self._has("folded") else feeds_of(unfolded, inputs, seed)
             made, _ = fold_and_verify(unfolded, feeds, keep=keep)
             report = made.report
             if folded is not None:
                 verify(unfolded, folded, inputs=inputs, seed=seed, keep=keep).require()
             elif not report.folded:
                 raise InputError("nothing folds in UN unfolded: un-deploy inspect says why")
-            else:
+            elif "folded" not in self.plans:
                 self._add("folded", made.model, "un-deploy fold of UN unfolded", derived=True)
-            for site in report.stayed:
+            for site in report.stayed if "folded" in self.models else ():
                 self.notes.append(f"the norm {site.label} stays in UN folded: {site.reason}")
         elif folded is not None:
             self.notes.append(
                 "UN folded is timed as given: there is no unfolded graph to prove it by"
             )
-        if "none" not in self.models:
+        if not self._has("none"):
             self._strip(report)
         for kind in TITLES:
-            if kind not in self.models:
-                folded_only = kind in ("unfolded", "none") and "folded" in self.models
-                self.missing[kind] = (
-                    "not to be had from a folded file" if folded_only else "not given"
-                )
-        if len(self.models) < 2:
-            have = ", ".join(TITLES[kind] for kind in self.models) or "none"
-            raise InputError(f"a comparison takes two variants at least; there is only {have}")
+            if not self._has(kind):
+                self.missing[kind] = self._why_missing(kind)
+        have = [TITLES[kind] for kind in TITLES if self._has(kind)]
+        if len(have) < 2:
+            only = have[0] if have else "none"
+            raise InputError(f"a comparison takes two variants at least; there is only {only}")
 
     def feeds(
         self, inputs: str | Feeds | None, dims: Mapping[str, int] | None, seed: int
@@ -129,17 +137,33 @@ class Network:
         Raises:
             InputError: the variants take different inputs, or these do not fit.
         """
-        (kind, first), *others = self.models.items()
+        graphs = {**self.models, **{kind: plan.graph for kind, plan in self.plans.items()}}
+        (kind, first), *others = graphs.items()
         for other, model in others:
             if problems := signature_problems(first, model, shapes=False):
                 raise InputError(f"{TITLES[other]} is not {TITLES[kind]}'s network: {problems[0]}")
+        found = self._feeds(first, inputs, dims, seed)
+        for plan in self.plans.values():
+            plan.check_sizes(found)
+        return found
+
+    def _feeds(
+        self,
+        graph: ir.Model,
+        inputs: str | Feeds | None,
+        dims: Mapping[str, int] | None,
+        seed: int,
+    ) -> dict[str, np.ndarray]:
         if inputs is None:
-            return random_inputs(first, seed=seed, dims=dims)
+            usual = next(iter(self.plans.values())).sizes if self.plans else {}
+            open_ = {dim for spec in input_specs(graph) for dim in spec.shape or ()}
+            sizes = {name: size for name, size in usual.items() if name in open_}
+            return random_inputs(graph, seed=seed, dims={**sizes, **(dims or {})})
         if dims:
             raise InputError("sizes of dimensions are for random inputs; given inputs have theirs")
         if isinstance(inputs, str):
-            return read_inputs(inputs, first)[0]
-        return check_inputs([inputs], first)[0]
+            return read_inputs(inputs, graph)[0]
+        return check_inputs([inputs], graph)[0]
 
     def check_finite(self, feeds: Feeds, device: str) -> None:
         """What no norm computes is wrong, but must be numbers: others take other times.
@@ -165,6 +189,16 @@ class Network:
                     f"without norms the network overflows at {name}: its time would say nothing; "
                     "give smaller inputs with --inputs"
                 )
+
+    def _has(self, kind: Kind) -> bool:
+        return kind in self.models or kind in self.plans
+
+    def _why_missing(self, kind: Kind) -> str:
+        if self.plans and kind in ("folded", "none"):
+            return "not given, and not to be had from plans"
+        if kind in ("unfolded", "none") and "folded" in self.models:
+            return "not to be had from a folded file"
+        return "not given"
 
     def _strip(self, report: FoldReport | None) -> None:
         """Take out of UN what the fold took in, else what is LN by its structure."""

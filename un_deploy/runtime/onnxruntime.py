@@ -13,6 +13,7 @@ import onnx_ir
 from un_deploy.errors import InputError, needs
 from un_deploy.runtime.layer_times import TimedLayer
 from un_deploy.runtime.protocol import Feeds, Timer
+from un_deploy.runtime.run_memory import RunMemory
 from un_deploy.runtime.session import FileSession
 
 if TYPE_CHECKING:
@@ -133,6 +134,14 @@ class OnnxSession(FileSession):
             )
         self.run(feeds)  # what is wrong with the feeds is said as elsewhere
         return layer_times(self._onnx_runtime, self._model, feeds, runs, warm_up)
+
+    def run_memory(self, feeds: Feeds) -> RunMemory:
+        """See `un_deploy.runtime.run_memory.TellsMemory`; untested on CUDA hardware."""
+        from un_deploy.runtime.onnxruntime_memory import run_memory
+
+        self.run(feeds)  # what is wrong with the feeds is said as elsewhere
+        provider = _PROVIDERS[self._onnx_runtime.device]
+        return run_memory(self._onnx_runtime, self._model, feeds, provider)
 
 
 def _bound_timer(session: onnxruntime.InferenceSession, outputs: list[str], feeds: Feeds) -> Timer:

@@ -12,7 +12,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from tests.support.reports import HOSTILE, full_report, kernel, layer, report
+from tests.support.reports import COUNTED, HOSTILE, full_report, kernel, layer, report
 from un_deploy.errors import MissingPackageError
 from un_deploy.measure.compare_report import CompareReport
 from un_deploy.measure.report import layers, look
@@ -206,13 +206,13 @@ def test_what_is_missing_is_said_once_and_has_no_section() -> None:
         ["LN", "not given"],
         ["Batch sweep", "one batch size was measured; un-deploy compare --batches takes more"],
         ["Accuracy", "this report holds none"],
+        ["Peak memory", "it is not told"],
         ["Time by layer", "no profile was asked for; un-deploy compare --profile takes one"],
         [
             "Memory and engines",
             "no engines were asked for; un-deploy compare --engines builds them",
         ],
         ["Planned kernels", "it takes the engines of LN and of UN folded"],
-        ["Peak device memory", "this backend does not tell it"],
     ]
     sections = {attributes["id"] for attributes in shown.all("section")}
     assert sections == {"ratios", "times", "missing", "environment", "reading"}
@@ -235,12 +235,45 @@ def test_a_restless_machine_and_a_single_build_are_warned_of() -> None:
     assert "does not hold 1" in text
 
 
-def test_peak_memory_is_shown_where_it_is_known(full: CompareReport) -> None:
+def test_peak_memory_is_a_table_and_bars(shown: Page) -> None:
+    rows = shown.tables["Memory of one run"]
+    assert rows[0] == ["variant", "at", "peak of a run"]
+    assert rows[1:4] == [
+        ["LN", "batch 8", "3 MiB|3,145,728 B"],
+        ["UN unfolded", "batch 8", "3 MiB|3,145,728 B"],
+        ["UN folded", "batch 8", "2.5 MiB|2,621,440 B"],
+    ]
+    assert rows[5] == ["LN", "batch 16", "not told"]  # the control is left out
+    assert [bar["x"] for bar in shown.plots["plot-peak-memory"]["data"]] == [[3], [3], [2.5], [2.5]]
+    assert f"beside weights and inputs: {COUNTED}." in shown.text
+
+
+def test_memory_of_one_variant_is_not_drawn(full: CompareReport) -> None:
     first, *others = full.timed
-    known = (replace(first, peak_bytes=3 * 2**20), *others)
-    rows = Page(page(replace(full, timed=known))).tables["Milliseconds of one run"]
-    assert rows[0][7] == "peak memory"
-    assert [row[7] for row in rows[1:3]] == ["3 MiB|3,145,728 B", "unknown"]
+    unknown = tuple(replace(one, peak_bytes=None, memory="it fell asleep") for one in others)
+    alone = Page(page(replace(full, timed=(first, *unknown), sweep=())))
+    assert [row[1] for row in alone.tables["Memory of one run"][1:3]] == [
+        "3 MiB|3,145,728 B",
+        "not told",
+    ]
+    assert "plot-peak-memory" not in alone.plots
+    assert "Where none is told: it fell asleep." in alone.text
+
+
+def test_memory_that_nobody_tells_is_absent_with_the_reason(full: CompareReport) -> None:
+    unknown = tuple(replace(one, peak_bytes=None, memory="no profile") for one in full.timed)
+    without = Page(page(replace(full, timed=unknown, sweep=())))
+    assert ["Peak memory", "no profile"] in without.tables["What is missing, and why"]
+
+
+def test_sizes_of_plans(full: CompareReport) -> None:
+    first, *others = full.timed
+    plan = replace(first, peak_bytes=None, memory="no profile", plan_bytes=2048, operators=None)
+    shown = Page(page(replace(full, timed=(plan, *others), sweep=())))
+    rows = shown.tables["Memory of one run"]
+    assert rows[0][2] == "plan size"
+    assert [row[2] for row in rows[1:3]] == ["2 KiB|2,048 B", "no plan given"]
+    assert shown.tables["Milliseconds of one run"][1][6] == "a plan"
 
 
 def hostile(full: CompareReport) -> CompareReport:
@@ -257,7 +290,7 @@ def hostile(full: CompareReport) -> CompareReport:
     return replace(
         full,
         layers=profile,
-        timed=(replace(first, source=HOSTILE, form=HOSTILE), *others),
+        timed=(replace(first, source=HOSTILE, form=HOSTILE, memory=HOSTILE), *others),
         ratios=tuple(replace(ratio, form=HOSTILE) for ratio in full.ratios),
         inputs={HOSTILE: (8, 3)},
         missing={"ln": HOSTILE, HOSTILE: HOSTILE},
@@ -276,7 +309,7 @@ def test_hostile_names_stay_names(full: CompareReport, shown: Page) -> None:
     allowed = {name for _, attributes in shown.elements for name in attributes}
     assert {name for _, attributes in bad.elements for name in attributes} <= allowed
     data = [s for s, a in zip(bad.scripts, bad.all("script"), strict=True) if "type" in a]
-    assert len(data) == 5 and not any("<" in one for one in data)
+    assert len(data) == 6 and not any("<" in one for one in data)
     for name, plot in bad.plots.items():  # plotly reads a text's tags as HTML
         for text in texts(plot):
             assert "<" not in text.replace("<br>", "").replace("<extra></extra>", ""), name
@@ -314,7 +347,7 @@ def test_who_cannot_see_it_can_read_it(shown: Page) -> None:
     assert shown.all("html") == [{"lang": "en"}]
     assert len(shown.all("h1")) == 1 and len(shown.all("main")) == 1
     plots = [a for a in shown.all("div") if a.get("class") == "plot"]
-    names = ("ratios", "times", "sweep", "layers", "memory")
+    names = ("ratios", "times", "sweep", "peak-memory", "layers", "memory")
     assert [a["id"] for a in plots] == [f"plot-{name}" for name in names]
     assert all(a["role"] == "img" and len(a["aria-label"]) > 40 for a in plots)
     assert {a["scope"] for a in shown.all("th")} == {"col", "row"}

@@ -18,6 +18,7 @@ from un_deploy.errors import InputError
 from un_deploy.pipeline.build import build
 from un_deploy.runtime.layer_times import TellsLayers
 from un_deploy.runtime.protocol import Runtime
+from un_deploy.runtime.run_memory import TellsMemory
 from un_deploy.runtime.tensorrt.log import logger
 from un_deploy.runtime.tensorrt.manifest import (
     Manifest,
@@ -122,6 +123,8 @@ def test_the_profile_is_the_first_that_holds_the_shapes(make: Make) -> None:
     assert chosen == [1, 0]  # only where it changes
     assert session.activation_bytes(x(2)) == 1000
     assert session.activation_bytes(x(5)) == 2000
+    assert isinstance(session, TellsMemory)
+    assert session.run_memory(x(5)).bytes == 2000
 
 
 def test_a_static_engine_needs_no_profile(make: Make) -> None:

@@ -97,9 +97,6 @@ class TestTimer:
         session.timer({"x": X[:1]})(2)
         assert session.run({"x": X})["y"].tolist() == Y
 
-    def test_the_cpu_does_not_tell_its_activations(self) -> None:
-        assert load().activation_bytes({"x": X}) is None
-
 
 @pytest.mark.gpu
 @needs_cuda
@@ -139,13 +136,13 @@ class TestCuda:
     def test_activations_are_told(self) -> None:
         feeds = {"x": np.ones((1 << 18, 4), np.float32)}
         eager, captured = (
-            load(device="cuda", mode=mode).activation_bytes(feeds)
+            load(device="cuda", mode=mode).run_memory(feeds).bytes
             for mode in ("eager", "cuda-graph")
         )
         # The sum and what Relu makes of it live at once.
         assert eager >= 2 * feeds["x"].nbytes
         assert captured >= 2 * feeds["x"].nbytes
-        assert load(device="cuda").activation_bytes({"x": X}) < eager
+        assert load(device="cuda").run_memory({"x": X}).bytes < eager
 
 
 def test_another_gpu_than_the_current_one_is_refused() -> None:

@@ -105,8 +105,6 @@ def missing(report: CompareReport, absent: Sequence[Absent]) -> Section | None:
     titles = {str(kind): title for kind, title in TITLES.items()}
     rows = [(titles.get(kind, kind), reason) for kind, reason in report.missing.items()]
     rows += [(one.title, one.reason) for one in absent]
-    if all(one.peak_bytes is None for one in report.timed):
-        rows.append(("Peak device memory", "this backend does not tell it"))
     if not rows:
         return None
     table = Table("What is missing, and why", ("what", "why"), tuple(rows))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from un_deploy.measure.accuracy import FLOAT64
 from un_deploy.measure.compare_report import CompareReport
 from un_deploy.measure.report import words
 from un_deploy.measure.report.parts import Absent, Cell, Section, Table
@@ -13,12 +14,15 @@ def section(report: CompareReport) -> Section | Absent:
     points = sorted((report, *report.sweep), key=lambda one: one.batch or 0)
     if not any(one.accuracy for one in points):
         return Absent(title, "this report holds none")
-    text = (
+    text: tuple[str, ...] = (
         "How far each variant, in this backend, is from its network in float64: max |found - "
         "expected| / max |expected|, over all entries of all outputs. LN is held against LN; UN, "
         "folded or not, against the unfolded graph where there is one. No norm computes something "
         "else and is only timed.",
     )
+    plans = any(one.against != FLOAT64 for report in points for one in report.accuracy)
+    if plans:
+        text = (*text, "A plan has no graph: what it is held against stands in its row.")
     several = len(points) > 1
     rows = tuple(
         (
@@ -26,9 +30,13 @@ def section(report: CompareReport) -> Section | Absent:
             *((words.point(report),) if several else ()),
             Cell(one.output, code=True),
             f"{one.error:.2e}",
+            *((one.against,) if plans else ()),
         )
         for report in points
         for one in report.accuracy
     )
     columns = ("variant", *(("at",) if several else ()), "worst output", ">error")
-    return Section("accuracy", title, text, tables=(Table("Error against float64", columns, rows),))
+    table = Table("Error against float64", columns, rows)
+    if plans:
+        table = Table("Error", (*columns, "held against"), rows)
+    return Section("accuracy", title, text, tables=(table,))

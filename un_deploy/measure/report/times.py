@@ -7,7 +7,7 @@ from itertools import chain
 from un_deploy.measure.compare_report import CompareReport
 from un_deploy.measure.report import look, words
 from un_deploy.measure.report.parts import Cell, Plot, Section, Table
-from un_deploy.measure.timed import PERCENTILES, Timed
+from un_deploy.measure.timed import PERCENTILES
 
 #: Beyond this many samples in all, only those that lie apart are drawn one by one.
 _DRAWN = 12_000
@@ -26,9 +26,7 @@ def section(report: CompareReport) -> Section:
 
 def _table(report: CompareReport) -> Table:
     digits = words.decimals(report)
-    peaks = any(one.peak_bytes is not None for one in report.timed)
-    columns = ["variant", *(f">{_name(q)}" for q in PERCENTILES), ">samples", ">operators"]
-    columns += [">peak memory"] if peaks else []
+    columns = ("variant", *(f">{_name(q)}" for q in PERCENTILES), ">samples", ">operators", "from")
     rows = []
     for one in report.timed:
         builds = len(one.seconds)
@@ -38,22 +36,15 @@ def _table(report: CompareReport) -> Table:
                 one.name,
                 *(f"{1e3 * one.percentiles_s[str(q)]:.{digits}f}" for q in PERCENTILES),
                 Cell(str(samples), small=f"{builds} build{'s' if builds > 1 else ''}"),
-                str(one.operators),
-                *((_peak(one),) if peaks else ()),
+                Cell("a plan", "muted") if one.operators is None else str(one.operators),
                 Cell(f"derived: {one.source}" if one.derived else one.source, "muted", code=True),
             )
         )
-    return Table("Milliseconds of one run", (*columns, "from"), tuple(rows))
+    return Table("Milliseconds of one run", columns, tuple(rows))
 
 
 def _name(percentile: int) -> str:
     return "median" if percentile == 50 else f"{percentile} %"
-
-
-def _peak(one: Timed) -> Cell:
-    if one.peak_bytes is None:
-        return Cell("unknown", "muted")
-    return Cell(words.size(one.peak_bytes), small=f"{one.peak_bytes:,} B")
 
 
 def _boxes(report: CompareReport) -> Plot:

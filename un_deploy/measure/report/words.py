@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import floor, log10
 
 from un_deploy.measure.compare_report import CompareReport
@@ -93,6 +94,11 @@ def size(count: int) -> str:
             break
         value, unit = value / 1024, larger
     return f"{count} B" if unit == "B" else f"{value:.3g} {unit}"
+
+
+def once(texts: Iterable[str]) -> str:
+    """What several say, each thing once."""
+    return "; ".join(dict.fromkeys(filter(None, texts)))
 
 
 def decimals(report: CompareReport) -> int:

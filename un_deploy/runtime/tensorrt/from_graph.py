@@ -11,6 +11,7 @@ import onnx_ir as ir
 from un_deploy.graph.precision import Precision, to_precision
 from un_deploy.runtime.layer_times import TimedLayer
 from un_deploy.runtime.protocol import Feeds, TensorSpec, Timer, input_specs
+from un_deploy.runtime.run_memory import RunMemory
 from un_deploy.runtime.tensorrt.flavor import TITLES, Flavor
 from un_deploy.runtime.tensorrt.runtime import Mode, PlanRuntime, PlanSession
 
@@ -71,6 +72,10 @@ class EngineSession:
     def layer_times(self, feeds: Feeds, runs: int, warm_up: int) -> tuple[TimedLayer, ...]:
         """See `un_deploy.runtime.layer_times.TellsLayers`."""
         return self._session(feeds).layer_times(feeds, runs, warm_up)
+
+    def run_memory(self, feeds: Feeds) -> RunMemory:
+        """See `un_deploy.runtime.run_memory.TellsMemory`."""
+        return self._session(feeds).run_memory(feeds)
 
     def _session(self, feeds: Feeds) -> PlanSession:
         shapes = {name: tuple(array.shape) for name, array in feeds.items()}

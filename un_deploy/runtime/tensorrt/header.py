@@ -8,6 +8,7 @@ one byte a part, at 24 to 28; all little-endian.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from packaging.version import InvalidVersion, Version
 
@@ -15,6 +16,10 @@ from un_deploy.errors import InputError
 from un_deploy.runtime.tensorrt.flavor import Flavor
 
 SIZE = 64
+
+#: How plans are called; what is none although it is called so is refused as a damaged plan.
+SUFFIXES = {".plan", ".engine", ".trt"}
+
 _MAGIC: dict[bytes, Flavor] = {b"ftrt": "tensorrt", b"vtrt": "tensorrt-rtx"}
 
 
@@ -38,9 +43,15 @@ class Header:
         return tuple(part % 256 for part in release) == self.version[: len(release)]
 
 
-def is_plan(data: bytes) -> bool:
-    """Whether data begin as a plan does."""
-    return data[:4] in _MAGIC
+def is_plan(path: Path) -> bool:
+    """Whether a file is a plan, or is called one."""
+    if path.suffix in SUFFIXES:
+        return True
+    try:
+        with path.open("rb") as file:
+            return file.read(4) in _MAGIC
+    except OSError:
+        return False
 
 
 def read_header(plan: bytes, origin: str) -> Header:

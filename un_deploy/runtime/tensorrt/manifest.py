@@ -13,9 +13,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
+import numpy as np
+import onnx_ir as ir
+
 from un_deploy.errors import InputError
+from un_deploy.runtime.protocol import TensorSpec
 from un_deploy.runtime.tensorrt.flavor import Flavor
 from un_deploy.runtime.tensorrt.header import read_header
+from un_deploy.runtime.tensorrt.profiles import Range, Shape
 
 #: The version of the JSON form; it rises when a field changes its meaning or goes.
 MANIFEST_VERSION = 1
@@ -44,6 +49,12 @@ def open_sizes(tensor: PlanTensor) -> tuple[int | str | None, ...] | None:
     if tensor.shape is None:
         return None
     return tuple(None if isinstance(dim, int) and dim < 0 else dim for dim in tensor.shape)
+
+
+def input_spec(tensor: PlanTensor) -> TensorSpec:
+    """An input of a plan as runtimes speak of inputs."""
+    dtype = np.dtype(ir.DataType[tensor.dtype.upper()].numpy())
+    return TensorSpec(tensor.name, dtype, open_sizes(tensor))
 
 
 @dataclass(frozen=True)
@@ -84,6 +95,31 @@ class Manifest:
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=2) + "\n"
+
+
+def profile_holding(manifest: Manifest, shapes: Mapping[str, Shape]) -> int:
+    """The first profile that takes these shapes together; 0 where there is none at all.
+
+    Args:
+        manifest: of the plan.
+        shapes: of all inputs, by name.
+
+    Raises:
+        InputError: none does; names an input, its shape, and the ranges it may have.
+    """
+    refused: dict[str, list[str]] = {}
+    for index, profile in enumerate(manifest.profiles):
+        ranges = {name: Range.from_dict(given) for name, given in profile.items()}
+        outside = [name for name, one in ranges.items() if not one.holds(shapes[name])]
+        if not outside:
+            return index
+        refused.setdefault(outside[0], []).append(str(ranges[outside[0]]))
+    for name, allowed in refused.items():
+        raise InputError(
+            f"it takes input {name} from {' or '.join(allowed)}, and got "
+            f"{'x'.join(map(str, shapes[name]))}: build it with a profile that holds this shape"
+        )
+    return 0
 
 
 def manifest_path(plan: Path) -> Path:

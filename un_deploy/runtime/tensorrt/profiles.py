@@ -23,6 +23,16 @@ class Range:
     opt: Shape
     max: Shape
 
+    def holds(self, shape: Shape) -> bool:
+        """Whether a shape lies between the smallest and the largest."""
+        return len(shape) == len(self.min) and all(
+            least <= size <= most
+            for least, size, most in zip(self.min, shape, self.max, strict=True)
+        )
+
+    def __str__(self) -> str:
+        return f"{_text(self.min)} to {_text(self.max)}"
+
     def to_dict(self) -> dict[str, list[int]]:
         """Plain lists of sizes by "min", "opt" and "max"."""
         return {"min": list(self.min), "opt": list(self.opt), "max": list(self.max)}

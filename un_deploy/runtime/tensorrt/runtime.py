@@ -18,12 +18,13 @@ import onnx_ir as ir
 from un_deploy.errors import InputError, needs
 from un_deploy.runtime.layer_times import TimedLayer
 from un_deploy.runtime.protocol import Feeds, TensorSpec, Timer, check_feeds, input_specs
+from un_deploy.runtime.run_memory import RunMemory
 from un_deploy.runtime.tensorrt.build import build_graph
 from un_deploy.runtime.tensorrt.engine import LoadedPlan, deserialized, load_engine
 from un_deploy.runtime.tensorrt.execution import Execution
 from un_deploy.runtime.tensorrt.flavor import TITLES, Flavor
 from un_deploy.runtime.tensorrt.layers import layer_information, times_of_layers
-from un_deploy.runtime.tensorrt.manifest import PlanTensor, open_sizes
+from un_deploy.runtime.tensorrt.manifest import input_spec
 from un_deploy.runtime.tensorrt.profiles import Profile, check_profiles
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class PlanRuntime:
             InputError: see `un_deploy.runtime.tensorrt.engine.load_engine`.
         """
         plan, manifest = load_engine(path)
-        return PlanSession(plan, tuple(map(_spec, manifest.inputs)), self)
+        return PlanSession(plan, tuple(map(input_spec, manifest.inputs)), self)
 
 
 class PlanSession:
@@ -177,6 +178,13 @@ class PlanSession:
             return int(engine.get_device_memory_size_for_profile_v2(index))
         return int(engine.get_device_memory_size_for_profile(index))
 
+    def run_memory(self, feeds: Feeds) -> RunMemory:
+        """See `un_deploy.runtime.run_memory.TellsMemory`."""
+        return RunMemory(
+            self.activation_bytes(feeds),
+            "what TensorRT reserves for activations and scratch, outputs not included",
+        )
+
     def _prepared(
         self, tensors: dict[str, torch.Tensor]
     ) -> tuple[Callable[[], Any], Callable[[], Any]]:
@@ -215,8 +223,3 @@ class PlanSession:
 
         with torch.inference_mode(), torch.cuda.stream(self._stream):
             yield
-
-
-def _spec(tensor: PlanTensor) -> TensorSpec:
-    dtype = np.dtype(ir.DataType[tensor.dtype.upper()].numpy())
-    return TensorSpec(tensor.name, dtype, open_sizes(tensor))

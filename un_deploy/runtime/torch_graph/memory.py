@@ -1,11 +1,13 @@
-"""Device memory of one run, as torch's allocator sees it."""
+"""Memory of one run, as torch's allocators see it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import accumulate
 from typing import Any
 
 import torch
+from torch.autograd.profiler import profile
 
 
 def peak_bytes(run: Callable[[], Any], device: str) -> int | None:
@@ -24,3 +26,18 @@ def peak_bytes(run: Callable[[], Any], device: str) -> int | None:
     run()
     torch.cuda.synchronize()
     return torch.cuda.max_memory_allocated() - before
+
+
+def host_peak_bytes(run: Callable[[], Any]) -> int:
+    """The most bytes of the CPU that a run holds beside what is there before, by torch's profiler.
+
+    Args:
+        run: runs once on the CPU; called twice, since the first may allocate what is kept.
+    """
+    run()
+    with torch.inference_mode(), profile(use_cpu=True, profile_memory=True) as profiled:
+        run()
+    events = [e for e in profiled.kineto_results.events() if e.name() == "[memory]"]
+    events.sort(key=lambda event: event.start_ns())
+    held = accumulate((event.nbytes() for event in events), initial=0)
+    return max(held)

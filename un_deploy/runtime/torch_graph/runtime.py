@@ -22,6 +22,7 @@ from un_deploy.runtime.protocol import (
     input_specs,
     tensor_names,
 )
+from un_deploy.runtime.run_memory import RunMemory
 from un_deploy.runtime.torch_graph.precision import Half, array_in_half, in_half
 
 if TYPE_CHECKING:
@@ -139,22 +140,25 @@ class TorchSession:
             module = self.module(feeds)
             return layer_times(self._model, module, tensors, runs, warm_up, on_cuda=self._on_cuda)
 
-    def activation_bytes(self, feeds: Feeds) -> int | None:
-        """Device memory that one run takes beside weights and inputs; None where torch cannot tell.
-
-        Eager: the peak that its allocator saw. Captured: what the graph holds.
-        """
+    def run_memory(self, feeds: Feeds) -> RunMemory:
+        """See `un_deploy.runtime.run_memory.TellsMemory`."""
         import torch
 
         from un_deploy.runtime.torch_graph.cuda_graph import CudaGraph
-        from un_deploy.runtime.torch_graph.memory import peak_bytes
+        from un_deploy.runtime.torch_graph.memory import host_peak_bytes, peak_bytes
 
         with _told(), torch.inference_mode():
             tensors = self._tensors(feeds)
             call = self._call(feeds, self._outputs, tensors)
             if isinstance(call, CudaGraph):
-                return call.pool_bytes()
-            return peak_bytes(lambda: call(*tensors), self._runtime.device)
+                return RunMemory(call.pool_bytes(), "the pool of the CUDA graph, outputs included")
+            if self._on_cuda:
+                peak = peak_bytes(lambda: call(*tensors), self._runtime.device)
+                return RunMemory(peak, "what torch's CUDA allocator gave out, outputs included")
+            return RunMemory(
+                host_peak_bytes(lambda: call(*tensors)),
+                "host memory that torch's CPU allocator gave out, outputs included",
+            )
 
     def module(self, feeds: Feeds, fetch: Sequence[str] | None = None) -> fx.GraphModule:
         """The graph for inputs of these shapes, on the runtime's device.

@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-import numpy as np
 import onnx_ir
 
-from un_deploy.errors import InputError
 from un_deploy.graph.precision import Precision, to_precision
-from un_deploy.runtime.layer_times import TimedLayer
-from un_deploy.runtime.protocol import Feeds, TensorSpec, Timer, input_specs
 from un_deploy.runtime.trtexec.driver import Trtexec
-from un_deploy.runtime.trtexec.layer_info import Layer
-from un_deploy.runtime.trtexec.output import parse_output
-
-OUTPUT = "output.json"
-
-_DETAILED = "--profilingVerbosity=detailed"
-"""Without it the inspector tells the names of layers alone."""
+from un_deploy.runtime.trtexec.plan import PlanSession
+from un_deploy.runtime.trtexec.session import BuiltSession, TrtexecSession
 
 
 @dataclass(frozen=True)
@@ -63,104 +51,12 @@ class TrtexecRuntime:
             InputError: a weight does not fit the precision.
         """
         converted, _ = to_precision(model, self.precision)
-        return TrtexecSession(converted, self.trtexec)
+        return BuiltSession(converted, self.trtexec)
 
+    def load_plan(self, path: Path) -> TrtexecSession:
+        """Load a plan that has its manifest beside it, in the precision that it was built in.
 
-class TrtexecSession:
-    """See `un_deploy.runtime.protocol.Session`."""
-
-    def __init__(self, model: onnx_ir.Model, trtexec: Trtexec) -> None:
-        self.inputs: tuple[TensorSpec, ...] = input_specs(model)
-        self._trtexec = trtexec
-        self._made = TemporaryDirectory(prefix="un-deploy-", ignore_cleanup_errors=True)
-        self._folder = Path(self._made.name).resolve()
-        self._built_for: dict[str, tuple[int, ...]] = {}
-        onnx_ir.save(model, self._folder / "model.onnx", external_data="weights")
-
-    def run(self, feeds: Feeds, fetch: Sequence[str] | None = None) -> dict[str, np.ndarray]:
-        """See `un_deploy.runtime.protocol.Session`; inner tensors cannot be fetched."""
-        path = self._folder / OUTPUT
-        path.unlink(missing_ok=True)
-        flags = (*self._flags(feeds), "--iterations=1", "--duration=0", f"--exportOutput={path}")
-        self._build(feeds)
-        self._trtexec.run(self._folder, engine=self._plan, flags=flags, force=True).require_passed()
-        try:
-            outputs = parse_output(path.read_text(encoding="utf-8", errors="backslashreplace"))
-        except OSError as error:
-            raise InputError("trtexec passed but wrote no outputs") from error
-        missing = set(fetch or ()) - outputs.keys()
-        if missing:
-            raise InputError(f"trtexec gives no tensor {', '.join(sorted(missing))}")
-        return {name: outputs[name] for name in (outputs if fetch is None else fetch)}
-
-    def timer(self, feeds: Feeds) -> Timer:
-        """See `un_deploy.runtime.protocol.Session`: time on the device, without transfers."""
-        self._build(feeds)
-        flags = self._flags(feeds)
-
-        def seconds(runs: int) -> float:
-            asked = (*flags, f"--iterations={runs}", "--duration=0")
-            result = self._trtexec.run(self._folder, engine=self._plan, flags=asked, force=True)
-            return float(np.median(result.compute_s)) * runs
-
-        return seconds
-
-    def layer_times(self, feeds: Feeds, runs: int, warm_up: int) -> tuple[TimedLayer, ...]:
-        """See `un_deploy.runtime.layer_times.TellsLayers`; trtexec decides itself how to warm up.
-
-        Its profile has the median of each layer, and nothing of single runs.
+        Raises:
+            InputError: see `PlanSession`.
         """
-        self._build(feeds)
-        flags = (*self._flags(feeds), _DETAILED, f"--iterations={runs}", "--duration=0")
-        result = self._trtexec.run(
-            self._folder, engine=self._plan, flags=flags, profile=True, layers=True, force=True
-        ).require_passed()
-        if result.profile is None or result.layers is None:
-            raise InputError("trtexec passed but told nothing of its layers")
-        known: dict[str, list[Layer]] = defaultdict(list)
-        for layer in result.layers.layers:
-            known[layer.name].append(layer)
-        times = []
-        for one in result.profile.layers:
-            layer = known[one.name].pop(0) if known[one.name] else Layer(one.name)
-            seconds = (one.median_s or 0.0,)
-            times.append(TimedLayer(one.name, layer.kind, layer.onnx_nodes, seconds))
-        return tuple(times)
-
-    @property
-    def _plan(self) -> Path:
-        return self._folder / "model.plan"
-
-    def _build(self, feeds: Feeds) -> None:
-        shapes = {name: tuple(array.shape) for name, array in feeds.items()}
-        if shapes == self._built_for:
-            return
-        flags = ["--stronglyTyped", "--skipInference", _DETAILED]
-        flags += self._shapes(shapes)
-        self._trtexec.run(
-            self._folder,
-            onnx=self._folder / "model.onnx",
-            save_engine=self._plan,
-            flags=flags,
-            force=True,
-        ).require_passed()
-        self._built_for = shapes
-
-    def _flags(self, feeds: Feeds) -> tuple[str, ...]:
-        """Shapes, and the inputs as files of raw numbers."""
-        loaded = []
-        for number, spec in enumerate(self.inputs):
-            if spec.name not in feeds:
-                raise InputError(f"there is no data for the input {spec.name}")
-            path = self._folder / f"input_{number}.bin"
-            path.write_bytes(np.ascontiguousarray(feeds[spec.name], dtype=spec.dtype).tobytes())
-            loaded.append(f"{spec.name}:{path}")
-        shapes = {name: tuple(array.shape) for name, array in feeds.items()}
-        return (f"--loadInputs={','.join(loaded)}", *self._shapes(shapes))
-
-    def _shapes(self, shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
-        """trtexec takes shapes for graphs with open sizes alone."""
-        if all(isinstance(dim, int) for spec in self.inputs for dim in spec.shape or ()):
-            return []
-        given = (f"{name}:{'x'.join(map(str, shape))}" for name, shape in shapes.items())
-        return [f"--shapes={','.join(given)}"]
+        return PlanSession(path, self.trtexec)

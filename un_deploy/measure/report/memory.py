@@ -1,0 +1,90 @@
+"""What a run of every variant holds in memory, and the size of its plan where it was given one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from un_deploy.measure.compare_report import CompareReport
+from un_deploy.measure.report import look, words
+from un_deploy.measure.report.parts import Absent, Cell, Plot, Section, Table
+from un_deploy.measure.timed import Timed
+
+TITLE = "Peak memory"
+
+
+def section(report: CompareReport) -> Section | Absent:
+    """A table, and bars where there are two to compare."""
+    points = sorted((report, *report.sweep), key=lambda one: one.batch or 0)
+    rows = [(point, one) for point in points for one in point.timed if not one.control]
+    known = [one for _, one in rows if one.peak_bytes is not None]
+    plans = any(one.plan_bytes is not None for _, one in rows)
+    if not known and not plans:
+        return Absent(TITLE, words.once(one.memory for one in report.timed) or "it is not told")
+    counted = words.once(one.memory for one in known)
+    text: tuple[str, ...] = (
+        f"The most that one run holds at once, beside weights and inputs: {counted}."
+        if known
+        else f"Of a run it is not told: {words.once(one.memory for _, one in rows)}.",
+        "It is measured once, in the first build, behind the times. Figures of other backends "
+        "count other things: compare within this table.",
+    )
+    if known and any(one.peak_bytes is None for _, one in rows):
+        reasons = words.once(one.memory for _, one in rows if one.peak_bytes is None)
+        text = (*text, f"Where none is told: {reasons}.")
+    drawn = [one for one in report.timed if one.peak_bytes is not None and not one.control]
+    return Section(
+        "peak-memory",
+        TITLE,
+        text,
+        plots=(_bars(drawn),) if len({(one.kind, one.form) for one in drawn}) > 1 else (),
+        tables=(_table(rows, several=len(points) > 1, plans=plans),),
+    )
+
+
+def _table(rows: Sequence[tuple[CompareReport, Timed]], *, several: bool, plans: bool) -> Table:
+    columns = ("variant", *(("at",) if several else ()), ">peak of a run")
+    return Table(
+        "Memory of one run",
+        (*columns, *((">plan size",) if plans else ())),
+        tuple(
+            (
+                one.name,
+                *((words.point(point),) if several else ()),
+                _bytes(one.peak_bytes, "not told"),
+                *((_bytes(one.plan_bytes, "no plan given"),) if plans else ()),
+            )
+            for point, one in rows
+        ),
+    )
+
+
+def _bytes(count: int | None, otherwise: str) -> Cell:
+    if count is None:
+        return Cell(otherwise, "muted")
+    return Cell(words.size(count), small=f"{count:,} B")
+
+
+def _bars(shown: Sequence[Timed]) -> Plot:
+    drawn = look.figure()
+    names = []
+    for row, one in enumerate(shown):
+        assert one.peak_bytes is not None
+        names.append(f"{one.name}: {words.size(one.peak_bytes)}")
+        drawn.add_bar(
+            orientation="h",
+            y=[row],
+            x=[one.peak_bytes / 2**20],
+            width=0.36,
+            marker={"color": look.COLOURS[one.kind]},
+            hovertext=[look.label(one.name, f"{one.peak_bytes:,} B")],
+            hovertemplate="%{hovertext}<extra></extra>",
+        )
+    look.rows(drawn, [look.label(name) for name in names])
+    drawn.update_xaxes(title_text="MiB", rangemode="tozero", nticks=7)
+    return look.plot(
+        drawn,
+        name="plot-peak-memory",
+        says=f"Bars of the peak memory of one run. {'; '.join(names)}",
+        caption="The axis begins at 0.",
+        height=58 * len(shown) + 80,
+    )

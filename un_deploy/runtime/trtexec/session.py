@@ -1,0 +1,172 @@
+"""A loaded network in trtexec: one engine, and every sample is a run of its own."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from shutil import copyfile
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import onnx_ir
+
+from un_deploy.errors import InputError
+from un_deploy.runtime.layer_times import TimedLayer
+from un_deploy.runtime.protocol import Feeds, TensorSpec, Timer, input_specs
+from un_deploy.runtime.run_memory import RunMemory
+from un_deploy.runtime.trtexec.driver import LOG, Trtexec
+from un_deploy.runtime.trtexec.layer_info import Layer
+from un_deploy.runtime.trtexec.output import parse_output
+
+OUTPUT, BUILD_LOG = "output.json", "build.log"
+
+DETAILED = "--profilingVerbosity=detailed"
+"""Without it the inspector tells the names of layers alone."""
+
+
+class TrtexecSession:
+    """See `un_deploy.runtime.protocol.Session`.
+
+    Args:
+        inputs: what must be fed.
+        trtexec: the binary and how it times.
+    """
+
+    def __init__(self, inputs: tuple[TensorSpec, ...], trtexec: Trtexec) -> None:
+        self.inputs = inputs
+        self._trtexec = trtexec
+        self._made = TemporaryDirectory(prefix="un-deploy-", ignore_cleanup_errors=True)
+        self._folder = Path(self._made.name).resolve()
+
+    def run(self, feeds: Feeds, fetch: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+        """See `un_deploy.runtime.protocol.Session`; inner tensors cannot be fetched."""
+        path = self._folder / OUTPUT
+        path.unlink(missing_ok=True)
+        engine = self._engine(feeds)
+        flags = (*self._flags(feeds), "--iterations=1", "--duration=0", f"--exportOutput={path}")
+        self._trtexec.run(self._folder, engine=engine, flags=flags, force=True).require_passed()
+        try:
+            outputs = parse_output(path.read_text(encoding="utf-8", errors="backslashreplace"))
+        except OSError as error:
+            raise InputError("trtexec passed but wrote no outputs") from error
+        missing = set(fetch or ()) - outputs.keys()
+        if missing:
+            raise InputError(f"trtexec gives no tensor {', '.join(sorted(missing))}")
+        return {name: outputs[name] for name in (outputs if fetch is None else fetch)}
+
+    def timer(self, feeds: Feeds) -> Timer:
+        """See `un_deploy.runtime.protocol.Session`: time on the device, without transfers."""
+        engine = self._engine(feeds)
+        flags = self._flags(feeds)
+
+        def seconds(runs: int) -> float:
+            asked = (*flags, f"--iterations={runs}", "--duration=0")
+            result = self._trtexec.run(self._folder, engine=engine, flags=asked, force=True)
+            return float(np.median(result.compute_s)) * runs
+
+        return seconds
+
+    def layer_times(self, feeds: Feeds, runs: int, warm_up: int) -> tuple[TimedLayer, ...]:
+        """See `un_deploy.runtime.layer_times.TellsLayers`; trtexec decides itself how to warm up.
+
+        Its profile has the median of each layer, and nothing of single runs.
+        """
+        engine = self._engine(feeds)
+        flags = (*self._flags(feeds), DETAILED, f"--iterations={runs}", "--duration=0")
+        result = self._trtexec.run(
+            self._folder, engine=engine, flags=flags, profile=True, layers=True, force=True
+        ).require_passed()
+        if result.profile is None or result.layers is None:
+            raise InputError("trtexec passed but told nothing of its layers")
+        known: dict[str, list[Layer]] = defaultdict(list)
+        for layer in result.layers.layers:
+            known[layer.name].append(layer)
+        times = []
+        for one in result.profile.layers:
+            layer = known[one.name].pop(0) if known[one.name] else Layer(one.name)
+            seconds = (one.median_s or 0.0,)
+            times.append(TimedLayer(one.name, layer.kind, layer.onnx_nodes, seconds))
+        return tuple(times)
+
+    def run_memory(self, feeds: Feeds) -> RunMemory:
+        """See `un_deploy.runtime.run_memory.TellsMemory`."""
+        return RunMemory(None, "trtexec writes no memory into its files")
+
+    def keep_files(self, feeds: Feeds, folder: Path) -> None:
+        """Run once more as trtexec runs by itself, and keep what it writes.
+
+        Args:
+            feeds: one array for every one of ``inputs``.
+            folder: is made, and given trtexec's log and its files of times, profile and layers;
+                ``result.json``, which says how it was called and ended, whatever that is; and
+                ``build.log`` of an engine that was built here.
+
+        Raises:
+            InputError: an input is missing or unfit, or the engine cannot be built.
+        """
+        folder.mkdir(parents=True)
+        engine = self._engine(feeds)
+        flags = (*self._flags(feeds), DETAILED)
+        result = self._trtexec.run(folder, engine=engine, flags=flags, profile=True, layers=True)
+        (folder / "result.json").write_text(json.dumps(result.to_dict(), indent=2) + "\n")
+        if (built := self._folder / BUILD_LOG).is_file():
+            copyfile(built, folder / BUILD_LOG)
+
+    def _engine(self, feeds: Feeds) -> Path:
+        """The plan for inputs of these shapes."""
+        raise NotImplementedError
+
+    def _flags(self, feeds: Feeds) -> tuple[str, ...]:
+        """Shapes, and the inputs as files of raw numbers."""
+        loaded = []
+        for number, spec in enumerate(self.inputs):
+            if spec.name not in feeds:
+                raise InputError(f"there is no data for the input {spec.name}")
+            path = self._folder / f"input_{number}.bin"
+            path.write_bytes(np.ascontiguousarray(feeds[spec.name], dtype=spec.dtype).tobytes())
+            loaded.append(f"{spec.name}:{path}")
+        shapes = {name: tuple(array.shape) for name, array in feeds.items()}
+        return (f"--loadInputs={','.join(loaded)}", *self._shapes(shapes))
+
+    def _shapes(self, shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
+        """trtexec takes shapes for graphs with open sizes alone."""
+        if all(isinstance(dim, int) for spec in self.inputs for dim in spec.shape or ()):
+            return []
+        given = (f"{name}:{'x'.join(map(str, shape))}" for name, shape in shapes.items())
+        return [f"--shapes={','.join(given)}"]
+
+
+class BuiltSession(TrtexecSession):
+    """Builds an engine of a graph, for the shapes of the first inputs.
+
+    Args:
+        model: in the precision of the engine.
+        trtexec: the binary and how it times.
+    """
+
+    def __init__(self, model: onnx_ir.Model, trtexec: Trtexec) -> None:
+        super().__init__(input_specs(model), trtexec)
+        self._built_for: dict[str, tuple[int, ...]] = {}
+        onnx_ir.save(model, self._folder / "model.onnx", external_data="weights")
+
+    @property
+    def _plan(self) -> Path:
+        return self._folder / "model.plan"
+
+    def _engine(self, feeds: Feeds) -> Path:
+        shapes = {name: tuple(array.shape) for name, array in feeds.items()}
+        if shapes == self._built_for:
+            return self._plan
+        flags = ["--stronglyTyped", "--skipInference", DETAILED, *self._shapes(shapes)]
+        self._trtexec.run(
+            self._folder,
+            onnx=self._folder / "model.onnx",
+            save_engine=self._plan,
+            flags=flags,
+            force=True,
+        ).require_passed()
+        (self._folder / LOG).replace(self._folder / BUILD_LOG)  # the next run has a log as well
+        self._built_for = shapes
+        return self._plan
