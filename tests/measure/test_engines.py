@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.engine_graphs import MICRO, forms
+from tests.support.bias_free import vit_bias_free
+from tests.support.engine_graphs import MICRO, exported, forms
+from un_deploy.graph.fold import fold_graph
 from un_deploy.graph.model_file import save_model
 from un_deploy.measure.engines import engine_facts
 from un_deploy.measure.variant import Kind, Variant
@@ -46,3 +48,21 @@ def test_without_no_norm_there_is_nothing_to_compare_with(tmp_path: Path) -> Non
     variant = Variant("folded", str(tmp_path / "f.onnx"), "test", False, 1)
     (facts,) = engine_facts([variant], {}, flavor="tensorrt-rtx", precision="fp32")
     assert facts.same_as_none is None
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_folded_with_gained_biases_is_held_against_no_norm_with_them(
+    tmp_path: Path, told: bool
+) -> None:
+    folded = fold_graph(exported(vit_bias_free, "un", dynamic=False))
+    save_model(folded.model, tmp_path / "folded.onnx")
+    save_model(exported(vit_bias_free, "none", dynamic=False), tmp_path / "none.onnx")
+    kinds: tuple[Kind, ...] = ("folded", "none")
+    facts = engine_facts(
+        [Variant(kind, str(tmp_path / f"{kind}.onnx"), "test", True, 1) for kind in kinds],
+        {},
+        flavor="tensorrt-rtx",
+        precision="fp16",
+        gained_biases=folded.report.gained_biases if told else (),
+    )
+    assert [one.same_as_none for one in facts] == [told, True]

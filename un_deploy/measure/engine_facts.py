@@ -29,8 +29,9 @@ class EngineFacts:
         plan_bytes: size of the plan.
         activation_bytes: on the device, beside weights; None where it is not told.
         bytes_written: by all kernels in one run; None where a size is open.
-        same_as_none: whether its kernels have the signatures of the engine without norms; None
-            where there is none to compare with.
+        same_as_none: whether its kernels have the signatures of the engine without norms, which
+            for UN folded has the biases that the fold gained; None where there is none to compare
+            with.
         kernels: in the order in which they run.
     """
 

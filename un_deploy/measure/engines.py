@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import onnx_ir as ir
 
+from un_deploy.graph.biases import add_biases
 from un_deploy.graph.model_file import load_model
 from un_deploy.graph.precision import Precision, to_precision
 from un_deploy.measure.engine_facts import EngineFacts, PlannedKernel
@@ -24,6 +25,7 @@ def engine_facts(
     *,
     flavor: Flavor,
     precision: Precision,
+    gained_biases: Collection[str] = (),
     progress: Callable[[str], None] = lambda text: None,
 ) -> tuple[EngineFacts, ...]:
     """Build every variant for the shapes of the inputs, and compare the kernels with no norm's.
@@ -33,6 +35,7 @@ def engine_facts(
             tell apart are one engine.
         feeds: their shapes are the engines', fixed, so that bytes are known.
         flavor, precision: of the engines.
+        gained_biases: of the fold: UN folded is compared with no norm that has biases there too.
         progress: told what is done.
 
     Raises:
@@ -44,7 +47,12 @@ def engine_facts(
         if variant.fusions == "all":
             progress(f"Building the engine of {variant.name}")
             found[variant] = _built(load_model(variant.model), feeds, flavor, precision)
-    bare = next((built for v, built in found.items() if v.kind == "none"), None)
+    none = next((variant for variant in found if variant.kind == "none"), None)
+    bare = biased = None if none is None else found[none]
+    if none is not None and none.derived and gained_biases:
+        model = load_model(none.model)
+        add_biases(model, gained_biases)
+        biased = _built(model, feeds, flavor, precision)
     return tuple(
         EngineFacts(
             kind=variant.kind,
@@ -55,7 +63,7 @@ def engine_facts(
             plan_bytes=len(built.plan),
             activation_bytes=built.memory.get("activation"),
             bytes_written=bytes_written(built.kernels),
-            same_as_none=None if bare is None else _alike(built, bare),
+            same_as_none=_alike(built, biased if variant.kind == "folded" else bare),
             kernels=tuple(map(_planned, built.kernels)),
         )
         for variant, built in found.items()
@@ -69,8 +77,8 @@ def _built(model: ir.Model, feeds: Feeds, flavor: Flavor, precision: Precision) 
     return built
 
 
-def _alike(built: Built, bare: Built) -> bool:
-    return signatures(built.kernels) == signatures(bare.kernels)
+def _alike(built: Built, bare: Built | None) -> bool | None:
+    return None if bare is None else signatures(built.kernels) == signatures(bare.kernels)
 
 
 def _planned(kernel: Kernel) -> PlannedKernel:

@@ -171,9 +171,20 @@ def compare(
                 first,
                 flavor=chosen_flavor(flavor),
                 precision=precision,
+                gained_biases=network.gained_biases,
                 progress=progress,
             )
+            if network.gained_biases:
+                notes = (*points[0].notes, _gained(network.gained_biases))
+                points[0] = replace(points[0], notes=notes)
     return replace(points[0], engines=facts, layers=layers, sweep=tuple(points[1:]))
+
+
+def _gained(outputs: Sequence[str]) -> str:
+    return (
+        f"the fold gave {len(outputs)} linear operators a bias ({', '.join(outputs)}): the kernels "
+        "of UN folded are compared with those of no norm with biases there"
+    )
 
 
 def _point(

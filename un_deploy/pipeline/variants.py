@@ -51,6 +51,7 @@ class Network:
         variants: the same, and the forms of LN, as files.
         missing: what there is not, and why.
         notes: what the reader must know.
+        gained_biases: of the fold: outputs of linear operators that had no bias before.
     """
 
     folder: Path
@@ -60,6 +61,7 @@ class Network:
     variants: list[Variant] = field(default_factory=list)
     missing: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    gained_biases: tuple[str, ...] = ()
 
     def read(self, kind: Kind, path: str | os.PathLike[str]) -> None:
         """Take a file as a variant.
@@ -107,6 +109,7 @@ class Network:
             feeds = None if self._has("folded") else feeds_of(unfolded, inputs, seed)
             made, _ = fold_and_verify(unfolded, feeds, keep=keep)
             report = made.report
+            self.gained_biases = report.gained_biases
             if folded is not None:
                 verify(unfolded, folded, inputs=inputs, seed=seed, keep=keep).require()
             elif not report.folded:

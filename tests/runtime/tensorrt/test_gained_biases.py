@@ -7,29 +7,15 @@ from typing import get_args
 
 import onnx_ir as ir
 import pytest
-from torch import nn
 
-from models.vit import NormLayer, VisionTransformer, vit_micro
+from models.vit import vit_micro
+from tests.support.bias_free import behind_norms, vit_bias_free
 from tests.support.engine_graphs import engine_signatures, exported
 from un_deploy.graph.fold import Folded, fold_graph
 from un_deploy.graph.isomorphism import differences
 from un_deploy.graph.precision import Precision
 
 pytest.importorskip("tensorrt_rtx", reason="needs TensorRT-RTX: the rtx extra")
-
-
-def behind_norms(network: VisionTransformer) -> list[nn.Linear]:
-    """The linear layers that read a norm's output."""
-    blocks = [linear for block in network.blocks for linear in (block.attn.qkv, block.mlp.fc1)]
-    return [*blocks, network.head]
-
-
-def vit_bias_free(norm_layer: NormLayer) -> VisionTransformer:
-    """vit_micro whose linear layers behind norms have no bias to take the shift into."""
-    network = vit_micro(norm_layer)
-    for linear in behind_norms(network):
-        linear.bias = None
-    return network
 
 
 @dataclass(frozen=True)
