@@ -28,8 +28,8 @@ def section(report: CompareReport) -> Section | Absent:
         "It is measured once, in the first build, behind the times. Figures of other backends "
         "count other things: compare within this table.",
     )
-    if known and any(one.peak_bytes is None for _, one in rows):
-        reasons = words.once(one.memory for _, one in rows if one.peak_bytes is None)
+    reasons = words.once(one.memory for _, one in rows if one.peak_bytes is None)
+    if known and reasons:
         text = (*text, f"Where none is told: {reasons}.")
     drawn = [one for one in report.timed if one.peak_bytes is not None and not one.control]
     return Section(
