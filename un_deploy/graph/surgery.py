@@ -91,14 +91,11 @@ def set_io_types(graph: gs.Graph, types: Mapping[str, int]) -> gs.Graph:
 
 
 def _set_input_type(graph: gs.Graph, index: int, wanted: int) -> None:
-    import onnx_graphsurgeon as gs
-
     inner = graph.inputs[index]
     present = _checked_type(inner, wanted)
     if present == wanted:
         return
-    edge = gs.Variable(inner.name, dtype=_dtype(wanted), shape=inner.shape)
-    inner.name = f"{inner.name}_as_{onnx.TensorProto.DataType.Name(present).lower()}"
+    edge = _edge(inner, present, wanted)
     graph.inputs[index] = edge
     graph.nodes.append(_cast(edge, inner, present))
     for node in list(inner.outputs):
@@ -107,22 +104,27 @@ def _set_input_type(graph: gs.Graph, index: int, wanted: int) -> None:
 
 
 def _set_output_type(graph: gs.Graph, index: int, wanted: int) -> None:
-    import onnx_graphsurgeon as gs
-
     inner = graph.outputs[index]
     present = _checked_type(inner, wanted)
     if present == wanted:
         return
-    edge = gs.Variable(inner.name, dtype=_dtype(wanted), shape=inner.shape)
-    inner.name = f"{inner.name}_as_{onnx.TensorProto.DataType.Name(present).lower()}"
+    edge = _edge(inner, present, wanted)
     graph.outputs[index] = edge
-    source = inner
     if inner.inputs and inner.inputs[0].op == "Cast":
         before = inner.inputs[0].inputs[0]
         if before.dtype is not None and _onnx_type(before) == wanted and before.inputs:
             _make_it_write(before, edge)
             return
-    graph.nodes.append(_cast(source, edge, wanted))
+    graph.nodes.append(_cast(inner, edge, wanted))
+
+
+def _edge(inner: gs.Variable, present: int, wanted: int) -> gs.Variable:
+    """A tensor of the wanted type that takes over the name of an input or output."""
+    import onnx_graphsurgeon as gs
+
+    edge = gs.Variable(inner.name, dtype=_dtype(wanted), shape=inner.shape)
+    inner.name = f"{inner.name}_as_{onnx.TensorProto.DataType.Name(present).lower()}"
+    return edge
 
 
 def _make_it_write(tensor: gs.Variable, edge: gs.Variable) -> None:
