@@ -37,6 +37,7 @@ def compute(engine: Path, inputs: str, shapes: str | None) -> str:
 
     data = engine.read_bytes()
     model = onnx.load_from_string(data[64:] if data[:4] == b"ftrt" else data)
+    onnx.load_external_data_for_model(model, str(engine.parent))
     files = dict(part.rsplit(":", 1) for part in inputs.split(","))
     sizes = dict(part.rsplit(":", 1) for part in shapes.split(",")) if shapes else {}
     feeds = {}
