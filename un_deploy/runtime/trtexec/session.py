@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from shutil import copyfile
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import onnx_ir
@@ -19,6 +21,7 @@ from un_deploy.runtime.run_memory import RunMemory
 from un_deploy.runtime.trtexec.driver import LOG, Trtexec
 from un_deploy.runtime.trtexec.layer_info import Layer
 from un_deploy.runtime.trtexec.output import parse_output
+from un_deploy.runtime.trtexec.result import TrtexecResult
 
 OUTPUT, BUILD_LOG = "output.json", "build.log"
 
@@ -46,7 +49,7 @@ class TrtexecSession:
         path.unlink(missing_ok=True)
         engine = self._engine(feeds)
         flags = (*self._flags(feeds), "--iterations=1", "--duration=0", f"--exportOutput={path}")
-        self._trtexec.run(self._folder, engine=engine, flags=flags, force=True).require_passed()
+        self._ran(engine=engine, flags=flags).require_passed()
         try:
             outputs = parse_output(path.read_text(encoding="utf-8", errors="backslashreplace"))
         except OSError as error:
@@ -63,7 +66,7 @@ class TrtexecSession:
 
         def seconds(runs: int) -> float:
             asked = (*flags, f"--iterations={runs}", "--duration=0")
-            result = self._trtexec.run(self._folder, engine=engine, flags=asked, force=True)
+            result = self._ran(engine=engine, flags=asked)
             return float(np.median(result.compute_s)) * runs
 
         return seconds
@@ -75,9 +78,7 @@ class TrtexecSession:
         """
         engine = self._engine(feeds)
         flags = (*self._flags(feeds), DETAILED, f"--iterations={runs}", "--duration=0")
-        result = self._trtexec.run(
-            self._folder, engine=engine, flags=flags, profile=True, layers=True, force=True
-        ).require_passed()
+        result = self._ran(engine=engine, flags=flags, profile=True, layers=True).require_passed()
         if result.profile is None or result.layers is None:
             raise InputError("trtexec passed but told nothing of its layers")
         known: dict[str, list[Layer]] = defaultdict(list)
@@ -113,6 +114,10 @@ class TrtexecSession:
         (folder / "result.json").write_text(json.dumps(result.to_dict(), indent=2) + "\n")
         if (built := self._folder / BUILD_LOG).is_file():
             copyfile(built, folder / BUILD_LOG)
+
+    def _ran(self, **asked: Any) -> TrtexecResult:
+        """A run whose files are the session's and go with it, so no error may point to its log."""
+        return replace(self._trtexec.run(self._folder, **asked, force=True), log=None)
 
     def _engine(self, feeds: Feeds) -> Path:
         """The plan for inputs of these shapes."""
@@ -160,12 +165,8 @@ class BuiltSession(TrtexecSession):
         if shapes == self._built_for:
             return self._plan
         flags = ["--stronglyTyped", "--skipInference", DETAILED, *self._shapes(shapes)]
-        self._trtexec.run(
-            self._folder,
-            onnx=self._folder / "model.onnx",
-            save_engine=self._plan,
-            flags=flags,
-            force=True,
+        self._ran(
+            onnx=self._folder / "model.onnx", save_engine=self._plan, flags=flags
         ).require_passed()
         (self._folder / LOG).replace(self._folder / BUILD_LOG)  # the next run has a log as well
         self._built_for = shapes
