@@ -41,6 +41,16 @@ def test_the_nth_of_each_make_the_nth_profile() -> None:
     )
 
 
+def test_opt_shapes_alone_stand_for_all_three() -> None:
+    assert profiles_of([], [{"x": (1,)}, {"x": (2,)}], []) == (
+        {"x": Range((1,), (1,), (1,))},
+        {"x": Range((2,), (2,), (2,))},
+    )
+    for least, largest in (([{"x": (1,)}], []), ([], [{"x": (1,)}])):
+        with pytest.raises(InputError, match="profile 0 needs --minShapes"):
+            profiles_of(least, [{"x": (1,)}], largest)
+
+
 def test_a_profile_needs_all_three() -> None:
     with pytest.raises(InputError, match=r"profile 1 needs --minShapes, --optShapes and"):
         profiles_of([{"x": (1,)}] * 2, [{"x": (1,)}] * 2, [{"x": (1,)}])
@@ -58,6 +68,7 @@ RIGHT = Range((1, 3, 8), (2, 3, 8), (8, 3, 32))
 def test_a_right_profile_passes() -> None:
     check_profiles(both(RIGHT), [IMAGES, MASK, STATIC])
     check_profiles([], [STATIC])
+    check_profiles(both(Range((1, 3, 0), (2, 3, 8), (8, 3, 32))), [IMAGES, MASK])
 
 
 @pytest.mark.parametrize(
@@ -78,6 +89,7 @@ def test_a_right_profile_passes() -> None:
             "opt shape 2x4x8 .* size 4 at axis 1, which is",
         ),
         (both(Range((4, 3, 8), (2, 3, 8), (8, 3, 8))), "axis 0 .* min 4, opt 2, max 8"),
+        (both(Range((1, 3, 0), (2, 3, 0), (8, 3, 8))), "axis 2 of input images.* has opt 0"),
         (
             both(RIGHT, Range((1, 4), (2, 4), (9, 4))),
             r"batch is \(1, 2, 8\) in images and \(1, 2, 9\)",

@@ -72,16 +72,20 @@ def profiles_of(
 ) -> tuple[Profile, ...]:
     """Profiles from the shapes of --minShapes, --optShapes and --maxShapes, one of each a profile.
 
+    As for trtexec, --optShapes without the two others stands for all three.
+
     Raises:
         InputError: one of the three is missing, or names other inputs than its neighbours.
     """
+    if usual and not least and not largest:
+        least = largest = usual
     profiles = []
     for number, three in enumerate(zip_longest(least, usual, largest)):
         low, middle, high = three
         if low is None or middle is None or high is None:
             raise InputError(
                 f"profile {number} needs --minShapes, --optShapes and --maxShapes, each once for "
-                "a profile; --shapes gives all three"
+                "a profile; --optShapes alone, or --shapes, gives all three"
             )
         if not low.keys() == middle.keys() == high.keys():
             odd = sorted(set(low) ^ set(middle) | set(middle) ^ set(high))
@@ -141,6 +145,11 @@ def _check_range(shapes: Range, spec: TensorSpec, where: str) -> None:
             raise InputError(
                 f"{where}: axis {axis} of input {spec} has min {sizes[0]}, opt {sizes[1]}, max "
                 f"{sizes[2]}: they must not fall"
+            )
+        if sizes[1] == 0:
+            raise InputError(
+                f"{where}: axis {axis} of input {spec} has opt 0: an engine cannot be tuned for "
+                "nothing, so give 1 or more; only min may be 0"
             )
 
 
