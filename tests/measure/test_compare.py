@@ -139,6 +139,12 @@ def test_json_holds_every_sample_and_can_be_read_again() -> None:
     assert told["significant"] is True
 
 
+def test_the_comparison_in_the_report_of_the_demo_is_read() -> None:
+    report = compared(builds=2, rounds=3)
+    text = json.dumps({"version": 1, "images": 1000, "comparison": report.to_dict()})
+    assert CompareReport.from_json(text, "it") == report
+
+
 def test_percentiles_are_of_all_rounds_of_all_builds() -> None:
     timed = compared(builds=2, rounds=5).timed[0]
     samples = np.sort(np.array(timed.seconds).ravel())

@@ -24,8 +24,8 @@ from un_deploy.cli import options
 def command(source: Path, target: Path, force: bool) -> None:
     """Write a comparison as one HTML page.
 
-    REPORT.json is what `un-deploy compare -o` wrote, for example in CI. The page needs no network
-    and no other file.
+    REPORT.json is what `un-deploy compare -o` wrote, for example in CI, or `un-deploy demo`. The
+    page needs no network and no other file.
     """
     from un_deploy.cli import show
     from un_deploy.pipeline.report_file import report_file

@@ -148,13 +148,14 @@ class CompareReport:
 
     @classmethod
     def from_json(cls, text: str, origin: str) -> CompareReport:
-        """Read what `to_json` wrote.
+        """Read what `to_json` wrote, or the part of it in the report of `un-deploy demo`.
 
         Raises:
             InputError: it is no such report, or of another version.
         """
         try:
             given = json.loads(text)
+            given = given.get("comparison", given)
             version = given.get("version")
             if version != REPORT_VERSION:
                 raise InputError(
