@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.cli.conftest import Run
@@ -53,6 +54,18 @@ def test_a_product_that_did_not_stay_in_fp32_is_one_line_and_no_plan(
     assert not (folder / "m.plan").exists()
 
 
+def test_entries_that_became_zero_are_told(run: Run, folder: Path) -> None:
+    weight = np.ones((64, 64), np.float32)
+    weight[3, 5] = 1e-9
+    model = build("float[8,64] x => float[8,64] y", "y = MatMul(x, w)", w=weight)
+    save_model(model, folder / "tiny.onnx")
+    result = run("build", "tiny.onnx", "-o", "m.plan", "--precision", "fp16")
+    assert result.exit_code == 0
+    assert "became 0, each below its neighbours' rounding: 1 of w" in " ".join(
+        result.stdout.split()
+    )
+
+
 def test_json_alone(run: Run) -> None:
     result = run("build", "model.onnx", "-o", "m.plan", "--json", *SHAPES)
     report = json.loads(result.stdout)
@@ -89,6 +102,16 @@ def test_profiles_in_either_spelling(run: Run, folder: Path, spelling: tuple[str
         ((*SHAPES, "--timingCacheFile", "cache"), 1, "does not take --timingCacheFile"),
         ((*SHAPES, "--builderOptimizationLevel", "3"), 1, "TensorRT-RTX ignores"),
         ((*SHAPES, "--memPoolSize", "workspace"), 1, "'' is no size"),
+        ((*SHAPES, "--memPoolSize", ""), 1, "there is no pool ''"),
+        ((*SHAPES, "--inputIOFormats", ""), 1, "there is no type ''"),
+        ((*SHAPES, "--outputIOFormats", ""), 1, "there is no type ''"),
+        ((*SHAPES, "--computeCapability", ""), 1, "'' is no compute capability"),
+        ((*SHAPES, "--keep-fp32", "MatMul"), 1, "give --precision fp16 or bf16 with it"),
+        (
+            (*SHAPES, "--keep-fp32", "MatMul", "--precision", "fp32"),
+            1,
+            "nothing is converted to fp32 here, so MatMul cannot be kept in fp32",
+        ),
         ((*SHAPES, "--computeCapability", "90"), 1, "does not build for compute capability 90"),
         ((*SHAPES, "--flavor", "tensorrt"), 1, 'pip install "un-deploy[tensorrt]"'),
         ((*SHAPES, "--precision", "int8"), 2, "'int8' is not one of"),

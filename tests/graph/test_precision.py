@@ -552,6 +552,12 @@ class TestKeep:
         with pytest.raises(InputError, match=r"'Ad_1'.*no operator.*near it: 'Add_1'"):
             to_precision(self.model(), "fp16", keep=["Ad_1"])
 
+    def test_where_nothing_is_converted_nothing_can_be_kept(self):
+        half, _ = converted(self.model())
+        for model, precision in ((self.model(), "fp32"), (half, "fp16")):
+            with pytest.raises(InputError, match=f"nothing is converted to {precision} here"):
+                to_precision(model, precision, keep=["Add_1"])
+
 
 class TestOtherTypes:
     def test_float64_stays(self):

@@ -148,3 +148,10 @@ def test_existing_targets_need_force(source: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "m.plan").exists()
     build(source, tmp_path / "m.plan", profiles=profile(source), force=True)
     load_plan(tmp_path / "m.plan")
+
+
+def test_the_model_is_not_replaced_by_its_plan(source: Path) -> None:
+    before = source.read_bytes()
+    with pytest.raises(TargetError, match="is the model itself"):
+        build(source, source, profiles=profile(source), force=True)
+    assert source.read_bytes() == before

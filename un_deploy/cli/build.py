@@ -52,7 +52,8 @@ def _spelled(name: str, kebab: str, **settings: Any) -> Callable[[Any], Any]:
     "max-shapes",
     multiple=True,
     metavar="NAME:32x3x224x224,...",
-    help="With --minShapes and --optShapes: a profile. The n-th of each make the n-th profile.",
+    help="With --minShapes and --optShapes: a profile. The n-th of each make the n-th profile. "
+    "--optShapes alone stands for all three.",
 )
 @click.option("--shapes", multiple=True, metavar="NAME:8x3x224x224,...", help="All three alike.")
 @_spelled(
@@ -142,17 +143,23 @@ def command(
         *([*map(parse_shapes, texts), *all_alike] for texts in (min_shapes, opt_shapes, max_shapes))
     )
     build_options = engine.BuildOptions(
-        memory_pools=engine.parse_memory_pools(mem_pool_size) if mem_pool_size else {},
+        memory_pools=engine.parse_memory_pools(mem_pool_size) if mem_pool_size is not None else {},
         builder_optimization_level=builder_optimization_level,
         timing_cache=timing_cache_file,
         version_compatible=version_compatible,
         hardware_compatibility=hardware_compatibility_level,
         strip_weights=strip_weights,
         refit=refit,
-        input_formats=engine.parse_formats(input_io_formats) if input_io_formats else (),
-        output_formats=engine.parse_formats(output_io_formats) if output_io_formats else (),
+        input_formats=engine.parse_formats(input_io_formats)
+        if input_io_formats is not None
+        else (),
+        output_formats=engine.parse_formats(output_io_formats)
+        if output_io_formats is not None
+        else (),
         compute_capabilities=(
-            engine.parse_compute_capabilities(compute_capability) if compute_capability else ()
+            engine.parse_compute_capabilities(compute_capability)
+            if compute_capability is not None
+            else ()
         ),
     )
     with show.steps(f"Building {source}") as progress:

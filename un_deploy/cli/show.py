@@ -164,6 +164,9 @@ def build(report: BuildReport) -> None:
     if report.precision is not None:
         constants, kept = len(report.precision.converted), len(report.precision.kept)
         line(f"{constants} constants converted; {kept} operators stay in fp32.")
+        if zeros := [(one.name, one.flushed) for one in report.precision.converted if one.flushed]:
+            told = ", ".join(f"{count} of {name}" for name, count in zeros)
+            line(f"Entries that became 0, each below its neighbours' rounding: {told}")
     if report.types is not None:
         counts = ", ".join(f"{n} in {kind}" for kind, n in report.types.multiplying.items())
         line(f"Kernels that multiply: {counts}; asked for {report.types.precision}.")

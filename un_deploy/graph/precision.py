@@ -137,6 +137,11 @@ def to_precision_graph(
         )
     half = _HALVES.get(precision)
     if half is None or already is not None:
+        if keep:
+            raise InputError(
+                f"nothing is converted to {precision} here, so {', '.join(keep)} cannot be kept in "
+                "fp32: leave that out, or convert a float32 model to fp16 or bf16"
+            )
         return PrecisionReport(precision, already is not None, (), (), 0, opset, opset)
     if half == ir.DataType.BFLOAT16 and opset < 13:
         raise InputError(

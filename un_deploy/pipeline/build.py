@@ -13,6 +13,7 @@ import onnx
 import onnx_ir as ir
 
 from un_deploy import __version__
+from un_deploy.errors import InputError, TargetError
 from un_deploy.graph.atomic import check_target, staged
 from un_deploy.graph.formats import to_graphsurgeon, to_ir
 from un_deploy.graph.model_file import check_weights
@@ -122,12 +123,14 @@ def build(
         MissingPackageError: the flavour is not installed.
         InputError: the graph, a name, a profile or an option is refused; a weight does not fit the
             precision; the build fails; or the engine computes in another type.
-        TargetError: the target exists or cannot be written.
+        TargetError: the target exists or cannot be written, or is the model.
     """
     target, options, kind = Path(target), options or BuildOptions(), chosen(flavor)
     check_target(target, force=force)
     check_target(manifest_path(target), force=force)
     original, _ = to_ir(model)
+    if _is_path(model) and target.exists() and target.samefile(model):
+        raise TargetError(f"{target} is the model itself: choose another name for the plan")
     check_weights(original)
     prepared, converted = _prepared(original, precision, keep_fp32, options, surgery or Surgery())
     check_profiles(profiles, input_specs(prepared))
@@ -181,6 +184,8 @@ def _prepared(
     if surgery != Surgery():
         model = _operated(model, lambda graph: _cut(graph, surgery))
     report = None
+    if keep_fp32 and precision is None:
+        raise InputError("--keep-fp32 is of a conversion: give --precision fp16 or bf16 with it")
     if precision is not None:
         model, report = to_precision(model, precision, keep=keep_fp32)
     types = dict(_edge_types(model.graph.inputs, options.input_formats, "--inputIOFormats"))

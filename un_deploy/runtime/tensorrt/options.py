@@ -116,7 +116,7 @@ def parse_memory_pools(text: str) -> dict[str, int]:
     """Read ``workspace:1G,tacticSharedMem:48K``: bytes by pool; MiB where no unit is given.
 
     Raises:
-        InputError: a pool that trtexec does not have, or no size.
+        InputError: a pool that trtexec does not have, a pool named twice, or no size.
     """
     pools = {}
     for part in text.split(","):
@@ -127,11 +127,16 @@ def parse_memory_pools(text: str) -> dict[str, int]:
         unit = size[-1:].upper()
         digits = size[:-1] if unit in _BYTES else size
         try:
-            pools[name] = int(float(digits) * _BYTES[unit if unit in _BYTES else "M"])
+            limit = int(float(digits) * _BYTES[unit if unit in _BYTES else "M"])
         except (ValueError, OverflowError):
+            limit = -1
+        if not 0 <= limit < 1 << 64:
             raise InputError(
                 f"--memPoolSize: {size!r} is no size: a number with B, K, M or G behind it"
-            ) from None
+            )
+        if name in pools:
+            raise InputError(f"--memPoolSize names {name} twice")
+        pools[name] = limit
     return pools
 
 
