@@ -46,6 +46,24 @@ def test_an_engine_in_the_precision_asked_for(name: str) -> None:
     assert report.unnamed == ()
 
 
+@pytest.mark.parametrize("precision", ["fp16", "bf16"])
+def test_a_product_that_ends_a_layer_normalization_begun_elsewhere(precision: Precision) -> None:
+    """One row for the head: its kernel divides by the deviation, which is fp32, and multiplies."""
+    model = graph(
+        "float[1,50,64] x => float[1,10] y",
+        "a = MatMul(x, v)  s = Add(x, a)  n = LayerNormalization(s, g, b)  "
+        "h = Gather<axis=1>(n, zero)  y = MatMul(h, w)",
+        g=(64,),
+        b=(64,),
+        v=(64, 64),
+        w=(64, 10),
+        zero=0,
+    )
+    kernels, converted, conversion = built(model, precision)
+    assert any("Sum" in k.fused and "Sqrt" in k.fused for k in kernels)
+    assert sum(check_types(kernels, converted, conversion).multiplying.values()) == 2
+
+
 def test_what_is_written_in_fp32_is_told() -> None:
     report = checked(forms(MICRO["vit_micro"], dynamic=False)["folded"], "fp16")
     assert [name for name in report.fp32_outputs if "Cast" not in name] == []  # the logits alone
@@ -191,6 +209,39 @@ def test_a_kept_neighbour_does_not_excuse_a_product() -> None:
     assert verdict([FIRST, kernel("MatMul_2 Relu_1", "Float", "Half")], kept).multiplying
     with pytest.raises(InputError, match="1 kernels multiply in another type: fc in Float"):
         verdict([FIRST, kernel("MatMul_2 Relu_1", "Float", "Float", "Half")], kept)
+
+
+NORMED = graph(
+    "float[8,64] x => float[8,64] y",
+    "n = LayerNormalization(x, g, b)  y = MatMul(n, w)",
+    g=(64,),
+    b=(64,),
+    w=(64, 64),
+)
+
+
+@pytest.mark.parametrize(
+    ("makers", "dims", "right"),
+    [
+        ("LayerNormalization_0", (8, 1), True),
+        ("LayerNormalization_0", (8, 64), False),  # the normalized tensor, as far as is told
+        ("", (8, 1), False),
+    ],
+)
+def test_the_inside_of_a_layer_normalization_is_no_operand(
+    makers: str, dims: tuple[int, ...], right: bool
+) -> None:
+    inner = (tensor("Float", "centred"), tensor("Float", "variance", dims))
+    before = Kernel("mean", "kgen", "", "", (), (), inner, tuple(makers.split()))
+    reads = (*inner, tensor("Half", "weight"))
+    nodes = ("LayerNormalization_0", "MatMul_1")
+    kernels = [before, Kernel("fc", "gemm", "", "", reads, (), (tensor("Half"),), nodes)]
+    asked = to_precision(NORMED, "fp16")
+    if right:
+        assert check_types(kernels, *asked).multiplying == {"Half": 1}
+    else:
+        with pytest.raises(InputError, match="multiply in another type: fc in Float, Half"):
+            check_types(kernels, *asked)
 
 
 @pytest.mark.parametrize(("dims", "right"), [((1, 1), True), ((-1, 1), False), ((-1, -1), False)])

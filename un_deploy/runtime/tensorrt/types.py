@@ -3,7 +3,8 @@
 A kernel tells which tensors it reads, with their types, and which ONNX nodes it computes, not which
 tensor goes into which node. So the graph is asked: what a kernel reads in another type than that of
 its products must be what the graph gives the other nodes in it, such as the fp32 mask that is added
-between the two products of an attention.
+between the two products of an attention, or the inside of a LayerNormalization that another kernel
+began: TensorRT takes its statistics in fp32.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ def check_types(
             kernel tells of a product.
     """
     precision = conversion.precision
-    asked = _Asked(model, conversion)
+    asked = _Asked(model, conversion, kernels)
     told = {node for kernel in kernels if kernel.multiplies for node in kernel.onnx_nodes}
     # A generated kernel may have a product's name for moving its input, or for being the product.
     multiplying = [
@@ -128,8 +129,11 @@ def check_types(
 class _Asked:
     """What a graph asks of the kernels, by the names that TensorRT has for its nodes."""
 
-    def __init__(self, model: ir.Model, conversion: PrecisionReport) -> None:
+    def __init__(
+        self, model: ir.Model, conversion: PrecisionReport, kernels: Sequence[Kernel]
+    ) -> None:
         self._precision = conversion.precision
+        self._makers = {t.name: set(k.onnx_nodes) for k in kernels for t in k.outputs}
         self._types = value_types(model)
         self._nodes: dict[str, list[ir.Node]] = defaultdict(list)
         self._kept: set[ir.Node] = set()
@@ -177,6 +181,7 @@ class _Asked:
                 "precision cannot be shown"
             )
         allowed, multiplied = self._read_by_graph(kernel)
+        allowed += self._begun(kernel)
         return (wanted in read or not multiplied) and all(
             count <= allowed[type_] for type_, count in read.items() if type_ != wanted
         )
@@ -189,6 +194,20 @@ class _Asked:
         others = [node for node in nodes if not _multiplies(node)]
         types = (self._type(value) for value in _inputs(others) - made)
         return Counter(t for t in types if t), not products or bool(_inputs(products) - made)
+
+    def _begun(self, kernel: Kernel) -> Counter[str]:
+        """Types of what a kernel reads of a LayerNormalization that it ends and another began.
+
+        That it reads a statistic, one number a row, shows that it divides by it itself. Else what
+        it reads may be the normalized tensor, which the product would multiply in fp32.
+        """
+        norms = {
+            _told_as(node) for node in self._of(kernel) if node.op_type == "LayerNormalization"
+        }
+        inner = {t.name: t for t in kernel.inputs if norms & self._makers.get(t.name, set())}
+        if not any(t.dims and t.dims[-1] == 1 for t in inner.values()):
+            return Counter()
+        return Counter(t.type for t in inner.values())
 
     def _type(self, value: ir.Value) -> str | None:
         found = element(self._types.get(value)) or value.dtype
