@@ -94,9 +94,9 @@ def markdown(entries: Sequence[Entry], builder: str, missing: Sequence[Cell]) ->
         f"- **UN folded has the kernels of no norm in {equal} of {len(both)} configurations.** "
         + _folds(entries),
         *(_differing(form, built) for form in ("un", "released", "ln")),
-        f"- Kernels that multiply read {_multiplying(entries)}. An engine in which one multiplies "
-        "in another type counts as refused; two types are read where a node that stays in fp32, "
-        "such as a mask, is fused with a product.",
+        f"- Kernels multiply in {_multiplying(entries)}. An engine in which one multiplies in "
+        "another type counts as refused; what it reads else, such as an fp32 mask, must be what "
+        "the graph gives the nodes that are fused with the product.",
         *_fp32_outputs(entries),
         *_refusals(entries),
         *(f"- **Must not be:** {line}" for line in faults(entries)),
