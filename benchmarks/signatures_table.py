@@ -146,12 +146,10 @@ def _folds(entries: Iterable[Entry]) -> str:
 
 
 def _multiplying(entries: Iterable[Entry]) -> str:
-    """By precision the types, and the networks where two are read."""
+    """The types by precision."""
     types: dict[str, dict[str, None]] = {}
     for one in entries:
-        for type_ in one.get("multiplying", ()):
-            where = f" in {one['network']}" if "/" in type_ else ""
-            types.setdefault(one["precision"], {})[f"{type_}{where}"] = None
+        types.setdefault(one["precision"], {}).update(dict.fromkeys(one.get("multiplying", ())))
     return "; ".join(f"{', '.join(told)} ({precision})" for precision, told in types.items())
 
 
