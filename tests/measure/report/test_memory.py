@@ -27,3 +27,12 @@ def test_the_reason_is_told_where_there_is_one() -> None:
 
 def test_nothing_is_said_where_an_older_report_has_no_reason() -> None:
     assert not [text for text in texts("") if text.startswith("Where none is told")]
+
+
+def test_an_older_report_does_not_say_what_its_figures_count() -> None:
+    report = full_report()
+    timed = tuple(replace(one, memory="") for one in report.timed)
+    assert any(one.peak_bytes is not None for one in timed)
+    found = memory.section(replace(report, timed=timed, sweep=()))
+    assert isinstance(found, Section)
+    assert "weights and inputs: the report does not say how it was counted." in str(found.text[0])

@@ -20,7 +20,9 @@ def section(report: CompareReport) -> Section | Absent:
     plans = any(one.plan_bytes is not None for _, one in rows)
     if not known and not plans:
         return Absent(TITLE, words.once(one.memory for one in report.timed) or "it is not told")
-    counted = words.once(one.memory for one in known)
+    counted = (
+        words.once(one.memory for one in known) or "the report does not say how it was counted"
+    )
     text: tuple[str, ...] = (
         f"The most that one run holds at once, beside weights and inputs: {counted}."
         if known
