@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 
 from tests.graph.test_layernorm import CONSTANTS, TORCH
 from tests.support.graphs import build, operators
-from un_deploy.errors import InputError, VerificationError
+from un_deploy.errors import InputError, MissingPackageError, VerificationError
 from un_deploy.graph.fold import fold_graph
 from un_deploy.graph.model_file import load_model, save_model
 from un_deploy.measure.compare_report import CompareReport
@@ -239,3 +240,33 @@ def test_from_a_model_spec_to_ratios(backend: Backend) -> None:
 def test_a_backend_that_tells_no_layers_is_refused_before_anything_is_read() -> None:
     with pytest.raises(InputError, match="torch-compile cannot tell the times of its layers"):
         compare(files={"unfolded": "absent.onnx"}, backend="torch-compile", profile=True)
+
+
+def test_engines_without_their_tensorrt_are_refused_before_anything_is_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "tensorrt", None)
+    given = {"unfolded": "absent.onnx"}
+    with pytest.raises(MissingPackageError, match="needs the package tensorrt"):
+        compare(files=given, backend="ort-cpu", engines=True, flavor="tensorrt")
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_gained_biases_are_noted_where_no_norm_was_built_with_them(
+    tmp_path: Path, given: bool
+) -> None:
+    pytest.importorskip("tensorrt_rtx", reason="needs TensorRT-RTX: the rtx extra")
+    bodies = {"unfolded": "m = Mul(x, a) n = Add(m, b) y = MatMul(n, w)"}
+    if given:
+        bodies["none"] = "y = MatMul(x, w)"
+    files = {}
+    for kind, body in bodies.items():
+        files[kind] = tmp_path / f"{kind}.onnx"
+        save_model(model(body), files[kind])
+    few = {"builds": 1, "rounds": 2, "sample_s": 1e-4, "dims": {"batch": 4}}
+    report = compare(
+        files=files, backend="ort-cpu", engines=True, flavor="tensorrt-rtx", threads=1, **few
+    )
+    same = {one.kind: one.same_as_none for one in report.engines}
+    assert same["folded"] is not given  # a given no norm is taken as it is
+    assert any("a bias (y)" in note for note in report.notes) is not given

@@ -24,12 +24,12 @@ from un_deploy.measure.engine_facts import EngineFacts
 from un_deploy.measure.engines import engine_facts
 from un_deploy.measure.layers import VariantLayers
 from un_deploy.measure.profile_variants import profile_variants
-from un_deploy.measure.variant import Kind
+from un_deploy.measure.variant import Kind, Variant
 from un_deploy.pipeline.model_spec import Norm
 from un_deploy.pipeline.plans import Plan, backend_of, notes_on, precision_of
 from un_deploy.pipeline.variants import Network
 from un_deploy.runtime.backends import Backend, chosen, require_layers
-from un_deploy.runtime.tensorrt.flavor import Flavor
+from un_deploy.runtime.tensorrt.flavor import Flavor, library
 from un_deploy.runtime.tensorrt.flavor import chosen as chosen_flavor
 from un_deploy.runtime.tensorrt.header import is_plan
 from un_deploy.runtime.trtexec.runtime import TrtexecRuntime
@@ -118,6 +118,8 @@ def compare(
     backend = backend_of(plans, backend) if plans else chosen(backend)
     if profile:
         require_layers(backend)
+    if engines:
+        library(chosen_flavor(flavor))  # hours of timing would be lost without it
     settings: dict[str, Any] = {
         "backend": backend,
         "builds": builds,
@@ -166,18 +168,27 @@ def compare(
             )
         facts: tuple[EngineFacts, ...] = ()
         if engines:
+            built = [variant for variant in network.variants if variant.plan_bytes is None]
+            gained = network.gained_biases if _folded_and_derived_none(built) else ()
             facts = engine_facts(
-                [variant for variant in network.variants if variant.plan_bytes is None],
+                built,
                 first,
                 flavor=chosen_flavor(flavor),
                 precision=precision,
-                gained_biases=network.gained_biases,
+                gained_biases=gained,
                 progress=progress,
             )
-            if network.gained_biases:
-                notes = (*points[0].notes, _gained(network.gained_biases))
+            if gained:
+                notes = (*points[0].notes, _gained(gained))
                 points[0] = replace(points[0], notes=notes)
     return replace(points[0], engines=facts, layers=layers, sweep=tuple(points[1:]))
+
+
+def _folded_and_derived_none(variants: Sequence[Variant]) -> bool:
+    """Whether UN folded is there, and a no norm in which the outputs of the fold are known."""
+    return any(one.kind == "folded" for one in variants) and any(
+        one.kind == "none" and one.derived for one in variants
+    )
 
 
 def _gained(outputs: Sequence[str]) -> str:
