@@ -325,3 +325,27 @@ def test_other_backends_have_no_logs_to_keep(run: Run, folder: Path) -> None:
     assert result.exit_code == 1
     assert "trtexec alone has logs to keep, and ort-cpu was to run" in result.stderr
     assert not (folder / "logs").exists()
+
+
+@pytest.mark.parametrize("option", ["-o", "--html"])
+def test_logs_have_a_name_of_their_own(run: Run, folder: Path, option: str) -> None:
+    given = ("--unfolded", "model.onnx", "--backend", "trtexec")
+    result = run("compare", *given, "--keep-logs", "it", option, "it", *QUICK)
+    assert result.exit_code == 2
+    assert f"{option} and --keep-logs name the same file" in result.stderr
+
+
+def test_a_folder_that_holds_other_things_is_never_replaced_by_logs(
+    run: Run, folder: Path, trtexec: Path
+) -> None:
+    given = ("compare", "--unfolded", "model.onnx", "--backend", "trtexec", "--dim", "batch=2")
+    few = ("--builds", "1", "--rounds", "2", "--sample-ms", "0.1", "--keep-logs", "logs", "--force")
+    (folder / "logs" / "build_7").mkdir(parents=True)
+    (folder / "logs" / "thesis.tex").write_text("years")
+    refused = run(*given, *few)
+    assert refused.exit_code == 1
+    assert "logs holds thesis.tex, which is no log of a comparison" in refused.stderr
+    assert (folder / "logs" / "thesis.tex").read_text() == "years"
+    (folder / "logs" / "thesis.tex").unlink()
+    assert run(*given, *few).exit_code == 0
+    assert [path.name for path in (folder / "logs").iterdir()] == ["build_1"]

@@ -34,6 +34,20 @@ def _batches(ctx: click.Context, param: click.Parameter, value: str | None) -> t
     return tuple(map(int, parts))
 
 
+def _check_replaced(logs: Path) -> None:
+    """Refuse to replace a folder that holds something else than logs, even with --force."""
+    import re
+
+    from un_deploy.errors import TargetError
+
+    for path in sorted(logs.iterdir()) if logs.is_dir() else ():
+        if not re.fullmatch(r"(build|batch)_\d+", path.name):
+            raise TargetError(
+                f"{logs} holds {path.name}, which is no log of a comparison and would be lost: "
+                "name another folder, or take it out"
+            )
+
+
 @click.command()
 @click.argument("model", metavar="[MODEL]", required=False)
 @click.option("--ln", type=options.MODEL_FILE, help="LN, as an ONNX file or a TensorRT plan.")
@@ -180,6 +194,7 @@ def command(
     --max-error or --against is missed.
     """
     from contextlib import nullcontext
+    from itertools import combinations
 
     from un_deploy.cli import show, show_comparison
     from un_deploy.graph.atomic import staged_directory
@@ -196,11 +211,15 @@ def command(
         raise click.UsageError("give MODEL, or some of --ln, --unfolded, --folded and --none")
     if target is not None:
         check_target(target, force=force)
+    outputs = {"-o": target, "--html": html_target, "--keep-logs": keep_logs}
+    for one, another in combinations(filter(outputs.get, outputs), 2):
+        if outputs[one] == outputs[another]:
+            raise click.UsageError(f"{one} and {another} name the same file")
     if html_target is not None:
-        if html_target == target:
-            raise click.UsageError("-o and --html name the same file")
         check_page(html_target, force=force)
     old = None if against is None else CompareReport.read(against)
+    if keep_logs is not None:
+        _check_replaced(keep_logs)
     kept = nullcontext() if keep_logs is None else staged_directory(keep_logs, force=force)
     with kept as logs, show.working("Comparing") as say:
         report = compare(
