@@ -112,3 +112,15 @@ def test_without_ln_there_is_nothing_beside_and_no_difference() -> None:
     assert isinstance(beside, Absent)
     assert groups.tables[0].columns == ("layers", ">UN folded", ">no norm")
     assert {len(row) for row in groups.tables[0].rows} == {3}
+
+
+def test_layers_that_take_no_microsecond_have_no_share() -> None:
+    """ONNX Runtime counts whole ones, so of a small network all medians can be 0."""
+    none_s = [replace(one, median_s=0.0) for one in LAYERS]
+    groups, _ = module.sections(
+        replace(report(), layers=(layers("ln", *none_s), layers("folded", *LAYERS)))
+    )
+    assert isinstance(groups, Section)
+    ln, folded = groups.tables[0].cells[0][1:3]
+    assert (ln.text, ln.small) == ("0.0000", "")
+    assert folded.small.endswith("%")

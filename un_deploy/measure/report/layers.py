@@ -108,7 +108,7 @@ def _groups(report: CompareReport) -> Table:
         small = ", ".join(names) if group == "other" else ""
         times = [one.groups_s[group] for one in report.layers]
         cells = [
-            Cell(f"{1e3 * time:.{digits}f}", small=words.percent(round(time / one.layers_s, 3)))
+            Cell(f"{1e3 * time:.{digits}f}", small=_share(time, one.layers_s))
             for one, time in zip(report.layers, times, strict=True)
         ]
         more = [less(ln.groups_s[group], folded.groups_s[group])] if ln and folded else []
@@ -128,6 +128,11 @@ def _groups(report: CompareReport) -> Table:
         (*columns, *((">LN less UN folded",) if both else ())),
         tuple(rows),
     )
+
+
+def _share(part_s: float, whole_s: float) -> str:
+    """Nothing of nothing: ONNX Runtime counts whole microseconds, and small layers take none."""
+    return words.percent(round(part_s / whole_s, 3)) if whole_s else ""
 
 
 def _bars(report: CompareReport) -> Plot:
