@@ -178,9 +178,9 @@ def compare(
                 gained_biases=gained,
                 progress=progress,
             )
-            if gained:
-                notes = (*points[0].notes, _gained(gained))
-                points[0] = replace(points[0], notes=notes)
+            if network.gained_biases and {"folded", "none"} <= {one.kind for one in built}:
+                note = _gained(network.gained_biases, biased=bool(gained))
+                points[0] = replace(points[0], notes=(*points[0].notes, note))
     return replace(points[0], engines=facts, layers=layers, sweep=tuple(points[1:]))
 
 
@@ -191,10 +191,11 @@ def _folded_and_derived_none(variants: Sequence[Variant]) -> bool:
     )
 
 
-def _gained(outputs: Sequence[str]) -> str:
+def _gained(outputs: Sequence[str], *, biased: bool) -> str:
+    compared = "with biases there" if biased else "as it was given, whatever biases it has there"
     return (
         f"the fold gave {len(outputs)} linear operators a bias ({', '.join(outputs)}): the kernels "
-        "of UN folded are compared with those of no norm with biases there"
+        f"of UN folded are compared with those of no norm {compared}"
     )
 
 
