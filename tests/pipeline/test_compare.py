@@ -13,6 +13,7 @@ import pytest
 from tests.graph.test_layernorm import CONSTANTS, TORCH
 from tests.support.graphs import build, operators
 from un_deploy.errors import InputError, MissingPackageError, VerificationError
+from un_deploy.graph.biases import add_biases
 from un_deploy.graph.fold import fold_graph
 from un_deploy.graph.model_file import load_model, save_model
 from un_deploy.measure.compare_report import CompareReport
@@ -249,6 +250,23 @@ def test_engines_without_their_tensorrt_are_refused_before_anything_is_read(
     given = {"unfolded": "absent.onnx"}
     with pytest.raises(MissingPackageError, match="needs the package tensorrt"):
         compare(files=given, backend="ort-cpu", engines=True, flavor="tensorrt")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "m = Mul(x, a) n = Add(m, b) y = MatMul(n, w)",
+        "h = MatMul(x, w) m = Mul(h, c) y = Add(m, c)",
+    ],
+)
+def test_gained_biases_are_called_as_no_norm_calls_them(tmp_path: Path, body: str) -> None:
+    """Of a norm that writes the output, the linear operator before it writes it in no norm."""
+    save_model(model(body), tmp_path / "un.onnx")
+    found = network(tmp_path, unfolded=tmp_path / "un.onnx")
+    none = load_model(next(v.model for v in found.variants if v.kind == "none"))
+    assert found.gained_biases == ("y",)
+    add_biases(none, found.gained_biases)
+    assert [node.op_type for node in none.graph] == ["MatMul", "Add"]
 
 
 @pytest.mark.parametrize("given", [False, True])

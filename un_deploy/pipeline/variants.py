@@ -51,7 +51,8 @@ class Network:
         variants: the same, and the forms of LN, as files.
         missing: what there is not, and why.
         notes: what the reader must know.
-        gained_biases: of the fold: outputs of linear operators that had no bias before.
+        gained_biases: of the fold: outputs of linear operators that had no bias before; by their
+            names in no norm where that is derived.
     """
 
     folder: Path
@@ -210,7 +211,10 @@ class Network:
         if source not in self.models:
             return
         model = to_ir(self.models[source])[0]
+        gaining = [node for node in model.graph if node.outputs[0].name in self.gained_biases]
         if strip_graph(model, nodes=names).stripped:
+            # Behind a linear operator a norm may write an output of the graph: its name moves.
+            self.gained_biases = tuple(str(node.outputs[0].name) for node in gaining)
             self._add("none", model, f"un-deploy strip of {TITLES[source]}", derived=True)
 
     def _add(self, kind: Kind, model: ir.Model, source: str, *, derived: bool) -> None:
