@@ -69,6 +69,10 @@ def test_a_damaged_plan_is_refused(plan: Path, damage, message: str) -> None:
         ({"tensorrt": "1.0.0.0"}, "says tensorrt-rtx 1.0.0.0: build both again"),
         ({"flavor": "other"}, "is no manifest of a plan .flavor 'other'"),
         ({"profiles": 3}, "is no manifest of a plan"),
+        ({"profiles": [3]}, "is no manifest of a plan"),
+        ({"profiles": [{"x": {"min": [1], "max": [2]}}]}, "is no manifest of a plan .'opt'"),
+        ({"memory": {"activation": "much"}}, "is no manifest of a plan"),
+        ({"memory": None}, "is no manifest of a plan"),
         ({"surprise": 1}, "is no manifest of a plan"),
     ],
 )

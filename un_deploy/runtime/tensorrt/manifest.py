@@ -187,9 +187,14 @@ def read_manifest(plan: Path) -> Manifest:
             )
         if given["flavor"] not in get_args(Flavor):
             raise ValueError(f"flavor {given['flavor']!r}")
+        for profile in given["profiles"]:
+            for one in profile.values():
+                Range.from_dict(one)
         return Manifest(
             **{
                 **given,
+                "bytes": int(given["bytes"]),
+                "memory": {name: int(size) for name, size in given["memory"].items()},
                 "inputs": tuple(_tensor(one) for one in given["inputs"]),
                 "outputs": tuple(_tensor(one) for one in given["outputs"]),
                 "profiles": tuple(given["profiles"]),
