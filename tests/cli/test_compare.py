@@ -55,6 +55,20 @@ def test_peak_memory_is_shown_with_what_it_counts(run: Run, folder: Path) -> Non
     assert peaks["unfolded"] >= peaks["folded"]
 
 
+def test_why_memory_is_not_told_does_not_read_as_what_was_counted(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    full = full_report()
+    first, *others = full.timed
+    timed = (
+        replace(first, peak_bytes=None, memory="no one told"),
+        *(replace(one, peak_bytes=1000, memory="all bytes") for one in others),
+    )
+    show_comparison.comparison(replace(full, timed=timed))
+    text = " ".join(capsys.readouterr().out.split())
+    assert "Peak memory: all bytes. Peak memory is not told of all: no one told." in text
+
+
 @pytest.mark.parametrize(("least", "code"), [("1e-30", 0), ("1e30", 3)])
 def test_min_speedup(run: Run, least: str, code: int) -> None:
     given = ("--unfolded", "model.onnx", "--ln", "ln.onnx", "--min-speedup", least)

@@ -9,6 +9,7 @@ from rich.text import Text
 from un_deploy.cli import show
 from un_deploy.measure.engine_facts import FUSED_AWAY, fused_away
 from un_deploy.measure.layers import GROUPS, where_it_went
+from un_deploy.measure.report import words
 from un_deploy.measure.variant import TITLES
 
 if TYPE_CHECKING:
@@ -60,9 +61,12 @@ def _times(report: CompareReport) -> None:
     ]
     memory = (">peak bytes",) if told else ()
     show.table(("variant", ">median ms", *memory, ">operators", "from"), rows)
-    what = "; ".join(dict.fromkeys(one.memory for one in report.timed if one.memory))
-    if what:
-        show.line(f"Peak memory{'' if told else ' is not told'}: {what}.", show.MUTED)
+    counted = words.once(one.memory for one in report.timed if one.peak_bytes is not None)
+    if counted:
+        show.line(f"Peak memory: {counted}.", show.MUTED)
+    why = words.once(one.memory for one in report.timed if one.peak_bytes is None)
+    if why:
+        show.line(f"Peak memory is not told{' of all' if told else ''}: {why}.", show.MUTED)
 
 
 def _bytes(count: int | None) -> str:
