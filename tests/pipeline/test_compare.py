@@ -243,6 +243,35 @@ def test_a_backend_that_tells_no_layers_is_refused_before_anything_is_read() -> 
         compare(files={"unfolded": "absent.onnx"}, backend="torch-compile", profile=True)
 
 
+def test_a_profile_that_fails_leaves_the_times(
+    files: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("onnxruntime")
+
+    def failing(*args: object, **settings: object) -> None:
+        raise InputError("the disk is full")
+
+    module = sys.modules["un_deploy.pipeline.compare"]
+    monkeypatch.setattr(module, "profile_variants", failing)
+    few = {"builds": 1, "rounds": 2, "sample_s": 1e-4, "threads": 1}
+    report = compare(files=files, backend="ort-cpu", profile=True, **few)  # type: ignore[arg-type]
+    assert report.ratios
+    assert report.notes == ("the layers are not told: the disk is full",)
+    assert report.layers == ()
+
+
+def test_engines_that_do_not_build_are_refused_before_the_times(
+    files: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("tensorrt_rtx", reason="needs TensorRT-RTX: the rtx extra")
+    large = model(UN.replace("w)", "v)"), v=np.full((4, 5), 7e4, np.float32))
+    save_model(large, files["unfolded"], force=True)
+    monkeypatch.setattr(sys.modules["un_deploy.pipeline.compare"], "compare_variants", None)
+    given = {"unfolded": files["unfolded"]}
+    with pytest.raises(InputError, match="holds 70000 at"):
+        compare(files=given, backend="ort-cpu", engines=True, precision="fp16")
+
+
 def test_engines_without_their_tensorrt_are_refused_before_anything_is_read(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -147,27 +147,9 @@ def compare(
         if plans:
             network.notes += notes_on(plans, others=graphs)
         network.derive(keep, inputs, seed)
-        points = [
-            _point(
-                network,
-                network.feeds(inputs, sizes, seed),
-                {**settings, "logs": _logs(logs, sizes, batches)},
-                progress,
-            )
-            for sizes in _sizes(dims, batches)
-        ]
         first = network.feeds(inputs, _sizes(dims, batches)[0], seed)
-        layers: tuple[VariantLayers, ...] = ()
-        if profile:
-            layers = profile_variants(
-                network.variants,
-                points[0].timed,
-                first,
-                **{name: settings[name] for name in _RUNS},
-                progress=progress,
-            )
         facts: tuple[EngineFacts, ...] = ()
-        if engines:
+        if engines:  # first, since what does not build must not cost the times
             built = [variant for variant in network.variants if variant.plan_bytes is None]
             gained = network.gained_biases if _folded_and_derived_none(built) else ()
             facts = engine_facts(
@@ -179,7 +161,28 @@ def compare(
                 progress=progress,
             )
             if network.gained_biases and {"folded", "none"} <= {one.kind for one in built}:
-                note = _gained(network.gained_biases, biased=bool(gained))
+                network.notes.append(_gained(network.gained_biases, biased=bool(gained)))
+        points = [
+            _point(
+                network,
+                network.feeds(inputs, sizes, seed),
+                {**settings, "logs": _logs(logs, sizes, batches)},
+                progress,
+            )
+            for sizes in _sizes(dims, batches)
+        ]
+        layers: tuple[VariantLayers, ...] = ()
+        if profile:
+            try:
+                layers = profile_variants(
+                    network.variants,
+                    points[0].timed,
+                    first,
+                    **{name: settings[name] for name in _RUNS},
+                    progress=progress,
+                )
+            except InputError as error:  # the times are good without it
+                note = f"the layers are not told: {error}"
                 points[0] = replace(points[0], notes=(*points[0].notes, note))
     return replace(points[0], engines=facts, layers=layers, sweep=tuple(points[1:]))
 
