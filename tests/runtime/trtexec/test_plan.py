@@ -95,7 +95,7 @@ def test_memory_is_what_the_builder_told(trtexec: Trtexec, tmp_path: Path) -> No
     told = TrtexecRuntime(trtexec=trtexec).load_plan(path).run_memory(X)
     assert (told.bytes, told.what) == (
         4096,
-        "activation memory of the plan, as its builder told",
+        "activation memory of the plan for all its profiles, as its builder told",
     )
     silent = plan_of(tmp_path / "silent.plan", MODEL)
     assert TrtexecRuntime(trtexec=trtexec).load_plan(silent).run_memory(X).bytes is None

@@ -40,7 +40,9 @@ class PlanSession(TrtexecSession):
         found = self._manifest.memory.get("activation")
         if found is None:
             return super().run_memory(feeds)
-        return RunMemory(found, "activation memory of the plan, as its builder told")
+        return RunMemory(
+            found, "activation memory of the plan for all its profiles, as its builder told"
+        )
 
     def _engine(self, feeds: Feeds) -> Path:
         try:
