@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from un_deploy.measure.compare_report import CompareReport
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL)
@@ -68,3 +70,4 @@ def test_the_ratios_are_those_of_the_reports(report: Path) -> None:
         interval = ratio["interval"]
         text = f"{interval['ratio']:.3f} ({interval['low']:.3f} to {interval['high']:.3f})"
         assert text in README
+    assert json.loads(CompareReport.read(report).to_json()) == data  # un-deploy still reads it
