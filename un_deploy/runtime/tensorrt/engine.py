@@ -13,8 +13,6 @@ from un_deploy.runtime.tensorrt.flavor import TITLES, Flavor, described, library
 from un_deploy.runtime.tensorrt.log import first_error, listening, logger
 from un_deploy.runtime.tensorrt.manifest import Manifest, load_plan
 
-_PORTABLE = "--versionCompatible"
-
 
 @dataclass(frozen=True)
 class LoadedPlan:
@@ -47,14 +45,12 @@ def load_engine(path: Path) -> tuple[LoadedPlan, Manifest]:
     """
     plan, manifest = load_plan(path)
     trt = library(manifest.flavor)
-    portable = _PORTABLE in manifest.options
-    built, here = Version(manifest.tensorrt).release, Version(trt.__version__).release
-    if built != here and not (portable and built < here):
+    if not manifest.loads_in(Version(trt.__version__)):
         raise InputError(
             f"{path} was built with {TITLES[manifest.flavor]} {manifest.tensorrt}, and "
             f"{trt.__version__} is installed: build it again, or install that version"
         )
-    return deserialized(plan, str(path), manifest.flavor, portable=portable), manifest
+    return deserialized(plan, str(path), manifest.flavor, portable=manifest.portable), manifest
 
 
 def deserialized(plan: bytes, origin: str, flavor: Flavor, *, portable: bool = False) -> LoadedPlan:

@@ -15,6 +15,7 @@ from typing import Any, get_args
 
 import numpy as np
 import onnx_ir as ir
+from packaging.version import Version
 
 from un_deploy.errors import InputError
 from un_deploy.runtime.protocol import TensorSpec
@@ -92,6 +93,17 @@ class Manifest:
     source_sha256: str
     un_deploy: str
     version: int = field(default=MANIFEST_VERSION)
+
+    @property
+    def portable(self) -> bool:
+        """Whether it also loads in later versions, for which it holds host code."""
+        return "--versionCompatible" in self.options
+
+    def loads_in(self, version: Version) -> bool:
+        """Whether TensorRT of a version loads it, as far as that version is told."""
+        here = version.release
+        built = Version(self.tensorrt).release[: len(here)]
+        return built == here or (self.portable and built < here)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=2) + "\n"

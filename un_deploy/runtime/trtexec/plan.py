@@ -14,8 +14,6 @@ from un_deploy.runtime.tensorrt.manifest import Manifest, input_spec, load_plan,
 from un_deploy.runtime.trtexec.driver import Trtexec
 from un_deploy.runtime.trtexec.session import TrtexecSession
 
-_PORTABLE = "--versionCompatible"
-
 
 class PlanSession(TrtexecSession):
     """See `un_deploy.runtime.protocol.Session`.
@@ -55,8 +53,8 @@ class PlanSession(TrtexecSession):
     def _shapes(self, shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
         profile = self._profile(shapes)
         flags = [f"--useProfile={profile}"] if profile else []
-        if _PORTABLE in self._manifest.options:
-            flags.append(_PORTABLE)  # such a plan holds host code, which must be allowed
+        if self._manifest.portable:
+            flags.append("--versionCompatible")  # allows the host code of such a plan
         return [*super()._shapes(shapes), *flags]
 
     def _profile(self, shapes: Mapping[str, tuple[int, ...]]) -> int:
@@ -67,8 +65,7 @@ def _check(path: Path, manifest: Manifest, version: Version) -> None:
     """Refuse before TensorRT crashes; trtexec tells three parts of its version."""
     if manifest.flavor != "tensorrt":
         raise InputError(f"{path} is a plan of {manifest.flavor}: trtexec loads those of tensorrt")
-    built, here = Version(manifest.tensorrt).release[:3], version.release[:3]
-    if built != here and not (_PORTABLE in manifest.options and built < here):
+    if not manifest.loads_in(version):
         raise InputError(
             f"{path} was built with TensorRT {manifest.tensorrt}, and trtexec is of {version}: "
             "build it again, or use that version's trtexec"
