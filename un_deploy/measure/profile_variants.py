@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from statistics import median
 
 from un_deploy.errors import InputError
@@ -13,8 +14,9 @@ from un_deploy.measure.layer_groups import layer_group, node_groups
 from un_deploy.measure.layers import ProfiledLayer, VariantLayers
 from un_deploy.measure.timed import Timed
 from un_deploy.measure.variant import TITLES, Variant
-from un_deploy.runtime.backends import Backend, runtime_of
+from un_deploy.runtime.backends import Backend
 from un_deploy.runtime.layer_times import TellsLayers, TimedLayer, node_name
+from un_deploy.runtime.load import load_file
 from un_deploy.runtime.protocol import Feeds
 
 RUNS, WARM_UP = 20, 5
@@ -57,9 +59,14 @@ def profile_variants(
     sessions = {}
     for variant in chosen:
         progress(f"Loading {variant.name} to profile it")
-        session = runtime_of(
-            backend, threads=threads, device=device, fusions=variant.fusions, precision=precision
-        ).load(load_model(variant.model))
+        session = load_file(
+            Path(variant.model),
+            backend,
+            threads=threads,
+            device=device,
+            fusions=variant.fusions,
+            precision=precision,
+        )
         if not isinstance(session, TellsLayers):
             raise InputError(f"{backend} cannot tell the times of its layers")
         sessions[variant] = session

@@ -119,7 +119,7 @@ def compare(
     if profile:
         require_layers(backend)
     if engines:
-        library(chosen_flavor(flavor))  # hours of timing would be lost without it
+        library(chosen_flavor(flavor))  # refused before anything is read
     settings: dict[str, Any] = {
         "backend": backend,
         "builds": builds,

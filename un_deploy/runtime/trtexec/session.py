@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -29,7 +30,7 @@ DETAILED = "--profilingVerbosity=detailed"
 """Without it the inspector tells the names of layers alone."""
 
 
-class TrtexecSession:
+class TrtexecSession(ABC):
     """See `un_deploy.runtime.protocol.Session`.
 
     Args:
@@ -119,9 +120,9 @@ class TrtexecSession:
         """A run whose files are the session's and go with it, so no error may point to its log."""
         return replace(self._trtexec.run(self._folder, **asked, force=True), log=None)
 
+    @abstractmethod
     def _engine(self, feeds: Feeds) -> Path:
         """The plan for inputs of these shapes."""
-        raise NotImplementedError
 
     def _flags(self, feeds: Feeds) -> tuple[str, ...]:
         """Shapes, and the inputs as files of raw numbers."""
