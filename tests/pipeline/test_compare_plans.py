@@ -156,6 +156,15 @@ def test_a_bound_on_errors_needs_something_to_hold_plans_against(folder: Path) -
         require_accuracy(report.accuracy, 1.0)
 
 
+def test_a_bound_on_errors_covers_every_variant(folder: Path) -> None:
+    beside = compared(folder, "ln.plan", "unfolded.onnx", "folded.plan")
+    require_accuracy(beside.accuracy, 1e-5, ("unfolded", "folded"))
+    with pytest.raises(InputError, match="an error of LN cannot be bounded"):
+        require_accuracy(beside.accuracy, 1e-5, ("ln", "unfolded", "folded"))
+    plans = compared(folder, "unfolded.plan", "folded.plan")
+    require_accuracy(plans.accuracy, 1e-5, ("unfolded", "folded"))  # one against the other
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

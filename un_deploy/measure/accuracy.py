@@ -6,7 +6,7 @@ network where one was given, else plans of UN are held against each other.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,7 +87,7 @@ def accuracies(
             continue
         against, model = FLOAT64, reference.model
         if reference.plan_bytes is not None:
-            against = f"the plan of {TITLES[reference.kind]}"
+            against = _plan_of(reference.kind)
             expected[model] = {name: widen(array) for name, array in computed[reference].items()}
         elif model not in expected:
             expected[model] = run(load_model(model), feeds, stored)
@@ -107,6 +107,10 @@ def _reference(variant: Variant, variants: Sequence[Variant]) -> Variant | None:
     return same[0] if same[0].kind != variant.kind else None
 
 
+def _plan_of(kind: Kind) -> str:
+    return f"the plan of {TITLES[kind]}"
+
+
 def _check_finite(variant: Variant, outputs: Mapping[str, np.ndarray]) -> None:
     for name, array in outputs.items():
         if array.dtype.kind == "f" and not np.all(np.isfinite(array)):
@@ -116,17 +120,26 @@ def _check_finite(variant: Variant, outputs: Mapping[str, np.ndarray]) -> None:
             )
 
 
-def require_accuracy(found: Sequence[Accuracy], most: float) -> None:
+def require_accuracy(found: Sequence[Accuracy], most: float, of: Collection[Kind] = ()) -> None:
     """Raise if a variant is further from float64 than allowed.
+
+    Args:
+        found: of the variants that there was something to hold against.
+        most: the error allowed.
+        of: variants that must be among these, or be what another was held against.
 
     Raises:
         ThresholdError: names the first, its output and its error.
-        InputError: nothing was held against anything.
+        InputError: a variant was held against nothing, or none against anything.
     """
-    if not found:
+    held = {one.kind for one in found}
+    against = {one.against for one in found}
+    loose = [kind for kind in of if kind not in held and _plan_of(kind) not in against]
+    if loose or not found:
+        of_whom = f" of {', '.join(TITLES[kind] for kind in loose)}" if loose else ""
         raise InputError(
-            "an error cannot be bounded: plans have no graph to be held against; give the ONNX "
-            "file of UN folded or unfolded as well"
+            f"an error{of_whom} cannot be bounded: plans have no graph to be held against; give "
+            "the ONNX file of such a network (of UN, folded or unfolded, beside its plan)"
         )
     for one in found:
         if not one.error <= most:
