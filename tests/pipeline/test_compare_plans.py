@@ -199,6 +199,13 @@ def test_a_graph_beside_a_plan_is_built_in_its_precision_or_not_at_all(folder: P
         compared(folder, "ln.onnx", "folded.plan")
 
 
+def test_plans_alone_have_the_precision_that_is_asked_for_or_are_refused(folder: Path) -> None:
+    names = ("ln.plan", "folded.plan")
+    assert compared(folder, *names, precision="fp32").precision == "fp32"
+    with pytest.raises(InputError, match=r"ln\.plan is in fp32, not in fp16: a plan is what"):
+        compared(folder, *names, precision="fp16")
+
+
 def test_plans_alone_may_keep_their_precision_to_themselves(folder: Path) -> None:
     for name in ("ln", "folded"):
         _forget_precision(folder / f"{name}.plan.json")

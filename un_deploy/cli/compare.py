@@ -99,9 +99,7 @@ def _check_replaced(logs: Path) -> None:
 @click.option(
     "--precision",
     type=click.Choice(["fp32", "fp16", "bf16"]),
-    default="fp32",
-    show_default=True,
-    help="Of engines: those of --engines, and those that a backend builds.",
+    help="Of engines: those of --engines, and those that a backend builds.  [default: fp32]",
 )
 @click.option(
     "--engines",

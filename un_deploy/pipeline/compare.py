@@ -62,7 +62,7 @@ def compare(
     inputs: str | Feeds | None = None,
     dims: Mapping[str, int] | None = None,
     batches: Sequence[int] = (),
-    precision: Precision = "fp32",
+    precision: Precision | None = None,
     engines: bool = False,
     flavor: Flavor | Literal["auto"] = "auto",
     profile: bool = False,
@@ -87,7 +87,8 @@ def compare(
         dims: sizes of dynamic dimensions by name, for random inputs.
         batches: batch sizes, in place of the dimension "batch" in `dims`: the report is that of
             the first, the others are its sweep.
-        precision: of engines, of backends that build some and of those below.
+        precision: of engines, of backends that build some and of those below; None: fp32. Plans
+            have theirs, and another than that is refused.
         engines: also build TensorRT engines, and tell what they would run.
         flavor: of these engines.
         profile: afterwards, also time each layer of each variant, at the first batch size.
@@ -120,6 +121,7 @@ def compare(
         require_layers(backend)
     if engines:
         library(chosen_flavor(flavor))  # refused before anything is read
+    asked = precision or "fp32"
     settings: dict[str, Any] = {
         "backend": backend,
         "builds": builds,
@@ -127,7 +129,7 @@ def compare(
         "sample_s": sample_s,
         "threads": threads,
         "device": device,
-        "precision": precision_of(plans, precision, others=graphs) if plans else precision,
+        "precision": precision_of(plans, precision, others=graphs) if plans else asked,
     }
     if logs is not None and backend != "trtexec":
         raise InputError(f"trtexec alone has logs to keep, and {backend} was to run")
@@ -156,7 +158,7 @@ def compare(
                 built,
                 first,
                 flavor=chosen_flavor(flavor),
-                precision=precision,
+                precision=asked,
                 gained_biases=gained,
                 progress=progress,
             )

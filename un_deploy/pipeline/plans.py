@@ -96,18 +96,18 @@ def backend_of(plans: Mapping[Kind, Plan], backend: Backend | Literal["auto"]) -
 
 
 def precision_of(
-    plans: Mapping[Kind, Plan], asked: Precision, *, others: Sequence[Kind]
+    plans: Mapping[Kind, Plan], asked: Precision | None, *, others: Sequence[Kind]
 ) -> Precision | None:
     """The precision of all variants; None: that of the plans' graphs, which nobody tells.
 
     Args:
         plans: at least one.
-        asked: for engines of ONNX files.
+        asked: for engines of ONNX files; None: fp32.
         others: variants that are ONNX files.
 
     Raises:
         InputError: plans differ in their version of TensorRT or in precision, or engines of the
-            ONNX files would.
+            ONNX files would; or another precision was asked for than plans alone have.
     """
     _alike(plans, "TensorRT", lambda manifest: manifest.tensorrt)
     _alike(plans, "precision", lambda manifest: manifest.precision or "that of its graph")
@@ -121,10 +121,15 @@ def precision_of(
             f"{first.path} does not say its precision, so the engine of {TITLES[others[0]]} cannot "
             "be built alike: build the plan with --precision, or give plans alone"
         )
-    if others and found != asked:
+    if others and found != (engines := asked or "fp32"):
         raise InputError(
-            f"{first.path} is in {found}, the engine of {TITLES[others[0]]} would be in {asked}: "
+            f"{first.path} is in {found}, the engine of {TITLES[others[0]]} would be in {engines}: "
             f"their ratio would compare precisions; give --precision {found}"
+        )
+    if asked not in (None, found):
+        raise InputError(
+            f"{first.path} is in {found or 'the precision of its graph'}, not in {asked}: a plan "
+            f"is what it was built to be; build it again with --precision {asked}"
         )
     return found
 
