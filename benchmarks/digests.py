@@ -32,9 +32,9 @@ from tests.support.engine_graphs import FORMS, engine_signatures, exported
 from tests.support.graphs import to_bytes
 from tests.support.random_graphs import random_graph
 from un_deploy.errors import UnDeployError
-from un_deploy.graph.fold import fold_graph
-from un_deploy.graph.precision import Precision, to_precision
-from un_deploy.graph.strip import strip_graph
+from un_deploy.graph.fold.fold import fold_graph
+from un_deploy.graph.precision.convert import Precision, to_precision
+from un_deploy.graph.strip.strip import strip_graph
 
 RESULT = Path(__file__).parent / "results" / "digests.json"
 MICRO: dict[str, Callable[..., nn.Module]] = {

@@ -22,7 +22,7 @@ import numpy as np
 from benchmarks.startup import cpu
 from tests.support.rejected_estimators import RESAMPLES, inside_one_control, pooled_bootstrap
 from tests.support.scenarios import BUILDS, ROUNDS, RUNS, SCENARIOS, SPREADS, simulate
-from un_deploy.measure.statistics import CONFIDENCE, Interval, ratio
+from un_deploy.measure.speed.statistics import CONFIDENCE, Interval, ratio
 
 RESULT = Path(__file__).parent / "results" / "estimator.json"
 PAGE = Path(__file__).parents[1] / "docs" / "how-we-compare.md"

@@ -25,12 +25,12 @@ from torch import nn
 from benchmarks import entries
 from models import bert, vit
 from tests.support.trained_like import variant
-from un_deploy.graph.fold import fold_graph
-from un_deploy.graph.model_file import save_model
-from un_deploy.measure.environment import environment
-from un_deploy.measure.job import Entry, Job, run_builds
-from un_deploy.measure.statistics import ratio
-from un_deploy.pipeline.torch_to_onnx import to_onnx
+from un_deploy.graph.fold.fold import fold_graph
+from un_deploy.graph.model.model_file import save_model
+from un_deploy.measure.speed.environment import environment
+from un_deploy.measure.speed.statistics import ratio
+from un_deploy.measure.speed.timing_process import Entry, Job, run_builds
+from un_deploy.pipeline.export.torch_to_onnx import to_onnx
 from un_deploy.runtime.backends import BACKENDS, Backend
 
 RESULT = Path(__file__).parent / "results" / "folded_is_no_norm.json"

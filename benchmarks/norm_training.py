@@ -30,9 +30,9 @@ from torch import Tensor, nn
 
 from benchmarks import entries
 from models.fashion_mnist.norms import TokenBatchNorm
-from un_deploy.measure.environment import environment
-from un_deploy.measure.statistics import ratio
-from un_deploy.measure.timing import interleaved
+from un_deploy.measure.speed.environment import environment
+from un_deploy.measure.speed.statistics import ratio
+from un_deploy.measure.speed.timing import interleaved
 from un_deploy.nn import UnifiedNorm
 from un_deploy.nn.robust import Normalize, RobustRule
 from un_deploy.nn.rule import State

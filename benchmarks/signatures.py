@@ -31,16 +31,16 @@ from torch import nn
 from benchmarks import signatures_table
 from models import bert, vit
 from tests.support.engine_graphs import exported, profiles
+from un_deploy.engines.build.builder import build_engine
+from un_deploy.engines.build.options import BuildOptions
+from un_deploy.engines.flavor import described
+from un_deploy.engines.kernels.check_types import check_types
+from un_deploy.engines.kernels.kernels import Signature, bytes_written, signatures
 from un_deploy.errors import InputError
-from un_deploy.graph.atomic import atomic_write_text
-from un_deploy.graph.fold import fold_graph
-from un_deploy.graph.precision import Precision, PrecisionReport, to_precision
-from un_deploy.measure.environment import environment
-from un_deploy.runtime.tensorrt.build import build_engine
-from un_deploy.runtime.tensorrt.flavor import described
-from un_deploy.runtime.tensorrt.kernels import Signature, bytes_written, signatures
-from un_deploy.runtime.tensorrt.options import BuildOptions
-from un_deploy.runtime.tensorrt.types import check_types
+from un_deploy.files import atomic_write_text
+from un_deploy.graph.fold.fold import fold_graph
+from un_deploy.graph.precision.convert import Precision, PrecisionReport, to_precision
+from un_deploy.measure.speed.environment import environment
 
 RESULT = Path(__file__).parent / "results" / "signatures.json"
 MICRO: dict[str, Callable[..., nn.Module]] = {

@@ -15,7 +15,7 @@ import sys
 import time
 from pathlib import Path
 
-from un_deploy.measure.environment import environment
+from un_deploy.measure.speed.environment import environment
 
 LIMIT_S = 0.2
 RUNS = 31

@@ -32,13 +32,13 @@ from torch import nn
 from benchmarks import entries
 from models import bert, vit
 from tests.support.trained_like import initialised, norms
-from un_deploy.graph.fold import fold_graph
-from un_deploy.graph.formats import to_ir
-from un_deploy.graph.model_file import save_model
-from un_deploy.measure.environment import environment
-from un_deploy.measure.statistics import ratio
-from un_deploy.measure.timing import interleaved
-from un_deploy.pipeline.torch_to_onnx import to_onnx
+from un_deploy.graph.fold.fold import fold_graph
+from un_deploy.graph.model.model_file import save_model
+from un_deploy.graph.model.model_kinds import to_ir
+from un_deploy.measure.speed.environment import environment
+from un_deploy.measure.speed.statistics import ratio
+from un_deploy.measure.speed.timing import interleaved
+from un_deploy.pipeline.export.torch_to_onnx import to_onnx
 from un_deploy.runtime.protocol import Timer
 from un_deploy.runtime.torch_graph import TorchRuntime
 from un_deploy.runtime.torch_graph.runtime import host_timer

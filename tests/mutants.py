@@ -57,8 +57,11 @@ class Mutant:
 
 def find_mutants(root: Path) -> list[Mutant]:
     """Every guard, file by file."""
-    rules = sorted((root / GRAPH / "rules").glob("*.py"))
-    solver = [root / GRAPH / name for name in ("solve.py", "stand.py", "recognize.py")]
+    rules = sorted((root / GRAPH / "fold/rules").glob("*.py"))
+    solver = [
+        root / GRAPH / name
+        for name in ("fold/solve.py", "fold/absorb_into_norm.py", "fold/find_sites.py")
+    ]
     return [mutant for path in (*rules, *solver) for mutant in _guards(root, path)]
 
 
@@ -70,7 +73,7 @@ def _guards(root: Path, path: Path) -> Iterator[Mutant]:
             reason = node.exc.args[0] if node.exc.args else None
             if not (isinstance(called, ast.Name) and called.id == "Refuse"):
                 continue
-        elif isinstance(node, ast.Return) and path.name == "recognize.py":
+        elif isinstance(node, ast.Return) and path.name == "find_sites.py":
             reason = node.value  # a near miss: the reason in place of a site
         else:
             continue

@@ -22,7 +22,7 @@ def loaded_by(statement: str) -> set[str]:
 @pytest.mark.parametrize(
     "statement",
     [
-        "import un_deploy.graph.fold, un_deploy.graph.strip, un_deploy.graph.isomorphism",
+        "import un_deploy.graph.fold.fold, un_deploy.graph.strip.strip, tests.support.isomorphism",
         "from un_deploy import fold",
         "from un_deploy import verify",
         "import un_deploy.pipeline.fold_file, un_deploy.pipeline.inspect_file",

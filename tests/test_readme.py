@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from un_deploy.measure.compare_report import CompareReport
+from un_deploy.measure.speed.compare_report import CompareReport
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -9,17 +9,17 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from un_deploy.version import __version__ as __version__
 
 _HOME = {
     "UnifiedNorm": "un_deploy.nn",
     "build": "un_deploy.pipeline.build",
-    "compare": "un_deploy.pipeline.compare",
+    "compare": "un_deploy.pipeline.compare.compare",
     "convert_norms": "un_deploy.nn",
-    "export": "un_deploy.pipeline.export",
-    "fold": "un_deploy.graph.fold",
+    "export": "un_deploy.pipeline.export.export",
+    "fold": "un_deploy.graph.fold.fold",
     "to_torch": "un_deploy.runtime.torch_graph",
-    "verify": "un_deploy.measure.verify",
+    "verify": "un_deploy.measure.equality.verify",
 }
 
 __all__ = [
@@ -34,12 +34,12 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from un_deploy.graph.fold import fold
-    from un_deploy.measure.verify import verify
+    from un_deploy.graph.fold.fold import fold
+    from un_deploy.measure.equality.verify import verify
     from un_deploy.nn import UnifiedNorm, convert_norms
     from un_deploy.pipeline.build import build
-    from un_deploy.pipeline.compare import compare
-    from un_deploy.pipeline.export import export
+    from un_deploy.pipeline.compare.compare import compare
+    from un_deploy.pipeline.export.export import export
     from un_deploy.runtime.torch_graph import to_torch
 
 

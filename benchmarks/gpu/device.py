@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from un_deploy.measure.environment import environment
+from un_deploy.measure.speed.environment import environment
 
 _QUERY = "clocks.sm,clocks.mem,temperature.gpu,power.draw,clocks_event_reasons.active"
 

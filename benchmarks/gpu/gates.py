@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import fx
 
-from un_deploy.measure.statistics import Interval
+from un_deploy.measure.speed.statistics import Interval
 from un_deploy.runtime.torch_graph.recognize import counts
 
 WITHIN = 0.02

@@ -18,13 +18,13 @@ from benchmarks.gpu.networks import ROWS
 from benchmarks.gpu.prepare import REFERENCE_ROWS, onnx_file, reference_file
 from benchmarks.gpu.running import Sample
 from benchmarks.gpu.timing import Effort, Times, add_build, settle
+from un_deploy.engines.flavor import choose_flavor
 from un_deploy.errors import UnDeployError
-from un_deploy.graph.model_file import load_model
-from un_deploy.graph.precision import Precision
-from un_deploy.runtime.onnxruntime import OnnxRuntime
+from un_deploy.graph.model.model_file import load_model
+from un_deploy.graph.precision.convert import Precision
+from un_deploy.runtime.onnxruntime.runtime import OnnxRuntime
 from un_deploy.runtime.protocol import Runtime, Session, Timer
-from un_deploy.runtime.tensorrt.flavor import chosen
-from un_deploy.runtime.tensorrt.from_graph import EngineRuntime
+from un_deploy.runtime.tensorrt.engine_runtime import EngineRuntime
 
 BUILDS = {
     "onnxruntime": "sessions in one process, each with its own weights",
@@ -96,7 +96,7 @@ def _runtime(cell: Cell, device: str) -> Runtime:
     if cell.mode == "onnxruntime":
         return OnnxRuntime(device="cuda" if device.startswith("cuda") else "cpu")
     try:
-        return EngineRuntime(chosen("auto"), PRECISIONS[cell.precision])
+        return EngineRuntime(choose_flavor("auto"), PRECISIONS[cell.precision])
     except UnDeployError as error:
         raise NotRunnableError(str(error)) from error
 

@@ -18,9 +18,9 @@ from benchmarks.gpu import networks
 from benchmarks.gpu.forms import as_addcmul, separate_layer_norm
 from benchmarks.gpu.networks import Kind
 from un_deploy.errors import InputError
-from un_deploy.graph.fold import fold_graph
-from un_deploy.graph.model_file import save_model
-from un_deploy.pipeline.torch_to_onnx import to_onnx
+from un_deploy.graph.fold.fold import fold_graph
+from un_deploy.graph.model.model_file import save_model
+from un_deploy.pipeline.export.torch_to_onnx import to_onnx
 from un_deploy.runtime.torch_graph.runtime import TorchRuntime
 
 Precision = Literal["float16", "bfloat16", "float32"]

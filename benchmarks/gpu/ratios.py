@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.gpu.cells import AGAIN, TWICE
 from un_deploy.errors import MissingPackageError
-from un_deploy.measure.statistics import Interval, ratio
+from un_deploy.measure.speed.statistics import Interval, ratio
 
 Table = list[list[float]]
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from benchmarks.gpu.running import Sample
-from un_deploy.measure.timing import no_collection
+from un_deploy.measure.speed.timing import no_collection
 
 FEWEST_ROUNDS = 20
 

@@ -16,7 +16,7 @@ from benchmarks.gpu.measure_cell import measure
 from benchmarks.gpu.prepare import inputs_file, prepared_file, reference_file
 from benchmarks.gpu.report import failed_gates
 from benchmarks.gpu.timing import Effort
-from un_deploy.measure.statistics import ratio
+from un_deploy.measure.speed.statistics import ratio
 from un_deploy.runtime.torch_graph.recognize import counts
 
 pytestmark = pytest.mark.torch

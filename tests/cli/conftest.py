@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from tests.support.graphs import NORM, build
 from un_deploy.cli import main
-from un_deploy.graph.model_file import save_model
+from un_deploy.graph.model.model_file import save_model
 
 Run = Callable[..., Result]
 
@@ -47,8 +47,8 @@ def run() -> Run:
 @pytest.fixture
 def one_wrong_edit(monkeypatch: pytest.MonkeyPatch) -> None:
     """MatMul's rule swaps two columns of every weight that it folds."""
-    from un_deploy.graph.edits import SetConstant
-    from un_deploy.graph.rules.matmul import MatMul
+    from un_deploy.graph.fold.edits import SetConstant
+    from un_deploy.graph.fold.rules.matmul import MatMul
 
     right = MatMul.edits
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.cli.conftest import Run
 from tests.support.graphs import build
-from un_deploy.graph.model_file import save_model
+from un_deploy.graph.model.model_file import save_model
 
 pytest.importorskip("tensorrt_rtx", reason="needs TensorRT-RTX: the rtx extra")
 

@@ -13,10 +13,10 @@ from tests.cli.conftest import Run
 from tests.support.plans import plan_of
 from tests.support.reports import full_report
 from un_deploy.cli import compare, show_comparison
-from un_deploy.graph.model_file import load_model
+from un_deploy.graph.model.model_file import load_model
 from un_deploy.runtime.backends import BACKENDS
-from un_deploy.runtime.trtexec.profile import parse_profile
-from un_deploy.runtime.trtexec.times import parse_times
+from un_deploy.runtime.trtexec.profile_file import parse_profile
+from un_deploy.runtime.trtexec.times_file import parse_times
 
 pytest.importorskip("onnxruntime")
 

@@ -69,8 +69,8 @@ def test_no_verify_and_keep(run: Run) -> None:
 
 
 def test_a_wrong_fold_is_not_written(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    from un_deploy.graph.edits import SetConstant
-    from un_deploy.graph.rules.matmul import MatMul
+    from un_deploy.graph.fold.edits import SetConstant
+    from un_deploy.graph.fold.rules.matmul import MatMul
 
     right = MatMul.edits
 

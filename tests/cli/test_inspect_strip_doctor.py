@@ -12,7 +12,7 @@ import pytest
 
 from tests.cli.conftest import Run
 from tests.support.graphs import NORM, build
-from un_deploy.graph.model_file import save_model
+from un_deploy.graph.model.model_file import save_model
 from un_deploy.pipeline import doctor
 
 LAYER_NORM = "n = LayerNormalization(x, a, b)  y = MatMul(n, w)"

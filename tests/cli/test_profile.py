@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Run
-from un_deploy.runtime.trtexec.profile import parse_profile
-from un_deploy.runtime.trtexec.times import parse_times
+from un_deploy.runtime.trtexec.profile_file import parse_profile
+from un_deploy.runtime.trtexec.times_file import parse_times
 
 FEW = ("--runs", "2", "--warm-up", "0")
 

@@ -95,7 +95,7 @@ def test_without_the_extra_the_command_that_installs_it_is_named(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "plotly", None)
-    monkeypatch.setattr("un_deploy.pipeline.compare.compare", measured)
+    monkeypatch.setattr("un_deploy.pipeline.compare.compare.compare", measured)
     for arguments in (
         ("report", "old.json", "-o", "page.html"),
         ("compare", "--unfolded", "model.onnx", "--html", "page.html"),
@@ -127,6 +127,6 @@ def test_compare_refuses_the_page_before_it_measures(
     code: int,
     message: str,
 ) -> None:
-    monkeypatch.setattr("un_deploy.pipeline.compare.compare", measured)
+    monkeypatch.setattr("un_deploy.pipeline.compare.compare.compare", measured)
     result = run("compare", "--unfolded", "model.onnx", *arguments)
     assert result.exit_code == code and message in result.stderr

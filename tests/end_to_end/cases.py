@@ -14,9 +14,9 @@ import torch
 from torch import nn
 
 from tests.support.trained_like import variant
-from un_deploy.graph.fold import Folded, fold_graph
-from un_deploy.graph.reference import run, widen
-from un_deploy.pipeline.torch_to_onnx import Exporter, to_onnx
+from un_deploy.graph.analysis.reference import run, widen
+from un_deploy.graph.fold.fold import Folded, fold_graph
+from un_deploy.pipeline.export.torch_to_onnx import Exporter, to_onnx
 
 SEED = 2208
 

@@ -14,9 +14,9 @@ from tests.end_to_end.cases import (
     float64_outputs,
     unrounded_outputs,
 )
+from tests.support.isomorphism import differences
 from tests.support.trained_like import variant
-from un_deploy.graph.isomorphism import differences
-from un_deploy.graph.operator_check import check_operators
+from un_deploy.graph.proof.operator_check import check_operators
 from un_deploy.nn import UnifiedNorm
 
 pytestmark = pytest.mark.torch
@@ -67,7 +67,7 @@ class TestFoldedIsNoNorm:
 
     def test_rounded_it_is_as_close_to_float64_as_the_unfolded_graph(self, case: Case) -> None:
         pytest.importorskip("onnxruntime", reason="needs a float32 runtime: un-deploy[cpu]")
-        from un_deploy.runtime.onnxruntime import OnnxRuntime
+        from un_deploy.runtime.onnxruntime.runtime import OnnxRuntime
 
         before = OnnxRuntime().load(case.original)
         after = OnnxRuntime().load(case.folded.model)

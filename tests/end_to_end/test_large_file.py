@@ -9,10 +9,10 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from un_deploy.graph.fold import fold_graph
-from un_deploy.graph.model_file import load_model, save_model
-from un_deploy.graph.operator_check import check_operators
-from un_deploy.graph.rules.example import NORM, example
+from un_deploy.graph.fold.fold import fold_graph
+from un_deploy.graph.fold.rules.example_models import NORM, example
+from un_deploy.graph.model.model_file import load_model, save_model
+from un_deploy.graph.proof.operator_check import check_operators
 
 WIDTH, LAYERS = 8192, 9  # 9 * 8192 * 8192 * 4 bytes = 2.4 GB
 

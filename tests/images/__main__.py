@@ -45,9 +45,9 @@ STARTS = 5
 def main() -> int:
     """Lint, build, check, measure; what failed is said again at the end."""
     lint()
-    version = re.search(r'__version__ = "(.+)"', (ROOT / "un_deploy/__init__.py").read_text())
+    version = re.search(r'__version__ = "(.+)"', (ROOT / "un_deploy/version.py").read_text())
     if version is None:
-        raise SystemExit("un_deploy/__init__.py has no version")
+        raise SystemExit("un_deploy/version.py has no version")
     forget()
     slim = bases.slim()
     images = {"cpu": build("Dockerfile.cpu", "cpu", slim)}

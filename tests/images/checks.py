@@ -198,7 +198,9 @@ def check_stop(checks: Checks) -> None:
             *(checks.image, *COMPARE, *long),
         )
         try:
-            timing = _until(lambda: "un_deploy.measure.job" in sh(*PODMAN, "top", name, "args"))
+            timing = _until(
+                lambda: "un_deploy.measure.speed.timing_process" in sh(*PODMAN, "top", name, "args")
+            )
             begin = time.monotonic()
             subprocess.run([*PODMAN, "stop", "--time=30", name], capture_output=True)
             took = time.monotonic() - begin

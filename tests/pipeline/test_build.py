@@ -12,11 +12,11 @@ import pytest
 
 from tests.support.engine_graphs import MICRO, forms, profiles
 from tests.support.graphs import build as graph
+from un_deploy.engines.build.options import parse_formats
+from un_deploy.engines.plan.manifest import load_plan
 from un_deploy.errors import InputError, TargetError
-from un_deploy.graph.formats import to_graphsurgeon
+from un_deploy.graph.model.model_kinds import to_graphsurgeon
 from un_deploy.pipeline.build import Surgery, build
-from un_deploy.runtime.tensorrt.manifest import load_plan
-from un_deploy.runtime.tensorrt.options import parse_formats
 
 pytest.importorskip("tensorrt_rtx", reason="needs TensorRT-RTX: the rtx extra")
 
@@ -82,7 +82,7 @@ def test_types_at_the_edges_are_the_formats(source: Path, tmp_path: Path) -> Non
 
 
 def _formats(inputs: str, outputs: str):
-    from un_deploy.runtime.tensorrt.options import BuildOptions
+    from un_deploy.engines.build.options import BuildOptions
 
     return BuildOptions(input_formats=parse_formats(inputs), output_formats=parse_formats(outputs))
 

@@ -16,9 +16,9 @@ pytest.importorskip("onnxruntime")
 import un_deploy.pipeline.demo as module
 from un_deploy.cli import main
 from un_deploy.errors import MissingPackageError, VerificationError
-from un_deploy.pipeline.compare import compare
+from un_deploy.pipeline.compare.compare import compare
 from un_deploy.pipeline.demo import demo
-from un_deploy.pipeline.model_spec import recipes_dir
+from un_deploy.pipeline.export.model_spec import recipes_dir
 
 pytestmark = pytest.mark.torch
 

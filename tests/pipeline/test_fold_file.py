@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.graphs import NORM, build
 from un_deploy.errors import InputError, TargetError, VerificationError
-from un_deploy.graph.model_file import load_model, save_model
+from un_deploy.graph.model.model_file import load_model, save_model
 from un_deploy.pipeline import fold_file as module
 from un_deploy.pipeline.fold_file import fold_file
 from un_deploy.pipeline.strip_file import strip_file
@@ -92,8 +92,8 @@ def test_a_target_that_appears_meanwhile_is_not_overwritten(
 
 
 def test_what_is_not_equal_is_not_written(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from un_deploy.graph.edits import AddBias
-    from un_deploy.graph.rules.matmul import MatMul
+    from un_deploy.graph.fold.edits import AddBias
+    from un_deploy.graph.fold.rules.matmul import MatMul
 
     right = MatMul.edits
 

@@ -13,13 +13,13 @@ from un_deploy.runtime.backends import (
     ENGINES,
     LAYER_BY_LAYER,
     Backend,
-    chosen,
+    choose_backend,
     require_layers,
     runtime_of,
 )
 from un_deploy.runtime.layer_times import TellsLayers
-from un_deploy.runtime.onnxruntime import OnnxRuntime
-from un_deploy.runtime.tensorrt.from_graph import EngineRuntime, EngineSession
+from un_deploy.runtime.onnxruntime.runtime import OnnxRuntime
+from un_deploy.runtime.tensorrt.engine_runtime import EngineRuntime, EngineSession
 from un_deploy.runtime.torch_graph import TorchRuntime
 from un_deploy.runtime.trtexec.runtime import TrtexecRuntime, TrtexecSession
 
@@ -54,14 +54,14 @@ def test_auto_takes_what_is_installed(
     monkeypatch: pytest.MonkeyPatch, there: set[str], found: str
 ) -> None:
     monkeypatch.setattr(backends, "find_spec", lambda name: name if name in there else None)
-    assert chosen("auto") == found
-    assert chosen("torch-compile") == "torch-compile"
+    assert choose_backend("auto") == found
+    assert choose_backend("torch-compile") == "torch-compile"
 
 
 def test_auto_without_a_runtime_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backends, "find_spec", lambda name: None)
     with pytest.raises(MissingPackageError, match=r'pip install "un-deploy\[cpu\]"'):
-        chosen("auto")
+        choose_backend("auto")
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

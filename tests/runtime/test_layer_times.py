@@ -11,10 +11,10 @@ import pytest
 from tests.support.engine_graphs import MICRO, forms
 from tests.support.graphs import build
 from un_deploy.errors import InputError
-from un_deploy.measure.random_inputs import random_inputs
-from un_deploy.runtime import onnxruntime_profile
+from un_deploy.measure.equality.random_inputs import random_inputs
 from un_deploy.runtime.layer_times import TellsLayers, TimedLayer, nodes_between
-from un_deploy.runtime.onnxruntime import OnnxRuntime
+from un_deploy.runtime.onnxruntime import profile
+from un_deploy.runtime.onnxruntime.runtime import OnnxRuntime
 from un_deploy.runtime.protocol import Runtime
 from un_deploy.runtime.torch_graph import TorchRuntime
 
@@ -122,14 +122,14 @@ def test_the_body_of_a_loop_is_counted_in_the_loop_alone() -> None:
         event("model_run", 200, 100, "Session"),
         event("Loop_kernel_time", 210, 40),
     ]
-    first, second = onnxruntime_profile._runs(events)
+    first, second = profile._runs(events)
     assert [one["name"] for one in first] == ["Loop_kernel_time", "Mul_kernel_time"]
     assert [one["name"] for one in second] == ["Loop_kernel_time"]
 
 
 def test_a_profile_of_another_form() -> None:
     with pytest.raises(InputError, match="profile has an event without 'ts'"):
-        list(onnxruntime_profile._runs([{"cat": "Session", "name": "model_run"}]))
+        list(profile._runs([{"cat": "Session", "name": "model_run"}]))
 
 
 def test_onnx_runtime_leaves_no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

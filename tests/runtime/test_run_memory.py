@@ -12,10 +12,10 @@ import pytest
 from tests.support.engine_graphs import MICRO, forms
 from tests.support.graphs import NORM, build
 from un_deploy.errors import InputError
-from un_deploy.graph.fold import fold_graph
-from un_deploy.measure.random_inputs import random_inputs
-from un_deploy.runtime.onnxruntime import OnnxRuntime
-from un_deploy.runtime.onnxruntime_memory import of_events
+from un_deploy.graph.fold.fold import fold_graph
+from un_deploy.measure.equality.random_inputs import random_inputs
+from un_deploy.runtime.onnxruntime.memory import of_events
+from un_deploy.runtime.onnxruntime.runtime import OnnxRuntime
 from un_deploy.runtime.protocol import Runtime
 from un_deploy.runtime.run_memory import TellsMemory
 from un_deploy.runtime.torch_graph import TorchRuntime

@@ -11,9 +11,10 @@ import onnx_ir
 import pytest
 
 from un_deploy.errors import InputError, MissingPackageError
+from un_deploy.graph.model.signature import TensorSpec, input_specs
 from un_deploy.runtime.available import available_runtime
-from un_deploy.runtime.onnxruntime import Fusions, OnnxRuntime
-from un_deploy.runtime.protocol import Runtime, TensorSpec, input_specs
+from un_deploy.runtime.onnxruntime.runtime import Fusions, OnnxRuntime
+from un_deploy.runtime.protocol import Runtime
 from un_deploy.runtime.reference import ReferenceRuntime
 from un_deploy.runtime.session import FileSession
 from un_deploy.runtime.torch_graph import TorchRuntime

@@ -12,14 +12,14 @@ from torch import nn
 from models.bert import bert_micro
 from models.vit import vit_micro
 from tests.support.trained_like import variant
-from un_deploy.graph.fold import fold_graph
-from un_deploy.graph.precision import Precision, to_precision
-from un_deploy.pipeline.torch_to_onnx import to_onnx
-from un_deploy.runtime.tensorrt.build import build_graph
-from un_deploy.runtime.tensorrt.kernels import Signature, signatures
-from un_deploy.runtime.tensorrt.options import BuildOptions
-from un_deploy.runtime.tensorrt.profiles import Profile, Range
-from un_deploy.runtime.tensorrt.types import check_types
+from un_deploy.engines.build.builder import build_graph
+from un_deploy.engines.build.options import BuildOptions
+from un_deploy.engines.kernels.check_types import check_types
+from un_deploy.engines.kernels.kernels import Signature, signatures
+from un_deploy.engines.profiles import Profile, Range
+from un_deploy.graph.fold.fold import fold_graph
+from un_deploy.graph.precision.convert import Precision, to_precision
+from un_deploy.pipeline.export.torch_to_onnx import to_onnx
 
 SEED = 2208
 BATCH = 2

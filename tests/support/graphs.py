@@ -11,9 +11,9 @@ import onnx.numpy_helper
 import onnx.parser
 import onnx_ir as ir
 
-from un_deploy.graph.fold import Folded, fold_graph
-from un_deploy.graph.operator_check import check_operators
-from un_deploy.graph.reference import run, widen
+from un_deploy.graph.analysis.reference import run, widen
+from un_deploy.graph.fold.fold import Folded, fold_graph
+from un_deploy.graph.proof.operator_check import check_operators
 
 #: One norm, from x to n, with scale `a` and shift `b`.
 NORM = "m = Mul(x, a)  n = Add(m, b)"

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from un_deploy.measure.accuracy import Accuracy
-from un_deploy.measure.compare_report import CompareReport
-from un_deploy.measure.engine_facts import EngineFacts, PlannedKernel
-from un_deploy.measure.layers import Group, ProfiledLayer, VariantLayers
-from un_deploy.measure.statistics import ratio
-from un_deploy.measure.timed import PERCENTILES, Ratio, Timed
-from un_deploy.measure.variant import COMPARED, Kind
+from un_deploy.measure.speed.accuracy import Accuracy
+from un_deploy.measure.speed.compare_report import CompareReport
+from un_deploy.measure.speed.engine_facts import EngineFacts, PlannedKernel
+from un_deploy.measure.speed.layers.variant_layers import Group, ProfiledLayer, VariantLayers
+from un_deploy.measure.speed.statistics import ratio
+from un_deploy.measure.speed.variant import COMPARED, Kind
+from un_deploy.measure.speed.variant_times import PERCENTILES, Ratio, Timed
 
 #: A name as only someone who means harm gives it.
 HOSTILE = "</script><script>document.title='owned'</script><img src=x onerror=owned()>\"'&{{7*7}}"

@@ -134,9 +134,9 @@ def command(
     are untested on hardware.
     """
     from un_deploy.cli import show
+    from un_deploy.engines.build import options as engine
+    from un_deploy.engines.profiles import parse_shapes, profiles_of
     from un_deploy.pipeline.build import Surgery, build
-    from un_deploy.runtime.tensorrt import options as engine
-    from un_deploy.runtime.tensorrt.profiles import parse_shapes, profiles_of
 
     all_alike = [parse_shapes(text) for text in shapes]
     profiles = profiles_of(

@@ -10,8 +10,8 @@ import click
 from un_deploy.cli import options
 
 if TYPE_CHECKING:
-    from un_deploy.measure.variant import Kind
-    from un_deploy.pipeline.model_spec import Norm
+    from un_deploy.measure.speed.variant import Kind
+    from un_deploy.pipeline.export.model_spec import Norm
 
 NORMS = ("ln", "un", "none")
 BACKENDS = (
@@ -195,12 +195,12 @@ def command(
     from itertools import combinations
 
     from un_deploy.cli import show, show_comparison
-    from un_deploy.graph.atomic import staged_directory
-    from un_deploy.graph.model_file import atomic_write_text, check_target
-    from un_deploy.measure.accuracy import require_accuracy
-    from un_deploy.measure.compare_report import CompareReport
-    from un_deploy.pipeline.compare import compare
-    from un_deploy.pipeline.report_file import check_page, write_page
+    from un_deploy.files import staged_directory
+    from un_deploy.graph.model.model_file import atomic_write_text, check_target
+    from un_deploy.measure.speed.accuracy import require_accuracy
+    from un_deploy.measure.speed.compare_report import CompareReport
+    from un_deploy.pipeline.compare.compare import compare
+    from un_deploy.pipeline.compare.report_file import check_page, write_page
 
     kinds: tuple[Kind, ...] = ("ln", "unfolded", "folded", "none")
     files = {kind: path for kind in kinds if (path := settings.pop(kind)) is not None}

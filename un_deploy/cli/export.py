@@ -55,7 +55,7 @@ def command(
     is written unless the graph agrees with PyTorch and the folded graph with that.
     """
     from un_deploy.cli import show
-    from un_deploy.pipeline.export import export
+    from un_deploy.pipeline.export.export import export
 
     with show.working(f"Exporting {model}"):
         report = export(

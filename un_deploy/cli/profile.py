@@ -83,10 +83,10 @@ def command(
     hardware.
     """
     from un_deploy.cli import show
+    from un_deploy.engines.plan.header import is_plan
     from un_deploy.errors import InputError
-    from un_deploy.graph.atomic import atomic_write_text, check_target
+    from un_deploy.files import atomic_write_text, check_target
     from un_deploy.pipeline.profile import ProfileReport, profile
-    from un_deploy.runtime.tensorrt.header import is_plan
 
     texts: tuple[tuple[Path | None, Callable[[ProfileReport], str]], ...] = (
         (profile_file, ProfileReport.trtexec_profile),

@@ -28,7 +28,7 @@ def command(source: Path, target: Path, force: bool) -> None:
     page needs no network and no other file.
     """
     from un_deploy.cli import show
-    from un_deploy.pipeline.report_file import report_file
+    from un_deploy.pipeline.compare.report_file import report_file
 
     report_file(source, target, force=force)
     show.line(f"Wrote {target}.")

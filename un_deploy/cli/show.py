@@ -15,10 +15,10 @@ from rich.text import Text
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from un_deploy.graph.report import FoldReport, SiteReport
-    from un_deploy.graph.site import NearMiss
-    from un_deploy.graph.strip import StripReport
-    from un_deploy.measure.verify import VerifyReport
+    from un_deploy.graph.fold.report import FoldReport, SiteReport
+    from un_deploy.graph.fold.site import NearMiss
+    from un_deploy.graph.strip.strip import StripReport
+    from un_deploy.measure.equality.verify import VerifyReport
     from un_deploy.pipeline.build import BuildReport
     from un_deploy.pipeline.profile import ProfileReport
     from un_deploy.runtime.layer_times import TimedLayer

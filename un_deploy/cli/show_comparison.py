@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from un_deploy.cli import show
-from un_deploy.measure.engine_facts import FUSED_AWAY, fused_away
-from un_deploy.measure.layers import GROUPS, where_it_went
-from un_deploy.measure.report import words
-from un_deploy.measure.variant import TITLES
+from un_deploy.measure import wording
+from un_deploy.measure.speed.engine_facts import FUSED_AWAY, fused_away
+from un_deploy.measure.speed.layers.variant_layers import GROUPS, where_it_went
+from un_deploy.measure.speed.variant import TITLES
 
 if TYPE_CHECKING:
-    from un_deploy.measure.compare_report import CompareReport
-    from un_deploy.measure.statistics import Interval
-    from un_deploy.measure.timed import Ratio
+    from un_deploy.measure.speed.compare_report import CompareReport
+    from un_deploy.measure.speed.statistics import Interval
+    from un_deploy.measure.speed.variant_times import Ratio
 
 
 def comparison(report: CompareReport) -> None:
@@ -61,10 +61,10 @@ def _times(report: CompareReport) -> None:
     ]
     memory = (">peak bytes",) if told else ()
     show.table(("variant", ">median ms", *memory, ">operators", "from"), rows)
-    counted = words.once(one.memory for one in report.timed if one.peak_bytes is not None)
+    counted = wording.once(one.memory for one in report.timed if one.peak_bytes is not None)
     if counted:
         show.line(f"Peak memory: {counted}.", show.MUTED)
-    why = words.once(one.memory for one in report.timed if one.peak_bytes is None)
+    why = wording.once(one.memory for one in report.timed if one.peak_bytes is None)
     if why:
         show.line(f"Peak memory is not told{' of all' if told else ''}: {why}.", show.MUTED)
 

@@ -99,8 +99,8 @@ def command(
     versions stay. Untested on a server.
     """
     from un_deploy.cli import show
-    from un_deploy.pipeline.triton import write_triton
-    from un_deploy.pipeline.triton_config import Serving
+    from un_deploy.pipeline.triton.config import Serving
+    from un_deploy.pipeline.triton.repository import write_triton
 
     with show.working(f"Writing {repository}"):
         report = write_triton(

@@ -31,7 +31,7 @@ def command(
     is compared in float64. Of any other two files only the outputs are compared.
     """
     from un_deploy.cli import show
-    from un_deploy.measure.verify import verify
+    from un_deploy.measure.equality.verify import verify
 
     with show.working(f"Comparing {second} with {first}"):
         report = verify(first, second, inputs=inputs, seed=seed, keep=keep)

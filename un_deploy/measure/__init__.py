@@ -1,1 +1,8 @@
-"""Are two graphs equal? (And, later, how fast?)"""
+"""Is it equal, and how fast is it?
+
+- wording: Figures and what they say, in plain words that claim no more than the interval carries.
+- equality/: Whether two graphs compute the same.
+- report/: The report of a comparison as one HTML file: a file here for each section, and one
+  page.
+- speed/: How fast the variants of a network are, measured so that the figures can be trusted.
+"""

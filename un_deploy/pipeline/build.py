@@ -12,35 +12,35 @@ from typing import TYPE_CHECKING, Any, Literal
 import onnx
 import onnx_ir as ir
 
-from un_deploy import __version__
-from un_deploy.errors import InputError, TargetError
-from un_deploy.graph.atomic import check_target, staged
-from un_deploy.graph.formats import to_graphsurgeon, to_ir
-from un_deploy.graph.model_file import check_weights
-from un_deploy.graph.precision import Precision, to_precision
-from un_deploy.graph.surgery import extract_region, mark_outputs, set_io_types
-from un_deploy.runtime.protocol import input_specs
-from un_deploy.runtime.tensorrt.build import build_graph
-from un_deploy.runtime.tensorrt.config import given
-from un_deploy.runtime.tensorrt.flavor import Flavor, chosen, library
-from un_deploy.runtime.tensorrt.io import one_each
-from un_deploy.runtime.tensorrt.kernels import bytes_written
-from un_deploy.runtime.tensorrt.manifest import (
+from un_deploy.engines.build.builder import build_graph
+from un_deploy.engines.build.config import as_trtexec_flags
+from un_deploy.engines.build.io_formats import one_format_per_tensor
+from un_deploy.engines.build.options import TYPES, BuildOptions, IoFormat
+from un_deploy.engines.flavor import Flavor, choose_flavor, library
+from un_deploy.engines.graphsurgeon import extract_region, mark_outputs, set_io_types
+from un_deploy.engines.kernels.check_types import TypeReport, check_types
+from un_deploy.engines.kernels.kernels import bytes_written
+from un_deploy.engines.plan.manifest import (
     Manifest,
     PlanTensor,
     file_sha256,
     manifest_path,
     sha256,
 )
-from un_deploy.runtime.tensorrt.options import TYPES, BuildOptions, IoFormat
-from un_deploy.runtime.tensorrt.profiles import Profile, check_profiles
-from un_deploy.runtime.tensorrt.types import TypeReport, check_types
+from un_deploy.engines.profiles import Profile, check_profiles
+from un_deploy.errors import InputError, TargetError
+from un_deploy.files import check_target, staged
+from un_deploy.graph.model.model_file import check_weights
+from un_deploy.graph.model.model_kinds import to_graphsurgeon, to_ir
+from un_deploy.graph.model.signature import input_specs
+from un_deploy.graph.precision.convert import Precision, to_precision
+from un_deploy.version import __version__
 
 if TYPE_CHECKING:
     import onnx_graphsurgeon as gs
 
-    from un_deploy.graph.precision import PrecisionReport
-    from un_deploy.runtime.tensorrt.progress import Progress
+    from un_deploy.engines.build.progress import Progress
+    from un_deploy.graph.precision.convert import PrecisionReport
 
 #: The version of the JSON form; it rises when a field changes its meaning or goes.
 REPORT_VERSION = 1
@@ -125,7 +125,7 @@ def build(
             precision; the build fails; or the engine computes in another type.
         TargetError: the target exists or cannot be written, or is the model.
     """
-    target, options, kind = Path(target), options or BuildOptions(), chosen(flavor)
+    target, options, kind = Path(target), options or BuildOptions(), choose_flavor(flavor)
     check_target(target, force=force)
     check_target(manifest_path(target), force=force)
     original, _ = to_ir(model)
@@ -152,7 +152,7 @@ def build(
         inputs=_tensors(prepared.graph.inputs, options.input_formats, "--inputIOFormats"),
         outputs=_tensors(prepared.graph.outputs, options.output_formats, "--outputIOFormats"),
         profiles=tuple({name: shapes.to_dict() for name, shapes in p.items()} for p in profiles),
-        options=tuple(given(options)),
+        options=tuple(as_trtexec_flags(options)),
         compute_capabilities=options.compute_capabilities,
         memory=built.memory,
         source=_name(model),
@@ -211,7 +211,9 @@ def _edge_types(
     values: Sequence[ir.Value], formats: Sequence[IoFormat], flag: str
 ) -> Iterable[tuple[str, int]]:
     values = [value for value in values if not value.is_initializer()]
-    for value, wanted in zip(values, one_each(formats, len(values), flag), strict=False):
+    for value, wanted in zip(
+        values, one_format_per_tensor(formats, len(values), flag), strict=False
+    ):
         yield value.name or "", onnx.TensorProto.DataType.Value(TYPES[wanted.type])
 
 
@@ -219,7 +221,9 @@ def _tensors(
     values: Sequence[ir.Value], formats: Sequence[IoFormat], flag: str
 ) -> tuple[PlanTensor, ...]:
     values = [value for value in values if not value.is_initializer()]
-    wanted = one_each(formats, len(values), flag) or [IoFormat("", ("chw",))] * len(values)
+    wanted = one_format_per_tensor(formats, len(values), flag) or [IoFormat("", ("chw",))] * len(
+        values
+    )
     return tuple(
         PlanTensor(
             name=value.name or "",

@@ -18,22 +18,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from un_deploy.errors import TargetError, VerificationError, needs
-from un_deploy.graph.model_file import atomic_write_text, load_model
-from un_deploy.pipeline.check_export import tolerance
-from un_deploy.pipeline.compare import compare
-from un_deploy.pipeline.export import export
+from un_deploy.graph.model.model_file import atomic_write_text, load_model
+from un_deploy.pipeline.compare.compare import compare
+from un_deploy.pipeline.export.check_export import tolerance
+from un_deploy.pipeline.export.export import export
+from un_deploy.pipeline.export.forward import as_tensors, outputs_of
+from un_deploy.pipeline.export.model_spec import Norm, load_module, recipes_dir
 from un_deploy.pipeline.fold_file import FileReport, fold_file
-from un_deploy.pipeline.forward import as_tensors, outputs_of
-from un_deploy.pipeline.model_spec import Norm, load_module, recipes_dir
 from un_deploy.python_file import load_object
-from un_deploy.runtime.onnxruntime import OnnxRuntime
+from un_deploy.runtime.onnxruntime.runtime import OnnxRuntime
 
 if TYPE_CHECKING:
     import onnx_ir as ir
     from torch import nn
 
-    from un_deploy.measure.compare_report import CompareReport
-    from un_deploy.measure.variant import Kind
+    from un_deploy.measure.speed.compare_report import CompareReport
+    from un_deploy.measure.speed.variant import Kind
 
 #: The version of the JSON form; it rises when a field changes its meaning or goes.
 REPORT_VERSION = 1
@@ -48,7 +48,7 @@ Classifier = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
-class Variant:
+class DemoNetwork:
     """One form of the network.
 
     Attributes:
@@ -84,7 +84,7 @@ class DemoReport:
         version: of this form.
     """
 
-    variants: tuple[Variant, ...]
+    variants: tuple[DemoNetwork, ...]
     images: int
     tie: float
     near_ties: int
@@ -113,7 +113,7 @@ def demo(
     Args:
         out: the folder; it is made.
         force: replace the files of an earlier demo in it.
-        builds, rounds: of the comparison; see `un_deploy.pipeline.compare.compare`.
+        builds, rounds: of the comparison; see `un_deploy.pipeline.compare.compare.compare`.
 
     Raises:
         TargetError: the folder exists, or cannot be written.
@@ -133,7 +133,7 @@ def demo(
     labels: np.ndarray = load_object(f"{recipes}/fashion_mnist/data.py:load_kept")()[1]
     proven_on = {_INPUT: images[:_PROVEN_ON]}
 
-    variants: list[Variant] = []
+    variants: list[DemoNetwork] = []
     files: dict[Kind, Path] = {}
     norms: tuple[Norm, ...] = ("ln", "un")
     for norm in norms:
@@ -141,7 +141,9 @@ def demo(
         module = load_module(f"{recipes}/vit.py:vit_micro", norm=norm, checkpoint=checkpoint)
         logits = _batched(_torch(module), images)
         accuracy = _accuracy(logits, labels)
-        variants.append(Variant(f"PyTorch, {norm.upper()}", accuracy, None, None, str(checkpoint)))
+        variants.append(
+            DemoNetwork(f"PyTorch, {norm.upper()}", accuracy, None, None, str(checkpoint))
+        )
         file = out / f"vit_micro_{norm}.onnx"
         export(module, file, inputs=proven_on, fold=False, force=force)
         variants.append(_variant(f"ONNX, {norm.upper()}", file, images, labels, logits))
@@ -173,7 +175,7 @@ def demo(
 
 def _variant(
     name: str, file: Path, images: np.ndarray, labels: np.ndarray, expected: np.ndarray
-) -> Variant:
+) -> DemoNetwork:
     """Classify by a graph, and count the predictions that PyTorch's logits contradict.
 
     Raises:
@@ -184,7 +186,7 @@ def _variant(
     changed = int(np.sum((logits.argmax(1) != expected.argmax(1)) & _clear(expected)))
     if changed:
         raise VerificationError(f"{file} classifies {changed} images as PyTorch does not")
-    return Variant(name, _accuracy(logits, labels), changed, len(model.graph), str(file))
+    return DemoNetwork(name, _accuracy(logits, labels), changed, len(model.graph), str(file))
 
 
 def _tie(logits: np.ndarray) -> float:

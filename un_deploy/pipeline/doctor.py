@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from typing import Any
 
-from un_deploy import __version__
 from un_deploy.errors import InputError
+from un_deploy.version import __version__
 
 DISTRIBUTION = "un-deploy"
 

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from un_deploy.errors import InputError
-from un_deploy.graph.fold import Folded, fold_graph
-from un_deploy.graph.formats import to_ir
-from un_deploy.graph.labels import label_of
-from un_deploy.graph.model_file import check_target, check_weights, save_model
-from un_deploy.measure.verify import VerifyReport, feeds_of, verify_fold
+from un_deploy.graph.fold.fold import Folded, fold_graph
+from un_deploy.graph.model.labels import label_of
+from un_deploy.graph.model.model_file import check_target, check_weights, save_model
+from un_deploy.graph.model.model_kinds import to_ir
+from un_deploy.measure.equality.verify import VerifyReport, feeds_of, verify_fold
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-    from un_deploy.graph.report import FoldReport
+    from un_deploy.graph.fold.report import FoldReport
 
     Feeds = Mapping[str, np.ndarray]
     Path = str | os.PathLike[str]

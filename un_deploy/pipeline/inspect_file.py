@@ -11,22 +11,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from un_deploy.graph.constants import Constants
-from un_deploy.graph.fold import fold_graph
-from un_deploy.graph.formats import to_ir
-from un_deploy.graph.labels import label_of
-from un_deploy.graph.layernorm import find_layernorms
-from un_deploy.graph.model_file import check_weights
-from un_deploy.graph.shapes import Shapes
+from un_deploy.graph.analysis.constants import Constants
+from un_deploy.graph.analysis.layernorms import find_layernorms
+from un_deploy.graph.analysis.shapes import Shapes
+from un_deploy.graph.fold.fold import fold_graph
+from un_deploy.graph.model.labels import label_of
+from un_deploy.graph.model.model_file import check_weights
+from un_deploy.graph.model.model_kinds import to_ir
+from un_deploy.graph.model.signature import input_specs
 from un_deploy.pipeline.fold_file import modules_of
-from un_deploy.runtime.protocol import input_specs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import onnx_ir as ir
 
-    from un_deploy.graph.report import FoldReport
+    from un_deploy.graph.fold.report import FoldReport
 
 #: Operators other than LayerNormalization that compute their statistics from the data.
 _MEASURING = {

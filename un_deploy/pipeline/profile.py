@@ -10,20 +10,21 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from un_deploy.engines.kernels.layer_info import write_layer_info
+from un_deploy.engines.plan.header import is_plan
+from un_deploy.engines.plan.manifest import read_manifest
 from un_deploy.errors import InputError
-from un_deploy.graph.model_file import check_weights, load_model
-from un_deploy.measure.environment import environment
-from un_deploy.measure.inputs import random_inputs, read_inputs
-from un_deploy.pipeline.plans import graph_of, usual_sizes
-from un_deploy.runtime.backends import Backend, chosen, runtime_of
+from un_deploy.graph.model.model_file import check_weights, load_model
+from un_deploy.graph.model.signature import Feeds
+from un_deploy.measure.equality.inputs import random_inputs, read_inputs
+from un_deploy.measure.speed.environment import environment
+from un_deploy.pipeline.compare.given_plans import graph_of, usual_sizes
+from un_deploy.runtime.backends import Backend, choose_backend, runtime_of
 from un_deploy.runtime.layer_times import TellsLayers, TimedLayer
-from un_deploy.runtime.protocol import Feeds, Session, Timer
-from un_deploy.runtime.tensorrt.header import is_plan
-from un_deploy.runtime.tensorrt.manifest import read_manifest
-from un_deploy.runtime.tensorrt.runtime import PlanRuntime, PlanSession
-from un_deploy.runtime.trtexec.layer_info import write_layer_info
-from un_deploy.runtime.trtexec.profile import write_profile
-from un_deploy.runtime.trtexec.times import Inference, write_times
+from un_deploy.runtime.protocol import Session, Timer
+from un_deploy.runtime.tensorrt.plan_runtime import PlanRuntime, PlanSession
+from un_deploy.runtime.trtexec.profile_file import write_profile
+from un_deploy.runtime.trtexec.times_file import Inference, write_times
 
 #: The version of the JSON form; it rises when a field changes its meaning or goes.
 REPORT_VERSION = 1
@@ -143,7 +144,7 @@ def profile(
         name, model = f"{manifest.flavor} {manifest.tensorrt}", graph_of(manifest)
         dims = {**usual_sizes(manifest, model), **(dims or {})} if inputs is None else None
     else:
-        backend = chosen(backend)
+        backend = choose_backend(backend)
         model = load_model(path)
         check_weights(model)
         if backend.startswith("torch") and threads is not None:

@@ -6,12 +6,12 @@ import os
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from un_deploy.graph.formats import to_ir
-from un_deploy.graph.model_file import check_target, save_model
-from un_deploy.graph.strip import strip_graph
+from un_deploy.graph.model.model_file import check_target, save_model
+from un_deploy.graph.model.model_kinds import to_ir
+from un_deploy.graph.strip.strip import strip_graph
 
 if TYPE_CHECKING:
-    from un_deploy.graph.strip import StripReport
+    from un_deploy.graph.strip.strip import StripReport
 
 
 def strip_file(
@@ -21,7 +21,7 @@ def strip_file(
     nodes: Collection[str] | None = None,
     force: bool = False,
 ) -> StripReport:
-    """Take the norms out of a file. See `un_deploy.graph.strip.strip`.
+    """Take the norms out of a file. See `un_deploy.graph.strip.strip.strip`.
 
     Args:
         source: an ONNX file.

@@ -7,10 +7,10 @@ from importlib.util import find_spec
 from typing import Literal, get_args
 
 from un_deploy.errors import InputError, MissingPackageError
-from un_deploy.graph.precision import Precision
-from un_deploy.runtime.onnxruntime import Fusions, OnnxRuntime
+from un_deploy.graph.precision.convert import Precision
+from un_deploy.runtime.onnxruntime.runtime import Fusions, OnnxRuntime
 from un_deploy.runtime.protocol import Runtime
-from un_deploy.runtime.tensorrt.from_graph import EngineRuntime
+from un_deploy.runtime.tensorrt.engine_runtime import EngineRuntime
 from un_deploy.runtime.torch_graph import TorchRuntime
 from un_deploy.runtime.trtexec.runtime import TrtexecRuntime
 
@@ -79,7 +79,7 @@ def runtime_of(
     return makers[backend]()
 
 
-def chosen(backend: Backend | Literal["auto"]) -> Backend:
+def choose_backend(backend: Backend | Literal["auto"]) -> Backend:
     """The backend itself, or for "auto" the first that is installed: ONNX Runtime, then torch.
 
     Raises:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from un_deploy.engines.plan.header import is_plan
 from un_deploy.errors import InputError
-from un_deploy.graph.model_file import load_model
-from un_deploy.graph.precision import Precision
+from un_deploy.graph.model.model_file import load_model
+from un_deploy.graph.precision.convert import Precision
 from un_deploy.runtime.backends import Backend, runtime_of
-from un_deploy.runtime.onnxruntime import Fusions
+from un_deploy.runtime.onnxruntime.runtime import Fusions
 from un_deploy.runtime.protocol import Session
-from un_deploy.runtime.tensorrt.from_graph import EngineRuntime
-from un_deploy.runtime.tensorrt.header import is_plan
-from un_deploy.runtime.tensorrt.runtime import PlanRuntime
+from un_deploy.runtime.tensorrt.engine_runtime import EngineRuntime
+from un_deploy.runtime.tensorrt.plan_runtime import PlanRuntime
 from un_deploy.runtime.trtexec.runtime import TrtexecRuntime
 
 

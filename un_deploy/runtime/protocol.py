@@ -2,38 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
 import onnx_ir
 
-from un_deploy.errors import InputError
-
-Feeds = Mapping[str, np.ndarray]
-"""One array per graph input, by name."""
+from un_deploy.graph.model.signature import Feeds, TensorSpec
 
 Timer = Callable[[int], float]
 """Seconds that this many runs take, one right after the other."""
-
-Dim = int | str | None
-"""A fixed size, the name of a dynamic one, or unknown."""
-
-
-@dataclass(frozen=True)
-class TensorSpec:
-    """Name, element type and shape of a graph input; shape None: even the rank is unknown."""
-
-    name: str
-    dtype: np.dtype
-    shape: tuple[Dim, ...] | None
-
-    def __str__(self) -> str:
-        if self.shape is None:
-            return f"{self.name}: {self.dtype}"
-        dims = ", ".join("?" if dim is None else str(dim) for dim in self.shape)
-        return f"{self.name}: {self.dtype} ({dims})"
 
 
 class Session(Protocol):
@@ -85,54 +63,3 @@ class Runtime(Protocol):
             InputError: the runtime refuses the model.
         """
         ...
-
-
-def input_specs(model: onnx_ir.Model) -> tuple[TensorSpec, ...]:
-    """The inputs that must be fed, in order; those with a default value are left out.
-
-    Raises:
-        InputError: an input is no tensor, or has no element type.
-    """
-    inputs = [value for value in model.graph.inputs if not value.is_initializer()]
-    return tuple(_spec(value) for value in inputs)
-
-
-def tensor_names(graph: onnx_ir.Graph) -> set[str]:
-    """Names of all the tensors of a graph (not of its subgraphs) that can be fetched."""
-    values = [*graph.inputs, *graph.initializers.values()]
-    values += [value for node in graph for value in node.outputs]
-    return {value.name for value in values if value.name}
-
-
-def check_feeds(specs: Sequence[TensorSpec], feeds: Feeds) -> None:
-    """All inputs are there, and each has its type and the sizes that are fixed.
-
-    Raises:
-        InputError: names the input.
-    """
-    for spec in specs:
-        if spec.name not in feeds:
-            raise InputError(f"input {spec.name} is missing")
-        array = feeds[spec.name]
-        fits = spec.shape is None or (
-            len(spec.shape) == array.ndim
-            and all(d == n for d, n in zip(spec.shape, array.shape, strict=True) if type(d) is int)
-        )
-        if array.dtype != spec.dtype or not fits:
-            raise InputError(f"input {spec} got {array.dtype} {tuple(array.shape)}")
-
-
-def _dim(dim: int | onnx_ir.SymbolicDim) -> Dim:
-    """Some exporters write -1 for a size that is dynamic."""
-    if isinstance(dim, int):
-        return dim if dim >= 0 else None
-    return dim.value
-
-
-def _spec(value: onnx_ir.Value) -> TensorSpec:
-    if not isinstance(value.type, onnx_ir.TensorType):
-        raise InputError(f"input {value.name} is no tensor of a known type: {value.type}")
-    dims: tuple[Dim, ...] | None = None
-    if value.shape is not None:
-        dims = tuple(_dim(dim) for dim in value.shape)
-    return TensorSpec(value.name or "", np.dtype(value.type.dtype.numpy()), dims)

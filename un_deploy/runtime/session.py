@@ -13,7 +13,8 @@ import onnx
 import onnx_ir
 
 from un_deploy.errors import InputError, UnDeployError
-from un_deploy.runtime.protocol import Feeds, TensorSpec, Timer, input_specs, tensor_names
+from un_deploy.graph.model.signature import Feeds, TensorSpec, input_specs, tensor_names
+from un_deploy.runtime.protocol import Timer
 
 
 class Engine(Protocol):

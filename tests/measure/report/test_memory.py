@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from tests.support.reports import full_report
 from un_deploy.measure.report import memory
-from un_deploy.measure.report.parts import Section
+from un_deploy.measure.report.page_elements import Section
 
 
 def texts(why: str) -> tuple[str, ...]:

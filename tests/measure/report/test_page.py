@@ -14,10 +14,10 @@ import pytest
 
 from tests.support.reports import COUNTED, HOSTILE, full_report, kernel, layer, report
 from un_deploy.errors import MissingPackageError
-from un_deploy.measure.compare_report import CompareReport
-from un_deploy.measure.report import layers, look
+from un_deploy.measure.report import layer_times, plot_style
 from un_deploy.measure.report.html import page, require_packages
-from un_deploy.measure.variant import TITLES
+from un_deploy.measure.speed.compare_report import CompareReport
+from un_deploy.measure.speed.variant import TITLES
 
 pytest.importorskip("plotly")
 pytest.importorskip("jinja2")
@@ -356,7 +356,9 @@ def test_who_cannot_see_it_can_read_it(shown: Page) -> None:
     assert named <= {a["id"] for _, a in shown.elements if "id" in a}
 
 
-@pytest.mark.parametrize("colour", [*look.COLOURS.values(), *layers.COLOURS.values(), look.GREY])
+@pytest.mark.parametrize(
+    "colour", [*plot_style.COLOURS.values(), *layer_times.COLOURS.values(), plot_style.GREY]
+)
 def test_colours_stand_out_on_white_and_on_the_dark_page(source: str, colour: str) -> None:
     dark = re.findall(r"--back: (#\w{6})", source)[1]
     assert contrast(colour, "#ffffff") >= 4.4

@@ -13,9 +13,9 @@ from torch import nn
 from models.bert import bert_micro
 from models.vit import vit_micro
 from tests.end_to_end.cases import Case
-from un_deploy.graph.fold import fold_graph
-from un_deploy.pipeline.torch_to_onnx import Exporter
-from un_deploy.runtime.onnxruntime import OnnxRuntime
+from un_deploy.graph.fold.fold import fold_graph
+from un_deploy.pipeline.export.torch_to_onnx import Exporter
+from un_deploy.runtime.onnxruntime.runtime import OnnxRuntime
 
 Factory = Callable[..., nn.Module]
 

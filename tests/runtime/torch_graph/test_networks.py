@@ -26,9 +26,9 @@ from tests.runtime.torch_graph.networks import (
     reference,
 )
 from tests.support.trained_like import initialised, norms
-from un_deploy.graph.fold import fold_graph
-from un_deploy.pipeline.torch_to_onnx import Exporter, to_onnx
-from un_deploy.runtime.onnxruntime import OnnxRuntime
+from un_deploy.graph.fold.fold import fold_graph
+from un_deploy.pipeline.export.torch_to_onnx import Exporter, to_onnx
+from un_deploy.runtime.onnxruntime.runtime import OnnxRuntime
 from un_deploy.runtime.torch_graph import TorchRuntime
 from un_deploy.runtime.torch_graph.recognize import counts
 

@@ -15,7 +15,7 @@ import un_deploy
 from models.vit import vit_micro
 from tests.end_to_end.cases import Case
 from un_deploy.errors import InputError
-from un_deploy.pipeline.torch_to_onnx import to_onnx
+from un_deploy.pipeline.export.torch_to_onnx import to_onnx
 
 pytestmark = pytest.mark.torch
 

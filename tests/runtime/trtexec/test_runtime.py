@@ -11,10 +11,10 @@ import pytest
 from tests.runtime.trtexec.conftest import VERSIONS, Make, executable
 from tests.support.graphs import build
 from un_deploy.errors import InputError
-from un_deploy.graph.reference import run, stored
+from un_deploy.graph.analysis.reference import run, stored
 from un_deploy.runtime.layer_times import TellsLayers
 from un_deploy.runtime.trtexec import Trtexec
-from un_deploy.runtime.trtexec.output import parse_output
+from un_deploy.runtime.trtexec.output_file import parse_output
 from un_deploy.runtime.trtexec.runtime import TrtexecRuntime
 
 EVALUATING = Path(__file__).parents[2] / "support" / "trtexec_evaluating.py"

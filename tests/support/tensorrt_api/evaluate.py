@@ -6,7 +6,7 @@ import ast
 from collections.abc import Sequence
 
 from tests.support.tensorrt_api.calls import check_call
-from tests.support.tensorrt_api.facts import Facts, Scope
+from tests.support.tensorrt_api.facts import GraphFacts, Scope
 from tests.support.tensorrt_api.sources import fields
 from tests.support.tensorrt_api.values import (
     MODULE,
@@ -37,7 +37,7 @@ _BY_STRING = ("__dict__", "__getattribute__", "attrgetter", "methodcaller", "var
 _KEEPING = ("list", "tuple", "sorted", "reversed", "iter", "set")
 
 
-class Evaluator(Facts):
+class Evaluator(GraphFacts):
     """Expressions; statements are the walker's."""
 
     def truth(self, test: ast.expr, scope: Scope) -> bool | None:

@@ -47,7 +47,7 @@ class Scope:
                 self.names[name] = value
 
 
-class Facts:
+class GraphFacts:
     """Of one version and one set of sources; what was learned stays from walk to walk."""
 
     def __init__(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from un_deploy.measure.accuracy import FLOAT64
-from un_deploy.measure.compare_report import CompareReport
-from un_deploy.measure.report import words
-from un_deploy.measure.report.parts import Absent, Cell, Section, Table
+from un_deploy.measure import wording
+from un_deploy.measure.report.page_elements import Absent, Cell, Section, Table
+from un_deploy.measure.speed.accuracy import FLOAT64
+from un_deploy.measure.speed.compare_report import CompareReport
 
 
 def section(report: CompareReport) -> Section | Absent:
@@ -26,8 +26,8 @@ def section(report: CompareReport) -> Section | Absent:
     several = len(points) > 1
     rows = tuple(
         (
-            words.variant(one.kind, one.form),
-            *((words.point(report),) if several else ()),
+            wording.variant(one.kind, one.form),
+            *((wording.point(report),) if several else ()),
             Cell(one.output, code=True),
             f"{one.error:.2e}",
             *((one.against,) if plans else ()),

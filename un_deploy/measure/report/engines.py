@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from un_deploy.measure.compare_report import CompareReport
-from un_deploy.measure.engine_facts import FUSED_AWAY, EngineFacts, fused_away
-from un_deploy.measure.report import look, words
-from un_deploy.measure.report.parts import Absent, Cell, Plot, Section, Table
+from un_deploy.measure import wording
+from un_deploy.measure.report import plot_style
+from un_deploy.measure.report.page_elements import Absent, Cell, Plot, Section, Table
+from un_deploy.measure.speed.compare_report import CompareReport
+from un_deploy.measure.speed.engine_facts import FUSED_AWAY, EngineFacts, fused_away
 
 _QUANTITIES = (
     ("plan size", "plan_bytes"),
@@ -28,7 +29,7 @@ def section(report: CompareReport) -> Section | Absent:
     if fused_away(report.engines):
         text.append(FUSED_AWAY)
     warnings = tuple(
-        f"The engine of {words.variant(one.kind, one.form)} does not have the kernels of no norm."
+        f"The engine of {wording.variant(one.kind, one.form)} does not have the kernels of no norm."
         for one in report.engines
         if one.kind == "folded" and one.same_as_none is False
     )
@@ -45,7 +46,7 @@ def section(report: CompareReport) -> Section | Absent:
 def _table(report: CompareReport) -> Table:
     rows: tuple[tuple[str | Cell, ...], ...] = tuple(
         (
-            words.variant(one.kind, one.form),
+            wording.variant(one.kind, one.form),
             *(_bytes(getattr(one, field)) for _, field in _QUANTITIES),
             str(len(one.kernels)),
             _same(one),
@@ -65,7 +66,9 @@ def _table(report: CompareReport) -> Table:
 
 def _bytes(count: int | None) -> Cell:
     return (
-        Cell("unknown", "muted") if count is None else Cell(words.size(count), small=f"{count:,} B")
+        Cell("unknown", "muted")
+        if count is None
+        else Cell(wording.size(count), small=f"{count:,} B")
     )
 
 
@@ -79,31 +82,33 @@ def _same(one: EngineFacts) -> Cell:
 
 def _bars(engines: tuple[EngineFacts, ...]) -> Plot:
     base = next((one for one in engines if one.kind == "none"), engines[0])
-    of = words.variant(base.kind, base.form)
-    drawn = look.figure()
+    of = wording.variant(base.kind, base.form)
+    drawn = plot_style.figure()
     told = []
     for one in engines:
         bars = []
-        name = words.variant(one.kind, one.form)
+        name = wording.variant(one.kind, one.form)
         for row, (quantity, field) in enumerate(_QUANTITIES):
             count, unit = getattr(one, field), getattr(base, field)
             if count is not None and unit:
-                bars.append((row, count / unit, words.size(count)))
-                told.append(f"{name}, {quantity}: {words.size(count)}")
+                bars.append((row, count / unit, wording.size(count)))
+                told.append(f"{name}, {quantity}: {wording.size(count)}")
         drawn.add_bar(
             orientation="h",
             y=[row for row, _, _ in bars],
             x=[share for _, share, _ in bars],
-            text=[look.label(f"{name}: {text}") for _, _, text in bars],
+            text=[plot_style.label(f"{name}: {text}") for _, _, text in bars],
             textposition="auto",
             insidetextanchor="start",
             textangle=0,
             constraintext="none",
-            marker={"color": look.COLOURS[one.kind]},
-            hovertext=[look.label(name, f"{text}, {share:.3f} of {of}") for _, share, text in bars],
+            marker={"color": plot_style.COLOURS[one.kind]},
+            hovertext=[
+                plot_style.label(name, f"{text}, {share:.3f} of {of}") for _, share, text in bars
+            ],
             hovertemplate="%{hovertext}<extra></extra>",
         )
-    drawn.add_vline(x=1, line_width=1.5, line_color=look.GREY)
+    drawn.add_vline(x=1, line_width=1.5, line_color=plot_style.GREY)
     for row, (quantity, _) in enumerate(_QUANTITIES):
         drawn.add_annotation(
             x=0,
@@ -116,8 +121,10 @@ def _bars(engines: tuple[EngineFacts, ...]) -> Plot:
         )
     drawn.update_layout(barmode="group", bargap=0.32)
     drawn.update_yaxes(range=[len(_QUANTITIES) - 0.5, -0.7], visible=False, fixedrange=True)
-    drawn.update_xaxes(title_text=look.label(f"times that of {of}"), rangemode="tozero", nticks=7)
-    return look.plot(
+    drawn.update_xaxes(
+        title_text=plot_style.label(f"times that of {of}"), rangemode="tozero", nticks=7
+    )
+    return plot_style.plot(
         drawn,
         name="plot-memory",
         says=f"Memory of the engines. {'; '.join(told)}",

@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING
 
 from un_deploy.errors import needs
 from un_deploy.measure.report import (
-    about,
     accuracy,
+    batch_sizes,
     engines,
     kernels,
-    layers,
+    layer_times,
     memory,
     ratios,
-    sweep,
+    summary,
     times,
 )
-from un_deploy.measure.report.parts import Absent, Section
+from un_deploy.measure.report.page_elements import Absent, Section
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-    from un_deploy.measure.compare_report import CompareReport
+    from un_deploy.measure.speed.compare_report import CompareReport
 
 
 def require_packages() -> None:
@@ -55,26 +55,26 @@ def page(report: CompareReport) -> str:
     made: list[Section | Absent] = [
         ratios.section(report),
         times.section(report),
-        sweep.section(report),
+        batch_sizes.section(report),
         accuracy.section(report),
         memory.section(report),
-        *layers.sections(report),
+        *layer_times.sections(report),
         engines.section(report),
         kernels.section(report),
     ]
     absent = [one for one in made if isinstance(one, Absent)]
     closing = (
-        about.missing(report, absent),
-        about.notes(report),
-        about.environment(report),
-        about.reading(report),
+        summary.missing(report, absent),
+        summary.notes(report),
+        summary.environment(report),
+        summary.reading(report),
     )
     shown = [one for one in (*made, *closing) if isinstance(one, Section)]
     templates = _templates()
     scripts = [get_plotlyjs(), _source(templates, "page.js")]
     return templates.get_template("page.html.jinja").render(
-        headline=about.headline(report),
-        summary=about.summary(report),
+        headline=summary.headline(report),
+        summary=summary.summary(report),
         version=report.environment.get("un-deploy"),
         sections=shown,
         style=Markup(_source(templates, "page.css")),

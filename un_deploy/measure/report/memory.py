@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from un_deploy.measure.compare_report import CompareReport
-from un_deploy.measure.report import look, words
-from un_deploy.measure.report.parts import Absent, Cell, Plot, Section, Table
-from un_deploy.measure.timed import Timed
+from un_deploy.measure import wording
+from un_deploy.measure.report import plot_style
+from un_deploy.measure.report.page_elements import Absent, Cell, Plot, Section, Table
+from un_deploy.measure.speed.compare_report import CompareReport
+from un_deploy.measure.speed.variant_times import Timed
 
 TITLE = "Peak memory"
 
@@ -19,18 +20,18 @@ def section(report: CompareReport) -> Section | Absent:
     known = [one for _, one in rows if one.peak_bytes is not None]
     plans = any(one.plan_bytes is not None for _, one in rows)
     if not known and not plans:
-        return Absent(TITLE, words.once(one.memory for one in report.timed) or "it is not told")
+        return Absent(TITLE, wording.once(one.memory for one in report.timed) or "it is not told")
     counted = (
-        words.once(one.memory for one in known) or "the report does not say how it was counted"
+        wording.once(one.memory for one in known) or "the report does not say how it was counted"
     )
     text: tuple[str, ...] = (
         f"The most that one run holds at once, beside weights and inputs: {counted}."
         if known
-        else f"Of a run it is not told: {words.once(one.memory for _, one in rows)}.",
+        else f"Of a run it is not told: {wording.once(one.memory for _, one in rows)}.",
         "It is measured once, in the first build, behind the times. Figures of other backends "
         "count other things: compare within this table.",
     )
-    reasons = words.once(one.memory for _, one in rows if one.peak_bytes is None)
+    reasons = wording.once(one.memory for _, one in rows if one.peak_bytes is None)
     if known and reasons:
         text = (*text, f"Where none is told: {reasons}.")
     drawn = [one for one in report.timed if one.peak_bytes is not None and not one.control]
@@ -51,7 +52,7 @@ def _table(rows: Sequence[tuple[CompareReport, Timed]], *, several: bool, plans:
         tuple(
             (
                 one.name,
-                *((words.point(point),) if several else ()),
+                *((wording.point(point),) if several else ()),
                 _bytes(one.peak_bytes, "not told"),
                 *((_bytes(one.plan_bytes, "no plan given"),) if plans else ()),
             )
@@ -63,27 +64,27 @@ def _table(rows: Sequence[tuple[CompareReport, Timed]], *, several: bool, plans:
 def _bytes(count: int | None, otherwise: str) -> Cell:
     if count is None:
         return Cell(otherwise, "muted")
-    return Cell(words.size(count), small=f"{count:,} B")
+    return Cell(wording.size(count), small=f"{count:,} B")
 
 
 def _bars(shown: Sequence[Timed]) -> Plot:
-    drawn = look.figure()
+    drawn = plot_style.figure()
     names = []
     for row, one in enumerate(shown):
         assert one.peak_bytes is not None
-        names.append(f"{one.name}: {words.size(one.peak_bytes)}")
+        names.append(f"{one.name}: {wording.size(one.peak_bytes)}")
         drawn.add_bar(
             orientation="h",
             y=[row],
             x=[one.peak_bytes / 2**20],
             width=0.36,
-            marker={"color": look.COLOURS[one.kind]},
-            hovertext=[look.label(one.name, f"{one.peak_bytes:,} B")],
+            marker={"color": plot_style.COLOURS[one.kind]},
+            hovertext=[plot_style.label(one.name, f"{one.peak_bytes:,} B")],
             hovertemplate="%{hovertext}<extra></extra>",
         )
-    look.rows(drawn, [look.label(name) for name in names])
+    plot_style.rows(drawn, [plot_style.label(name) for name in names])
     drawn.update_xaxes(title_text="MiB", rangemode="tozero", nticks=7)
-    return look.plot(
+    return plot_style.plot(
         drawn,
         name="plot-peak-memory",
         says=f"Bars of the peak memory of one run. {'; '.join(names)}",

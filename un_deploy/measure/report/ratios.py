@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from un_deploy.measure.compare_report import CompareReport
-from un_deploy.measure.report import look, words
-from un_deploy.measure.report.parts import Absent, Cell, Plot, Section, Table
-from un_deploy.measure.timed import Ratio
-from un_deploy.measure.variant import TITLES
+from un_deploy.measure import wording
+from un_deploy.measure.report import plot_style
+from un_deploy.measure.report.page_elements import Absent, Cell, Plot, Section, Table
+from un_deploy.measure.speed.compare_report import CompareReport
+from un_deploy.measure.speed.variant import TITLES
+from un_deploy.measure.speed.variant_times import Ratio
 
 
 def section(report: CompareReport) -> Section | Absent:
@@ -20,11 +21,11 @@ def section(report: CompareReport) -> Section | Absent:
         "this machine makes of equal things.",
     ]
     interval, count = report.control.interval, len(report.ratios)
-    sure = words.percent(interval.confidence)
+    sure = wording.percent(interval.confidence)
     how = f"{interval.method}; {interval.rounds} rounds in each build. "
     how += f"An interval holds its ratio in {sure} of all reports"
     if count > 1:
-        all_ = words.percent(1 - count * (1 - interval.confidence))
+        all_ = wording.percent(1 - count * (1 - interval.confidence))
         how += f", all {count} of them theirs in at least {all_}"
     text.append(f"{how}.")
     return Section("ratios", title, tuple(text), plots=(_forest(report),), tables=(_table(report),))
@@ -33,7 +34,7 @@ def section(report: CompareReport) -> Section | Absent:
 def _table(report: CompareReport) -> Table:
     rows = [_row(ratio, TITLES[ratio.to]) for ratio in report.ratios]
     rows.append(_row(report.control, "itself (A/A control)", control=True))
-    sure = words.percent(report.control.interval.confidence)
+    sure = wording.percent(report.control.interval.confidence)
     return Table(
         "Ratios, their intervals and the A/A control",
         ("time of", "over", ">ratio", f">{sure} interval", "says"),
@@ -44,35 +45,37 @@ def _table(report: CompareReport) -> Table:
 
 def _row(ratio: Ratio, to: str, *, control: bool = False) -> tuple[str | Cell, ...]:
     interval = ratio.interval
-    says = Cell(words.verdict(ratio), "strong" if interval.significant else "muted")
+    says = Cell(wording.verdict(ratio), "strong" if interval.significant else "muted")
     if control:
         says = Cell("does not hold 1", "bad") if interval.significant else Cell("holds 1", "muted")
     return (
-        words.variant(ratio.of, ratio.form),
+        wording.variant(ratio.of, ratio.form),
         to,
-        words.numbers(interval)[0],
-        words.span(interval),
+        wording.numbers(interval)[0],
+        wording.span(interval),
         says,
     )
 
 
 def _forest(report: CompareReport) -> Plot:
     shown = [*report.ratios, report.control]
-    names = [f"{words.variant(r.of, r.form)} / {TITLES[r.to]}" for r in report.ratios]
-    names.append(f"A/A control: {words.variant(report.control.of, report.control.form)} / itself")
-    says = [words.verdict(ratio) for ratio in report.ratios] + [""]
+    names = [f"{wording.variant(r.of, r.form)} / {TITLES[r.to]}" for r in report.ratios]
+    names.append(f"A/A control: {wording.variant(report.control.of, report.control.form)} / itself")
+    says = [wording.verdict(ratio) for ratio in report.ratios] + [""]
     texts = [
-        f"{words.numbers(r.interval)[0]} ({words.span(r.interval)})" + (f", {v}" if v else "")
+        f"{wording.numbers(r.interval)[0]} ({wording.span(r.interval)})" + (f", {v}" if v else "")
         for r, v in zip(shown, says, strict=True)
     ]
-    drawn = look.figure()
+    drawn = plot_style.figure()
     band = report.control.interval
-    drawn.add_vrect(x0=band.low, x1=band.high, fillcolor=look.GREY, opacity=0.16, line_width=0)
-    drawn.add_vline(x=1, line_width=1.5, line_color=look.GREY)
+    drawn.add_vrect(
+        x0=band.low, x1=band.high, fillcolor=plot_style.GREY, opacity=0.16, line_width=0
+    )
+    drawn.add_vline(x=1, line_width=1.5, line_color=plot_style.GREY)
     for row, (ratio, name, text) in enumerate(zip(shown, names, texts, strict=True)):
         interval = ratio.interval
         control = ratio is report.control
-        colour = look.GREY if control else look.COLOURS[ratio.of]
+        colour = plot_style.GREY if control else plot_style.COLOURS[ratio.of]
         symbol = "diamond" if control else "circle"
         drawn.add_scatter(
             x=[interval.ratio],
@@ -93,13 +96,13 @@ def _forest(report: CompareReport) -> Plot:
                 "symbol": symbol if control or interval.significant else f"{symbol}-open",
                 "line": {"width": 2, "color": colour},
             },
-            text=[look.label(name, text)],
+            text=[plot_style.label(name, text)],
             hovertemplate="%{text}<extra></extra>",
         )
-    look.rows(drawn, [look.label(n, t) for n, t in zip(names, texts, strict=True)])
+    plot_style.rows(drawn, [plot_style.label(n, t) for n, t in zip(names, texts, strict=True)])
     ends = [end for ratio in shown for end in (ratio.interval.low, ratio.interval.high)]
-    drawn.update_xaxes(title_text="ratio of the times", **look.ratio_axis(ends))
-    return look.plot(
+    drawn.update_xaxes(title_text="ratio of the times", **plot_style.ratio_axis(ends))
+    return plot_style.plot(
         drawn,
         name="plot-ratios",
         says="Ratios with intervals. "

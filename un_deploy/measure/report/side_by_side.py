@@ -7,7 +7,7 @@ from difflib import SequenceMatcher
 from itertools import zip_longest
 from typing import Protocol, TypeVar
 
-from un_deploy.measure.report.parts import Cell, Table
+from un_deploy.measure.report.page_elements import Cell, Table
 
 
 class Named(Protocol):

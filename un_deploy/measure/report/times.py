@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from itertools import chain
 
-from un_deploy.measure.compare_report import CompareReport
-from un_deploy.measure.report import look, words
-from un_deploy.measure.report.parts import Cell, Plot, Section, Table
-from un_deploy.measure.timed import PERCENTILES
+from un_deploy.measure import wording
+from un_deploy.measure.report import plot_style
+from un_deploy.measure.report.page_elements import Cell, Plot, Section, Table
+from un_deploy.measure.speed.compare_report import CompareReport
+from un_deploy.measure.speed.variant_times import PERCENTILES
 
 #: Beyond this many samples in all, only those that lie apart are drawn one by one.
 _DRAWN = 12_000
@@ -25,7 +26,7 @@ def section(report: CompareReport) -> Section:
 
 
 def _table(report: CompareReport) -> Table:
-    digits = words.decimals(report)
+    digits = wording.decimals(report)
     columns = ("variant", *(f">{_name(q)}" for q in PERCENTILES), ">samples", ">operators", "from")
     rows = []
     for one in report.timed:
@@ -50,14 +51,14 @@ def _name(percentile: int) -> str:
 def _boxes(report: CompareReport) -> Plot:
     total = sum(map(len, chain.from_iterable(one.seconds for one in report.timed)))
     every = total <= _DRAWN
-    drawn = look.figure()
+    drawn = plot_style.figure()
     for row, one in enumerate(report.timed):
         samples = [
             (1e3 * seconds, f"build {build}, round {number}: {1e3 * seconds:.4g} ms")
             for build, rounds in enumerate(one.seconds, 1)
             for number, seconds in enumerate(rounds, 1)
         ]
-        colour = look.GREY if one.control else look.COLOURS[one.kind]
+        colour = plot_style.GREY if one.control else plot_style.COLOURS[one.kind]
         drawn.add_box(
             x=[time for time, _ in samples],
             y=[row] * len(samples),
@@ -73,12 +74,12 @@ def _boxes(report: CompareReport) -> Plot:
             hovertemplate="%{text}<extra></extra>",
             hoveron="points",
         )
-    digits = words.decimals(report)
+    digits = wording.decimals(report)
     names = [f"{one.name}: {1e3 * one.median_s:.{digits}f} ms" for one in report.timed]
-    look.rows(drawn, [look.label(name) for name in names])
+    plot_style.rows(drawn, [plot_style.label(name) for name in names])
     drawn.update_xaxes(title_text="milliseconds of one run", nticks=7)
     dots = "Every dot is a sample." if every else "Only samples that lie apart are drawn as dots."
-    return look.plot(
+    return plot_style.plot(
         drawn,
         name="plot-times",
         says=f"Boxes of all samples of each variant. Medians: {'; '.join(names)}",

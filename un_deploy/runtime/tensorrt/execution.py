@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from un_deploy.engines.flavor import described
+from un_deploy.engines.log import Message, first_error, listening
+from un_deploy.engines.plan.load import LoadedPlan
 from un_deploy.errors import InputError
-from un_deploy.runtime.protocol import Feeds
-from un_deploy.runtime.tensorrt.engine import LoadedPlan
-from un_deploy.runtime.tensorrt.flavor import described
-from un_deploy.runtime.tensorrt.log import Message, first_error, listening
+from un_deploy.graph.model.signature import Feeds
 
 if TYPE_CHECKING:
     import torch

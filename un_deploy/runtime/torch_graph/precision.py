@@ -1,7 +1,7 @@
 """A copy of a float32 graph in half precision, only to be run and timed in torch.
 
-(`un_deploy.graph.precision` converts a graph that is saved for engines: with exceptions by name,
-and without a mask's numbers changed.) Every float32 becomes the half type: initializers,
+(`un_deploy.graph.precision.convert` converts a graph that is saved for engines: with exceptions by
+name, and without a mask's numbers changed.) Every float32 becomes the half type: initializers,
 constants, inputs, outputs and what is cast to float32 on the way.
 """
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, fx
 
 from un_deploy.runtime.layer_times import TimedLayer, node_name, nodes_between
-from un_deploy.runtime.torch_graph.trace import SOURCE, SOURCES
+from un_deploy.runtime.torch_graph.record_calls import SOURCE, SOURCES
 
 
 def layer_times(

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, fx
 
 from un_deploy.runtime.torch_graph.operators.attributes import attribute
-from un_deploy.runtime.torch_graph.trace import Traced, Value
+from un_deploy.runtime.torch_graph.record_calls import Traced, Value
 
 RECOGNIZED = {
     "attention": F.scaled_dot_product_attention,

@@ -12,16 +12,16 @@ import numpy as np
 import onnx_ir as ir
 
 from un_deploy.errors import InputError, UnDeployError, needs
-from un_deploy.graph.checks import one_line
-from un_deploy.runtime.layer_times import TimedLayer
-from un_deploy.runtime.protocol import (
+from un_deploy.graph.model.checks import one_line
+from un_deploy.graph.model.signature import (
     Feeds,
     TensorSpec,
-    Timer,
     check_feeds,
     input_specs,
     tensor_names,
 )
+from un_deploy.runtime.layer_times import TimedLayer
+from un_deploy.runtime.protocol import Timer
 from un_deploy.runtime.run_memory import RunMemory
 from un_deploy.runtime.torch_graph.precision import Half, array_in_half, in_half
 
@@ -103,7 +103,7 @@ class TorchSession:
         from un_deploy.runtime.torch_graph.tensors import to_numpy
 
         names = self._outputs if fetch is None else list(fetch)
-        with _told(), torch.inference_mode():
+        with _one_line_errors(), torch.inference_mode():
             tensors = self._tensors(feeds)
             outputs = [to_numpy(out) for out in self._call(feeds, names, tensors)(*tensors)]
         if (dtype := self._runtime.dtype) is not None:
@@ -117,7 +117,7 @@ class TorchSession:
 
         from un_deploy.runtime.torch_graph.cuda_graph import CudaGraph
 
-        with _told(), torch.inference_mode():
+        with _one_line_errors(), torch.inference_mode():
             tensors = self._tensors(feeds)
             call = self._call(feeds, self._outputs, tensors)
             call(*tensors)
@@ -135,7 +135,7 @@ class TorchSession:
                 f"torch in the mode {self._runtime.mode} does not run node by node: profile eager "
                 "torch, or a plan"
             )
-        with _told(), torch.inference_mode():
+        with _one_line_errors(), torch.inference_mode():
             tensors = self._tensors(feeds)
             module = self.module(feeds)
             return layer_times(self._model, module, tensors, runs, warm_up, on_cuda=self._on_cuda)
@@ -147,7 +147,7 @@ class TorchSession:
         from un_deploy.runtime.torch_graph.cuda_graph import CudaGraph
         from un_deploy.runtime.torch_graph.memory import host_peak_bytes, peak_bytes
 
-        with _told(), torch.inference_mode():
+        with _one_line_errors(), torch.inference_mode():
             tensors = self._tensors(feeds)
             call = self._call(feeds, self._outputs, tensors)
             if isinstance(call, CudaGraph):
@@ -177,7 +177,7 @@ class TorchSession:
         missing = set(fetch or ()) - tensor_names(self._model.graph)
         if missing:
             raise InputError(f"the graph has no tensor {', '.join(sorted(missing))}")
-        with _told():
+        with _one_line_errors():
             tensors = self._tensors(feeds)
             with torch.device(self._runtime.device):
                 return specialise(
@@ -253,7 +253,7 @@ def device_timer(run: Callable[[], Any]) -> Timer:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _one_line_errors() -> Iterator[None]:
     """What torch raises depends on the operator: whatever it is, it becomes one line."""
     try:
         yield

@@ -11,7 +11,7 @@ from torch import Tensor, fx, nn
 from un_deploy.errors import InputError
 from un_deploy.runtime.torch_graph.operators import HANDLERS, OLDEST_OPSET
 from un_deploy.runtime.torch_graph.recognize import Recognizer
-from un_deploy.runtime.torch_graph.trace import Trace, Traced, Value
+from un_deploy.runtime.torch_graph.record_calls import Trace, Traced, Value
 
 
 def check_operators(model: ir.Model) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from un_deploy.errors import needs
-from un_deploy.graph.formats import to_ir
+from un_deploy.graph.model.model_kinds import to_ir
 
 if TYPE_CHECKING:
     from un_deploy.runtime.torch_graph.module import OnnxModule

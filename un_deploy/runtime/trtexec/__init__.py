@@ -5,10 +5,10 @@
 whoever runs an engine through the Python API writes the same files with their writers.
 """
 
-from un_deploy.runtime.trtexec.driver import Trtexec
+from un_deploy.runtime.trtexec.exit_status import Status
 from un_deploy.runtime.trtexec.find import find_binary
 from un_deploy.runtime.trtexec.flags import Settings
 from un_deploy.runtime.trtexec.result import TrtexecResult
-from un_deploy.runtime.trtexec.status import Status
+from un_deploy.runtime.trtexec.run_trtexec import Trtexec
 
 __all__ = ["Settings", "Status", "Trtexec", "TrtexecResult", "find_binary"]

@@ -6,12 +6,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from un_deploy.engines.kernels.layer_info import LayerInfo
 from un_deploy.errors import InputError
+from un_deploy.runtime.trtexec.exit_status import Status
 from un_deploy.runtime.trtexec.flags import Settings
-from un_deploy.runtime.trtexec.layer_info import LayerInfo
-from un_deploy.runtime.trtexec.profile import Profile
-from un_deploy.runtime.trtexec.status import Status
-from un_deploy.runtime.trtexec.times import Times
+from un_deploy.runtime.trtexec.profile_file import Profile
+from un_deploy.runtime.trtexec.times_file import Times
 
 RESULT_VERSION = 1
 """The version of the JSON form; it rises when a field changes its meaning or goes."""

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import onnx_ir
 
-from un_deploy.graph.precision import Precision, to_precision
-from un_deploy.runtime.trtexec.driver import Trtexec
-from un_deploy.runtime.trtexec.plan import PlanSession
+from un_deploy.graph.precision.convert import Precision, to_precision
+from un_deploy.runtime.trtexec.plan_session import TrtexecPlanSession
+from un_deploy.runtime.trtexec.run_trtexec import Trtexec
 from un_deploy.runtime.trtexec.session import BuiltSession, TrtexecSession
 
 
@@ -57,6 +57,6 @@ class TrtexecRuntime:
         """Load a plan that has its manifest beside it, in the precision that it was built in.
 
         Raises:
-            InputError: see `PlanSession`.
+            InputError: see `TrtexecPlanSession`.
         """
-        return PlanSession(path, self.trtexec)
+        return TrtexecPlanSession(path, self.trtexec)

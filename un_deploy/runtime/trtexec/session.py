@@ -15,14 +15,15 @@ from typing import Any
 import numpy as np
 import onnx_ir
 
+from un_deploy.engines.kernels.layer_info import Layer
 from un_deploy.errors import InputError
+from un_deploy.graph.model.signature import Feeds, TensorSpec, input_specs
 from un_deploy.runtime.layer_times import TimedLayer
-from un_deploy.runtime.protocol import Feeds, TensorSpec, Timer, input_specs
+from un_deploy.runtime.protocol import Timer
 from un_deploy.runtime.run_memory import RunMemory
-from un_deploy.runtime.trtexec.driver import LOG, Trtexec
-from un_deploy.runtime.trtexec.layer_info import Layer
-from un_deploy.runtime.trtexec.output import parse_output
+from un_deploy.runtime.trtexec.output_file import parse_output
 from un_deploy.runtime.trtexec.result import TrtexecResult
+from un_deploy.runtime.trtexec.run_trtexec import LOG, Trtexec
 
 OUTPUT, BUILD_LOG = "output.json", "build.log"
 

@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from un_deploy.runtime.torch_graph.operators.attributes import attribute, only
+from un_deploy.runtime.torch_graph.record_calls import Traced, Value, lift
 from un_deploy.runtime.torch_graph.tensors import torch_dtype
-from un_deploy.runtime.torch_graph.trace import Traced, Value, lift
 
 
 def _unary(function: Callable[..., Any]) -> Callable[..., Any]:

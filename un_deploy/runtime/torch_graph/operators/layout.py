@@ -11,7 +11,7 @@ import torch.nn.functional as F
 
 from un_deploy.errors import InputError
 from un_deploy.runtime.torch_graph.operators.attributes import attribute, only
-from un_deploy.runtime.torch_graph.trace import Value, ints, known
+from un_deploy.runtime.torch_graph.record_calls import Value, ints, known
 
 
 def axes_of(node: ir.Node, given: Value | None, rank: int) -> list[int]:

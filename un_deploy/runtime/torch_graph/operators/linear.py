@@ -11,7 +11,7 @@ import torch.nn.functional as F
 
 from un_deploy.errors import InputError
 from un_deploy.runtime.torch_graph.operators.attributes import attribute, only
-from un_deploy.runtime.torch_graph.trace import Value
+from un_deploy.runtime.torch_graph.record_calls import Value
 
 
 def _matmul(node: ir.Node, a: Value, b: Value) -> Value:

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from un_deploy.runtime.torch_graph.operators.attributes import attribute, only
-from un_deploy.runtime.torch_graph.trace import Value
+from un_deploy.runtime.torch_graph.record_calls import Value
 
 
 def _layer_norm(node: ir.Node, x: Value, weight: Value, bias: Value | None = None) -> Value:

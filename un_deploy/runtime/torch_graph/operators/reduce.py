@@ -11,7 +11,7 @@ import torch
 from un_deploy.errors import InputError
 from un_deploy.runtime.torch_graph.operators.attributes import attribute
 from un_deploy.runtime.torch_graph.operators.layout import axes_of
-from un_deploy.runtime.torch_graph.trace import Value
+from un_deploy.runtime.torch_graph.record_calls import Value
 
 
 def _reduction(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from un_deploy.runtime.torch_graph.operators.attributes import attribute, only
-from un_deploy.runtime.torch_graph.trace import Value, ints, lift
+from un_deploy.runtime.torch_graph.record_calls import Value, ints, lift
 
 
 def _slice(

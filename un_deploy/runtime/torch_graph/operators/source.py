@@ -11,8 +11,8 @@ from torch import Tensor
 
 from un_deploy.errors import InputError
 from un_deploy.runtime.torch_graph.operators.attributes import attribute
+from un_deploy.runtime.torch_graph.record_calls import Value, ints, known
 from un_deploy.runtime.torch_graph.tensors import to_tensor
-from un_deploy.runtime.torch_graph.trace import Value, ints, known
 
 
 def _constant(node: ir.Node) -> Tensor:

@@ -1,0 +1,85 @@
+"""Every option takes effect in the engine, or is refused by name; on real TensorRT-RTX."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from un_deploy.errors import InputError
+from un_deploy.engines.build import config
+from un_deploy.engines.build.builder import Built
+from un_deploy.engines.kernels.kernels import signatures
+from un_deploy.engines.build.options import BuildOptions, IoFormat
+
+Build = Callable[..., Built]
+
+
+def test_no_option_builds(built: Build) -> None:
+    assert built().plan == built().plan  # the same file gives the same bytes
+
+
+def test_a_workspace_too_small_for_the_kernels_fails_and_names_the_option(
+    built_vit: Build,
+) -> None:
+    enough = built_vit(memory_pools={"workspace": 1 << 30})
+    assert signatures(enough.kernels) == signatures(built_vit().kernels)
+    with pytest.raises(
+        InputError, match=r"with --memPoolSize=workspace:1048576B: .*workspace limit"
+    ):
+        built_vit(memory_pools={"workspace": 1 << 20})
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"builder_optimization_level": 5}, "TensorRT-RTX ignores --builderOptimizationLevel=5"),
+        ({"timing_cache": Path("cache")}, "does not take --timingCacheFile: .*no-ops"),
+        (
+            {"hardware_compatibility": "ampere+"},
+            r"does not take --hardwareCompatibilityLevel=ampere\+: .*unsupported in TensorRT-RTX",
+        ),
+        ({"memory_pools": {"dlaSRAM": 1 << 20}}, "does not take --memPoolSize=dlaSRAM: .*DLA"),
+        ({"version_compatible": True}, r"cannot build linear.onnx with --versionCompatible: "),
+        ({"strip_weights": True}, r"cannot build linear.onnx with --stripWeights: "),
+        ({"refit": True}, r"cannot build linear.onnx with --refit: "),
+        ({"compute_capabilities": ("90",)}, "not build for compute capability 90; .*80, 86, 89"),
+        ({"compute_capabilities": ("75",)}, "with --computeCapability=75: .*FP32 GEMM is not"),
+        ({"input_formats": (IoFormat("fp16", ("chw",)),)}, "--inputIOFormats=fp16:chw .*is fp32"),
+        ({"input_formats": (IoFormat("fp32", ("hwc8",)),)}, "with --inputIOFormats=fp32:hwc8: "),
+        ({"output_formats": (IoFormat("fp32", ("chw",)),) * 2}, "2 formats for 1 tensors"),
+    ],
+)
+def test_what_the_flavour_does_not_do_is_refused_by_name(
+    built: Build, options: dict[str, object], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        built(**options)
+
+
+def test_the_level_that_is_refused_has_no_effect_indeed(
+    built: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(config.SILENTLY_IGNORED, "tensorrt-rtx", ())
+    assert built(builder_optimization_level=0).plan == built(builder_optimization_level=5).plan
+
+
+def test_engines_for_other_gpus_differ_and_one_can_serve_several(built: Build) -> None:
+    ampere, blackwell = (built(compute_capabilities=(one,)).plan for one in ("80", "120"))
+    both = built(compute_capabilities=("80", "120")).plan
+    assert len({ampere, blackwell, both}) == 3
+
+
+def test_a_layout_takes_effect(built_vit: Build) -> None:
+    wide = built_vit(input_formats=(IoFormat("fp32", ("chw32",)),))
+    assert built_vit().kernels[0].inputs[0].dims == (2, 1, 28, 28)
+    assert wide.kernels[0].inputs[0].dims == (2, 1, 32, 28, 28)
+
+
+def test_given_spells_what_is_not_at_its_default() -> None:
+    assert config.as_trtexec_flags(BuildOptions()) == []
+    assert config.as_trtexec_flags(BuildOptions(refit=True, memory_pools={"workspace": 5})) == [
+        "--memPoolSize=workspace:5B",
+        "--refit",
+    ]

@@ -1,0 +1,160 @@
+"""Layer Normalization is found in every spelling, and nothing else is taken for it."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+
+from tests.support.graphs import build
+from un_deploy.graph.analysis.constants import Constants
+from un_deploy.graph.analysis.layernorms import LayerNorm, find_layernorms
+from un_deploy.graph.analysis.shapes import Shapes
+
+SIGNATURE = "float[B,3,4] x => float[B,3,4] y"
+EPSILON = np.array(1e-5, np.float32)
+TWO = np.array(2, np.float32)
+CONSTANTS = {"axes": [-1], "eps": EPSILON, "two": TWO, "gamma": (4,), "beta": (4,)}
+
+VARIANCE = """
+    a = Relu(x)
+    mean = ReduceMean(a, axes)
+    d = Sub(a, mean)
+    square = Pow(d, two)
+    variance = ReduceMean(square, axes)
+    shifted = Add(variance, eps)
+    s = Sqrt(shifted)
+"""
+TORCH = VARIANCE + "n = Div(d, s) g = Mul(n, gamma) h = Add(g, beta) y = Exp(h)"
+KERAS = (
+    VARIANCE.replace("Pow(d, two)", "Mul(d, d)")
+    + """
+    r = Reciprocal(s)
+    k = Mul(r, gamma)
+    scaled = Mul(a, k)
+    of_mean = Mul(mean, k)
+    shift = Sub(beta, of_mean)
+    h = Add(scaled, shift)
+    y = Exp(h)
+"""
+)
+
+
+def _found(body: str, opset: int = 20, signature: str = SIGNATURE) -> list[LayerNorm]:
+    return _in(build(signature, body, opset, **CONSTANTS))
+
+
+def _in(model: ir.Model) -> list[LayerNorm]:
+    return find_layernorms(model.graph, Constants(model), Shapes(model))
+
+
+def _only(norms: list[LayerNorm]) -> tuple[str | None, str | None]:
+    """What the only norm reads and makes."""
+    (norm,) = norms
+    assert norm.nodes[0].inputs[0] is not None
+    return norm.nodes[0].inputs[0].name, norm.y.name
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        TORCH,
+        TORCH.replace("Pow(d, two)", "Mul(d, d)"),
+        TORCH.replace("Add(variance, eps)", "Add(eps, variance)"),
+        TORCH.replace("Mul(n, gamma)", "Mul(gamma, n)").replace("Add(g, beta)", "Add(beta, g)"),
+        TORCH.replace("n = Div(d, s)", "r = Reciprocal(s) n = Mul(d, r)"),
+        KERAS,
+        KERAS.replace("Add(scaled, shift)", "Add(shift, scaled)"),
+        KERAS.replace("Sub(beta, of_mean)", "Neg(of_mean)"),
+        KERAS.replace("Mul(mean, k)", "Mul(minus, k)")
+        .replace("k = Mul", "minus = Neg(mean) k = Mul")
+        .replace("Sub(beta, of_mean)", "Add(of_mean, beta)"),
+        KERAS.replace("shift = Sub(beta, of_mean)", "").replace(
+            "Add(scaled, shift)", "Sub(scaled, of_mean)"
+        ),
+        KERAS.replace("k = Mul(r, gamma)", "k = Identity(r)")
+        .replace("k)", "r)")
+        .replace("k = Identity(r)", ""),
+    ],
+)
+def test_each_spelling_is_one_norm_from_a_to_h(body: str):
+    assert _only(_found(body)) == ("a", "h")
+
+
+def test_the_operator_itself():
+    norms = _found("a = Relu(x) h = LayerNormalization(a, gamma, beta) y = Exp(h)")
+    assert _only(norms) == ("a", "h")
+
+
+def test_an_operator_whose_mean_is_read_says_so():
+    (norm,) = _found("y, m = LayerNormalization(x, gamma) z = Relu(m)", signature=SIGNATURE)
+    assert norm.obstacle == "its mean or deviation is read too"
+
+
+def test_axes_are_an_attribute_before_opset_18():
+    body = TORCH.replace("ReduceMean(a, axes)", "ReduceMean<axes = [-1]>(a)")
+    body = body.replace("ReduceMean(square, axes)", "ReduceMean<axes = [-1]>(square)")
+    assert _only(_found(body, opset=13)) == ("a", "h")
+    other = body.replace("<axes = [-1]>(square)", "<axes = [1]>(square)")
+    assert _found(other, opset=13) == []
+
+
+@pytest.mark.parametrize(
+    ("tail", "end"),
+    [
+        ("n = Div(d, s) y = Exp(n)", "n"),
+        ("n = Div(d, s) h = Add(n, beta) y = Exp(h)", "h"),
+        ("n = Div(d, s) y = Mul(n, gamma)", "y"),
+        ("n = Div(d, s) g = Mul(n, gamma) y = Add(a, g)", "g"),
+        ("n = Div(d, s) g = Mul(n, eps) y = Exp(g)", "n"),  # a scalar belongs to what follows
+        ("n = Div(d, s) g = Mul(n, gamma) k = Mul(g, gamma) y = Exp(k)", "g"),
+        ("n = Div(d, s) g = Mul(n, gamma) h = Exp(n) y = Add(g, h)", "n"),
+    ],
+)
+def test_the_norm_ends_where_its_own_scale_and_shift_end(tail: str, end: str):
+    assert _only(_found(VARIANCE + tail)) == ("a", end)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        VARIANCE + "y = Div(a, s)",  # not centred
+        VARIANCE + "y = Mul(d, s)",  # multiplied by the deviation
+        VARIANCE + "t = Add(a, mean) y = Div(t, s)",
+        VARIANCE + "t = Div(a, s) y = Sub(t, mean)",
+        VARIANCE + "t = Add(d, beta) y = Div(t, s)",
+        VARIANCE + "e = Expand(s, size) y = Add(a, e)",
+        VARIANCE + "n = Div(d, s) y = Add(n, mean)",  # the mean is read by another
+        VARIANCE + "n = Div(d, s) y = Mul(n, s)",
+        TORCH.replace("Pow(d, two)", "Mul(d, a)"),
+        TORCH.replace("Pow(d, two)", "Pow(d, eps)"),
+        TORCH.replace("Sub(a, mean)", "Sub(x, mean)"),
+        TORCH.replace("Sub(a, mean)", "Sub(mean, a)"),
+        TORCH.replace("ReduceMean(square, axes)", "ReduceMean(square, other)"),
+        TORCH.replace("ReduceMean(a, axes)", "ReduceMean<keepdims = 0>(a, axes)").replace(
+            "ReduceMean(square, axes)", "ReduceMean<keepdims = 0>(square, axes)"
+        ),
+        TORCH.replace("Add(variance, eps)", "Add(variance, gamma)"),
+        KERAS.replace("Mul(mean, k)", "Mul(mean, r)"),
+        KERAS.replace("Sub(beta, of_mean)", "Add(beta, of_mean)"),
+        KERAS.replace("Add(scaled, shift)", "Mul(scaled, shift)"),
+    ],
+)
+def test_what_computes_something_else_is_no_norm(body: str):
+    model = build(SIGNATURE, body, **CONSTANTS, other=[1], size=[2, 3, 4])
+    assert _in(model) == []
+
+
+def test_a_scale_of_another_module_is_not_the_norm_s():
+    body = VARIANCE + "n = Div(d, s) g = Mul(n, gamma) y = Exp(g)"
+    model = build(SIGNATURE, body, **CONSTANTS)
+    for node in model.graph:
+        module = "scale" if node.op_type == "Mul" else "norm"
+        node.name = f"/block/{module}/{node.op_type}"
+    assert _only(_in(model)) == ("a", "n")
+
+
+def test_a_scale_that_might_widen_the_tensor_is_not_taken():
+    body = VARIANCE + "n = Div(d, s) g = Mul(n, gamma) y = Exp(g)"
+    assert _only(_found(body, signature="float[B,3,N] x => float[B,3,M] y")) == ("a", "n")
+    assert _found(KERAS, signature="float[B,3,N] x => float[B,3,M] y") == []

@@ -1,0 +1,112 @@
+"""The two proofs on exported networks: no gauge and no number can be wrong unseen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+
+from models.bert import bert_micro
+from models.vit import vit_micro
+from tests.end_to_end.cases import Case
+from tests.support.graphs import stored
+from un_deploy.graph.analysis.affine_map import Affine
+from un_deploy.graph.analysis.constants import Constants
+from un_deploy.graph.analysis.shapes import Shapes
+from un_deploy.graph.fold.edits import Editor
+from un_deploy.graph.fold.graph_view import GraphView
+from un_deploy.graph.fold.original_tensors import OriginalTensors
+from un_deploy.graph.fold.rules.protocol import Refuse
+from un_deploy.graph.fold.solve import Assignment, all_edits, certify, solve
+from un_deploy.graph.proof.operator_check import TOLERANCE, check_operators
+
+pytestmark = pytest.mark.torch
+
+
+@pytest.fixture(scope="module", params=[vit_micro, bert_micro], ids=["pre-norm", "post-norm"])
+def case(request: pytest.FixtureRequest) -> Case:
+    return Case(request.param, "un", "dynamo", dynamic=True)
+
+
+@pytest.fixture(scope="module")
+def feeds(case: Case) -> dict[str, np.ndarray]:
+    return next(iter(case.feeds(1)))
+
+
+def view_of(model: ir.Model) -> GraphView:
+    return GraphView(model, Constants(model), Shapes(model))
+
+
+def first_plan(view: GraphView) -> Assignment:
+    plans = [solve(view, direction) for direction in ("forward", "backward")]
+    return min(plans, key=lambda made: made.cost).assignment
+
+
+def wrong(gauge: Affine) -> Iterator[Affine]:
+    """One channel's scale, and one channel's shift, off by a part in a thousand."""
+    yield Affine(_moved(gauge.scale, gauge.scale.flat[0] * 1e-3), gauge.shift)
+    yield Affine(gauge.scale, _moved(gauge.shift, max(abs(gauge.shift.flat[0]) * 1e-3, 1e-3)))
+
+
+def _moved(array: np.ndarray, step: float) -> np.ndarray:
+    array = array.copy()
+    array.flat[0] += step
+    return array
+
+
+def test_a_plan_with_one_gauge_changed_is_refused_or_still_right(
+    case: Case, feeds: dict[str, np.ndarray]
+) -> None:
+    """Where only linear operators and constants see a tensor, any gauge of it is a right one."""
+    view = view_of(case.original)
+    right = first_plan(view)
+    certify(view, right)
+    refused = 0
+    assert len(right.tensors) > 10
+    for value, gauge in right.tensors.items():
+        for other in wrong(gauge):
+            try:
+                certify(view, replace(right, tensors={**right.tensors, value: other}))
+            except Refuse:
+                refused += 1
+            else:
+                assert_still_right(case, str(value.name), other, feeds)
+    assert refused >= len(right.tensors)
+
+
+def assert_still_right(case: Case, name: str, gauge: Affine, feeds: dict[str, np.ndarray]) -> None:
+    """Apply the plan with this gauge to a clone: every operator must pass."""
+    model = case.original.clone()
+    constants, shapes = Constants(model), Shapes(model)
+    view, tracker = GraphView(model, constants, shapes), OriginalTensors(model)
+    found = first_plan(view)
+    value = next(v for v in found.tensors if v.name == name)
+    changed = replace(found, tensors={**found.tensors, value: gauge})
+    edits = tuple(all_edits(view, changed))
+    tracker.gauges(view, changed)
+    changes, _ = Editor(model, constants, shapes).apply(edits)
+    tracker.biases(changes)
+    assert check_operators(case.original, model, tracker.map(), feeds).passed, name
+
+
+def test_one_per_cent_of_any_folded_initializer_is_seen(
+    case: Case, feeds: dict[str, np.ndarray]
+) -> None:
+    folded = case.folded
+    outcome = check_operators(case.original, folded.model, folded.values, feeds)
+    assert outcome.passed
+    for change in folded.report.changes:
+        value = folded.model.graph.initializers[change.new]
+        right = value.const_value
+        assert right is not None
+        array = stored(value)
+        assert array.any()
+        value.const_value = ir.tensor((array * 1.01).astype(right.numpy().dtype), name=change.new)
+        try:
+            wrong_one = check_operators(case.original, folded.model, folded.values, feeds)
+        finally:
+            value.const_value = right
+        assert wrong_one.worst > 5 * TOLERANCE, change.new

@@ -1,0 +1,29 @@
+"""Random graphs of norms, linear operators, sums and layouts: whatever folds, folds right."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from tests.support.graphs import feeds_for, fold_and_prove, largest_error, stored
+from tests.support.random_graphs import random_graph
+from un_deploy.graph.analysis.reference import run
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_whatever_folds_folds_right(seed: int) -> None:
+    # A dozen layers in a row lose a little more than one.
+    original = random_graph(Random(seed))
+    folded = fold_and_prove(original, eps=10 * 2.0**-23)
+    feeds = feeds_for(original, seed=seed)
+    got, wanted = (run(model, feeds, stored) for model in (folded.model, original))
+    assert largest_error(got, wanted) < 200 * 2.0**-23
+    assert len(folded.report.folded) + len(folded.report.stayed) == len(folded.report.sites)
+
+
+def test_most_norms_of_such_graphs_fold() -> None:
+    reports = [fold_and_prove(random_graph(Random(seed)), eps=1e-6).report for seed in range(40)]
+    sites = [site for report in reports for site in report.sites]
+    folded = [site for site in sites if site.status == "folded"]
+    assert len(sites) > 60 and len(folded) / len(sites) > 0.5

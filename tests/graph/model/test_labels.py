@@ -1,0 +1,44 @@
+"""Norms are named as the network's author knows them."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+import pytest
+
+from un_deploy.graph.model.labels import class_of, label_of
+
+
+def node(name: str, **metadata: str) -> ir.Node:
+    made = ir.node("Mul", [ir.Value(name="x"), ir.Value(name="a")], name=name)
+    made.outputs[0].name = "out"
+    made.metadata_props.update({f"pkg.torch.onnx.{key}": text for key, text in metadata.items()})
+    return made
+
+
+def test_the_dynamo_exporter_writes_scopes_and_classes() -> None:
+    mul = node(
+        "node_mul_3",
+        name_scopes="['', 'blocks.0', 'blocks.0.norm1', 'mul_3']",
+        class_hierarchy="['models.vit.ViT', 'models.vit.Block', 'un.UnifiedNorm', 'aten.mul']",
+    )
+    assert label_of(mul) == "blocks.0.norm1"
+    assert class_of(mul) == "un.UnifiedNorm"
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        ("/blocks.0/norm1/Mul", "blocks.0.norm1"),
+        ("/Mul", "/Mul"),
+        ("Mul_3", "Mul_3"),
+        ("", "out"),
+    ],
+)
+def test_the_torchscript_exporter_has_only_names(name: str, label: str) -> None:
+    assert label_of(node(name)) == label
+    assert class_of(node(name)) is None
+
+
+@pytest.mark.parametrize("scopes", ["not a list", "7", "['mul']", "['', 'mul']"])
+def test_metadata_that_tells_nothing_is_passed_over(scopes: str) -> None:
+    assert label_of(node("Mul_3", name_scopes=scopes)) == "Mul_3"

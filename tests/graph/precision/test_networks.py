@@ -1,0 +1,136 @@
+"""The recipe networks in fp16 and bf16: close to fp32 wherever they run, and valid everywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("onnxruntime")
+
+from onnx.reference import ReferenceEvaluator
+
+from models.bert import bert_micro
+from tests.runtime.torch_graph.networks import (
+    MICRO,
+    Factory,
+    Kind,
+    feeds_of,
+    graph_of,
+    reference,
+)
+from un_deploy.graph.analysis.operator_types import element, value_types
+from un_deploy.graph.model.model_file import load_model, save_model
+from un_deploy.graph.precision.convert import Precision, to_precision
+from un_deploy.pipeline.export.torch_to_onnx import Exporter
+from un_deploy.runtime.onnxruntime.runtime import OnnxRuntime
+from un_deploy.runtime.torch_graph import TorchRuntime
+
+pytestmark = pytest.mark.torch
+
+HALF = {"fp16": ir.DataType.FLOAT16, "bf16": ir.DataType.BFLOAT16}
+EPS = {"fp16": 2.0**-10, "bf16": 2.0**-7}
+KINDS: tuple[Kind, ...] = ("ln", "released", "folded")
+EXPORTS: tuple[tuple[Exporter, bool], ...] = (("dynamo", False), ("torchscript", True))
+"""Each exporter once, and once with sizes left open."""
+
+#: What a GPU's tensor cores compute, and so what must be in the half type.
+HEAVY = {"MatMul", "Gemm", "Conv"}
+
+
+def assert_close(got: np.ndarray, wanted: np.ndarray, precision: Precision) -> None:
+    """Rounded, and within four roundings of the reference's range."""
+    assert got.dtype == np.float32
+    error = np.max(np.abs(got - wanted))
+    assert 0 < error <= 4 * EPS[precision] * np.ptp(wanted)
+
+
+@pytest.fixture(params=list(HALF))
+def precision(request: pytest.FixtureRequest) -> Precision:
+    return request.param
+
+
+@pytest.mark.parametrize("factory", MICRO)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("exporter", "dynamic"), EXPORTS)
+class TestEveryGraph:
+    def test_agrees_with_float32(
+        self,
+        factory: Factory,
+        kind: Kind,
+        exporter: Exporter,
+        dynamic: bool,
+        precision: Precision,
+        tmp_path: Path,
+    ) -> None:
+        model, feeds = graph_of(factory, kind, exporter, dynamic), feeds_of(factory)
+        wanted = reference(factory, kind, exporter, dynamic)
+        half, _ = to_precision(model, precision)
+        save_model(half, tmp_path / "half.onnx")
+        loaded = load_model(tmp_path / "half.onnx")
+        onnx.checker.check_model(tmp_path / "half.onnx", full_check=True)
+
+        assert_close(
+            _only(ReferenceEvaluator(ir.to_proto(loaded)).run(None, feeds)), wanted, precision
+        )
+        assert_close(_only(TorchRuntime().load(loaded).run(feeds).values()), wanted, precision)
+        if precision == "fp16":  # ONNX Runtime has no bf16 on the CPU
+            got = _only(OnnxRuntime(threads=1).load(loaded).run(feeds).values())
+            assert_close(got, wanted, precision)
+
+    def test_whatever_computes_is_half(
+        self,
+        factory: Factory,
+        kind: Kind,
+        exporter: Exporter,
+        dynamic: bool,
+        precision: Precision,
+    ) -> None:
+        half, report = to_precision(graph_of(factory, kind, exporter, dynamic), precision)
+        types = value_types(half)
+        heavy = [node for node in half.graph if node.op_type in HEAVY]
+        assert len(heavy) >= 12
+        assert {element(types[v]) for node in heavy for v in node.inputs if v is not None} == {
+            HALF[precision]
+        }
+        # In fp16 BERT's mask stays in fp32 as far as the Softmax; else only integers do.
+        softmax = factory is bert_micro and precision == "fp16"
+        assert any(kept.operator == "Softmax" for kept in report.kept) == softmax
+        weights = [v for v in half.graph.initializers.values() if v.shape and len(v.shape) > 1]
+        assert {value.dtype for value in weights} == {HALF[precision]}
+
+
+def test_a_row_without_tokens_attends_to_all_alike(precision: Precision) -> None:
+    """As in fp32, whatever the lowest number is in the type."""
+    model = graph_of(bert_micro, "folded", "dynamo", True)
+    feeds = {**feeds_of(bert_micro)}
+    feeds["attention_mask"] = np.zeros_like(feeds["attention_mask"])
+    half, _ = to_precision(model, precision)
+    wanted = _only(OnnxRuntime(threads=1).load(model).run(feeds).values())
+    assert_close(_only(TorchRuntime().load(half).run(feeds).values()), wanted, precision)
+
+
+@pytest.mark.parametrize("factory", MICRO)
+@pytest.mark.parametrize("kind", KINDS)
+def test_tensorrt_rtx_takes_them(factory: Factory, kind: Kind, precision: Precision) -> None:
+    """Parsed as strongly typed networks, which is where types that do not fit show."""
+    trt = pytest.importorskip("tensorrt_rtx")
+    half, _ = to_precision(graph_of(factory, kind, "dynamo", False), precision)
+    logger = trt.Logger(trt.Logger.ERROR)
+    builder = trt.Builder(logger)
+    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    parser = trt.OnnxParser(network, logger)
+    parsed = parser.parse(ir.to_proto(half).SerializeToString())
+    assert parsed, [parser.get_error(k).desc() for k in range(parser.num_errors)]
+    plan = builder.build_serialized_network(network, builder.create_builder_config())
+    assert plan is not None and plan.nbytes > 0
+
+
+def _only(outputs: Any) -> np.ndarray:
+    (output,) = outputs
+    return output

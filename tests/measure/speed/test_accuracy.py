@@ -1,0 +1,60 @@
+"""What a backend computes, against float64; and that a wrong graph would be seen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.support.graphs import NORM, build
+from un_deploy.errors import ThresholdError
+from un_deploy.graph.fold.fold import fold_graph
+from un_deploy.graph.model.model_file import save_model
+from un_deploy.measure.speed.accuracy import accuracies, require_accuracy
+from un_deploy.measure.speed.variant import Kind, Variant
+
+pytest.importorskip("onnxruntime")
+
+EPS = float(np.finfo(np.float32).eps)
+FEEDS = {"x": np.linspace(-1, 1, 36, dtype=np.float32).reshape(2, 3, 6)}
+
+
+@pytest.fixture
+def variants(tmp_path: Path) -> list[Variant]:
+    """UN unfolded, folded, and without the norm."""
+    given = {"a": (6,), "b": (6,), "w": (6, 4), "c": (4,)}
+    body = "h = MatMul({}, w)  y = Add(h, c)"
+    signature = "float[2,3,6] x => float[2,3,4] y"
+    unfolded = build(signature, f"{NORM}  {body.format('n')}", **given)
+    models = {
+        "unfolded": unfolded,
+        "folded": fold_graph(unfolded.clone()).model,
+        "none": build(signature, body.format("x"), w=(6, 4), c=(4,)),
+    }
+    return [variant(kind, model, tmp_path) for kind, model in models.items()]
+
+
+def variant(kind: Kind, model, folder: Path) -> Variant:
+    save_model(model, folder / f"{kind}.onnx", force=True)
+    return Variant(kind, str(folder / f"{kind}.onnx"), "test", False, len(model.graph))
+
+
+def test_all_but_no_norm_are_right(variants: list[Variant]) -> None:
+    found = accuracies(variants, FEEDS, backend="ort-cpu", threads=1)
+    assert [one.kind for one in found] == ["unfolded", "folded"]
+    assert all(one.output == "y" and one.error <= 8 * EPS for one in found)
+    require_accuracy(found, 8 * EPS)
+
+
+def test_a_folded_graph_that_is_wrong_is_seen_against_the_unfolded(
+    variants: list[Variant], tmp_path: Path
+) -> None:
+    without = build(
+        "float[2,3,6] x => float[2,3,4] y", "h = MatMul(x, w)  y = Add(h, c)", w=(6, 4), c=(4,)
+    )
+    wrong = [variants[0], variant("folded", without, tmp_path)]
+    found = accuracies(wrong, FEEDS, backend="ort-cpu", threads=1)
+    assert found[1].error > 0.1
+    with pytest.raises(ThresholdError, match=r"UN folded: output y is off by .* more than 1e-05"):
+        require_accuracy(found, 1e-5)

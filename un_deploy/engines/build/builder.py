@@ -1,0 +1,207 @@
+"""From an ONNX file to a plan, in either flavour."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import onnx_ir as ir
+
+from un_deploy.errors import InputError
+from un_deploy.files import atomic_write_bytes
+from un_deploy.engines.build.config import configure, as_trtexec_flags
+from un_deploy.engines.flavor import Flavor, described, library
+from un_deploy.engines.kernels.inspected import engine_kernels
+from un_deploy.engines.build.io_formats import set_formats
+from un_deploy.engines.kernels.kernels import Kernel
+from un_deploy.engines.log import Message, first_error, listening, logger
+from un_deploy.engines.build.options import BuildOptions
+from un_deploy.engines.profiles import Profile
+from un_deploy.engines.build.progress import Progress, monitor
+
+_MEMORY = {
+    "scratch": re.compile(r"Max Scratch Memory: (\d+) bytes"),
+    "activation": re.compile(r"Total Activation Memory: (\d+) bytes"),
+    "weights": re.compile(r"Total Weights Memory: (\d+) bytes"),
+}
+
+
+@dataclass(frozen=True)
+class Built:
+    """A plan and what its builder told of it.
+
+    Attributes:
+        plan: the serialized engine.
+        kernels: of the engine, for the first compute capability where there are several; empty
+            where TensorRT does not tell.
+        memory: bytes on the device by "scratch", "activation" and "weights", as far as told.
+        warnings: what the library warned of, and why it tells of no kernels.
+        seconds: that the build took.
+    """
+
+    plan: bytes
+    kernels: tuple[Kernel, ...]
+    memory: dict[str, int]
+    warnings: tuple[str, ...]
+    seconds: float
+
+
+def build_graph(
+    model: ir.Model,
+    *,
+    origin: str,
+    flavor: Flavor,
+    options: BuildOptions | None = None,
+    profiles: Sequence[Profile] = (),
+    progress: Progress = lambda phase, done, steps: None,
+) -> Built:
+    """Build an engine of a graph in memory; see `build_engine`."""
+    with TemporaryDirectory(prefix="un-deploy-", ignore_cleanup_errors=True) as folder:
+        path = Path(folder).resolve() / "model.onnx"
+        ir.save(model, path, external_data="weights")
+        return build_engine(
+            path,
+            origin=origin,
+            flavor=flavor,
+            options=options,
+            profiles=profiles,
+            progress=progress,
+        )
+
+
+def build_engine(
+    path: Path,
+    *,
+    origin: str,
+    flavor: Flavor,
+    options: BuildOptions | None = None,
+    profiles: Sequence[Profile] = (),
+    progress: Progress = lambda phase, done, steps: None,
+) -> Built:
+    """Build a strongly typed engine: every tensor has the type that the graph gives it.
+
+    Engines are built with DETAILED verbosity, since their precision and their kernels are read
+    from what they tell of their layers; the plan names the ONNX nodes for that.
+
+    Args:
+        path: an ONNX file, with its weights.
+        origin: what messages call it.
+        flavor: of TensorRT.
+        options: of the builder.
+        profiles: checked already, see `un_deploy.engines.profiles.check_profiles`.
+        progress: told how far the build is.
+
+    Raises:
+        MissingPackageError: the flavour is not installed.
+        InputError: TensorRT does not start, does not take the graph or an option, or fails.
+    """
+    options = options or BuildOptions()
+    trt = library(flavor)
+    start = time.perf_counter()
+    with listening() as heard:
+        builder = _builder(trt, flavor, heard)
+        # The parser holds the weights, so it stays until the engine is built.
+        network, _parser = _parsed(trt, builder, path, origin, flavor)
+        set_formats(trt, network, options, flavor)
+        config = builder.create_builder_config()
+        config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
+        configure(trt, config, options, flavor)
+        for number, profile in enumerate(profiles):
+            _add_profile(builder, config, profile, number, flavor)
+        plan = _serialized(builder, network, config, flavor, progress)
+    if plan is None:
+        _settle(trt, builder)
+        flags = f" with {' '.join(as_trtexec_flags(options))}" if as_trtexec_flags(options) else ""
+        raise InputError(f"{described(flavor)} cannot build {origin}{flags}: {first_error(heard)}")
+    if options.timing_cache is not None:
+        cache = bytes(config.get_timing_cache().serialize())
+        atomic_write_bytes(options.timing_cache, cache, force=True)
+    seconds = time.perf_counter() - start
+    plan = bytes(plan)
+    kernels: tuple[Kernel, ...] = ()
+    warnings = [m.text for m in heard if m.severity == "WARNING"]
+    layers = next((m.text for m in heard if m.text.startswith("Layers:")), "")
+    portable = options.version_compatible
+    try:
+        kernels = engine_kernels(layers, plan, origin=origin, flavor=flavor, portable=portable)
+    except InputError as error:
+        warnings.append(f"the engine's kernels are not known: {error}")
+    return Built(plan, kernels, _memory(heard), tuple(warnings), seconds)
+
+
+def _builder(trt: Any, flavor: Flavor, heard: list[Message]) -> Any:
+    try:
+        return trt.Builder(logger(flavor))
+    except (RuntimeError, TypeError) as error:  # the bindings' factory returned nothing
+        reason = first_error(heard) if heard else "does this machine have a GPU and its driver?"
+        raise InputError(f"{described(flavor)} does not start: {reason}") from error
+
+
+def _parsed(trt: Any, builder: Any, path: Path, origin: str, flavor: Flavor) -> tuple[Any, Any]:
+    # The flag's number differs from version to version; a network of TensorRT 11 has it always.
+    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    parser = trt.OnnxParser(network, logger(flavor))
+    if not parser.parse_from_file(str(path)):
+        errors = [parser.get_error(index) for index in range(parser.num_errors)]
+        found = "; ".join(_parser_error(parser, error) for error in errors)
+        raise InputError(f"{described(flavor)} cannot take {origin}: {found or 'no reason given'}")
+    return network, parser
+
+
+def _parser_error(parser: Any, error: Any) -> str:
+    """Which node, and why; of an operator that it does not have, TensorRT says "false" at times."""
+    operator = error.node_operator()
+    why = "it has no such operator, nor a plugin of that name"
+    if not operator or parser.supports_operator(operator):
+        why = " ".join(error.desc().split())
+    return f"{operator} {error.node_name()!r}: {why}"
+
+
+def _add_profile(builder: Any, config: Any, profile: Profile, number: int, flavor: Flavor) -> None:
+    made = builder.create_optimization_profile()
+    with listening() as heard:
+        for name, shapes in profile.items():
+            made.set_shape(name, shapes.min, shapes.opt, shapes.max)
+        index = config.add_optimization_profile(made)
+    if index < 0:
+        raise InputError(f"{described(flavor)} refuses profile {number}: {first_error(heard)}")
+
+
+def _serialized(builder: Any, network: Any, config: Any, flavor: Flavor, progress: Progress) -> Any:
+    """Build in a thread of its own, so that Ctrl-C reaches this one and ends the build in order."""
+    watching = monitor(flavor, progress)
+    config.progress_monitor = watching
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        built: Future[Any] = pool.submit(builder.build_serialized_network, network, config)
+        try:
+            return built.result()
+        except BaseException:
+            watching.cancel()
+            raise
+
+
+def _settle(trt: Any, builder: Any) -> None:
+    """Build a network of one layer after a failure, and throw it away.
+
+    TensorRT-RTX 1.7 fuses less in the first build after one that failed in the same process, so
+    that the same file gives another plan (docs/decisions.md).
+    """
+    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    only = network.add_input("x", trt.float32, (1, 1))
+    network.mark_output(network.add_activation(only, trt.ActivationType.RELU).get_output(0))
+    builder.build_serialized_network(network, builder.create_builder_config())
+
+
+def _memory(heard: Sequence[Message]) -> dict[str, int]:
+    found = {}
+    for name, pattern in _MEMORY.items():
+        values = [int(m.group(1)) for said in heard if (m := pattern.search(said.text))]
+        if values:
+            found[name] = max(values)
+    return found

@@ -1,0 +1,141 @@
+"""Puts options into a builder's configuration; each takes effect or is refused by name."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+from un_deploy.errors import InputError
+from un_deploy.engines.flavor import TITLES, Flavor, described
+from un_deploy.engines.log import listening
+from un_deploy.engines.build.options import HARDWARE_LEVELS, MEMORY_POOLS, BuildOptions
+
+SILENTLY_IGNORED: dict[Flavor, tuple[str, ...]] = {
+    "tensorrt": (),
+    "tensorrt-rtx": ("--builderOptimizationLevel",),
+}
+"""What a flavour takes without a word and without any effect: a test looks at the plans."""
+
+Setting = tuple[str, Callable[[], Any]]
+
+
+def configure(trt: Any, config: Any, options: BuildOptions, flavor: Flavor) -> None:
+    """Apply options to a ``trt.IBuilderConfig``.
+
+    Raises:
+        InputError: an option that the flavour does not have, ignores, warns of or refuses.
+    """
+    for flag, apply in _settings(trt, config, options, flavor):
+        if flag.partition("=")[0] in SILENTLY_IGNORED[flavor]:
+            raise InputError(f"{TITLES[flavor]} ignores {flag}: leave it out")
+        _take(flag, apply, flavor)
+
+
+def as_trtexec_flags(options: BuildOptions) -> list[str]:
+    """The options that are not at their default, as they are spelled."""
+    flags = [f"--memPoolSize={name}:{size}B" for name, size in options.memory_pools.items()]
+    if options.builder_optimization_level is not None:
+        flags.append(f"--builderOptimizationLevel={options.builder_optimization_level}")
+    if options.timing_cache is not None:
+        flags.append(f"--timingCacheFile={options.timing_cache}")
+    flags += ["--versionCompatible"] if options.version_compatible else []
+    if options.hardware_compatibility is not None:
+        flags.append(f"--hardwareCompatibilityLevel={options.hardware_compatibility}")
+    flags += ["--stripWeights"] if options.strip_weights else []
+    flags += ["--refit"] if options.refit else []
+    if options.input_formats:
+        flags.append(f"--inputIOFormats={','.join(map(str, options.input_formats))}")
+    if options.output_formats:
+        flags.append(f"--outputIOFormats={','.join(map(str, options.output_formats))}")
+    if options.compute_capabilities:
+        flags.append(f"--computeCapability={','.join(options.compute_capabilities)}")
+    return flags
+
+
+def _settings(trt: Any, config: Any, options: BuildOptions, flavor: Flavor) -> Iterator[Setting]:
+    for pool, size in options.memory_pools.items():
+        kind = getattr(trt.MemoryPoolType, MEMORY_POOLS[pool])
+        yield f"--memPoolSize={pool}", partial(config.set_memory_pool_limit, kind, size)
+    level = options.builder_optimization_level
+    if level is not None:
+        yield (
+            f"--builderOptimizationLevel={level}",
+            lambda: setattr(config, "builder_optimization_level", level),
+        )
+    if options.timing_cache is not None:
+        yield "--timingCacheFile", lambda: _set_timing_cache(config, options)
+    if options.version_compatible:
+        yield "--versionCompatible", lambda: config.set_flag(trt.BuilderFlag.VERSION_COMPATIBLE)
+    if options.hardware_compatibility is not None:
+        yield (
+            f"--hardwareCompatibilityLevel={options.hardware_compatibility}",
+            lambda: _set_hardware_level(trt, config, options),
+        )
+    if options.strip_weights:
+        yield "--stripWeights", lambda: config.set_flag(trt.BuilderFlag.STRIP_PLAN)
+    if options.refit:
+        yield "--refit", lambda: config.set_flag(trt.BuilderFlag.REFIT)
+    if options.compute_capabilities:
+        yield (
+            "--computeCapability",
+            lambda: _set_compute_capabilities(trt, config, options.compute_capabilities, flavor),
+        )
+
+
+def _take(flag: str, apply: Callable[[], Any], flavor: Flavor) -> None:
+    """Apply one option; a warning is a refusal, since what it warns of has no effect."""
+    with listening() as heard, warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        try:
+            done = apply()
+        except (AttributeError, RuntimeError, TypeError, ValueError) as error:
+            raise InputError(f"{described(flavor)} does not take {flag}: {error}") from error
+    said = [message.text for message in heard if message.is_problem]
+    said += [str(warning.message) for warning in warned]
+    if said or done is False:
+        reason = " ".join(said[0].split()) if said else "it gave no reason"
+        raise InputError(f"{described(flavor)} does not take {flag}: {reason}")
+
+
+def _set_timing_cache(config: Any, options: BuildOptions) -> bool:
+    path = options.timing_cache
+    assert path is not None
+    try:
+        old = path.read_bytes() if path.exists() else b""
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
+    cache = config.create_timing_cache(old)
+    return bool(config.set_timing_cache(cache, ignore_mismatch=False))
+
+
+def _set_hardware_level(trt: Any, config: Any, options: BuildOptions) -> None:
+    name = HARDWARE_LEVELS[options.hardware_compatibility or "none"]
+    config.hardware_compatibility_level = getattr(trt.HardwareCompatibilityLevel, name)
+
+
+def _set_compute_capabilities(
+    trt: Any, config: Any, names: tuple[str, ...], flavor: Flavor
+) -> None:
+    """Only TensorRT-RTX builds for a GPU that is not there."""
+    if not hasattr(trt, "ComputeCapability"):
+        raise InputError(
+            f"{described(flavor)} builds for the GPU of this machine: --computeCapability is of "
+            "TensorRT-RTX"
+        )
+    known = {
+        name.removeprefix("SM").lower(): member
+        for name, member in trt.ComputeCapability.__members__.items()
+        if name != "NONE"
+    }
+    for name in names:
+        if name not in known:
+            raise InputError(
+                f"{described(flavor)} does not build for compute capability {name}; it does for "
+                f"{', '.join(known)}"
+            )
+    config.num_compute_capabilities = len(names)
+    for index, name in enumerate(names):
+        if not config.set_compute_capability(known[name], index):
+            raise ValueError(f"compute capability {name} is refused")

@@ -1,0 +1,54 @@
+"""Memory layouts of an engine's inputs and outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from un_deploy.errors import InputError
+from un_deploy.engines.flavor import Flavor, described
+from un_deploy.engines.log import listening
+from un_deploy.engines.build.options import ENGINE_TYPES, FORMATS, BuildOptions, IoFormat
+
+
+def set_formats(trt: Any, network: Any, options: BuildOptions, flavor: Flavor) -> None:
+    """Allow each input and output the layouts asked for; element types are the graph's.
+
+    Raises:
+        InputError: there are neither one nor as many formats as tensors, or TensorRT refuses one.
+    """
+    inputs = [network.get_input(index) for index in range(network.num_inputs)]
+    outputs = [network.get_output(index) for index in range(network.num_outputs)]
+    _allow(trt, inputs, options.input_formats, "--inputIOFormats", flavor)
+    _allow(trt, outputs, options.output_formats, "--outputIOFormats", flavor)
+
+
+def _allow(
+    trt: Any, tensors: Sequence[Any], formats: Sequence[IoFormat], flag: str, flavor: Flavor
+) -> None:
+    for tensor, wanted in zip(tensors, one_format_per_tensor(formats, len(tensors), flag), strict=False):
+        if tensor.dtype != getattr(trt.DataType, ENGINE_TYPES[wanted.type]):
+            present = {member: name for name, member in ENGINE_TYPES.items()}[tensor.dtype.name]
+            raise InputError(f"{flag}={wanted} for {tensor.name}: in the graph it is {present}")
+        mask = sum(1 << int(getattr(trt.TensorFormat, FORMATS[name])) for name in wanted.formats)
+        with listening() as heard:
+            tensor.allowed_formats = mask
+        problems = [message.text for message in heard if message.is_problem]
+        if problems:
+            raise InputError(
+                f"{described(flavor)} does not take {flag}={wanted} for {tensor.name}: "
+                f"{' '.join(problems[0].split())}"
+            )
+
+
+def one_format_per_tensor(formats: Sequence[IoFormat], count: int, flag: str) -> Sequence[IoFormat]:
+    """One format for each tensor; one alone is for all, none is none.
+
+    Raises:
+        InputError: there are fewer or more than tensors.
+    """
+    if len(formats) == 1:
+        return list(formats) * count
+    if formats and len(formats) != count:
+        raise InputError(f"{flag} has {len(formats)} formats for {count} tensors: one each, or one")
+    return formats

@@ -1,0 +1,70 @@
+"""What TensorRT says while it works.
+
+TensorRT keeps the first logger of a process and ignores every other, so there is one for each
+flavour, and who wants to know what was said during a call listens to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from un_deploy.engines.flavor import Flavor, library
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message; severity is "VERBOSE", "INFO", "WARNING", "ERROR" or "INTERNAL_ERROR"."""
+
+    severity: str
+    text: str
+
+    @property
+    def is_error(self) -> bool:
+        return self.severity in ("ERROR", "INTERNAL_ERROR")
+
+    @property
+    def is_problem(self) -> bool:
+        return self.is_error or self.severity == "WARNING"
+
+
+_listeners: list[list[Message]] = []
+
+
+@cache
+def logger(flavor: Flavor) -> Any:
+    """The logger of this process, a ``trt.ILogger``."""
+    trt = library(flavor)
+
+    class Logger(trt.ILogger):  # type: ignore[name-defined]
+        def __init__(self) -> None:
+            trt.ILogger.__init__(self)
+
+        def log(self, severity: Any, msg: str) -> None:
+            said = Message(severity.name, msg)
+            for listener in _listeners:
+                listener.append(said)
+
+    return Logger()
+
+
+@contextmanager
+def listening() -> Iterator[list[Message]]:
+    """Gather what is said in the body."""
+    heard: list[Message] = []
+    _listeners.append(heard)
+    try:
+        yield heard
+    finally:
+        _listeners[:] = [listener for listener in _listeners if listener is not heard]
+
+
+def first_error(heard: list[Message]) -> str:
+    """The message that came first and is an error, as one line without the library's own place."""
+    for message in heard:
+        if message.is_error:
+            return " ".join(message.text.split())
+    return "no reason was given"

@@ -1,0 +1,79 @@
+"""Loads a plan: what is not of the library that is installed is refused before it is loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from packaging.version import Version
+
+from un_deploy.engines.flavor import TITLES, Flavor, described, library
+from un_deploy.engines.log import first_error, listening, logger
+from un_deploy.engines.plan.manifest import Manifest, load_plan
+from un_deploy.errors import InputError
+
+
+@dataclass(frozen=True)
+class LoadedPlan:
+    """A plan on the GPU.
+
+    Attributes:
+        origin: what messages call it.
+        flavor: of TensorRT.
+        trt: the module of that flavour.
+        engine: a ``trt.ICudaEngine``.
+        runtime: that made it, and lives as long.
+    """
+
+    origin: str
+    flavor: Flavor
+    trt: Any
+    engine: Any
+    runtime: Any
+
+
+def load_engine(path: Path) -> tuple[LoadedPlan, Manifest]:
+    """Load a plan that has its manifest beside it.
+
+    A plan is code for a GPU: load only those that you, or someone you trust, have built.
+
+    Raises:
+        MissingPackageError: the plan's flavour of TensorRT is not installed.
+        InputError: plan or manifest is missing or damaged, they differ, or the plan is of another
+            version than the library; or the library does not load it, for example without a GPU.
+    """
+    plan, manifest = load_plan(path)
+    trt = library(manifest.flavor)
+    if not manifest.loads_in(Version(trt.__version__)):
+        raise InputError(
+            f"{path} was built with {TITLES[manifest.flavor]} {manifest.tensorrt}, and "
+            f"{trt.__version__} is installed: build it again, or install that version"
+        )
+    return deserialized(plan, str(path), manifest.flavor, portable=manifest.portable), manifest
+
+
+def deserialized(plan: bytes, origin: str, flavor: Flavor, *, portable: bool = False) -> LoadedPlan:
+    """A plan that is known to be sound, loaded.
+
+    Args:
+        plan: the serialized engine.
+        origin: what messages call it.
+        flavor: that built it.
+        portable: it was built to run on later versions, and holds host code for that.
+
+    Raises:
+        InputError: the library does not start, or does not load it.
+    """
+    trt = library(flavor)
+    with listening() as heard:
+        try:
+            runtime = trt.Runtime(logger(flavor))
+        except (RuntimeError, TypeError) as error:  # the bindings' factory returned nothing
+            raise InputError(f"{described(flavor)} does not start: {first_error(heard)}") from error
+        if portable:
+            runtime.engine_host_code_allowed = True
+        engine = runtime.deserialize_cuda_engine(plan)
+    if engine is None:
+        raise InputError(f"{described(flavor)} cannot load {origin}: {first_error(heard)}")
+    return LoadedPlan(origin, flavor, trt, engine, runtime)

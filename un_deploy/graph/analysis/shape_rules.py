@@ -1,0 +1,316 @@
+"""What onnx-shape-inference leaves open or guesses, put right operator by operator.
+
+The package follows the numbers inside shape tensors ("symbolic values") through Shape, Gather,
+Concat and arithmetic. Three things are missing for a rewriter that may not guess:
+
+* ``expand(-1)`` and ``zeros_like`` as TorchScript writes them, ConstantOfShape, Mul, Equal and
+  Where on shape tensors, lose their values;
+* two different symbolic sizes are broadcast to the first one, a constant slice of a symbolic axis
+  is taken to lie inside it, a Squeeze without axes to meet no symbolic axis of size 1, a Split
+  into parts of unknown sizes to halve;
+* a number computed at run time may be -1, which a Reshape does not take for a size.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import onnx_ir as ir
+import sympy
+
+from un_deploy.graph.analysis.dims import symbol
+
+if TYPE_CHECKING:
+    from onnx_shape_inference import ShapeInferenceContext
+
+    SideDim = int | ir.SymbolicDim
+
+BROADCASTING = frozenset(
+    (
+        *("Add", "BitShift", "Div", "Expand", "Max", "Mean", "Min", "Mod", "Mul", "Pow", "Sub"),
+        *("And", "BitwiseAnd", "BitwiseOr", "BitwiseXor", "Or", "Sum", "Where", "Xor"),
+        *("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"),
+    )
+)
+SHAPE_TENSOR_LIMIT = 64
+_NAME = re.compile(r"[A-Za-z_]\w*")
+_FUNCTIONS = {
+    name: getattr(sympy, name) for name in ("Max", "Min", "Mod", "ceiling", "floor", "sqrt")
+}
+
+
+@lru_cache(maxsize=4096)
+def _parse(text: str) -> sympy.Expr:
+    # Every name in here is one that this package or the inference gave: no text of the user's.
+    names = {name: symbol(name) for name in _NAME.findall(text) if name not in _FUNCTIONS}
+    return sympy.parse_expr(text, local_dict=names | _FUNCTIONS)
+
+
+def expression(dim: SideDim) -> sympy.Expr:
+    """A dimension of the side model as an expression over positive integer symbols."""
+    return sympy.Integer(dim) if isinstance(dim, int) else _parse(str(dim.value))
+
+
+def side_dim(value: sympy.Expr) -> SideDim:
+    """An expression as a dimension that the side model can carry."""
+    return int(value) if value.is_Integer else ir.SymbolicDim(value)
+
+
+class Corrections:
+    """Runs the package's rule of each node and puts right what it guessed or left open."""
+
+    def __init__(self, context: ShapeInferenceContext) -> None:
+        self.context = context
+        # Sizes seen on tensors, as against numbers computed from them: these are never negative.
+        self.sizes: set[sympy.Expr] = set()
+        self.instead: dict[str, Callable[[ir.Node], None]] = {
+            "Cast": self._cast,
+            "Where": self._where,
+        }
+        self.after: dict[str, Callable[[ir.Node], None]] = {
+            "AveragePool": self._pool,
+            "ConstantOfShape": self._constant_of_shape,
+            "Div": self._divide,
+            "Equal": self._equal,
+            "LpPool": self._pool,
+            "MaxPool": self._pool,
+            "Reshape": self._reshape,
+            "Slice": self._slice,
+            "Split": self._split,
+            "Squeeze": self._squeeze,
+            "Unique": self._unique,
+        }
+
+    def infer(
+        self, node: ir.Node, rule: Callable[[ShapeInferenceContext, ir.Node], None] | None
+    ) -> None:
+        """Give the node's outputs their shapes and, for shape tensors, their values."""
+        standard = node.domain in ("", "ai.onnx")
+        if standard and node.op_type in self.instead:
+            self.instead[node.op_type](node)
+        elif rule is not None:
+            rule(self.context, node)
+        if standard and node.op_type in BROADCASTING:
+            self._broadcast(node)
+        if standard and node.op_type in self.after:
+            self.after[node.op_type](node)
+        self.note_sizes(node.outputs)
+
+    def note_sizes(self, values: Iterable[ir.Value]) -> None:
+        """Remember the sizes of these tensors."""
+        for value in values:
+            if value.shape is not None:
+                self.sizes.update(expression(dim) for dim in value.shape.dims)
+
+    def _is_size(self, number: SideDim) -> bool:
+        """Whether a number in a shape tensor is certainly not negative."""
+        value = expression(number)
+        return value in self.sizes or bool(
+            value.is_nonnegative and value.free_symbols <= self.sizes
+        )
+
+    def _values(self, node: ir.Node, index: int) -> Sequence[SideDim] | None:
+        value = node.inputs[index] if index < len(node.inputs) else None
+        return None if value is None else self.context.get_symbolic_value(value)
+
+    def _state(self, node: ir.Node, values: Sequence[SideDim] | None) -> None:
+        if values is not None:
+            self.context.set_symbolic_value(node.outputs[0], list(values))
+
+    def _fresh(self, count: int) -> ir.Shape:
+        return ir.Shape([self.context.new_symbolic_dim() for _ in range(count)])
+
+    def _broadcast(self, node: ir.Node) -> None:
+        """Sizes that broadcast are equal or 1, so the greater is the result's."""
+        shapes: list[ir.Shape | None] = [v.shape for v in node.inputs if v is not None]
+        if node.op_type == "Expand":
+            target = self._values(node, 1)
+            shapes[1] = None if target is None else ir.Shape(target)
+        known = [shape for shape in shapes if shape is not None]
+        if len(known) < len(shapes):
+            node.outputs[0].shape = None
+            return
+        rank = max(len(shape) for shape in known)
+        columns = zip(*((*(1,) * (rank - len(s)), *s.dims) for s in known), strict=True)
+        dims = [_broadcast_sizes(column) for column in columns]
+        node.outputs[0].shape = (
+            None if None in dims else ir.Shape([d for d in dims if d is not None])
+        )
+
+    def _cast(self, node: ir.Node) -> None:
+        """Only between integers does every number keep its value, also through a division."""
+        source, result = node.inputs[0], node.outputs[0]
+        target = ir.DataType(node.attributes["to"].as_int())
+        assert source is not None
+        result.shape, result.type = source.shape, ir.TensorType(target)
+        if source.dtype is not None and source.dtype.is_integer() and target.is_integer():
+            self._state(node, self._values(node, 0))
+
+    def _where(self, node: ir.Node) -> None:
+        condition, yes, no = (self._values(node, index) for index in range(3))
+        branch = node.inputs[1]
+        assert branch is not None
+        node.outputs[0].type = branch.type
+        self._broadcast(node)  # a symbolic value is kept with a tensor of known shape
+        if condition is None or yes is None or no is None:
+            return
+        rows = _aligned(condition, yes, no)
+        if rows is not None and all(isinstance(chosen, int) for chosen, _, _ in rows):
+            self._state(node, [a if chosen else b for chosen, a, b in rows])
+
+    def _equal(self, node: ir.Node) -> None:
+        left, right = self._values(node, 0), self._values(node, 1)
+        if left is None or right is None or (rows := _aligned(left, right)) is None:
+            return
+        answers = [self._equal_numbers(a, b) for a, b in rows]
+        if None not in answers:
+            self._state(node, [int(bool(answer)) for answer in answers])
+
+    def _equal_numbers(self, a: SideDim, b: SideDim) -> bool | None:
+        difference = sympy.expand(expression(a) - expression(b))
+        if difference.is_Integer:
+            return bool(difference == 0)
+        for size, number in ((a, b), (b, a)):
+            if isinstance(number, int) and number < 0 and self._is_size(size):
+                return False
+        return None
+
+    def _divide(self, node: ir.Node) -> None:
+        """Integer division truncates, which is floor for sizes."""
+        above, below = self._values(node, 0), self._values(node, 1)
+        if above is None or below is None or (rows := _aligned(above, below)) is None:
+            return
+        if all(self._is_size(a) and isinstance(b, int) and b > 0 for a, b in rows):
+            self._state(
+                node, [side_dim(sympy.floor(expression(a) / expression(b))) for a, b in rows]
+            )
+
+    def _constant_of_shape(self, node: ir.Node) -> None:
+        dims = self._values(node, 0)
+        if dims is None:
+            return
+        node.outputs[0].shape = ir.Shape(dims)
+        fill, count = node.attributes.get("value"), dims[0] if dims else 1
+        if fill is None or len(dims) > 1 or not isinstance(count, int):
+            return
+        value = fill.as_tensor().numpy().item()
+        if isinstance(value, int) and count <= SHAPE_TENSOR_LIMIT:
+            self._state(node, [value] * count)
+
+    def _reshape(self, node: ir.Node) -> None:
+        """A number that may be -1 or 0 says nothing; and -1 itself divides without remainder."""
+        source, result, target = node.inputs[0], node.outputs[0], self._values(node, 1)
+        if target is None or result.shape is None or source is None:
+            return
+        dims = list(result.shape.dims)
+        copies = node.attributes.get_int("allowzero", 0) == 0
+        doubtful = [not isinstance(t, int) and not self._is_size(t) for t in target]
+        for axis, number in enumerate(target):
+            if doubtful[axis] or (number == -1 and any(doubtful)):
+                dims[axis] = self.context.new_symbolic_dim()
+            elif number == -1 and source.shape is not None:
+                others = [dims[i] for i in range(len(dims)) if i != axis]
+                if copies or 0 not in target:
+                    dims[axis] = _quotient(source.shape.dims, others)
+        result.shape = ir.Shape(dims)
+
+    def _slice(self, node: ir.Node) -> None:
+        source, result = node.inputs[0], node.outputs[0]
+        if source is None or source.shape is None or result.shape is None:
+            return
+        rank = len(source.shape)
+        starts, ends = self._values(node, 1), self._values(node, 2)
+        if starts is None or ends is None:
+            result.shape = self._fresh(rank)
+            return
+        axes = self._optional(node, 3, list(range(len(starts))))
+        steps = self._optional(node, 4, [1] * len(starts))
+        if axes is None or steps is None:
+            result.shape = self._fresh(rank)
+            return
+        dims = list(result.shape.dims)
+        for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
+            axis = int(expression(axis)) % rank
+            size = source.shape.dims[axis]
+            if isinstance(end, int):
+                inside = isinstance(size, int) or not 0 <= end < 2**31 - 1
+            else:
+                inside = self._is_size(end)
+            if inside:
+                continue
+            if isinstance(end, int) and isinstance(start, int) and start >= 0 and step == 1:
+                extent = sympy.Max(0, sympy.Min(expression(size), end) - start)
+                dims[axis] = side_dim(extent)
+            else:
+                dims[axis] = self.context.new_symbolic_dim()
+        result.shape = ir.Shape(dims)
+
+    def _optional(
+        self, node: ir.Node, index: int, default: Sequence[SideDim]
+    ) -> Sequence[SideDim] | None:
+        absent = index >= len(node.inputs) or node.inputs[index] is None
+        return default if absent else self._values(node, index)
+
+    def _squeeze(self, node: ir.Node) -> None:
+        source = node.inputs[0]
+        stated = "axes" in node.attributes or self._values(node, 1) is not None
+        if stated or source is None or source.shape is None:
+            return
+        unreadable = len(node.inputs) > 1 and node.inputs[1] is not None
+        if unreadable or not source.shape.is_static():
+            node.outputs[0].shape = None
+
+    def _split(self, node: ir.Node) -> None:
+        """Parts whose sizes are known at run time only are not halves."""
+        stated = len(node.inputs) > 1 and node.inputs[1] is not None
+        if not stated or self._values(node, 1) is not None:
+            return
+        for value in node.outputs:
+            if value.shape is not None:
+                dims = list(value.shape.dims)
+                dims[node.attributes.get_int("axis", 0)] = self.context.new_symbolic_dim()
+                value.shape = ir.Shape(dims)
+
+    def _pool(self, node: ir.Node) -> None:
+        """A last window that would begin in the padding is left out, which only numbers tell."""
+        rounds_up = node.attributes.get_int("ceil_mode", 0) == 1
+        for value in node.outputs:
+            if value.shape is not None and rounds_up:
+                spatial = [
+                    dim if isinstance(dim, int) else self.context.new_symbolic_dim()
+                    for dim in value.shape.dims[2:]
+                ]
+                value.shape = ir.Shape([*value.shape.dims[:2], *spatial])
+
+    def _unique(self, node: ir.Node) -> None:
+        """Along an axis the result keeps its rank."""
+        if "axis" in node.attributes:
+            node.outputs[0].shape = None
+
+
+def _broadcast_sizes(sizes: Sequence[SideDim]) -> SideDim:
+    fixed = {size for size in sizes if isinstance(size, int) and size != 1}
+    if len(fixed) > 1:
+        raise ValueError(f"sizes {sizes} do not broadcast")
+    if fixed:
+        return fixed.pop()
+    return side_dim(sympy.Max(*(expression(size) for size in sizes)))
+
+
+def _quotient(numerator: Sequence[SideDim], denominator: Sequence[SideDim]) -> SideDim:
+    return side_dim(
+        sympy.cancel(
+            sympy.Mul(*map(expression, numerator)) / sympy.Mul(*map(expression, denominator))
+        )
+    )
+
+
+def _aligned(*rows: Sequence[SideDim]) -> list[tuple[SideDim, ...]] | None:
+    """Shape tensors element by element, a single number repeated; None where they do not match."""
+    length = max(len(row) for row in rows)
+    if any(len(row) not in (1, length) for row in rows):
+        return None
+    return list(zip(*(list(row) * (length // len(row)) for row in rows), strict=True))

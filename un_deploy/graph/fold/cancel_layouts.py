@@ -1,0 +1,232 @@
+"""Cancels the chains of layout operators that a removed norm leaves behind.
+
+A norm written over channels in the middle, (batch, tokens, channels) seen as (batch, channels,
+tokens, 1), leaves Transpose, Reshape, Unsqueeze, Reshape, Transpose when it is gone: together they
+do nothing, and whether they do is decided here on symbolic shapes.
+
+A tensor is a row of *atoms*, pieces of its axes in the order in which its elements lie, grouped
+into axes. Transpose permutes the groups. Reshape, Flatten, Squeeze and Unsqueeze keep the row and
+group it anew, splitting an atom where a new border falls inside it. The chain is the identity
+exactly when the row is in its first order again and the shape is the first shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import onnx_ir as ir
+import sympy
+
+from un_deploy.graph.analysis.shapes import Shape, Shapes, same_shape
+
+LAYOUT_OPERATORS = frozenset(
+    ("Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity")
+)
+
+
+@dataclass(frozen=True)
+class Cancelled:
+    """One chain that was the identity: readers of ``removed`` now read ``kept``."""
+
+    kept: str
+    removed: str
+    nodes: tuple[str, ...]
+    """Names of the nodes that died, the ones that computed the Reshapes' targets included."""
+
+
+@dataclass(frozen=True)
+class _Atom:
+    place: tuple[int, ...]
+    """Its position in the first tensor, refined at each split; tuples compare in that order."""
+    size: sympy.Expr
+
+
+_Axes = tuple[tuple[_Atom, ...], ...]
+
+
+@dataclass(frozen=True)
+class _Chain:
+    start: ir.Value
+    end: ir.Value
+    nodes: tuple[ir.Node, ...]
+
+
+def cancel_layouts(model: ir.Model, shapes: Shapes, seeds: Iterable[ir.Value]) -> list[Cancelled]:
+    """Remove the layout chains through these values that together are the identity.
+
+    Args:
+        model: changed in place.
+        shapes: of this model. A chain with an unknown size stays.
+        seeds: values of the main graph, each where a norm was. Chains elsewhere are the user's.
+
+    Returns:
+        What was cancelled, the longest chain through a seed first.
+    """
+    cancelled = []
+    for seed in seeds:
+        while (chain := _longest_identity(model.graph, shapes, seed)) is not None:
+            cancelled.append(_cancel(model.graph, chain))
+    return cancelled
+
+
+def _longest_identity(graph: ir.Graph, shapes: Shapes, seed: ir.Value) -> _Chain | None:
+    above = _nodes_above(graph, seed)
+    for first in range(len(above) + 1):
+        leading = above[first:]
+        start = leading[0].inputs[0] if leading else seed
+        assert start is not None
+        axes = _walk(_first_axes(shapes.of(start)), leading, shapes)
+        found = [
+            chain
+            for chain in _identities_below(graph, shapes, _Chain(start, seed, leading), axes)
+            if _can_replace(graph, chain)
+        ]
+        if found:
+            return max(found, key=lambda chain: len(chain.nodes))
+    return None
+
+
+def _nodes_above(graph: ir.Graph, value: ir.Value) -> tuple[ir.Node, ...]:
+    """The layout operators that lead to this value, the farthest first."""
+    nodes: list[ir.Node] = []
+    while (node := value.producer()) is not None and _is_layout(node, graph):
+        nodes.insert(0, node)
+        source = node.inputs[0]
+        assert source is not None
+        value = source
+    return tuple(nodes)
+
+
+def _identities_below(
+    graph: ir.Graph, shapes: Shapes, chain: _Chain, axes: _Axes | None
+) -> Iterator[_Chain]:
+    """This chain and its continuations through layout operators, where they are the identity."""
+    if axes is None:
+        return
+    alike = same_shape(shapes.of(chain.start), shapes.of(chain.end))
+    if chain.nodes and alike and _in_order(axes):
+        yield chain
+    for node, index in chain.end.uses():
+        if index == 0 and _is_layout(node, graph):
+            longer = _Chain(chain.start, node.outputs[0], (*chain.nodes, node))
+            yield from _identities_below(graph, shapes, longer, _walk(axes, (node,), shapes))
+
+
+def _is_layout(node: ir.Node, graph: ir.Graph) -> bool:
+    return (
+        node.domain in ("", "ai.onnx")
+        and node.op_type in LAYOUT_OPERATORS
+        and node.graph is graph
+        and node.inputs[0] is not None
+    )
+
+
+def _first_axes(shape: Shape | None) -> _Axes | None:
+    """One atom per axis; none for an axis of size 1, which holds no order."""
+    sizes = _sizes(shape)
+    if sizes is None:
+        return None
+    return tuple(() if size == 1 else (_Atom((axis,), size),) for axis, size in enumerate(sizes))
+
+
+def _sizes(shape: Shape | None) -> list[sympy.Expr] | None:
+    if shape is None:
+        return None
+    known = [sympy.sympify(dim) for dim in shape if dim is not None and dim != 0]
+    return known if len(known) == len(shape) else None
+
+
+def _walk(axes: _Axes | None, nodes: Sequence[ir.Node], shapes: Shapes) -> _Axes | None:
+    """The axes after these operators, None where they cannot be told."""
+    for node in nodes:
+        if axes is None:
+            return None
+        if node.op_type == "Transpose":
+            order = node.attributes.get_ints("perm", range(len(axes))[::-1])
+            axes = tuple(axes[axis] for axis in order)
+        else:
+            axes = _regroup(axes, shapes.of(node.outputs[0]))
+    return axes
+
+
+def _regroup(axes: _Axes, shape: Shape | None) -> _Axes | None:
+    """The same row of atoms under another shape, None where a border cannot be placed."""
+    sizes = _sizes(shape)
+    if sizes is None:
+        return None
+    row = [atom for axis in axes for atom in axis]
+    grouped = []
+    for wanted in sizes:
+        axis: list[_Atom] = []
+        while wanted != 1:
+            if not row:
+                return None
+            atom = row.pop(0)
+            if (rest := _exact_quotient(wanted, atom.size)) is not None:
+                axis.append(atom)
+                wanted = rest
+            elif (inner := _exact_quotient(atom.size, wanted)) is not None:
+                axis.append(_Atom((*atom.place, 0), wanted))
+                row.insert(0, _Atom((*atom.place, 1), inner))
+                wanted = sympy.Integer(1)
+            else:
+                return None
+        grouped.append(tuple(axis))
+    return None if row else tuple(grouped)
+
+
+def _exact_quotient(a: sympy.Expr, b: sympy.Expr) -> sympy.Expr | None:
+    """a / b where it is a whole number for all values of the symbols, else None."""
+    quotient = sympy.cancel(a / b)
+    return quotient if quotient.as_numer_denom()[1] == 1 else None
+
+
+def _in_order(axes: _Axes) -> bool:
+    places = [atom.place for axis in axes for atom in axis]
+    return places == sorted(places)
+
+
+def _can_replace(graph: ir.Graph, chain: _Chain) -> bool:
+    """Whether something reads the end, and, for an output of the graph, its name can be kept."""
+    start, end = chain.start, chain.end
+    if not end.is_graph_output():
+        return bool(end.uses())
+    return (
+        any(end is output for output in graph.outputs)
+        and start.producer() is not None
+        and not start.is_graph_output()
+    )
+
+
+def _cancel(graph: ir.Graph, chain: _Chain) -> Cancelled:
+    start, end = chain.start, chain.end
+    kept, removed = str(start.name), str(end.name)
+    is_output = end.is_graph_output()
+    end.replace_all_uses_with(start, replace_graph_outputs=True)
+    dead = _remove_dead(graph, chain.nodes[-1])
+    if is_output:
+        # The user's signature: name, type and declared shape. The shape known under the name was
+        # the start's shape all along.
+        start.name, start.type, start.shape = removed, end.type, end.shape
+    return Cancelled(kept=kept, removed=removed, nodes=tuple(dead))
+
+
+def _remove_dead(graph: ir.Graph, node: ir.Node) -> list[str]:
+    """Remove a node that nobody reads, and whatever was computed or stored for it alone."""
+    if any(_is_needed(value) for value in node.outputs):
+        return []
+    sources = [value for value in node.inputs if value is not None]
+    graph.remove(node, safe=True)
+    dead = [str(node.name)]
+    for source in sources:
+        producer = source.producer()
+        if producer is not None and producer.graph is graph:
+            dead += _remove_dead(graph, producer)
+        elif source.is_initializer() and not (source.is_graph_input() or _is_needed(source)):
+            graph.initializers.pop(str(source.name), None)
+    return dead
+
+
+def _is_needed(value: ir.Value) -> bool:
+    return bool(value.uses()) or value.is_graph_output()

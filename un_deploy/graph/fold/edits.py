@@ -1,0 +1,243 @@
+"""Edits as data, and the one place that applies them.
+
+Constants are copied on write: an edit speaks of one use of a constant, other readers keep the
+old value. New values are computed in float64 when the model is saved, one at a time, and rounded
+once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx_ir as ir
+
+from un_deploy.graph.analysis.constants import rounded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from un_deploy.graph.analysis.constants import Constants
+    from un_deploy.graph.analysis.shapes import Shapes
+    from un_deploy.graph.fold.site import Site
+
+    Array = np.ndarray
+
+
+@dataclass(frozen=True)
+class SetConstant:
+    """Give one use of a constant a new value.
+
+    Attributes:
+        node, index: the use.
+        compute: the new value in float64.
+        shape: its shape.
+    """
+
+    node: ir.Node
+    index: int
+    compute: Callable[[], Array] = field(repr=False)
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class AddBias:
+    """Give a linear operator the bias it did not have.
+
+    MatMul gets an Add behind it, Gemm and Conv their third input.
+
+    Attributes:
+        node: the MatMul, Gemm or Conv.
+        compute: the bias in float64, one entry an output channel.
+        size: its length.
+    """
+
+    node: ir.Node
+    compute: Callable[[], Array] = field(repr=False)
+    size: int
+
+
+@dataclass(frozen=True)
+class Bypass:
+    """Remove a site: its readers read its input."""
+
+    site: Site
+
+
+Edit = SetConstant | AddBias | Bypass
+
+
+@dataclass(frozen=True)
+class Change:
+    """What an edit did to a constant.
+
+    Attributes:
+        node: the operator that reads it.
+        output: the tensor that its unit makes.
+        value: the initializer that holds the new numbers.
+        old: the name of the constant that held the numbers before; None for a gained bias.
+        before: the old numbers in float64; None for a gained bias.
+        added: the Add that a MatMul gained.
+    """
+
+    node: str
+    output: str
+    value: ir.Value
+    old: str | None = None
+    before: Callable[[], Array] | None = field(default=None, repr=False)
+    added: ir.Node | None = None
+
+
+class Editor:
+    """Applies edits to one model."""
+
+    def __init__(self, model: ir.Model, constants: Constants, shapes: Shapes) -> None:
+        self._graph = model.graph
+        self._constants = constants
+        self._shapes = shapes
+        self._names = {v.name for v in _values(model.graph)} | set(model.graph.initializers)
+        self._node_names = {node.name for node in model.graph.all_nodes()}
+
+    def apply(self, edits: Iterable[Edit]) -> tuple[list[Change], list[ir.Value]]:
+        """Apply in order; returns what became of the constants, and what is read for each site."""
+        changes: list[Change] = []
+        instead: list[ir.Value] = []
+        for edit in edits:
+            if isinstance(edit, SetConstant):
+                changes.append(self._set_constant(edit))
+            elif isinstance(edit, AddBias):
+                changes.append(self._add_bias(edit))
+            else:
+                instead.append(self._bypass(edit.site))
+        return changes, instead
+
+    def _set_constant(self, edit: SetConstant) -> Change:
+        old = edit.node.inputs[edit.index]
+        assert old is not None and old.name
+        alone = len(old.uses()) == 1 and not old.is_graph_output()
+        dtype = self._constants.dtype(old)
+        name, before = old.name, self._constants.exact(old)
+        if alone and old.is_initializer():
+            new = old
+        else:
+            new = self._initializer(f"{old.name}_folded", dtype, edit.shape, old)
+            edit.node.replace_input_with(edit.index, new)
+        self._fill(new, edit.compute, dtype, edit.shape)
+        output = str(edit.node.outputs[0].name)
+        return Change(_title(edit.node), output, new, name, before)
+
+    def _add_bias(self, edit: AddBias) -> Change:
+        node = edit.node
+        weight = node.inputs[1]
+        assert weight is not None
+        dtype = self._constants.dtype(weight)
+        bias = self._initializer(f"{weight.name}_folded_bias", dtype, (edit.size,), None)
+        self._fill(bias, edit.compute, dtype, (edit.size,))
+        output = str(node.outputs[0].name)
+        if node.op_type == "MatMul":
+            return Change(_title(node), output, bias, added=self._add_behind(node, bias))
+        node.resize_inputs(3)
+        node.replace_input_with(2, bias)
+        return Change(_title(node), output, bias)
+
+    def _add_behind(self, node: ir.Node, bias: ir.Value) -> ir.Node:
+        """Put Add(., bias) between the node and its readers; the Add takes over the name."""
+        inner = node.outputs[0]
+        name = str(inner.name)
+        add = ir.node("Add", [inner, bias], name=self._unique(f"{node.name}/bias"))
+        outer = add.outputs[0]
+        outer.type, outer.shape = inner.type, inner.shape
+        inner.replace_all_uses_with(outer, replace_graph_outputs=True)
+        add.replace_input_with(0, inner)
+        inner.name = self._unique(f"{name}_unbiased")
+        outer.name = name
+        self._graph.insert_after(node, add)
+        shape = self._shapes.of(outer)  # known under the name that the Add took over
+        if shape is not None:
+            self._shapes.set(inner, shape)
+        return add
+
+    def _bypass(self, site: Site) -> ir.Value:
+        """Readers of any tensor inside the site (its shape is x's) read its input."""
+        y = site.y
+        # Not site.x: that may have gained a bias, or have been the end of a site before.
+        x = next(v for v in site.nodes[0].inputs if v is not None and v not in self._constants)
+        was_output = y.is_graph_output()
+        for node in site.nodes:
+            for value in node.outputs:
+                value.replace_all_uses_with(x, replace_graph_outputs=value is y)
+        for node in reversed(site.nodes):
+            self._graph.remove(node, safe=True)
+        if was_output:
+            x.name, x.type, x.shape = y.name, y.type, y.shape  # the user's signature
+        return x
+
+    def _initializer(
+        self, name: str, dtype: ir.DataType, shape: tuple[int, ...], like: ir.Value | None
+    ) -> ir.Value:
+        value = ir.Value(name=self._unique(name), shape=ir.Shape(shape), type=ir.TensorType(dtype))
+        if like is not None:
+            value.metadata_props.update(like.metadata_props)
+            value.doc_string = like.doc_string
+        return value
+
+    def _fill(
+        self,
+        value: ir.Value,
+        compute: Callable[[], Array],
+        dtype: ir.DataType,
+        shape: tuple[int, ...],
+    ) -> None:
+        value.const_value = ir.LazyTensor(
+            lambda: ir.Tensor(rounded(compute(), dtype), dtype=dtype, name=value.name),
+            dtype=dtype,
+            shape=ir.Shape(shape),
+            name=value.name,
+        )
+        value.shape = ir.Shape(shape)
+        if not value.is_initializer():
+            self._graph.register_initializer(value)
+        self._constants.replaced(value, compute)
+        self._shapes.set(value, shape)
+
+    def _unique(self, name: str) -> str:
+        taken = self._names | self._node_names
+        candidate, count = name, 1
+        while candidate in taken:
+            count += 1
+            candidate = f"{name}_{count}"
+        self._names.add(candidate)
+        return candidate
+
+
+def remove_unread(graph: ir.Graph, candidates: Iterable[ir.Value | None]) -> None:
+    """Remove those candidates that nothing reads any more, and then what fed them.
+
+    What the user's file held unread from the start is no candidate and stays.
+    """
+    pending = [value for value in candidates if value is not None]
+    while pending:
+        value = pending.pop()
+        if value.uses() or value.is_graph_output() or value.is_graph_input():
+            continue
+        node = value.producer()
+        if node is None:
+            if value.is_initializer():
+                graph.initializers.pop(str(value.name))
+        elif node.graph is graph and not any(
+            other.uses() or other.is_graph_output() for other in node.outputs
+        ):
+            pending.extend(v for v in node.inputs if v is not None)
+            graph.remove(node, safe=True)
+
+
+def _title(node: ir.Node) -> str:
+    return node.name or str(node.outputs[0].name)
+
+
+def _values(graph: ir.Graph) -> Iterable[ir.Value]:
+    """Those inside control flow bodies too: a name there must not be hidden."""
+    yield from graph.inputs
+    for node in graph.all_nodes():
+        yield from node.outputs

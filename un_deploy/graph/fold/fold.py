@@ -1,0 +1,198 @@
+"""Folds every norm it can out of a graph: round after round, until no solution lowers the cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from un_deploy.errors import InputError
+from un_deploy.graph.analysis.constants import Constants
+from un_deploy.graph.analysis.shapes import Shapes
+from un_deploy.graph.fold.cancel_layouts import cancel_layouts
+from un_deploy.graph.fold.edits import AddBias, Editor, SetConstant, remove_unread
+from un_deploy.graph.fold.graph_view import GraphView
+from un_deploy.graph.fold.original_tensors import OriginalTensors
+from un_deploy.graph.fold.report import ConstantChange, FoldReport, SiteReport
+from un_deploy.graph.fold.site import Site
+from un_deploy.graph.fold.solve import Solution, certify, solve
+from un_deploy.graph.model.model_file import check_weights
+from un_deploy.graph.model.model_kinds import to_ir
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    import onnx_ir as ir
+
+    from un_deploy.graph.fold.cancel_layouts import Cancelled
+    from un_deploy.graph.fold.edits import Change, Edit
+    from un_deploy.graph.fold.original_tensors import ValueMap
+
+Model = TypeVar("Model")
+
+
+def fold(model: Model, *, keep: Collection[str] = ()) -> tuple[Model, FoldReport]:
+    """Merge every scale and shift that can be merged into the linear operators around it.
+
+    Args:
+        model: a path, an onnx.ModelProto, an onnx_ir.Model or an onnx_graphsurgeon.Graph. It is
+            not changed.
+        keep: norms to leave alone, each named by an operator of it, or by its module.
+
+    Returns:
+        The folded model, of the same kind (an onnx_ir.Model for a path), and the report.
+
+    Raises:
+        InputError: the model cannot be read, holds NaN or Inf, or a name in `keep` is no norm.
+    """
+    private, restore = to_ir(model)
+    check_weights(private)
+    folded = fold_graph(private, keep=keep)
+    return restore(folded.model), folded.report
+
+
+@dataclass(frozen=True)
+class Folded:
+    """A folded model and what proves it.
+
+    Attributes:
+        model: the folded model.
+        report: what was done.
+        values: for each of its tensors that changed, the original tensor and the gauge.
+        constants: the unrounded float64 values of its constants.
+    """
+
+    model: ir.Model
+    report: FoldReport
+    values: ValueMap
+    constants: Constants
+
+
+def fold_graph(model: ir.Model, *, keep: Collection[str] = ()) -> Folded:
+    """Fold an onnx_ir.Model in place. See `fold`."""
+    graph = model.graph
+    shapes, constants = Shapes(model), Constants(model)
+    editor, tracker = Editor(model, constants, shapes), OriginalTensors(model)
+    before = len(graph)
+    order = {node: index for index, node in enumerate(graph)}
+    sites: list[tuple[int, SiteReport]] = []
+    changes: list[Change] = []
+    cancelled: list[Cancelled] = []
+    view = GraphView(model, constants, shapes, keep)
+    near_misses = tuple(view.near_misses)
+    _check_kept(keep, view)
+    while True:
+        best, refusals = _best_solution(view)
+        vanished = best.assignment.vanished
+        if not vanished:
+            break
+        certify(view, best.assignment)
+        for site in view.sites:
+            if site in vanished:
+                into = tuple(_absorbers(view, best, site))
+                sites.append((order[site.nodes[0]], _report(site, into=into)))
+        loose = [value for edit in best.edits for value in _may_die(edit)]
+        tracker.gauges(view, best.assignment)
+        done, instead = editor.apply(best.edits)
+        tracker.biases(done)
+        changes += done
+        remove_unread(graph, loose)
+        cancelled += cancel_layouts(model, shapes, instead)
+        view = GraphView(model, constants, shapes, keep)
+    for site in view.sites:
+        sites.append((order[site.nodes[0]], _report(site, reason=refusals[site])))
+    report = FoldReport(
+        sites=tuple(site for _, site in sorted(sites, key=lambda entry: entry[0])),
+        near_misses=near_misses,
+        changes=tuple(_constant_changes(changes, constants)),
+        gained_biases=tuple(c.output for c in changes if c.old is None),
+        cancelled=tuple(cancelled),
+        operators_before=before,
+        operators_after=len(graph),
+    )
+    return Folded(model, report, tracker.map(), constants)
+
+
+def _best_solution(view: GraphView) -> tuple[Solution, dict[Site, str]]:
+    """The solution in the better direction (forward when equal), and why each other site stays."""
+    forward = solve(view, "forward")
+    if len(forward.assignment.vanished) == len(view.sites):
+        return forward, {}
+    backward = solve(view, "backward")
+    best = backward if backward.cost < forward.cost else forward
+    return best, {site: _why(site, forward, backward) for site in view.sites}
+
+
+def _why(site: Site, forward: Solution, backward: Solution) -> str:
+    reasons = [
+        f"{name}: {reason}"
+        for name, reason in (
+            ("forward", forward.refusals.get(site)),
+            ("backward", backward.refusals.get(site)),
+        )
+        if reason
+    ]
+    return "kept, as asked" if site.kept else "; ".join(reasons)
+
+
+def _report(site: Site, *, into: tuple[str, ...] = (), reason: str = "") -> SiteReport:
+    return SiteReport(
+        label=site.label,
+        node=site.name,
+        operators=tuple(node.op_type for node in site.nodes),
+        channels=site.affine.scale.size,
+        status="stayed" if reason else "folded",
+        into=into,
+        reason=reason,
+    )
+
+
+def _absorbers(view: GraphView, best: Solution, site: Site) -> Iterator[str]:
+    """The operators that took the site in: reached from its ends through gauged tensors."""
+    gauges = best.assignment.tensors
+    pending = [v for v in (site.x, site.y) if v in gauges and not gauges[v].is_identity]
+    seen, named = set(pending), set()
+    edited = {edit.node for edit in best.edits if isinstance(edit, (SetConstant, AddBias))}
+    while pending:
+        for part in view.touching(pending.pop()):
+            if isinstance(part, Site) or part.node in named:
+                continue
+            if part.node in edited or (part.bias and part.bias[0] in edited):
+                named.add(part.node)
+                yield part.name
+            if part.rule is None or part.rule.is_linear:
+                continue
+            for _, value in part.ports():
+                if value in gauges and value not in seen and not gauges[value].is_identity:
+                    seen.add(value)
+                    pending.append(value)
+
+
+def _may_die(edit: Edit) -> list[ir.Value | None]:
+    if isinstance(edit, SetConstant):
+        return [edit.node.inputs[edit.index]]
+    if isinstance(edit, AddBias):
+        return []
+    return [value for node in edit.site.nodes for value in node.inputs]
+
+
+def _constant_changes(changes: list[Change], constants: Constants) -> Iterator[ConstantChange]:
+    """One entry an initializer, from the first old value to the last new one."""
+    first: dict[ir.Value, Change] = {}
+    for change in changes:
+        first.setdefault(change.value, change)
+    for value, change in first.items():
+        relative = None
+        if change.before is not None:
+            old, new = change.before(), constants[value]
+            if np.any(old):
+                relative = float(np.max(np.abs(new - old)) / np.max(np.abs(old)))
+        yield ConstantChange(change.node, change.old, str(value.name), relative)
+
+
+def _check_kept(keep: Collection[str], view: GraphView) -> None:
+    for name in keep:
+        if not any(name in site.names for site in view.sites):
+            known = ", ".join(site.label for site in view.sites[:8]) or "there are none"
+            raise InputError(f"--keep {name!r} names no norm of this graph (norms: {known})")

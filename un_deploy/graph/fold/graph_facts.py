@@ -1,0 +1,91 @@
+"""What rules and the search for sites may ask of a graph: shapes, constants, biases, readers."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import onnx_ir as ir
+
+    from un_deploy.graph.analysis.constants import Constants
+    from un_deploy.graph.analysis.shapes import Shape, Shapes
+
+#: These read a tensor's shape and none of its values.
+SHAPE_ONLY = frozenset(("Shape", "Size"))
+
+
+class GraphFacts(ABC):
+    """Shapes, constants, readers and biases of a model's main graph.
+
+    Attributes:
+        model, constants: what was read.
+        opset: of the default domain.
+        biases: MatMul -> the Add behind it that is its bias, and the position of its constant.
+    """
+
+    def __init__(self, model: ir.Model, constants: Constants, shapes: Shapes) -> None:
+        self.model = model
+        self.constants = constants
+        self._shapes = shapes
+        self.opset = model.opset_imports.get("", 0)
+        self.biases = dict(self._matmul_biases())
+
+    def shape(self, value: ir.Value) -> Shape | None:
+        """Its shape: an int, a symbolic size, or None for each axis; None where unranked."""
+        return self._shapes.of(value)
+
+    def dtype(self, value: ir.Value) -> ir.DataType | None:
+        """Its element type, None where it cannot be told."""
+        return self._shapes.dtype(value)
+
+    def sizes(self, constant: ir.Value) -> tuple[int, ...]:
+        """The shape of a constant, all of it known."""
+        shape = self._shapes.of(constant)
+        if shape is None or not all(isinstance(size, int) for size in shape):
+            return self.constants[constant].shape
+        return tuple(int(size) for size in shape)  # type: ignore[arg-type]
+
+    def readers(self, value: ir.Value) -> list[ir.Node]:
+        """The nodes that read the tensor's values, one entry a use; Shape reads none."""
+        return [node for node, _ in value.uses() if node.op_type not in SHAPE_ONLY]
+
+    def is_stored(self, value: ir.Value | None) -> bool:
+        """Whether it is a constant, or rows of one: it takes any gauge for nothing."""
+        node = value.producer() if value is not None else None
+        if node is not None and node.op_type == "Gather":
+            value = node.inputs[0]
+        return value in self.constants
+
+    @abstractmethod
+    def takes_shift(self, value: ir.Value | None) -> bool:
+        """Whether a shift sent up into this tensor ends in a constant or a linear operator."""
+
+    def _matmul_biases(self) -> Iterator[tuple[ir.Node, tuple[ir.Node, int]]]:
+        for node in self.model.graph:
+            if node.domain or node.op_type != "MatMul" or node.inputs[1] not in self.constants:
+                continue
+            out, weight = node.outputs[0], node.inputs[1]
+            assert weight is not None
+            readers = self.readers(out)
+            if len(readers) != 1 or len(out.uses()) != 1 or out.is_graph_output():
+                continue
+            (add,) = readers
+            if add.domain or add.op_type != "Add" or add.graph is not node.graph:
+                continue
+            index = 1 - add.inputs.index(out)
+            bias = add.inputs[index]
+            if bias in self.constants and self._is_row(bias, self._known(weight)):
+                yield node, (add, index)
+
+    def _is_row(self, bias: ir.Value | None, weight: Shape | None) -> bool:
+        """One entry an output channel, however many leading axes of size 1."""
+        shape = self._known(bias)
+        if not shape or not weight:
+            return False
+        return shape[-1] == weight[-1] and all(size == 1 for size in shape[:-1])
+
+    def _known(self, value: ir.Value | None) -> Shape | None:
+        return None if value is None else self._shapes.of(value)

@@ -1,0 +1,96 @@
+"""What the solver sees of a graph: units joined by tensors, with their shapes and constants."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from un_deploy.graph.fold.find_sites import find_sites
+from un_deploy.graph.fold.graph_facts import SHAPE_ONLY, GraphFacts
+from un_deploy.graph.fold.rules import rule_for
+from un_deploy.graph.fold.rules.protocol import Unit
+from un_deploy.graph.fold.site import Site
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    import onnx_ir as ir
+
+    from un_deploy.graph.analysis.constants import Constants
+    from un_deploy.graph.analysis.shapes import Shapes
+
+
+class GraphView(GraphFacts):
+    """The main graph of a model, read once; built anew after edits.
+
+    Attributes:
+        units: the operators that compute (constant sub-expressions and sites left out).
+        sites: the affines that might vanish.
+        near_misses: what was nearly a site.
+        pinned: tensors whose value must not change, with the reason.
+    """
+
+    def __init__(
+        self, model: ir.Model, constants: Constants, shapes: Shapes, keep: Collection[str] = ()
+    ) -> None:
+        super().__init__(model, constants, shapes)
+        self.sites, self.near_misses = find_sites(self, keep)
+        apart = {node for site in self.sites for node in site.nodes}
+        apart.update(add for add, _ in self.biases.values())
+        self.units = [
+            Unit(node, rule_for(node, self.opset), self.biases.get(node))
+            for node in model.graph
+            if node not in apart and node.op_type not in SHAPE_ONLY and not self._constant(node)
+        ]
+        self.pinned: dict[ir.Value, str] = {}
+        self._touching: dict[ir.Value, list[Unit | Site]] = {}
+        self._pin(model.graph)
+        for unit in self.units:
+            for value in dict.fromkeys(value for _, value in unit.ports()):
+                if value not in constants:
+                    self._touching.setdefault(value, []).append(unit)
+        for site in self.sites:
+            self._touching.setdefault(site.x, []).append(site)
+            self._touching.setdefault(site.y, []).append(site)
+
+    def touching(self, value: ir.Value) -> list[Unit | Site]:
+        """The unit that makes the tensor and those that read it."""
+        return self._touching.get(value, [])
+
+    def takes_shift(self, value: ir.Value | None) -> bool:
+        """Whether a shift sent up into this tensor ends in a constant or a linear operator."""
+        pending, seen = [value], set()
+        while pending:
+            value = pending.pop()
+            if value is None or value in seen:
+                continue
+            if value in self.constants:
+                return True
+            seen.add(value)
+            unit = next((u for u in self.touching(value) if value in _made_by(u)), None)
+            if isinstance(unit, Unit) and unit.rule is not None:
+                if unit.rule.is_linear:
+                    return True
+                pending += self._carriers(unit.node)
+        return False
+
+    def _carriers(self, node: ir.Node) -> list[ir.Value | None]:
+        """The inputs that a shift on the output may come from."""
+        if node.op_type in ("Mul", "Div"):
+            return [v for v in node.inputs if v not in self.constants]
+        return list(node.inputs if node.op_type in ("Add", "Sub", "Concat") else node.inputs[:1])
+
+    def _constant(self, node: ir.Node) -> bool:
+        return all(value in self.constants for value in node.outputs)
+
+    def _pin(self, graph: ir.Graph) -> None:
+        for ends, kind in ((graph.inputs, "input"), (graph.outputs, "output")):
+            for value in ends:
+                self.pinned[value] = f"{value.name!r} is a graph {kind}"
+        for node in graph.all_nodes():
+            for read in node.inputs:
+                if read is not None and node.graph is not graph and read.graph is graph:
+                    self.pinned[read] = f"{read.name!r} is read inside a control flow body"
+
+
+def _made_by(unit: Unit | Site) -> tuple[ir.Value, ...]:
+    return (unit.y,) if isinstance(unit, Site) else unit.outputs

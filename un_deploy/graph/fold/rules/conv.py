@@ -1,0 +1,106 @@
+"""Conv, 1-d to 3-d, with groups: the barrier along the channel axis.
+
+With x = S x' + c and y = T y' + d per channel: W'[o, i] = S[i] W[o, i] / T[o] and
+b' = (b + sum over i and the kernel of c[i] W[o, i] - d) / T. Where the image is padded with
+zeros the window at the border misses part of that sum, so a shift cannot enter.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from un_deploy.graph.fold.edits import AddBias, SetConstant
+from un_deploy.graph.fold.rules.channel import along
+from un_deploy.graph.fold.rules.example_models import NORM, example
+from un_deploy.graph.fold.rules.protocol import OUT, Refuse, into
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    import onnx_ir as ir
+
+    from un_deploy.graph.analysis.affine_map import Gauge
+    from un_deploy.graph.fold.edits import Edit
+    from un_deploy.graph.fold.graph_facts import GraphFacts
+    from un_deploy.graph.fold.rules.protocol import Port, Unit
+
+
+class Conv:
+    ops: ClassVar = {"Conv": (1, 26)}
+    is_linear: ClassVar[bool] = True
+
+    def transport(
+        self, unit: Unit, known: Mapping[Port, Gauge], view: GraphFacts
+    ) -> Iterable[tuple[Port, Gauge]]:
+        node = unit.node
+        if any(v is not None and v not in view.constants for v in node.inputs[1:]):
+            raise Refuse("its weight or bias is no constant")
+        into_it = along(known.get(into(0)), 1)
+        along(known.get(OUT), 1)
+        if into_it.shifts and _pads(node):
+            raise Refuse("it pads its input with zeros, which a shift would have to change")
+        return ()
+
+    def edits(self, unit: Unit, known: Mapping[Port, Gauge], view: GraphFacts) -> Iterable[Edit]:
+        node, weight = unit.node, unit.node.inputs[1]
+        assert weight is not None
+        s, t = along(known[into(0)], 1), along(known[OUT], 1)
+        w = view.constants.exact(weight)
+        shape = view.sizes(weight)
+        channels, per_group = shape[0], shape[1]
+        groups = node.attributes["group"].as_int() if "group" in node.attributes else 1
+
+        def per_weight(vector: np.ndarray) -> np.ndarray:
+            """(out channels, in channels of its group), from a vector over the input channels."""
+            grid = np.broadcast_to(vector, groups * per_group).reshape(groups, per_group)
+            return np.repeat(grid, channels // groups, axis=0)
+
+        def scaled() -> np.ndarray:
+            rows = per_weight(s.scale).reshape(channels, per_group, *[1] * (len(shape) - 2))
+            return rows * w() / t.scale.reshape(-1, *[1] * (len(shape) - 1))
+
+        def shift() -> np.ndarray:
+            if not s.shifts:
+                return np.zeros(channels)
+            summed = w().reshape(channels, per_group, -1).sum(axis=2)
+            return (per_weight(s.shift) * summed).sum(axis=1)
+
+        if s.scales or t.scales:
+            yield SetConstant(node, 1, scaled, shape)
+        bias = node.inputs[2] if len(node.inputs) > 2 else None
+        if bias is not None and (s.shifts or t.scales or t.shifts):
+            b = view.constants.exact(bias)
+            yield SetConstant(node, 2, lambda: (b() + shift() - t.shift) / t.scale, (channels,))
+        elif bias is None and (s.shifts or t.shifts):
+            yield AddBias(node, lambda: (shift() - t.shift) / t.scale, channels)
+
+    def examples(self) -> Iterator[ir.Model]:
+        image = {"a": (4, 1, 1), "b": (4, 1, 1)}
+        yield example(
+            "(float[B,4,8,8] x) => (float[B,6,4,4] y)",
+            NORM.format(x="x") + " y = Conv<strides=[2,2], group=2>(n, w, c)",
+            {**image, "w": (6, 2, 2, 2), "c": (6,)},
+        )
+        yield example(
+            "(float[B,4,8,8] x) => (float[B,4,8,8] y)",
+            NORM.format(x="x") + " y = Conv(n, w)",
+            {**image, "w": (4, 4, 1, 1)},
+        )
+        yield example(
+            "(float[B,3,8,8] x) => (float[B,4,8,8] y)",
+            "p = Conv<pads=[1,1,1,1]>(x, w, c) n = Mul(p, a) y = Add(n, b)",
+            {**image, "w": (4, 3, 3, 3), "c": (4,)},
+        )
+
+
+def _pads(node: ir.Node) -> bool:
+    mode = node.attributes.get("auto_pad")
+    if mode is not None and mode.as_string() not in ("NOTSET", "VALID"):
+        return True
+    pads = node.attributes.get("pads")
+    return pads is not None and any(pads.as_ints())
+
+
+RULE = Conv()

@@ -1,0 +1,142 @@
+"""Gather and Slice: they pick elements along axes and change none.
+
+A gauge constant along those axes passes in both directions. One that varies along them is picked
+too, going forward, if what is picked is constant. The rows of an embedding table are reached
+this way: the table is a constant, which takes any gauge.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from un_deploy.graph.fold.rules.example_models import NORM, example
+from un_deploy.graph.fold.rules.protocol import OUT, Carries, Refuse, into
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    import onnx_ir as ir
+
+    from un_deploy.graph.analysis.affine_map import Gauge
+    from un_deploy.graph.fold.graph_facts import GraphFacts
+    from un_deploy.graph.fold.rules.protocol import Port, Unit
+
+
+class Select(Carries):
+    ops: ClassVar = {"Gather": (7, 26), "Slice": (10, 26)}
+
+    def transport(
+        self, unit: Unit, known: Mapping[Port, Gauge], view: GraphFacts
+    ) -> Iterable[tuple[Port, Gauge]]:
+        move = _gather if unit.node.op_type == "Gather" else _slice
+        forward = into(0) in known
+        gauge = known[into(0)] if forward else known[OUT]
+        return [(OUT if forward else into(0), move(unit, gauge, forward, view))]
+
+    def examples(self) -> Iterator[ir.Model]:
+        weights = {"a": (4,), "b": (4,), "w": (4, 5)}
+        yield example(
+            "(float[B,3,4] x) => (float[B,5] y)",
+            NORM.format(x="x") + " t = Gather<axis=1>(n, i) y = MatMul(t, w)",
+            weights,
+            integers={"i": 0},
+        )
+        yield example(
+            "(int64[B,3] ids) => (float[B,3,4] y)",
+            "x = Gather(table, ids) " + NORM.format(x="x") + " y = Identity(n)",
+            {"a": (4,), "b": (4,), "table": (9, 4)},
+        )
+        yield example(
+            "(float[B,3,4] x) => (float[B,2,5] y)",
+            NORM.format(x="x") + " t = Slice(n, one, three, one) y = MatMul(t, w)",
+            weights,
+            integers={"one": [1], "three": [3]},
+        )
+        yield example(
+            "(float[B,3,8] x) => (float[B,3,5] y)",
+            NORM.format(x="x") + " t = Slice(n, i, e, axes, step) y = MatMul(t, w)",
+            {"a": (8,), "b": (8,), "w": (4, 5)},
+            integers={"i": [0], "e": [8], "axes": [2], "step": [2]},
+        )
+
+
+def _gather(unit: Unit, gauge: Gauge, forward: bool, view: GraphFacts) -> Gauge:
+    node = unit.node
+    data, indices = node.inputs[0], node.inputs[1]
+    assert data is not None and indices is not None
+    shape = view.shape(indices)
+    of_data = view.shape(data)
+    if shape is None or of_data is None:
+        raise Refuse(f"the shape of {(indices if shape is None else data).name!r} is unknown")
+    attribute = node.attributes.get("axis")
+    axis = (attribute.as_int() if attribute is not None else 0) % len(of_data)
+    picked = range(axis, axis + len(shape))
+    if forward and axis in gauge.varies:
+        if indices not in view.constants:
+            raise Refuse("it picks along an axis on which the scale varies")
+        at = view.constants[indices]
+        return gauge.each(lambda a: _take(a, at, axis))
+    ones = (1,) * len(shape)
+    if forward:
+        return gauge.each(lambda a: a.reshape((*a.shape[:axis], *ones, *a.shape[axis + 1 :])))
+    if gauge.varies & set(picked):
+        raise Refuse("it picks along an axis on which the scale varies")
+    return gauge.each(lambda a: a.reshape((*a.shape[:axis], 1, *a.shape[picked.stop :])))
+
+
+def _take(array: np.ndarray, at: np.ndarray, axis: int) -> np.ndarray:
+    """Take along an axis; an array that is constant along it has one entry for all indices."""
+    if array.shape[axis] == 1:
+        return array.reshape((*array.shape[:axis], *[1] * at.ndim, *array.shape[axis + 1 :]))
+    return np.take(array, at, axis=axis)
+
+
+def _slice(unit: Unit, gauge: Gauge, forward: bool, view: GraphFacts) -> Gauge:
+    starts, ends, axes, steps = (_parameter(unit.node, i, view) for i in range(1, 5))
+    if not gauge.varies:
+        return gauge
+    if axes is None and len(unit.node.inputs) > 3 and unit.node.inputs[3] is not None:
+        raise Refuse("its axes are computed")
+    if axes is None:
+        count = view.shape(unit.node.inputs[1]) if unit.node.inputs[1] is not None else None
+        if not count or not isinstance(count[0], int):
+            raise Refuse("its number of axes is unknown")
+        axes = np.arange(count[0])
+    cut = [int(axis) % gauge.rank for axis in axes.ravel()]
+    if not gauge.varies & set(cut):
+        return gauge
+    if not forward or starts is None or ends is None:
+        raise Refuse("it cuts along an axis on which the scale varies")
+    if steps is None:
+        if len(unit.node.inputs) > 4 and unit.node.inputs[4] is not None:
+            raise Refuse("its steps are computed")
+        steps = np.ones(len(cut), dtype=np.int64)
+    return gauge.each(_slicer(cut, starts.ravel(), ends.ravel(), steps.ravel()))
+
+
+def _parameter(node: ir.Node, position: int, view: GraphFacts) -> np.ndarray | None:
+    """A constant parameter's value; None where it is absent or computed."""
+    value = node.inputs[position] if position < len(node.inputs) else None
+    return view.constants[value] if value is not None and value in view.constants else None
+
+
+def _slicer(
+    cut: list[int], starts: np.ndarray, ends: np.ndarray, steps: np.ndarray
+) -> Callable[[np.ndarray], np.ndarray]:
+    def picked(array: np.ndarray) -> np.ndarray:
+        for axis, start, end, step in zip(cut, starts, ends, steps, strict=True):
+            if array.shape[axis] == 1:
+                continue
+            lowest = -array.shape[axis] - 1
+            stop = None if step < 0 and end <= lowest else int(end)
+            index = [slice(None)] * array.ndim
+            index[axis] = slice(int(start), stop, int(step))
+            array = array[tuple(index)]
+        return array
+
+    return picked
+
+
+RULE = Select()

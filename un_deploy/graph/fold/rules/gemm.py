@@ -1,0 +1,114 @@
+"""Gemm: y = alpha A B + beta C, with B and C constant: the barrier of rank 2.
+
+With x = S x' + c and y = T y' + d: B' = diag(S) B diag(1/T), alpha stays, and
+C' = (beta C + alpha c B - d) / (beta T).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from un_deploy.graph.fold.edits import AddBias, SetConstant
+from un_deploy.graph.fold.rules.channel import along
+from un_deploy.graph.fold.rules.example_models import NORM, example
+from un_deploy.graph.fold.rules.protocol import OUT, Refuse, into
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    import onnx_ir as ir
+
+    from un_deploy.graph.analysis.affine_map import Gauge
+    from un_deploy.graph.fold.edits import Edit
+    from un_deploy.graph.fold.graph_facts import GraphFacts
+    from un_deploy.graph.fold.rules.protocol import Port, Unit
+
+
+class Gemm:
+    ops: ClassVar = {"Gemm": (7, 26)}
+    is_linear: ClassVar[bool] = True
+
+    def transport(
+        self, unit: Unit, known: Mapping[Port, Gauge], view: GraphFacts
+    ) -> Iterable[tuple[Port, Gauge]]:
+        node = unit.node
+        if node.inputs[1] not in view.constants:
+            raise Refuse("its right operand is no constant")
+        along(known.get(into(0)), self._inner_axis(node))
+        along(known.get(OUT), 1)
+        bias = node.inputs[2] if len(node.inputs) > 2 else None
+        if bias is not None:
+            if bias not in view.constants:
+                raise Refuse("its third operand is no constant")
+            if any(size != 1 for size in view.sizes(bias)[:-1]):
+                raise Refuse("its third operand differs from row to row")
+        if _attribute(node, "beta") == 0:
+            raise Refuse("its beta is zero, so a third operand is never read")
+        return ()
+
+    def edits(self, unit: Unit, known: Mapping[Port, Gauge], view: GraphFacts) -> Iterable[Edit]:
+        node, weight = unit.node, unit.node.inputs[1]
+        assert weight is not None
+        transposed = bool(_attribute(node, "transB", 0))
+        alpha, beta = _attribute(node, "alpha"), _attribute(node, "beta")
+        s, t = along(known[into(0)], self._inner_axis(node)), along(known[OUT], 1)
+        stored = view.constants.exact(weight)
+        shape = view.sizes(weight)
+        rows, columns = shape[::-1] if transposed else shape
+
+        def w() -> np.ndarray:
+            return stored().T if transposed else stored()
+
+        def scaled() -> np.ndarray:
+            new = s.scale[:, None] * w() / t.scale[None, :]
+            return new.T if transposed else new
+
+        def shift() -> np.ndarray:
+            product = np.broadcast_to(s.shift, rows) @ w() if s.shifts else np.zeros(columns)
+            return (alpha * product - t.shift) / (beta * t.scale)
+
+        if s.scales or t.scales:
+            yield SetConstant(node, 1, scaled, shape)
+        bias = node.inputs[2] if len(node.inputs) > 2 else None
+        if bias is not None and (s.shifts or t.scales or t.shifts):
+            c = view.constants.exact(bias)
+            old = view.sizes(bias)
+            new = (*old[:-1], columns)
+            yield SetConstant(node, 2, lambda: (c() / t.scale + shift()).reshape(new), new)
+        elif bias is None and (s.shifts or t.shifts):
+            yield AddBias(node, shift, columns)
+
+    @staticmethod
+    def _inner_axis(node: ir.Node) -> int:
+        return 0 if _attribute(node, "transA", 0) else 1
+
+    def examples(self) -> Iterator[ir.Model]:
+        for attributes in ("", "<transB=1>", "<transA=1, alpha=0.5, beta=2.0>"):
+            b_shape = (5, 4) if "transB" in attributes else (4, 5)
+            x = "float[4,B] x" if "transA" in attributes else "float[B,4] x"
+            a = (4, 1) if "transA" in attributes else (4,)
+            yield example(
+                f"({x}) => (float[B,5] y)",
+                NORM.format(x="x") + f" y = Gemm{attributes}(n, w, c)",
+                {"a": a, "b": a, "w": b_shape, "c": (5,)},
+            )
+        yield example(
+            "(float[B,4] x) => (float[B,5] y)",
+            NORM.format(x="x") + " y = Gemm<alpha=2.0>(n, w)",
+            {"a": (4,), "b": (4,), "w": (4, 5)},
+        )
+        yield example(
+            "(float[B,4] x) => (float[B,5] y)",
+            "p = Gemm<beta=0.5>(x, w, c) n = Mul(p, a) y = Add(n, b)",
+            {"a": (5,), "b": (5,), "w": (4, 5), "c": (1,)},
+        )
+
+
+def _attribute(node: ir.Node, name: str, default: float = 1.0) -> float:
+    attribute = node.attributes.get(name)
+    return default if attribute is None else float(attribute.value)
+
+
+RULE = Gemm()

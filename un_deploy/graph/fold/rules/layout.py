@@ -1,0 +1,160 @@
+"""Operators that move elements and change none: a gauge moves with them.
+
+Transpose permutes its axes. Reshape, Flatten, Squeeze and Unsqueeze regroup them: the gauge may
+vary over an axis whose group has known sizes. Expand repeats along axes on which the gauge must
+not vary. Identity, an inference Dropout and a widening Cast leave it as it is.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+import onnx_ir as ir
+
+from un_deploy.graph.analysis.shapes import reshape_groups, same_dim
+from un_deploy.graph.fold.rules.example_models import NORM, example
+from un_deploy.graph.fold.rules.protocol import OUT, Carries, Refuse, into
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from un_deploy.graph.analysis.affine_map import Gauge
+    from un_deploy.graph.analysis.shapes import Shape
+    from un_deploy.graph.fold.graph_facts import GraphFacts
+    from un_deploy.graph.fold.rules.protocol import Port, Unit
+
+#: Floating types from narrow to wide; float16 and bfloat16 hold none of each other.
+_WIDTH = {
+    ir.DataType.FLOAT16: 1,
+    ir.DataType.BFLOAT16: 1,
+    ir.DataType.FLOAT: 2,
+    ir.DataType.DOUBLE: 3,
+}
+
+
+class Layout(Carries):
+    ops: ClassVar = {
+        "Transpose": (7, 26),
+        "Reshape": (7, 26),
+        "Flatten": (7, 26),
+        "Squeeze": (7, 26),
+        "Unsqueeze": (7, 26),
+        "Expand": (8, 26),
+        "Identity": (7, 26),
+        "Dropout": (7, 26),
+        "Cast": (7, 26),
+    }
+
+    def transport(
+        self, unit: Unit, known: Mapping[Port, Gauge], view: GraphFacts
+    ) -> Iterable[tuple[Port, Gauge]]:
+        forward = into(0) in known
+        gauge = known[into(0)] if forward else known[OUT]
+        return [(OUT if forward else into(0), self._moved(unit, gauge, forward, view))]
+
+    def _moved(self, unit: Unit, gauge: Gauge, forward: bool, view: GraphFacts) -> Gauge:
+        node = unit.node
+        if node.op_type == "Transpose":
+            return _transposed(node, gauge, forward)
+        if node.op_type == "Dropout":
+            _check_inference(node, view)
+        if node.op_type == "Cast":
+            _check_widens(node, view)
+        if node.op_type in ("Identity", "Dropout", "Cast"):
+            return gauge
+        ends = node.inputs[0], node.outputs[0]
+        source, target = ends if forward else ends[::-1]
+        assert source is not None and target is not None
+        before, after = view.shape(source), view.shape(target)
+        if before is None or after is None:
+            lost = source if before is None else target
+            raise Refuse(f"the shape of {lost.name!r} is unknown")
+        if node.op_type == "Expand":
+            return _expanded(gauge, before, after)
+        groups = reshape_groups(before, after)
+        moved = None if groups is None else gauge.reshape(groups, before, after)
+        if moved is None:
+            raise Refuse("it mixes an axis along which the scale varies with one of unknown size")
+        return moved
+
+    def examples(self) -> Iterator[ir.Model]:
+        per_channel = {"a": (6,), "b": (6,), "w": (6, 5)}
+        yield example(
+            "(float[B,6,3] x) => (float[B,3,5] y)",
+            "n_scaled = Mul(x, a) n = Add(n_scaled, b)"
+            " t = Transpose<perm=[0,2,1]>(n) y = MatMul(t, w)",
+            {**per_channel, "a": (6, 1), "b": (6, 1)},
+        )
+        for op, target in (("Reshape(n, s)", [-1, 6]), ("Reshape(n, s)", [0, 1, 3, 6])):
+            rank = len(target)
+            shape = "B,5" if rank == 2 else "B,1,3,5"
+            yield example(
+                f"(float[2,3,6] x) => (float[{shape}] y)",
+                NORM.format(x="x") + f" t = {op} y = MatMul(t, w)",
+                per_channel,
+                integers={"s": target},
+            )
+        yield example(
+            "(float[B,3,6] x) => (float[B,3,5] y)",
+            NORM.format(x="x") + " h = Reshape(n, split) t = Transpose<perm=[0,2,1,3]>(h)"
+            " u = Transpose<perm=[0,2,1,3]>(t) m = Reshape(u, merge) y = MatMul(m, w)",
+            per_channel,
+            integers={"split": [0, 0, 3, 2], "merge": [0, 3, -1]},
+        )
+        yield example(
+            "(float[B,3,6] x) => (float[B,3,5] y)",
+            NORM.format(x="x") + " u = Unsqueeze(n, i) t = Squeeze(u, i) y = MatMul(t, w)",
+            per_channel,
+            integers={"i": [1]},
+        )
+        yield example(
+            "(float[B,6] x) => (float[B,5] y)",
+            NORM.format(x="x") + " t = Flatten(n) y = MatMul(t, w)",
+            per_channel,
+        )
+        yield example(
+            "(float[1,3,6] x) => (float[4,3,5] y)",
+            NORM.format(x="x") + " t = Expand(n, s) y = MatMul(t, w)",
+            per_channel,
+            integers={"s": [4, 1, 1]},
+        )
+        yield example(
+            "(float[B,3,6] x) => (double[B,3,5] y)",
+            "p = MatMul(x, w) n = Mul(p, a) i = Identity(n) c = Dropout(i) y = Cast<to=11>(c)",
+            {"a": (5,), "w": (6, 5)},
+        )
+
+
+def _transposed(node: ir.Node, gauge: Gauge, forward: bool) -> Gauge:
+    attribute = node.attributes.get("perm")
+    perm = list(range(gauge.rank))[::-1] if attribute is None else list(attribute.as_ints())
+    order = perm if forward else list(np.argsort(perm))
+    return gauge.each(lambda a: a.transpose(order))
+
+
+def _expanded(gauge: Gauge, before: Shape, after: Shape) -> Gauge:
+    for axis in gauge.varies:
+        back = gauge.rank - axis
+        if back > len(after) or not same_dim(before[-back], after[-back]):
+            raise Refuse("it repeats along an axis on which the scale or shift varies")
+    return gauge.aligned(len(after))
+
+
+def _check_inference(node: ir.Node, view: GraphFacts) -> None:
+    mode = node.inputs[2] if len(node.inputs) > 2 else None
+    if mode is not None and (mode not in view.constants or bool(view.constants[mode])):
+        raise Refuse("it drops elements at inference")
+
+
+def _check_widens(node: ir.Node, view: GraphFacts) -> None:
+    source = node.inputs[0]
+    assert source is not None
+    target, given = ir.DataType(node.attributes["to"].as_int()), view.dtype(source)
+    if given not in _WIDTH or target not in _WIDTH:
+        raise Refuse("it casts to or from a type that is not known to be floating")
+    if given != target and _WIDTH[given] >= _WIDTH[target]:
+        raise Refuse("it casts to a narrower type")
+
+
+RULE = Layout()

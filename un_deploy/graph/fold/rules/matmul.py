@@ -1,0 +1,87 @@
+"""MatMul by a constant: the barrier that absorbs every gauge.
+
+With x = S x' + c and y = T y' + d, y = x W + b becomes y' = x' W' + b' where
+W' = diag(S) W diag(1/T) and b' = (b + c W - d) / T.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from un_deploy.graph.fold.edits import AddBias, SetConstant
+from un_deploy.graph.fold.rules.channel import along
+from un_deploy.graph.fold.rules.example_models import NORM, example
+from un_deploy.graph.fold.rules.protocol import OUT, Refuse, into
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    import onnx_ir as ir
+
+    from un_deploy.graph.analysis.affine_map import Gauge
+    from un_deploy.graph.fold.edits import Edit
+    from un_deploy.graph.fold.graph_facts import GraphFacts
+    from un_deploy.graph.fold.rules.protocol import Port, Unit
+
+
+class MatMul:
+    ops: ClassVar = {"MatMul": (7, 26)}
+    is_linear: ClassVar[bool] = True
+
+    def transport(
+        self, unit: Unit, known: Mapping[Port, Gauge], view: GraphFacts
+    ) -> Iterable[tuple[Port, Gauge]]:
+        weight = unit.node.inputs[1]
+        if weight not in view.constants:
+            raise Refuse("its right operand is no constant")
+        assert weight is not None
+        if len(view.shape(weight) or ()) != 2:
+            raise Refuse("its weight is no matrix")
+        along(known.get(into(0)), -1)
+        along(known.get(OUT), -1)
+        return ()
+
+    def edits(self, unit: Unit, known: Mapping[Port, Gauge], view: GraphFacts) -> Iterable[Edit]:
+        node, weight = unit.node, unit.node.inputs[1]
+        assert weight is not None
+        s, t = along(known[into(0)], -1), along(known[OUT], -1)
+        w = view.constants.exact(weight)
+        rows, columns = view.sizes(weight)
+        if s.scales or t.scales:
+            yield SetConstant(
+                node, 1, lambda: s.scale[:, None] * w() / t.scale[None, :], (rows, columns)
+            )
+
+        def shift() -> np.ndarray:
+            return np.broadcast_to(s.shift, rows) @ w() if s.shifts else np.zeros(columns)
+
+        if unit.bias is not None and (s.shifts or t.scales or t.shifts):
+            add, index = unit.bias
+            value = add.inputs[index]
+            assert value is not None
+            b, shape = view.constants.exact(value), view.sizes(value)
+            yield SetConstant(add, index, lambda: (b() + shift() - t.shift) / t.scale, shape)
+        elif s.shifts or t.shifts:
+            yield AddBias(node, lambda: (shift() - t.shift) / t.scale, columns)
+
+    def examples(self) -> Iterator[ir.Model]:
+        yield example(
+            "(float[B,3,4] x) => (float[B,3,5] y)",
+            NORM.format(x="x") + " y = MatMul(n, w)",
+            {"a": (4,), "b": (4,), "w": (4, 5)},
+        )
+        yield example(
+            "(float[B,3,4] x) => (float[B,3,5] y)",
+            NORM.format(x="x") + " p = MatMul(n, w)  y = Add(c, p)",
+            {"a": (4,), "b": (1, 1, 4), "w": (4, 5), "c": (5,)},
+        )
+        yield example(
+            "(float[B,3,4] x) => (float[B,3,5] y)",
+            "p = MatMul(x, w) n = Mul(p, a) y = Add(n, b)",
+            {"a": (5,), "b": (5,), "w": (4, 5)},
+        )
+
+
+RULE = MatMul()

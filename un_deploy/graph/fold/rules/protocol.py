@@ -1,0 +1,116 @@
+"""What a rule is: how one family of operators carries a change of variables.
+
+A rule answers two questions about one *unit* (an operator, together with the Add that is its
+bias where it has one), and never touches the graph:
+
+- `transport`: given gauges on some ports, what do they demand on the others? Called with every
+  port known, it repeats what the full set must satisfy; that is how a plan is certified.
+- `edits`: with all gauges known, which constants change, and how?
+
+A port whose tensor is constant may be given any gauge: the solver divides it out of the constant
+(for this use alone), so tables and parameters need no rule of their own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    import onnx_ir as ir
+
+    from un_deploy.graph.analysis.affine_map import Gauge
+    from un_deploy.graph.fold.edits import Edit
+    from un_deploy.graph.fold.graph_facts import GraphFacts
+
+
+class Refuse(Exception):  # noqa: N818  # not an error: an answer
+    """A guard says no. The message is the reason that the report gives."""
+
+
+class Port(NamedTuple):
+    """One input or output of a unit, by position."""
+
+    side: Literal["in", "out"]
+    position: int
+
+
+OUT = Port("out", 0)
+
+
+def into(position: int) -> Port:
+    """The unit's input at this position."""
+    return Port("in", position)
+
+
+@dataclass(frozen=True, eq=False)
+class Unit:
+    """One operator of the graph, or a MatMul and the Add behind it.
+
+    Attributes:
+        node: the operator.
+        rule: its family's rule; None where the rewriter does not know the operator.
+        bias: the Add behind a MatMul whose only reader it is, and the position of its constant.
+    """
+
+    node: ir.Node
+    rule: Rule | None
+    bias: tuple[ir.Node, int] | None = None
+
+    @property
+    def name(self) -> str:
+        return self.node.name or str(self.node.outputs[0].name)
+
+    @property
+    def output(self) -> ir.Value:
+        return self.outputs[0]
+
+    @property
+    def outputs(self) -> tuple[ir.Value, ...]:
+        return tuple((self.bias[0] if self.bias else self.node).outputs)
+
+    def ports(self) -> Iterator[tuple[Port, ir.Value]]:
+        """Every input and output that is there."""
+        for index, value in enumerate(self.node.inputs):
+            if value is not None:
+                yield into(index), value
+        for index, value in enumerate(self.outputs):
+            yield Port("out", index), value
+
+
+class Rule(Protocol):
+    """One family of operators. Stateless; lives in the file named after the family."""
+
+    #: Operator name -> the opsets (first, last) whose meaning this rule knows.
+    ops: ClassVar[Mapping[str, tuple[int, int]]]
+    #: A linear operator with constant weights: it absorbs what reaches it and passes nothing on.
+    is_linear: ClassVar[bool]
+
+    def transport(
+        self, unit: Unit, known: Mapping[Port, Gauge], view: GraphFacts
+    ) -> Iterable[tuple[Port, Gauge]]:
+        """What the known gauges demand on other ports (or on the same ones, to be compared).
+
+        Raises:
+            Refuse: the operator does not commute with these gauges.
+        """
+
+    def edits(self, unit: Unit, known: Mapping[Port, Gauge], view: GraphFacts) -> Iterable[Edit]:
+        """The changes that make the unit compute the same in the new variables.
+
+        All ports are in `known`; those that nothing moved hold the identity.
+        """
+
+    def examples(self) -> Iterator[ir.Model]:
+        """Small models whose one norm folds through or into this family."""
+
+
+class Carries:
+    """Base of rules that only pass gauges on: there is nothing to edit."""
+
+    is_linear: ClassVar[bool] = False
+
+    def edits(self, unit: Unit, known: Mapping[Port, Gauge], view: GraphFacts) -> Iterable[Edit]:
+        return ()

@@ -1,0 +1,93 @@
+"""ReduceMean: the mean over axes on which a gauge is constant passes it through.
+
+mean(S x' + c) = S mean(x') + c, if neither S nor c varies over the axes of the mean.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from un_deploy.graph.fold.rules.example_models import NORM, example
+from un_deploy.graph.fold.rules.protocol import OUT, Carries, Refuse, into
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    import onnx_ir as ir
+
+    from un_deploy.graph.analysis.affine_map import Gauge
+    from un_deploy.graph.fold.graph_facts import GraphFacts
+    from un_deploy.graph.fold.rules.protocol import Port, Unit
+
+
+class Reduce(Carries):
+    ops: ClassVar = {"ReduceMean": (7, 26)}
+
+    def transport(
+        self, unit: Unit, known: Mapping[Port, Gauge], view: GraphFacts
+    ) -> Iterable[tuple[Port, Gauge]]:
+        node, source = unit.node, unit.node.inputs[0]
+        assert source is not None
+        shape = view.shape(source)
+        if shape is None:
+            raise Refuse(f"the shape of {source.name!r} is unknown")
+        axes = _axes(node, len(shape), view)
+        keeps = "keepdims" not in node.attributes or node.attributes["keepdims"].as_int() != 0
+        kept = [axis for axis in range(len(shape)) if keeps or axis not in axes]
+        if into(0) in known:
+            gauge = known[into(0)]
+            if gauge.varies & axes:
+                raise Refuse("it takes the mean over an axis on which the scale varies")
+            return [(OUT, gauge.each(lambda a: a.reshape([a.shape[axis] for axis in kept])))]
+        gauge = known[OUT]
+        sizes = dict.fromkeys(range(len(shape)), 1)
+
+        def spread(array: np.ndarray) -> np.ndarray:
+            own = sizes | dict(zip(kept, array.shape, strict=True))
+            return array.reshape([own[axis] for axis in range(len(shape))])
+
+        return [(into(0), gauge.each(spread))]
+
+    def examples(self) -> Iterator[ir.Model]:
+        weights = {"a": (4,), "b": (4,), "w": (4, 5)}
+        yield example(
+            "(float[B,3,4] x) => (float[B,5] y)",
+            NORM.format(x="x") + " t = ReduceMean<keepdims=0>(n, i) y = MatMul(t, w)",
+            weights,
+            integers={"i": [1]},
+        )
+        yield example(
+            "(float[B,3,4] x) => (float[B,1,5] y)",
+            NORM.format(x="x") + " t = ReduceMean<axes=[1]>(n) y = MatMul(t, w)",
+            weights,
+            opset=17,
+        )
+        yield example(
+            "(float[B,3,4] x) => (float[B,5] y)",
+            "p = MatMul(x, w) t = ReduceMean<keepdims=0>(p, i) "
+            + NORM.format(x="t")
+            + " y = Identity(n)",
+            {"a": (5,), "b": (5,), "w": (4, 5)},
+            integers={"i": [1]},
+        )
+
+
+def _axes(node: ir.Node, rank: int, view: GraphFacts) -> set[int]:
+    attribute = node.attributes.get("axes")
+    if attribute is not None:
+        listed = list(attribute.as_ints())
+    elif len(node.inputs) > 1 and node.inputs[1] is not None:
+        if node.inputs[1] not in view.constants:
+            raise Refuse("its axes are computed")
+        listed = [int(axis) for axis in view.constants[node.inputs[1]].ravel()]
+    else:
+        listed = []
+    if not listed:
+        noop = node.attributes.get("noop_with_empty_axes")
+        return set() if noop is not None and noop.as_int() else set(range(rank))
+    return {axis % rank for axis in listed}
+
+
+RULE = Reduce()

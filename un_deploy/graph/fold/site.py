@@ -1,0 +1,55 @@
+"""A site: a scale and shift in the graph that might vanish; and what is nearly one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    from un_deploy.graph.analysis.affine_map import Affine
+
+
+@dataclass(frozen=True, eq=False)
+class Site:
+    """A maximal run of affine operators from x to y = affine(x), shapes alike.
+
+    Attributes:
+        nodes: the operators, first to last.
+        x, y: the tensors before and after.
+        affine: their composition, aligned to x's rank.
+        label: the norm's name as the network's author knows it, as far as the file tells.
+        kept: the user asked to leave it alone.
+    """
+
+    nodes: tuple[ir.Node, ...]
+    x: ir.Value
+    y: ir.Value
+    affine: Affine
+    label: str
+    kept: bool = False
+
+    @property
+    def name(self) -> str:
+        """The name of the last operator (of its output, where it has none)."""
+        return self.nodes[-1].name or str(self.y.name)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """All that a user may call it: its label, its operators, their outputs."""
+        of_nodes = {n for node in self.nodes for n in (node.name, node.outputs[0].name) if n}
+        return frozenset({self.label, *of_nodes})
+
+    @property
+    def cost(self) -> float:
+        """What the site costs at run time: one an operator, two a BatchNormalization."""
+        return sum(2.0 if node.op_type == "BatchNormalization" else 1.0 for node in self.nodes)
+
+
+@dataclass(frozen=True)
+class NearMiss:
+    """An operator that looks like part of a norm but is none that can be folded, and why."""
+
+    node: str
+    reason: str

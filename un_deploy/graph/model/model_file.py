@@ -1,0 +1,166 @@
+"""ONNX files in and out: loaded with lazy weights and checked, saved whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import onnx
+import onnx_ir as ir
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
+from un_deploy.errors import InputError
+from un_deploy.files import atomic_write_bytes, atomic_write_text, check_target, staged
+from un_deploy.graph.model.checks import check_model, check_weights, one_line
+from un_deploy.graph.model.tensor_storage import check_external, own_tensors
+
+__all__ = [
+    "atomic_write_bytes",
+    "atomic_write_text",
+    "check_target",
+    "check_weights",
+    "from_proto",
+    "load_model",
+    "save_model",
+]
+
+#: Weights beyond this many bytes go to a file of their own: protobuf ends at 2 GiB, and the nodes
+#: need room too.
+_INLINE_LIMIT = 1_900_000_000
+
+#: Constants up to this many bytes stay in the model file, where shape inference can read them.
+_KEPT_INSIDE = 256
+
+
+def load_model(path: str | os.PathLike[str]) -> ir.Model:
+    """Load and check an ONNX file; weights in external files are memory-mapped when read.
+
+    The weights' values are not looked at: see `check_weights`.
+
+    Raises:
+        InputError: the file or a weights file is missing, cut off or of another kind; the model
+            is not valid, or of an opset that the rewriter does not know.
+    """
+    path = Path(path)
+    model = from_proto(_read(path), str(path))
+    directory = path.absolute().parent
+    for graph in (model.graph, *(function.graph for function in model.functions.values())):
+        ir.external_data.set_base_dir(graph, directory)
+    check_external(model, path)
+    own_tensors(model)
+    check_model(model, str(path))
+    return model
+
+
+def save_model(model: ir.Model, path: str | os.PathLike[str], *, force: bool = False) -> None:
+    """Save a model whole or not at all; the same model gives the same bytes.
+
+    Weights go to ``<path>.data`` beside the model when they exceed 1.9 GB, or when the model came
+    with external data; lazy tensors are computed one at a time. Saving over the file that the
+    model was loaded from works: its weights are then read from the new file, and external tensors
+    of the old one that other models hold raise when they are read.
+
+    Args:
+        model: keeps its values; see above for the one case in which they are held anew.
+        path: of the model file.
+        force: replace what exists.
+
+    Raises:
+        TargetError: a target exists, is a directory, or cannot be written.
+    """
+    path = Path(path)
+    if not _external(model):
+        with staged(path, force=force) as (place,):
+            onnx.save(ir.to_proto(model), place, format="protobuf")
+        return
+    data = path.with_name(f"{path.name}.data")
+    values = [v for graph in model.graphs() for v in graph.initializers.values()]
+    held = [value.const_value for value in values]
+    replaced = [t for t in held if isinstance(t, ir.ExternalTensor) and _same_file(t.path, data)]
+    moved = False
+    try:
+        with staged(data, path, force=force) as (_, place):
+            ir.external_data.unload_from_model(
+                model, place.parent, data.name, size_threshold_bytes=_KEPT_INSIDE
+            )
+            for value, old in zip(values, held, strict=True):
+                _keep_notes(value.const_value, old)
+            onnx.save(ir.to_proto(model), place, format="protobuf")
+        moved = bool(replaced)
+    finally:
+        if not moved:
+            for value, old in zip(values, held, strict=True):
+                value.const_value = old
+    if moved:
+        ir.external_data.set_base_dir(model.graph, data.absolute().parent)
+        for tensor in replaced:
+            tensor.invalidate()
+
+
+def from_proto(proto: onnx.ModelProto, origin: str) -> ir.Model:
+    """Read a ModelProto, refusing what onnx-ir would drop without a word.
+
+    The tensors of the result refer to the proto's.
+
+    Raises:
+        InputError: names what cannot be kept, or what is wrong with the model.
+    """
+    if not proto.HasField("graph"):
+        raise InputError(f"{origin} holds no graph: it is no ONNX model, or was cut off")
+    sparse = [tensor.values.name for tensor in proto.graph.sparse_initializer]
+    if sparse:
+        raise InputError(f"{origin} holds the sparse weight {sparse[0]!r}: make it dense")
+    if len(proto.training_info) > 0:
+        raise InputError(f"{origin} holds training graphs: export it for inference")
+    try:
+        model = ir.from_proto(proto)
+    except Exception as error:  # onnx-ir wraps whatever went wrong, one layer per nesting
+        raise InputError(f"{origin} is not valid ONNX: {one_line(_first_cause(error))}") from error
+    if "ai.onnx" in model.opset_imports and "" not in model.opset_imports:
+        imports = {k.removeprefix("ai.onnx") or "": v for k, v in model.opset_imports.items()}
+        model.opset_imports.clear()
+        model.opset_imports.update(imports)
+    return model
+
+
+def _read(path: Path) -> onnx.ModelProto:
+    if not path.exists():
+        raise InputError(f"{path} does not exist: check the name")
+    if path.is_dir():
+        raise InputError(f"{path} is a directory: name the .onnx file in it")
+    try:
+        if path.stat().st_size == 0:
+            raise InputError(f"{path} is empty: export or copy it again")
+        return onnx.load(path, format="protobuf", load_external_data=False)
+    except DecodeError as error:
+        raise InputError(
+            f"{path} is not an ONNX file, or was cut off: export or copy it again"
+        ) from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def _first_cause(error: BaseException) -> BaseException:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def _external(model: ir.Model) -> bool:
+    tensors = [v.const_value for g in model.graphs() for v in g.initializers.values()]
+    size = sum(tensor.nbytes for tensor in tensors if tensor is not None)
+    return size > _INLINE_LIMIT or any(isinstance(t, ir.ExternalTensor) for t in tensors)
+
+
+def _same_file(first: str, second: Path) -> bool:
+    try:
+        return second.samefile(first)
+    except OSError:
+        return False
+
+
+def _keep_notes(new: ir.TensorProtocol | None, old: ir.TensorProtocol | None) -> None:
+    """onnx-ir forgets a tensor's doc string and metadata when it goes to a file."""
+    if new is not None and old is not None and new is not old:
+        new.doc_string = old.doc_string
+        new.metadata_props.update(old.metadata_props)

@@ -1,0 +1,112 @@
+"""Where a model's tensors are held: in memory, in a weights file, in another model's hands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import onnx_ir as ir
+
+from un_deploy.errors import InputError
+from un_deploy.graph.model.checks import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def own_tensors(model: ir.Model) -> None:
+    """Give the model tensor objects of its own, so that a rename reaches nobody else's.
+
+    No weight is copied. External tensors inside nodes are read into memory, since files are
+    written for initializers only.
+    """
+    for graph in model.graphs():
+        for value in graph.initializers.values():
+            if value.const_value is not None:
+                value.const_value = _own(value.const_value)
+    for node, attribute in _tensor_attributes(model):
+        tensor = attribute.as_tensor()
+        if isinstance(tensor, ir.ExternalTensor):
+            inside = ir.Tensor(tensor.numpy().copy(), dtype=tensor.dtype, name=tensor.name)
+            node.attributes[attribute.name] = ir.AttrTensor(attribute.name, inside)
+
+
+def check_external(model: ir.Model, path: Path) -> None:
+    """Check that every weights file is there and long enough.
+
+    Args:
+        model: loaded from `path`, its external tensors' directory set.
+        path: what the messages call the model.
+
+    Raises:
+        InputError: names the weights file and the tensor.
+    """
+    checked: set[str] = set()
+    for name, tensor in external_tensors(model):
+        file = Path(tensor.path)
+        if not file.is_file():
+            raise InputError(
+                f"{path} needs the weights file {file.name} for {name!r}, which is not at {file}: "
+                f"put it there"
+            )
+        length = tensor.nbytes if tensor.length is None else tensor.length
+        if length != tensor.nbytes:
+            raise InputError(
+                f"{path} gives {name!r} {length} bytes in {file.name}, but its type and shape "
+                f"need {tensor.nbytes}: export it again"
+            )
+        end, size = (tensor.offset or 0) + length, file.stat().st_size
+        if end > size:
+            raise InputError(
+                f"the weights file {file} ends at byte {size}, but {name!r} of {path} needs it up "
+                f"to byte {end}: it was cut off or belongs to another model, so copy it again"
+            )
+        if tensor.path not in checked:  # links that lead out of the directory, once for each file
+            checked.add(tensor.path)
+            try:
+                tensor.numpy()
+            except (ValueError, OSError) as error:
+                raise InputError(
+                    f"the weights file {file} of {path} cannot be read: {one_line(error)}"
+                ) from error
+
+
+def external_tensors(model: ir.Model) -> Iterator[tuple[str, ir.ExternalTensor]]:
+    """Every tensor in a weights file, with the name of its initializer or node."""
+    for graph in model.graphs():
+        for value in graph.initializers.values():
+            if isinstance(value.const_value, ir.ExternalTensor):
+                yield str(value.name), value.const_value
+    for node, attribute in _tensor_attributes(model):
+        tensor = attribute.as_tensor()
+        if isinstance(tensor, ir.ExternalTensor):
+            yield str(node.name or node.outputs[0].name), tensor
+
+
+def _tensor_attributes(model: ir.Model) -> Iterator[tuple[ir.Node, ir.Attr]]:
+    for graph in (model.graph, *(function.graph for function in model.functions.values())):
+        for node in graph.all_nodes():
+            for attribute in list(node.attributes.values()):
+                if attribute.type == ir.AttributeType.TENSOR and not attribute.is_ref():
+                    yield node, attribute
+
+
+def _own(tensor: ir.TensorProtocol) -> ir.TensorProtocol:
+    own: ir.ExternalTensor | ir.StringTensor | ir.LazyTensor
+    if isinstance(tensor, ir.ExternalTensor):
+        own = ir.ExternalTensor(
+            tensor.location,
+            tensor.offset,
+            tensor.length,
+            tensor.dtype,
+            shape=tensor.shape,
+            name=tensor.name,
+            base_dir=tensor.base_dir,
+        )
+    elif tensor.dtype == ir.DataType.STRING:
+        own = ir.StringTensor(tensor.numpy())
+    else:
+        own = ir.LazyTensor(lambda: tensor, tensor.dtype, ir.Shape(tensor.shape.numpy()))
+    own.name, own.doc_string = tensor.name, tensor.doc_string
+    own.metadata_props.update(tensor.metadata_props)
+    return own

@@ -1,0 +1,271 @@
+"""Decides which operators of a graph stay in fp32 when the rest goes to a half type, and why.
+
+An operator stays when
+
+- the user named it, its type, its module, or a tensor that it reads or makes;
+- it is control flow, holds other things than tensors, or is not ONNX's own: its inside is unknown;
+- ONNX does not give it the half type at the model's opset;
+- it computes from integers alone, such as sizes, counts, positions and masks: fp16 has no odd
+  number beyond 2048 and nothing beyond 65504, bf16 none beyond 256;
+- it carries a number beyond the type's range to where it is bounded again (`beyond_range`);
+- it is a Cast, or computes from constants alone, and an operator in fp32 reads it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import onnx_ir as ir
+
+from un_deploy.errors import InputError
+from un_deploy.graph.analysis.constants import Constants, held_constant, rounded
+from un_deploy.graph.analysis.operator_types import (
+    OperatorTypes,
+    element,
+    has_body,
+    title,
+    value_types,
+)
+from un_deploy.graph.model.labels import label_of
+from un_deploy.graph.precision.out_of_range_masks import carriers
+from un_deploy.graph.precision.rounding import NAMES, Narrowing, narrowing
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+_FLOAT = ir.DataType.FLOAT
+
+#: Operators that only move numbers: looked at once, they need not be looked at again.
+_MOVES = {"Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Expand", "Tile"}
+_MOVES |= {"Slice", "Gather", "Concat", "Split", "Constant"}
+
+#: Operators whose results may be nothing but rounding where they should be zero.
+_CANCELLING = {"Add", "Sub", "Sum", "MatMul", "Gemm", "Einsum", "ReduceSum", "ReduceMean", "CumSum"}
+
+
+class Fp32Choice:
+    """What stays in fp32.
+
+    Attributes:
+        half: FLOAT16 or BFLOAT16.
+        types: of every value of the main graph, before the conversion.
+        operators: the schemas at the opset that the result will have.
+        kept: the operators that stay in fp32, with the reason, in the graph's order.
+        narrowings: what becomes of each float32 constant, stored or computed, if it is rounded.
+    """
+
+    def __init__(
+        self,
+        model: ir.Model,
+        half: ir.DataType,
+        opset: int,
+        *,
+        keep: Collection[str],
+        keep_io: bool,
+    ) -> None:
+        self.half = half
+        self.types = value_types(model)
+        self.operators = OperatorTypes(model, opset)
+        self.narrowings: dict[ir.Value, Narrowing] = {}
+        self._graph = model.graph
+        self._keep_io = keep_io
+        self._constants = Constants(model)
+        self._fixed: set[ir.Value] = set()
+        self._kept: dict[ir.Node, str] = {}
+        self._keep_named(keep)
+        self._named = set(self._kept)
+        self._keep_what_must()
+        self._keep_counting()
+        self._look_at_constants()
+        self._keep_beyond_range(keep)
+        self._keep_sources()
+        self.kept = {node: self._kept[node] for node in model.graph if node in self._kept}
+
+    def is_float(self, value: ir.Value | None) -> bool:
+        """Whether it is a float32 tensor of the main graph, before the conversion."""
+        return value is not None and element(self.types.get(value)) == _FLOAT
+
+    def wanted(self, node: ir.Node, index: int) -> ir.DataType:
+        """The type in which a node wants a float32 input."""
+        if node.graph is not self._graph or node in self._kept:
+            return _FLOAT
+        return self.half if self.operators.takes(node, index, self.half) else _FLOAT
+
+    def demands(self, value: ir.Value) -> set[ir.DataType]:
+        """The types in which a float32 value is read."""
+        found = {self.wanted(node, index) for node, index in value.uses()}
+        if value.is_graph_output():
+            found.add(_FLOAT if self._keep_io else self.half)
+        return found
+
+    def constants(self) -> Iterator[tuple[ir.Value, ir.TensorProtocol]]:
+        """The float32 tensors that the main graph holds: in initializers and in attributes."""
+        for value in self._graph.initializers.values():
+            if self.is_float(value) and value.const_value is not None:
+                yield value, value.const_value
+        for node in self._graph:
+            value = node.outputs[0]
+            if not self.is_float(value):
+                continue
+            if node.op_type == "Constant" and (tensor := held_constant(value)) is not None:
+                yield value, tensor
+            elif is_filled(value) and "value" in node.attributes:
+                yield value, node.attributes["value"].as_tensor()
+
+    @staticmethod
+    def kind(value: ir.Value) -> str:
+        """What a message calls a constant, before its name."""
+        node = value.producer()
+        return "the initializer" if node is None else f"the {node.op_type} {title(node)!r} of"
+
+    def remedy(self) -> str:
+        """What a message tells to do about a constant."""
+        other = "" if self.half == ir.DataType.BFLOAT16 else ", or convert to bf16"
+        return f"keep it in fp32 (--keep-fp32){other}"
+
+    def _keep_named(self, keep: Collection[str]) -> None:
+        values = {str(value.name): value for value in self.types}
+        known = set(values)
+        for node in self._graph:
+            names = {node.name or node.op_type, node.op_type, label_of(node)}
+            known |= names
+            for name in sorted(names & set(keep)):
+                self._note(node, f"{name!r} is named to be kept")
+                if node.op_type == "Constant":
+                    self._keep_around(node.outputs[0], name)
+        for name in sorted(set(keep)):
+            if name not in known:
+                near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+                hint = f"; near it: {', '.join(map(repr, near))}" if near else ""
+                raise InputError(
+                    f"{name!r}, which is to be kept in fp32, is no operator, operator type, "
+                    f"module or tensor of this model{hint}"
+                )
+            if name in values:
+                self._keep_around(values[name], name)
+
+    def _keep_around(self, value: ir.Value, name: str) -> None:
+        if (maker := value.producer()) is not None:
+            self._note(maker, f"it makes {name!r}, which is named to be kept")
+        for reader, _ in value.uses():
+            if reader.graph is self._graph:
+                self._note(reader, f"it reads {name!r}, which is named to be kept")
+
+    def _keep_what_must(self) -> None:
+        for node in self._graph:
+            kinds = [self.types[v] for v in (*node.inputs, *node.outputs) if v in self.types]
+            if has_body(node):
+                self._note(node, "it is control flow: its bodies stay in fp32")
+            elif self.operators.schema(node) is None:
+                self._note(node, f"ONNX has no {node.op_type} in the domain {node.domain!r}")
+            elif any(element(kind) is None for kind in kinds):
+                self._note(node, "it reads or makes something else than tensors")
+            elif node.op_type != "Constant" and not self._has_half_port(node):
+                reason = f"ONNX has no {NAMES[self.half]} {node.op_type} at this opset"
+                self._note(node, reason)
+
+    def _has_half_port(self, node: ir.Node) -> bool:
+        takes, makes = self.operators.takes, self.operators.makes
+        return any(
+            ask(node, k, self.half)
+            for ask, values in ((takes, node.inputs), (makes, node.outputs))
+            for k, value in enumerate(values)
+            if self.is_float(value)
+        )
+
+    def _keep_counting(self) -> None:
+        """Keep what is computed from integers alone, up to the first weights."""
+        counted: set[ir.Value] = set()
+        for node in self._graph:
+            if node.outputs[0] in self._constants:
+                continue
+            read = [v for v in node.inputs if self.is_float(v)]
+            made = [v for v in node.outputs if self.is_float(v)]
+            if any(map(self._is_weight, read)):
+                continue
+            if read:
+                found = any(v in counted for v in read)
+                found = found and all(v in counted or self._is_fixed(v) for v in read)
+                moved = node.op_type in _MOVES and all(map(self._is_fixed, read))
+            else:
+                found = bool(made) and self._from_other_type(node)
+                moved = is_filled(node.outputs[0])
+            if moved:
+                self._fixed.update(made)
+            if found:
+                counted.update(made)
+                self._note(node, "it computes from integers alone")
+
+    def _is_fixed(self, value: ir.Value | None) -> bool:
+        """Whether it is a constant, or one that was spread to a size that is not."""
+        return value in self._constants or value in self._fixed
+
+    def _is_weight(self, value: ir.Value | None) -> bool:
+        """Whether it is a constant with at least two axes."""
+        if value is None or value not in self._constants:
+            return False
+        tensor = held_constant(value)
+        try:
+            shape = tensor.shape.numpy() if tensor is not None else self._constants[value].shape
+        except InputError:  # the reference evaluator does not know the operator
+            return True
+        return sum(size > 1 for size in shape) > 1
+
+    def _look_at_constants(self) -> None:
+        for value, tensor in self.constants():
+            self.narrowings[value] = narrowing(tensor.numpy(), self.half)
+        for node in self._graph:
+            if node.op_type in _MOVES:
+                continue
+            for value in node.outputs:
+                if self.is_float(value) and value in self._constants:
+                    try:
+                        array = rounded(self._constants[value], _FLOAT)
+                    except InputError:  # the reference evaluator does not know the operator
+                        continue
+                    found = narrowing(array, self.half)
+                    if node.op_type in _CANCELLING:
+                        found = replace(found, flush=None)
+                    self.narrowings[value] = found
+
+    def _keep_beyond_range(self, keep: Collection[str]) -> None:
+        for value, found in self.narrowings.items():
+            entry = found.overflow
+            if entry is None or value.name in keep:
+                continue
+            nodes = carriers(value, entry, self.is_float, self._named, may_leave=self._keep_io)
+            holds = f"{value.name!r} holds {entry}, beyond the range of {NAMES[self.half]}"
+            if nodes is None:
+                raise InputError(
+                    f"{self.kind(value)} {holds}, and no Softmax bounds it: {self.remedy()}"
+                )
+            for node in nodes:
+                self._note(node, holds)
+
+    def _keep_sources(self) -> None:
+        """What is read in fp32 must not have been rounded before, so no Cast may do that."""
+        for node in reversed(self._graph):
+            fixed = node.op_type != "Constant" and self._is_fixed(node.outputs[0])
+            if fixed or self._from_other_type(node, real=True):
+                for value in node.outputs:
+                    if self.is_float(value) and _FLOAT in self.demands(value):
+                        self._note(node, f"{value.name!r} is read in fp32")
+
+    def _from_other_type(self, node: ir.Node, *, real: bool = False) -> bool:
+        """Whether it is a Cast from integers or booleans, or from float64 and the like."""
+        if node.op_type not in ("Cast", "CastLike") or node.domain:
+            return False
+        dtype = element(self.types.get(node.inputs[0])) if node.inputs[0] is not None else None
+        return dtype not in (None, _FLOAT) and (real or not dtype.is_floating_point())
+
+    def _note(self, node: ir.Node, reason: str) -> None:
+        if any(map(self.is_float, (*node.inputs, *node.outputs))) or has_body(node):
+            self._kept.setdefault(node, reason)
+
+
+def is_filled(value: ir.Value) -> bool:
+    """Whether ConstantOfShape makes it."""
+    node = value.producer()
+    return node is not None and node.op_type == "ConstantOfShape" and not node.domain

@@ -1,0 +1,39 @@
+"""No norm with the biases that a fold gains: what its engine is to be compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from functools import partial
+
+import numpy as np
+import onnx_ir as ir
+
+from un_deploy.errors import InputError
+from un_deploy.graph.analysis.constants import Constants
+from un_deploy.graph.analysis.shapes import Shapes
+from un_deploy.graph.fold.edits import AddBias, Editor
+
+
+def add_biases(model: ir.Model, outputs: Collection[str]) -> None:
+    """Give linear operators a bias of ones, in place: an engine drops zeros.
+
+    Args:
+        model: of which the operators have no bias.
+        outputs: names of what the MatMul, Gemm or Conv nodes write, as a fold report's
+            `gained_biases` has them.
+
+    Raises:
+        InputError: a name is not the output of such an operator, or its channels are not known.
+    """
+    shapes = Shapes(model)
+    edits = []
+    for name in outputs:
+        node = next((n for n in model.graph if n.outputs[0].name == name), None)
+        if node is None or node.op_type not in ("MatMul", "Gemm", "Conv"):
+            raise InputError(f"{name} is not the output of a MatMul, Gemm or Conv")
+        shape = shapes.of(node.outputs[0])
+        channels = shape[1 if node.op_type == "Conv" else -1] if shape else None
+        if not isinstance(channels, int):
+            raise InputError(f"it is not known how many channels {name} has")
+        edits.append(AddBias(node, partial(np.ones, channels), channels))
+    Editor(model, Constants(model), shapes).apply(edits)

@@ -1,0 +1,255 @@
+"""Takes norms out without folding them: the same network, faster and wrong.
+
+For measuring what norms cost, and what a network gains at most by losing them. Layer
+Normalization is known by its structure. A constant scale and shift is not: UN looks like
+LayerScale, or like a Batch Normalization that belongs to its convolution. There the file must
+tell, by the class that the dynamo exporter notes with each operator, or the user, by name.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import onnx_ir as ir
+
+from un_deploy.errors import InputError
+from un_deploy.graph.analysis.constants import Constants
+from un_deploy.graph.analysis.layernorms import find_layernorms
+from un_deploy.graph.analysis.shapes import Shapes
+from un_deploy.graph.fold.cancel_layouts import cancel_layouts
+from un_deploy.graph.fold.edits import remove_unread
+from un_deploy.graph.fold.graph_view import GraphView
+from un_deploy.graph.model.labels import class_of, label_of
+from un_deploy.graph.model.model_kinds import to_ir
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from un_deploy.graph.fold.cancel_layouts import Cancelled
+    from un_deploy.graph.fold.site import NearMiss
+
+Model = TypeVar("Model")
+
+#: The version of the report's JSON form; it rises when a field changes its meaning or goes.
+REPORT_VERSION = 1
+
+_STRUCTURE = "Layer Normalization by its structure"
+_UNTOLD = "nothing in the file tells that it is a norm: name it to take it out"
+_UNNAMED = "it is not among the named ones"
+
+#: Classes that normalise the stream of a transformer; the others below belong to convolutions.
+_NORM_CLASS = re.compile(r"norm|^un(\d+d)?$", re.IGNORECASE)
+_OTHER_CLASS = re.compile(r"batch|group|instance", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Stripped:
+    """A norm that is gone.
+
+    Attributes:
+        label: the module it was exported from, as far as the file tells.
+        node: its last operator.
+        operators: its operators in order.
+        by: what told that it was a norm: its structure, its class, or the user.
+    """
+
+    label: str
+    node: str
+    operators: tuple[str, ...]
+    by: str
+
+
+@dataclass(frozen=True)
+class Left:
+    """What might be a norm and is still there, and why. The first fields are as in `Stripped`."""
+
+    label: str
+    node: str
+    operators: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True)
+class StripReport:
+    """What was taken out.
+
+    Attributes:
+        stripped: the norms taken out, in the graph's order.
+        left: other norms, and scales and shifts that vary over an axis.
+        near_misses: what was nearly recognised, and why not.
+        cancelled: the layout operators that became superfluous.
+        operators_before, operators_after: the number of operators in the main graph.
+        version: of this form.
+    """
+
+    stripped: tuple[Stripped, ...]
+    left: tuple[Left, ...]
+    near_misses: tuple[NearMiss, ...]
+    cancelled: tuple[Cancelled, ...]
+    operators_before: int
+    operators_after: int
+    version: int = field(default=REPORT_VERSION)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain lists, dictionaries, strings and numbers."""
+        return asdict(self)
+
+
+def strip(model: Model, *, nodes: Collection[str] | None = None) -> tuple[Model, StripReport]:
+    """Replace norms by the identity. The result computes something else.
+
+    Args:
+        model: a path, an onnx.ModelProto, an onnx_ir.Model or an onnx_graphsurgeon.Graph. It is
+            not changed.
+        nodes: the norms to take out, each named by an operator of it, its output, or its module;
+            None: all that are known to be norms.
+
+    Returns:
+        The model without them, of the same kind (an onnx_ir.Model for a path), and the report.
+
+    Raises:
+        InputError: the model cannot be read, or a name in `nodes` is no norm.
+    """
+    private, restore = to_ir(model)
+    report = strip_graph(private, nodes=nodes)
+    return restore(private), report
+
+
+def strip_graph(model: ir.Model, *, nodes: Collection[str] | None = None) -> StripReport:
+    """Strip an onnx_ir.Model in place. See `strip`."""
+    graph = model.graph
+    constants, shapes = Constants(model), Shapes(model)
+    before = len(graph)
+    norms, near_misses = _find(model, constants, shapes)
+    norms = _by_class(norms) if nodes is None else _by_name(norms, nodes)
+    stripped, left, seeds = [], [], []
+    for norm in norms:
+        told = norm.label, norm.name, tuple(node.op_type for node in norm.nodes)
+        if norm.reason:
+            left.append(Left(*told, norm.reason))
+            continue
+        stripped.append(Stripped(*told, norm.by))
+        for part in norm.parts:
+            seeds.append(_bypass(graph, part, constants))
+    cancelled = cancel_layouts(model, shapes, seeds)
+    return StripReport(
+        tuple(stripped), tuple(left), near_misses, tuple(cancelled), before, len(graph)
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """Operators that together map one tensor, which the first of them reads, to ``y``."""
+
+    nodes: tuple[ir.Node, ...]
+    y: ir.Value
+
+
+@dataclass(frozen=True, eq=False)
+class _Norm:
+    """A norm, or what may be one; ``by`` says what tells that it is, ``reason`` why it stays."""
+
+    parts: tuple[_Part, ...]
+    by: str = ""
+    reason: str = ""
+
+    @property
+    def nodes(self) -> tuple[ir.Node, ...]:
+        return tuple(node for part in self.parts for node in part.nodes)
+
+    @property
+    def label(self) -> str:
+        return label_of(self.nodes[0])
+
+    @property
+    def name(self) -> str:
+        return self.nodes[-1].name or str(self.nodes[-1].outputs[0].name)
+
+    @property
+    def names(self) -> set[str]:
+        """All that a user may call it."""
+        labels = {label_of(node) for node in self.nodes}
+        return labels | {n for node in self.nodes for n in (node.name, node.outputs[0].name) if n}
+
+
+def _find(
+    model: ir.Model, constants: Constants, shapes: Shapes
+) -> tuple[list[_Norm], tuple[NearMiss, ...]]:
+    """All norms and affines in the graph's order; what tells each apart is not yet asked."""
+    norms = [
+        _Norm((_Part(found.nodes, found.y),), by=_STRUCTURE, reason=found.obstacle)
+        for found in find_layernorms(model.graph, constants, shapes)
+    ]
+    taken = {node for norm in norms for node in norm.nodes}
+    view = GraphView(model, constants, shapes)
+    for site in view.sites:
+        # Each operator of a site keeps the shape, so each can go alone: a site may begin in a
+        # norm and end in the LayerScale behind it.
+        by_class: dict[str, list[_Part]] = {}
+        for node in site.nodes:
+            if node not in taken:
+                kind = class_of(node) or ""
+                by_class.setdefault(kind, []).append(_Part((node,), node.outputs[0]))
+        for kind, parts in by_class.items():
+            norms.append(_Norm(tuple(parts), by=f"class {kind}" if _is_norm(kind) else ""))
+    order = {node: index for index, node in enumerate(model.graph)}
+    norms.sort(key=lambda norm: order[norm.nodes[0]])
+    misses = (miss for miss in view.near_misses if miss.node not in {n.name for n in taken})
+    return norms, tuple(misses)
+
+
+def _is_norm(qualified: str) -> bool:
+    name = qualified.rsplit(".", 1)[-1]
+    return bool(_NORM_CLASS.search(name)) and not _OTHER_CLASS.search(name)
+
+
+def _by_class(norms: Iterable[_Norm]) -> list[_Norm]:
+    return [norm if norm.by else replace(norm, reason=_UNTOLD) for norm in norms]
+
+
+def _by_name(norms: list[_Norm], names: Collection[str]) -> list[_Norm]:
+    wanted = set(names)
+    known = {name for norm in norms for name in norm.names}
+    if unknown := sorted(wanted - known):
+        labels = ", ".join(norm.label for norm in norms) or "none"
+        raise InputError(f"{unknown[0]!r} is no norm of this model; it has: {labels}")
+    chosen = []
+    for norm in norms:
+        named = bool(wanted & norm.names)
+        if named and norm.reason:
+            raise InputError(f"the norm {norm.name!r} cannot be taken out: {norm.reason}")
+        chosen.append(replace(norm, by="name") if named else replace(norm, reason=_UNNAMED))
+    return chosen
+
+
+def _bypass(graph: ir.Graph, part: _Part, constants: Constants) -> ir.Value:
+    """Let the readers of y read what the part reads; returns that."""
+    y = part.y
+    x = next(v for v in part.nodes[0].inputs if v is not None and v not in constants)
+    if y.is_graph_output():
+        _hand_over(graph, x, part)
+    y.replace_all_uses_with(x)
+    unread = [v for node in part.nodes for v in node.inputs]
+    for node in reversed(part.nodes):
+        graph.remove(node, safe=True)
+    remove_unread(graph, (v for v in unread if v is not x))
+    return x
+
+
+def _hand_over(graph: ir.Graph, x: ir.Value, part: _Part) -> None:
+    """Make x the output that y was, under y's name; through Identity where x has its own."""
+    y, name = part.y, part.y.name
+    assert name is not None
+    if x.is_graph_input() or x.is_graph_output():
+        node = ir.node("Identity", [x], name=part.nodes[-1].name)
+        graph.insert_after(part.nodes[-1], node)
+        output = node.outputs[0]
+    else:
+        output = x
+    y.name = f"{name}_stripped"
+    output.name, output.type, output.shape = name, y.type, y.shape
+    for index, value in enumerate(graph.outputs):
+        if value is y:
+            graph.outputs[index] = output

@@ -1,0 +1,150 @@
+"""Is what is timed right? Every variant in its backend, against its network in float64.
+
+A plan has no graph to compute in float64. It is held against the graph of another form of the same
+network where one was given, else plans of UN are held against each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from un_deploy.errors import InputError, ThresholdError
+from un_deploy.graph.analysis.reference import run, stored, widen
+from un_deploy.graph.model.model_file import load_model
+from un_deploy.graph.model.signature import Feeds
+from un_deploy.graph.precision.convert import Precision
+from un_deploy.measure.equality.outputs import relative_error
+from un_deploy.measure.speed.variant import TITLES, Kind, Variant
+from un_deploy.runtime.backends import Backend
+from un_deploy.runtime.load import load_file
+
+FLOAT64 = "float64"
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """How far a variant in this backend is from its network in float64.
+
+    Attributes:
+        kind, form: the variant.
+        output: the output that is worst.
+        error: max |found - expected| / max |expected|, over all entries of all outputs.
+        against: what it is held against.
+    """
+
+    kind: Kind
+    form: str
+    output: str
+    error: float
+    against: str = FLOAT64
+
+
+def accuracies(
+    variants: Sequence[Variant],
+    feeds: Feeds,
+    *,
+    backend: Backend,
+    threads: int | None = None,
+    device: str = "cpu",
+    precision: Precision = "fp32",
+) -> tuple[Accuracy, ...]:
+    """The worst output of each variant; no norm is left out, since it computes something else.
+
+    LN is held against LN, and UN in all its forms against the unfolded graph where there is one,
+    so that a fault of the fold would show here too. A plan that there is nothing to hold against
+    is only seen to give finite numbers.
+
+    Args:
+        variants: see `un_deploy.measure.speed.compare`.
+        feeds: what they run on.
+        backend, threads, device, precision: what runs them.
+
+    Raises:
+        InputError: a variant does not run, or a plan gives NaN or infinities.
+    """
+    computed = {
+        variant: load_file(
+            Path(variant.model),
+            backend,
+            threads=threads,
+            device=device,
+            fusions=variant.fusions,
+            precision=precision,
+        ).run(feeds)
+        for variant in variants
+        if variant.kind != "none"
+    }
+    expected: dict[str, dict[str, np.ndarray]] = {}
+    found = []
+    for variant, outputs in computed.items():
+        reference = _reference(variant, variants)
+        if reference is None:
+            _check_finite(variant, outputs)
+            continue
+        against, model = FLOAT64, reference.model
+        if reference.plan_bytes is not None:
+            against = _plan_of(reference.kind)
+            expected[model] = {name: widen(array) for name, array in computed[reference].items()}
+        elif model not in expected:
+            expected[model] = run(load_model(model), feeds, stored)
+        errors = {name: relative_error(expected[model][name], outputs[name]) for name in outputs}
+        worst = max(errors, key=lambda name: errors[name])
+        found.append(Accuracy(variant.kind, variant.form, worst, errors[worst], against))
+    return tuple(found)
+
+
+def _reference(variant: Variant, variants: Sequence[Variant]) -> Variant | None:
+    """The first graph that computes the same; else, for a plan of UN folded, that of unfolded."""
+    kinds = ("ln",) if variant.kind == "ln" else ("unfolded", "folded")
+    same = [one for kind in kinds for one in variants if one.kind == kind]
+    graphs = [one for one in same if one.plan_bytes is None]
+    if graphs:
+        return graphs[0]
+    return same[0] if same[0].kind != variant.kind else None
+
+
+def _plan_of(kind: Kind) -> str:
+    return f"the plan of {TITLES[kind]}"
+
+
+def _check_finite(variant: Variant, outputs: Mapping[str, np.ndarray]) -> None:
+    for name, array in outputs.items():
+        if array.dtype.kind == "f" and not np.all(np.isfinite(array)):
+            raise InputError(
+                f"{TITLES[variant.kind]}: output {name} of {variant.source} is not finite on "
+                "these inputs"
+            )
+
+
+def require_accuracy(found: Sequence[Accuracy], most: float, of: Collection[Kind] = ()) -> None:
+    """Raise if a variant is further from float64 than allowed.
+
+    Args:
+        found: of the variants that there was something to hold against.
+        most: the error allowed.
+        of: variants that must be among these, or be what another was held against.
+
+    Raises:
+        ThresholdError: names the first, its output and its error.
+        InputError: a variant was held against nothing, or none against anything.
+    """
+    held = {one.kind for one in found}
+    against = {one.against for one in found}
+    loose = [kind for kind in of if kind not in held and _plan_of(kind) not in against]
+    if loose or not found:
+        of_whom = f" of {', '.join(TITLES[kind] for kind in loose)}" if loose else ""
+        raise InputError(
+            f"an error{of_whom} cannot be bounded: plans have no graph to be held against; give "
+            "the ONNX file of such a network (of UN, folded or unfolded, beside its plan)"
+        )
+    for one in found:
+        if not one.error <= most:
+            form = f" ({one.form})" if one.form else ""
+            raise ThresholdError(
+                f"{TITLES[one.kind]}{form}: output {one.output} is off by {one.error:.3g} of its "
+                f"range, more than {most:g}"
+            )

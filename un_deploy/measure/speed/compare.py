@@ -1,0 +1,142 @@
+"""Compares the times of LN, UN unfolded, UN folded and no norm, so that the figures can be trusted.
+
+Everything that could favour one side is shared: the rounds, the inputs, the process, the runtime
+and its settings. The folded graph is entered twice; what the two differ by is what this machine
+makes of equal things (the A/A control). Layer Normalization is entered in every form in which the
+runtime can have it, and the fastest counts; that it is picked by the same samples favours LN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from itertools import groupby
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from un_deploy.graph.model.signature import Feeds
+from un_deploy.graph.precision.convert import Precision
+from un_deploy.measure.speed.compare_report import CompareReport
+from un_deploy.measure.speed.environment import environment
+from un_deploy.measure.speed.statistics import ratio
+from un_deploy.measure.speed.timing_process import (
+    Entry,
+    Job,
+    Seconds,
+    read_memory,
+    run_builds,
+    run_in_process_of_its_own,
+)
+from un_deploy.measure.speed.variant import COMPARED, Kind, Variant
+from un_deploy.measure.speed.variant_times import PERCENTILES, Ratio, Timed
+from un_deploy.runtime.backends import ENGINES, Backend
+from un_deploy.runtime.run_memory import RunMemory
+
+NOT_TOLD = RunMemory(None, "it was not measured")
+
+TWICE: tuple[Kind, ...] = ("folded", "unfolded", "ln", "none")
+"""The first of these that is there is entered twice."""
+
+
+def compare_variants(
+    variants: Sequence[Variant],
+    feeds: Feeds,
+    *,
+    backend: Backend,
+    builds: int = 5,
+    rounds: int = 20,
+    sample_s: float = 0.02,
+    threads: int | None = None,
+    device: str = "cpu",
+    precision: Precision | None = "fp32",
+    missing: Mapping[str, str] | None = None,
+    notes: Sequence[str] = (),
+    logs: Path | None = None,
+    build: Callable[[Job, Path], Seconds] = run_in_process_of_its_own,
+    progress: Callable[[str], None] = lambda text: None,
+) -> CompareReport:
+    """Time variants against each other.
+
+    Args:
+        variants: at least one; several of a kind are forms of it, of which the fastest counts.
+        feeds: what they all run on.
+        backend: what runs them.
+        builds: independent builds, each in a process of its own.
+        rounds: of each build; the order of the variants is reversed from round to round.
+        sample_s: seconds a sample takes at least.
+        threads: for computing on the CPU.
+        device: of torch.
+        precision: of engines; None: plans that do not tell theirs.
+        missing, notes: for the report.
+        logs: a folder for trtexec's own files, by build and variant.
+        build: runs one job; tests put their own here.
+        progress: told what is done.
+
+    Raises:
+        InputError: a variant does not load or run, or gives NaN or infinities.
+    """
+    twice = next(v for kind in TWICE for v in variants if v.kind == kind)
+    again = f"{twice.name}, again"
+    entries = [Entry(variant.name, variant.model, variant.fusions) for variant in variants]
+    entries.append(replace(entries[variants.index(twice)], name=again))
+    with TemporaryDirectory(prefix="un-deploy-") as made:
+        folder = Path(made)
+        np.savez(folder / "inputs.npz", **dict(feeds))  # type: ignore[arg-type]
+        job = Job(
+            backend=backend,
+            entries=tuple(entries),
+            inputs=str(folder / "inputs.npz"),
+            rounds=rounds,
+            sample_s=sample_s,
+            threads=threads,
+            device=device,
+            precision=precision or "fp32",
+            memory=str(folder / "memory.json"),
+            logs=None if logs is None else str(logs),
+        )
+        times = run_builds(job, builds, folder, run=build, progress=progress)
+        memory = read_memory(folder / "memory.json")
+    best = [
+        min(forms, key=lambda variant: float(np.median(times[variant.name])))
+        for _, forms in groupby(sorted(variants, key=lambda v: v.kind), key=lambda v: v.kind)
+    ]
+    by_kind = {variant.kind: variant for variant in best}
+    return CompareReport(
+        backend=backend,
+        threads=threads,
+        device=device,
+        precision=precision if backend in ENGINES else None,
+        inputs={name: array.shape for name, array in feeds.items()},
+        timed=tuple(
+            _timed(variant, times[name], memory.get(name, NOT_TOLD), control=name == again)
+            for variant, name in [*((v, v.name) for v in variants), (twice, again)]
+        ),
+        ratios=tuple(
+            Ratio(of, to, by_kind[of].form, ratio(*(times[by_kind[k].name] for k in (of, to))))
+            for of, to in COMPARED
+            if of in by_kind and to in by_kind
+        ),
+        control=Ratio(twice.kind, twice.kind, twice.form, ratio(times[again], times[twice.name])),
+        missing=dict(missing or {}),
+        notes=tuple(notes),
+        environment=environment(),
+    )
+
+
+def _timed(variant: Variant, seconds: np.ndarray, memory: RunMemory, *, control: bool) -> Timed:
+    return Timed(
+        kind=variant.kind,
+        form=variant.form,
+        source=variant.source,
+        derived=variant.derived,
+        operators=variant.operators,
+        control=control,
+        median_s=float(np.median(seconds)),
+        percentiles_s={str(q): float(np.percentile(seconds, q)) for q in PERCENTILES},
+        peak_bytes=memory.bytes,
+        seconds=tuple(tuple(map(float, build)) for build in seconds),
+        plan_bytes=variant.plan_bytes,
+        memory=memory.what,
+    )

@@ -1,0 +1,185 @@
+"""What a comparison says, as data: times, ratios, accuracy, engines; to JSON and back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from un_deploy.errors import InputError, ThresholdError
+from un_deploy.graph.precision.convert import Precision
+from un_deploy.measure.speed.accuracy import Accuracy
+from un_deploy.measure.speed.engine_facts import EngineFacts
+from un_deploy.measure.speed.layers.variant_layers import VariantLayers
+from un_deploy.measure.speed.statistics import Interval
+from un_deploy.measure.speed.variant import TITLES, Kind
+from un_deploy.measure.speed.variant_times import Ratio, Timed
+from un_deploy.runtime.backends import Backend
+
+#: The version of the JSON form; it rises when a field changes its meaning or goes.
+REPORT_VERSION = 2
+
+
+@dataclass(frozen=True)
+class CompareReport:
+    """What was timed and what it says.
+
+    Attributes:
+        backend, threads, device: what ran it; threads None: its own choice.
+        precision: of engines; None where the backend runs the graph as it is.
+        inputs: the shape of each input.
+        timed: the variants, and the control.
+        ratios: of their times.
+        control: the variant entered twice, second entry over first. Its interval holds 1 unless
+            chance or the machine had it otherwise.
+        missing: variants that there were no files for, and why.
+        notes: what the reader must know.
+        environment: processor, system, versions, clocks.
+        accuracy: of each variant but no norm, which computes something else.
+        engines: of each variant, where they were asked for.
+        layers: of each variant, where a profile was asked for; of LN those of its fastest form.
+        sweep: the same comparison at other batch sizes, without engines and layers.
+        version: of this form.
+    """
+
+    backend: Backend
+    threads: int | None
+    device: str
+    precision: Precision | None
+    inputs: dict[str, tuple[int, ...]]
+    timed: tuple[Timed, ...]
+    ratios: tuple[Ratio, ...]
+    control: Ratio
+    missing: dict[str, str]
+    notes: tuple[str, ...]
+    environment: dict[str, Any]
+    accuracy: tuple[Accuracy, ...] = ()
+    engines: tuple[EngineFacts, ...] = ()
+    layers: tuple[VariantLayers, ...] = ()
+    sweep: tuple[CompareReport, ...] = ()
+    version: int = field(default=REPORT_VERSION)
+
+    @property
+    def batch(self) -> int | None:
+        """The first size of the first input that has one."""
+        return next((shape[0] for shape in self.inputs.values() if shape), None)
+
+    def ratio(self, of: Kind, to: Kind) -> Interval:
+        """The interval of a ratio.
+
+        Raises:
+            InputError: one of the two was not timed.
+        """
+        for found in self.ratios:
+            if (found.of, found.to) == (of, to):
+                return found.interval
+        raise InputError(f"{TITLES[of]} over {TITLES[to]} was not measured: one is missing")
+
+    def require_speedup(self, least: float) -> None:
+        """Raise unless LN takes at least so many times as long as UN folded, beyond doubt.
+
+        Raises:
+            ThresholdError: the lower end of the interval is below `least`, or there are too few
+                rounds for an interval.
+            InputError: LN or UN folded was not timed.
+        """
+        found = self.ratio("ln", "folded")
+        if found.attained < found.confidence:
+            raise ThresholdError(f"{found.method}: too few for a threshold; take more builds")
+        if not found.low >= least:
+            raise ThresholdError(
+                f"UN folded is {found.ratio:.3f}x as fast as LN, at least {found.low:.3f}x: "
+                f"{least:g}x is not reached"
+            )
+
+    def require_no_regression(self, old: CompareReport) -> None:
+        """Raise if a ratio is worse than it was, and both intervals say so.
+
+        Worse is a smaller gain over LN or over UN unfolded, or a larger distance to no norm. Times
+        themselves are not compared: another machine, or the same on another day, has others.
+
+        Raises:
+            ThresholdError: names the first ratio that is worse.
+            InputError: the old report is of another backend, device or other inputs, or has no
+                ratio in common with this one.
+        """
+        for what in ("backend", "device", "precision", "inputs"):
+            now, then = getattr(self, what), getattr(old, what)
+            if now != then:
+                raise InputError(f"the old report has {what} {then}, this one {now}")
+        before = {(one.of, one.to): one.interval for one in old.ratios}
+        shared = [one for one in self.ratios if (one.of, one.to) in before]
+        if not shared:
+            raise InputError("the old report has no ratio in common with this one")
+        for one in shared:
+            now, then = one.interval, before[one.of, one.to]
+            worse = now.low > then.high if one.to == "none" else now.high < then.low
+            if worse and "folded" in (one.of, one.to):
+                raise ThresholdError(
+                    f"{TITLES[one.of]} over {TITLES[one.to]} was {then.ratio:.3f} [{then.low:.3f}, "
+                    f"{then.high:.3f}] and is {now.ratio:.3f} [{now.low:.3f}, {now.high:.3f}]"
+                )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain lists, dictionaries, strings and numbers."""
+        return {
+            **asdict(self),
+            "ratios": [ratio.to_dict() for ratio in self.ratios],
+            "control": self.control.to_dict(),
+            "sweep": [report.to_dict() for report in self.sweep],
+        }
+
+    def to_json(self) -> str:
+        return json.dumps(self.to_dict(), indent=2) + "\n"
+
+    @classmethod
+    def read(cls, path: Path) -> CompareReport:
+        """Read a file.
+
+        Raises:
+            InputError: it cannot be read, or see `from_json`.
+        """
+        try:
+            return cls.from_json(path.read_text(encoding="utf-8"), str(path))
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{path} cannot be read: {error}") from error
+
+    @classmethod
+    def from_json(cls, text: str, origin: str) -> CompareReport:
+        """Read what `to_json` wrote, or the part of it in the report of `un-deploy demo`.
+
+        Raises:
+            InputError: it is no such report, or of another version.
+        """
+        try:
+            given = json.loads(text)
+            given = given.get("comparison", given)
+            version = given.get("version")
+            if version != REPORT_VERSION:
+                raise InputError(
+                    f"{origin} is a report of version {version}, this un-deploy reads "
+                    f"{REPORT_VERSION}: compare again"
+                )
+            return cls.from_dict(given)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise InputError(f"{origin} is no report of a comparison: {error}") from error
+
+    @classmethod
+    def from_dict(cls, given: Mapping[str, Any]) -> CompareReport:
+        """The reverse of `to_dict`."""
+        return cls(
+            **{
+                **given,
+                "inputs": {name: tuple(shape) for name, shape in given["inputs"].items()},
+                "timed": tuple(Timed.from_dict(one) for one in given["timed"]),
+                "ratios": tuple(Ratio.from_dict(one) for one in given["ratios"]),
+                "control": Ratio.from_dict(given["control"]),
+                "notes": tuple(given["notes"]),
+                "accuracy": tuple(Accuracy(**one) for one in given["accuracy"]),
+                "engines": tuple(EngineFacts.from_dict(one) for one in given["engines"]),
+                "layers": tuple(VariantLayers.from_dict(one) for one in given.get("layers", ())),
+                "sweep": tuple(cls.from_dict(one) for one in given["sweep"]),
+            }
+        )

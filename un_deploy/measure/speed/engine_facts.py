@@ -1,0 +1,67 @@
+"""What the builder of a variant's TensorRT engine tells of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from un_deploy.measure.speed.variant import Kind
+
+
+@dataclass(frozen=True)
+class PlannedKernel:
+    """A kernel of an engine: TensorRT's name, what it is, the ONNX nodes, bytes it writes."""
+
+    name: str
+    what: str
+    onnx_nodes: tuple[str, ...]
+    bytes_written: int | None
+
+
+@dataclass(frozen=True)
+class EngineFacts:
+    """The TensorRT engine of a variant, as its builder tells of it; it is built and not run.
+
+    Attributes:
+        kind, form: the variant.
+        flavor, tensorrt, precision: what was built.
+        plan_bytes: size of the plan.
+        activation_bytes: on the device, beside weights; None where it is not told.
+        bytes_written: by all kernels in one run; None where a size is open.
+        same_as_none: whether its kernels have the signatures of the engine without norms, which
+            for UN folded has the biases that the fold gained; None where there is none to compare
+            with.
+        kernels: in the order in which they run.
+    """
+
+    kind: Kind
+    form: str
+    flavor: str
+    tensorrt: str
+    precision: str
+    plan_bytes: int
+    activation_bytes: int | None
+    bytes_written: int | None
+    same_as_none: bool | None
+    kernels: tuple[PlannedKernel, ...]
+
+    @classmethod
+    def from_dict(cls, given: Mapping[str, Any]) -> EngineFacts:
+        """The reverse of `dataclasses.asdict`."""
+        kernels = tuple(
+            PlannedKernel(**{**one, "onnx_nodes": tuple(one["onnx_nodes"])})
+            for one in given["kernels"]
+        )
+        return cls(**{**given, "kernels": kernels})
+
+
+FUSED_AWAY = (
+    "UN unfolded has the kernels of no norm here: TensorRT has fused its scale and shift into its "
+    "neighbours, so folding it changes no kernel of this engine."
+)
+
+
+def fused_away(engines: Iterable[EngineFacts]) -> bool:
+    """Whether `FUSED_AWAY` is to be said of these engines."""
+    return any(one.kind == "unfolded" and bool(one.same_as_none) for one in engines)

@@ -1,0 +1,125 @@
+"""What a layer is: a product, attention, a norm, ...; from what it is called and what it computes.
+
+The graph tells more than a layer's name. A MatMul of two computed tensors belongs to attention,
+with the Softmax it feeds on and the scale and mask before that; a Mul and an Add may be a norm's
+scale and shift, or one of the seven operators in which an exporter writes Layer Normalization.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+
+import onnx_ir as ir
+
+from un_deploy.graph.analysis.constants import Constants
+from un_deploy.graph.analysis.layernorms import find_layernorms
+from un_deploy.graph.analysis.shapes import Shapes
+from un_deploy.graph.fold.graph_view import GraphView
+from un_deploy.measure.speed.layers.variant_layers import Group
+from un_deploy.runtime.layer_times import node_name, nodes_between
+
+_OPERATORS: dict[Group, str] = {
+    "products": """
+        MatMul Gemm Conv ConvTranspose Einsum MatMulInteger ConvInteger QLinearMatMul QLinearConv
+        FusedMatMul FusedGemm FusedConv NhwcFusedConv MatMulNBits TransposeMatMul
+        correlation Convolution MatrixMultiply FullyConnected
+    """,
+    "attention": """
+        Attention MultiHeadAttention GroupQueryAttention PackedAttention QAttention
+        scaled_dot_product_attention mha
+    """,
+    "normalization": """
+        LayerNormalization SkipLayerNormalization EmbedLayerNormalization BatchNormalization
+        SimplifiedLayerNormalization SkipSimplifiedLayerNormalization RMSNormalization
+        InstanceNormalization GroupNormalization LpNormalization MeanVarianceNormalization
+        Normalization
+    """,
+    "activation": """
+        Gelu FastGelu BiasGelu QuickGelu Relu LeakyRelu PRelu Elu Selu Celu ThresholdedRelu
+        HardSigmoid HardSwish Swish Mish Sigmoid Tanh Erf Softplus Softsign Softmax LogSoftmax
+        BiasSoftmax Activation
+    """,
+    "elementwise": """
+        Add Sub Mul Div Neg Abs Pow Sqrt Reciprocal Exp Log Sin Cos Tan Sign Floor Ceil Round Clip
+        Min Max Sum Mean Mod Where And Or Xor Not Equal Less Greater LessOrEqual GreaterOrEqual
+        IsNaN IsInf BitShift Elementwise Pointwise Unary
+    """,
+    "layout": """
+        Transpose Reshape Flatten Squeeze Unsqueeze Concat Split Slice Gather GatherElements
+        GatherND Expand Tile Pad Cast CastLike Identity Shape Size Constant ConstantOfShape Range
+        SpaceToDepth DepthToSpace ReorderInput ReorderOutput MemcpyFromHost MemcpyToHost
+        Reformat Shuffle Copy Concatenation
+    """,
+}
+_GROUP_OF: dict[str, Group] = {
+    name.lower(): group for group, names in _OPERATORS.items() for name in names.split()
+}
+"""Names of ONNX operators, and of layers of ONNX Runtime, torch and TensorRT, in lower case."""
+
+_STRONGEST: tuple[Group, ...] = (
+    "attention", "products", "normalization", "activation", "elementwise", "layout",
+)  # fmt: skip
+"""Several operators in one layer: the first of these that is there, since it takes the time."""
+
+_REFINED: dict[Group, Collection[Group]] = {
+    "products": ("attention", "products"),
+    "activation": ("attention", "normalization", "activation"),
+    "elementwise": ("attention", "normalization", "activation", "elementwise"),
+}
+"""What a layer whose name says what it is may be for the sake of its nodes. Others are what they
+are called: a Transpose that a runtime put before a product is no product."""
+
+
+def node_groups(model: ir.Model) -> dict[str, Group]:
+    """The group of each node of the main graph, by its name; without one by its first output.
+
+    Normalization is every Layer Normalization, as an operator or in its parts, and whatever
+    un-deploy folds: scale and shift per channel, as of UN, BatchNormalization or LayerScale.
+    """
+    constants, shapes = Constants(model), Shapes(model)
+    view = GraphView(model, constants, shapes)
+    groups = {node_name(node): _group_of(node.op_type) for node in model.graph}
+    norms = [norm.nodes for norm in find_layernorms(model.graph, constants, shapes)]
+    norms += [site.nodes for site in view.sites]
+    groups |= {node_name(node): "normalization" for nodes in norms for node in nodes}
+    groups |= {node_name(node): "attention" for node in _attention(model.graph, constants)}
+    return groups
+
+
+def layer_group(kind: str, onnx_nodes: Iterable[str], groups: Mapping[str, Group]) -> Group:
+    """What a layer is.
+
+    Args:
+        kind: as the runtime calls it.
+        onnx_nodes: that it computes, as far as they are told.
+        groups: of the nodes; see `node_groups`.
+    """
+    called = _group_of(kind)
+    found = {groups[name] for name in onnx_nodes if name in groups}
+    if called != "other":
+        found = {called, *found.intersection(_REFINED.get(called, ()))}
+    return next((group for group in _STRONGEST if group in found), "other")
+
+
+def _group_of(operator: str) -> Group:
+    return _GROUP_OF.get(operator.lower(), "other")
+
+
+def _attention(graph: ir.Graph, constants: Constants) -> Iterator[ir.Node]:
+    """Products of two computed tensors; a Softmax that one of them reads, and what leads to it."""
+    products = [node for node in graph if _group_of(node.op_type) == "products"]
+    written = {value for node in products for value in node.outputs}
+    for node in products:
+        read = [v for v in node.inputs if v is not None and not _stored(v, constants)]
+        if len(read) < 2:
+            continue
+        yield node
+        for value in read:
+            between = nodes_between([value], written)
+            if any(one.op_type == "Softmax" for one in between):
+                yield from between
+
+
+def _stored(value: ir.Value, constants: Constants) -> bool:
+    """Old exporters list their weights among the inputs, where they could be overridden."""
+    return value in constants or value.is_initializer()

@@ -1,0 +1,263 @@
+"""One build of a comparison: load all entries, look at their outputs, time them in turn.
+
+A runtime that builds the same engine every time differs from build to build only by process: by
+where its memory lies, by which pages were warm. So a build is a fresh process,
+
+    python -m un_deploy.measure.speed.timing_process JOB.json RESULT.json
+
+which reads a `Job` and writes the seconds of every entry, or the error that stopped it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from un_deploy.errors import InputError, UnDeployError
+from un_deploy.graph.model.signature import Feeds
+from un_deploy.graph.precision.convert import Precision
+from un_deploy.measure.speed.timing import interleaved
+from un_deploy.runtime.backends import Backend
+from un_deploy.runtime.load import load_file
+from un_deploy.runtime.onnxruntime.runtime import Fusions
+from un_deploy.runtime.protocol import Session
+from un_deploy.runtime.run_memory import RunMemory, TellsMemory
+from un_deploy.runtime.torch_graph.runtime import TorchSession
+from un_deploy.runtime.trtexec.session import TrtexecSession
+
+Seconds = dict[str, list[float]]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One thing that is timed.
+
+    Attributes:
+        name: unique in a job.
+        model: an ONNX file, or a plan.
+        fusions: of ONNX Runtime.
+    """
+
+    name: str
+    model: str
+    fusions: Fusions = "all"
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a build times.
+
+    Attributes:
+        backend: what runs the entries.
+        entries: what is timed, in the order of the first round.
+        inputs: an .npz file with one array for each input.
+        rounds, sample_s, reverse: see `un_deploy.measure.speed.timing.interleaved`.
+        threads: for computing; None: the runtime's own choice.
+        device: of torch.
+        precision: of engines.
+        memory: a file that takes what a run of each entry holds, measured after the times so that
+            it cannot disturb them; None: it is not measured.
+        logs: a folder that takes trtexec's own files of each entry, of a run after the times;
+            None: none are kept.
+    """
+
+    backend: Backend
+    entries: tuple[Entry, ...]
+    inputs: str
+    rounds: int
+    sample_s: float
+    reverse: bool = False
+    threads: int | None = None
+    device: str = "cpu"
+    precision: Precision = "fp32"
+    memory: str | None = None
+    logs: str | None = None
+
+    @classmethod
+    def from_dict(cls, given: Mapping[str, Any]) -> Job:
+        """The reverse of `dataclasses.asdict`."""
+        return cls(**{**given, "entries": tuple(Entry(**entry) for entry in given["entries"])})
+
+
+def run_job(job: Job) -> Seconds:
+    """Seconds of one run of each entry, one number a round.
+
+    Raises:
+        InputError: an entry does not load or run, an output is NaN or infinite, or torch finds
+            more attention, linear layers or GELU in one entry than in another: then times would
+            compare what was recognised.
+    """
+    if job.backend.startswith("torch") and job.threads is not None:
+        import torch
+
+        torch.set_num_threads(job.threads)
+    with np.load(job.inputs) as archive:
+        feeds = dict(archive)
+    sessions, timers, recognised = {}, {}, {}
+    for entry in job.entries:
+        session = load_file(
+            Path(entry.model),
+            job.backend,
+            threads=job.threads,
+            device=job.device,
+            fusions=entry.fusions,
+            precision=job.precision,
+        )
+        for name, array in session.run(feeds).items():
+            if array.dtype.kind == "f" and not np.all(np.isfinite(array)):
+                raise InputError(f"{entry.name}: output {name} is not finite on these inputs")
+        if isinstance(session, TorchSession):
+            recognised[entry.name] = _recognised(session, feeds)
+        sessions[entry.name] = session
+        timers[entry.name] = session.timer(feeds)
+    _check_alike(recognised)
+    seconds = interleaved(timers, rounds=job.rounds, sample_s=job.sample_s, reverse=job.reverse)
+    if job.memory is not None:
+        told = {name: asdict(_memory(session, feeds)) for name, session in sessions.items()}
+        Path(job.memory).write_text(json.dumps(told))
+    for name, session in sessions.items():
+        if job.logs is not None and isinstance(session, TrtexecSession):
+            session.keep_files(feeds, Path(job.logs, re.sub(r"\W+", "_", name)))
+    return seconds
+
+
+def _memory(session: Session, feeds: Feeds) -> RunMemory:
+    if not isinstance(session, TellsMemory):
+        return RunMemory(None, "this backend does not tell it")
+    try:
+        return session.run_memory(feeds)
+    except InputError as error:  # the times are good without it
+        return RunMemory(None, str(error))
+
+
+def read_memory(file: Path) -> dict[str, RunMemory]:
+    """What a job has written to its file for it; nothing where it has written none."""
+    if not file.is_file():
+        return {}
+    return {name: RunMemory(**told) for name, told in json.loads(file.read_text()).items()}
+
+
+def run_in_process_of_its_own(job: Job, folder: Path) -> Seconds:
+    """`run_job` in a fresh Python.
+
+    Args:
+        job: what to time.
+        folder: for two small files.
+
+    Raises:
+        InputError: see `run_job`; or the process died.
+    """
+    question, answer = folder / "job.json", folder / "result.json"
+    question.write_text(json.dumps(asdict(job)))
+    answer.unlink(missing_ok=True)
+    command = [
+        sys.executable,
+        "-m",
+        "un_deploy.measure.speed.timing_process",
+        str(question),
+        str(answer),
+    ]
+    found = [str(Path(__file__).parents[3]), os.environ.get("PYTHONPATH", "")]
+    done = subprocess.run(
+        command,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, found))},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    if not answer.is_file():
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise InputError(f"the process that timed {job.backend} ended with {last}")
+    result = json.loads(answer.read_text())
+    if "error" in result:
+        raise InputError(result["error"])
+    seconds: Seconds = result["seconds"]
+    return seconds
+
+
+def run_builds(
+    job: Job,
+    builds: int,
+    folder: Path,
+    *,
+    run: Callable[[Job, Path], Seconds] = run_in_process_of_its_own,
+    progress: Callable[[str], None] = lambda text: None,
+) -> dict[str, np.ndarray]:
+    """Seconds of one run of each entry, (builds, rounds).
+
+    The first build alone also tells what a run holds, where the job has a file for that.
+
+    Every build begins to load with another entry, since where an entry's weights come to lie
+    changes its time: of five copies of BERT-base in one process, loaded in the same order every
+    time, the third was 5 to 8 % slower than the fourth in 12 builds of 12.
+
+    Args:
+        job: what to time.
+        builds: how many.
+        folder: for small files.
+        run: runs one build.
+        progress: told what is done.
+
+    Raises:
+        InputError: see `run_in_process_of_its_own`.
+    """
+    seconds: dict[str, list[list[float]]] = {entry.name: [] for entry in job.entries}
+    for number in range(builds):
+        progress(f"Build {number + 1} of {builds} on {job.backend}")
+        first = number % len(job.entries)
+        order = (*job.entries[first:], *job.entries[:first])
+        if number // len(job.entries) % 2:  # what was loaded before it is another entry then
+            order = order[::-1]
+        memory = job.memory if number == 0 else None
+        logs = None if job.logs is None else str(Path(job.logs, f"build_{number + 1}"))
+        one = replace(job, entries=order, reverse=number % 2 == 1, memory=memory, logs=logs)
+        found = run(one, folder)
+        for name in seconds:
+            seconds[name].append(found[name])
+    return {name: np.array(found) for name, found in seconds.items()}
+
+
+def _recognised(session: TorchSession, feeds: Mapping[str, np.ndarray]) -> dict[str, int]:
+    from un_deploy.runtime.torch_graph.recognize import counts
+
+    return counts(session.module(feeds))
+
+
+def _check_alike(recognised: Mapping[str, Mapping[str, int]]) -> None:
+    first: tuple[str, Mapping[str, int]] | None = None
+    for name, counts in recognised.items():
+        first = first or (name, counts)
+        if counts != first[1]:
+            raise InputError(
+                f"torch recognises {_in_words(counts)} in {name}, but {_in_words(first[1])} in "
+                f"{first[0]}: their times would not compare the norms alone"
+            )
+
+
+def _in_words(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {kind}" for kind, count in counts.items())
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run the job in the first file, write the result or the error to the second."""
+    question, answer = map(Path, arguments)
+    try:
+        result: dict[str, Any] = {
+            "seconds": run_job(Job.from_dict(json.loads(question.read_text())))
+        }
+    except UnDeployError as error:
+        result = {"error": str(error)}
+    answer.write_text(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

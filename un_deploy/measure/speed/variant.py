@@ -1,0 +1,54 @@
+"""What is compared: the forms of one network, and which times are divided by which."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from un_deploy.runtime.onnxruntime.runtime import Fusions
+
+Kind = Literal["ln", "unfolded", "folded", "none"]
+
+TITLES: dict[Kind, str] = {
+    "ln": "LN",
+    "unfolded": "UN unfolded",
+    "folded": "UN folded",
+    "none": "no norm",
+}
+
+COMPARED: tuple[tuple[Kind, Kind], ...] = (
+    ("ln", "folded"),
+    ("unfolded", "folded"),
+    ("ln", "unfolded"),
+    ("folded", "none"),
+)
+"""Which times are divided by which."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One form of a network to be timed.
+
+    Attributes:
+        kind: what it is.
+        model: the ONNX file, or the plan.
+        source: where it comes from, for the reader: a file, a spec, or what it was derived from.
+        derived: whether un-deploy made it from another variant.
+        operators: in its graph; None: a plan, which does not tell.
+        form: what tells it from others of its kind.
+        fusions: of ONNX Runtime.
+        plan_bytes: the size of the plan; None: it is an ONNX file.
+    """
+
+    kind: Kind
+    model: str
+    source: str
+    derived: bool
+    operators: int | None
+    form: str = ""
+    fusions: Fusions = "all"
+    plan_bytes: int | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{self.kind}, {self.form}" if self.form else self.kind

@@ -1,0 +1,90 @@
+"""The TensorRT engine of every variant: what it would run, told without running it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+
+import onnx_ir as ir
+
+from un_deploy.engines.build.builder import Built, build_graph
+from un_deploy.engines.flavor import Flavor, library
+from un_deploy.engines.kernels.check_types import check_types
+from un_deploy.engines.kernels.kernels import Kernel, bytes_written, signatures
+from un_deploy.graph.model.model_file import load_model
+from un_deploy.graph.model.signature import Feeds
+from un_deploy.graph.precision.convert import Precision, to_precision
+from un_deploy.graph.strip.biases_gained_by_fold import add_biases
+from un_deploy.measure.speed.engine_facts import EngineFacts, PlannedKernel
+from un_deploy.measure.speed.variant import Variant
+from un_deploy.runtime.tensorrt.engine_runtime import with_shapes
+
+
+def engine_facts(
+    variants: Sequence[Variant],
+    feeds: Feeds,
+    *,
+    flavor: Flavor,
+    precision: Precision,
+    gained_biases: Collection[str] = (),
+    progress: Callable[[str], None] = lambda text: None,
+) -> tuple[EngineFacts, ...]:
+    """Build every variant for the shapes of the inputs, and compare the kernels with no norm's.
+
+    Args:
+        variants: see `un_deploy.measure.speed.compare`; forms that only ONNX Runtime's own settings
+            tell apart are one engine.
+        feeds: their shapes are the engines', fixed, so that bytes are known.
+        flavor, precision: of the engines.
+        gained_biases: of the fold: UN folded is compared with no norm that has biases there too.
+        progress: told what is done.
+
+    Raises:
+        InputError: a variant does not build in the precision.
+        MissingPackageError: the flavour is not installed.
+    """
+    found: dict[Variant, Built] = {}
+    for variant in variants:
+        if variant.fusions == "all":
+            progress(f"Building the engine of {variant.name}")
+            found[variant] = _built(load_model(variant.model), feeds, flavor, precision)
+    none = next((variant for variant in found if variant.kind == "none"), None)
+    bare = biased = None if none is None else found[none]
+    if none is not None and none.derived and gained_biases:
+        model = load_model(none.model)
+        add_biases(model, gained_biases)
+        biased = _built(model, feeds, flavor, precision)
+    return tuple(
+        EngineFacts(
+            kind=variant.kind,
+            form=variant.form,
+            flavor=flavor,
+            tensorrt=library(flavor).__version__,
+            precision=precision,
+            plan_bytes=len(built.plan),
+            activation_bytes=built.memory.get("activation"),
+            bytes_written=bytes_written(built.kernels),
+            same_as_none=_alike(built, biased if variant.kind == "folded" else bare),
+            kernels=tuple(map(_planned, built.kernels)),
+        )
+        for variant, built in found.items()
+    )
+
+
+def _built(model: ir.Model, feeds: Feeds, flavor: Flavor, precision: Precision) -> Built:
+    converted, report = to_precision(model, precision)
+    built = build_graph(with_shapes(converted, feeds), origin="the variant", flavor=flavor)
+    check_types(built.kernels, converted, report)
+    return built
+
+
+def _alike(built: Built, bare: Built | None) -> bool | None:
+    return None if bare is None else signatures(built.kernels) == signatures(bare.kernels)
+
+
+def _planned(kernel: Kernel) -> PlannedKernel:
+    return PlannedKernel(
+        name=kernel.name,
+        what=f"{kernel.layer_type} {kernel.fused}".rstrip(),
+        onnx_nodes=kernel.onnx_nodes,
+        bytes_written=bytes_written([kernel]),
+    )

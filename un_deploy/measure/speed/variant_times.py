@@ -1,0 +1,81 @@
+"""The times of a variant, and the ratio of two variants' times."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from un_deploy.measure.speed.statistics import Interval
+from un_deploy.measure.speed.variant import TITLES, Kind
+
+PERCENTILES = (50, 90, 95, 99)
+
+
+@dataclass(frozen=True)
+class Timed:
+    """A variant and its times.
+
+    Attributes:
+        kind, form, source, derived, operators, plan_bytes: see `Variant`.
+        control: whether it is the second entry of a variant, for the A/A control.
+        median_s: seconds of one run, the median over all rounds of all builds.
+        percentiles_s: seconds of one run by percentile, "50", "90", "95" and "99", over all rounds
+            of all builds. A sample is the mean of some runs, so single runs spread further.
+        peak_bytes: that a run holds at once beside weights and inputs, in the memory of what
+            computes; None where it cannot be told.
+        seconds: of one run, (builds, rounds).
+        memory: what `peak_bytes` counts, or why it is None; see
+            `un_deploy.runtime.run_memory.RunMemory`.
+    """
+
+    kind: Kind
+    form: str
+    source: str
+    derived: bool
+    operators: int | None
+    control: bool
+    median_s: float
+    percentiles_s: Mapping[str, float]
+    peak_bytes: int | None
+    seconds: tuple[tuple[float, ...], ...]
+    plan_bytes: int | None = None
+    memory: str = ""
+
+    @property
+    def name(self) -> str:
+        """As a table calls it."""
+        again = "entered again" if self.control else ""
+        return ", ".join(filter(None, (TITLES[self.kind], self.form, again)))
+
+    @classmethod
+    def from_dict(cls, given: Mapping[str, Any]) -> Timed:
+        """The reverse of `dataclasses.asdict`."""
+        return cls(**{**given, "seconds": tuple(tuple(build) for build in given["seconds"])})
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """The time of one variant over that of another.
+
+    Attributes:
+        of, to: the variants.
+        form: of LN, where it has several: the fastest.
+        interval: of the ratio; above 1 the first is slower.
+    """
+
+    of: Kind
+    to: Kind
+    form: str
+    interval: Interval
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dictionaries, strings and numbers."""
+        return {**asdict(self), "interval": self.interval.to_dict()}
+
+    @classmethod
+    def from_dict(cls, given: Mapping[str, Any]) -> Ratio:
+        """The reverse of `to_dict`."""
+        known = {one.name for one in fields(Interval)}
+        interval = Interval(**{k: v for k, v in given["interval"].items() if k in known})
+        return cls(**{**given, "interval": interval})

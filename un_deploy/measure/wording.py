@@ -1,0 +1,125 @@
+"""Figures and what they say, in plain words that claim no more than the interval carries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import floor, log10
+
+from un_deploy.measure.speed.compare_report import CompareReport
+from un_deploy.measure.speed.statistics import Interval
+from un_deploy.measure.speed.variant import TITLES, Kind
+from un_deploy.measure.speed.variant_times import Ratio
+
+EQUAL = 0.02
+"""Folded is called equal to no norm where the whole interval lies this close to 1."""
+
+
+def variant(kind: Kind, form: str = "") -> str:
+    """As tables and sentences call it."""
+    return f"{TITLES[kind]}, {form}" if form else TITLES[kind]
+
+
+def numbers(interval: Interval) -> tuple[str, str, str]:
+    """Ratio, low and high with three decimals, or as many as show on which side of 1 they lie."""
+    given = (interval.ratio, interval.low, interval.high)
+    for digits in range(3, 7):
+        shown = [f"{value:.{digits}f}" for value in given]
+        if not interval.significant or not float(shown[1]) <= 1 <= float(shown[2]):
+            break
+    return shown[0], shown[1], shown[2]
+
+
+def span(interval: Interval) -> str:
+    """The interval's ends."""
+    _, low, high = numbers(interval)
+    return f"{low} to {high}"
+
+
+def percent(share: float) -> str:
+    """With a space that does not break."""
+    return f"{100 * share:.4g}\N{NO-BREAK SPACE}%"
+
+
+def verdict(ratio: Ratio) -> str:
+    """Who is slower, or that nobody can say."""
+    interval = ratio.interval
+    if not interval.significant:
+        return "not significant"
+    return f"{TITLES[ratio.of]} is {'slower' if interval.ratio > 1 else 'faster'}"
+
+
+def claim(ratio: Ratio) -> str:
+    """What a ratio says, in one or two sentences that begin with the answer, in lower case."""
+    interval = ratio.interval
+    of, to = TITLES[ratio.of], TITLES[ratio.to]
+    value, *_ = numbers(interval)
+    sure = f"{percent(interval.confidence)} interval {span(interval)}"
+    if interval.attained < interval.confidence:
+        reached = percent(interval.attained)
+        return (
+            f"not significant; too few rounds to tell {of} and {to} apart. Measured ratio {value}, "
+            f"interval {span(interval)}, which reaches {reached} at most."
+        )
+    if not interval.significant:
+        return (
+            f"not significant; {_builds(interval)} not tell {of} and {to} apart. "
+            f"Measured ratio {value}, {sure}."
+        )
+    if interval.ratio > 1:
+        return f"{to} is faster than {of}: {of} takes {value} times as long ({sure})."
+    return f"{to} is slower than {of}: {of} takes only {value} times as long ({sure})."
+
+
+def limit(ratio: Ratio) -> str:
+    """How near UN folded comes to no norm, which is all that removing norms can give."""
+    if ratio.interval.within(EQUAL):
+        return (
+            f"UN folded and no norm are equal within {percent(EQUAL)}: the whole "
+            f"{percent(ratio.interval.confidence)} interval of their ratio lies from "
+            f"{span(ratio.interval)}."
+        )
+    return f"{sentence(claim(ratio))} That they are equal within {percent(EQUAL)} is not shown."
+
+
+def found(report: CompareReport, of: Kind, to: Kind) -> Ratio | None:
+    """The ratio, where both were timed."""
+    return next((one for one in report.ratios if (one.of, one.to) == (of, to)), None)
+
+
+def size(count: int) -> str:
+    """Bytes in the unit that suits, with three significant digits."""
+    value, unit = float(count), "B"
+    for larger in ("KiB", "MiB", "GiB", "TiB"):
+        if value < 1000:
+            break
+        value, unit = value / 1024, larger
+    return f"{count} B" if unit == "B" else f"{value:.3g} {unit}"
+
+
+def once(texts: Iterable[str]) -> str:
+    """What several say, each thing once."""
+    return "; ".join(dict.fromkeys(filter(None, texts)))
+
+
+def decimals(report: CompareReport) -> int:
+    """Of a millisecond: three, or as many as show four figures of the shortest median."""
+    least = 1e3 * min(one.median_s for one in report.timed)
+    return max(3, 3 - floor(log10(least)))
+
+
+def point(report: CompareReport) -> str:
+    """What tells one measurement of a sweep from the others."""
+    if report.batch is None:
+        return "no inputs with a size"
+    return f"batch {report.batch}"
+
+
+def sentence(text: str) -> str:
+    """With a capital letter."""
+    return text[:1].upper() + text[1:]
+
+
+def _builds(interval: Interval) -> str:
+    if interval.builds == 1:
+        return "one build does"
+    return f"these {interval.builds} builds do"

@@ -1,0 +1,244 @@
+"""From files, or from one model spec, to the comparison of LN, UN unfolded, folded and no norm.
+
+Variants that are not given are derived: UN folded by folding, no norm by taking the norms out.
+What is compared is proven or checked first: the folded graph equals the unfolded one, an export
+equals PyTorch, and no norm, which computes something else, at least stays finite.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Literal
+
+from un_deploy.engines.flavor import Flavor, choose_flavor, library
+from un_deploy.engines.plan.header import is_plan
+from un_deploy.errors import InputError
+from un_deploy.graph.precision.convert import Precision
+from un_deploy.measure.speed.accuracy import accuracies
+from un_deploy.measure.speed.clocks import watched
+from un_deploy.measure.speed.compare import compare_variants
+from un_deploy.measure.speed.compare_report import CompareReport
+from un_deploy.measure.speed.engine_facts import EngineFacts
+from un_deploy.measure.speed.layers.profile_variants import profile_variants
+from un_deploy.measure.speed.layers.variant_layers import VariantLayers
+from un_deploy.measure.speed.variant import Kind, Variant
+from un_deploy.measure.speed.variant_engines import engine_facts
+from un_deploy.pipeline.compare.given_plans import GivenPlan, backend_of, notes_on, precision_of
+from un_deploy.pipeline.compare.variants import Network
+from un_deploy.pipeline.export.model_spec import Norm
+from un_deploy.runtime.backends import Backend, choose_backend, require_layers
+from un_deploy.runtime.trtexec.runtime import TrtexecRuntime
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Feeds = Mapping[str, np.ndarray]
+    PathLike = str | os.PathLike[str]
+
+BATCH = "batch"
+"""The name that exporters are given for the dimension of the batch."""
+
+_RUNS = ("backend", "threads", "device", "precision")
+"""The settings that say what runs a variant."""
+
+
+def compare(
+    model: str | None = None,
+    *,
+    norms: Collection[Norm] = ("ln", "un"),
+    checkpoints: Mapping[Norm, PathLike] | None = None,
+    files: Mapping[Kind, PathLike] | None = None,
+    backend: Backend | Literal["auto"] = "auto",
+    builds: int = 5,
+    rounds: int = 20,
+    sample_s: float = 0.02,
+    threads: int | None = None,
+    device: str = "cpu",
+    inputs: str | Feeds | None = None,
+    dims: Mapping[str, int] | None = None,
+    batches: Sequence[int] = (),
+    precision: Precision | None = None,
+    engines: bool = False,
+    flavor: Flavor | Literal["auto"] = "auto",
+    profile: bool = False,
+    seed: int = 0,
+    keep: Collection[str] = (),
+    logs: Path | None = None,
+    progress: Callable[[str], None] = lambda text: None,
+) -> CompareReport:
+    """Time a network with LN, UN unfolded, UN folded and no norm against each other.
+
+    Args:
+        model: a spec (``FILE.py:factory``, ``package.module:factory``, ``timm:NAME``; its Python
+            runs as code) that is exported once for each of `norms`; None: `files`.
+        norms: of a spec. "un" gives the unfolded graph; the others are derived.
+        checkpoints: of a spec, by norm; without one the weights are random, which changes no time.
+        files: ONNX files, or plans with their manifests, by what they are: "ln", "unfolded",
+            "folded", "none". Plans run in their flavour of TensorRT or in trtexec, and engines of
+            ONNX files beside them are built there.
+        backend: what runs them; "auto": that of the plans, else the first that is installed.
+        builds, rounds, sample_s, threads, device: see `un_deploy.measure.speed.compare`.
+        inputs: data.npz, loader.py:function (runs as code), or arrays by input name; None: random.
+        dims: sizes of dynamic dimensions by name, for random inputs.
+        batches: batch sizes, in place of the dimension "batch" in `dims`: the report is that of
+            the first, the others are its sweep.
+        precision: of engines, of backends that build some and of those below; None: fp32. Plans
+            have theirs, and another than that is refused.
+        engines: also build TensorRT engines, and tell what they would run.
+        flavor: of these engines.
+        profile: afterwards, also time each layer of each variant, at the first batch size.
+        seed: of the random inputs.
+        keep: norms that the fold leaves alone.
+        logs: a folder for trtexec's own logs and JSON files, by build and variant, and with
+            several batch sizes by these; of one more run of each, after its times.
+        progress: told what is done.
+
+    Raises:
+        InputError: a model or the inputs cannot be read or do not fit, fewer than two variants
+            are to be had, a variant does not run, an output is not finite; plans are not alike,
+            or the backend does not run them; or it cannot tell of the layers that `profile` asks
+            for.
+        VerificationError: the folded graph is not equal to the unfolded one, or an export not to
+            PyTorch.
+        MissingPackageError: the backend is not installed.
+    """
+    if (model is None) == (not files):
+        raise InputError("a comparison takes a model spec or files, one of the two")
+    paths = {kind: Path(path) for kind, path in (files or {}).items()}
+    plans = {kind: GivenPlan.read(path) for kind, path in paths.items() if is_plan(path)}
+    graphs = [kind for kind in paths if kind not in plans]
+    if engines and plans and not graphs:
+        raise InputError("a plan is an engine already: engines are built of ONNX files")
+    if profile and plans:
+        raise InputError("plans do not tell ONNX operators to compare by: use un-deploy profile")
+    backend = backend_of(plans, backend) if plans else choose_backend(backend)
+    if profile:
+        require_layers(backend)
+    if engines:
+        library(choose_flavor(flavor))  # refused before anything is read
+    asked = precision or "fp32"
+    settings: dict[str, Any] = {
+        "backend": backend,
+        "builds": builds,
+        "rounds": rounds,
+        "sample_s": sample_s,
+        "threads": threads,
+        "device": device,
+        "precision": precision_of(plans, precision, others=graphs) if plans else asked,
+    }
+    if logs is not None and backend != "trtexec":
+        raise InputError(f"trtexec alone has logs to keep, and {backend} was to run")
+    with TemporaryDirectory(prefix="un-deploy-") as made:
+        network = Network(Path(made), backend)
+        if backend == "trtexec":
+            network.notes.append(f"timed by {TrtexecRuntime().described}")
+        if model is not None:
+            for norm in norms:
+                progress(f"Exporting {model} with {norm}")
+                network.export(model, norm, (checkpoints or {}).get(norm))
+        for kind, path in paths.items():
+            if kind in plans:
+                network.take(kind, plans[kind])
+            else:
+                network.read(kind, path)
+        if plans:
+            network.notes += notes_on(plans, others=graphs)
+        network.derive(keep, inputs, seed)
+        first = network.feeds(inputs, _sizes(dims, batches)[0], seed)
+        facts: tuple[EngineFacts, ...] = ()
+        if engines:  # first, since what does not build must not cost the times
+            built = [variant for variant in network.variants if variant.plan_bytes is None]
+            gained = network.gained_biases if _folded_and_derived_none(built) else ()
+            facts = engine_facts(
+                built,
+                first,
+                flavor=choose_flavor(flavor),
+                precision=asked,
+                gained_biases=gained,
+                progress=progress,
+            )
+            if network.gained_biases and {"folded", "none"} <= {one.kind for one in built}:
+                network.notes.append(_gained(network.gained_biases, biased=bool(gained)))
+        points = [
+            _point(
+                network,
+                network.feeds(inputs, sizes, seed),
+                {**settings, "logs": _logs(logs, sizes, batches)},
+                progress,
+            )
+            for sizes in _sizes(dims, batches)
+        ]
+        layers: tuple[VariantLayers, ...] = ()
+        if profile:
+            try:
+                layers = profile_variants(
+                    network.variants,
+                    points[0].timed,
+                    first,
+                    **{name: settings[name] for name in _RUNS},
+                    progress=progress,
+                )
+            except InputError as error:  # the times are good without it
+                note = f"the layers are not told: {error}"
+                points[0] = replace(points[0], notes=(*points[0].notes, note))
+    return replace(points[0], engines=facts, layers=layers, sweep=tuple(points[1:]))
+
+
+def _folded_and_derived_none(variants: Sequence[Variant]) -> bool:
+    """Whether UN folded is there, and a no norm in which the outputs of the fold are known."""
+    return any(one.kind == "folded" for one in variants) and any(
+        one.kind == "none" and one.derived for one in variants
+    )
+
+
+def _gained(outputs: Sequence[str], *, biased: bool) -> str:
+    compared = "with biases there" if biased else "as it was given, whatever biases it has there"
+    return (
+        f"the fold gave {len(outputs)} linear operators a bias ({', '.join(outputs)}): the kernels "
+        f"of UN folded are compared with those of no norm {compared}"
+    )
+
+
+def _point(
+    network: Network, feeds: Feeds, settings: Mapping[str, Any], progress: Callable[[str], None]
+) -> CompareReport:
+    """One batch size: right first, then timed."""
+    runs = {name: settings[name] for name in _RUNS}
+    runs["precision"] = runs["precision"] or "fp32"  # plans have theirs
+    network.check_finite(feeds, runs["device"])
+    progress(f"Checking what {runs['backend']} computes")
+    accuracy = accuracies(network.variants, feeds, **runs)
+    report, moved = watched(
+        lambda: compare_variants(
+            network.variants,
+            feeds,
+            **settings,
+            missing=network.missing,
+            notes=network.notes,
+            progress=progress,
+        )
+    )
+    notes = (*report.notes, moved) if moved else report.notes
+    return replace(report, accuracy=accuracy, notes=notes)
+
+
+def _logs(
+    folder: Path | None, sizes: Mapping[str, int] | None, batches: Sequence[int]
+) -> Path | None:
+    if folder is None or not batches or sizes is None:
+        return folder
+    return folder / f"{BATCH}_{sizes[BATCH]}"
+
+
+def _sizes(
+    dims: Mapping[str, int] | None, batches: Sequence[int]
+) -> list[Mapping[str, int] | None]:
+    if not batches:
+        return [dims]
+    if dims and BATCH in dims:
+        raise InputError(f"the size of {BATCH} is given twice, as a dimension and as batch sizes")
+    return [{**(dims or {}), BATCH: size} for size in batches]

@@ -1,0 +1,206 @@
+"""TensorRT plans as variants of a comparison: what of them can be compared, and by what they run.
+
+A plan is what it was built to be. Nothing is derived from it, and what was folded into it cannot be
+proven; so plans that differ in what would count as a gain of a norm are refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import onnx_ir as ir
+
+from un_deploy.engines.flavor import TITLES as FLAVORS
+from un_deploy.engines.plan.manifest import (
+    Manifest,
+    PlanTensor,
+    input_spec,
+    load_plan,
+    open_sizes,
+    profile_holding,
+)
+from un_deploy.errors import InputError
+from un_deploy.graph.model.signature import check_feeds
+from un_deploy.graph.precision.convert import Precision
+from un_deploy.measure.speed.variant import TITLES, Kind
+from un_deploy.runtime.backends import Backend
+
+if TYPE_CHECKING:
+    from un_deploy.graph.model.signature import Feeds
+
+
+@dataclass(frozen=True)
+class GivenPlan:
+    """A plan that was given as a variant.
+
+    Attributes:
+        path: of the plan, which has its manifest beside it.
+        manifest: what that says.
+        graph: with its inputs and outputs, and nothing in between.
+    """
+
+    path: Path
+    manifest: Manifest
+    graph: ir.Model
+
+    @classmethod
+    def read(cls, path: Path) -> GivenPlan:
+        """Read a plan and its manifest.
+
+        Raises:
+            InputError: see `un_deploy.engines.plan.manifest.load_plan`.
+        """
+        _, manifest = load_plan(path)
+        return cls(path, manifest, graph_of(manifest))
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """See `usual_sizes`."""
+        return usual_sizes(self.manifest, self.graph)
+
+    def check_sizes(self, feeds: Feeds) -> None:
+        """Hold the shapes of inputs against its profiles.
+
+        Raises:
+            InputError: an input does not fit, or no profile takes them together.
+        """
+        shapes = {name: array.shape for name, array in feeds.items()}
+        try:
+            check_feeds([input_spec(tensor) for tensor in self.manifest.inputs], feeds)
+            profile_holding(self.manifest, shapes)
+        except InputError as error:
+            raise InputError(f"{self.path} cannot be run: {error}") from error
+
+
+def backend_of(plans: Mapping[Kind, GivenPlan], backend: Backend | Literal["auto"]) -> Backend:
+    """What runs plans: for "auto" the flavour of TensorRT that built them.
+
+    Raises:
+        InputError: the plans are of several flavours, or the backend does not run theirs.
+    """
+    _alike(plans, "flavour", lambda manifest: manifest.flavor)
+    first = next(iter(plans.values()))
+    flavor: Backend = first.manifest.flavor
+    able: tuple[Backend, ...] = ("tensorrt", "trtexec") if flavor == "tensorrt" else (flavor,)
+    if backend == "auto":
+        return flavor
+    if backend not in able:
+        raise InputError(
+            f"{first.path} is a plan of {FLAVORS[first.manifest.flavor]}: it runs on the backend "
+            f"{' or '.join(able)}, not on {backend}"
+        )
+    return backend
+
+
+def precision_of(
+    plans: Mapping[Kind, GivenPlan], asked: Precision | None, *, others: Sequence[Kind]
+) -> Precision | None:
+    """The precision of all variants; None: that of the plans' graphs, which nobody tells.
+
+    Args:
+        plans: at least one.
+        asked: for engines of ONNX files; None: fp32.
+        others: variants that are ONNX files.
+
+    Raises:
+        InputError: plans differ in their version of TensorRT or in precision, or engines of the
+            ONNX files would; or another precision was asked for than plans alone have.
+    """
+    _alike(plans, "TensorRT", lambda manifest: manifest.tensorrt)
+    _alike(plans, "precision", lambda manifest: manifest.precision or "that of its graph")
+    first = next(iter(plans.values()))
+    found: Precision | None = None
+    for known in ("fp32", "fp16", "bf16"):
+        if first.manifest.precision == known:
+            found = known
+    if others and found is None:
+        raise InputError(
+            f"{first.path} does not say its precision, so the engine of {TITLES[others[0]]} cannot "
+            "be built alike: build the plan with --precision, or give plans alone"
+        )
+    if others and found != (engines := asked or "fp32"):
+        raise InputError(
+            f"{first.path} is in {found}, the engine of {TITLES[others[0]]} would be in {engines}: "
+            f"their ratio would compare precisions; give --precision {found}"
+        )
+    if asked not in (None, found):
+        raise InputError(
+            f"{first.path} is in {found or 'the precision of its graph'}, not in {asked}: a plan "
+            f"is what it was built to be; build it again with --precision {asked}"
+        )
+    return found
+
+
+def notes_on(plans: Mapping[Kind, GivenPlan], *, others: Sequence[Kind]) -> Iterator[str]:
+    """What the reader must know of plans."""
+    for kind, plan in plans.items():
+        made = plan.manifest
+        seen = "its outputs are only seen to be finite"
+        if kind == "folded":
+            seen = "what was folded into it cannot be proven"
+        elif kind == "unfolded" and "folded" in others:
+            seen = "its outputs are held against the graph of UN folded"
+        yield (
+            f"{TITLES[kind]} is a plan built of {made.source} in "
+            f"{made.precision or 'the precision of that graph'} by {made.flavor} {made.tensorrt}: "
+            f"{seen}"
+        )
+    (kind, first), *rest = plans.items()
+    for what in ("profiles", "options", "compute_capabilities"):
+        for other, plan in rest:
+            if getattr(plan.manifest, what) != getattr(first.manifest, what):
+                yield (
+                    f"the plans of {TITLES[kind]} and {TITLES[other]} were built with other "
+                    f"{what.replace('_', ' ')}: their ratio holds that difference too"
+                )
+    if others:
+        built = ", ".join(TITLES[kind] for kind in others)
+        yield (
+            f"the engines of {built} are built here for these sizes alone, the plans were built "
+            "for their profiles and with their options: ratios of the two hold that difference too"
+        )
+
+
+def _alike(plans: Mapping[Kind, GivenPlan], what: str, of: Callable[[Manifest], str]) -> None:
+    (_, first), *rest = plans.items()
+    for _, plan in rest:
+        if of(plan.manifest) != of(first.manifest):
+            raise InputError(
+                f"{first.path} and {plan.path} differ in {what}, {of(first.manifest)} and "
+                f"{of(plan.manifest)}: their ratio would not compare norms alone; build them alike"
+            )
+
+
+def graph_of(manifest: Manifest) -> ir.Model:
+    """A graph with a plan's inputs and outputs and nothing else: inputs are made for that."""
+    ends = (tuple(map(_value, tensors)) for tensors in (manifest.inputs, manifest.outputs))
+    graph = ir.Graph(*ends, nodes=[], name="plan", opset_imports={"": 17})
+    return ir.Model(graph, ir_version=8)
+
+
+def usual_sizes(manifest: Manifest, model: ir.Model) -> dict[str, int]:
+    """The sizes for which the first profile is tuned, by the names of the dimensions."""
+    if not manifest.profiles:
+        return {}
+    sizes = {}
+    for value in model.graph.inputs:
+        shapes = manifest.profiles[0].get(value.name or "")
+        for dim, size in zip(value.shape or (), shapes["opt"] if shapes else (), strict=False):
+            if isinstance(dim, ir.SymbolicDim) and dim.value is not None:
+                sizes[dim.value] = size
+    return sizes
+
+
+def _value(tensor: PlanTensor) -> ir.Value:
+    dims = [
+        f"{tensor.name}:{axis}" if dim is None else dim
+        for axis, dim in enumerate(open_sizes(tensor) or ())
+    ]
+    return ir.Value(
+        name=tensor.name,
+        type=ir.TensorType(ir.DataType[tensor.dtype.upper()]),
+        shape=ir.Shape(dims),
+    )

@@ -1,0 +1,252 @@
+"""The variants of one network for a comparison: given, exported, or derived from one another."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx_ir as ir
+
+from un_deploy.errors import InputError
+from un_deploy.graph.analysis.constants import Constants
+from un_deploy.graph.analysis.layernorms import find_layernorms
+from un_deploy.graph.analysis.shapes import Shapes
+from un_deploy.graph.model.model_file import check_weights, save_model
+from un_deploy.graph.model.model_kinds import to_ir
+from un_deploy.graph.model.signature import input_specs
+from un_deploy.graph.strip.layernorm_operator import use_operator
+from un_deploy.graph.strip.strip import strip_graph
+from un_deploy.measure.equality.inputs import check_inputs, random_inputs, read_inputs
+from un_deploy.measure.equality.outputs import signature_problems
+from un_deploy.measure.equality.verify import feeds_of, verify
+from un_deploy.measure.speed.variant import TITLES, Kind, Variant
+from un_deploy.pipeline.compare.given_plans import GivenPlan
+from un_deploy.pipeline.export.export import export
+from un_deploy.pipeline.export.model_spec import Norm
+from un_deploy.pipeline.fold_file import fold_and_verify
+from un_deploy.runtime.backends import ENGINES, Backend, choose_backend, runtime_of
+from un_deploy.runtime.onnxruntime.runtime import Fusions
+
+if TYPE_CHECKING:
+    from un_deploy.graph.fold.report import FoldReport
+
+    Feeds = Mapping[str, np.ndarray]
+
+_OF_NORM: dict[Norm, Kind] = {"ln": "ln", "un": "unfolded", "none": "none"}
+
+
+@dataclass
+class Network:
+    """One network in its variants, each saved to a file.
+
+    Attributes:
+        folder: for the files.
+        backend: what they are for: it decides which forms of LN there are.
+        models: what there is as a graph.
+        plans: what there is as a plan, of which nothing is derived.
+        variants: the same, and the forms of LN, as files.
+        missing: what there is not, and why.
+        notes: what the reader must know.
+        gained_biases: of the fold: outputs of linear operators that had no bias before; by their
+            names in no norm where that is derived.
+    """
+
+    folder: Path
+    backend: Backend
+    models: dict[Kind, ir.Model] = field(default_factory=dict)
+    plans: dict[Kind, GivenPlan] = field(default_factory=dict)
+    variants: list[Variant] = field(default_factory=list)
+    missing: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    gained_biases: tuple[str, ...] = ()
+
+    def read(self, kind: Kind, path: str | os.PathLike[str]) -> None:
+        """Take a file as a variant.
+
+        Raises:
+            InputError: it cannot be read.
+        """
+        self._add(kind, to_ir(path)[0], str(path), derived=False)
+
+    def take(self, kind: Kind, plan: GivenPlan) -> None:
+        """Take a plan as a variant."""
+        self.plans[kind] = plan
+        path = str(plan.path)
+        self.variants.append(Variant(kind, path, path, False, None, plan_bytes=plan.manifest.bytes))
+
+    def export(self, spec: str, norm: Norm, checkpoint: str | os.PathLike[str] | None) -> None:
+        """Export a model spec with a norm; compared with PyTorch on the way.
+
+        Raises:
+            InputError, VerificationError, MissingPackageError: see `un_deploy.export`.
+        """
+        path = self.folder / f"exported_{norm}.onnx"
+        export(spec, path, norm=norm, checkpoint=checkpoint, fold=False, untrained=True)
+        if checkpoint is None:
+            self.notes.append(f"{spec} with {norm} has random weights: times, not answers")
+        self._add(_OF_NORM[norm], to_ir(path)[0], f"{spec} --norm {norm}", derived=False)
+
+    def derive(
+        self, keep: Collection[str] = (), inputs: str | Feeds | None = None, seed: int = 0
+    ) -> None:
+        """Fold what is not folded yet, take the norms out, and say what is missing.
+
+        Args:
+            keep: norms that the fold leaves alone.
+            inputs, seed: what the fold is proven on; see `un_deploy.verify`.
+
+        Raises:
+            InputError: nothing folds, fewer than two variants are to be had, or the inputs do
+                not fit.
+            VerificationError: the folded graph is not equal to the unfolded one.
+        """
+        unfolded, folded = self.models.get("unfolded"), self.models.get("folded")
+        report = None
+        if unfolded is not None:
+            feeds = None if self._has("folded") else feeds_of(unfolded, inputs, seed)
+            made, _ = fold_and_verify(unfolded, feeds, keep=keep)
+            report = made.report
+            self.gained_biases = report.gained_biases
+            if folded is not None:
+                verify(unfolded, folded, inputs=inputs, seed=seed, keep=keep).require()
+            elif not report.folded:
+                raise InputError("nothing folds in UN unfolded: un-deploy inspect says why")
+            elif "folded" not in self.plans:
+                self._add("folded", made.model, "un-deploy fold of UN unfolded", derived=True)
+            for site in report.stayed if "folded" in self.models else ():
+                self.notes.append(f"the norm {site.label} stays in UN folded: {site.reason}")
+        elif folded is not None:
+            self.notes.append(
+                "UN folded is timed as given: there is no unfolded graph to prove it by"
+            )
+        if not self._has("none"):
+            self._strip(report)
+        for kind in TITLES:
+            if not self._has(kind):
+                self.missing[kind] = self._why_missing(kind)
+        have = [TITLES[kind] for kind in TITLES if self._has(kind)]
+        if len(have) < 2:
+            only = have[0] if have else "none"
+            raise InputError(f"a comparison takes two variants at least; there is only {only}")
+
+    def feeds(
+        self, inputs: str | Feeds | None, dims: Mapping[str, int] | None, seed: int
+    ) -> dict[str, np.ndarray]:
+        """One set of inputs for all variants; see `un_deploy.pipeline.compare.compare.compare`.
+
+        Raises:
+            InputError: the variants take different inputs, or these do not fit.
+        """
+        graphs = {**self.models, **{kind: plan.graph for kind, plan in self.plans.items()}}
+        (kind, first), *others = graphs.items()
+        for other, model in others:
+            if problems := signature_problems(first, model, shapes=False):
+                raise InputError(f"{TITLES[other]} is not {TITLES[kind]}'s network: {problems[0]}")
+        found = self._feeds(first, inputs, dims, seed)
+        for plan in self.plans.values():
+            plan.check_sizes(found)
+        return found
+
+    def _feeds(
+        self,
+        graph: ir.Model,
+        inputs: str | Feeds | None,
+        dims: Mapping[str, int] | None,
+        seed: int,
+    ) -> dict[str, np.ndarray]:
+        if inputs is None:
+            usual = next(iter(self.plans.values())).sizes if self.plans else {}
+            open_ = {dim for spec in input_specs(graph) for dim in spec.shape or ()}
+            sizes = {name: size for name, size in usual.items() if name in open_}
+            return random_inputs(graph, seed=seed, dims={**sizes, **(dims or {})})
+        if dims:
+            raise InputError("sizes of dimensions are for random inputs; given inputs have theirs")
+        if isinstance(inputs, str):
+            return read_inputs(inputs, graph)[0]
+        return check_inputs([inputs], graph)[0]
+
+    def check_finite(self, feeds: Feeds, device: str) -> None:
+        """What no norm computes is wrong, but must be numbers: others take other times.
+
+        Raises:
+            InputError: a linear operator of it gives NaN or infinities.
+        """
+        model = self.models.get("none")
+        if model is None:
+            return
+        linear = [
+            str(node.outputs[0].name)
+            for node in model.graph
+            if node.op_type in ("MatMul", "Gemm", "Conv")
+        ]
+        eager: Backend = "torch" if self.backend.startswith("torch") else self.backend
+        if self.backend in ENGINES:  # they show no inner tensors
+            eager = choose_backend("auto")
+        found = runtime_of(eager, device=device).load(model).run(feeds, linear)
+        for name, array in found.items():
+            if not np.all(np.isfinite(array)):
+                raise InputError(
+                    f"without norms the network overflows at {name}: its time would say nothing; "
+                    "give smaller inputs with --inputs"
+                )
+
+    def _has(self, kind: Kind) -> bool:
+        return kind in self.models or kind in self.plans
+
+    def _why_missing(self, kind: Kind) -> str:
+        if self.plans and kind in ("folded", "none"):
+            return "not given, and not to be had from plans"
+        if kind in ("unfolded", "none") and "folded" in self.models:
+            return "not to be had from a folded file"
+        return "not given"
+
+    def _strip(self, report: FoldReport | None) -> None:
+        """Take out of UN what the fold took in, else what is LN by its structure."""
+        names = [site.node for site in report.folded] if report is not None else None
+        source: Kind = "ln" if names is None else "unfolded"
+        if source not in self.models:
+            return
+        model = to_ir(self.models[source])[0]
+        gaining = [node for node in model.graph if node.outputs[0].name in self.gained_biases]
+        if strip_graph(model, nodes=names).stripped:
+            # Behind a linear operator a norm may write an output of the graph: its name moves.
+            self.gained_biases = tuple(str(node.outputs[0].name) for node in gaining)
+            self._add("none", model, f"un-deploy strip of {TITLES[source]}", derived=True)
+
+    def _add(self, kind: Kind, model: ir.Model, source: str, *, derived: bool) -> None:
+        check_weights(model)
+        self.models[kind] = model
+        self._save(kind, model, source, derived)
+        if kind == "ln":
+            self._add_forms(model, source)
+
+    def _add_forms(self, model: ir.Model, source: str) -> None:
+        """LN as the backend can have it besides: the fastest will count."""
+        found = find_layernorms(model.graph, Constants(model), Shapes(model))
+        in_parts = any(len(norm.nodes) > 1 for norm in found)
+        if self.backend.startswith("ort"):
+            self._save("ln", model, source, False, "no SkipLayerNormalization", "no-skip-norm")
+            if in_parts:
+                self._save("ln", model, source, False, "norms in their parts", "no-norm")
+        if in_parts:
+            changed = to_ir(model)[0]
+            if use_operator(changed):
+                self._save("ln", changed, source, True, "LayerNormalization operator")
+
+    def _save(
+        self,
+        kind: Kind,
+        model: ir.Model,
+        source: str,
+        derived: bool,
+        form: str = "",
+        fusions: Fusions = "all",
+    ) -> None:
+        path = self.folder / f"{len(self.variants)}_{kind}.onnx"
+        save_model(model, path)
+        operators = len(model.graph)
+        self.variants.append(Variant(kind, str(path), source, derived, operators, form, fusions))

@@ -1,0 +1,180 @@
+"""The main road: from a PyTorch model to an ONNX file without its norms, proven equal.
+
+Load, export, compare with PyTorch, fold, verify, save. Nothing is written unless all of it passed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from un_deploy.errors import InputError, needs
+from un_deploy.graph.model.model_file import check_target, check_weights, save_model
+from un_deploy.measure.equality.inputs import check_inputs, load_inputs
+from un_deploy.measure.equality.verify import VerifyReport
+from un_deploy.pipeline.export.check_export import check_export
+from un_deploy.pipeline.export.forward import as_tensors, example_inputs
+from un_deploy.pipeline.export.model_spec import Norm, load_module
+from un_deploy.pipeline.export.torch_to_onnx import Exporter, to_onnx
+from un_deploy.pipeline.fold_file import fold_and_verify, modules_of
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from un_deploy.graph.fold.report import FoldReport
+
+    Feeds = Mapping[str, np.ndarray]
+
+#: The version of the JSON form; it rises when a field changes its meaning or goes.
+REPORT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """What became of a network.
+
+    Attributes:
+        model: its spec, or its class.
+        target: the file written.
+        exporter, opset: how it was exported.
+        operators: the number of operators in the file.
+        difference: max |graph - PyTorch| / max |PyTorch|, of the graph before the fold.
+        fold: what folded where, and what stayed; None where no fold was asked for.
+        modules: the module that each operator named in `fold` was exported from.
+        verification: the proof of the fold; None where there is no fold or no proof was asked for.
+        version: of this form.
+    """
+
+    model: str
+    target: str
+    exporter: Exporter
+    opset: int
+    operators: int
+    difference: float
+    fold: FoldReport | None
+    modules: Mapping[str, str]
+    verification: VerifyReport | None
+    version: int = field(default=REPORT_VERSION)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain lists, dictionaries, strings and numbers."""
+        return {
+            **vars(self),
+            "fold": self.fold.to_dict() if self.fold else None,
+            "modules": dict(self.modules),
+            "verification": self.verification.to_dict() if self.verification else None,
+        }
+
+    def to_json(self) -> str:
+        return json.dumps(self.to_dict(), indent=2) + "\n"
+
+
+def export(
+    model: nn.Module | str,
+    target: str | os.PathLike[str],
+    *,
+    norm: Norm | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    inputs: str | Feeds | None = None,
+    opset: int = 20,
+    exporter: Exporter = "dynamo",
+    fold: bool = True,
+    verify: bool = True,
+    untrained: bool = False,
+    keep: Collection[str] = (),
+    force: bool = False,
+    dynamic: bool = True,
+) -> ExportReport:
+    """Export a network to ONNX and fold its norms.
+
+    Args:
+        model: a module, or a spec: ``FILE.py:factory``, ``package.module:factory`` or
+            ``timm:NAME``; the Python behind a spec runs as code.
+        target: the ONNX file to write.
+        norm: of a spec: build it with Layer, Unified or no normalization.
+        checkpoint: of a spec: its weights.
+        inputs: to trace with and to compare on: data.npz, loader.py:function (runs as code), or
+            arrays by input name; None: the model's own ``example_inputs()``.
+        opset: of the ONNX operators.
+        exporter: "dynamo" (through torch.export) or "torchscript".
+        fold: merge the norms into the linear operators.
+        verify: prove the fold before writing. PyTorch is compared with in any case.
+        untrained: accept Unified Normalizations whose statistics were never updated.
+        keep: norms to leave alone, each named by an operator of it, or by its module.
+        force: replace a target that exists.
+        dynamic: leave the dimensions that the model declares (else the batch) open.
+
+    Raises:
+        InputError: the model, the checkpoint or the inputs cannot be read or do not fit, the
+            opset is not to be had, a weight is NaN.
+        UntrainedError: a Unified Normalization was never trained.
+        TargetError: the target exists or cannot be written; said before the work and at its end.
+        VerificationError: the graph is not equal to PyTorch, or the folded one not to it.
+        MissingPackageError: torch or onnxscript is not installed.
+    """
+    check_target(target, force=force)
+    with needs("torch"):
+        module = _module(model, norm, checkpoint, untrained)
+    batches = _batches(module, inputs)
+    tensors = as_tensors(batches[0])
+    graph = to_onnx(
+        module, tensors, dynamic_axes=None if dynamic else {}, opset=opset, exporter=exporter
+    )
+    check_weights(graph)
+    difference = check_export(module, graph, tensors)
+    report = modules = proof = None
+    if fold:
+        feeds = check_inputs(batches, graph) if verify else None
+        folded, proof = fold_and_verify(graph, feeds, keep=keep)
+        graph, report, modules = folded.model, folded.report, modules_of(folded)
+    save_model(graph, target, force=force)
+    return ExportReport(
+        model=model if isinstance(model, str) else type(model).__name__,
+        target=str(target),
+        exporter=exporter,
+        opset=opset,
+        operators=len(graph.graph),
+        difference=difference,
+        fold=report,
+        modules=modules or {},
+        verification=proof,
+    )
+
+
+def _module(
+    model: nn.Module | str,
+    norm: Norm | None,
+    checkpoint: str | os.PathLike[str] | None,
+    untrained: bool,
+) -> nn.Module:
+    if isinstance(model, str):
+        path = None if checkpoint is None else Path(checkpoint)
+        return load_module(model, norm=norm, checkpoint=path, untrained=untrained)
+    if norm is not None or checkpoint is not None:
+        raise InputError(
+            "norm and checkpoint are for a model spec; use convert_norms and load_checkpoint of "
+            "un_deploy.nn on a module"
+        )
+    from un_deploy.nn import require_trained
+
+    if not untrained:
+        require_trained(model)
+    return model
+
+
+def _batches(module: nn.Module, inputs: str | Feeds | None) -> list[dict[str, np.ndarray]]:
+    """The inputs of each run, as given; there is no graph yet to check them against."""
+    given: list[Mapping[str, Any]]
+    if inputs is None:
+        given = [example_inputs(module)]
+    elif isinstance(inputs, str):
+        given = load_inputs(inputs)
+    else:
+        given = [inputs]
+    return [{name: np.asarray(value) for name, value in batch.items()} for batch in given]

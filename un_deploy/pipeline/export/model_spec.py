@@ -1,0 +1,167 @@
+"""From a model spec to a PyTorch module: built, its norms chosen, its checkpoint loaded."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import warnings
+from collections.abc import Callable
+from copy import deepcopy
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from un_deploy import version
+from un_deploy.errors import InputError, MissingPackageError, UnDeployError, needs
+from un_deploy.python_file import in_one_line, load_object, split_spec
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+Norm = Literal["ln", "un", "none"]
+
+
+def load_module(
+    spec: str,
+    *,
+    norm: Norm | None = None,
+    checkpoint: Path | None = None,
+    untrained: bool = False,
+) -> nn.Module:
+    """Build a module in eval mode; a spec's Python runs as code.
+
+    Without a checkpoint the weights are what the factory draws from torch's seed 0, so the same
+    spec gives the same module.
+
+    Args:
+        spec: ``FILE.py:factory``, ``package.module:factory`` or ``timm:NAME``. The factory is
+            called with ``norm_layer`` (if it takes that and ``norm`` is given) and nothing else;
+            an `nn.Module` object in its place is copied. ``models/...`` that is not in the
+            working directory is one of the recipes that come with un-deploy.
+        norm: Layer Normalization, Unified Normalization or none; None: as the factory has it.
+            Where the factory takes no ``norm_layer``, its LayerNorms are swapped.
+        checkpoint: see `un_deploy.nn.load_checkpoint`.
+        untrained: accept Unified Normalizations whose statistics were never updated.
+
+    Raises:
+        InputError: no such spec, the factory fails or makes no module, the norms cannot be
+            chosen, the checkpoint does not fit.
+        UntrainedError: a Unified Normalization was never trained.
+        MissingPackageError: torch or timm is not installed.
+    """
+    with needs("torch"):
+        import torch
+    from un_deploy.nn import load_checkpoint, require_trained
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        module = _build(spec, norm)
+    if checkpoint is not None:
+        load_checkpoint(module, checkpoint, untrained=untrained)
+    if not untrained:
+        require_trained(module)
+    return module.eval()
+
+
+def recipes_dir() -> Path:
+    """Where the recipes, their checkpoints and their data lie: in the package, or its checkout.
+
+    Raises:
+        InputError: in neither.
+    """
+    package = Path(version.__file__).parent
+    for folder in (package / "models", package.parent / "models"):
+        if (folder / "vit.py").is_file():
+            return folder
+    raise InputError(f"the recipes (models/) are missing from this installation, {package}")
+
+
+def _build(spec: str, norm: Norm | None) -> nn.Module:
+    factory = _factory(spec)
+    takes_norm = _takes_norm_layer(factory)
+    try:
+        module = factory(norm_layer=_norm_layer(norm)) if norm and takes_norm else factory()
+    except UnDeployError:
+        raise
+    except Exception as error:
+        raise InputError(f"{spec} cannot be built: {in_one_line(error)}") from error
+    from torch import nn
+
+    if not isinstance(module, nn.Module):
+        raise InputError(f"{spec} gives {type(module).__name__}, not a torch.nn.Module")
+    if norm and not takes_norm:
+        _swap_norms(module, spec, norm)
+    return module
+
+
+def _factory(spec: str) -> Callable[..., Any]:
+    from torch import nn
+
+    if spec.startswith("timm:"):
+        return partial(_timm_model, spec.removeprefix("timm:"))
+    where, name = split_spec(spec)
+    if where.startswith("models/") and not Path(where).exists():
+        where = str(recipes_dir() / where.removeprefix("models/"))
+    found = load_object(f"{where}:{name}")
+    if isinstance(found, nn.Module):
+        return partial(deepcopy, found)
+    if not callable(found):
+        raise InputError(f"{spec} is {type(found).__name__}, not a factory of modules")
+    return found
+
+
+def _timm_model(name: str) -> Any:
+    """A timm model without pretrained weights, with example inputs of the size that it is for."""
+    import torch
+
+    try:
+        timm: Any = importlib.import_module("timm")
+    except ModuleNotFoundError as error:
+        raise MissingPackageError(
+            f"timm:{name} needs the package timm, which is not installed: pip install timm"
+        ) from error
+    module = timm.create_model(name)
+    (argument, *_) = inspect.signature(module.forward).parameters
+    size = module.default_cfg["input_size"]
+
+    def example_inputs(batch: int = 2) -> dict[str, Tensor]:
+        generator = torch.Generator().manual_seed(0)
+        return {argument: torch.randn(batch, *size, generator=generator)}
+
+    module.example_inputs = example_inputs
+    return module
+
+
+def _takes_norm_layer(factory: Callable[..., Any]) -> bool:
+    try:
+        return "norm_layer" in inspect.signature(factory).parameters
+    except ValueError:  # builtins have no signature
+        return False
+
+
+def _norm_layer(norm: Norm) -> Callable[[int], nn.Module]:
+    from torch import nn
+
+    from un_deploy.nn import UnifiedNorm
+
+    return {"ln": nn.LayerNorm, "un": UnifiedNorm, "none": nn.Identity}[norm]
+
+
+def _swap_norms(module: nn.Module, spec: str, norm: Norm) -> None:
+    """Swap LayerNorms in place; what stays is warned of, a swap of nothing is refused."""
+    from torch import nn
+
+    from un_deploy.nn import UnifiedNorm, convert_norms
+
+    has_un = any(isinstance(part, UnifiedNorm) for part in module.modules())
+    if has_un and norm != "un":
+        raise InputError(
+            f"{spec} builds its Unified Normalizations itself; to have other norms, "
+            "let the factory take norm_layer"
+        )
+    if norm == "ln" or has_un:
+        return
+    if not any(isinstance(part, nn.LayerNorm) for part in module.modules()):
+        raise InputError(f"{spec} has no LayerNorm to swap")
+    for name, reason in convert_norms(module, norm).left.items():
+        warnings.warn(f"{spec}: the LayerNorm {name} stays, it {reason}", stacklevel=2)

@@ -1,0 +1,202 @@
+"""config.pbtxt for Triton Inference Server: how a model is served, as Triton's own message.
+
+Triton's rules are those of its model_configuration page and of the checks that its server and its
+two backends make while loading.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from un_deploy.errors import InputError, MissingPackageError, needs
+from un_deploy.pipeline.triton.batching import choose_max_batch_size
+from un_deploy.pipeline.triton.served_model import ServedModel, ServedTensor
+from un_deploy.pipeline.triton.warm_up import add_warm_up
+
+#: (backend, platform) as Triton names them; the server derives one from the other, and its check
+#: of profiles reads the platform.
+BACKENDS = {"onnx": ("onnxruntime", "onnxruntime_onnx"), "plan": ("tensorrt", "tensorrt_plan")}
+
+_TYPES = {
+    "bool": "BOOL",
+    "float16": "FP16",
+    "float32": "FP32",
+    "float64": "FP64",
+    **{
+        f"{sign}int{bits}": f"{sign}int{bits}".upper() for sign in ("", "u") for bits in (8, 32, 64)
+    },
+    "int16": "INT16",
+    "uint16": "UINT16",
+}
+#: What each backend knows: of Triton's table of datatypes.
+_KNOWN = {
+    "onnx": _TYPES,
+    "plan": {
+        **{k: _TYPES[k] for k in ("bool", "float16", "float32", "int8", "int32", "int64", "uint8")},
+        "bfloat16": "BF16",
+    },
+}
+
+
+@dataclass(frozen=True)
+class Serving:
+    """How a model is to be served.
+
+    Attributes:
+        max_batch_size: rows that Triton may put into one batch; 0: it makes no batches. None: 0
+            where the model's first dimension is fixed, what a plan's profiles allow at most; an
+            ONNX model that could be batched needs a number.
+        dynamic_batching: let Triton join waiting requests; None: where batches can hold two.
+        max_queue_delay: microseconds that a request may wait for others; None: it does not wait.
+        preferred_batch_sizes: sizes at which Triton does not wait any longer.
+        instances: copies of the model, on each GPU or on the CPU.
+        kind: where they run; auto: on GPUs where the server has some, else on the CPU. A plan runs
+            on GPUs alone.
+        warm_up: run the model on zeros before it serves; None: where every size is known.
+        sizes: dynamic dimensions' sizes for that, by name.
+    """
+
+    max_batch_size: int | None = None
+    dynamic_batching: bool | None = None
+    max_queue_delay: int | None = None
+    preferred_batch_sizes: Sequence[int] = ()
+    instances: int = 1
+    kind: Literal["auto", "gpu", "cpu"] = "auto"
+    warm_up: bool | None = None
+    sizes: Mapping[str, int] = field(default_factory=dict)
+
+
+def triton_messages() -> Any:
+    """Triton's message classes: tritonclient's model_config_pb2.
+
+    Raises:
+        MissingPackageError: it is not installed, or without its gRPC part.
+    """
+    try:
+        with needs("triton"):
+            return importlib.import_module("tritonclient.grpc.model_config_pb2")
+    except RuntimeError as error:  # what tritonclient makes of a missing grpc
+        raise MissingPackageError(
+            'this needs tritonclient with grpc: pip install "un-deploy[triton]"'
+        ) from error
+
+
+def make_config(model: ServedModel, name: str, serving: Serving) -> tuple[Any, tuple[str, ...]]:
+    """The configuration, and what its reader should know.
+
+    Args:
+        model: what is served.
+        name: of the model in the repository.
+        serving: how.
+
+    Raises:
+        InputError: the model cannot be served, or not in this way.
+        MissingPackageError: tritonclient is not installed.
+    """
+    messages = triton_messages()
+    _check_servable(model)
+    size, notes = choose_max_batch_size(model, serving.max_batch_size)
+    backend, platform = BACKENDS[model.kind]
+    config = messages.ModelConfig(
+        name=name, backend=backend, platform=platform, max_batch_size=size
+    )
+    for fields, tensors in ((config.input, model.inputs), (config.output, model.outputs)):
+        for tensor in tensors:
+            _add(fields, tensor, model, messages, batched=size > 0)
+    group = config.instance_group.add(
+        count=serving.instances, kind=messages.ModelInstanceGroup.Kind.Value(_kind(model, serving))
+    )
+    if len(model.profiles) > 1:  # else Triton takes the first alone
+        group.profile.extend(str(index) for index in range(len(model.profiles)))
+    _add_dynamic_batching(config, serving)
+    if model.kind == "plan":
+        config.parameters["tensorrt_version"].string_value = model.version
+    notes = (*notes, *add_warm_up(config, model, serving.warm_up, serving.sizes))
+    return config, (*notes, *_notes(config, model))
+
+
+def _check_servable(model: ServedModel) -> None:
+    if model.kind == "plan" and model.flavor != "tensorrt":
+        raise InputError(
+            f"{model.source} is a plan of {model.flavor}: Triton's TensorRT backend loads those of "
+            f"standard TensorRT alone, so build it with --flavor tensorrt, or serve the ONNX file"
+        )
+    if "--stripWeights" in model.options:
+        raise InputError(f"{model.source} is without weights: build it without --stripWeights")
+    if not (model.inputs and model.outputs):
+        raise InputError(f"{model.source} needs inputs and outputs, or Triton cannot serve it")
+    for tensor in model.tensors:
+        if not tensor.shape:
+            raise InputError(
+                f"{tensor.name} of {model.source} is a scalar, which Triton does not serve: give "
+                f"it a dimension"
+            )
+        if 0 in tensor.shape:
+            raise InputError(f"{tensor.name} of {model.source} is empty: Triton needs sizes >= 1")
+        if tensor.dtype not in _KNOWN[model.kind]:
+            raise InputError(
+                f"{tensor.name} of {model.source} is {tensor.dtype}, which Triton's "
+                f"{BACKENDS[model.kind][0]} backend does not know: keep inputs and outputs float32"
+            )
+
+
+def _add(
+    fields: Any, tensor: ServedTensor, model: ServedModel, messages: Any, *, batched: bool
+) -> None:
+    shape = tensor.shape[1:] if batched else tensor.shape
+    dims = [dim if isinstance(dim, int) else -1 for dim in shape]
+    kind = messages.DataType.Value(f"TYPE_{_KNOWN[model.kind][tensor.dtype]}")
+    added = fields.add(name=tensor.name, data_type=kind, dims=dims or [1])
+    if not dims:  # Triton wants a dimension besides the batch: clients see (N, 1), the model (N,)
+        added.reshape.SetInParent()
+
+
+def _kind(model: ServedModel, serving: Serving) -> str:
+    if model.kind == "plan" and serving.kind == "cpu":
+        raise InputError(f"{model.source} is a TensorRT plan, which runs on a GPU: not --kind cpu")
+    return "KIND_GPU" if model.kind == "plan" else f"KIND_{serving.kind.upper()}"
+
+
+def _add_dynamic_batching(config: Any, serving: Serving) -> None:
+    size = config.max_batch_size
+    wanted = serving.dynamic_batching
+    if wanted and size < 2:
+        raise InputError(
+            f"dynamic batching joins requests, but batches of this model hold at most {size}: "
+            f"give --max-batch-size, or leave --dynamic-batching away"
+        )
+    if not (size > 1 if wanted is None else wanted):
+        if serving.max_queue_delay is not None or serving.preferred_batch_sizes:
+            raise InputError(
+                "--max-queue-delay and --preferred-batch-size are of dynamic batching, which is "
+                "off: give --max-batch-size of 2 or more, or leave them away"
+            )
+        return
+    config.dynamic_batching.SetInParent()
+    for preferred in serving.preferred_batch_sizes:
+        if not 1 <= preferred <= size:
+            raise InputError(f"no batch can hold {preferred} rows: --max-batch-size is {size}")
+    config.dynamic_batching.preferred_batch_size.extend(sorted(set(serving.preferred_batch_sizes)))
+    if serving.max_queue_delay is not None:
+        config.dynamic_batching.max_queue_delay_microseconds = serving.max_queue_delay
+
+
+def _notes(config: Any, model: ServedModel) -> Iterator[str]:
+    if model.kind == "plan":
+        if "--versionCompatible" in model.options:
+            yield (
+                "the plan also loads in later versions of TensorRT, where the server is started "
+                "with --backend-config=tensorrt,version-compatible=true"
+            )
+        yield (
+            f"the plan loads in a Triton whose TensorRT is {model.version}, on the kind of GPU it "
+            f"was built for; NVIDIA's support matrix says which container has it"
+        )
+        if config.max_batch_size > 1 and not config.HasField("dynamic_batching"):
+            yield (
+                "Triton's TensorRT backend switches dynamic batching on by itself unless the "
+                "server is started with --disable-auto-complete-config"
+            )

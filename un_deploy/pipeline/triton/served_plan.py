@@ -1,0 +1,88 @@
+"""A TensorRT plan as a server needs to know it: its tensors and profiles, from its manifest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from un_deploy.engines.plan.manifest import Manifest, PlanTensor, load_plan, manifest_path
+from un_deploy.engines.profiles import Profile, Range
+from un_deploy.errors import InputError
+
+Tensor = tuple[str, str, tuple[int | str | None, ...]]
+"""Name, element type by NumPy's name, shape: a name or None for a size that is dynamic."""
+
+#: Where ONNX's name of an element type is not NumPy's.
+_DTYPES = {"float": "float32", "double": "float64"}
+
+
+@dataclass(frozen=True)
+class ServedPlan:
+    """What a server has to know of a plan.
+
+    Attributes:
+        manifest: what was read; it was compared with the plan.
+        inputs, outputs: its tensors.
+        profiles: in the plan's order; empty where every shape is fixed.
+    """
+
+    manifest: Manifest
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    profiles: tuple[Profile, ...]
+
+
+def read_plan(path: Path) -> ServedPlan:
+    """Read a plan and its manifest, and refuse what no server could offer.
+
+    Args:
+        path: of the plan.
+
+    Raises:
+        InputError: see `un_deploy.engines.plan.manifest.load_plan`; or a tensor has no known
+            rank, is not laid out as clients send it, or no profile.
+    """
+    _, manifest = load_plan(path)
+    file = manifest_path(path)
+    inputs = tuple(_tensor(tensor, file) for tensor in manifest.inputs)
+    # A graph may call the dimensions of its outputs anything, so their names say nothing.
+    outputs = tuple(_nameless(_tensor(tensor, file)) for tensor in manifest.outputs)
+    profiles = tuple(
+        {name: Range.from_dict(shapes) for name, shapes in profile.items()}
+        for profile in manifest.profiles
+    )
+    _check_profiles(inputs, profiles, file)
+    return ServedPlan(manifest, inputs, outputs, profiles)
+
+
+def _check_profiles(inputs: tuple[Tensor, ...], profiles: tuple[Profile, ...], file: Path) -> None:
+    for name, _, shape in inputs:
+        dynamic = not all(isinstance(size, int) for size in shape)
+        if dynamic and not profiles:
+            raise InputError(f"{file} has no profile for the dynamic input {name}: build anew")
+        for index, profile in enumerate(profiles):
+            ranks = {len(s) for r in [profile.get(name)] if r for s in (r.min, r.opt, r.max)}
+            if ranks != {len(shape)} and (ranks or dynamic):
+                raise InputError(
+                    f"{file}: profile {index} has no shapes of rank {len(shape)} for {name}: build "
+                    f"the plan anew"
+                )
+
+
+def _tensor(tensor: PlanTensor, file: Path) -> Tensor:
+    if tensor.shape is None:
+        raise InputError(
+            f"{file} does not say the rank of {tensor.name}: build from a graph that does"
+        )
+    if tensor.format != "chw":
+        raise InputError(
+            f"{file}: {tensor.name} is laid out as {tensor.format}, but clients of a server send "
+            f"and get chw: build the plan with that"
+        )
+    sizes = (None if isinstance(size, int) and size < 0 else size for size in tensor.shape)
+    return tensor.name, _DTYPES.get(tensor.dtype, tensor.dtype), tuple(sizes)
+
+
+def _nameless(tensor: Tensor) -> Tensor:
+    name, dtype, shape = tensor
+    return name, dtype, tuple(size if isinstance(size, int) else None for size in shape)

@@ -1,0 +1,86 @@
+"""An engine of a graph as a runtime: built for the shapes of the first inputs, in a precision."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+
+from un_deploy.engines.flavor import TITLES, Flavor
+from un_deploy.graph.model.signature import Feeds, TensorSpec, input_specs
+from un_deploy.graph.precision.convert import Precision, to_precision
+from un_deploy.runtime.layer_times import TimedLayer
+from un_deploy.runtime.protocol import Timer
+from un_deploy.runtime.run_memory import RunMemory
+from un_deploy.runtime.tensorrt.plan_runtime import Mode, PlanRuntime, PlanSession
+
+
+def with_shapes(model: ir.Model, feeds: Feeds) -> ir.Model:
+    """The model with the sizes of its inputs fixed at those of arrays; changed in place."""
+    for value in model.graph.inputs:
+        if (array := feeds.get(str(value.name))) is not None:
+            value.shape = ir.Shape(array.shape)
+    return model
+
+
+@dataclass(frozen=True)
+class EngineRuntime:
+    """See `un_deploy.runtime.protocol.Runtime`. Untested on hardware.
+
+    Args:
+        flavor: of TensorRT.
+        precision: of the engines, decided in the graph.
+        mode: see `PlanRuntime`.
+    """
+
+    flavor: Flavor
+    precision: Precision = "fp32"
+    mode: Mode = "cuda-graph"
+
+    @property
+    def name(self) -> str:
+        """As messages call it."""
+        return TITLES[self.flavor]
+
+    def load(self, model: ir.Model) -> EngineSession:
+        """See `un_deploy.runtime.protocol.Runtime`.
+
+        Raises:
+            InputError: a weight does not fit the precision.
+        """
+        return EngineSession(to_precision(model, self.precision)[0], self)
+
+
+class EngineSession:
+    """See `un_deploy.runtime.protocol.Session`."""
+
+    def __init__(self, model: ir.Model, runtime: EngineRuntime) -> None:
+        self.inputs: tuple[TensorSpec, ...] = input_specs(model)
+        self._model = model
+        self._runtime = runtime
+        self._built: tuple[dict[str, tuple[int, ...]], PlanSession] | None = None
+
+    def run(self, feeds: Feeds, fetch: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+        """See `un_deploy.runtime.protocol.Session`; an engine gives its outputs alone."""
+        return self._session(feeds).run(feeds, fetch)
+
+    def timer(self, feeds: Feeds) -> Timer:
+        """See `un_deploy.runtime.protocol.Session`."""
+        return self._session(feeds).timer(feeds)
+
+    def layer_times(self, feeds: Feeds, runs: int, warm_up: int) -> tuple[TimedLayer, ...]:
+        """See `un_deploy.runtime.layer_times.TellsLayers`."""
+        return self._session(feeds).layer_times(feeds, runs, warm_up)
+
+    def run_memory(self, feeds: Feeds) -> RunMemory:
+        """See `un_deploy.runtime.run_memory.TellsMemory`."""
+        return self._session(feeds).run_memory(feeds)
+
+    def _session(self, feeds: Feeds) -> PlanSession:
+        shapes = {name: tuple(array.shape) for name, array in feeds.items()}
+        if self._built is None or self._built[0] != shapes:
+            runtime = PlanRuntime(self._runtime.flavor, mode=self._runtime.mode)
+            self._built = shapes, runtime.load(with_shapes(self._model.clone(), feeds))
+        return self._built[1]

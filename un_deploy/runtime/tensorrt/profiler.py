@@ -1,0 +1,83 @@
+"""Times of an engine's layers, as TensorRT reports them, with the ONNX nodes that they compute."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+from un_deploy.engines.flavor import Flavor, library
+from un_deploy.engines.kernels.layer_info import Layer, parse_layer_info
+from un_deploy.engines.plan.load import LoadedPlan
+from un_deploy.errors import InputError
+from un_deploy.runtime.layer_times import TimedLayer
+from un_deploy.runtime.tensorrt.execution import Execution
+
+
+def recorder(flavor: Flavor) -> Any:
+    """A ``trt.IProfiler`` that keeps what it is told, as (name, ms)."""
+    trt = library(flavor)
+
+    class Recorder(trt.IProfiler):  # type: ignore[name-defined]
+        def __init__(self) -> None:
+            trt.IProfiler.__init__(self)
+            self.told: list[tuple[str, float]] = []
+
+        def report_layer_time(self, layer_name: str, ms: float) -> None:
+            self.told.append((layer_name, ms))
+
+    return Recorder()
+
+
+def times_of_layers(
+    plan: LoadedPlan, execution: Execution, runs: int, wait: Callable[[], None]
+) -> tuple[TimedLayer, ...]:
+    """Run what is bound, and gather the time of each layer.
+
+    Args:
+        plan: loaded.
+        execution: with its inputs bound; it keeps the profiler.
+        runs: how many.
+        wait: until the device has done.
+
+    Raises:
+        InputError: TensorRT refuses, or tells of other layers in one run than in another.
+    """
+    profiler = recorder(plan.flavor)
+    execution.context.profiler = profiler
+    # Reported when asked, as trtexec does: enqueueing then does not wait layer by layer.
+    execution.context.enqueue_emits_profile = False
+    found: list[list[tuple[str, float]]] = []
+    for _ in range(runs):
+        profiler.told.clear()
+        execution.enqueue()
+        wait()
+        if not execution.context.report_to_profiler():
+            raise InputError(f"{plan.origin}: TensorRT does not report the times of its layers")
+        found.append(list(profiler.told))
+    names = [name for name, _ in found[0]]
+    if any([name for name, _ in run] != names for run in found):
+        raise InputError(f"{plan.origin}: TensorRT tells of other layers from run to run")
+    known = _known(layer_information(plan, execution))
+    layers = []
+    for index, name in enumerate(names):
+        layer = known[name].pop(0) if known[name] else Layer(name)
+        seconds = tuple(run[index][1] / 1e3 for run in found)
+        layers.append(TimedLayer(name, layer.kind, layer.onnx_nodes, seconds))
+    return tuple(layers)
+
+
+def layer_information(plan: LoadedPlan, execution: Execution) -> str:
+    """What the engine's inspector tells, as JSON; sizes are those of what is bound."""
+    inspector = plan.engine.create_engine_inspector()
+    inspector.execution_context = execution.context
+    text: str = inspector.get_engine_information(plan.trt.LayerInformationFormat.JSON)
+    return text
+
+
+def _known(information: str) -> dict[str, list[Layer]]:
+    """The layers by name; of those with the same name in the order in which they run."""
+    layers: dict[str, list[Layer]] = defaultdict(list)
+    for layer in parse_layer_info(information).layers:
+        layers[layer.name].append(layer)
+    return layers
