@@ -1,4 +1,4 @@
-"""Every version of TensorRT whose bindings are here, and what mypy finds against each."""
+"""Every version of TensorRT whose bindings are here."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.tensorrt_api import stubs as tensorrt
 from tests.support.tensorrt_api.install import BINDINGS
-from tests.support.tensorrt_api.stubs import Stubs
+from tests.support.tensorrt_api.stubs import Stubs, make_stubs
 
 INSTALLED = Path(__file__).parents[2] / "build" / "tensorrt-api"
 RTX = "rtx"
-STANDARD = tuple(one.version for one in BINDINGS)
+STANDARD = tuple(BINDINGS)
 VERSIONS = (*STANDARD, RTX)
+StubsOf = Callable[[str], Stubs]
 
 
 @pytest.fixture(scope="session")
-def stubs_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Stubs]:
+def stubs_of(tmp_path_factory: pytest.TempPathFactory) -> StubsOf:
     """The stubs of a version, made once; skips where it is not installed."""
 
     @cache
@@ -29,9 +29,9 @@ def stubs_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Stubs]
         if version == RTX:
             if not find_spec("tensorrt_rtx"):
                 pytest.skip("needs TensorRT-RTX: the rtx extra")
-            return tensorrt.make("tensorrt_rtx_bindings", folder)
-        if not (INSTALLED / version / "tensorrt").is_dir():
+            return make_stubs("tensorrt_rtx_bindings", folder)
+        if not (INSTALLED / version / "tensorrt_libs" / "__init__.py").exists():
             pytest.skip(f"needs the bindings of TensorRT {version}: make api-test installs them")
-        return tensorrt.make("tensorrt_bindings", folder, INSTALLED / version)
+        return make_stubs("tensorrt_bindings", folder, INSTALLED / version)
 
     return made

@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -53,7 +53,7 @@ class Stubs:
     def classes(self) -> Mapping[str, Mapping[str, list[ast.stmt]]]:
         """What defines each member, by class and name: one statement, or one an overload."""
         return {
-            node.name: _members(node)
+            node.name: _members(node.body)
             for node in ast.parse(self.text).body
             if isinstance(node, ast.ClassDef)
         }
@@ -61,10 +61,10 @@ class Stubs:
     @cached_property
     def names(self) -> frozenset[str]:
         """Every name that stands anywhere, of a class, a method, an attribute or a constant."""
-        return frozenset(re.findall(r"(?m)^ *(?:def |class |(?=\w+:))(\w+)", self.text))
+        return frozenset(_members(ast.walk(ast.parse(self.text))))
 
 
-def make(bindings: str, folder: Path, installed: Path | None = None) -> Stubs:
+def make_stubs(bindings: str, folder: Path, installed: Path | None = None) -> Stubs:
     """Write the stubs of one version. In a process of its own: two versions do not load into one.
 
     Args:
@@ -96,9 +96,9 @@ def _mended(text: str) -> str:
     )
 
 
-def _members(node: ast.ClassDef) -> dict[str, list[ast.stmt]]:
+def _members(nodes: Iterable[ast.AST]) -> dict[str, list[ast.stmt]]:
     found: dict[str, list[ast.stmt]] = {}
-    for one in node.body:
+    for one in nodes:
         if isinstance(one, ast.FunctionDef | ast.ClassDef):
             found.setdefault(one.name, []).append(one)
         elif isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name):
