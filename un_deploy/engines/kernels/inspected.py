@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING
 
-from un_deploy.engines.flavor import Flavor
+from un_deploy.engines.flavor import Flavor, library
 from un_deploy.engines.kernels.kernels import (
     BYTES,
     NARROW,
@@ -28,6 +28,9 @@ from un_deploy.engines.kernels.layer_info import Layer, LayerTensor, parse_layer
 from un_deploy.engines.log import first_error, listening
 from un_deploy.engines.plan.load import LoadedPlan, deserialized
 from un_deploy.errors import InputError
+
+if TYPE_CHECKING:
+    from tensorrt import IExecutionContext
 
 _WORDS = {name.lower(): name for name in (*BYTES, *NARROW)} | {
     "fp32": "Float",
@@ -72,12 +75,13 @@ def inspected_kernels(plan: LoadedPlan) -> tuple[Kernel, ...]:
     Raises:
         InputError: the inspector's text is in neither form.
     """
+    trt = library(plan.flavor)
     inspector = plan.engine.create_engine_inspector()
-    kernels = _kernels(inspector.get_engine_information(plan.trt.LayerInformationFormat.JSON))
+    kernels = _kernels(inspector.get_engine_information(trt.LayerInformationFormat.JSON))
     if all(is_readable(t) for kernel in kernels for t in _tensors(kernel)):
         return kernels
     inspector.execution_context = _at_the_optimum(plan)
-    told = _kernels(inspector.get_engine_information(plan.trt.LayerInformationFormat.JSON))
+    told = _kernels(inspector.get_engine_information(trt.LayerInformationFormat.JSON))
     if [one.name for one in told] != [one.name for one in kernels]:
         return kernels
     return tuple(_with_types(*pair) for pair in zip(kernels, told, strict=True))
@@ -88,15 +92,16 @@ def is_readable(tensor: KernelTensor) -> bool:
     return tensor.type in BYTES or tensor.type in NARROW
 
 
-def _at_the_optimum(plan: LoadedPlan) -> Any:
+def _at_the_optimum(plan: LoadedPlan) -> IExecutionContext:
     """A context for the shapes that the first profile is tuned for; it never runs."""
+    trt = library(plan.flavor)
     with listening() as heard:
         context = plan.engine.create_execution_context()
     if context is None:
         raise InputError(f"{plan.origin} cannot be inspected: {first_error(heard)}")
     for index in range(plan.engine.num_io_tensors):
         name = plan.engine.get_tensor_name(index)
-        is_input = plan.engine.get_tensor_mode(name) == plan.trt.TensorIOMode.INPUT
+        is_input = plan.engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT
         if is_input and -1 in tuple(plan.engine.get_tensor_shape(name)):
             _, optimum, _ = plan.engine.get_tensor_profile_shape(name, 0)
             context.set_input_shape(name, optimum)
