@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from un_deploy.errors import InputError
+from un_deploy.engines.build.options import ENGINE_TYPES, FORMATS, BuildOptions, IoFormat
 from un_deploy.engines.flavor import Flavor, described, library
 from un_deploy.engines.log import listening
-from un_deploy.engines.build.options import ENGINE_TYPES, FORMATS, BuildOptions, IoFormat
+from un_deploy.errors import InputError
 
 if TYPE_CHECKING:
     from tensorrt import INetworkDefinition, ITensor
