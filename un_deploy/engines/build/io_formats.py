@@ -30,7 +30,8 @@ def _allow(
     tensors: Sequence[ITensor], formats: Sequence[IoFormat], flag: str, flavor: Flavor
 ) -> None:
     trt = library(flavor)
-    for tensor, wanted in zip(tensors, one_format_per_tensor(formats, len(tensors), flag), strict=False):
+    asked = one_format_per_tensor(formats, len(tensors), flag)
+    for tensor, wanted in zip(tensors, asked, strict=False):
         if tensor.dtype != getattr(trt.DataType, ENGINE_TYPES[wanted.type]):
             present = {member: name for name, member in ENGINE_TYPES.items()}[tensor.dtype.name]
             raise InputError(f"{flag}={wanted} for {tensor.name}: in the graph it is {present}")
