@@ -1,4 +1,4 @@
-"""The command line: one file per command, each thin; the work is done by the rooms below."""
+"""The command line: one thin file for each command; the rooms below do the work."""
 
 from __future__ import annotations
 

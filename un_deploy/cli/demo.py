@@ -1,4 +1,4 @@
-"""un-deploy demo: the whole road on what comes with the package."""
+"""un-deploy demo: exports, folds, checks and times trained networks that come with the package."""
 
 from __future__ import annotations
 
