@@ -1,8 +1,8 @@
 """Proves that a folded graph computes what the original computes, operator by operator.
 
-For a graph and its fold: the fold is done once more in memory to learn what each tensor stands for, every
-operator is checked against the original (`un_deploy.graph.proof.operator_check`), and so are the
-signature and the outputs (`un_deploy.measure.equality.outputs`). For any other two graphs the
+For a graph and its fold: the fold is done once more in memory to learn what each tensor stands for,
+every operator is checked against the original (`un_deploy.graph.proof.operator_check`), and so are
+the signature and the outputs (`un_deploy.measure.equality.outputs`). For any other two graphs the
 outputs are all that can be compared.
 """
 
