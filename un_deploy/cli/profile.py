@@ -25,16 +25,24 @@ BACKENDS = ("auto", "ort-cpu", "ort-cuda", "torch", "torch-cuda-graph", "torch-c
 @options.device
 @options.threads
 @click.option(
-    "--runs", type=click.IntRange(min=1), default=20, show_default=True, help="That are counted."
+    "--runs",
+    type=click.IntRange(min=1),
+    default=20,
+    show_default=True,
+    help="Number of runs that are timed.",
 )
 @click.option(
-    "--warm-up", type=click.IntRange(min=0), default=5, show_default=True, help="Runs before them."
+    "--warm-up",
+    type=click.IntRange(min=0),
+    default=5,
+    show_default=True,
+    help="Number of runs before the timed ones.",
 )
 @options.dims
 @options.inputs
 @options.seed
 @click.option(
-    "--top", type=click.IntRange(min=1), metavar="N", help="Show the N slowest layers only."
+    "--top", type=click.IntRange(min=1), metavar="N", help="Show only the N slowest layers."
 )
 @click.option(
     "-o",
@@ -44,7 +52,7 @@ BACKENDS = ("auto", "ort-cpu", "ort-cuda", "torch", "torch-cuda-graph", "torch-c
     "profile_file",
     type=options.MODEL_FILE,
     metavar="OUT",
-    help="The layers' times, as trtexec writes them.",
+    help="Write the layers' times to this file, in trtexec's form.",
 )
 @click.option(
     "--exportTimes",
@@ -52,7 +60,7 @@ BACKENDS = ("auto", "ort-cpu", "ort-cuda", "torch", "torch-cuda-graph", "torch-c
     "times_file",
     type=options.MODEL_FILE,
     metavar="OUT",
-    help="The times of whole runs, as trtexec writes them.",
+    help="Write the times of whole runs to this file, in trtexec's form.",
 )
 @click.option(
     "--exportLayerInfo",
@@ -60,7 +68,7 @@ BACKENDS = ("auto", "ort-cpu", "ort-cuda", "torch", "torch-cuda-graph", "torch-c
     "layers_file",
     type=options.MODEL_FILE,
     metavar="OUT",
-    help="Of a plan: what TensorRT tells of its layers, as trtexec writes it.",
+    help="For a plan: write what TensorRT tells of its layers to this file, in trtexec's form.",
 )
 @options.force
 @options.as_json

@@ -1,4 +1,4 @@
-"""The two flavours of TensorRT, which the rest of the room sees as one."""
+"""The two flavours, TensorRT and TensorRT-RTX: the module of each, and which is installed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What TensorRT says while it works.
+"""The one logger that TensorRT is given; gathers what it says during a call.
 
 TensorRT keeps the first logger of a process and ignores every other, so there is one for each
 flavour, and who wants to know what was said during a call listens to it.

@@ -1,4 +1,4 @@
-"""Figures and what they say, in plain words that claim no more than the interval carries."""
+"""Puts figures into plain sentences that claim no more than their intervals carry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is in an ONNX file: its norms, which of them fold and where to, and why others do not."""
+"""Lists the norms of an ONNX file: which of them fold and where to, and why others do not."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class InspectReport:
 
 
 def inspect_file(source: str | os.PathLike[str], *, keep: Collection[str] = ()) -> InspectReport:
-    """Plan a fold and report; nothing is written or proven.
+    """Fold in memory and report; nothing is written or proven.
 
     Args:
         source: an ONNX file.

@@ -1,4 +1,4 @@
-"""From an ONNX file to a plan, in either flavour."""
+"""Builds a plan from an ONNX file, in either flavour."""
 
 from __future__ import annotations
 

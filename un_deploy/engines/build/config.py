@@ -1,4 +1,4 @@
-"""Puts options into a builder's configuration; each takes effect or is refused by name."""
+"""Puts the options into a builder's configuration; each takes effect or is refused by name."""
 
 from __future__ import annotations
 

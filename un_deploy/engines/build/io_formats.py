@@ -1,4 +1,4 @@
-"""Memory layouts of an engine's inputs and outputs."""
+"""Sets the memory layouts of an engine's inputs and outputs."""
 
 from __future__ import annotations
 

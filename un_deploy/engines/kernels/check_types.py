@@ -1,4 +1,4 @@
-"""Proves an engine's precision from its own kernels: never a silent fp32 engine.
+"""The type check: refuses an engine with a kernel of another precision than was asked for.
 
 A kernel tells which tensors it reads, with their types, and which ONNX nodes it computes, not which
 tensor goes into which node. So the graph is asked: what a kernel reads in another type than that of

@@ -1,4 +1,4 @@
-"""The kernels of an engine: from what its builder said, or else from its inspector.
+"""Reads an engine's kernels from what its builder said, or else from its inspector.
 
 TensorRT-RTX's builder tells of every kernel in a message (see `kernels`), and its engines load on
 their own GPU alone. Standard TensorRT writes that message in other forms, or does not; there the

@@ -1,4 +1,4 @@
-"""Loads a plan: what is not of the library that is installed is refused before it is loaded."""
+"""Loads a plan into the installed TensorRT; a plan of another library is refused before that."""
 
 from __future__ import annotations
 

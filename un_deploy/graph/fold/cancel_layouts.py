@@ -1,4 +1,4 @@
-"""Cancels the chains of layout operators that a removed norm leaves behind.
+"""Removes the chains of Transposes and Reshapes that do nothing once a norm is gone.
 
 A norm written over channels in the middle, (batch, tokens, channels) seen as (batch, channels,
 tokens, 1), leaves Transpose, Reshape, Unsqueeze, Reshape, Transpose when it is gone: together they

@@ -1,4 +1,4 @@
-"""Edits as data, and the one place that applies them.
+"""The changes that a fold makes to a graph, as data, and the one place that applies them.
 
 Constants are copied on write: an edit speaks of one use of a constant, other readers keep the
 old value. New values are computed in float64 when the model is saved, one at a time, and rounded

@@ -1,4 +1,4 @@
-"""What the solver sees of a graph: units joined by tensors, with their shapes and constants."""
+"""The graph as the solver sees it: units joined by tensors, with their shapes and constants."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model must be before the rewriter touches it; each refusal names the culprit."""
+"""Checks a model before the rewriter touches it; each refusal names the culprit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Decides which operators of a graph stay in fp32 when the rest goes to a half type, and why.
+"""Decides which operators stay in fp32 when the rest of a graph becomes fp16 or bf16, and why.
 
 An operator stays when
 
@@ -7,7 +7,7 @@ An operator stays when
 - ONNX does not give it the half type at the model's opset;
 - it computes from integers alone, such as sizes, counts, positions and masks: fp16 has no odd
   number beyond 2048 and nothing beyond 65504, bf16 none beyond 256;
-- it carries a number beyond the type's range to where it is bounded again (`beyond_range`);
+- it carries a number beyond the type's range to where it is bounded again (`out_of_range_masks`);
 - it is a Cast, or computes from constants alone, and an operator in fp32 reads it.
 """
 

@@ -1,4 +1,4 @@
-"""The second proof: every operator of the folded graph, recomputed alone from the saved weights.
+"""The operator check, the second proof: recomputes every operator of a folded graph on its own.
 
 The original runs once in float64. Each operator that survived then gets its inputs from that run,
 mapped into the new variables, is computed in float64 with the constants as they are saved, and is
@@ -91,7 +91,7 @@ def check_operators(
     Args:
         original: before the fold.
         folded: after it, as it will be saved.
-        values: which original tensor each tensor stands for, from the fold's plan.
+        values: which original tensor each tensor stands for, as the fold tells it.
         feeds: an array for each graph input, by name.
 
     Raises:

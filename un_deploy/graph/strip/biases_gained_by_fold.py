@@ -1,4 +1,4 @@
-"""No norm with the biases that a fold gains: what its engine is to be compared with."""
+"""Gives the network without norms the biases that a fold gains, so that engines compare fairly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Are the GPU's clocks locked? nvidia-smi does not say, so they are read before and after."""
+"""Reads the GPU's clock before and after some work, and warns where it moved."""
 
 from __future__ import annotations
 

@@ -205,7 +205,7 @@ class Network:
         return "not given"
 
     def _strip(self, report: FoldReport | None) -> None:
-        """Take out of UN what the fold took in, else what is LN by its structure."""
+        """Take out of UN the norms that the fold removed, else what is LN by its structure."""
         names = [site.node for site in report.folded] if report is not None else None
         source: Kind = "ln" if names is None else "unfolded"
         if source not in self.models:

@@ -1,4 +1,4 @@
-"""The main road: from a PyTorch model to an ONNX file without its norms, proven equal.
+"""The whole export: from a PyTorch model to an ONNX file without its norms, proven equal.
 
 Load, export, compare with PyTorch, fold, verify, save. Nothing is written unless all of it passed.
 """

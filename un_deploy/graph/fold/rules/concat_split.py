@@ -1,4 +1,4 @@
-"""Concat and Split, one read backwards: parts and whole along an axis.
+"""Concat and Split: a gauge of the whole is cut into its parts' gauges, or joined from them.
 
 A gauge constant along the axis is the same on the whole and on every part. One that varies along
 it is cut into the parts' pieces, whose sizes must be known.

@@ -1,4 +1,4 @@
-"""Conv, 1-d to 3-d, with groups: the barrier along the channel axis.
+"""Conv, 1-d to 3-d, with groups: absorbs what reaches it along its channels.
 
 With x = S x' + c and y = T y' + d per channel: W'[o, i] = S[i] W[o, i] / T[o] and
 b' = (b + sum over i and the kernel of c[i] W[o, i] - d) / T. Where the image is padded with

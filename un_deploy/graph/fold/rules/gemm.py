@@ -1,4 +1,4 @@
-"""Gemm: y = alpha A B + beta C, with B and C constant: the barrier of rank 2.
+"""Gemm, y = alpha A B + beta C with constant B and C: absorbs what reaches it.
 
 With x = S x' + c and y = T y' + d: B' = diag(S) B diag(1/T), alpha stays, and
 C' = (beta C + alpha c B - d) / (beta T).

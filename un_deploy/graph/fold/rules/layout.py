@@ -1,4 +1,4 @@
-"""Operators that move elements and change none: a gauge moves with them.
+"""Transpose, Reshape and all that moves elements and changes none: a gauge moves with them.
 
 Transpose permutes its axes. Reshape, Flatten, Squeeze and Unsqueeze regroup them: the gauge may
 vary over an axis whose group has known sizes. Expand repeats along axes on which the gauge must

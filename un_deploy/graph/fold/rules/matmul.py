@@ -1,4 +1,4 @@
-"""MatMul by a constant: the barrier that absorbs every gauge.
+"""MatMul by a constant: absorbs every gauge that reaches it.
 
 With x = S x' + c and y = T y' + d, y = x W + b becomes y' = x' W' + b' where
 W' = diag(S) W diag(1/T) and b' = (b + c W - d) / T.

@@ -1,10 +1,10 @@
-"""What a rule is: how one family of operators carries a change of variables.
+"""What a rule is: how one family of operators passes on a change of variables, or absorbs it.
 
 A rule answers two questions about one *unit* (an operator, together with the Add that is its
 bias where it has one), and never touches the graph:
 
 - `transport`: given gauges on some ports, what do they demand on the others? Called with every
-  port known, it repeats what the full set must satisfy; that is how a plan is certified.
+  port known, it repeats what the full set must satisfy; that is how a solution is certified.
 - `edits`: with all gauges known, which constants change, and how?
 
 A port whose tensor is constant may be given any gauge: the solver divides it out of the constant

@@ -1,4 +1,4 @@
-"""ReduceMean: the mean over axes on which a gauge is constant passes it through.
+"""ReduceMean: a gauge that is constant along the averaged axes passes through.
 
 mean(S x' + c) = S mean(x') + c, if neither S nor c varies over the axes of the mean.
 """

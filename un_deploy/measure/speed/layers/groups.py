@@ -1,4 +1,4 @@
-"""What a layer is: a product, attention, a norm, ...; from what it is called and what it computes.
+"""Sorts layers into groups (product, attention, norm, ...) by name and by what they compute.
 
 The graph tells more than a layer's name. A MatMul of two computed tensors belongs to attention,
 with the Softmax it feeds on and the scale and mask before that; a Mul and an Add may be a norm's

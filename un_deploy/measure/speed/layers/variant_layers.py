@@ -1,4 +1,4 @@
-"""Where the time of a variant goes: the layers that a runtime runs, in groups of what they are."""
+"""The timed layers of one variant, summed by group, and the sentence on where LN's time went."""
 
 from __future__ import annotations
 
