@@ -33,6 +33,16 @@ def test_what_is_in_the_map_is_there(name: str) -> None:
     assert (ROOT / name).exists() or (ROOT / "un_deploy" / name).exists()
 
 
+ROWS = re.findall(r"^\| (?:\*\*)?`(.*?)/`(?:\*\*)? \| (.*) \|$", MAP, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize(("room", "text"), ROWS, ids=[room for room, _ in ROWS])
+def test_the_files_that_the_map_names_are_there(room: str, text: str) -> None:
+    folder = next(path for path in (ROOT / "un_deploy" / room, ROOT / room) if path.is_dir())
+    for name in re.findall(r"`([a-z_0-9]+)`", text):
+        assert (folder / f"{name}.py").exists(), name
+
+
 @pytest.mark.parametrize(
     "page", ["CONTRIBUTING.md", "docs/decisions.md", "docs/how-folding-works.md"]
 )

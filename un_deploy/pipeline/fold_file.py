@@ -139,7 +139,7 @@ def fold_and_verify(
 
 
 def modules_of(folded: Folded) -> dict[str, str]:
-    """The modules of the operators that took norms in, by operator; what has none is left out."""
+    """The modules of the operators that absorbed norms, by operator; what has none is left out."""
     absorbers = {name for site in folded.report.folded for name in site.into}
     names = {node.name or str(node.outputs[0].name): node for node in folded.model.graph}
     labels = {name: label_of(names[name]) for name in sorted(absorbers & names.keys())}

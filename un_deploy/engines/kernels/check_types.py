@@ -170,7 +170,7 @@ class _Asked:
         return NAMES["fp32" if kept else self._precision]
 
     def computes_in(self, kernel: Kernel, wanted: str) -> bool:
-        """Whether a kernel reads only what it multiplies in a type, and what the graph asks else.
+        """Whether a kernel multiplies in this type, and reads others only where the graph asks.
 
         Raises:
             InputError: the type of something it reads is not told, or nothing that it reads.

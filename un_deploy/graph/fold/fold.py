@@ -149,7 +149,7 @@ def _report(site: Site, *, into: tuple[str, ...] = (), reason: str = "") -> Site
 
 
 def _absorbers(view: GraphView, best: Solution, site: Site) -> Iterator[str]:
-    """The operators that took the site in: reached from its ends through gauged tensors."""
+    """The operators that absorbed the site: reached from its ends through gauged tensors."""
     gauges = best.assignment.tensors
     pending = [v for v in (site.x, site.y) if v in gauges and not gauges[v].is_identity]
     seen, named = set(pending), set()

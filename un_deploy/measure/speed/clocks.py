@@ -27,7 +27,7 @@ def sm_clock() -> int | None:
 
 
 def watched(work: Callable[[], T]) -> tuple[T, str]:
-    """What some work gives, and a warning where the clock was another one behind it; or ""."""
+    """Do some work; gives its result, and a warning if the clock moved meanwhile, else ""."""
     before = sm_clock()
     result = work()
     after = sm_clock()

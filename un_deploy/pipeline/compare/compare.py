@@ -206,7 +206,7 @@ def _gained(outputs: Sequence[str], *, biased: bool) -> str:
 def _point(
     network: Network, feeds: Feeds, settings: Mapping[str, Any], progress: Callable[[str], None]
 ) -> CompareReport:
-    """One batch size: right first, then timed."""
+    """The report at one batch size: accuracy first, then times."""
     runs = {name: settings[name] for name in _RUNS}
     runs["precision"] = runs["precision"] or "fp32"  # plans have theirs
     network.check_finite(feeds, runs["device"])

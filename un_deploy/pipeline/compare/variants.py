@@ -170,7 +170,7 @@ class Network:
         return check_inputs([inputs], graph)[0]
 
     def check_finite(self, feeds: Feeds, device: str) -> None:
-        """What no norm computes is wrong, but must be numbers: others take other times.
+        """Refuse a network without norms that gives NaN or infinity: these take other times.
 
         Raises:
             InputError: a linear operator of it gives NaN or infinities.
@@ -225,7 +225,7 @@ class Network:
             self._add_forms(model, source)
 
     def _add_forms(self, model: ir.Model, source: str) -> None:
-        """LN as the backend can have it besides: the fastest will count."""
+        """Add the other forms of LN that the backend can run; the fastest will count."""
         found = find_layernorms(model.graph, Constants(model), Shapes(model))
         in_parts = any(len(norm.nodes) > 1 for norm in found)
         if self.backend.startswith("ort"):

@@ -109,7 +109,7 @@ def _shifts_the_first(unit: Unit, view: GraphFacts) -> bool:
 
 
 def _free(unit: Unit, index: int, other: np.ndarray, view: GraphFacts) -> np.ndarray:
-    """The shift of an operand that nothing asks for: a constant takes the other's back."""
+    """The shift of an operand that may have any: a constant cancels that of the other."""
     if unit.node.inputs[index] not in view.constants:
         return np.zeros_like(other)
     return -other if unit.node.op_type == "Add" else other

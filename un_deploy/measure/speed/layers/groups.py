@@ -87,7 +87,7 @@ def node_groups(model: ir.Model) -> dict[str, Group]:
 
 
 def layer_group(kind: str, onnx_nodes: Iterable[str], groups: Mapping[str, Group]) -> Group:
-    """What a layer is.
+    """The group that a layer belongs to.
 
     Args:
         kind: as the runtime calls it.
