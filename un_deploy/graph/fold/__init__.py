@@ -3,6 +3,8 @@
 - absorb_into_norm: A norm that stays takes in what reaches it: T y' + d = A(S x' + c) is again an
   affine.
 - cancel_layouts: Cancels the chains of layout operators that a removed norm leaves behind.
+- check_weights: What weights must be before anything is folded into them: numbers; refusals name
+  the tensor.
 - edits: Edits as data, and the one place that applies them.
 - find_sites: Finds the sites: runs of constant scale and shift that vary over some axis of a
   tensor.
@@ -17,5 +19,6 @@
 - report: What a fold did, as data: for people through the command line, for programs as JSON.
 - site: A site: a scale and shift in the graph that might vanish; and what is nearly one.
 - solve: The gauge solver: which norms can vanish, and what must change so that they may.
-- rules/: One file per operator family; a file with a `RULE` in it is found by being here.
+- rules/: One file per operator family, with all that is known of its operators; a file with a
+  `RULE` in it is found by being here.
 """

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     import onnx_ir as ir
 
@@ -23,15 +23,22 @@ class GraphFacts(ABC):
     Attributes:
         model, constants: what was read.
         opset: of the default domain.
-        biases: MatMul -> the Add behind it that is its bias, and the position of its constant.
+        biases: operator -> the Add behind it that is its bias, and the position of its constant.
     """
 
-    def __init__(self, model: ir.Model, constants: Constants, shapes: Shapes) -> None:
+    def __init__(
+        self,
+        model: ir.Model,
+        constants: Constants,
+        shapes: Shapes,
+        bias_behind: Collection[str],
+    ) -> None:
+        """`bias_behind` names the operators whose bias is an Add behind them."""
         self.model = model
         self.constants = constants
         self._shapes = shapes
         self.opset = model.opset_imports.get("", 0)
-        self.biases = dict(self._matmul_biases())
+        self.biases = dict(self._biases_behind(bias_behind))
 
     def shape(self, value: ir.Value) -> Shape | None:
         """Its shape: an int, a symbolic size, or None for each axis; None where unranked."""
@@ -63,9 +70,11 @@ class GraphFacts(ABC):
     def takes_shift(self, value: ir.Value | None) -> bool:
         """Whether a shift sent up into this tensor ends in a constant or a linear operator."""
 
-    def _matmul_biases(self) -> Iterator[tuple[ir.Node, tuple[ir.Node, int]]]:
+    def _biases_behind(
+        self, operators: Collection[str]
+    ) -> Iterator[tuple[ir.Node, tuple[ir.Node, int]]]:
         for node in self.model.graph:
-            if node.domain or node.op_type != "MatMul" or node.inputs[1] not in self.constants:
+            if node.domain or node.op_type not in operators or node.inputs[1] not in self.constants:
                 continue
             out, weight = node.outputs[0], node.inputs[1]
             assert weight is not None

@@ -8,13 +8,15 @@ with the scale and multiplies the shift: k (S x' + c) = S (k x') + k c.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from un_deploy.graph.analysis.affine_map import Affine, align
 from un_deploy.graph.analysis.shapes import same_dim
 from un_deploy.graph.fold.rules.example_models import NORM, example
+from un_deploy.graph.fold.rules.operator import Operator
 from un_deploy.graph.fold.rules.protocol import OUT, Carries, Refuse, into
 
 if TYPE_CHECKING:
@@ -27,8 +29,18 @@ if TYPE_CHECKING:
     from un_deploy.graph.fold.rules.protocol import Port, Unit
 
 
+_SUM = Operator("elementwise", (7, 26), linear=True, shift_from="every", sums=True)
+_PRODUCT = Operator("elementwise", (7, 26), linear=True, shift_from="computed", weighs=True)
+
+
 class Elementwise(Carries):
-    ops = dict.fromkeys(("Add", "Sub", "Neg", "Mul", "Div"), (7, 26))
+    ops: ClassVar = {
+        "Add": _SUM,
+        "Sub": replace(_SUM, subtracts=(1,)),
+        "Neg": Operator("elementwise", (7, 26), linear=True),
+        "Mul": _PRODUCT,
+        "Div": _PRODUCT,
+    }
 
     def transport(
         self, unit: Unit, known: Mapping[Port, Gauge], view: GraphFacts
