@@ -25,7 +25,6 @@ _ONLY_GROUP: dict[Group, str] = {
 }
 
 OPERATORS: dict[str, Operator] = {
-    "ConvTranspose": Operator("products", weighs=True, multiplies=True),
     "Einsum": Operator("products", sums=True, weighs=True, multiplies=True),
     "Attention": Operator("attention", multiplies=True),
     "BatchNormalization": Operator("normalization", weighs=True),
