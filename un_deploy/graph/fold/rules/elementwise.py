@@ -72,11 +72,11 @@ class Elementwise(Carries):
                 + f" f = MatMul(n, w) r = {op}(f, n) y = MatMul(r, v)",
                 residual,
             )
-        yield example(
-            "(float[B,3,4] x) => (float[B,3,5] y)",
-            NORM.format(x="x") + " t = Add(n, table) y = MatMul(t, v)",
-            {"a": (4,), "b": (4,), "v": (4, 5), "table": (1, 3, 4)},
-        )
+            yield example(
+                "(float[B,3,4] x) => (float[B,3,5] y)",
+                NORM.format(x="x") + f" t = {op}(n, table) y = MatMul(t, v)",
+                {"a": (4,), "b": (4,), "v": (4, 5), "table": (1, 3, 4)},
+            )
         for op in ("Neg(n)", "Mul(k, n)", "Div(n, k)"):
             yield example(
                 "(float[B,3,4] x) => (float[B,3,5] y)",

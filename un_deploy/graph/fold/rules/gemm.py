@@ -85,7 +85,7 @@ class Gemm:
         return 0 if _attribute(node, "transA", 0) else 1
 
     def examples(self) -> Iterator[ir.Model]:
-        for attributes in ("", "<transB=1>", "<transA=1, alpha=0.5, beta=2.0>"):
+        for attributes in ("", "<transB=1>", "<transA=1, alpha=-0.5, beta=2.0>"):
             b_shape = (5, 4) if "transB" in attributes else (4, 5)
             x = "float[4,B] x" if "transA" in attributes else "float[B,4] x"
             a = (4, 1) if "transA" in attributes else (4,)
