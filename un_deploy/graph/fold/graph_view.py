@@ -32,8 +32,7 @@ class GraphView(GraphFacts):
     def __init__(
         self, model: ir.Model, constants: Constants, shapes: Shapes, keep: Collection[str] = ()
     ) -> None:
-        behind = [name for name, operator in operators().items() if operator.bias == "behind"]
-        super().__init__(model, constants, shapes, behind)
+        super().__init__(model, constants, shapes, operators())
         self.sites, self.near_misses = find_sites(self, keep)
         apart = {node for site in self.sites for node in site.nodes}
         apart.update(add for add, _ in self.biases.values())
