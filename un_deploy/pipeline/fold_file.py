@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from un_deploy.errors import InputError
+from un_deploy.graph.fold.check_weights import check_weights
 from un_deploy.graph.fold.fold import Folded, fold_graph
 from un_deploy.graph.model.labels import label_of
-from un_deploy.graph.model.model_file import check_target, check_weights, save_model
+from un_deploy.graph.model.model_file import check_target, save_model
 from un_deploy.graph.model.model_kinds import to_ir
 from un_deploy.measure.equality.verify import VerifyReport, feeds_of, verify_fold
 

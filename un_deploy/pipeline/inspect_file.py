@@ -14,9 +14,9 @@ import numpy as np
 from un_deploy.graph.analysis.constants import Constants
 from un_deploy.graph.analysis.layernorms import find_layernorms
 from un_deploy.graph.analysis.shapes import Shapes
+from un_deploy.graph.fold.check_weights import check_weights
 from un_deploy.graph.fold.fold import fold_graph
 from un_deploy.graph.model.labels import label_of
-from un_deploy.graph.model.model_file import check_weights
 from un_deploy.graph.model.model_kinds import to_ir
 from un_deploy.graph.model.signature import input_specs
 from un_deploy.pipeline.fold_file import modules_of

@@ -19,13 +19,11 @@ from un_deploy.engines.kernels.inspected import is_readable
 from un_deploy.engines.kernels.kernels import Kernel, KernelTensor
 from un_deploy.errors import InputError
 from un_deploy.graph.analysis.operator_types import element, title, value_types
+from un_deploy.graph.fold.rules import operator_named
 from un_deploy.graph.precision.convert import Precision, PrecisionReport
 
 NAMES: dict[str, str] = {"fp32": "Float", "fp16": "Half", "bf16": "BFloat16"}
 """TensorRT's names of the precisions."""
-
-MULTIPLYING = ("MatMul", "Gemm", "Conv", "ConvTranspose", "Einsum", "Attention")
-"""ONNX operators whose kernels must have the precision."""
 
 _NOT_MULTIPLIED = ("Int32", "Int64", "Bool")
 """Types of sizes, indices and masks."""
@@ -223,7 +221,7 @@ def _told_as(node: ir.Node) -> str:
 
 
 def _multiplies(node: ir.Node) -> bool:
-    return node.op_type in MULTIPLYING
+    return operator_named(node.op_type).multiplies
 
 
 def _inside(node: ir.Node) -> Iterable[ir.Node]:

@@ -3,6 +3,8 @@
 - absorb_into_norm: A norm that cannot be removed absorbs the scale and shift of its neighbours.
 - cancel_layouts: Removes the chains of Transposes and Reshapes that do nothing once a norm is
   gone.
+- check_weights: What weights must be before anything is folded into them: numbers; refusals name
+  the tensor.
 - edits: The changes that a fold makes to a graph, as data, and the one place that applies them.
 - find_sites: Finds the sites, the scales and shifts that a fold may remove, in every spelling
   that counts.

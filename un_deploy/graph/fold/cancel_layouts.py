@@ -19,10 +19,7 @@ import onnx_ir as ir
 import sympy
 
 from un_deploy.graph.analysis.shapes import Shape, Shapes, same_shape
-
-LAYOUT_OPERATORS = frozenset(
-    ("Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity")
-)
+from un_deploy.graph.fold.rules import operator_named
 
 
 @dataclass(frozen=True)
@@ -116,7 +113,7 @@ def _identities_below(
 def _is_layout(node: ir.Node, graph: ir.Graph) -> bool:
     return (
         node.domain in ("", "ai.onnx")
-        and node.op_type in LAYOUT_OPERATORS
+        and operator_named(node.op_type).rearranges
         and node.graph is graph
         and node.inputs[0] is not None
     )

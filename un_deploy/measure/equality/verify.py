@@ -22,8 +22,8 @@ import onnx_ir as ir
 
 from un_deploy.errors import InputError, VerificationError
 from un_deploy.graph.analysis.reference import run, stored
+from un_deploy.graph.fold.check_weights import check_weights
 from un_deploy.graph.fold.fold import Folded, fold_graph
-from un_deploy.graph.model.model_file import check_weights
 from un_deploy.graph.model.model_kinds import to_ir
 from un_deploy.graph.proof.operator_check import TOLERANCE, Blind, OperatorResult, check_operators
 from un_deploy.measure.equality.inputs import check_inputs, random_inputs, read_inputs

@@ -15,7 +15,9 @@ from un_deploy.errors import InputError
 from un_deploy.graph.analysis.constants import Constants
 from un_deploy.graph.analysis.layernorms import find_layernorms
 from un_deploy.graph.analysis.shapes import Shapes
-from un_deploy.graph.model.model_file import check_weights, save_model
+from un_deploy.graph.fold.check_weights import check_weights
+from un_deploy.graph.fold.rules import operator_named
+from un_deploy.graph.model.model_file import save_model
 from un_deploy.graph.model.model_kinds import to_ir
 from un_deploy.graph.model.signature import input_specs
 from un_deploy.graph.strip.layernorm_operator import use_operator
@@ -181,7 +183,7 @@ class Network:
         linear = [
             str(node.outputs[0].name)
             for node in model.graph
-            if node.op_type in ("MatMul", "Gemm", "Conv")
+            if operator_named(node.op_type).absorbs
         ]
         eager: Backend = "torch" if self.backend.startswith("torch") else self.backend
         if self.backend in ENGINES:  # they show no inner tensors

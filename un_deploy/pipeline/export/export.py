@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from un_deploy.errors import InputError, needs
-from un_deploy.graph.model.model_file import check_target, check_weights, save_model
+from un_deploy.graph.fold.check_weights import check_weights
+from un_deploy.graph.model.model_file import check_target, save_model
 from un_deploy.measure.equality.inputs import check_inputs, load_inputs
 from un_deploy.measure.equality.verify import VerifyReport
 from un_deploy.pipeline.export.check_export import check_export

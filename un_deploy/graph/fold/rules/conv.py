@@ -14,6 +14,7 @@ import numpy as np
 from un_deploy.graph.fold.edits import AddBias, SetConstant
 from un_deploy.graph.fold.rules.channel import along
 from un_deploy.graph.fold.rules.example_models import NORM, example
+from un_deploy.graph.fold.rules.operator import absorbing
 from un_deploy.graph.fold.rules.protocol import OUT, Refuse, into
 
 if TYPE_CHECKING:
@@ -28,8 +29,7 @@ if TYPE_CHECKING:
 
 
 class Conv:
-    ops: ClassVar = {"Conv": (1, 26)}
-    is_linear: ClassVar[bool] = True
+    ops: ClassVar = {"Conv": absorbing((1, 26), bias=2, channels=1)}
 
     def transport(
         self, unit: Unit, known: Mapping[Port, Gauge], view: GraphFacts
@@ -74,7 +74,7 @@ class Conv:
             b = view.constants.exact(bias)
             yield SetConstant(node, 2, lambda: (b() + shift() - t.shift) / t.scale, (channels,))
         elif bias is None and (s.shifts or t.shifts):
-            yield AddBias(node, lambda: (shift() - t.shift) / t.scale, channels)
+            yield AddBias(node, unit.operator, lambda: (shift() - t.shift) / t.scale, channels)
 
     def examples(self) -> Iterator[ir.Model]:
         image = {"a": (4, 1, 1), "b": (4, 1, 1)}
