@@ -33,15 +33,6 @@ class Range:
     def __str__(self) -> str:
         return f"{_text(self.min)} to {_text(self.max)}"
 
-    def to_dict(self) -> dict[str, list[int]]:
-        """Plain lists of sizes by "min", "opt" and "max"."""
-        return {"min": list(self.min), "opt": list(self.opt), "max": list(self.max)}
-
-    @classmethod
-    def from_dict(cls, given: Mapping[str, Sequence[int]]) -> Range:
-        """The reverse of `to_dict`."""
-        return cls(*(tuple(given[which]) for which in ("min", "opt", "max")))
-
 
 Profile = Mapping[str, Range]
 """One range for every dynamic input, by name."""

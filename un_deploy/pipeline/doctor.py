@@ -6,11 +6,11 @@ import platform
 import re
 import shutil
 import subprocess
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from importlib import metadata
-from typing import Any
 
 from un_deploy.errors import InputError
+from un_deploy.json_form import JsonForm
 from un_deploy.version import __version__
 
 DISTRIBUTION = "un-deploy"
@@ -49,7 +49,7 @@ class Extra:
 
 
 @dataclass(frozen=True)
-class DoctorReport:
+class DoctorReport(JsonForm):
     """The machine.
 
     Attributes:
@@ -67,10 +67,6 @@ class DoctorReport:
     extras: tuple[Extra, ...]
     gpus: tuple[str, ...]
     report_version: int = field(default=REPORT_VERSION)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain lists, dictionaries, strings and numbers."""
-        return asdict(self)
 
 
 def examine() -> DoctorReport:

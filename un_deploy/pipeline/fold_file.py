@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from un_deploy.graph.fold.fold import Folded, fold_graph
 from un_deploy.graph.model.labels import label_of
 from un_deploy.graph.model.model_file import check_target, check_weights, save_model
 from un_deploy.graph.model.model_kinds import to_ir
+from un_deploy.json_form import JsonForm
 from un_deploy.measure.equality.verify import VerifyReport, feeds_of, verify_fold
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ REPORT_VERSION = 1
 
 
 @dataclass(frozen=True)
-class FileReport:
+class FileReport(JsonForm):
     """What became of a file.
 
     Attributes:
@@ -50,19 +50,9 @@ class FileReport:
     verification: VerifyReport | None
     version: int = field(default=REPORT_VERSION)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain lists, dictionaries, strings and numbers."""
-        return {
-            "version": self.version,
-            "source": self.source,
-            "target": self.target,
-            "fold": self.fold.to_dict(),
-            "modules": dict(self.modules),
-            "verification": self.verification.to_dict() if self.verification else None,
-        }
-
-    def to_json(self) -> str:
-        return json.dumps(self.to_dict(), indent=2) + "\n"
+    def json_form(self, given: dict[str, Any]) -> dict[str, Any]:
+        """The version comes first."""
+        return {"version": self.version, **given}
 
 
 def fold_file(

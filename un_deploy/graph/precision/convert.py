@@ -14,8 +14,8 @@ was given its precision by its author, and stays as it is; one that computes in 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import onnx_ir as ir
 
@@ -25,6 +25,7 @@ from un_deploy.graph.model.model_kinds import to_ir
 from un_deploy.graph.precision.insert_casts import Retyper
 from un_deploy.graph.precision.rounding import NAMES
 from un_deploy.graph.precision.what_stays_fp32 import Fp32Choice
+from un_deploy.json_form import JsonForm
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -70,7 +71,7 @@ class Kept:
 
 
 @dataclass(frozen=True)
-class PrecisionReport:
+class PrecisionReport(JsonForm):
     """What a conversion did.
 
     Attributes:
@@ -91,10 +92,6 @@ class PrecisionReport:
     opset_before: int
     opset_after: int
     version: int = field(default=REPORT_VERSION)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain lists, dictionaries, strings and numbers."""
-        return asdict(self)
 
 
 def to_precision(

@@ -9,8 +9,8 @@ tell, by the class that the dynamo exporter notes with each operator, or the use
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, TypeVar
 
 import onnx_ir as ir
 
@@ -23,6 +23,7 @@ from un_deploy.graph.fold.edits import remove_unread
 from un_deploy.graph.fold.graph_view import GraphView
 from un_deploy.graph.model.labels import class_of, label_of
 from un_deploy.graph.model.model_kinds import to_ir
+from un_deploy.json_form import JsonForm
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -72,7 +73,7 @@ class Left:
 
 
 @dataclass(frozen=True)
-class StripReport:
+class StripReport(JsonForm):
     """What was taken out.
 
     Attributes:
@@ -91,10 +92,6 @@ class StripReport:
     operators_before: int
     operators_after: int
     version: int = field(default=REPORT_VERSION)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain lists, dictionaries, strings and numbers."""
-        return asdict(self)
 
 
 def strip(model: Model, *, nodes: Collection[str] | None = None) -> tuple[Model, StripReport]:

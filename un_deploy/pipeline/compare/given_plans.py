@@ -188,7 +188,7 @@ def usual_sizes(manifest: Manifest, model: ir.Model) -> dict[str, int]:
     sizes = {}
     for value in model.graph.inputs:
         shapes = manifest.profiles[0].get(value.name or "")
-        for dim, size in zip(value.shape or (), shapes["opt"] if shapes else (), strict=False):
+        for dim, size in zip(value.shape or (), shapes.opt if shapes else (), strict=False):
             if isinstance(dim, ir.SymbolicDim) and dim.value is not None:
                 sizes[dim.value] = size
     return sizes

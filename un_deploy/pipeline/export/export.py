@@ -5,7 +5,6 @@ Load, export, compare with PyTorch, fold, verify, save. Nothing is written unles
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ import numpy as np
 
 from un_deploy.errors import InputError, needs
 from un_deploy.graph.model.model_file import check_target, check_weights, save_model
+from un_deploy.json_form import JsonForm
 from un_deploy.measure.equality.inputs import check_inputs, load_inputs
 from un_deploy.measure.equality.verify import VerifyReport
 from un_deploy.pipeline.export.check_export import check_export
@@ -36,7 +36,7 @@ REPORT_VERSION = 1
 
 
 @dataclass(frozen=True)
-class ExportReport:
+class ExportReport(JsonForm):
     """What became of a network.
 
     Attributes:
@@ -61,18 +61,6 @@ class ExportReport:
     modules: Mapping[str, str]
     verification: VerifyReport | None
     version: int = field(default=REPORT_VERSION)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain lists, dictionaries, strings and numbers."""
-        return {
-            **vars(self),
-            "fold": self.fold.to_dict() if self.fold else None,
-            "modules": dict(self.modules),
-            "verification": self.verification.to_dict() if self.verification else None,
-        }
-
-    def to_json(self) -> str:
-        return json.dumps(self.to_dict(), indent=2) + "\n"
 
 
 def export(

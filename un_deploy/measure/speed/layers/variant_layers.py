@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from math import fsum
-from typing import Any, Literal
+from typing import Literal
 
 from un_deploy.measure.speed.variant import TITLES, Kind
 
@@ -91,21 +90,6 @@ class VariantLayers:
     def unassigned(self) -> tuple[str, ...]:
         """What the layers are that are in no group, each once."""
         return tuple(dict.fromkeys(one.what for one in self.layers if one.group == "other"))
-
-    @classmethod
-    def from_dict(cls, given: Mapping[str, Any]) -> VariantLayers:
-        """The reverse of `dataclasses.asdict`."""
-        layers = tuple(
-            ProfiledLayer(
-                **{
-                    **one,
-                    "onnx_nodes": tuple(one["onnx_nodes"]),
-                    "operators": tuple(one["operators"]),
-                }
-            )
-            for one in given["layers"]
-        )
-        return cls(**{**given, "layers": layers})
 
 
 def where_it_went(ln: VariantLayers, folded: VariantLayers) -> str:
