@@ -35,5 +35,5 @@ def command(as_json: bool) -> None:
     for gpu in report.gpus:
         show.line(f"GPU: {gpu}")
     if not report.gpus:
-        show.line("No NVIDIA GPU is to be seen (nvidia-smi).")
+        show.line("No NVIDIA GPU: no driver here tells of one.")
     raise SystemExit(code)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import platform
 import re
-import shutil
-import subprocess
 from dataclasses import dataclass, field
 from importlib import metadata
 
 from un_deploy.errors import InputError
+from un_deploy.gpu import Gpu, gpus, with_unit
 from un_deploy.json_form import JsonForm
 from un_deploy.version import __version__
 
@@ -57,7 +56,7 @@ class DoctorReport(JsonForm):
         python: its version.
         machine: operating system and processor.
         extras: the packages, by extra.
-        gpus: name, memory and driver of each, as nvidia-smi tells; empty where it is not there.
+        gpus: name, memory and driver of each, as the driver tells; empty where there is none.
         report_version: of this form.
     """
 
@@ -70,7 +69,7 @@ class DoctorReport(JsonForm):
 
 
 def examine() -> DoctorReport:
-    """Look at this machine; nothing but package metadata is read, and nvidia-smi asked.
+    """Look at this machine; only package metadata is read, and the driver asked for GPUs.
 
     Raises:
         InputError: un-deploy runs from a folder, and so declares no packages.
@@ -80,7 +79,7 @@ def examine() -> DoctorReport:
         python=platform.python_version(),
         machine=f"{platform.system()} {platform.machine()}",
         extras=tuple(_extra(name, purpose) for name, purpose in EXTRAS.items()),
-        gpus=_gpus(),
+        gpus=tuple(map(_described, gpus())),
     )
 
 
@@ -115,13 +114,6 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _gpus() -> tuple[str, ...]:
-    program = shutil.which("nvidia-smi")
-    if program is None:
-        return ()
-    query = [program, "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
-    try:
-        found = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return ()
-    return tuple(line.strip() for line in found.stdout.splitlines() if line.strip())
+def _described(one: Gpu) -> str:
+    memory = None if one.memory_bytes is None else one.memory_bytes >> 20
+    return f"{one.name}, {with_unit(memory, 'MiB')}, {one.driver}"

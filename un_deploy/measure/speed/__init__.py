@@ -1,7 +1,7 @@
 """How fast the variants of a network are, measured so that the figures can be trusted.
 
 - accuracy: Is what is timed right? Every variant in its backend, against its network in float64.
-- clocks: Are the GPU's clocks locked? nvidia-smi does not say, so they are read before and after.
+- clocks: Are the GPU's clocks locked? The driver does not say, so they are read twice.
 - compare: Compares the times of LN, UN unfolded, UN folded and no norm, so that the figures can
   be trusted.
 - compare_report: What a comparison says, as data: times, ratios, accuracy, engines; to JSON and
