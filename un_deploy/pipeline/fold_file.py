@@ -11,7 +11,7 @@ import numpy as np
 
 from un_deploy.errors import InputError
 from un_deploy.graph.fold.fold import Folded, fold_graph
-from un_deploy.graph.model.labels import label_of
+from un_deploy.graph.model.labels import label_of, node_name
 from un_deploy.graph.model.model_file import check_target, check_weights, save_model
 from un_deploy.graph.model.model_kinds import to_ir
 from un_deploy.json_form import JsonForm
@@ -131,6 +131,6 @@ def fold_and_verify(
 def modules_of(folded: Folded) -> dict[str, str]:
     """The modules of the operators that took norms in, by operator; what has none is left out."""
     absorbers = {name for site in folded.report.folded for name in site.into}
-    names = {node.name or str(node.outputs[0].name): node for node in folded.model.graph}
+    names = {node_name(node): node for node in folded.model.graph}
     labels = {name: label_of(names[name]) for name in sorted(absorbers & names.keys())}
     return {name: label for name, label in labels.items() if label != name}

@@ -14,7 +14,7 @@ from un_deploy.graph.analysis.constants import Constants
 from un_deploy.graph.analysis.layernorms import find_layernorms
 from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.fold import fold_graph
-from un_deploy.graph.model.labels import label_of
+from un_deploy.graph.model.labels import label_of, node_name
 from un_deploy.graph.model.model_file import check_weights
 from un_deploy.graph.model.model_kinds import to_ir
 from un_deploy.graph.model.signature import input_specs
@@ -121,8 +121,8 @@ def _measuring(model: ir.Model) -> Iterator[MeasuringNorm]:
     runs = [norm.nodes for norm in norms]
     runs += [(node,) for node in model.graph if node.op_type in _MEASURING]
     for nodes in runs:
-        name = nodes[-1].name or str(nodes[-1].outputs[0].name)
-        yield MeasuringNorm(label_of(nodes[0]), name, tuple(node.op_type for node in nodes))
+        operators = tuple(node.op_type for node in nodes)
+        yield MeasuringNorm(label_of(nodes[0]), node_name(nodes[-1]), operators)
 
 
 def _text(value: ir.Value) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 import onnx_ir as ir
 
 from un_deploy.graph.analysis.constants import rounded
+from un_deploy.graph.model.labels import node_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -125,7 +126,7 @@ class Editor:
             edit.node.replace_input_with(edit.index, new)
         self._fill(new, edit.compute, dtype, edit.shape)
         output = str(edit.node.outputs[0].name)
-        return Change(_title(edit.node), output, new, name, before)
+        return Change(node_name(edit.node), output, new, name, before)
 
     def _add_bias(self, edit: AddBias) -> Change:
         node = edit.node
@@ -136,10 +137,10 @@ class Editor:
         self._fill(bias, edit.compute, dtype, (edit.size,))
         output = str(node.outputs[0].name)
         if node.op_type == "MatMul":
-            return Change(_title(node), output, bias, added=self._add_behind(node, bias))
+            return Change(node_name(node), output, bias, added=self._add_behind(node, bias))
         node.resize_inputs(3)
         node.replace_input_with(2, bias)
-        return Change(_title(node), output, bias)
+        return Change(node_name(node), output, bias)
 
     def _add_behind(self, node: ir.Node, bias: ir.Value) -> ir.Node:
         """Put Add(., bias) between the node and its readers; the Add takes over the name."""
@@ -230,10 +231,6 @@ def remove_unread(graph: ir.Graph, candidates: Iterable[ir.Value | None]) -> Non
         ):
             pending.extend(v for v in node.inputs if v is not None)
             graph.remove(node, safe=True)
-
-
-def _title(node: ir.Node) -> str:
-    return node.name or str(node.outputs[0].name)
 
 
 def _values(graph: ir.Graph) -> Iterable[ir.Value]:

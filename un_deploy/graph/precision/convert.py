@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 import onnx_ir as ir
 
 from un_deploy.errors import InputError
-from un_deploy.graph.analysis.operator_types import element, opset_for, title, value_types
+from un_deploy.graph.analysis.operator_types import element, opset_for, value_types
+from un_deploy.graph.model.labels import node_name
 from un_deploy.graph.model.model_kinds import to_ir
 from un_deploy.graph.precision.insert_casts import Retyper
 from un_deploy.graph.precision.rounding import NAMES
@@ -151,7 +152,9 @@ def to_precision_graph(
     model.opset_imports[""] = opset_after
     retyper = Retyper(model, choice, keep_io=keep_io)
     retyper.run()
-    kept = tuple(Kept(title(node), node.op_type, reason) for node, reason in choice.kept.items())
+    kept = tuple(
+        Kept(node_name(node), node.op_type, reason) for node, reason in choice.kept.items()
+    )
     return PrecisionReport(precision, False, converted, kept, retyper.casts, opset, opset_after)
 
 
@@ -183,5 +186,5 @@ def _computes_in(model: ir.Model) -> tuple[ir.DataType, str] | None:
         for value in (*node.inputs, *node.outputs):
             dtype = element(types.get(value)) if value is not None else None
             if dtype in NAMES:
-                return dtype, title(node)
+                return dtype, node_name(node)
     return None

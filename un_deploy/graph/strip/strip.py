@@ -21,7 +21,7 @@ from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.cancel_layouts import cancel_layouts
 from un_deploy.graph.fold.edits import remove_unread
 from un_deploy.graph.fold.graph_view import GraphView
-from un_deploy.graph.model.labels import class_of, label_of
+from un_deploy.graph.model.labels import class_of, label_of, names_of, node_name
 from un_deploy.graph.model.model_kinds import to_ir
 from un_deploy.json_form import JsonForm
 
@@ -162,13 +162,12 @@ class _Norm:
 
     @property
     def name(self) -> str:
-        return self.nodes[-1].name or str(self.nodes[-1].outputs[0].name)
+        return node_name(self.nodes[-1])
 
     @property
     def names(self) -> set[str]:
         """All that a user may call it."""
-        labels = {label_of(node) for node in self.nodes}
-        return labels | {n for node in self.nodes for n in (node.name, node.outputs[0].name) if n}
+        return names_of(self.nodes) | {label_of(node) for node in self.nodes}
 
 
 def _find(

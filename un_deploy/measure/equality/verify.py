@@ -22,6 +22,7 @@ import onnx_ir as ir
 from un_deploy.errors import InputError, VerificationError
 from un_deploy.graph.analysis.reference import run, stored
 from un_deploy.graph.fold.fold import Folded, fold_graph
+from un_deploy.graph.model.labels import node_name
 from un_deploy.graph.model.model_file import check_weights
 from un_deploy.graph.model.model_kinds import to_ir
 from un_deploy.graph.proof.operator_check import TOLERANCE, Blind, OperatorResult, check_operators
@@ -262,7 +263,7 @@ def _difference(expected: ir.Model, found: ir.Model) -> str | None:
         if one is None or other is None or _form(one) != _form(other):
             node = other or one
             assert node is not None
-            return f"operator {node.name or node.outputs[0].name!r} is not as the fold has it"
+            return f"operator {node_name(node)!r} is not as the fold has it"
     weights = [
         {name: (v.dtype, v.shape) for name, v in model.graph.initializers.items()}
         for model in (expected, found)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from un_deploy.errors import InputError
+from un_deploy.graph.model.labels import node_name
 from un_deploy.runtime.torch_graph.operators import HANDLERS, OLDEST_OPSET
 from un_deploy.runtime.torch_graph.recognize import Recognizer
 from un_deploy.runtime.torch_graph.record_calls import Trace, Traced, Value
@@ -99,4 +100,4 @@ def _run(node: ir.Node, values: dict[ir.Value, Value], recognizer: Recognizer | 
 
 def label(node: ir.Node) -> str:
     """As messages call a node."""
-    return f"node {node.name or node.outputs[0].name} ({node.op_type})"
+    return f"node {node_name(node)} ({node.op_type})"

@@ -15,8 +15,9 @@ from un_deploy.graph.analysis.constants import Constants
 from un_deploy.graph.analysis.layernorms import find_layernorms
 from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.graph_view import GraphView
+from un_deploy.graph.model.labels import node_name
 from un_deploy.measure.speed.layers.variant_layers import Group
-from un_deploy.runtime.layer_times import node_name, nodes_between
+from un_deploy.runtime.layer_times import nodes_between
 
 _OPERATORS: dict[Group, str] = {
     "products": """
