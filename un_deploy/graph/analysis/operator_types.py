@@ -8,9 +8,8 @@ import onnx
 import onnx_ir as ir
 from onnx.shape_inference import infer_node_outputs
 
-from un_deploy.errors import InputError
+from un_deploy.errors import InputError, one_line
 from un_deploy.graph.analysis.constants import held_constant
-from un_deploy.graph.model.checks import one_line
 from un_deploy.graph.model.labels import node_name
 
 if TYPE_CHECKING:

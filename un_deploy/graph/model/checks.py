@@ -10,7 +10,7 @@ import onnx
 import onnx_ir as ir
 from onnx_ir.passes.common import CheckerPass
 
-from un_deploy.errors import InputError
+from un_deploy.errors import InputError, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,11 +84,6 @@ def check_weights(model: ir.Model) -> None:
             raise InputError(_broken(value, tensor, nans, "NaN"))
         if infinities and any(node.op_type in _WEIGHTED for node, _ in value.uses()):
             raise InputError(_broken(value, tensor, infinities, "infinite"))
-
-
-def one_line(error: BaseException) -> str:
-    """An error's message without its line ends."""
-    return " ".join(str(error).split())
 
 
 @contextmanager

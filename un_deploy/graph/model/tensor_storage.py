@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import onnx_ir as ir
 
-from un_deploy.errors import InputError
-from un_deploy.graph.model.checks import one_line
+from un_deploy.errors import InputError, one_line
 from un_deploy.graph.model.labels import node_name
 
 if TYPE_CHECKING:

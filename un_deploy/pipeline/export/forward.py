@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from un_deploy.errors import InputError, needs
-from un_deploy.python_file import in_one_line
+from un_deploy.errors import InputError, first_line, needs
 
 if TYPE_CHECKING:
     import torch
@@ -101,7 +100,7 @@ def outputs_of(
         raise
     except Exception as error:
         shapes = ", ".join(f"{name} {tuple(value.shape)}" for name, value in inputs.items())
-        text = in_one_line(error)
+        text = first_line(error)
         raise InputError(f"{type(module).__name__} fails on the inputs {shapes}: {text}") from error
     names = getattr(module, "output_names", None) if names is None else names
     if names is None:
