@@ -7,13 +7,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from un_deploy.errors import InputError
 from un_deploy.graph.fold.fold import Folded, fold_graph
 from un_deploy.graph.model.labels import label_of, node_name
 from un_deploy.graph.model.model_file import check_target, check_weights, save_model
 from un_deploy.graph.model.model_kinds import to_ir
+from un_deploy.graph.model.signature import Feeds
 from un_deploy.json_form import JsonForm
 from un_deploy.measure.equality.verify import VerifyReport, feeds_of, verify_fold
 
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
     from un_deploy.graph.fold.report import FoldReport
 
-    Feeds = Mapping[str, np.ndarray]
     Path = str | os.PathLike[str]
 
 #: The version of the JSON form; it rises when a field changes its meaning or goes.

@@ -25,6 +25,7 @@ from un_deploy.graph.fold.fold import Folded, fold_graph
 from un_deploy.graph.model.labels import node_name
 from un_deploy.graph.model.model_file import check_weights
 from un_deploy.graph.model.model_kinds import to_ir
+from un_deploy.graph.model.signature import Feeds
 from un_deploy.graph.proof.operator_check import TOLERANCE, Blind, OperatorResult, check_operators
 from un_deploy.json_form import JsonForm
 from un_deploy.measure.equality.inputs import check_inputs, random_inputs, read_inputs
@@ -42,8 +43,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
     from un_deploy.graph.fold.report import FoldReport
-
-    Feeds = Mapping[str, np.ndarray]
 
 #: The version of the JSON form; it rises when a field changes its meaning or goes.
 REPORT_VERSION = 1

@@ -17,7 +17,7 @@ from un_deploy.graph.analysis.layernorms import find_layernorms
 from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.model.model_file import check_weights, save_model
 from un_deploy.graph.model.model_kinds import to_ir
-from un_deploy.graph.model.signature import input_specs
+from un_deploy.graph.model.signature import Feeds, input_specs
 from un_deploy.graph.strip.layernorm_operator import use_operator
 from un_deploy.graph.strip.strip import strip_graph
 from un_deploy.measure.equality.inputs import check_inputs, random_inputs, read_inputs
@@ -33,8 +33,6 @@ from un_deploy.runtime.onnxruntime.runtime import Fusions
 
 if TYPE_CHECKING:
     from un_deploy.graph.fold.report import FoldReport
-
-    Feeds = Mapping[str, np.ndarray]
 
 _OF_NORM: dict[Norm, Kind] = {"ln": "ln", "un": "unfolded", "none": "none"}
 

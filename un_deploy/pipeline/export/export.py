@@ -15,6 +15,7 @@ import numpy as np
 
 from un_deploy.errors import InputError, needs
 from un_deploy.graph.model.model_file import check_target, check_weights, save_model
+from un_deploy.graph.model.signature import Feeds
 from un_deploy.json_form import JsonForm
 from un_deploy.measure.equality.inputs import check_inputs, load_inputs
 from un_deploy.measure.equality.verify import VerifyReport
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from torch import nn
 
     from un_deploy.graph.fold.report import FoldReport
-
-    Feeds = Mapping[str, np.ndarray]
 
 #: The version of the JSON form; it rises when a field changes its meaning or goes.
 REPORT_VERSION = 1

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from un_deploy.errors import InputError, first_line, needs
+from un_deploy.graph.model.signature import Feeds
 
 if TYPE_CHECKING:
     import torch
@@ -43,7 +44,7 @@ def example_inputs(module: nn.Module) -> dict[str, Tensor]:
     return examples()
 
 
-def as_tensors(feeds: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
+def as_tensors(feeds: Feeds) -> dict[str, Tensor]:
     """Arrays as tensors of the same type."""
     with needs("torch"):
         import torch
