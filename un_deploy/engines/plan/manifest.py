@@ -17,7 +17,7 @@ from packaging.version import Version
 
 from un_deploy.engines.flavor import Flavor
 from un_deploy.engines.plan.header import read_header
-from un_deploy.engines.profiles import Profile, Shape
+from un_deploy.engines.profiles import Profile
 from un_deploy.errors import InputError
 from un_deploy.graph.model.signature import TensorSpec
 from un_deploy.json_form import JsonForm, from_dict, read_object
@@ -103,30 +103,6 @@ class Manifest(JsonForm):
         here = version.release
         built = Version(self.tensorrt).release[: len(here)]
         return built == here or (self.portable and built < here)
-
-
-def profile_holding(manifest: Manifest, shapes: Mapping[str, Shape]) -> int:
-    """The first profile that takes these shapes together; 0 where there is none at all.
-
-    Args:
-        manifest: of the plan.
-        shapes: of all inputs, by name.
-
-    Raises:
-        InputError: none does; names an input, its shape, and the ranges it may have.
-    """
-    refused: dict[str, list[str]] = {}
-    for index, profile in enumerate(manifest.profiles):
-        outside = [name for name, one in profile.items() if not one.holds(shapes[name])]
-        if not outside:
-            return index
-        refused.setdefault(outside[0], []).append(str(profile[outside[0]]))
-    for name, allowed in refused.items():
-        raise InputError(
-            f"it takes input {name} from {' or '.join(allowed)}, and got "
-            f"{'x'.join(map(str, shapes[name]))}: build it with a profile that holds this shape"
-        )
-    return 0
 
 
 def manifest_path(plan: Path) -> Path:
