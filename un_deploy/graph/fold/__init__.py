@@ -15,6 +15,7 @@
 - original_tensors: Which original tensor each tensor of the folded graph stands for, and through
   what gauge.
 - report: What a fold did, as data: for people through the command line, for programs as JSON.
+- rewire: Lets readers read another tensor, and removes what nobody reads any more.
 - site: A site: a scale and shift in the graph that might vanish; and what is nearly one.
 - solve: The gauge solver: which norms can vanish, and what must change so that they may.
 - rules/: One file per operator family; a file with a `RULE` in it is found by being here.

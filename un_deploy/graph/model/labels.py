@@ -24,6 +24,16 @@ def names_of(nodes: Iterable[ir.Node]) -> set[str]:
     return {name for node in nodes for name in (node.name, node.outputs[0].name) if name}
 
 
+def unique_name(stem: str, taken: set[str | None]) -> str:
+    """The stem, or the first of stem_2, stem_3, ... that is not taken; it is taken from now on."""
+    name, count = stem, 1
+    while name in taken:
+        count += 1
+        name = f"{stem}_{count}"
+    taken.add(name)
+    return name
+
+
 def label_of(node: ir.Node) -> str:
     """The module path, such as ``blocks.0.norm1``, or the operator's name where none is told.
 
