@@ -10,7 +10,7 @@ from importlib import metadata
 from un_deploy.errors import InputError
 from un_deploy.gpu import Gpu, gpus, with_unit
 from un_deploy.json_form import JsonForm
-from un_deploy.version import __version__
+from un_deploy.version import __version__, version_of
 
 DISTRIBUTION = "un-deploy"
 
@@ -84,7 +84,7 @@ def examine() -> DoctorReport:
 
 
 def _extra(name: str, purpose: str) -> Extra:
-    packages = {package: _version(package) for package in _packages(name)}
+    packages = {package: version_of(package) for package in _packages(name)}
     complete = all(packages.values())
     target = f"{DISTRIBUTION}[{name}]" if name else DISTRIBUTION
     return Extra(name, purpose, packages, "" if complete else f'pip install "{target}"')
@@ -105,13 +105,6 @@ def _packages(extra: str) -> list[str]:
         if (of.group(1) if of else "") == extra:
             found.append(re.split(r"[^\w.-]", package.strip(), maxsplit=1)[0])
     return found
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 def _described(one: Gpu) -> str:

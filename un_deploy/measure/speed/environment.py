@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 import platform
-from importlib import metadata
 from pathlib import Path
 
 from un_deploy.gpu import NOT_TOLD, first_gpu, with_unit
+from un_deploy.version import version_of
 
 PACKAGES = ("un-deploy", "numpy", "onnx", "onnx-ir", "onnxruntime", "onnxruntime-gpu", "torch")
 
 
 def environment() -> dict[str, str | int | None]:
     """The machine in kind and the versions; a package that is not installed is left out."""
-    found = {name: version for name in PACKAGES if (version := _version(name)) is not None}
+    found = {name: version for name in PACKAGES if (version := version_of(name)) is not None}
     return {
         "cpu": cpu(),
         "cpus": os.cpu_count(),
@@ -40,10 +40,3 @@ def gpu() -> str | None:
     clocks = f"{with_unit(found.sm_mhz, 'MHz')}, {with_unit(found.max_sm_mhz, 'MHz')}"
     persistence = {True: "Enabled", False: "Disabled", None: NOT_TOLD}[found.persistent]
     return f"{found.name}, {found.driver}, {clocks}, {persistence}"
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
