@@ -25,6 +25,7 @@ import numpy as np
 from un_deploy.errors import InputError, UnDeployError
 from un_deploy.graph.model.signature import Feeds
 from un_deploy.graph.precision.convert import Precision
+from un_deploy.json_form import from_dict, read_object
 from un_deploy.measure.speed.timing import interleaved
 from un_deploy.runtime.backends import Backend
 from un_deploy.runtime.load import load_file
@@ -81,11 +82,6 @@ class Job:
     precision: Precision = "fp32"
     memory: str | None = None
     logs: str | None = None
-
-    @classmethod
-    def from_dict(cls, given: Mapping[str, Any]) -> Job:
-        """The reverse of `dataclasses.asdict`."""
-        return cls(**{**given, "entries": tuple(Entry(**entry) for entry in given["entries"])})
 
 
 def run_job(job: Job) -> Seconds:
@@ -252,7 +248,7 @@ def main(arguments: Sequence[str]) -> None:
     question, answer = map(Path, arguments)
     try:
         result: dict[str, Any] = {
-            "seconds": run_job(Job.from_dict(json.loads(question.read_text())))
+            "seconds": run_job(from_dict(Job, read_object(question.read_text())))
         }
     except UnDeployError as error:
         result = {"error": str(error)}

@@ -8,6 +8,7 @@ from pathlib import Path
 from statistics import median
 
 from un_deploy.errors import InputError
+from un_deploy.graph.model.labels import node_name
 from un_deploy.graph.model.model_file import load_model
 from un_deploy.graph.model.signature import Feeds
 from un_deploy.graph.precision.convert import Precision
@@ -16,7 +17,7 @@ from un_deploy.measure.speed.layers.variant_layers import ProfiledLayer, Variant
 from un_deploy.measure.speed.variant import TITLES, Variant
 from un_deploy.measure.speed.variant_times import Timed
 from un_deploy.runtime.backends import Backend
-from un_deploy.runtime.layer_times import TellsLayers, TimedLayer, node_name
+from un_deploy.runtime.layer_times import TellsLayers, TimedLayer
 from un_deploy.runtime.load import load_file
 
 RUNS, WARM_UP = 20, 5
