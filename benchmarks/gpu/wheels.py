@@ -18,19 +18,18 @@ def use_wheels(folder: Path | None, into: Path) -> list[str]:
 
     Args:
         folder: with wheels of this Python and platform; None: the first of `FOLDERS` there is.
-        into: an empty folder, which must stay as long as the packages are used.
+        into: a folder, which must stay as long as the packages are used.
 
     Returns:
         the names of the wheels.
     """
-    if folder is None:
-        folder = next((found for found in FOLDERS if found.is_dir()), None)
-    wheels = sorted(folder.glob("*.whl")) if folder is not None else []
+    folder = folder or next((found for found in FOLDERS if found.is_dir()), into)
+    wheels = sorted(folder.glob("*.whl"))
     for wheel in wheels:
         with zipfile.ZipFile(wheel) as archive:
             archive.extractall(into)
     if wheels:
         sys.path.insert(0, str(into))
-        rest = os.environ.get("PYTHONPATH")
-        os.environ["PYTHONPATH"] = os.pathsep.join([str(into), *([rest] if rest else [])])
+        before = filter(None, [str(into), os.environ.get("PYTHONPATH")])
+        os.environ["PYTHONPATH"] = os.pathsep.join(before)
     return [wheel.name for wheel in wheels]
