@@ -1,11 +1,12 @@
 """What does folding Unified Normalization save on a GPU? One command, at most nine minutes.
 
-    PYTHONPATH=. python benchmarks/gpu_suite.py --out FOLDER
+    TMPDIR=/dev/shm PYTHONPATH=. python benchmarks/gpu_suite.py --out FOLDER
     PYTHONPATH=. python benchmarks/gpu_suite.py --device cpu --small --out FOLDER
 
 Every network is built, exported, folded and imported here, then timed as LN, LN in separate
 kernels, UN in three forms, folded, and without norms; eager, as a CUDA graph, and compiled.
-FOLDER gets cells.jsonl (every cell as soon as it is finished), suite.json, table.txt and map.svg.
+FOLDER gets cells.jsonl (every cell as soon as it is finished), suite.json and table.txt;
+`python -m benchmarks.gpu.heat_map FOLDER` draws the map. What is prepared, 13 GB, goes to TMPDIR.
 Packages that the machine lacks are taken from a folder of wheels. benchmarks/gpu has the parts.
 The exit code is 3 if a variant's answers are wrong, variants are not alike, or a norm is left in
 what should have none; else 1 if a cell failed; else 0.
@@ -14,8 +15,6 @@ what should have none; else 1 if a cell failed; else 0.
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import signal
 import sys
 import time
@@ -31,13 +30,7 @@ import click  # noqa: E402
 
 from benchmarks.gpu.wheels import use_wheels  # noqa: E402
 
-MEMORY = Path("/dev/shm")
-
-ROOM = 32 << 30
-"""Bytes free in memory from which on prepared networks go there: six large ones take 13 GB, and
-disks of rented machines write a few hundred megabytes a second."""
-
-FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+PATH = click.Path(exists=True, path_type=Path)
 
 
 @click.command()
@@ -46,30 +39,23 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.option("--small", is_flag=True, help="Micro networks and few rounds.")
 @click.option("--extra", is_flag=True, help="The cells of a second call.")
 @click.option("--budget-s", default=540.0, show_default=True, help="Seconds for everything.")
-@click.option("--compile/--no-compile", "compiled", default=None, help="Of small: off.")
-@click.option("--wheels", type=FOLDER, help="With packages that the machine lacks.")
-@click.option("--done", type=click.Path(exists=True, path_type=Path), help="An older cells.jsonl.")
-@click.option("--work", type=FOLDER, help="For gigabytes.")
+@click.option("--wheels", type=PATH, help="With packages that the machine lacks.")
+@click.option("--done", type=PATH, help="An older cells.jsonl.")
 def main(
     out: Path,
     device: str,
     small: bool,
     extra: bool,
     budget_s: float,
-    compiled: bool | None,
     wheels: Path | None,
     done: Path | None,
-    work: Path | None,
 ) -> None:
     """Measure what folding saves, as far as the budget goes."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    if not small and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free >= ROOM:
-        work = work or MEMORY
-    with TemporaryDirectory(prefix="un-deploy-gpu-", dir=work, ignore_cleanup_errors=True) as made:
+    with TemporaryDirectory(prefix="un-deploy-gpu-", ignore_cleanup_errors=True) as made:
         folder = Path(made)
-        used = use_wheels(wheels, folder / "wheels")
+        used = use_wheels(wheels, folder / "wheels") if wheels else []
         from benchmarks.gpu import cells, journal
-        from benchmarks.gpu.heat_map import heat_map
         from benchmarks.gpu.measure import SMALL, Effort
         from benchmarks.gpu.report import exit_code, report, table
         from benchmarks.gpu.suite import Suite
@@ -77,9 +63,7 @@ def main(
 
         series = cells.extra() if extra else cells.large()
         if small:
-            series = cells.small(compiled=bool(compiled))
-        elif compiled is False:
-            series = tuple(one for one in series if not any(c.compiled for c in one.cells))
+            series = cells.small(compiled=device != "cpu")
         out.mkdir(parents=True, exist_ok=True)
         path = out / "cells.jsonl"
         finished = journal.begin(path, done, device=device, wheels=used)
@@ -94,7 +78,6 @@ def main(
     found = report(series, journal.read(path))
     (out / "suite.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     (out / "table.txt").write_text(table(found), encoding="utf-8")
-    (out / "map.svg").write_text(heat_map(found), encoding="utf-8")
     click.echo(table(found))
     sys.exit(exit_code(found))
 

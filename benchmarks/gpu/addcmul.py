@@ -19,8 +19,7 @@ def as_addcmul(module: fx.GraphModule) -> tuple[fx.GraphModule, int]:
     made = copy.deepcopy(module)
 
     def per_channel(match: Any, *_: fx.Graph) -> bool:
-        operands = match.placeholder_nodes[1:]
-        return all(node.op == "get_attr" and _is_vector(made, node) for node in operands)
+        return all(_is_vector(made, node) for node in match.placeholder_nodes[1:])
 
     found = replace_pattern_with_filters(made, _affine, _addcmul, [per_channel])
     return made, len(found)
@@ -34,6 +33,8 @@ def _addcmul(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
     return torch.addcmul(shift, x, scale)
 
 
-def _is_vector(module: fx.GraphModule, node: fx.Node) -> bool:
+def _is_vector(module: fx.GraphModule, node: Any) -> bool:
+    if not isinstance(node, fx.Node) or node.op != "get_attr":
+        return False
     tensor = getattr(module, str(node.target))
     return isinstance(tensor, Tensor) and tensor.numel() == tensor.shape[-1] > 1

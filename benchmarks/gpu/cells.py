@@ -80,11 +80,8 @@ class Cell:
 class Series:
     """Cells in order, the most valuable first.
 
-    Attributes:
-        title: what they are.
-        cells: see there.
-        until: share of the time after preparing at which the next series begins; what is left of
-            this one is taken up again at the end.
+    The next series begins at `until`, a share of the time after preparing; what is left of this
+    one is taken up again at the end.
     """
 
     title: str
@@ -120,14 +117,11 @@ def large() -> tuple[Series, ...]:
 
 def extra() -> tuple[Series, ...]:
     """The series of a second call."""
+    sessions = _cells("float32", ("onnxruntime",), (1, 32), LARGE, COMPILED)
     engines = _cells("float16", ("tensorrt",), (1, 32), LARGE, COMPILED)
     return (
         Series("max-autotune", _compiled("max-autotune")[:3], until=0.7),
-        Series(
-            "ONNX Runtime",
-            _cells("float32", ("onnxruntime",), (1, 32), LARGE, COMPILED),
-            until=0.85,
-        ),
+        Series("ONNX Runtime", sessions, until=0.85),
         Series("TensorRT", engines, until=1.0),
     )
 

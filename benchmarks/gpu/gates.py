@@ -31,14 +31,7 @@ class RefusedError(UnDeployError):
 
 @dataclass(frozen=True)
 class Gate:
-    """What was asked and found.
-
-    Attributes:
-        name: what was asked.
-        passed: None where it could not be told.
-        found: what it rests on.
-        variant: of which, where it is about one.
-    """
+    """What was asked, whether it holds (None: it could not be told), and what that rests on."""
 
     name: str
     passed: bool | None
@@ -83,10 +76,8 @@ def answers(cell: Cell, variant: str, outputs: Sequence[np.ndarray], reference: 
     return Gate("answers", max(errors) <= most, found, variant)
 
 
-def as_fast(found: Interval | None) -> Gate:
+def as_fast(found: Interval) -> Gate:
     """The interval of folded over no norm lies within 2 % of 1."""
-    if found is None:
-        return Gate(AS_FAST, None, "no interval")
     text = f"{found.ratio:.4f} [{found.low:.4f}, {found.high:.4f}]"
     if found.attained < found.confidence:
         return Gate(AS_FAST, None, f"{text}, too few rounds")

@@ -24,8 +24,6 @@ PRECISIONS: dict[str, Precision] = {"float32": "fp32", "float16": "fp16", "bfloa
 class GraphCell:
     """A cell's ONNX files, loaded anew for whatever is asked; see `torch_cell.TorchCell`."""
 
-    builds_are = "sessions, or engines, made anew in one process"
-
     def __init__(self, cell: Cell, folder: Path, device: str, feeds: dict[str, np.ndarray]) -> None:
         files = {name: onnx_file(folder, cell.network, name) for name in cell.variants}
         self._files = {name: path for name, path in files.items() if path.is_file()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterable
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,13 @@ import numpy as np
 import torch
 
 from benchmarks.gpu import gates
-from benchmarks.gpu.cells import AGAIN, GRAPHS, TWICE, Cell
+from benchmarks.gpu.cells import AGAIN, GRAPHS, TWICE, VARIANTS, Cell
 from benchmarks.gpu.graph_cell import GraphCell
 from benchmarks.gpu.networks import ROWS
 from benchmarks.gpu.prepare import inputs_file, reference_file
 from benchmarks.gpu.torch_cell import TorchCell
-from un_deploy.errors import InputError, MissingPackageError, UnDeployError
-from un_deploy.measure.speed.statistics import Interval, ratio
+from un_deploy.errors import InputError, UnDeployError
+from un_deploy.measure.speed.statistics import ratio
 from un_deploy.measure.speed.timing import reloads
 
 
@@ -67,15 +67,6 @@ def count_kernels(cell: Cell, folder: Path, device: str) -> dict[str, int]:
     return loaded.kernels() if isinstance(loaded, TorchCell) else {}
 
 
-def pairs(entries: Iterable[str]) -> list[tuple[str, str]]:
-    """Which times are divided by which: over folded, folded over no norm, the A/A control."""
-    names = list(entries)
-    over_folded = [n for n in names if n not in ("folded", "none") and not n.endswith(AGAIN)]
-    wanted = [*((name, "folded") for name in over_folded), ("folded", "none"), ("ln", "none")]
-    wanted += [(f"{name}{AGAIN}", name) for name in TWICE]
-    return [(a, b) for a, b in wanted if a in names and b in names]
-
-
 def _load(cell: Cell, folder: Path, device: str) -> TorchCell | GraphCell:
     path = inputs_file(folder, cell.network)
     if not path.is_file():
@@ -112,14 +103,13 @@ def _timed(
         )
     finally:
         gc.unfreeze()
-    intervals = {f"{a} / {b}": _ratio(times[a], times[b]) for a, b in pairs(times)}
-    if "folded / none" in intervals:
-        found.append(gates.as_fast(intervals["folded / none"][0]))
+    ratios = {f"{a} / {b}": ratio(times[a], times[b]) for a, b in _pairs(times)}
+    if "folded / none" in ratios:
+        found.append(gates.as_fast(ratios["folded / none"]))
     return {
         **asdict(effort),
-        "builds_are": loaded.builds_are,
         "median_s": {name: float(f"{np.median(t):.6g}") for name, t in times.items()},
-        "ratios": {name: told for name, (_, told) in intervals.items()},
+        "ratios": {name: interval.to_dict() for name, interval in ratios.items()},
         "gates": [asdict(gate) for gate in found],
         "left": left,
         **loaded.facts(),
@@ -127,11 +117,8 @@ def _timed(
     }
 
 
-def _ratio(a: np.ndarray, b: np.ndarray) -> tuple[Interval | None, dict[str, Any]]:
-    """The interval of a / b, and the same as plain data; without SciPy a ratio and no interval."""
-    try:
-        found = ratio(a, b)
-    except MissingPackageError:
-        middle = float(np.exp(np.median(np.log(a / b), axis=1).mean()))
-        return None, {"ratio": middle, "low": None, "high": None, "method": "SciPy is missing"}
-    return found, found.to_dict()
+def _pairs(times: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Which times are divided by which: over folded, folded over no norm, the A/A control."""
+    wanted = [(name, "folded") for name in VARIANTS if name not in ("folded", "none")]
+    wanted += [("folded", "none"), ("ln", "none"), *((f"{name}{AGAIN}", name) for name in TWICE)]
+    return (pair for pair in wanted if times.keys() >= set(pair))

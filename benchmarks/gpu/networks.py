@@ -28,13 +28,7 @@ holds, and few, since they run on the CPU."""
 
 @dataclass(frozen=True)
 class Network:
-    """One network.
-
-    Attributes:
-        make: builds it, called with ``norm_layer=``.
-        weights: about how many millions.
-        tokens: of a row of token ids; 0 for images.
-    """
+    """Its recipe, about how many million weights it has, and tokens of a row; 0 for images."""
 
     make: Callable[..., nn.Module]
     weights: float
@@ -60,11 +54,7 @@ NETWORKS: dict[str, Network] = {
 MICRO = ("vit_micro", "bert_micro")
 LARGE = tuple(name for name in NETWORKS if name not in MICRO)
 
-MISSING = {
-    "swin": "there is no recipe models/swin.py",
-    "t2t_vit": "there is no recipe models/t2t_vit.py",
-    "nmt": "there is no recipe models/nmt.py",
-}
+MISSING = {name: f"there is no recipe models/{name}.py" for name in ("swin", "t2t_vit", "nmt")}
 """Networks that the suite should hold and does not, and why."""
 
 
@@ -80,12 +70,12 @@ class SeparateLayerNorm(nn.LayerNorm):
 
 def build(name: str, kind: Kind) -> nn.Module:
     """A network in eval mode; see `tests.support.trained_like.variant`."""
+    make = NETWORKS[name].make
     if kind != "ln_separate":
-        return variant(NETWORKS[name].make, kind, SEED, forwards=FORWARDS)
-    with torch.random.fork_rng(devices=[]):
-        made = NETWORKS[name].make(norm_layer=SeparateLayerNorm)
-    made.load_state_dict(build(name, "ln").state_dict())
-    return made.eval()
+        return variant(make, kind, SEED, forwards=FORWARDS)
+    norms = {nn.LayerNorm: SeparateLayerNorm}
+    separate = lambda norm_layer: make(norm_layer=norms.get(norm_layer, norm_layer))  # noqa: E731
+    return variant(separate, "ln", SEED, forwards=FORWARDS)
 
 
 def inputs(name: str, module: nn.Module, batch: int) -> dict[str, Tensor]:

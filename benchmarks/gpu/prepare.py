@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -26,32 +24,13 @@ REFERENCE_ROWS = 2
 """Rows of which the float32 outputs are kept, to hold all others against."""
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """What one call prepares.
-
-    Attributes:
-        network: its name.
-        kind: of norm.
-        cells: of the network: what will be needed.
-        keep: norms that the fold leaves alone; only to see the suite's gates fail.
-    """
-
-    network: str
-    kind: Kind
-    cells: tuple[Cell, ...]
-    keep: tuple[str, ...] = ()
-
-
-def recipes(cells: Iterable[Cell], keep: tuple[str, ...] = ()) -> list[Recipe]:
-    """One for each export, the larger networks first, since they take longest."""
+def exports(cells: Iterable[Cell]) -> list[tuple[str, Kind, tuple[Cell, ...]]]:
+    """The network and norm of each export and the network's cells; the largest networks first."""
     by_network: dict[str, tuple[Cell, ...]] = {}
     for cell in cells:
         by_network[cell.network] = (*by_network.get(cell.network, ()), cell)
     by_size = sorted(by_network, key=lambda name: -NETWORKS[name].weights)
-    return [
-        Recipe(name, kind, by_network[name], keep) for name in by_size for kind in get_args(Kind)
-    ]
+    return [(name, kind, by_network[name]) for name in by_size for kind in get_args(Kind)]
 
 
 def modules_file(folder: Path, cell: Cell, variant: str) -> Path:
@@ -75,60 +54,61 @@ def onnx_file(folder: Path, network: str, variant: str) -> Path:
     return folder / network / f"{variant}.onnx"
 
 
-def prepare(recipe: Recipe, folder: Path) -> dict[str, Any]:
-    """Make the files of a recipe.
+def prepare(name: str, kind: Kind, cells: Sequence[Cell], folder: Path) -> dict[str, Any]:
+    """Make the files that cells need of one export of a network.
 
     Returns:
-        What happened: seconds of each step, and what the fold did.
+        what happened: seconds until each step was done, and what the fold did.
 
     Raises:
         UnDeployError: a step failed.
     """
-    name, kind = recipe.network, recipe.kind
-    seconds: dict[str, float] = {}
-    (folder / name).mkdir(parents=True, exist_ok=True)
-    with _timed(seconds, "build"):
-        module = build(name, kind)
+    began, seconds = time.perf_counter(), {}
+
+    def done(step: str) -> None:
+        seconds[step] = round(time.perf_counter() - began, 2)
 
     def feeds(batch: int) -> dict[str, np.ndarray]:
         return {key: tensor.numpy() for key, tensor in inputs(name, module, batch).items()}
 
+    (folder / name).mkdir(parents=True, exist_ok=True)
+    module = build(name, kind)
     count = sum(1 for _ in norms(module))
-    facts: dict[str, Any] = {"network": name, "norm": kind, "norms": count}
-    with _timed(seconds, "export"):
-        graph = to_onnx(module, inputs(name, module, 2))
+    facts: dict[str, Any] = {"network": name, "norm": kind, "norms": count, "seconds": seconds}
+    done("build")
+    graph = to_onnx(module, inputs(name, module, 2))
+    done("export")
     variants = [variant for variant, (made_of, _) in VARIANTS.items() if made_of == kind]
     models = dict.fromkeys(variants, graph)
     if "folded" in variants:
-        with _timed(seconds, "fold"):
-            folded = fold_graph(graph.clone(), keep=recipe.keep)
-        models["folded"] = folded.model
-        facts["folded"] = len(folded.report.folded)
-        facts["stayed"] = [f"{site.label}: {site.reason}" for site in folded.report.stayed]
-        facts["gained_biases"] = len(folded.report.gained_biases)
-    with _timed(seconds, "reference"):
-        if kind == "ln":
-            np.savez(inputs_file(folder, name), **feeds(ROWS))  # type: ignore[arg-type]
-        if VARIANTS[variants[0]][1] == variants[0]:
-            outputs = TorchRuntime().load(graph).run(feeds(REFERENCE_ROWS))
-            np.savez(reference_file(folder, name, variants[0]), **outputs)  # type: ignore[arg-type]
-    with _timed(seconds, "save and import"):
-        for variant, model in models.items():
-            cells = [cell for cell in recipe.cells if variant in cell.variants]
-            if any(cell.mode in GRAPHS for cell in cells):
-                save_model(model, onnx_file(folder, name, variant), force=True)
-            imports: dict[tuple[Any, ...], list[Cell]] = {}
-            for cell in cells:
-                if cell.mode not in GRAPHS:
-                    imports.setdefault((cell.precision, cell.recognize), []).append(cell)
-            for (precision, recognize), alike in imports.items():
-                dtype = None if precision == "float32" else precision
-                session = TorchRuntime(dtype=dtype, recognize=recognize).load(model)
-                made = {b: session.module(feeds(b)) for b in sorted({c.batch for c in alike})}
-                if variant == "un_addcmul":
-                    made = {batch: _fused(one, count) for batch, one in made.items()}
-                torch.save(made, modules_file(folder, alike[0], variant))
-    return {**facts, "seconds": seconds}
+        folded = fold_graph(graph.clone())
+        models["folded"], report = folded.model, folded.report
+        facts["stayed"] = [f"{site.label}: {site.reason}" for site in report.stayed]
+        facts["gained_biases"] = len(report.gained_biases)
+        done("fold")
+    if kind == "ln":
+        np.savez(inputs_file(folder, name), **feeds(ROWS))  # type: ignore[arg-type]
+    if VARIANTS[variants[0]][1] == variants[0]:
+        outputs = TorchRuntime().load(graph).run(feeds(REFERENCE_ROWS))
+        np.savez(reference_file(folder, name, variants[0]), **outputs)  # type: ignore[arg-type]
+        done("reference")
+    for variant, model in models.items():
+        wanted = [cell for cell in cells if variant in cell.variants]
+        if any(cell.mode in GRAPHS for cell in wanted):
+            save_model(model, onnx_file(folder, name, variant), force=True)
+        imports: dict[Path, list[Cell]] = {}
+        for cell in wanted:
+            if cell.mode not in GRAPHS:
+                imports.setdefault(modules_file(folder, cell, variant), []).append(cell)
+        for path, alike in imports.items():
+            dtype = None if alike[0].precision == "float32" else alike[0].precision
+            session = TorchRuntime(dtype=dtype, recognize=alike[0].recognize).load(model)
+            made = {batch: session.module(feeds(batch)) for batch in {c.batch for c in alike}}
+            if variant == "un_addcmul":
+                made = {batch: _fused(one, count) for batch, one in made.items()}
+            torch.save(made, path)
+    done("import")
+    return facts
 
 
 def _fused(module: torch.fx.GraphModule, count: int) -> torch.fx.GraphModule:
@@ -136,10 +116,3 @@ def _fused(module: torch.fx.GraphModule, count: int) -> torch.fx.GraphModule:
     if replaced != count:
         raise InputError(f"un_addcmul: {replaced} of {count} norms were found")
     return fused
-
-
-@contextmanager
-def _timed(seconds: dict[str, float], step: str) -> Iterator[None]:
-    start = time.perf_counter()
-    yield
-    seconds[step] = round(time.perf_counter() - start, 3)

@@ -23,12 +23,6 @@ COLUMNS = {
 }
 """Ratios that the table shows, and their headings."""
 
-TOLD = ("peak_bytes", "pool_bytes", "kernels", "compiled_s")
-"""What the table tells of cells beside ratios."""
-
-WIDE = 100
-"""Ends of intervals above it are not worth their digits."""
-
 HOST_BOUND = 0.8
 """A run that the host needs this share of its time to hand over is bound by the host."""
 
@@ -93,7 +87,7 @@ def table(found: dict[str, Any]) -> str:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     states = [g["passed"] for c in cells for g in c.get("gates", ()) if g["name"] == AS_FAST]
     lines = [
-        "Time over the time of UN folded [98 % interval, if SciPy is there]; * significant",
+        "Time over the time of UN folded [98 % interval]; * significant",
         "",
         *(f"  {name}: {value}" for name, value in known.items() if value is not None),
         "",
@@ -106,7 +100,6 @@ def table(found: dict[str, Any]) -> str:
         ("Gates on times that failed", failed_gates(found, of_times=True)),
         ("Gates that failed", failed_gates(found, of_times=False)),
         ("Not run", [*_not_run(found)]),
-        ("Memory, kernels, compiling", [*_told(found)]),
     ):
         lines += [f"{title}: {len(told)}", *(f"  {line}" for line in told)]
     return "\n".join(lines) + "\n"
@@ -122,21 +115,8 @@ def _row(cell: dict[str, Any]) -> list[str]:
 def _ratio(told: dict[str, Any] | None) -> str:
     if told is None:
         return "-"
-    if told["low"] is None:
-        return f"{told['ratio']:.3f}"
     mark = "*" if told["significant"] else ""
-    low, high = (f"{end:.3f}" if end < WIDE else f">{WIDE}" for end in (told["low"], told["high"]))
-    return f"{told['ratio']:.3f}{mark} [{low}, {high}]"
-
-
-def _told(found: dict[str, Any]) -> Iterator[str]:
-    for place in [*found["cells"], *found["kernels"]]:
-        for what in TOLD:
-            if place.get(what):
-                told = ", ".join(
-                    f"{name} {value:,}" for name, value in place[what].items() if value is not None
-                )
-                yield f"{place['key']}: {what}: {told}"
+    return f"{told['ratio']:.3f}{mark} [{told['low']:.4g}, {told['high']:.4g}]"
 
 
 def _not_run(found: dict[str, Any]) -> Iterator[str]:

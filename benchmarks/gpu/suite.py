@@ -16,7 +16,7 @@ from benchmarks.gpu.device import check, look
 from benchmarks.gpu.gates import layer_norm_kernels
 from benchmarks.gpu.measure import Effort, count_kernels, measure
 from benchmarks.gpu.networks import MISSING
-from benchmarks.gpu.prepare import prepare, recipes
+from benchmarks.gpu.prepare import exports, prepare
 from benchmarks.gpu.workers import Worker, WorkerError, in_parallel
 from un_deploy.measure.speed.environment import gpu
 
@@ -52,7 +52,6 @@ class Suite:
         folder: for what is prepared; gigabytes with large networks.
         path: the journal, which gets every finished cell.
         say: told what is going on.
-        keep: see `benchmarks.gpu.prepare.Recipe`.
     """
 
     series: Sequence[Series]
@@ -63,7 +62,6 @@ class Suite:
     folder: Path
     path: Path
     say: Callable[[str], None]
-    keep: tuple[str, ...] = ()
     _worker: Worker | None = None
     _took: dict[tuple[str, str], float] = field(default_factory=dict)
     _norms: dict[str, int] = field(default_factory=dict)
@@ -110,42 +108,31 @@ class Suite:
         return self._worker
 
     def _environment(self, processes: int = 1) -> dict[str, str]:
-        """For processes at a time: one cache of what is compiled, and no more threads than cores."""
+        """For each of some processes: its share of the cores, and one cache of compiled code."""
         threads = str(max(1, _cpus() // processes))
-        names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-        caches = {
-            name: str(self.folder / name)
-            for name in ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")
-        }
-        return {
-            **caches,
-            "TORCHINDUCTOR_COMPILE_THREADS": threads,
-            **(dict.fromkeys(names, threads) if processes > 1 else {}),
-        }
+        limits = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TORCHINDUCTOR_COMPILE_THREADS")
+        caches = ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")
+        return dict.fromkeys(limits, threads) | {name: str(self.folder / name) for name in caches}
 
     def _prepare(self, until: float) -> None:
         """Build, export, fold and import, while the device warms up and shows what it can do."""
-        todo = recipes((cell for one in self.series for cell in one.cells), self.keep)
+        todo = exports(cell for one in self.series for cell in one.cells)
         self.say(f"Preparing {len(todo)} exports")
         self._timing().ask(check, self.device, timeout_s=START_S)
         unprepared = {}
-        processes = max(1, min(len(todo), _cpus() - (_cpus() > 2)))
         with ThreadPoolExecutor(1) as one:
             looking = one.submit(self._timing().ask, look, self.device, timeout_s=START_S)
-            for (recipe, _), made in in_parallel(
-                prepare,
-                [(recipe, self.folder) for recipe in todo],
-                self._environment(processes),
-                processes=processes,
-                until=until,
+            calls = [(*export, self.folder) for export in todo]
+            processes = max(1, min(len(todo), _cpus() - (_cpus() > 2)))
+            for call, made in in_parallel(
+                prepare, calls, self._environment(processes), processes=processes, until=until
             ):
+                network, kind, *_ = call
                 if isinstance(made, WorkerError):
-                    unprepared[f"{recipe.network} with {recipe.kind}"] = str(made)
-                    self.say(f"Cannot prepare {recipe.network} with {recipe.kind}: {made}")
+                    unprepared[f"{network} with {kind}"] = str(made)
+                    self.say(f"Cannot prepare {network} with {kind}: {made}")
                 else:
-                    self._norms[recipe.network] = max(
-                        self._norms.get(recipe.network, 0), made["norms"]
-                    )
+                    self._norms[network] = max(self._norms.get(network, 0), made["norms"])
                     self._write("prepared", **made)
         try:
             self._write("device", **looking.result())
@@ -198,12 +185,10 @@ class Suite:
         eager = {c.network: c for c in reversed(cells) if c.mode == "eager" and c.recognize}
         wanted = [cell for cell in cells if cell.compiled] + [*eager.values()]
         self.say(f"Compiling, and counting kernels, of {len(wanted)} cells")
+        calls = [(cell, self.folder, self.device) for cell in wanted]
+        processes = max(1, min(COMPILERS, len(wanted)))
         for (cell, *_), found in in_parallel(
-            count_kernels,
-            [(cell, self.folder, self.device) for cell in wanted],
-            self._environment(COMPILERS),
-            processes=max(1, min(COMPILERS, len(wanted))),
-            until=until,
+            count_kernels, calls, self._environment(processes), processes=processes, until=until
         ):
             if isinstance(found, WorkerError):
                 self.say(f"{cell.key}: kernels were not counted: {found}")

@@ -40,14 +40,11 @@ class TorchCell:
 
     Attributes:
         variants: those that were prepared.
-        builds_are: what a new timer of the same variant has anew.
 
     Raises:
         InputError: this machine cannot run it.
         RefusedError: the variants are not alike in what was recognised.
     """
-
-    builds_are = "reloads in one process: new copies of weights and inputs, new captures"
 
     @torch.inference_mode()
     def __init__(self, cell: Cell, folder: Path, device: str, feeds: dict[str, np.ndarray]) -> None:

@@ -9,12 +9,10 @@ import pytest
 
 from benchmarks.gpu.cells import Cell
 from benchmarks.gpu.networks import Kind
-from benchmarks.gpu.prepare import Recipe, prepare
+from benchmarks.gpu.prepare import prepare
 
-CELLS = (
-    Cell("vit_micro", 3, "float32", "eager"),
-    Cell("vit_micro", 3, "float16", "eager", ("ln", "un", "none")),
-)
+HALF = ("ln", "un", "none")
+CELLS = [Cell("vit_micro", 3, "float32", "eager"), Cell("vit_micro", 3, "float16", "eager", HALF)]
 
 
 @pytest.fixture(scope="session")
@@ -22,5 +20,5 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with vit_micro in all variants, float32 at batch 3, some in float16."""
     folder = tmp_path_factory.mktemp("prepared")
     for kind in get_args(Kind):
-        prepare(Recipe("vit_micro", kind, CELLS), folder)
+        prepare("vit_micro", kind, CELLS, folder)
     return folder

@@ -1,4 +1,4 @@
-"""Processes that fail, the journal, wheels, ratios without SciPy, the picture."""
+"""Processes that fail, the journal, wheels, the picture."""
 
 from __future__ import annotations
 
@@ -10,15 +10,12 @@ import time
 import zipfile
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
-import numpy as np
 import pytest
 
-from benchmarks.gpu import journal, measure
-from benchmarks.gpu.heat_map import colour, heat_map
+from benchmarks.gpu import journal
+from benchmarks.gpu.heat_map import heat_map
 from benchmarks.gpu.workers import Worker, WorkerError, in_parallel
-from un_deploy.errors import MissingPackageError
 
 
 class TestProcesses:
@@ -83,39 +80,14 @@ subprocess.run([sys.executable, "-c", {child!r}], check=True)
     assert done.stdout.splitlines() == ["['click-99-py3-none-any.whl']", "the wheel", "the wheel"]
 
 
-def test_pairs() -> None:
-    assert measure.pairs(["ln", "un", "folded", "none", "ln, again", "none, again"]) == [
-        ("ln", "folded"),
-        ("un", "folded"),
-        ("folded", "none"),
-        ("ln", "none"),
-        ("ln, again", "ln"),
-        ("none, again", "none"),
-    ]
-    assert measure.pairs(["ln", "none"]) == [("ln", "none")]
-
-
-def test_without_scipy_there_is_a_ratio_and_no_interval(monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(a: object, b: object) -> None:
-        raise MissingPackageError("scipy")
-
-    a, b = np.array([[1.1, 1.2, 1.3]] * 2), np.ones((2, 3))
-    assert measure._ratio(a, b)[1]["significant"] is True
-    monkeypatch.setattr(measure, "ratio", missing)
-    found, told = measure._ratio(a, b)
-    assert found is None and told["low"] is None and told["ratio"] == pytest.approx(1.2)
-
-
-def test_the_map_has_a_square_for_each_cell_and_a_panel_for_each_mode() -> None:
+def test_the_map_has_a_panel_for_each_mode() -> None:
     same = {"precision": "float16", "recognize": True, "network": "vit_small"}
-    places = [("eager", 1, 1.2), ("eager", 32, 1.04), ("compile", 1, 0.9)]
+    places = [("eager", 1, 1.2, True), ("eager", 32, 1.04, False), ("compile", 1, 0.9, True)]
     cells: list[dict[str, Any]] = [
-        {**same, "mode": mode, "batch": batch, "ratios": {"ln / folded": {"ratio": r}}}
-        for mode, batch, r in places
+        {**same, "mode": mode, "batch": batch, "ratios": {"ln / folded": told}}
+        for mode, batch, r, sure in places
+        for told in [{"ratio": r, "significant": sure}]
     ]
-    cells[1]["ratios"]["ln / folded"]["significant"] = False
-    drawn = ElementTree.fromstring(heat_map({"cells": [*cells, {"status": "left out"}]}))
-    texts = {node.text: node.get("fill") for node in drawn.iter() if node.text}
-    assert {"eager, float16", "compile, float16", "batch 32"} <= texts.keys()
-    assert (texts["1.200"], texts["1.040"], texts["0.900"]) == ("black", "#888888", "black")
-    assert [colour(r) for r in (1.0, 1.5, 9.0, 0.5)] == ["#ffffff", "#64ff64", "#64ff64", "#ff6464"]
+    eager, compiled = heat_map([*cells, {"status": "left out"}]).data
+    assert eager.x == ("batch 1", "batch 32") and eager.text == ("1.200*", "1.040")
+    assert compiled.z == (0.9,) and compiled.y == ("vit_small",)
