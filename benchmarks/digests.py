@@ -27,7 +27,7 @@ import click
 import onnx_ir as ir
 from torch import nn
 
-from models import bert, vit
+from benchmarks.recipes import ALL, LARGE, MICRO
 from tests.support.engine_graphs import FORMS, engine_signatures, exported
 from tests.support.graphs import to_bytes
 from tests.support.random_graphs import random_graph
@@ -37,16 +37,6 @@ from un_deploy.graph.precision.convert import Precision, to_precision
 from un_deploy.graph.strip.strip import strip_graph
 
 RESULT = Path(__file__).parent / "results" / "digests.json"
-MICRO: dict[str, Callable[..., nn.Module]] = {
-    "vit_micro": vit.vit_micro,
-    "bert_micro": bert.bert_micro,
-}
-LARGE: dict[str, Callable[..., nn.Module]] = {
-    "vit_tiny": vit.vit_tiny,
-    "vit_small": vit.vit_small,
-    "bert_base": bert.bert_base,
-    "vit_base": vit.vit_base,
-}
 RANDOM = "random graphs"
 SEEDS = 300
 
@@ -119,7 +109,7 @@ def main(only: tuple[str, ...], write: bool, path: Path) -> None:
     kept: dict[str, str] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
     found: dict[str, str] = {}
     for name in only or (RANDOM, *MICRO, *LARGE):
-        made = of_random_graphs() if name == RANDOM else of_recipe(name, (MICRO | LARGE)[name])
+        made = of_random_graphs() if name == RANDOM else of_recipe(name, ALL[name])
         for what, one in made:
             found[what] = one
             if write:

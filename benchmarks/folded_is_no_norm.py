@@ -23,7 +23,7 @@ import numpy as np
 from torch import nn
 
 from benchmarks import entries
-from models import bert, vit
+from benchmarks.recipes import ALL, MICRO
 from tests.support.trained_like import variant
 from un_deploy.graph.fold.fold import fold_graph
 from un_deploy.graph.model.model_file import save_model
@@ -36,15 +36,7 @@ from un_deploy.runtime.backends import BACKENDS, Backend
 RESULT = Path(__file__).parent / "results" / "folded_is_no_norm.json"
 LIMIT = 0.02
 SEED = 2208
-NETWORKS: dict[str, tuple[Callable[..., nn.Module], int]] = {
-    "vit_micro": (vit.vit_micro, 8),
-    "bert_micro": (bert.bert_micro, 8),
-    "vit_tiny": (vit.vit_tiny, 1),
-    "vit_small": (vit.vit_small, 1),
-    "vit_base": (vit.vit_base, 1),
-    "bert_base": (bert.bert_base, 1),
-}
-"""Each recipe, and the batch it is timed at."""
+NETWORKS = ("vit_micro", "bert_micro", "vit_tiny", "vit_small", "vit_base", "bert_base")
 
 
 def save_variants(factory: Callable[..., nn.Module], batch: int, folder: Path) -> dict[str, Path]:
@@ -68,7 +60,7 @@ def measure(
     name: str, backend: Backend, builds: int, rounds: int, sample_s: float, threads: int
 ) -> dict[str, Any]:
     """One network in one backend: intervals of the ratios, and what they say."""
-    factory, batch = NETWORKS[name]
+    factory, batch = ALL[name], 8 if name in MICRO else 1
     with TemporaryDirectory() as made:
         folder = Path(made)
         paths = save_variants(factory, batch, folder)
