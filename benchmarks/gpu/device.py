@@ -25,20 +25,20 @@ def look(device: str) -> dict[str, Any]:
     """Versions, and what the device reaches while it warms up; names no machine.
 
     Returns:
-        the environment; bytes read and written by a copy, and floating-point operations of matrix
-        products, a second: of the fastest run.
+        the environment; bytes read and written by a copy, and floating-point operations of a matrix
+        product, a second: of the fastest run.
     """
     on_cuda = device.startswith("cuda")
     count, size = (1 << 29, 8192) if on_cuda else (1 << 20, 128)
     installed = {one.name: one.version for one in metadata.distributions()}
-    facts = {**environment(), **{name: installed.get(name) for name in PACKAGES}}
+    found: dict[str, Any] = {**environment(), "torch_cuda": torch.version.cuda}
+    found |= {name: installed.get(name) for name in PACKAGES}
     source, target = (torch.ones(count, device=device) for _ in range(2))
-    work = {"copy_bytes_per_s": (8 * count, lambda: target.copy_(source))}
-    for dtype in (torch.float16, torch.bfloat16):
-        a = torch.randn(size, size, device=device).to(dtype)
-        work[f"matmul_{dtype}_flop_per_s"] = (2 * size**3, lambda a=a: a @ a)  # type: ignore[misc]
-    ceilings = {}
-    for name, (amount, run) in work.items():
+    a = torch.randn(size, size, device=device).to(torch.float16)
+    for name, amount, run in (
+        ("copy_bytes_per_s", 8 * count, lambda: target.copy_(source)),
+        ("float16_product_flop_per_s", 2 * size**3, lambda: a @ a),
+    ):
         timer = (device_timer if on_cuda else host_timer)(run)
-        ceilings[name] = float(f"{amount / min(timer(1) for _ in range(RUNS)):.4g}")
-    return {"facts": facts | {"torch_cuda": torch.version.cuda}, "ceilings": ceilings}
+        found[name] = float(f"{amount / min(timer(1) for _ in range(RUNS)):.4g}")
+    return found

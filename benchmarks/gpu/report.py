@@ -75,13 +75,7 @@ def table(found: dict[str, Any]) -> str:
         found: see `report`.
     """
     cells = found["cells"]
-    known = {
-        n: v
-        for one in found["device"]
-        for of in one.values()
-        if isinstance(of, dict)
-        for n, v in of.items()
-    }
+    known = [told for one in found["device"] for told in one.items()]
     rows = [["cell", "folded ms", *COLUMNS.values()]]
     rows += [_row(cell) for cell in cells if cell["status"] == "timed"]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -89,7 +83,7 @@ def table(found: dict[str, Any]) -> str:
     lines = [
         "Time over the time of UN folded [98 % interval]; * significant",
         "",
-        *(f"  {name}: {value}" for name, value in known.items() if value is not None),
+        *(f"  {name}: {value}" for name, value in known if value is not None),
         "",
         *("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows),
         "",
@@ -121,9 +115,8 @@ def _ratio(told: dict[str, Any] | None) -> str:
 
 def _not_run(found: dict[str, Any]) -> Iterator[str]:
     for line in found["missing"]:
-        yield from (
-            f"{name}: {why}" for name, why in {**line["networks"], **line["unprepared"]}.items()
-        )
+        missing = {**line["networks"], **line["unprepared"]}
+        yield from (f"{name}: {why}" for name, why in missing.items())
     for cell in found["cells"]:
         if cell["status"] != "timed":
             yield f"{cell['key']}: {cell['status']}: {cell['reason']}"
