@@ -12,10 +12,10 @@ import pytest
 
 from tests.support.engine_graphs import MICRO, forms
 from tests.support.graphs import build as graph
-from un_deploy.errors import InputError
 from un_deploy.engines.build import builder as module
 from un_deploy.engines.build.builder import Built, build_engine, build_graph
 from un_deploy.engines.profiles import Range
+from un_deploy.errors import InputError
 
 
 def test_what_an_engine_tells(built: Callable[..., Built]) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from un_deploy.errors import InputError
 from un_deploy.engines.build.options import (
     IoFormat,
     parse_compute_capabilities,
     parse_formats,
     parse_memory_pools,
 )
+from un_deploy.errors import InputError
 
 
 def test_sizes_are_in_mib_unless_a_unit_is_given() -> None:

@@ -13,17 +13,17 @@ from typing import Any
 
 import onnx_ir as ir
 
-from un_deploy.errors import InputError
-from un_deploy.files import atomic_write_bytes
-from un_deploy.engines.build.config import configure, as_trtexec_flags
+from un_deploy.engines.build.config import as_trtexec_flags, configure
+from un_deploy.engines.build.io_formats import set_formats
+from un_deploy.engines.build.options import BuildOptions
+from un_deploy.engines.build.progress import Progress, monitor
 from un_deploy.engines.flavor import Flavor, described, library
 from un_deploy.engines.kernels.inspected import engine_kernels
-from un_deploy.engines.build.io_formats import set_formats
 from un_deploy.engines.kernels.kernels import Kernel
 from un_deploy.engines.log import Message, first_error, listening, logger
-from un_deploy.engines.build.options import BuildOptions
 from un_deploy.engines.profiles import Profile
-from un_deploy.engines.build.progress import Progress, monitor
+from un_deploy.errors import InputError
+from un_deploy.files import atomic_write_bytes
 
 _MEMORY = {
     "scratch": re.compile(r"Max Scratch Memory: (\d+) bytes"),

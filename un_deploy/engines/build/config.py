@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-from un_deploy.errors import InputError
+from un_deploy.engines.build.options import HARDWARE_LEVELS, MEMORY_POOLS, BuildOptions
 from un_deploy.engines.flavor import TITLES, Flavor, described
 from un_deploy.engines.log import listening
-from un_deploy.engines.build.options import HARDWARE_LEVELS, MEMORY_POOLS, BuildOptions
+from un_deploy.errors import InputError
 
 SILENTLY_IGNORED: dict[Flavor, tuple[str, ...]] = {
     "tensorrt": (),

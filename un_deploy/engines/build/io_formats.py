@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from un_deploy.errors import InputError
+from un_deploy.engines.build.options import ENGINE_TYPES, FORMATS, BuildOptions, IoFormat
 from un_deploy.engines.flavor import Flavor, described
 from un_deploy.engines.log import listening
-from un_deploy.engines.build.options import ENGINE_TYPES, FORMATS, BuildOptions, IoFormat
+from un_deploy.errors import InputError
 
 
 def set_formats(trt: Any, network: Any, options: BuildOptions, flavor: Flavor) -> None:
@@ -26,7 +26,9 @@ def set_formats(trt: Any, network: Any, options: BuildOptions, flavor: Flavor) -
 def _allow(
     trt: Any, tensors: Sequence[Any], formats: Sequence[IoFormat], flag: str, flavor: Flavor
 ) -> None:
-    for tensor, wanted in zip(tensors, one_format_per_tensor(formats, len(tensors), flag), strict=False):
+    for tensor, wanted in zip(
+        tensors, one_format_per_tensor(formats, len(tensors), flag), strict=False
+    ):
         if tensor.dtype != getattr(trt.DataType, ENGINE_TYPES[wanted.type]):
             present = {member: name for name, member in ENGINE_TYPES.items()}[tensor.dtype.name]
             raise InputError(f"{flag}={wanted} for {tensor.name}: in the graph it is {present}")
