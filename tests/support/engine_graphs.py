@@ -12,13 +12,12 @@ from torch import nn
 from models.bert import bert_micro
 from models.vit import vit_micro
 from tests.support.trained_like import variant
-from un_deploy.engines.build.builder import build_graph
+from un_deploy.engines.build.from_graph import engine_of, prepare
 from un_deploy.engines.build.options import BuildOptions
-from un_deploy.engines.kernels.check_types import check_types
 from un_deploy.engines.kernels.kernels import Signature, signatures
 from un_deploy.engines.profiles import Profile, Range
 from un_deploy.graph.fold.fold import fold_graph
-from un_deploy.graph.precision.convert import Precision, to_precision
+from un_deploy.graph.precision.convert import Precision
 from un_deploy.pipeline.export.torch_to_onnx import to_onnx
 
 SEED = 2208
@@ -69,13 +68,12 @@ def engine_signatures(
     model: ir.Model, precision: Precision, target: str = ""
 ) -> Counter[Signature]:
     """Build, and hold every kernel's type against the precision on the way."""
-    converted, report = to_precision(model, precision)
-    built = build_graph(
-        converted,
+    graph = prepare(model, precision)
+    engine = engine_of(
+        graph,
         origin="the form",
         flavor="tensorrt-rtx",
         options=BuildOptions(compute_capabilities=(target,) if target else ()),
-        profiles=profiles(converted),
+        profiles=profiles(graph.model),
     )
-    check_types(built.kernels, converted, report)
-    return signatures(built.kernels)
+    return signatures(engine.built.kernels)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import onnx_ir
 
-from un_deploy.graph.precision.convert import Precision, to_precision
+from un_deploy.engines.build.from_graph import prepare
+from un_deploy.graph.precision.convert import Precision
 from un_deploy.runtime.trtexec.plan_session import TrtexecPlanSession
 from un_deploy.runtime.trtexec.run_trtexec import Trtexec
 from un_deploy.runtime.trtexec.session import BuiltSession, TrtexecSession
@@ -50,8 +51,7 @@ class TrtexecRuntime:
         Raises:
             InputError: a weight does not fit the precision.
         """
-        converted, _ = to_precision(model, self.precision)
-        return BuiltSession(converted, self.trtexec)
+        return BuiltSession(prepare(model, self.precision), self.trtexec)
 
     def load_plan(self, path: Path) -> TrtexecSession:
         """Load a plan that has its manifest beside it, in the precision that it was built in.
