@@ -12,11 +12,12 @@ import pytest
 
 from un_deploy.errors import InputError, MissingPackageError
 from un_deploy.graph.model.signature import TensorSpec, input_specs
-from un_deploy.runtime.available import available_runtime
-from un_deploy.runtime.onnxruntime.runtime import Fusions, OnnxRuntime
+from un_deploy.runtime.backends import available_runtime
+from un_deploy.runtime.onnxruntime.runtime import OnnxRuntime
 from un_deploy.runtime.protocol import Runtime
 from un_deploy.runtime.reference import ReferenceRuntime
 from un_deploy.runtime.session import FileSession
+from un_deploy.runtime.settings import Fusions
 from un_deploy.runtime.torch_graph import TorchRuntime
 
 pytest.importorskip("onnxruntime")
@@ -140,7 +141,7 @@ def test_a_size_of_minus_one_is_unknown() -> None:
 
 def test_available_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
     assert available_runtime() == OnnxRuntime()
-    monkeypatch.setattr("un_deploy.runtime.available.find_spec", lambda name: None)
+    monkeypatch.setattr("un_deploy.runtime.backends.find_spec", lambda name: None)
     assert available_runtime() is None
 
 

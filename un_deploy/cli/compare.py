@@ -14,10 +14,6 @@ if TYPE_CHECKING:
     from un_deploy.pipeline.export.model_spec import Norm
 
 NORMS = ("ln", "un", "none")
-BACKENDS = (
-    *("auto", "ort-cpu", "ort-cuda", "torch", "torch-cuda-graph", "torch-compile"),
-    *("trtexec", "tensorrt", "tensorrt-rtx"),
-)
 
 
 def _norms(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, ...]:
@@ -63,12 +59,8 @@ def _check_replaced(logs: Path) -> None:
 )
 @click.option("--ln-checkpoint", type=options.MODEL_FILE, help="With MODEL: the weights of LN.")
 @click.option("--checkpoint", type=options.MODEL_FILE, help="With MODEL: the weights of UN.")
-@click.option(
-    "--backend",
-    type=click.Choice(BACKENDS),
-    default="auto",
-    show_default=True,
-    help="What runs them; auto: ONNX Runtime on the CPU, else torch; plans: their TensorRT.",
+@options.backend(
+    "What runs them; auto: ONNX Runtime on the CPU, else torch; plans: their TensorRT."
 )
 @options.device
 @options.threads

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
+
+from un_deploy.runtime.backends import BACKENDS
 
 
 class Sizes(click.ParamType):
@@ -58,6 +61,15 @@ dims = click.option(
     metavar="NAME=SIZE",
     help="The size of a dynamic dimension, as in batch=8. May be repeated.",
 )
+
+
+def backend(text: str, *, engines: bool = True) -> Callable[[Any], Any]:
+    """--backend, with "auto" and the backends of the table; without those that build engines."""
+    names = [one.name for one in BACKENDS.values() if engines or not one.builds_engines]
+    choices = click.Choice(["auto", *names])
+    return click.option("--backend", type=choices, default="auto", show_default=True, help=text)
+
+
 device = click.option("--device", default="cpu", show_default=True, help="Of torch: cpu or cuda.")
 threads = click.option("--threads", type=click.IntRange(min=1), help="For computing on the CPU.")
 seed = click.option("--seed", type=int, default=0, show_default=True, help="Of the random inputs.")

@@ -56,6 +56,19 @@ class TellsLayers(Protocol):
         ...
 
 
+@runtime_checkable
+class TellsEngineLayers(Protocol):
+    """A session of an engine, of which TensorRT's inspector tells."""
+
+    def layer_information(self, feeds: Feeds) -> str:
+        """JSON of the inspector, for inputs of these shapes.
+
+        Raises:
+            InputError: an input is missing or unfit.
+        """
+        ...
+
+
 def node_name(node: ir.Node) -> str:
     """What a node is called: its name, or without one its first output."""
     return node.name or node.outputs[0].name or ""

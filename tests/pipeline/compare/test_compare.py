@@ -19,7 +19,7 @@ from un_deploy.graph.strip.biases_gained_by_fold import add_biases
 from un_deploy.measure.speed.compare_report import CompareReport
 from un_deploy.pipeline.compare.compare import compare
 from un_deploy.pipeline.compare.variants import Network
-from un_deploy.runtime.backends import Backend
+from un_deploy.runtime.settings import RunSettings
 
 SIGNATURE = "float[batch,3,4] x => float[batch,3,5] y"
 LINEAR = "h = MatMul(n, w) y = Add(h, c)"
@@ -45,8 +45,8 @@ def files(tmp_path: Path) -> dict[str, Path]:
     return {kind: tmp_path / f"{kind}.onnx" for kind in models}
 
 
-def network(folder: Path, backend: Backend = "ort-cpu", **paths: Path) -> Network:
-    made = Network(folder / "variants", backend)
+def network(folder: Path, backend: str = "ort-cpu", **paths: Path) -> Network:
+    made = Network(folder / "variants", RunSettings(backend))
     made.folder.mkdir()
     for kind, path in paths.items():
         made.read(kind, path)
@@ -211,7 +211,7 @@ def test_from_files_to_ratios(files: dict) -> None:
 
 @pytest.mark.torch
 @pytest.mark.parametrize("backend", ["ort-cpu", "torch"])
-def test_from_a_model_spec_to_ratios(backend: Backend) -> None:
+def test_from_a_model_spec_to_ratios(backend: str) -> None:
     pytest.importorskip("torch")
     pytest.importorskip("onnxruntime")
     checkpoints = {n: f"models/checkpoints/vit_micro_{n}_seed0.pt" for n in ("ln", "un")}

@@ -28,8 +28,8 @@ from un_deploy.pipeline.compare.given_plans import GivenPlan
 from un_deploy.pipeline.export.export import export
 from un_deploy.pipeline.export.model_spec import Norm
 from un_deploy.pipeline.fold_file import fold_and_verify
-from un_deploy.runtime.backends import ENGINES, Backend, choose_backend, runtime_of
-from un_deploy.runtime.onnxruntime.runtime import Fusions
+from un_deploy.runtime.backends import backend_named, choose_backend, runtime_of
+from un_deploy.runtime.settings import Fusions, RunSettings
 
 if TYPE_CHECKING:
     from un_deploy.graph.fold.report import FoldReport
@@ -45,7 +45,7 @@ class Network:
 
     Attributes:
         folder: for the files.
-        backend: what they are for: it decides which forms of LN there are.
+        settings: what they are for: the backend decides which forms of LN there are.
         models: what there is as a graph.
         plans: what there is as a plan, of which nothing is derived.
         variants: the same, and the forms of LN, as files.
@@ -56,7 +56,7 @@ class Network:
     """
 
     folder: Path
-    backend: Backend
+    settings: RunSettings
     models: dict[Kind, ir.Model] = field(default_factory=dict)
     plans: dict[Kind, GivenPlan] = field(default_factory=dict)
     variants: list[Variant] = field(default_factory=list)
@@ -169,7 +169,7 @@ class Network:
             return read_inputs(inputs, graph)[0]
         return check_inputs([inputs], graph)[0]
 
-    def check_finite(self, feeds: Feeds, device: str) -> None:
+    def check_finite(self, feeds: Feeds) -> None:
         """What no norm computes is wrong, but must be numbers: others take other times.
 
         Raises:
@@ -183,10 +183,10 @@ class Network:
             for node in model.graph
             if node.op_type in ("MatMul", "Gemm", "Conv")
         ]
-        eager: Backend = "torch" if self.backend.startswith("torch") else self.backend
-        if self.backend in ENGINES:  # they show no inner tensors
-            eager = choose_backend("auto")
-        found = runtime_of(eager, device=device).load(model).run(feeds, linear)
+        backend = self.settings.backend
+        eager = choose_backend(backend_named(backend).inner_tensors or backend)
+        runtime = runtime_of(RunSettings(eager, device=self.settings.device))
+        found = runtime.load(model).run(feeds, linear)
         for name, array in found.items():
             if not np.all(np.isfinite(array)):
                 raise InputError(
@@ -228,7 +228,7 @@ class Network:
         """LN as the backend can have it besides: the fastest will count."""
         found = find_layernorms(model.graph, Constants(model), Shapes(model))
         in_parts = any(len(norm.nodes) > 1 for norm in found)
-        if self.backend.startswith("ort"):
+        if backend_named(self.settings.backend).has_fusions:
             self._save("ln", model, source, False, "no SkipLayerNormalization", "no-skip-norm")
             if in_parts:
                 self._save("ln", model, source, False, "norms in their parts", "no-norm")

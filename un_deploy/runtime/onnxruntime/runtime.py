@@ -18,12 +18,12 @@ from un_deploy.runtime.onnxruntime.profile import OPTIMIZED, layer_times
 from un_deploy.runtime.protocol import Timer
 from un_deploy.runtime.run_memory import RunMemory
 from un_deploy.runtime.session import FileSession
+from un_deploy.runtime.settings import Fusions
 
 if TYPE_CHECKING:
     import onnxruntime
 
 Device = Literal["cpu", "cuda"]
-Fusions = Literal["all", "no-skip-norm", "no-norm"]
 
 SILENT = 4
 """Log nothing but crashes: what ONNX Runtime logs as an error it raises as well."""

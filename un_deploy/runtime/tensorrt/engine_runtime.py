@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
@@ -25,12 +26,12 @@ class EngineRuntime:
 
     Args:
         flavor: of TensorRT.
-        precision: of the engines, decided in the graph.
+        precision: of the engines, decided in the graph; None: the graph's own types.
         mode: see `PlanRuntime`.
     """
 
     flavor: Flavor
-    precision: Precision = "fp32"
+    precision: Precision | None = "fp32"
     mode: Mode = "cuda-graph"
 
     @property
@@ -45,6 +46,10 @@ class EngineRuntime:
             InputError: a weight does not fit the precision.
         """
         return EngineSession(prepare(model, self.precision), self)
+
+    def load_plan(self, path: Path) -> PlanSession:
+        """See `un_deploy.runtime.protocol.TakesPlans`."""
+        return PlanRuntime(mode=self.mode).load_plan(path)
 
 
 class EngineSession:

@@ -138,7 +138,7 @@ class PlanSession:
             return times
 
     def layer_information(self, feeds: Feeds) -> str:
-        """JSON of ``EngineInspector`` for inputs of these shapes."""
+        """See `un_deploy.runtime.layer_times.TellsEngineLayers`."""
         self._check(feeds)
         with self._current_stream():
             execution = Execution(self._plan, self._runtime.device)

@@ -160,6 +160,12 @@ class TorchSession:
                 "host memory that torch's CPU allocator gave out, outputs included",
             )
 
+    def recognised(self, feeds: Feeds) -> dict[str, int]:
+        """See `un_deploy.runtime.protocol.Recognises`: attention, linear layers and GELU."""
+        from un_deploy.runtime.torch_graph.recognize import counts
+
+        return counts(self.module(feeds))
+
     def module(self, feeds: Feeds, fetch: Sequence[str] | None = None) -> fx.GraphModule:
         """The graph for inputs of these shapes, on the runtime's device.
 
@@ -217,6 +223,19 @@ class TorchSession:
                 call = CudaGraph(call, tensors)
             self._calls[key] = call
         return self._calls[key]
+
+
+@contextmanager
+def process_threads(count: int) -> Iterator[None]:
+    """torch has one number of threads for the whole process; afterwards it is as it was."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def host_timer(run: Callable[[], Any]) -> Timer:

@@ -19,11 +19,12 @@ class TrtexecRuntime:
     """See `un_deploy.runtime.protocol.Runtime`. Untested on hardware.
 
     Args:
-        precision: of the engines, decided in the graph; they are strongly typed.
+        precision: of the engines, decided in the graph; they are strongly typed. None: the
+            graph's own types.
         trtexec: the binary and how it times.
     """
 
-    precision: Precision = "fp32"
+    precision: Precision | None = "fp32"
     trtexec: Trtexec = field(default_factory=Trtexec)
 
     @property
@@ -31,13 +32,8 @@ class TrtexecRuntime:
         """As messages call it."""
         return "trtexec"
 
-    @property
-    def described(self) -> str:
-        """Its version and how it times, for a report.
-
-        Raises:
-            InputError: there is no trtexec, or none that is known.
-        """
+    def describe(self) -> str:
+        """See `un_deploy.runtime.protocol.DescribesItself`."""
         on = {True: "on", False: "off"}
         settings = ", ".join(
             f"{what.replace('_', ' ')} {on[value]}"
@@ -54,9 +50,5 @@ class TrtexecRuntime:
         return BuiltSession(prepare(model, self.precision), self.trtexec)
 
     def load_plan(self, path: Path) -> TrtexecSession:
-        """Load a plan that has its manifest beside it, in the precision that it was built in.
-
-        Raises:
-            InputError: see `TrtexecPlanSession`.
-        """
+        """See `un_deploy.runtime.protocol.TakesPlans`."""
         return TrtexecPlanSession(path, self.trtexec)

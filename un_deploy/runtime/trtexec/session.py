@@ -100,7 +100,7 @@ class TrtexecSession(ABC):
         return RunMemory(None, "trtexec writes no memory into its files")
 
     def keep_files(self, feeds: Feeds, folder: Path) -> None:
-        """Run once more as trtexec runs by itself, and keep what it writes.
+        """See `un_deploy.runtime.protocol.KeepsFiles`; trtexec runs as it runs by itself.
 
         Args:
             feeds: one array for every one of ``inputs``.
