@@ -148,7 +148,7 @@ def profile(
         settings = RunSettings(name, threads, device)
         model = load_model(path)
         check_weights(model)
-        session = runtime_of(settings).load(model)
+        session = runtime_of(settings).load(path)
     feeds = read_inputs(inputs, model)[0] if inputs else random_inputs(model, seed=seed, dims=dims)
     if not isinstance(session, TellsLayers):
         raise InputError(f"{name} cannot tell the times of its layers")

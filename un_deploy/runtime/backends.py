@@ -235,12 +235,11 @@ def load_file(path: Path, settings: RunSettings, fusions: Fusions = "all") -> Se
         MissingPackageError: the backend is not installed.
     """
     from un_deploy.engines.plan.header import is_plan
-    from un_deploy.graph.model.model_file import load_model
     from un_deploy.runtime.protocol import TakesPlans
 
     runtime = runtime_of(settings, fusions)
     if not is_plan(path):
-        return runtime.load(load_model(path))
+        return runtime.load(path)
     if isinstance(runtime, TakesPlans):
         return runtime.load_plan(path)
     raise InputError(f"{path} is a plan: TensorRT runs it, not {settings.backend}")

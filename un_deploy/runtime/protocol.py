@@ -87,11 +87,14 @@ class Runtime(Protocol):
         """As messages call it."""
         ...
 
-    def load(self, model: onnx_ir.Model) -> Session:
-        """Prepare a graph for running; the model itself is not changed.
+    def load(self, model: onnx_ir.Model | Path) -> Session:
+        """Prepare a graph for running.
+
+        Args:
+            model: is not changed; or the path of an ONNX file, which is opened where it lies.
 
         Raises:
-            InputError: the runtime refuses the model.
+            InputError: the file cannot be read, or the runtime refuses the model.
         """
         ...
 

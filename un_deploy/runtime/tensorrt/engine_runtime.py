@@ -17,6 +17,7 @@ from un_deploy.graph.precision.convert import Precision
 from un_deploy.runtime.layer_times import TimedLayer
 from un_deploy.runtime.protocol import Timer
 from un_deploy.runtime.run_memory import RunMemory
+from un_deploy.runtime.session import model_of
 from un_deploy.runtime.tensorrt.plan_runtime import Mode, PlanRuntime, PlanSession
 
 
@@ -39,13 +40,13 @@ class EngineRuntime:
         """As messages call it."""
         return TITLES[self.flavor]
 
-    def load(self, model: ir.Model) -> EngineSession:
+    def load(self, model: ir.Model | Path) -> EngineSession:
         """See `un_deploy.runtime.protocol.Runtime`.
 
         Raises:
             InputError: a weight does not fit the precision.
         """
-        return EngineSession(prepare(model, self.precision), self)
+        return EngineSession(prepare(model_of(model), self.precision), self)
 
     def load_plan(self, path: Path) -> PlanSession:
         """See `un_deploy.runtime.protocol.TakesPlans`."""

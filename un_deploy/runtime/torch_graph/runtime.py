@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -23,6 +24,7 @@ from un_deploy.graph.model.signature import (
 from un_deploy.runtime.layer_times import TimedLayer
 from un_deploy.runtime.protocol import Timer
 from un_deploy.runtime.run_memory import RunMemory
+from un_deploy.runtime.session import model_of
 from un_deploy.runtime.torch_graph.precision import Half, array_in_half, in_half
 
 if TYPE_CHECKING:
@@ -51,7 +53,7 @@ class TorchRuntime:
     dtype: Half | None = None
     name: str = field(default="torch", init=False)
 
-    def load(self, model: ir.Model) -> TorchSession:
+    def load(self, model: ir.Model | Path) -> TorchSession:
         """See `un_deploy.runtime.protocol.Runtime`.
 
         Raises:
@@ -59,7 +61,7 @@ class TorchRuntime:
                 the range of the half type; a CUDA graph is asked for on another device.
             MissingPackageError: torch is not installed.
         """
-        return TorchSession(model, self)
+        return TorchSession(model_of(model), self)
 
 
 class TorchSession:

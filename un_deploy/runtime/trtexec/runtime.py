@@ -9,6 +9,7 @@ import onnx_ir
 
 from un_deploy.engines.build.from_graph import prepare
 from un_deploy.graph.precision.convert import Precision
+from un_deploy.runtime.session import model_of
 from un_deploy.runtime.trtexec.plan_session import TrtexecPlanSession
 from un_deploy.runtime.trtexec.run_trtexec import Trtexec
 from un_deploy.runtime.trtexec.session import BuiltSession, TrtexecSession
@@ -41,13 +42,13 @@ class TrtexecRuntime:
         )
         return f"trtexec {self.trtexec.version} ({settings}), untested on hardware"
 
-    def load(self, model: onnx_ir.Model) -> TrtexecSession:
+    def load(self, model: onnx_ir.Model | Path) -> TrtexecSession:
         """See `un_deploy.runtime.protocol.Runtime`; the engine is built for the first inputs.
 
         Raises:
             InputError: a weight does not fit the precision.
         """
-        return BuiltSession(prepare(model, self.precision), self.trtexec)
+        return BuiltSession(prepare(model_of(model), self.precision), self.trtexec)
 
     def load_plan(self, path: Path) -> TrtexecSession:
         """See `un_deploy.runtime.protocol.TakesPlans`."""
