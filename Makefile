@@ -30,7 +30,7 @@ test-slow: $(STAMP)
 # index, and gcc for the libraries of a few lines that stand in for TensorRT's own.
 api-test: $(STAMP)
 	$(BIN)/python -m tests.support.tensorrt_api.install build/tensorrt-api
-	$(TEST_ENV) $(BIN)/python -m pytest -q -m api
+	$(TEST_ENV) $(BIN)/python -m pytest -q -m api tests/api
 
 # The wheel alone, in an empty environment outside the checkout.
 wheel-test: $(STAMP)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import ast
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+ROOT = Path(__file__).parents[1]
 
 HEAVY = ("torch", "onnxruntime", "onnxscript")
 
@@ -48,3 +53,11 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
     with pytest.raises(AttributeError, match="'un_deploy' has no attribute 'deploy'"):
         un_deploy.deploy  # noqa: B018
+
+
+def test_no_room_imports_the_private_names_of_another() -> None:
+    for path in (ROOT / "un_deploy").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("un_deploy"):
+                private = [name.name for name in node.names if re.match(r"_[a-z]", name.name)]
+                assert not private, f"{path} imports {private} of {node.module}"

@@ -1,4 +1,7 @@
-"""What un-deploy raises on purpose: one line that says what is wrong, where, and what to do."""
+"""The errors that un-deploy raises on purpose, and the exit code of each.
+
+A message is one line that says what is wrong, where, and what to do.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Writes files whole or not at all: beside the target first, then renamed onto it."""
+"""Writes files whole or not at all, and refuses a target that exists unless told to replace it.
+
+What is written goes beside the target first, and is renamed onto it.
+"""
 
 from __future__ import annotations
 

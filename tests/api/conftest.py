@@ -1,44 +1,37 @@
-"""Every version of TensorRT whose bindings are here, and the sources that are held against it."""
+"""Every version of TensorRT whose bindings are here."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-import un_deploy.runtime.tensorrt as room
 from tests.support.tensorrt_api.install import BINDINGS
-from tests.support.tensorrt_api.sources import read
-from tests.support.tensorrt_api.surface import Surface, load
+from tests.support.tensorrt_api.stubs import Stubs, make_stubs
 
 INSTALLED = Path(__file__).parents[2] / "build" / "tensorrt-api"
 RTX = "rtx"
-STANDARD = tuple(one.version for one in BINDINGS)
-
-
-@cache
-def surface_of(version: str) -> Surface:
-    """A version's names; skips where it is not installed."""
-    if version == RTX:
-        if not find_spec("tensorrt_rtx"):
-            pytest.skip("needs TensorRT-RTX: the rtx extra")
-        return load("tensorrt_rtx")
-    folder = INSTALLED / version
-    if not (folder / "tensorrt").is_dir():
-        pytest.skip(f"needs the bindings of TensorRT {version}: make api-test installs them")
-    return load("tensorrt", folder)
-
-
-@pytest.fixture(params=[*STANDARD, RTX])
-def surface(request: pytest.FixtureRequest) -> Surface:
-    """What a version has, each in turn."""
-    return surface_of(request.param)
+STANDARD = tuple(BINDINGS)
+VERSIONS = (*STANDARD, RTX)
+StubsOf = Callable[[str], Stubs]
 
 
 @pytest.fixture(scope="session")
-def sources() -> Mapping[str, str]:
-    """The text of every file of the room, by module name."""
-    return read(Path(room.__file__).parent)
+def stubs_of(tmp_path_factory: pytest.TempPathFactory) -> StubsOf:
+    """The stubs of a version, made once; skips where it is not installed."""
+
+    @cache
+    def made(version: str) -> Stubs:
+        folder = tmp_path_factory.mktemp("stubs")
+        if version == RTX:
+            if not find_spec("tensorrt_rtx"):
+                pytest.skip("needs TensorRT-RTX: the rtx extra")
+            return make_stubs("tensorrt_rtx_bindings", folder)
+        if not (INSTALLED / version / "tensorrt_libs" / "__init__.py").exists():
+            pytest.skip(f"needs the bindings of TensorRT {version}: make api-test installs them")
+        return make_stubs("tensorrt_bindings", folder, INSTALLED / version)
+
+    return made

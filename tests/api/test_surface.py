@@ -1,175 +1,162 @@
-"""The room of TensorRT uses only what every version has, or asks first."""
+"""The sources use only what every version of TensorRT has, or ask first."""
 
 from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import NamedTuple
 
 import pytest
 
-from tests.api.conftest import RTX, STANDARD, surface_of
-from tests.support.tensorrt_api.check import Absent, check
-from tests.support.tensorrt_api.surface import Surface
+from tests.api.conftest import RTX, STANDARD, VERSIONS, StubsOf
+from tests.support.tensorrt_api.check import GUARD, errors, sources
+from tests.support.tensorrt_api.stubs import Stubs
+from un_deploy.engines.build import options
 
 pytestmark = pytest.mark.api
 
+OLD, OLD_LAST, NEW = STANDARD
+ErrorsOf = Callable[[str], Mapping[str, list[str]]]
+
+
+class Mistake(NamedTuple):
+    """A text of one file that is replaced, what mypy says then, and the versions where it must."""
+
+    old: str
+    new: str
+    told: str
+    versions: tuple[str, ...] = VERSIONS
+
+    def made(self) -> str:
+        """The one file that holds the text, with the text replaced."""
+        [text] = [text for text in sources().values() if self.old in text]
+        return text.replace(self.old, self.new)
+
+
+MISTAKES = (
+    Mistake("Flag.REFIT", "Flag.FP16", '"type[BuilderFlag]" has no attribute "FP16"', (NEW, RTX)),
+    Mistake('hasattr(trt, "Compute', 'str("Compute', '"set_compute_capability"', STANDARD),
+    Mistake("if hasattr(engine", "if not hasattr(engine", '"ICudaEngine" has no', (OLD, NEW, RTX)),
+    Mistake(".parse_from_file(", ".parse_file(", '"OnnxParser" has no attribute "parse_file"'),
+    Mistake("import IProfiler\n", "import IProfile\n", 'has no attribute "IProfile"'),
+    Mistake("ignore_mismatch=", "ignore=", 'Unexpected keyword argument "ignore"'),
+    Mistake("shapes.opt, shapes.max)", "shapes.opt)", 'Missing positional argument "max"'),
+    Mistake(".create_network(1 <<", ".create_network(1, 1 <<", "Too many arguments"),
+    Mistake("(network, logger(flavor))", "(logger(flavor), network)", 'expected "INetworkDefin'),
+    Mistake("ActivationType.RELU", "MatrixOperation.NONE", 'expected "ActivationType"'),
+    Mistake("serialized_network, network, config)", "serialized_network, network)", '"submit" of'),
+    Mistake("Verbosity.DETAILED", "Verbosity(0).name", 'variable has type "ProfilingVerbosity"'),
+    Mistake("tensor.allowed_formats =", "tensor.format =", '"ITensor" has no attribute "format"'),
+    Mistake("tensor.allowed_formats =", "tensor.is_shape_tensor =", '"ITensor" is read-only'),
+    Mistake("self, phase_name: str, step: int)", "self, step: int)", '"step_complete" incompat'),
+    Mistake("def phase_finish", "def phase_end", 'abstract attribute "phase_finish"'),
+    Mistake("severity.name", "severity.title", '"Severity" has no attribute "title"'),
+)
+
 ABSENT = {
     # Came with 10.9. Asking for it on an older version is refused by name: see config._take.
-    "10.0.1": {Absent("HardwareCompatibilityLevel", "SAME_COMPUTE_CAPABILITY")},
+    OLD: {("HardwareCompatibilityLevel", "SAME_COMPUTE_CAPABILITY")},
 }
 """Members of the tables in options.py that a version lacks, and why that does no harm."""
 
-OLD, OLD_LAST, NEW = STANDARD
+LOOKUP = re.compile(r"getattr\(\s*trt\.(\w+), (\w+)\[")
+"""The one way to look a name up by a string: a member of an enum, by a table of options.py."""
+
+BY_STRING = re.compile(r"\b[gs]etattr\((?!torch,)|__dict__|\b(?:attrgetter|methodcaller|vars)\(")
+
+ELSEWHERE = {"__version__", "shape"}
+"""Names that every module, and a tensor of torch, have too: mypy does not follow those here."""
 
 
-def test_every_use_is_there_and_fits_its_signature(
-    surface: Surface, sources: Mapping[str, str]
-) -> None:
-    listed = ABSENT.get(surface.version, set())
-    found = check(sources, surface, listed)
-    assert found.problems == ()
-    assert found.absent == listed  # a list that is longer than it must be hides the next mistake
-    assert {
-        "Builder.build_serialized_network",
-        "IBuilderConfig.set_flag",
-        "IProgressMonitor.step_complete",
-        "OnnxParser.parse_from_file",
-        "TensorFormat.LINEAR",
-    } <= found.uses
+def misspelt(names: frozenset[str]) -> dict[str, str]:
+    """A copy of a file for each name of TensorRT that it uses, in which that name is misspelt."""
+    found = {}
+    for path, text in sources().items():
+        used = {node.attr for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Attribute)}
+        for name in sorted(used & names - ELSEWHERE):
+            module = re.sub(r"\W", "_", f"{path}_{name}")
+            found[module] = re.sub(rf"\.{name}\b(?! import)", f".{name}_", text)
+    return found
 
 
-def test_the_versions_are_those_that_are_named() -> None:
-    versions = {version: surface_of(version) for version in STANDARD}
-    assert all(surface.version == version for version, surface in versions.items())
-    assert versions[OLD_LAST].entry("BuilderFlag", "FP16")
-    assert not versions[NEW].entry("BuilderFlag", "FP16")
+@pytest.fixture(scope="session")
+def errors_of(stubs_of: StubsOf, tmp_path_factory: pytest.TempPathFactory) -> ErrorsOf:
+    """What mypy finds against a version: in the sources, each mistake, and each misspelt name."""
+    texts = {f"mistake_{number}": one.made() for number, one in enumerate(MISTAKES)}
+
+    @cache
+    def found(version: str) -> Mapping[str, list[str]]:
+        stubs = stubs_of(version)
+        more = texts | misspelt(stubs.names) if version == RTX else texts
+        return errors(stubs, tmp_path_factory.mktemp("checked"), more)
+
+    return found
 
 
-def changed(sources: Mapping[str, str], module: str, old: str, new: str) -> dict[str, str]:
-    """The sources with one text replaced, which must be there."""
-    assert old in sources[module]
-    return {**sources, module: sources[module].replace(old, new)}
+@pytest.mark.parametrize("version", VERSIONS)
+def test_every_use_is_there_and_fits_its_signature(version: str, errors_of: ErrorsOf) -> None:
+    assert {name: told for name, told in errors_of(version).items() if name in sources()} == {}
 
 
-FLAG = (
-    "configure(trt, config, options, flavor)",
-    "config.set_flag(trt.BuilderFlag.FP16); configure(trt, config, options, flavor)",
-)
+@pytest.mark.parametrize("version", VERSIONS)
+def test_mistakes_are_found_where_they_are_mistakes(version: str, errors_of: ErrorsOf) -> None:
+    for number, mistake in enumerate(MISTAKES):
+        told = "; ".join(errors_of(version).get(f"mistake_{number}", []))
+        assert mistake.told in told if version in mistake.versions else told == "", mistake
 
 
-def test_a_flag_that_is_gone_fails_only_where_it_is_gone(sources: Mapping[str, str]) -> None:
-    with_fp16 = changed(sources, "build", *FLAG)
-    for version in (OLD, OLD_LAST):
-        assert check(with_fp16, surface_of(version), ABSENT.get(version, ())).problems == ()
-    [problem] = check(with_fp16, surface_of(NEW)).problems
-    assert problem.endswith("BuilderFlag 11.4.0.106 has no FP16")
+def test_no_use_escapes(stubs_of: StubsOf, errors_of: ErrorsOf) -> None:
+    """Misspell a name of TensorRT in a file that uses it, one name at a time: each is noticed."""
+    names = misspelt(stubs_of(RTX).names)
+    assert len(names) > 150
+    assert names.keys() - errors_of(RTX).keys() == set()
 
 
-def test_a_name_of_rtx_needs_its_guard(sources: Mapping[str, str]) -> None:
-    guard = 'if not hasattr(trt, "ComputeCapability"):'
-    unguarded = changed(sources, "config", guard, "if not names:")
-    for version in (OLD, OLD_LAST, NEW):
-        problems = check(unguarded, surface_of(version), ABSENT.get(version, ())).problems
-        assert any(
-            p.endswith(f"IBuilderConfig {version} has no set_compute_capability") for p in problems
-        )
-        assert any(p.endswith(f"TensorRT {version} has no ComputeCapability") for p in problems)
-    assert check(unguarded, surface_of(RTX)).problems == ()
+@pytest.mark.parametrize("version", STANDARD)
+def test_the_versions_are_those_that_are_named(version: str, stubs_of: StubsOf) -> None:
+    assert stubs_of(version).version == version
+    assert ("FP16" in stubs_of(version).classes["BuilderFlag"]) == (version != NEW)
 
 
-@pytest.mark.parametrize(
-    ("module", "old", "new", "problem"),
-    [
-        (
-            "config",
-            "ignore_mismatch=False",
-            "ignore=False",
-            "IBuilderConfig.set_timing_cache: has no argument ignore",
-        ),
-        (
-            "build",
-            "made.set_shape(name, shapes.min, shapes.opt, shapes.max)",
-            "made.set_shape(name, shapes.min, shapes.opt)",
-            "IOptimizationProfile.set_shape: needs max",
-        ),
-        (
-            "build",
-            "builder.create_builder_config()",
-            "builder.create_builder_config(network)",
-            "Builder.create_builder_config: takes 0 arguments, not 1",
-        ),
-        (
-            "build",
-            "trt.OnnxParser(network, logger(flavor))",
-            "trt.OnnxParser(logger(flavor), network)",
-            "OnnxParser.__init__: network is a INetworkDefinition, not a ILogger",
-        ),
-        (
-            "build",
-            "pool.submit(builder.build_serialized_network, network, config)",
-            "pool.submit(builder.build_serialized_network, network)",
-            "Builder.build_serialized_network: needs config",
-        ),
-        (
-            "build",
-            "trt.ProfilingVerbosity.DETAILED",
-            "trt.TensorFormat.LINEAR",
-            "IBuilderConfig.profiling_verbosity is of Instance(name='ProfilingVerbosity'), "
-            "not Instance(name='TensorFormat')",
-        ),
-        ("io", "tensor.allowed_formats = mask", "tensor.format = mask", "has no format"),
-        ("io", "tensor.allowed_formats = mask", "tensor.is_shape_tensor = 1", "cannot be set"),
-        ("io", "FORMATS[name]", "name", "a name is looked up that is in no table of options"),
-        ("options", '"CHW2"', '"CHW3"', "has no CHW3, which FORMATS holds"),
-        (
-            "progress",
-            "def step_complete(self, phase_name: str, step: int)",
-            "def step_complete(self, name: str, step: int)",
-            "takes self, phase_name, step, not self, name, step",
-        ),
-        ("progress", "def phase_finish", "def phase_end", "not override IProgressMonitor.phase"),
-        ("log", "severity.name", "severity.title", "ILogger.Severity 1.7.1.116 has no title"),
-    ],
-)
-def test_mistakes_are_seen(
-    sources: Mapping[str, str], module: str, old: str, new: str, problem: str
-) -> None:
-    """On TensorRT-RTX, which is installed wherever this runs."""
-    found = check(changed(sources, module, old, new), surface_of(RTX)).problems
-    assert problem in "; ".join(found)
+def absent(stubs: Stubs) -> set[tuple[str, str]]:
+    """Names that a version lacks although a table holds them, with their enum."""
+    lookups = {pair for text in sources().values() for pair in LOOKUP.findall(text)}
+    assert ("TensorFormat", "FORMATS") in lookups
+    return {
+        (enum, name)
+        for enum, table in lookups
+        for name in getattr(options, table).values()
+        if name not in stubs.classes[enum]
+    }
 
 
-def test_every_guard_has_a_version_behind_it(sources: Mapping[str, str]) -> None:
+@pytest.mark.parametrize("version", VERSIONS)
+def test_tables_hold_names_that_are_there(version: str, stubs_of: StubsOf) -> None:
+    assert absent(stubs_of(version)) == ABSENT.get(version, set())
+
+
+def test_a_wrong_name_is_seen(stubs_of: StubsOf, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(options.FORMATS, "chw2", "CHW3")
+    assert absent(stubs_of(RTX)) == {("TensorFormat", "CHW3")}
+
+
+def blind_spot(text: str) -> bool:
+    """Whether a file has what mypy believes anything of: an Any, a name outside of a table."""
+    an_any = "from tensorrt import" in text and re.search(r"\bAny\b", text)
+    return bool(an_any) or len(BY_STRING.findall(text)) != len(LOOKUP.findall(text))
+
+
+def test_no_file_has_a_blind_spot() -> None:
+    assert [path for path, text in sources().items() if blind_spot(text)] == []
+    assert blind_spot(Mistake("FORMATS[name])", "name)", "").made())
+    assert blind_spot(Mistake("-> ILogger:", "-> Any:", "").made())
+
+
+def test_every_guard_has_a_version_behind_it(stubs_of: StubsOf) -> None:
     """A guard that asks for a misspelt name would hide its branch from every version."""
-    found = [check(sources, surface_of(version)).guards for version in (*STANDARD, RTX)]
-    assert "TensorRT.ComputeCapability" in found[0]
-    for guard in {name for guards in found for name in guards}:
-        assert {guards.get(guard, False) for guards in found} == {True, False}, guard
-
-
-def test_what_cannot_be_followed_is_a_problem(sources: Mapping[str, str]) -> None:
-    """A parameter that nobody here gives a value could be anything."""
-    extra = "\n\ndef tell(engine: Any) -> Any:\n    return engine.num_layers\n"
-    found = check({**sources, "build": sources["build"] + extra}, surface_of(RTX)).problems
-    assert [one.partition(": ")[2] for one in found] == ["nothing shows what engine is"]
-
-
-def test_no_use_escapes(sources: Mapping[str, str]) -> None:
-    """Misspell a name of TensorRT wherever it is used, one name at a time: each is noticed."""
-    surface = surface_of(RTX)
-    used = {use.rpartition(".")[2] for use in check(sources, surface).uses}
-    nodes = [
-        (module, node)
-        for module, text in sources.items()
-        for node in ast.walk(ast.parse(text))
-        if isinstance(node, ast.Attribute) and node.attr in used
-    ]
-    names = {node.attr for _, node in nodes}
-    assert {"set_flag", "create_network", "REFIT", "num_errors", "allowed_formats"} <= names
-    for name in names:
-        misspelt = {
-            module: re.sub(rf"(?<=\.){name}\b|(?<=config, \"){name}\b", f"{name}_", text)
-            for module, text in sources.items()
-        }
-        assert check(misspelt, surface).problems, name
+    guards = GUARD.findall("".join(sources().values()))
+    assert "ComputeCapability" in guards
+    for guard in guards:
+        assert {guard in stubs_of(version).names for version in VERSIONS} == {True, False}, guard

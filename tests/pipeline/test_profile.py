@@ -89,7 +89,7 @@ def test_a_runtime_that_cannot_tell(file: Path, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.torch
 class TestPlans:
-    """On the double of TensorRT: see tests/runtime/tensorrt/test_runtime.py."""
+    """On the double of TensorRT: see tests/runtime/tensorrt/test_plan_runtime.py."""
 
     @pytest.fixture(autouse=True)
     def on_cpu(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -84,6 +84,13 @@ def stored(value: ir.Value) -> np.ndarray:
     return widen(value.const_value.numpy())
 
 
+def set_constant(model: ir.Model, name: str, array: np.ndarray) -> None:
+    """Give an initializer other numbers, rounded to its type."""
+    value = model.graph.initializers[name]
+    assert value.const_value is not None
+    value.const_value = ir.tensor(array.astype(value.const_value.numpy().dtype))
+
+
 def to_bytes(model: ir.Model) -> bytes:
     """The whole model; the same model gives the same bytes."""
     return ir.to_proto(model).SerializeToString(deterministic=True)

@@ -15,14 +15,12 @@ import onnx_ir as ir
 
 from un_deploy.errors import InputError
 from un_deploy.graph.analysis.constants import held_constant, same_tensor
+from un_deploy.graph.fold.rules import operator_named
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
 _GRAPHS = (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS)
-
-#: By operator, which input holds the bias; for MatMul it is an Add behind it.
-_BIAS_INPUT = {"Gemm": 2, "Conv": 2, "ConvTranspose": 2}
 
 
 def differences(a: ir.Model, b: ir.Model, *, gained_biases: Collection[str] = ()) -> list[str]:
@@ -38,7 +36,7 @@ def differences(a: ir.Model, b: ir.Model, *, gained_biases: Collection[str] = ()
         a: for example a folded model.
         b: for example the same network exported without norms.
         gained_biases: output names of linear operators of `a` that have a bias which they lack in
-            `b`: the Add behind a MatMul, or a Gemm or Conv. These biases are passed over.
+            `b`, in an input or in an Add behind. These biases are passed over.
 
     Returns:
         One line a difference, naming both sides. The walk stops where it finds one, so what lies
@@ -144,7 +142,7 @@ class _Walk:
             return value
         computed = [v for v in add.inputs if v is not None and held_constant(v) is None]
         made_by = computed[0].producer() if len(computed) == 1 else None
-        if made_by is None or made_by.op_type != "MatMul":
+        if made_by is None or operator_named(made_by.op_type).bias != "behind":
             return value
         self._passed_over.add(value.name)
         return computed[0]
@@ -183,8 +181,8 @@ class _Walk:
     def _pass_over_bias(
         self, a: ir.Node, firsts: list[ir.Value | None], seconds: Sequence[ir.Value | None]
     ) -> None:
-        index, name = _BIAS_INPUT.get(a.op_type), a.outputs[0].name
-        if index is None or name not in self._gained or not any(firsts[index:]):
+        index, name = operator_named(a.op_type).bias, a.outputs[0].name
+        if not isinstance(index, int) or name not in self._gained or not any(firsts[index:]):
             return
         if not any(seconds[index:]):
             del firsts[index:]

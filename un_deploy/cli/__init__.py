@@ -1,4 +1,4 @@
-"""The command line: one file per command, each thin; the work is done by the rooms below."""
+"""The command line: one thin file for each command; the rooms below do the work."""
 
 from __future__ import annotations
 
@@ -100,5 +100,8 @@ def main() -> None:
     """Take a transformer from Layer Normalization to none at all in production.
 
     A network trained with Unified Normalization leaves PyTorch as ONNX, loses every norm, and is
-    proven equal. Exit codes: 0 done, 1 something to mend, 2 wrong usage, 3 not equal.
+    proven equal.
+
+    Exit codes: 0 done; 1 something to mend, which the message names; 2 wrong usage; 3 not equal, or
+    not as fast or as exact as asked; 130 interrupted (Ctrl-C); 143 terminated (SIGTERM).
     """

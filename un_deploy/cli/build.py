@@ -32,72 +32,119 @@ def _spelled(name: str, kebab: str, **settings: Any) -> Callable[[Any], Any]:
     type=click.Choice(["auto", "tensorrt", "tensorrt-rtx"]),
     default="auto",
     show_default=True,
-    help="Which TensorRT; auto: the one that is installed.",
+    help="Which TensorRT builds the plan; auto: the one that is installed, TensorRT before RTX.",
 )
 @click.option(
     "--precision",
     type=click.Choice(["fp32", "fp16", "bf16"]),
-    help="Convert the graph first, and check the engine's kernels. Inputs and outputs stay fp32.",
+    help="Convert the graph to this precision before the build, and check that the engine's "
+    "kernels have it. Inputs and outputs stay fp32.",
 )
 @click.option(
     "--keep-fp32",
     multiple=True,
     metavar="NAME",
-    help="A node, tensor or operator type that stays in fp32. May be repeated.",
+    help="A node, tensor or operator type to leave in fp32. May be repeated.",
 )
-@_spelled("minShapes", "min-shapes", multiple=True, metavar="NAME:1x3x224x224,...")
-@_spelled("optShapes", "opt-shapes", multiple=True, metavar="NAME:8x3x224x224,...")
+@_spelled(
+    "minShapes",
+    "min-shapes",
+    multiple=True,
+    metavar="NAME:1x3x224x224,...",
+    help="The smallest shapes that the engine takes.",
+)
+@_spelled(
+    "optShapes",
+    "opt-shapes",
+    multiple=True,
+    metavar="NAME:8x3x224x224,...",
+    help="The shapes that the engine is tuned for. Alone, they stand for all three.",
+)
 @_spelled(
     "maxShapes",
     "max-shapes",
     multiple=True,
     metavar="NAME:32x3x224x224,...",
-    help="With --minShapes and --optShapes: a profile. The n-th of each make the n-th profile. "
-    "--optShapes alone stands for all three.",
+    help="The largest shapes that the engine takes. The three together are an optimisation "
+    "profile; where they are repeated, the n-th of each make the n-th profile.",
 )
-@click.option("--shapes", multiple=True, metavar="NAME:8x3x224x224,...", help="All three alike.")
+@click.option(
+    "--shapes",
+    multiple=True,
+    metavar="NAME:8x3x224x224,...",
+    help="The only shapes that the engine takes: a profile whose three shapes are the same.",
+)
 @_spelled(
     "memPoolSize",
     "mem-pool-size",
     metavar="POOL:SIZE,...",
-    help="As in workspace:1G; MiB where no unit is given.",
+    help="Memory that the builder may use, for example workspace:1G; MiB where no unit is given.",
 )
-@_spelled("builderOptimizationLevel", "builder-optimization-level", type=click.IntRange(0, 5))
+@_spelled(
+    "builderOptimizationLevel",
+    "builder-optimization-level",
+    type=click.IntRange(0, 5),
+    help="How long the builder may search for fast kernels; 5 is the longest.",
+)
 @_spelled(
     "timingCacheFile",
     "timing-cache-file",
     type=options.MODEL_FILE,
-    help="Read where it exists, and written after the build.",
+    help="Timings of kernels: read from this file where it exists, written to it after the build.",
 )
-@_spelled("versionCompatible", "version-compatible", is_flag=True)
+@_spelled(
+    "versionCompatible",
+    "version-compatible",
+    is_flag=True,
+    help="Build a plan that later versions of TensorRT can load.",
+)
 @_spelled(
     "hardwareCompatibilityLevel",
     "hardware-compatibility-level",
     type=click.Choice(["none", "ampere+", "sameComputeCapability"]),
+    help="The GPUs beside this one that the plan can run on.",
 )
 @_spelled("stripWeights", "strip-weights", is_flag=True, help="Leave the weights out of the plan.")
-@click.option("--refit", is_flag=True, help="Let the engine's weights be replaced.")
-@_spelled("inputIOFormats", "input-io-formats", metavar="TYPE:FORMAT[+FORMAT],...")
+@click.option(
+    "--refit", is_flag=True, help="Let the weights of the built engine be replaced later."
+)
+@_spelled(
+    "inputIOFormats",
+    "input-io-formats",
+    metavar="TYPE:FORMAT[+FORMAT],...",
+    help="Element type and memory layout of the inputs, for example fp16:chw; one for each in "
+    "order, or one for all.",
+)
 @_spelled(
     "outputIOFormats",
     "output-io-formats",
     metavar="TYPE:FORMAT[+FORMAT],...",
-    help="As in fp16:chw, one for each tensor in order or one for all.",
+    help="The same for the outputs.",
 )
 @_spelled(
     "computeCapability",
     "compute-capability",
     metavar="SM,...",
-    help="TensorRT-RTX: build for these GPUs, as in 80,120.",
+    help="TensorRT-RTX: build for GPUs of these compute capabilities, for example 80,120.",
 )
 @click.option(
     "--mark-output",
     multiple=True,
     metavar="TENSOR",
-    help="Return this inner tensor as well. May be repeated.",
+    help="Let the engine return this inner tensor as well. May be repeated.",
 )
-@click.option("--region-input", multiple=True, metavar="TENSOR", help="Build only from here ...")
-@click.option("--region-output", multiple=True, metavar="TENSOR", help="... to here.")
+@click.option(
+    "--region-input",
+    multiple=True,
+    metavar="TENSOR",
+    help="Build a part of the graph only: this tensor is an input of it. May be repeated.",
+)
+@click.option(
+    "--region-output",
+    multiple=True,
+    metavar="TENSOR",
+    help="Build a part of the graph only: this tensor is an output of it. May be repeated.",
+)
 @options.force
 @options.as_json
 def command(

@@ -46,21 +46,34 @@ def _check_replaced(logs: Path) -> None:
 
 @click.command()
 @click.argument("model", metavar="[MODEL]", required=False)
-@click.option("--ln", type=options.MODEL_FILE, help="LN, as an ONNX file or a TensorRT plan.")
-@click.option("--unfolded", type=options.MODEL_FILE, help="UN, not folded, as one of the two.")
-@click.option("--folded", type=options.MODEL_FILE, help="UN, folded, as one of the two.")
-@click.option("--none", type=options.MODEL_FILE, help="The network without norms, likewise.")
+@click.option(
+    "--ln", type=options.MODEL_FILE, help="The network with LN: an ONNX file, or a TensorRT plan."
+)
+@click.option(
+    "--unfolded", type=options.MODEL_FILE, help="The network with UN, not folded: likewise."
+)
+@click.option("--folded", type=options.MODEL_FILE, help="The network with UN, folded: likewise.")
+@click.option("--none", type=options.MODEL_FILE, help="The network without norms: likewise.")
 @click.option(
     "--norms",
     default="ln,un",
     show_default=True,
     callback=_norms,
-    help="With MODEL: what to export it with, of ln, un, none. The rest is derived.",
+    help="With MODEL: the norms to export it with, out of ln, un, none. The rest is derived.",
 )
-@click.option("--ln-checkpoint", type=options.MODEL_FILE, help="With MODEL: the weights of LN.")
-@click.option("--checkpoint", type=options.MODEL_FILE, help="With MODEL: the weights of UN.")
+@click.option(
+    "--ln-checkpoint",
+    type=options.MODEL_FILE,
+    help="With MODEL: the weights of the network with LN, a .pt or .safetensors file.",
+)
+@click.option(
+    "--checkpoint",
+    type=options.MODEL_FILE,
+    help="With MODEL: the weights of the network with UN, a .pt or .safetensors file.",
+)
 @options.backend(
-    "What runs them; auto: ONNX Runtime on the CPU, else torch; plans: their TensorRT."
+    "What runs the variants; auto: ONNX Runtime on the CPU, else torch; for plans, the TensorRT "
+    "that built them."
 )
 @options.device
 @options.threads
@@ -69,46 +82,54 @@ def _check_replaced(logs: Path) -> None:
     type=click.IntRange(min=1),
     default=5,
     show_default=True,
-    help="Independent processes. One alone says how that one ran.",
+    help="Number of builds: fresh processes, each of which times all variants. The interval of "
+    "a ratio is over builds; a single one says only how that one ran.",
 )
 @click.option(
-    "--rounds", type=click.IntRange(min=2), default=20, show_default=True, help="In each build."
+    "--rounds",
+    type=click.IntRange(min=2),
+    default=20,
+    show_default=True,
+    help="Rounds in each build; in a round every variant is timed once.",
 )
 @click.option(
     "--sample-ms",
     type=click.FloatRange(min=0, min_open=True),
     default=20.0,
     show_default=True,
-    help="Milliseconds that a sample takes at least.",
+    help="The least that one sample takes, in milliseconds; short runs are repeated to fill it.",
 )
 @options.dims
 @click.option(
     "--batches",
     callback=_batches,
     metavar="N,N,...",
-    help="Compare at several batch sizes; the report is the first one's, with the others' ratios.",
+    help="Compare at several batch sizes. The report is that of the first, with the ratios of the "
+    "others.",
 )
 @click.option(
     "--precision",
     type=click.Choice(["fp32", "fp16", "bf16"]),
-    help="Of engines: those of --engines, and those that a backend builds.  [default: fp32]",
+    help="Precision of the engines of --engines, and of those that the backend builds.  "
+    "[default: fp32]",
 )
 @click.option(
     "--engines",
     is_flag=True,
-    help="Also build a TensorRT engine of each, and tell what kernels they plan; none is run.",
+    help="Also build a TensorRT engine of each variant and tell which kernels it would run; "
+    "none is run.",
 )
 @click.option(
     "--flavor",
     type=click.Choice(["auto", "tensorrt", "tensorrt-rtx"]),
     default="auto",
     show_default=True,
-    help="Of --engines.",
+    help="Which TensorRT builds the engines of --engines; auto: the one that is installed.",
 )
 @click.option(
     "--profile",
     is_flag=True,
-    help="Afterwards, also time each layer of each variant, and tell where LN's time goes.",
+    help="Afterwards time each layer of each variant, and tell where LN's time goes.",
 )
 @options.inputs
 @options.seed
@@ -117,19 +138,20 @@ def _check_replaced(logs: Path) -> None:
     "--min-speedup",
     type=click.FloatRange(min=0, min_open=True),
     metavar="X",
-    help="Exit with 3 unless UN folded is X times as fast as LN, beyond doubt.",
+    help="Exit with 3 unless the whole interval says that UN folded is X times as fast as LN.",
 )
 @click.option(
     "--max-error",
     type=click.FloatRange(min=0),
     metavar="E",
-    help="Exit with 3 where a variant is off by more than this share of its output's range.",
+    help="Exit with 3 where a variant differs from float64 by more than this share of the output's "
+    "range.",
 )
 @click.option(
     "--against",
     type=options.MODEL_FILE,
     metavar="OLD.json",
-    help="Exit with 3 where a ratio is worse than in an older report, beyond both intervals.",
+    help="Exit with 3 where a ratio is worse than in this older report, beyond both intervals.",
 )
 @click.option(
     "-o",
@@ -137,21 +159,21 @@ def _check_replaced(logs: Path) -> None:
     "target",
     type=options.MODEL_FILE,
     metavar="OUT",
-    help="A file for the report as JSON, with every sample.",
+    help="Write the report, with every sample, to this file as JSON.",
 )
 @click.option(
     "--html",
     "html_target",
     type=options.MODEL_FILE,
     metavar="FILE",
-    help="A file for the report as one HTML page with plots.",
+    help="Write the report to this file as one HTML page with plots.",
 )
 @click.option(
     "--keep-logs",
     type=options.MODEL_FILE,
     metavar="DIR",
-    help="With --backend trtexec: a folder for its logs and JSON files of times, profile and "
-    "layers, from one more run of every variant in every build.",
+    help="With --backend trtexec: keep its logs and its JSON files of times, profile and layers in "
+    "this folder, from one more run of every variant in every build.",
 )
 @options.force
 @options.as_json

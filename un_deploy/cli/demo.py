@@ -1,4 +1,4 @@
-"""un-deploy demo: the whole road on what comes with the package."""
+"""un-deploy demo: exports, folds, checks and times trained networks that come with the package."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from un_deploy.cli import options
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("demo-out"),
     show_default=True,
-    help="Folder for the models and the report; it is made.",
+    help="Folder for the models and the report; it is created.",
 )
 @options.force
 def command(out: Path, force: bool) -> None:
-    """Walk the whole road with an included trained model.
+    """Export, fold, check and time an included trained model.
 
     vit_micro was trained on Fashion-MNIST with Layer and with Unified Normalization; both classify
     the 1,000 test images that are kept with it, and are timed with and without norms. Nothing is

@@ -1,4 +1,4 @@
-"""un-deploy doctor: what this machine can do."""
+"""un-deploy doctor: what this machine can do, and what to install."""
 
 from __future__ import annotations
 

@@ -16,25 +16,36 @@ from un_deploy.cli import options
 @click.option(
     "--norm",
     type=click.Choice(["ln", "un", "none"]),
-    help="Build it with Layer, Unified or no normalization; as the factory has it unless given.",
+    help="Build the model with Layer, Unified or no normalization. Without it, the norms that the "
+    "factory chooses.",
 )
-@click.option("--checkpoint", type=options.MODEL_FILE, help="Its weights: a .pt or .safetensors.")
-@click.option("--no-fold", is_flag=True, help="Leave the norms in the graph.")
-@click.option("--opset", type=int, default=20, show_default=True, help="Of the ONNX operators.")
+@click.option(
+    "--checkpoint",
+    type=options.MODEL_FILE,
+    help="The weights to load into the model: a .pt or .safetensors file.",
+)
+@click.option("--no-fold", is_flag=True, help="Export only; leave the norms in the graph.")
+@click.option(
+    "--opset",
+    type=int,
+    default=20,
+    show_default=True,
+    help="Version of ONNX's operators to export to.",
+)
 @click.option(
     "--exporter",
     type=click.Choice(["dynamo", "torchscript"]),
     default="dynamo",
     show_default=True,
-    help="Of PyTorch: through torch.export, or the older tracer.",
+    help="Which of PyTorch's exporters: dynamo, through torch.export, or the older tracer.",
 )
 @click.option(
     "--inputs",
     metavar="DATA",
-    help="What to trace and compare on: data.npz, or loader.py:function, which runs as code. "
-    "The model's own example_inputs() unless given.",
+    help="The inputs to export and compare with: data.npz, or loader.py:function, which runs as "
+    "code. Without it, the model's own example_inputs().",
 )
-@click.option("--untrained", is_flag=True, help="Accept norms whose statistics saw no data.")
+@click.option("--untrained", is_flag=True, help="Accept a model whose norms have never seen data.")
 @click.option("--static", is_flag=True, help="Fix every dimension at its size in the inputs.")
 @options.keep
 @options.no_verify

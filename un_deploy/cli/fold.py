@@ -14,7 +14,7 @@ from un_deploy.cli import options
 @click.option(
     "-o", "--output", "target", type=options.MODEL_FILE, metavar="OUT", help="The file to write."
 )
-@click.option("--dry-run", is_flag=True, help="Fold and verify, write nothing.")
+@click.option("--dry-run", is_flag=True, help="Fold and verify, but write nothing.")
 @options.keep
 @options.inputs
 @options.no_verify

@@ -28,12 +28,12 @@ MODEL_FILE = click.Path(path_type=Path)
 as_json = click.option(
     "--json", "as_json", is_flag=True, help="Print the report as JSON, and nothing else."
 )
-force = click.option("--force", is_flag=True, help="Replace a target that exists.")
+force = click.option("--force", is_flag=True, help="Replace an output that exists already.")
 keep = click.option(
     "--keep",
     multiple=True,
     metavar="NODE",
-    help="Leave this norm alone: an operator of it, or its module. May be repeated.",
+    help="Leave this norm as it is. Name one of its operators, or its module. May be repeated.",
 )
 no_verify = click.option(
     "--no-verify", is_flag=True, help="Write the result without proving that it is equal."
@@ -50,8 +50,8 @@ output = click.option(
 inputs = click.option(
     "--inputs",
     metavar="DATA",
-    help="What to run the networks on: data.npz, or loader.py:function, which runs as code. "
-    "Random inputs in valid ranges unless given.",
+    help="The inputs to run the networks on: data.npz, or loader.py:function, which runs as code. "
+    "Without it, random inputs in valid ranges.",
 )
 dims = click.option(
     "--dim",
@@ -59,7 +59,21 @@ dims = click.option(
     multiple=True,
     type=Sizes(),
     metavar="NAME=SIZE",
-    help="The size of a dynamic dimension, as in batch=8. May be repeated.",
+    help="The size of a dynamic dimension of the inputs, for example batch=8. May be repeated.",
+)
+device = click.option(
+    "--device",
+    default="cpu",
+    show_default=True,
+    help="Device for the torch backends: cpu or cuda.",
+)
+threads = click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    help="Number of CPU threads that the backend computes with.",
+)
+seed = click.option(
+    "--seed", type=int, default=0, show_default=True, help="Seed of the random inputs."
 )
 
 
@@ -68,8 +82,3 @@ def backend(text: str, *, engines: bool = True) -> Callable[[Any], Any]:
     names = [one.name for one in BACKENDS.values() if engines or not one.builds_engines]
     choices = click.Choice(["auto", *names])
     return click.option("--backend", type=choices, default="auto", show_default=True, help=text)
-
-
-device = click.option("--device", default="cpu", show_default=True, help="Of torch: cpu or cuda.")
-threads = click.option("--threads", type=click.IntRange(min=1), help="For computing on the CPU.")
-seed = click.option("--seed", type=int, default=0, show_default=True, help="Of the random inputs.")

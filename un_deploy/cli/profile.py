@@ -19,16 +19,24 @@ from un_deploy.cli import options
 @options.device
 @options.threads
 @click.option(
-    "--runs", type=click.IntRange(min=1), default=20, show_default=True, help="That are counted."
+    "--runs",
+    type=click.IntRange(min=1),
+    default=20,
+    show_default=True,
+    help="Number of runs that are timed.",
 )
 @click.option(
-    "--warm-up", type=click.IntRange(min=0), default=5, show_default=True, help="Runs before them."
+    "--warm-up",
+    type=click.IntRange(min=0),
+    default=5,
+    show_default=True,
+    help="Number of runs before the timed ones.",
 )
 @options.dims
 @options.inputs
 @options.seed
 @click.option(
-    "--top", type=click.IntRange(min=1), metavar="N", help="Show the N slowest layers only."
+    "--top", type=click.IntRange(min=1), metavar="N", help="Show only the N slowest layers."
 )
 @click.option(
     "-o",
@@ -38,7 +46,7 @@ from un_deploy.cli import options
     "profile_file",
     type=options.MODEL_FILE,
     metavar="OUT",
-    help="The layers' times, as trtexec writes them.",
+    help="Write the layers' times to this file, in trtexec's form.",
 )
 @click.option(
     "--exportTimes",
@@ -46,7 +54,7 @@ from un_deploy.cli import options
     "times_file",
     type=options.MODEL_FILE,
     metavar="OUT",
-    help="The times of whole runs, as trtexec writes them.",
+    help="Write the times of whole runs to this file, in trtexec's form.",
 )
 @click.option(
     "--exportLayerInfo",
@@ -54,7 +62,7 @@ from un_deploy.cli import options
     "layers_file",
     type=options.MODEL_FILE,
     metavar="OUT",
-    help="Of a plan: what TensorRT tells of its layers, as trtexec writes it.",
+    help="For a plan: write what TensorRT tells of its layers to this file, in trtexec's form.",
 )
 @options.force
 @options.as_json

@@ -18,7 +18,7 @@ from un_deploy.cli import options
     required=True,
     type=options.MODEL_FILE,
     metavar="FILE.html",
-    help="The page to write.",
+    help="The HTML page to write.",
 )
 @options.force
 def command(source: Path, target: Path, force: bool) -> None:

@@ -1,4 +1,4 @@
-"""How reports look in a terminal, and piped: 80 columns wide then, and without colours."""
+"""How reports look in a terminal; piped, they are 80 columns wide and without colours."""
 
 from __future__ import annotations
 

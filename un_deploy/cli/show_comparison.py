@@ -1,4 +1,4 @@
-"""How a comparison looks in a terminal: right first, then fast, then what engines would run."""
+"""How a comparison looks in a terminal: accuracy first, then times, then engines."""
 
 from __future__ import annotations
 

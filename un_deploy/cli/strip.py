@@ -18,8 +18,8 @@ from un_deploy.cli import options
     "nodes",
     multiple=True,
     metavar="NODE",
-    help="Take out this norm: an operator of it, or its module. May be repeated. All that are "
-    "known to be norms unless given.",
+    help="Take out this norm only. Name one of its operators, or its module. May be repeated. "
+    "Without it, all that are known to be norms.",
 )
 @options.force
 @options.as_json

@@ -17,33 +17,36 @@ from un_deploy.cli import options
     required=True,
     type=options.MODEL_FILE,
     metavar="DIR",
-    help="The model repository: the folder that tritonserver is given.",
+    help="The model repository, that is the folder that tritonserver is given.",
 )
-@click.option("--name", help="Of the model in the repository. Its file's name unless given.")
+@click.option(
+    "--name", help="Name of the model in the repository. Without it, the name of its file."
+)
 @click.option(
     "--version",
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="Of the model in the repository. Triton serves the latest.",
+    help="Version of the model in the repository. Triton serves the latest.",
 )
 @click.option(
     "--max-batch-size",
     type=click.IntRange(min=0),
     metavar="N",
-    help="Rows that Triton may put into one batch; 0: it makes none. Unless given: 0 where the "
-    "batch is fixed, what a plan's profiles allow; an ONNX file with a dynamic batch needs it.",
+    help="Most rows that Triton may put into one batch; 0: it makes no batches. Without it: 0 "
+    "where the batch is fixed, and what a plan's profiles allow. An ONNX file with a dynamic batch "
+    "needs it.",
 )
 @click.option(
     "--dynamic-batching/--no-dynamic-batching",
     default=None,
-    help="Let Triton put waiting requests together. On unless batches hold one row.",
+    help="Let Triton put waiting requests together into a batch. On unless batches hold one row.",
 )
 @click.option(
     "--max-queue-delay",
     type=click.IntRange(min=0),
     metavar="US",
-    help="Microseconds that a request may wait for others to join it.",
+    help="The longest that a request waits for others to join it, in microseconds.",
 )
 @click.option(
     "--preferred-batch-size",
@@ -51,26 +54,26 @@ from un_deploy.cli import options
     type=click.IntRange(min=1),
     multiple=True,
     metavar="N",
-    help="A size at which a batch does not wait for more. May be repeated.",
+    help="A batch size at which Triton does not wait for more requests. May be repeated.",
 )
 @click.option(
     "--instances",
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="Copies of the model, on each GPU or on the CPU.",
+    help="Number of copies of the model, on each GPU or on the CPU.",
 )
 @click.option(
     "--kind",
     type=click.Choice(["auto", "gpu", "cpu"]),
     default="auto",
     show_default=True,
-    help="Where they run; auto: on the GPUs, if the server has any. Plans run on GPUs alone.",
+    help="Where the copies run; auto: on the GPUs, if the server has any. Plans run on GPUs only.",
 )
 @click.option(
     "--warm-up/--no-warm-up",
     default=None,
-    help="Run the model on zeros before it serves. On unless a size is unknown.",
+    help="Let Triton run the model on zeros before it serves. On unless a size is unknown.",
 )
 @click.option(
     "--dim",
@@ -78,7 +81,8 @@ from un_deploy.cli import options
     multiple=True,
     type=options.Sizes(),
     metavar="NAME=SIZE",
-    help="The size of a dynamic dimension in the warm-up, as in sequence=128. May be repeated.",
+    help="The size of a dynamic dimension in the warm-up, for example sequence=128. May be "
+    "repeated.",
 )
 @options.force
 @options.as_json

@@ -14,7 +14,7 @@ from un_deploy.errors import VerificationError
 @click.argument("first", metavar="A", type=options.MODEL_FILE)
 @click.argument("second", metavar="B", type=options.MODEL_FILE)
 @options.inputs
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the random inputs.")
+@options.seed
 @options.keep
 @options.as_json
 def command(

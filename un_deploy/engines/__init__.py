@@ -1,10 +1,10 @@
 """TensorRT engines: built, read and checked, in either flavour. Nothing here runs one.
 
-- flavor: The two flavours of TensorRT, which the rest of the room sees as one.
-- graphsurgeon: Surgery for TensorRT on an onnx_graphsurgeon.Graph: outputs, regions, types at the
+- flavor: The two flavours, TensorRT and TensorRT-RTX: the module of each, and which is installed.
+- graphsurgeon: Changes an onnx_graphsurgeon.Graph before a build: outputs, regions, types at the
   edges.
-- log: What TensorRT says while it works.
-- nvidia_json: JSON as NVIDIA's tools write it.
+- log: The one logger that TensorRT is given; gathers what it says during a call.
+- nvidia_json: Reads JSON as NVIDIA's tools write it.
 - profiles: Optimisation profiles: which shapes an engine takes, and for which it is tuned.
 - build/: From an ONNX file and options to an engine.
 - kernels/: What kernels an engine runs, and whether they are of the precision that was asked for.

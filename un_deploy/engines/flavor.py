@@ -1,10 +1,11 @@
-"""The two flavours of TensorRT, which the rest of the room sees as one."""
+"""The two flavours, TensorRT and TensorRT-RTX: the module of each, and which is installed."""
 
 from __future__ import annotations
 
 import importlib
 from importlib.util import find_spec
-from typing import Any, Literal
+from types import ModuleType
+from typing import Literal
 
 from un_deploy.errors import InputError, MissingPackageError, needs
 
@@ -15,7 +16,7 @@ _MODULES: dict[Flavor, str] = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt
 _EXTRAS: dict[Flavor, str] = {"tensorrt": "tensorrt", "tensorrt-rtx": "rtx"}
 
 
-def library(flavor: Flavor) -> Any:
+def library(flavor: Flavor) -> ModuleType:
     """The module of a flavour: ``tensorrt``, or ``tensorrt_rtx`` with the same names in it.
 
     Raises:

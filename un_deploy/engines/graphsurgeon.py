@@ -1,4 +1,4 @@
-"""Surgery for TensorRT on an onnx_graphsurgeon.Graph: outputs, regions, types at the edges.
+"""Changes an onnx_graphsurgeon.Graph before a build: outputs, regions, types at the edges.
 
 Each function changes the graph it is given and returns it, as graphsurgeon's own methods do.
 """

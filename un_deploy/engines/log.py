@@ -1,4 +1,4 @@
-"""What TensorRT says while it works.
+"""The one logger that TensorRT is given; gathers what it says during a call.
 
 TensorRT keeps the first logger of a process and ignores every other, so there is one for each
 flavour, and who wants to know what was said during a call listens to it.
@@ -10,9 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING
 
 from un_deploy.engines.flavor import Flavor, library
+
+if TYPE_CHECKING:
+    from tensorrt import ILogger
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ _listeners: list[list[Message]] = []
 
 
 @cache
-def logger(flavor: Flavor) -> Any:
+def logger(flavor: Flavor) -> ILogger:
     """The logger of this process, a ``trt.ILogger``."""
     trt = library(flavor)
 
@@ -43,7 +46,7 @@ def logger(flavor: Flavor) -> Any:
         def __init__(self) -> None:
             trt.ILogger.__init__(self)
 
-        def log(self, severity: Any, msg: str) -> None:
+        def log(self, severity: ILogger.Severity, msg: str) -> None:
             said = Message(severity.name, msg)
             for listener in _listeners:
                 listener.append(said)

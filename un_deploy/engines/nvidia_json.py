@@ -1,4 +1,4 @@
-"""JSON as NVIDIA's tools write it."""
+"""Reads JSON as NVIDIA's tools write it."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Is it equal, and how fast is it?
 
-- wording: Figures and what they say, in plain words that claim no more than the interval carries.
+- wording: Puts figures into plain sentences that claim no more than their intervals carry.
 - equality/: Whether two graphs compute the same.
 - report/: The report of a comparison as one HTML file: a file here for each section, and one
   page.

@@ -1,4 +1,4 @@
-"""Figures and what they say, in plain words that claim no more than the interval carries."""
+"""Puts figures into plain sentences that claim no more than their intervals carry."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ EQUAL = 0.02
 
 
 def variant(kind: Kind, form: str = "") -> str:
-    """As tables and sentences call it."""
+    """What tables and sentences call a variant."""
     return f"{TITLES[kind]}, {form}" if form else TITLES[kind]
 
 
@@ -30,13 +30,13 @@ def numbers(interval: Interval) -> tuple[str, str, str]:
 
 
 def span(interval: Interval) -> str:
-    """The interval's ends."""
+    """An interval as its two ends."""
     _, low, high = numbers(interval)
     return f"{low} to {high}"
 
 
 def percent(share: float) -> str:
-    """With a space that does not break."""
+    """A share in per cent, with a space that does not break."""
     return f"{100 * share:.4g}\N{NO-BREAK SPACE}%"
 
 
@@ -97,12 +97,12 @@ def size(count: int) -> str:
 
 
 def once(texts: Iterable[str]) -> str:
-    """What several say, each thing once."""
+    """All texts in one, each of them once."""
     return "; ".join(dict.fromkeys(filter(None, texts)))
 
 
 def decimals(report: CompareReport) -> int:
-    """Of a millisecond: three, or as many as show four figures of the shortest median."""
+    """Decimals of a millisecond: three, or as many as show four figures of the least median."""
     least = 1e3 * min(one.median_s for one in report.timed)
     return max(3, 3 - floor(log10(least)))
 
@@ -115,7 +115,7 @@ def point(report: CompareReport) -> str:
 
 
 def sentence(text: str) -> str:
-    """With a capital letter."""
+    """The text, begun with a capital letter."""
     return text[:1].upper() + text[1:]
 
 

@@ -1,4 +1,4 @@
-"""Swaps a model's LayerNorms for Unified Normalization, for nothing, or for any other norm."""
+"""Swaps a model's LayerNorms for Unified Normalization, for nn.Identity, or for any other norm."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Second moments over real tokens, their history, and the rule that a replay is not counted."""
+"""Second moments over real tokens and their history; a replayed forward is not counted twice."""
 
 from __future__ import annotations
 

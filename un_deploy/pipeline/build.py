@@ -30,7 +30,7 @@ from un_deploy.engines.plan.manifest import (
 from un_deploy.engines.profiles import Profile
 from un_deploy.errors import TargetError
 from un_deploy.files import check_target, staged
-from un_deploy.graph.model.model_file import check_weights
+from un_deploy.graph.fold.check_weights import check_weights
 from un_deploy.graph.model.model_kinds import to_ir
 from un_deploy.graph.precision.convert import Precision
 from un_deploy.version import __version__

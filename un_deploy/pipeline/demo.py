@@ -1,4 +1,4 @@
-"""The whole road on what comes with the package: two trained checkpoints and 1,000 images.
+"""The demo: exports, folds, checks and times the two trained networks that come with the package.
 
 vit_micro, trained on Fashion-MNIST with Layer and with Unified Normalization, is exported; the
 second is folded and proven; all of them classify the kept test images, and are timed against each

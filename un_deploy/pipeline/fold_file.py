@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from un_deploy.errors import InputError
+from un_deploy.graph.fold.check_weights import check_weights
 from un_deploy.graph.fold.fold import Folded, fold_graph
 from un_deploy.graph.model.labels import label_of
-from un_deploy.graph.model.model_file import check_target, check_weights, save_model
+from un_deploy.graph.model.model_file import check_target, save_model
 from un_deploy.graph.model.model_kinds import to_ir
 from un_deploy.measure.equality.verify import VerifyReport, feeds_of, verify_fold
 
@@ -139,7 +140,7 @@ def fold_and_verify(
 
 
 def modules_of(folded: Folded) -> dict[str, str]:
-    """The modules of the operators that took norms in, by operator; what has none is left out."""
+    """The modules of the operators that absorbed norms, by operator; what has none is left out."""
     absorbers = {name for site in folded.report.folded for name in site.into}
     names = {node.name or str(node.outputs[0].name): node for node in folded.model.graph}
     labels = {name: label_of(names[name]) for name in sorted(absorbers & names.keys())}

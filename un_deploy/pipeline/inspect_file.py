@@ -1,4 +1,4 @@
-"""What is in an ONNX file: its norms, which of them fold and where to, and why others do not."""
+"""Lists the norms of an ONNX file: which of them fold and where to, and why others do not."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ import numpy as np
 from un_deploy.graph.analysis.constants import Constants
 from un_deploy.graph.analysis.layernorms import find_layernorms
 from un_deploy.graph.analysis.shapes import Shapes
+from un_deploy.graph.fold.check_weights import check_weights
 from un_deploy.graph.fold.fold import fold_graph
 from un_deploy.graph.model.labels import label_of
-from un_deploy.graph.model.model_file import check_weights
 from un_deploy.graph.model.model_kinds import to_ir
 from un_deploy.graph.model.signature import input_specs
 from un_deploy.pipeline.fold_file import modules_of
@@ -94,7 +94,7 @@ class InspectReport:
 
 
 def inspect_file(source: str | os.PathLike[str], *, keep: Collection[str] = ()) -> InspectReport:
-    """Plan a fold and report; nothing is written or proven.
+    """Fold in memory and report; nothing is written or proven.
 
     Args:
         source: an ONNX file.

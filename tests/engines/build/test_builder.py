@@ -50,21 +50,20 @@ def test_progress_is_told_to_the_end(linear: Path) -> None:
 
 def test_interrupting_ends_the_build(linear: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The thread that builds is told to stop, and is waited for."""
-    seen: list[bool] = []
+    seen: list[threading.Event] = []
     monitor = module.monitor
 
-    def watched(*arguments):
-        made = monitor(*arguments)
-        cancel = made.cancel
-        made.cancel = lambda: (seen.append(True), cancel())
-        return made
+    def watched(flavor, progress, cancelled):
+        seen.append(cancelled)
+        return monitor(flavor, progress, cancelled)
 
     monkeypatch.setattr(module, "monitor", watched)
     monkeypatch.setattr(module.Future, "result", _interrupted)
     threads = threading.active_count()
     with pytest.raises(KeyboardInterrupt):
         build_engine(linear, origin="x", flavor="tensorrt-rtx")
-    assert seen == [True]
+    [cancelled] = seen
+    assert cancelled.is_set()
     assert threading.active_count() == threads
 
 

@@ -10,6 +10,7 @@ from un_deploy.graph.analysis.constants import Constants
 from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.edits import AddBias, Bypass, Change, Editor, SetConstant
 from un_deploy.graph.fold.graph_view import GraphView
+from un_deploy.graph.fold.rules import operator_named
 
 SIGNATURE = "float[B,3,4] x => float[B,3,5] y"
 
@@ -80,9 +81,13 @@ def test_a_new_name_is_not_one_inside_a_body() -> None:
     assert change.value.name == "w_folded_3"
 
 
+def bias_of_ones(node: ir.Node) -> AddBias:
+    return AddBias(node, operator_named(node.op_type), lambda: np.ones(5), 5)
+
+
 def test_the_bias_of_a_matmul_is_an_add_that_takes_over_its_name() -> None:
     model = build("float[B,3,4] x => float[B,3,5] y", "y = MatMul(x, w)", w=(4, 5))
-    (change,) = apply(model, AddBias(model.graph[0], lambda: np.ones(5), 5))
+    (change,) = apply(model, bias_of_ones(model.graph[0]))
     matmul, add = model.graph
     assert operators(model) == ["MatMul", "Add"] and change.added is add
     assert [value.name for value in add.inputs] == ["y_unbiased", "w_folded_bias"]
@@ -95,17 +100,17 @@ def test_the_bias_of_a_matmul_is_an_add_that_takes_over_its_name() -> None:
 
 def test_the_bias_of_a_gemm_or_conv_is_its_third_input() -> None:
     gemm = build("float[B,4] x => float[B,5] y", "y = Gemm(x, w)", w=(4, 5))
-    apply(gemm, AddBias(gemm.graph[0], lambda: np.ones(5), 5))
+    apply(gemm, bias_of_ones(gemm.graph[0]))
     assert [value.name for value in gemm.graph[0].inputs] == ["x", "w", "w_folded_bias"]
     conv = build("float[B,4,6] x => float[B,5,6] y", "y = Conv(x, w)", w=(5, 4, 1))
-    apply(conv, AddBias(conv.graph[0], lambda: np.ones(5), 5))
+    apply(conv, bias_of_ones(conv.graph[0]))
     assert stored(conv.graph.initializers["w_folded_bias"]).tolist() == [1] * 5
 
 
 def test_a_bias_has_the_type_of_its_weight() -> None:
     signature = "float16[B,4] x => float16[B,5] y"
     model = build(signature, "y = MatMul(x, w)", dtype=np.float16, w=(4, 5))
-    apply(model, AddBias(model.graph[0], lambda: np.ones(5) / 3, 5))
+    apply(model, AddBias(model.graph[0], operator_named("MatMul"), lambda: np.ones(5) / 3, 5))
     bias = model.graph.initializers["w_folded_bias"].const_value
     assert bias is not None and bias.dtype == ir.DataType.FLOAT16
     assert bias.numpy()[0] == np.float16(1 / 3)

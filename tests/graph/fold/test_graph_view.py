@@ -30,7 +30,7 @@ def test_units_are_the_operators_that_compute() -> None:
     view = view_of(build(signature, body, a=(4,), b=(4,), w0=(5, 4), c=(5,)))
     (unit,) = view.units
     assert unit.node.op_type == "MatMul" and unit.name == unit.node.name
-    assert unit.rule is not None and unit.rule.is_linear
+    assert unit.rule is not None and unit.operator.absorbs
     assert unit.output.name == "y"
     assert [(port, value.name) for port, value in unit.ports()] == [
         (into(0), "n"),

@@ -40,9 +40,9 @@ def view_of(model: ir.Model) -> GraphView:
     return GraphView(model, Constants(model), Shapes(model))
 
 
-def first_plan(view: GraphView) -> Assignment:
-    plans = [solve(view, direction) for direction in ("forward", "backward")]
-    return min(plans, key=lambda made: made.cost).assignment
+def first_assignment(view: GraphView) -> Assignment:
+    solutions = [solve(view, direction) for direction in ("forward", "backward")]
+    return min(solutions, key=lambda solution: solution.cost).assignment
 
 
 def wrong(gauge: Affine) -> Iterator[Affine]:
@@ -62,7 +62,7 @@ def test_a_plan_with_one_gauge_changed_is_refused_or_still_right(
 ) -> None:
     """Where only linear operators and constants see a tensor, any gauge of it is a right one."""
     view = view_of(case.original)
-    right = first_plan(view)
+    right = first_assignment(view)
     certify(view, right)
     refused = 0
     assert len(right.tensors) > 10
@@ -78,11 +78,11 @@ def test_a_plan_with_one_gauge_changed_is_refused_or_still_right(
 
 
 def assert_still_right(case: Case, name: str, gauge: Affine, feeds: dict[str, np.ndarray]) -> None:
-    """Apply the plan with this gauge to a clone: every operator must pass."""
+    """Apply the solution with this gauge to a clone: every operator must pass."""
     model = case.original.clone()
     constants, shapes = Constants(model), Shapes(model)
     view, tracker = GraphView(model, constants, shapes), OriginalTensors(model)
-    found = first_plan(view)
+    found = first_assignment(view)
     value = next(v for v in found.tensors if v.name == name)
     changed = replace(found, tensors={**found.tensors, value: gauge})
     edits = tuple(all_edits(view, changed))

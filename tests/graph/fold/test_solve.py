@@ -1,4 +1,4 @@
-"""Propagation, the plan that follows from it, and the proof that its gauges are consistent."""
+"""Propagation, the solution that follows from it, and the proof that its gauges are consistent."""
 
 from __future__ import annotations
 

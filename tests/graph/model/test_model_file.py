@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import ml_dtypes
 import numpy as np
 import onnx
 import onnx_ir as ir
@@ -15,7 +14,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from un_deploy.errors import InputError, TargetError
-from un_deploy.graph.model.model_file import check_weights, from_proto, load_model, save_model
+from un_deploy.graph.model.model_file import load_model, save_model
 
 
 def _proto(weight: np.ndarray | None = None, opset: int = 20) -> onnx.ModelProto:
@@ -333,44 +332,11 @@ def test_an_input_that_is_an_output_too_survives(tmp_path: Path):
     assert [v.name for v in graph.input] == ["x"]
 
 
-@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, ml_dtypes.bfloat16])
-@pytest.mark.parametrize(("bad", "word"), [(np.nan, "NaN"), (np.inf, "infinite")])
-def test_a_weight_that_is_no_number_is_named(dtype: type, bad: float, word: str):
-    weight = np.ones((16, 8), dtype)
-    weight[3, 5] = bad
-    model = from_proto(_proto(weight), "model")
-    with pytest.raises(InputError, match=rf"weight 'w' has 1 {word} of 128 entries"):
-        check_weights(model)
-
-
-def test_sound_weights_pass():
-    check_weights(from_proto(_proto(), "model"))
-
-
-def test_a_mask_may_be_infinite_but_never_nan():
-    def model(entry: float) -> ir.Model:
-        proto = _proto()
-        proto.graph.initializer[1].CopyFrom(
-            numpy_helper.from_array(np.full(8, entry, np.float32), "b")
-        )
-        return from_proto(proto, "model")
-
-    check_weights(model(-np.inf))
-    with pytest.raises(InputError, match="weight 'b' has 8 NaN"):
-        check_weights(model(np.nan))
-
-
-def test_a_weight_whose_bytes_do_not_fit_its_shape_is_named():
-    proto = _proto()
-    proto.graph.initializer[0].raw_data = b"1234"
-    with pytest.raises(InputError, match="'w' cannot be read"):
-        check_weights(from_proto(proto, "model"))
-
-
 _BEYOND_TWO_GIB = """
 import resource, sys
 import numpy as np, onnx_ir as ir
-from un_deploy.graph.model.model_file import check_weights, load_model, save_model
+from un_deploy.graph.fold.check_weights import check_weights
+from un_deploy.graph.model.model_file import load_model, save_model
 
 resource.setrlimit(resource.RLIMIT_DATA, (900 << 20, 900 << 20))
 x = ir.Value(name="x", type=ir.TensorType(ir.DataType.FLOAT), shape=ir.Shape(["batch", 8192]))

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import onnx_ir as ir
 import pytest
 
-from tests.support.graphs import NORM, assert_folds, build, feeds_for, stored
+from tests.support.graphs import NORM, assert_folds, build, feeds_for, set_constant, stored
 from un_deploy.errors import InputError
 from un_deploy.graph.analysis.affine_map import Affine
 from un_deploy.graph.analysis.reference import run
 from un_deploy.graph.fold.edits import SetConstant
 from un_deploy.graph.fold.fold import Folded, fold_graph
-from un_deploy.graph.fold.rules import rules
 from un_deploy.graph.fold.rules.matmul import MatMul
 from un_deploy.graph.proof.operator_check import TOLERANCE, OperatorCheck, check_operators
 
@@ -30,46 +27,12 @@ def checked(original: ir.Model, folded: Folded) -> OperatorCheck:
     return check_operators(original, folded.model, folded.values, feeds_for(original))
 
 
-def set_constant(model: ir.Model, name: str, array: np.ndarray) -> None:
-    value = model.graph.initializers[name]
-    assert value.const_value is not None
-    value.const_value = ir.tensor(array.astype(value.const_value.numpy().dtype))
-
-
 def test_a_right_fold_passes_with_room() -> None:
     original = norm_and_matmul()
     outcome = checked(original, fold_graph(original.clone()))
     assert outcome.passed and outcome.worst < 1 < TOLERANCE
     assert not outcome.blind and not outcome.unmapped and not outcome.failures
     assert [result.output for result in outcome.results] == ["y"]  # the unit, not its inside
-
-
-def every_folded_initializer() -> Iterator[tuple[str, ir.Model, Folded, str]]:
-    for rule in rules():
-        for index, original in enumerate(rule.examples()):
-            folded = fold_graph(original.clone())
-            for change in folded.report.changes:
-                yield f"{type(rule).__name__}-{index}-{change.new}", original, folded, change.new
-
-
-EVERY_INITIALIZER = [
-    pytest.param(original, folded, name, id=title)
-    for title, original, folded, name in every_folded_initializer()
-]
-
-
-@pytest.mark.parametrize(("original", "folded", "name"), EVERY_INITIALIZER)
-def test_one_per_cent_of_any_folded_initializer_is_seen(
-    original: ir.Model, folded: Folded, name: str
-) -> None:
-    before = stored(folded.model.graph.initializers[name])
-    assert checked(original, folded).passed
-    try:
-        set_constant(folded.model, name, before * 1.01)
-        assert not checked(original, folded).passed
-        assert checked(original, folded).worst > 100 * TOLERANCE
-    finally:
-        set_constant(folded.model, name, before)
 
 
 def test_a_zero_bias_that_is_no_longer_zero_is_seen() -> None:
@@ -162,15 +125,18 @@ def test_rows_that_the_inputs_never_reach_are_blind() -> None:
         ("float[B,3,4] x => float[B,3,5] y", "MatMul(n, w)", (4,)),
         ("float[B,4] x => float[B,5] y", "Gemm(n, w)", (4,)),
         ("float[4,B] x => float[B,5] y", "Gemm<transA=1>(n, w)", (4, 1)),
+        ("float[B,4,6] x => float[B,5,6] y", "Conv(n, w)", (4, 1)),
+        ("float[B,4,6] x => float[B,5,6] y", "ConvTranspose(n, w)", (4, 1)),
     ],
 )
 def test_channels_that_are_always_zero_are_blind(
     signature: str, linear: str, scale: tuple[int, ...]
 ) -> None:
-    original = build(signature, f"n = Mul(x, a) y = {linear}", a=scale, w=(4, 5))
+    weight = {"Conv(n, w)": (5, 4, 1), "ConvTranspose(n, w)": (4, 5, 1)}.get(linear, (4, 5))
+    original = build(signature, f"n = Mul(x, a) y = {linear}", a=scale, w=weight)
     folded = fold_graph(original.clone())
     feeds = feeds_for(original)
-    axis = 0 if "transA" in linear else -1
+    axis = 0 if "transA" in linear else 1 if "Conv" in linear else -1
     np.moveaxis(feeds["x"], axis, 0)[1] = 0
     (blind,) = check_operators(original, folded.model, folded.values, feeds).blind
     assert (blind.constant, blind.rows, blind.of) == ("w", 1, 4)

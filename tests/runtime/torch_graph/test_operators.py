@@ -13,7 +13,10 @@ import pytest
 
 pytest.importorskip("torch")
 
+from tests.support.graphs import build, feeds_for, stored
 from un_deploy.errors import InputError
+from un_deploy.graph.analysis.reference import run
+from un_deploy.graph.fold.rules import operators
 from un_deploy.runtime.torch_graph import TorchRuntime
 from un_deploy.runtime.torch_graph.operators import HANDLERS
 
@@ -48,6 +51,10 @@ def _is_ours(case: Any) -> bool:
     return all(isinstance(array, np.ndarray) for array in arrays) and all(
         node.op_type in HANDLERS for node in case.model.graph.node
     )
+
+
+def test_every_operator_that_absorbs_a_norm_has_a_handler() -> None:
+    assert {name for name, operator in operators().items() if operator.absorbs} <= set(HANDLERS)
 
 
 def _run(case: Any, fed: int) -> list[np.ndarray]:
@@ -85,3 +92,31 @@ def test_agrees_with_the_data_of_onnx(fed: int) -> None:
         agreed |= {node.op_type for node in case.model.graph.node}
     assert "\n".join(wrong) == ""
     assert set(HANDLERS) - agreed == UNTESTED
+
+
+@pytest.mark.parametrize(
+    ("attributes", "image", "kernel"),
+    [
+        ("group=2, strides=[2], pads=[0,1]", (5,), (3,)),
+        ("strides=[2,3], pads=[1,0,2,1], output_padding=[1,2]", (5, 4), (3, 4)),
+        ("dilations=[2,1], pads=[1,1,1,1]", (5, 4), (3, 2)),
+        ("group=4, strides=[2,1,2], pads=[1,0,0,0,0,1]", (3, 4, 3), (2, 2, 3)),
+    ],
+)
+@pytest.mark.parametrize("bias", ["", ", c"])
+def test_conv_transpose_cuts_each_end_as_told(
+    attributes: str, image: tuple[int, ...], kernel: tuple[int, ...], bias: str
+) -> None:
+    """Against the reference in float64, since ONNX's own data pad both ends alike."""
+    groups = next((int(n) for n in "24" if f"group={n}" in attributes), 1)
+    dims = ",".join(map(str, image))
+    model = build(
+        f"float[2,4,{dims}] x => float[{','.join('ABCDE'[: len(image) + 2])}] y",
+        f"y = ConvTranspose<{attributes}>(x, w{bias})",
+        w=(4, 8 // groups, *kernel),
+        **({"c": (8,)} if bias else {}),
+    )
+    feeds = feeds_for(model)
+    got, wanted = TorchRuntime().load(model).run(feeds)["y"], run(model, feeds, stored)["y"]
+    assert got.shape == wanted.shape
+    np.testing.assert_allclose(got, wanted, atol=1e-5)

@@ -1,6 +1,6 @@
-"""What each version of TensorRT has, and whether a source uses nothing else.
+"""Holds every use of TensorRT in our sources against what each version of it has.
 
-The Python bindings of TensorRT come without its libraries on the plain index, and load over
-libraries of ten lines: every name, every argument and what a method returns can be read from them
-(`install`, `describe`, `surface`). `check` walks a source and holds each use against that.
+TensorRT's Python bindings come without its libraries on the plain index, and load over libraries of
+ten lines (`install`). pybind11-stubgen writes down what they hold (`stubs`), and mypy checks our
+sources against that (`check`).
 """

@@ -2,19 +2,24 @@
 
     python -m tests.support.tensorrt_api.install build/tensorrt-api
 
-Needs the package index and gcc. The real package `tensorrt` is two lines that import
-`tensorrt_bindings`, and that imports `tensorrt_libs`, which opens three libraries before the
-bindings ask for them by name. Here the bindings are the real ones, and the libraries hold only the
-functions that they are linked against, which all return nothing: so everything imports, and
-nothing can be made, as on a machine without a driver.
+Needs the package index and gcc. `tensorrt_bindings` imports `tensorrt_libs`, which opens three
+libraries before the bindings ask for them by name. Here the bindings are the real ones, and the
+libraries hold only the functions that they are linked against, which all return nothing: so
+everything imports, and nothing can be made, as on a machine without a driver.
 """
 
 from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
+
+BINDINGS = {
+    "10.0.1": "tensorrt_cu12_bindings",
+    "10.16.1.11": "tensorrt_cu13_bindings",
+    "11.4.0.106": "tensorrt_cu13_bindings",
+}
+"""The package by version: the first of TensorRT 10, the last of it, and the newest."""
 
 LIBRARIES = {
     "nvinfer": (
@@ -33,7 +38,6 @@ LIBRARIES = {
 }
 """The functions that the bindings are linked against, by the library they are expected in."""
 
-_WRAPPER = "from tensorrt_bindings import *\nfrom tensorrt_bindings import __version__\n"
 _OPENER = """import ctypes
 from pathlib import Path
 
@@ -42,48 +46,26 @@ for library in sorted(Path(__file__).parent.glob("lib*.so.*")):
 """
 
 
-@dataclass(frozen=True)
-class Bindings:
-    """One version: the first of TensorRT 10, the last of it, and the newest."""
-
-    package: str
-    version: str
-
-    @property
-    def major(self) -> str:
-        return self.version.partition(".")[0]
-
-
-BINDINGS = (
-    Bindings("tensorrt_cu12_bindings", "10.0.1"),
-    Bindings("tensorrt_cu13_bindings", "10.16.1.11"),
-    Bindings("tensorrt_cu13_bindings", "11.4.0.106"),
-)
-
-
-def install(one: Bindings, root: Path) -> Path:
-    """The folder from which ``import tensorrt`` gives this version; made once.
+def install(version: str, root: Path) -> Path:
+    """The folder from which this version's ``tensorrt_bindings`` are imported; made once.
 
     Raises:
         subprocess.CalledProcessError: pip or gcc failed; they have said why.
     """
-    folder = root / one.version
-    done = folder / "tensorrt" / "__init__.py"
-    if done.exists():
+    folder = root / version
+    libs = folder / "tensorrt_libs"
+    if (libs / "__init__.py").exists():
         return folder
     pip = (sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
     only = ("--no-deps", "--only-binary", ":all:", "--upgrade", "--target", str(folder))
-    subprocess.run([*pip, *only, f"{one.package}=={one.version}"], check=True)
-    libs = folder / "tensorrt_libs"
+    subprocess.run([*pip, *only, f"{BINDINGS[version]}=={version}"], check=True)
     libs.mkdir(exist_ok=True)
     for name, functions in LIBRARIES.items():
-        file = f"lib{name}.so.{one.major}"
+        file = f"lib{name}.so.{version.partition('.')[0]}"
         source = "".join(f"void *{function}(void) {{ return 0; }}\n" for function in functions)
         gcc = ("gcc", "-shared", "-fPIC", "-x", "c", "-", f"-Wl,-soname,{file}", "-o")
         subprocess.run([*gcc, str(libs / file)], input=source, text=True, check=True)
     (libs / "__init__.py").write_text(_OPENER)
-    done.parent.mkdir(exist_ok=True)
-    done.write_text(_WRAPPER)
     return folder
 
 

@@ -1,4 +1,4 @@
-"""From an ONNX file to a plan, in either flavour."""
+"""Builds a plan from an ONNX file, in either flavour."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from threading import Event
+from typing import TYPE_CHECKING
 
 import onnx_ir as ir
 
@@ -24,6 +25,16 @@ from un_deploy.engines.log import Message, first_error, listening, logger
 from un_deploy.engines.profiles import Profile
 from un_deploy.errors import InputError
 from un_deploy.files import atomic_write_bytes
+
+if TYPE_CHECKING:
+    from tensorrt import (
+        Builder,
+        IBuilderConfig,
+        IHostMemory,
+        INetworkDefinition,
+        OnnxParser,
+        ParserError,
+    )
 
 _MEMORY = {
     "scratch": re.compile(r"Max Scratch Memory: (\d+) bytes"),
@@ -105,25 +116,25 @@ def build_engine(
     trt = library(flavor)
     start = time.perf_counter()
     with listening() as heard:
-        builder = _builder(trt, flavor, heard)
+        builder = _builder(flavor, heard)
         # The parser holds the weights, so it stays until the engine is built.
-        network, _parser = _parsed(trt, builder, path, origin, flavor)
-        set_formats(trt, network, options, flavor)
+        network, _parser = _parsed(builder, path, origin, flavor)
+        set_formats(network, options, flavor)
         config = builder.create_builder_config()
         config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
-        configure(trt, config, options, flavor)
+        configure(config, options, flavor)
         for number, profile in enumerate(profiles):
             _add_profile(builder, config, profile, number, flavor)
-        plan = _serialized(builder, network, config, flavor, progress)
-    if plan is None:
-        _settle(trt, builder)
+        memory = _serialized(builder, network, config, flavor, progress)
+    if memory is None:
+        _settle(builder, flavor)
         flags = f" with {' '.join(as_trtexec_flags(options))}" if as_trtexec_flags(options) else ""
         raise InputError(f"{described(flavor)} cannot build {origin}{flags}: {first_error(heard)}")
     if options.timing_cache is not None:
         cache = bytes(config.get_timing_cache().serialize())
         atomic_write_bytes(options.timing_cache, cache, force=True)
     seconds = time.perf_counter() - start
-    plan = bytes(plan)
+    plan = bytes(memory)
     kernels: tuple[Kernel, ...] = ()
     warnings = [m.text for m in heard if m.severity == "WARNING"]
     layers = next((m.text for m in heard if m.text.startswith("Layers:")), "")
@@ -135,7 +146,8 @@ def build_engine(
     return Built(plan, kernels, _memory(heard), tuple(warnings), seconds)
 
 
-def _builder(trt: Any, flavor: Flavor, heard: list[Message]) -> Any:
+def _builder(flavor: Flavor, heard: list[Message]) -> Builder:
+    trt = library(flavor)
     try:
         return trt.Builder(logger(flavor))
     except (RuntimeError, TypeError) as error:  # the bindings' factory returned nothing
@@ -143,7 +155,10 @@ def _builder(trt: Any, flavor: Flavor, heard: list[Message]) -> Any:
         raise InputError(f"{described(flavor)} does not start: {reason}") from error
 
 
-def _parsed(trt: Any, builder: Any, path: Path, origin: str, flavor: Flavor) -> tuple[Any, Any]:
+def _parsed(
+    builder: Builder, path: Path, origin: str, flavor: Flavor
+) -> tuple[INetworkDefinition, OnnxParser]:
+    trt = library(flavor)
     # The flag's number differs from version to version; a network of TensorRT 11 has it always.
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = trt.OnnxParser(network, logger(flavor))
@@ -154,7 +169,7 @@ def _parsed(trt: Any, builder: Any, path: Path, origin: str, flavor: Flavor) -> 
     return network, parser
 
 
-def _parser_error(parser: Any, error: Any) -> str:
+def _parser_error(parser: OnnxParser, error: ParserError) -> str:
     """Which node, and why; of an operator that it does not have, TensorRT says "false" at times."""
     operator = error.node_operator()
     why = "it has no such operator, nor a plugin of that name"
@@ -163,7 +178,9 @@ def _parser_error(parser: Any, error: Any) -> str:
     return f"{operator} {error.node_name()!r}: {why}"
 
 
-def _add_profile(builder: Any, config: Any, profile: Profile, number: int, flavor: Flavor) -> None:
+def _add_profile(
+    builder: Builder, config: IBuilderConfig, profile: Profile, number: int, flavor: Flavor
+) -> None:
     made = builder.create_optimization_profile()
     with listening() as heard:
         for name, shapes in profile.items():
@@ -173,25 +190,33 @@ def _add_profile(builder: Any, config: Any, profile: Profile, number: int, flavo
         raise InputError(f"{described(flavor)} refuses profile {number}: {first_error(heard)}")
 
 
-def _serialized(builder: Any, network: Any, config: Any, flavor: Flavor, progress: Progress) -> Any:
+def _serialized(
+    builder: Builder,
+    network: INetworkDefinition,
+    config: IBuilderConfig,
+    flavor: Flavor,
+    progress: Progress,
+) -> IHostMemory | None:
     """Build in a thread of its own, so that Ctrl-C reaches this one and ends the build in order."""
-    watching = monitor(flavor, progress)
+    cancelled = Event()
+    watching = monitor(flavor, progress, cancelled)
     config.progress_monitor = watching
     with ThreadPoolExecutor(max_workers=1) as pool:
-        built: Future[Any] = pool.submit(builder.build_serialized_network, network, config)
+        built: Future[IHostMemory] = pool.submit(builder.build_serialized_network, network, config)
         try:
             return built.result()
         except BaseException:
-            watching.cancel()
+            cancelled.set()
             raise
 
 
-def _settle(trt: Any, builder: Any) -> None:
+def _settle(builder: Builder, flavor: Flavor) -> None:
     """Build a network of one layer after a failure, and throw it away.
 
     TensorRT-RTX 1.7 fuses less in the first build after one that failed in the same process, so
     that the same file gives another plan (docs/decisions.md).
     """
+    trt = library(flavor)
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     only = network.add_input("x", trt.float32, (1, 1))
     network.mark_output(network.add_activation(only, trt.ActivationType.RELU).get_output(0))

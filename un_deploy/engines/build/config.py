@@ -1,16 +1,19 @@
-"""Puts options into a builder's configuration; each takes effect or is refused by name."""
+"""Puts the options into a builder's configuration; each takes effect or is refused by name."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING
 
 from un_deploy.engines.build.options import HARDWARE_LEVELS, MEMORY_POOLS, BuildOptions
-from un_deploy.engines.flavor import TITLES, Flavor, described
+from un_deploy.engines.flavor import TITLES, Flavor, described, library
 from un_deploy.engines.log import listening
 from un_deploy.errors import InputError
+
+if TYPE_CHECKING:
+    from tensorrt import IBuilderConfig
 
 SILENTLY_IGNORED: dict[Flavor, tuple[str, ...]] = {
     "tensorrt": (),
@@ -18,16 +21,16 @@ SILENTLY_IGNORED: dict[Flavor, tuple[str, ...]] = {
 }
 """What a flavour takes without a word and without any effect: a test looks at the plans."""
 
-Setting = tuple[str, Callable[[], Any]]
+Setting = tuple[str, Callable[[], object]]
 
 
-def configure(trt: Any, config: Any, options: BuildOptions, flavor: Flavor) -> None:
+def configure(config: IBuilderConfig, options: BuildOptions, flavor: Flavor) -> None:
     """Apply options to a ``trt.IBuilderConfig``.
 
     Raises:
         InputError: an option that the flavour does not have, ignores, warns of or refuses.
     """
-    for flag, apply in _settings(trt, config, options, flavor):
+    for flag, apply in _settings(config, options, flavor):
         if flag.partition("=")[0] in SILENTLY_IGNORED[flavor]:
             raise InputError(f"{TITLES[flavor]} ignores {flag}: leave it out")
         _take(flag, apply, flavor)
@@ -54,7 +57,8 @@ def as_trtexec_flags(options: BuildOptions) -> list[str]:
     return flags
 
 
-def _settings(trt: Any, config: Any, options: BuildOptions, flavor: Flavor) -> Iterator[Setting]:
+def _settings(config: IBuilderConfig, options: BuildOptions, flavor: Flavor) -> Iterator[Setting]:
+    trt = library(flavor)
     for pool, size in options.memory_pools.items():
         kind = getattr(trt.MemoryPoolType, MEMORY_POOLS[pool])
         yield f"--memPoolSize={pool}", partial(config.set_memory_pool_limit, kind, size)
@@ -62,7 +66,7 @@ def _settings(trt: Any, config: Any, options: BuildOptions, flavor: Flavor) -> I
     if level is not None:
         yield (
             f"--builderOptimizationLevel={level}",
-            lambda: setattr(config, "builder_optimization_level", level),
+            partial(_set_optimization_level, config, level),
         )
     if options.timing_cache is not None:
         yield "--timingCacheFile", lambda: _set_timing_cache(config, options)
@@ -71,7 +75,7 @@ def _settings(trt: Any, config: Any, options: BuildOptions, flavor: Flavor) -> I
     if options.hardware_compatibility is not None:
         yield (
             f"--hardwareCompatibilityLevel={options.hardware_compatibility}",
-            lambda: _set_hardware_level(trt, config, options),
+            lambda: _set_hardware_level(config, options, flavor),
         )
     if options.strip_weights:
         yield "--stripWeights", lambda: config.set_flag(trt.BuilderFlag.STRIP_PLAN)
@@ -80,11 +84,11 @@ def _settings(trt: Any, config: Any, options: BuildOptions, flavor: Flavor) -> I
     if options.compute_capabilities:
         yield (
             "--computeCapability",
-            lambda: _set_compute_capabilities(trt, config, options.compute_capabilities, flavor),
+            lambda: _set_compute_capabilities(config, options.compute_capabilities, flavor),
         )
 
 
-def _take(flag: str, apply: Callable[[], Any], flavor: Flavor) -> None:
+def _take(flag: str, apply: Callable[[], object], flavor: Flavor) -> None:
     """Apply one option; a warning is a refusal, since what it warns of has no effect."""
     with listening() as heard, warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
@@ -99,7 +103,11 @@ def _take(flag: str, apply: Callable[[], Any], flavor: Flavor) -> None:
         raise InputError(f"{described(flavor)} does not take {flag}: {reason}")
 
 
-def _set_timing_cache(config: Any, options: BuildOptions) -> bool:
+def _set_optimization_level(config: IBuilderConfig, level: int) -> None:
+    config.builder_optimization_level = level
+
+
+def _set_timing_cache(config: IBuilderConfig, options: BuildOptions) -> bool:
     path = options.timing_cache
     assert path is not None
     try:
@@ -107,18 +115,21 @@ def _set_timing_cache(config: Any, options: BuildOptions) -> bool:
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
     cache = config.create_timing_cache(old)
-    return bool(config.set_timing_cache(cache, ignore_mismatch=False))
+    return config.set_timing_cache(cache, ignore_mismatch=False)
 
 
-def _set_hardware_level(trt: Any, config: Any, options: BuildOptions) -> None:
-    name = HARDWARE_LEVELS[options.hardware_compatibility or "none"]
-    config.hardware_compatibility_level = getattr(trt.HardwareCompatibilityLevel, name)
+def _set_hardware_level(config: IBuilderConfig, options: BuildOptions, flavor: Flavor) -> None:
+    trt = library(flavor)
+    config.hardware_compatibility_level = getattr(
+        trt.HardwareCompatibilityLevel, HARDWARE_LEVELS[options.hardware_compatibility or "none"]
+    )
 
 
 def _set_compute_capabilities(
-    trt: Any, config: Any, names: tuple[str, ...], flavor: Flavor
+    config: IBuilderConfig, names: tuple[str, ...], flavor: Flavor
 ) -> None:
     """Only TensorRT-RTX builds for a GPU that is not there."""
+    trt = library(flavor)
     if not hasattr(trt, "ComputeCapability"):
         raise InputError(
             f"{described(flavor)} builds for the GPU of this machine: --computeCapability is of "

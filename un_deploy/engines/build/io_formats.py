@@ -1,17 +1,20 @@
-"""Memory layouts of an engine's inputs and outputs."""
+"""Sets the memory layouts of an engine's inputs and outputs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from un_deploy.engines.build.options import ENGINE_TYPES, FORMATS, BuildOptions, IoFormat
-from un_deploy.engines.flavor import Flavor, described
+from un_deploy.engines.flavor import Flavor, described, library
 from un_deploy.engines.log import listening
 from un_deploy.errors import InputError
 
+if TYPE_CHECKING:
+    from tensorrt import INetworkDefinition, ITensor
 
-def set_formats(trt: Any, network: Any, options: BuildOptions, flavor: Flavor) -> None:
+
+def set_formats(network: INetworkDefinition, options: BuildOptions, flavor: Flavor) -> None:
     """Allow each input and output the layouts asked for; element types are the graph's.
 
     Raises:
@@ -19,16 +22,16 @@ def set_formats(trt: Any, network: Any, options: BuildOptions, flavor: Flavor) -
     """
     inputs = [network.get_input(index) for index in range(network.num_inputs)]
     outputs = [network.get_output(index) for index in range(network.num_outputs)]
-    _allow(trt, inputs, options.input_formats, "--inputIOFormats", flavor)
-    _allow(trt, outputs, options.output_formats, "--outputIOFormats", flavor)
+    _allow(inputs, options.input_formats, "--inputIOFormats", flavor)
+    _allow(outputs, options.output_formats, "--outputIOFormats", flavor)
 
 
 def _allow(
-    trt: Any, tensors: Sequence[Any], formats: Sequence[IoFormat], flag: str, flavor: Flavor
+    tensors: Sequence[ITensor], formats: Sequence[IoFormat], flag: str, flavor: Flavor
 ) -> None:
-    for tensor, wanted in zip(
-        tensors, one_format_per_tensor(formats, len(tensors), flag), strict=False
-    ):
+    trt = library(flavor)
+    asked = one_format_per_tensor(formats, len(tensors), flag)
+    for tensor, wanted in zip(tensors, asked, strict=False):
         if tensor.dtype != getattr(trt.DataType, ENGINE_TYPES[wanted.type]):
             present = {member: name for name, member in ENGINE_TYPES.items()}[tensor.dtype.name]
             raise InputError(f"{flag}={wanted} for {tensor.name}: in the graph it is {present}")

@@ -1,4 +1,4 @@
-"""What an engine is built with, spelled as trtexec spells it."""
+"""The options that an engine is built with, spelled as trtexec spells them, and their parsers."""
 
 from __future__ import annotations
 

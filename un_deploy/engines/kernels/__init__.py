@@ -1,8 +1,9 @@
 """What kernels an engine runs, and whether they are of the precision that was asked for.
 
-- check_types: Proves an engine's precision from its own kernels: never a silent fp32 engine.
-- inspected: The kernels of an engine: from what its builder said, or else from its inspector.
-- kernels: The kernels that an engine plans, read from what the builder tells about its layers.
-- layer_info: trtexec's layer information (``--exportLayerInfo``): what the engine inspector
-  tells, verbatim.
+- check_types: The type check: refuses an engine with a kernel of another precision than was asked
+  for.
+- inspected: Reads an engine's kernels from what its builder said, or else from its inspector.
+- kernels: The kernels that an engine will run, read from what the builder tells about its layers.
+- layer_info: Reads and writes trtexec's ``--exportLayerInfo``: what the engine inspector tells of
+  layers.
 """

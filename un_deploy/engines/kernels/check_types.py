@@ -1,4 +1,4 @@
-"""Proves an engine's precision from its own kernels: never a silent fp32 engine.
+"""The type check: refuses an engine with a kernel of another precision than was asked for.
 
 A kernel tells which tensors it reads, with their types, and which ONNX nodes it computes, not which
 tensor goes into which node. So the graph is asked: what a kernel reads in another type than that of
@@ -19,13 +19,11 @@ from un_deploy.engines.kernels.inspected import is_readable
 from un_deploy.engines.kernels.kernels import Kernel, KernelTensor
 from un_deploy.errors import InputError
 from un_deploy.graph.analysis.operator_types import element, title, value_types
+from un_deploy.graph.fold.rules import operator_named
 from un_deploy.graph.precision.convert import Precision, PrecisionReport
 
 NAMES: dict[str, str] = {"fp32": "Float", "fp16": "Half", "bf16": "BFloat16"}
 """TensorRT's names of the precisions."""
-
-MULTIPLYING = ("MatMul", "Gemm", "Conv", "ConvTranspose", "Einsum", "Attention")
-"""ONNX operators whose kernels must have the precision."""
 
 _NOT_MULTIPLIED = ("Int32", "Int64", "Bool")
 """Types of sizes, indices and masks."""
@@ -170,7 +168,7 @@ class _Asked:
         return NAMES["fp32" if kept else self._precision]
 
     def computes_in(self, kernel: Kernel, wanted: str) -> bool:
-        """Whether a kernel reads only what it multiplies in a type, and what the graph asks else.
+        """Whether a kernel multiplies in this type, and reads others only where the graph asks.
 
         Raises:
             InputError: the type of something it reads is not told, or nothing that it reads.
@@ -223,7 +221,7 @@ def _told_as(node: ir.Node) -> str:
 
 
 def _multiplies(node: ir.Node) -> bool:
-    return node.op_type in MULTIPLYING
+    return operator_named(node.op_type).multiplies
 
 
 def _inside(node: ir.Node) -> Iterable[ir.Node]:

@@ -1,4 +1,4 @@
-"""The kernels of an engine: from what its builder said, or else from its inspector.
+"""Reads an engine's kernels from what its builder said, or else from its inspector.
 
 TensorRT-RTX's builder tells of every kernel in a message (see `kernels`), and its engines load on
 their own GPU alone. Standard TensorRT writes that message in other forms, or does not; there the
@@ -14,9 +14,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING
 
-from un_deploy.engines.flavor import Flavor
+from un_deploy.engines.flavor import Flavor, library
 from un_deploy.engines.kernels.kernels import (
     BYTES,
     NARROW,
@@ -29,6 +29,9 @@ from un_deploy.engines.kernels.layer_info import Layer, LayerTensor, parse_layer
 from un_deploy.engines.log import first_error, listening
 from un_deploy.engines.plan.load import LoadedPlan, deserialized
 from un_deploy.errors import InputError
+
+if TYPE_CHECKING:
+    from tensorrt import EngineInspector, IExecutionContext
 
 _WORDS = {name.lower(): name for name in (*BYTES, *NARROW)} | {
     "fp32": "Float",
@@ -94,20 +97,21 @@ def is_readable(tensor: KernelTensor) -> bool:
     return tensor.type in BYTES or tensor.type in NARROW
 
 
-def _inspected(plan: LoadedPlan, inspector: Any) -> tuple[Kernel, ...]:
-    text = inspector.get_engine_information(plan.trt.LayerInformationFormat.JSON)
-    return kernels_of(parse_layer_info(text).layers)
+def _inspected(plan: LoadedPlan, inspector: EngineInspector) -> tuple[Kernel, ...]:
+    form = library(plan.flavor).LayerInformationFormat.JSON
+    return kernels_of(parse_layer_info(inspector.get_engine_information(form)).layers)
 
 
-def _at_the_optimum(plan: LoadedPlan) -> Any:
+def _at_the_optimum(plan: LoadedPlan) -> IExecutionContext:
     """A context for the shapes that the first profile is tuned for; it never runs."""
+    trt = library(plan.flavor)
     with listening() as heard:
         context = plan.engine.create_execution_context()
     if context is None:
         raise InputError(f"{plan.origin} cannot be inspected: {first_error(heard)}")
     for index in range(plan.engine.num_io_tensors):
         name = plan.engine.get_tensor_name(index)
-        is_input = plan.engine.get_tensor_mode(name) == plan.trt.TensorIOMode.INPUT
+        is_input = plan.engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT
         if is_input and -1 in tuple(plan.engine.get_tensor_shape(name)):
             _, optimum, _ = plan.engine.get_tensor_profile_shape(name, 0)
             context.set_input_shape(name, optimum)

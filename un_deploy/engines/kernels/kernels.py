@@ -1,4 +1,4 @@
-"""The kernels that an engine plans, read from what the builder tells about its layers.
+"""The kernels that an engine will run, read from what the builder tells about its layers.
 
 Built with DETAILED verbosity, an engine lists one kernel a line:
 

@@ -1,4 +1,4 @@
-"""trtexec's layer information (``--exportLayerInfo``): what the engine inspector tells, verbatim.
+"""Reads and writes trtexec's ``--exportLayerInfo``: what the engine inspector tells of layers.
 
 Up to 10 the file is {"Layers": [...], "Bindings": ["x", "y"]}; from 11 on the names of inputs and
 outputs are in "I/O Tensors", a list of objects (NVIDIA's guide "Migrating IEngineInspector Usage

@@ -1,4 +1,4 @@
-"""The first 64 bytes of a plan, enough to refuse what is foreign or cut off.
+"""Reads the first 64 bytes of a plan, enough to refuse what is foreign or cut off.
 
 The form is observed in plans of TensorRT 10 and TensorRT-RTX 1, not documented: four letters,
 "ftrt" of TensorRT or "vtrt" of TensorRT-RTX; the size of the whole plan at 16 to 24; the version,

@@ -1,10 +1,10 @@
-"""Loads a plan: what is not of the library that is installed is refused before it is loaded."""
+"""Loads a plan into the installed TensorRT; a plan of another library is refused before that."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from packaging.version import Version
 
@@ -12,6 +12,9 @@ from un_deploy.engines.flavor import TITLES, Flavor, described, library
 from un_deploy.engines.log import first_error, listening, logger
 from un_deploy.engines.plan.manifest import Manifest, load_plan
 from un_deploy.errors import InputError
+
+if TYPE_CHECKING:
+    from tensorrt import ICudaEngine, Runtime
 
 
 @dataclass(frozen=True)
@@ -21,16 +24,14 @@ class LoadedPlan:
     Attributes:
         origin: what messages call it.
         flavor: of TensorRT.
-        trt: the module of that flavour.
         engine: a ``trt.ICudaEngine``.
         runtime: that made it, and lives as long.
     """
 
     origin: str
     flavor: Flavor
-    trt: Any
-    engine: Any
-    runtime: Any
+    engine: ICudaEngine
+    runtime: Runtime
 
 
 def load_engine(path: Path) -> tuple[LoadedPlan, Manifest]:
@@ -76,4 +77,4 @@ def deserialized(plan: bytes, origin: str, flavor: Flavor, *, portable: bool = F
         engine = runtime.deserialize_cuda_engine(plan)
     if engine is None:
         raise InputError(f"{described(flavor)} cannot load {origin}: {first_error(heard)}")
-    return LoadedPlan(origin, flavor, trt, engine, runtime)
+    return LoadedPlan(origin, flavor, engine, runtime)

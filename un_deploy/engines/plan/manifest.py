@@ -1,4 +1,4 @@
-"""The manifest beside a plan: where it comes from, what it takes, and how to know it again.
+"""The manifest beside a plan: where the plan comes from, its inputs, its profiles, its checksum.
 
 A plan is code for a GPU. One that was changed, or is not what its manifest says, is not loaded;
 one from a stranger should not be loaded either way.

@@ -1,4 +1,4 @@
-"""Affine maps y = scale * x + shift over some axes of a tensor: the only values the solver moves.
+"""Affine maps y = scale * x + shift over some axes of a tensor: compose, invert, reshape.
 
 Both arrays are float64, have the tensor's rank, and have size 1 along every axis on which they
 are constant, so (1, 1, C) is "per channel, channel last". Scale and shift may vary over

@@ -1,4 +1,4 @@
-"""Finds Layer Normalization: the operator, and the chains in which exporters write it out.
+"""Finds Layer Normalization: as one operator, or as the chains in which exporters write it out.
 
 (x - mean) / sqrt(variance + eps) has many spellings: Pow or Mul for the square, Div or a
 Reciprocal, gamma multiplied into the reciprocal before it meets x (Keras). So the operators are

@@ -1,4 +1,4 @@
-"""Operators that onnx's reference evaluator computes wrongly, or too slowly for a network.
+"""Our versions of the operators that onnx's reference evaluator computes wrongly, or too slowly.
 
 BatchNormalization before opset 14 mixes the batch's own statistics into the stored ones, whether
 or not it is in training; the later version does not. GlobalMaxPool is right for images only.

@@ -1,4 +1,4 @@
-"""What onnx-shape-inference leaves open or guesses, put right operator by operator.
+"""Infers shapes, operator by operator, where onnx-shape-inference leaves them open or guesses.
 
 The package follows the numbers inside shape tensors ("symbolic values") through Shape, Gather,
 Concat and arithmetic. Three things are missing for a rewriter that may not guess:

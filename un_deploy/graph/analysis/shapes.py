@@ -1,4 +1,4 @@
-"""The one authority on shapes: infers every value's shape once, on the side, and never guesses.
+"""Infers the shape of every tensor, once, on the side, and never guesses: the one authority on it.
 
 The rules per operator come from onnx-shape-inference. It is run node by node on a clone that
 shares the weights, and reads nothing but the shapes of the graph's inputs and its constants: what

@@ -1,6 +1,7 @@
-"""A norm that stays takes in what reaches it: T y' + d = A(S x' + c) is again an affine.
+"""A norm that cannot be removed absorbs the scale and shift of its neighbours.
 
-This is how the last norm between two fixed ends of a post-norm stream gathers the others.
+T y' + d = A(S x' + c) is again an affine, which the norm's own constants can hold. So the last norm
+between two fixed ends of a post-norm stream absorbs all the others.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def check(site: Site) -> None:
-    """Whether the site can take in what reaches it.
+    """Refuse a site that cannot absorb what reaches it.
 
     Raises:
         Refuse: it was asked to be left alone, or has no constants to hold the result.

@@ -1,4 +1,4 @@
-"""Cancels the chains of layout operators that a removed norm leaves behind.
+"""Removes the chains of Transposes and Reshapes that do nothing once a norm is gone.
 
 A norm written over channels in the middle, (batch, tokens, channels) seen as (batch, channels,
 tokens, 1), leaves Transpose, Reshape, Unsqueeze, Reshape, Transpose when it is gone: together they
@@ -19,10 +19,7 @@ import onnx_ir as ir
 import sympy
 
 from un_deploy.graph.analysis.shapes import Shape, Shapes, same_shape
-
-LAYOUT_OPERATORS = frozenset(
-    ("Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity")
-)
+from un_deploy.graph.fold.rules import operator_named
 
 
 @dataclass(frozen=True)
@@ -116,7 +113,7 @@ def _identities_below(
 def _is_layout(node: ir.Node, graph: ir.Graph) -> bool:
     return (
         node.domain in ("", "ai.onnx")
-        and node.op_type in LAYOUT_OPERATORS
+        and operator_named(node.op_type).rearranges
         and node.graph is graph
         and node.inputs[0] is not None
     )

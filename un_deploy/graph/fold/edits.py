@@ -1,4 +1,4 @@
-"""Edits as data, and the one place that applies them.
+"""The changes that a fold makes to a graph, as data, and the one place that applies them.
 
 Constants are copied on write: an edit speaks of one use of a constant, other readers keep the
 old value. New values are computed in float64 when the model is saved, one at a time, and rounded
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from un_deploy.graph.analysis.constants import Constants
     from un_deploy.graph.analysis.shapes import Shapes
+    from un_deploy.graph.fold.rules.operator import Operator
     from un_deploy.graph.fold.site import Site
 
     Array = np.ndarray
@@ -45,15 +46,15 @@ class SetConstant:
 class AddBias:
     """Give a linear operator the bias it did not have.
 
-    MatMul gets an Add behind it, Gemm and Conv their third input.
-
     Attributes:
-        node: the MatMul, Gemm or Conv.
+        node: the operator.
+        operator: what is known of it: where its bias goes.
         compute: the bias in float64, one entry an output channel.
         size: its length.
     """
 
     node: ir.Node
+    operator: Operator
     compute: Callable[[], Array] = field(repr=False)
     size: int
 
@@ -78,7 +79,7 @@ class Change:
         value: the initializer that holds the new numbers.
         old: the name of the constant that held the numbers before; None for a gained bias.
         before: the old numbers in float64; None for a gained bias.
-        added: the Add that a MatMul gained.
+        added: the Add that holds the bias that the operator gained, where one does.
     """
 
     node: str
@@ -128,17 +129,17 @@ class Editor:
         return Change(_title(edit.node), output, new, name, before)
 
     def _add_bias(self, edit: AddBias) -> Change:
-        node = edit.node
+        node, place = edit.node, edit.operator.bias
         weight = node.inputs[1]
-        assert weight is not None
+        assert weight is not None and place is not None
         dtype = self._constants.dtype(weight)
         bias = self._initializer(f"{weight.name}_folded_bias", dtype, (edit.size,), None)
         self._fill(bias, edit.compute, dtype, (edit.size,))
         output = str(node.outputs[0].name)
-        if node.op_type == "MatMul":
+        if place == "behind":
             return Change(_title(node), output, bias, added=self._add_behind(node, bias))
-        node.resize_inputs(3)
-        node.replace_input_with(2, bias)
+        node.resize_inputs(place + 1)
+        node.replace_input_with(place, bias)
         return Change(_title(node), output, bias)
 
     def _add_behind(self, node: ir.Node, bias: ir.Value) -> ir.Node:

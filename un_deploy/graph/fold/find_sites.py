@@ -1,4 +1,4 @@
-"""Finds the sites: runs of constant scale and shift that vary over some axis of a tensor.
+"""Finds the sites, the scales and shifts that a fold may remove, in every spelling that counts.
 
 UN, BatchNormalization at inference and LayerScale are all sites. A scalar affine (an attention
 scale, the 0.5 of GELU) is none, and neither is a shift alone (a bias, a position table).

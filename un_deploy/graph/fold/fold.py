@@ -11,13 +11,13 @@ from un_deploy.errors import InputError
 from un_deploy.graph.analysis.constants import Constants
 from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.cancel_layouts import cancel_layouts
+from un_deploy.graph.fold.check_weights import check_weights
 from un_deploy.graph.fold.edits import AddBias, Editor, SetConstant, remove_unread
 from un_deploy.graph.fold.graph_view import GraphView
 from un_deploy.graph.fold.original_tensors import OriginalTensors
 from un_deploy.graph.fold.report import ConstantChange, FoldReport, SiteReport
 from un_deploy.graph.fold.site import Site
 from un_deploy.graph.fold.solve import Solution, certify, solve
-from un_deploy.graph.model.model_file import check_weights
 from un_deploy.graph.model.model_kinds import to_ir
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ def _report(site: Site, *, into: tuple[str, ...] = (), reason: str = "") -> Site
 
 
 def _absorbers(view: GraphView, best: Solution, site: Site) -> Iterator[str]:
-    """The operators that took the site in: reached from its ends through gauged tensors."""
+    """The operators that absorbed the site: reached from its ends through gauged tensors."""
     gauges = best.assignment.tensors
     pending = [v for v in (site.x, site.y) if v in gauges and not gauges[v].is_identity]
     seen, named = set(pending), set()
@@ -161,7 +161,7 @@ def _absorbers(view: GraphView, best: Solution, site: Site) -> Iterator[str]:
             if part.node in edited or (part.bias and part.bias[0] in edited):
                 named.add(part.node)
                 yield part.name
-            if part.rule is None or part.rule.is_linear:
+            if part.rule is None or part.operator.absorbs:
                 continue
             for _, value in part.ports():
                 if value in gauges and value not in seen and not gauges[value].is_identity:

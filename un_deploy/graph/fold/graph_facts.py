@@ -6,12 +6,13 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     import onnx_ir as ir
 
     from un_deploy.graph.analysis.constants import Constants
     from un_deploy.graph.analysis.shapes import Shape, Shapes
+    from un_deploy.graph.fold.rules.operator import Operator
 
 #: These read a tensor's shape and none of its values.
 SHAPE_ONLY = frozenset(("Shape", "Size"))
@@ -23,15 +24,23 @@ class GraphFacts(ABC):
     Attributes:
         model, constants: what was read.
         opset: of the default domain.
-        biases: MatMul -> the Add behind it that is its bias, and the position of its constant.
+        biases: operator -> the Add behind it that is its bias, and the position of its constant.
     """
 
-    def __init__(self, model: ir.Model, constants: Constants, shapes: Shapes) -> None:
+    def __init__(
+        self,
+        model: ir.Model,
+        constants: Constants,
+        shapes: Shapes,
+        operators: Mapping[str, Operator],
+    ) -> None:
+        """`operators` is what is known of them, by name; the rules, which state it, read this."""
         self.model = model
         self.constants = constants
         self._shapes = shapes
         self.opset = model.opset_imports.get("", 0)
-        self.biases = dict(self._matmul_biases())
+        self._operators = operators
+        self.biases = dict(self._biases_behind())
 
     def shape(self, value: ir.Value) -> Shape | None:
         """Its shape: an int, a symbolic size, or None for each axis; None where unranked."""
@@ -55,7 +64,8 @@ class GraphFacts(ABC):
     def is_stored(self, value: ir.Value | None) -> bool:
         """Whether it is a constant, or rows of one: it takes any gauge for nothing."""
         node = value.producer() if value is not None else None
-        if node is not None and node.op_type == "Gather":
+        operator = self._operators.get(node.op_type) if node is not None else None
+        if node is not None and operator is not None and operator.picks:
             value = node.inputs[0]
         return value in self.constants
 
@@ -63,9 +73,12 @@ class GraphFacts(ABC):
     def takes_shift(self, value: ir.Value | None) -> bool:
         """Whether a shift sent up into this tensor ends in a constant or a linear operator."""
 
-    def _matmul_biases(self) -> Iterator[tuple[ir.Node, tuple[ir.Node, int]]]:
+    def _biases_behind(self) -> Iterator[tuple[ir.Node, tuple[ir.Node, int]]]:
         for node in self.model.graph:
-            if node.domain or node.op_type != "MatMul" or node.inputs[1] not in self.constants:
+            operator = self._operators.get(node.op_type)
+            if node.domain or operator is None or operator.bias != "behind":
+                continue
+            if node.inputs[1] not in self.constants:
                 continue
             out, weight = node.outputs[0], node.inputs[1]
             assert weight is not None

@@ -1,4 +1,4 @@
-"""What the solver sees of a graph: units joined by tensors, with their shapes and constants."""
+"""The graph as the solver sees it: units joined by tensors, with their shapes and constants."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from un_deploy.graph.fold.find_sites import find_sites
 from un_deploy.graph.fold.graph_facts import SHAPE_ONLY, GraphFacts
-from un_deploy.graph.fold.rules import rule_for
+from un_deploy.graph.fold.rules import operators, rule_for
 from un_deploy.graph.fold.rules.protocol import Unit
 from un_deploy.graph.fold.site import Site
 
@@ -32,7 +32,7 @@ class GraphView(GraphFacts):
     def __init__(
         self, model: ir.Model, constants: Constants, shapes: Shapes, keep: Collection[str] = ()
     ) -> None:
-        super().__init__(model, constants, shapes)
+        super().__init__(model, constants, shapes, operators())
         self.sites, self.near_misses = find_sites(self, keep)
         apart = {node for site in self.sites for node in site.nodes}
         apart.update(add for add, _ in self.biases.values())
@@ -68,16 +68,17 @@ class GraphView(GraphFacts):
             seen.add(value)
             unit = next((u for u in self.touching(value) if value in _made_by(u)), None)
             if isinstance(unit, Unit) and unit.rule is not None:
-                if unit.rule.is_linear:
+                if unit.operator.absorbs:
                     return True
-                pending += self._carriers(unit.node)
+                pending += self._shift_from(unit)
         return False
 
-    def _carriers(self, node: ir.Node) -> list[ir.Value | None]:
+    def _shift_from(self, unit: Unit) -> list[ir.Value | None]:
         """The inputs that a shift on the output may come from."""
-        if node.op_type in ("Mul", "Div"):
-            return [v for v in node.inputs if v not in self.constants]
-        return list(node.inputs if node.op_type in ("Add", "Sub", "Concat") else node.inputs[:1])
+        inputs, which = unit.node.inputs, unit.operator.shift_from
+        if which == "computed":
+            return [v for v in inputs if v not in self.constants]
+        return list(inputs if which == "every" else inputs[:1])
 
     def _constant(self, node: ir.Node) -> bool:
         return all(value in self.constants for value in node.outputs)

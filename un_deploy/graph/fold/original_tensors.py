@@ -31,7 +31,7 @@ class OriginalTensors:
         self._inside: set[ir.Value] = set()
 
     def gauges(self, view: GraphView, assignment: Assignment) -> None:
-        """A plan is about to be applied: compose its gauges with those of earlier rounds."""
+        """A solution is about to be applied: compose its gauges with those of earlier rounds."""
         for value, gauge in assignment.tensors.items():
             if not gauge.is_identity:
                 before = self._gauges.get(value, Affine.identity(gauge.rank))

@@ -1,4 +1,4 @@
-"""A site: a scale and shift in the graph that might vanish; and what is nearly one."""
+"""A site, a scale and shift that a fold may remove; and a near miss, what only looks like one."""
 
 from __future__ import annotations
 

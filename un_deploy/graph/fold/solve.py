@@ -93,7 +93,7 @@ def propagate(
     Args:
         view: the graph.
         seeds: the first gauges, a site's two ends.
-        vanish: whether a site that is reached shall vanish; others take the gauge in and stay.
+        vanish: whether a site that is reached shall vanish; others absorb the gauge and stay.
         base: an assignment to extend; it is not changed.
 
     Raises:
@@ -198,7 +198,7 @@ def solve(view: GraphView, direction: Direction) -> Solution:
     """Let as many sites vanish as one direction can, each trial standing on those before.
 
     Forward takes the sites from the inputs on, backward from the outputs. A trial first lets
-    every site it reaches vanish too; if that is refused, it lets them stay and take in what
+    every site it reaches vanish too; if that is refused, it lets them stay and absorb what
     reaches them.
     """
     assignment, cost = Assignment(), 0.0

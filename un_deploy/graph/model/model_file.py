@@ -11,14 +11,13 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from un_deploy.errors import InputError
 from un_deploy.files import atomic_write_bytes, atomic_write_text, check_target, staged
-from un_deploy.graph.model.checks import check_model, check_weights, one_line
+from un_deploy.graph.model.checks import check_model, one_line
 from un_deploy.graph.model.tensor_storage import check_external, own_tensors
 
 __all__ = [
     "atomic_write_bytes",
     "atomic_write_text",
     "check_target",
-    "check_weights",
     "from_proto",
     "has_external",
     "hold_weights",

@@ -1,4 +1,4 @@
-"""The kinds of model that users hold: each becomes an onnx-ir model of our own, and back."""
+"""Turns what users hold (path, ModelProto, onnx_ir.Model, gs.Graph) into onnx-ir, and back."""
 
 from __future__ import annotations
 

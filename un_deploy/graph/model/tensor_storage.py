@@ -1,4 +1,4 @@
-"""Where a model's tensors are held: in memory, in a weights file, in another model's hands."""
+"""Makes a model own its tensors, and checks the weights files that it refers to."""
 
 from __future__ import annotations
 

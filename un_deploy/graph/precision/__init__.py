@@ -1,13 +1,12 @@
 """Turns a float32 graph into fp16 or bf16.
 
-- convert: Turns a float32 model into fp16 or bf16 for good, since an engine's types are the
-  graph's types.
-- insert_casts: Carries out what was decided: converts constants and attributes, puts Casts
+- convert: Converts a float32 model to fp16 or bf16 for good, since an engine's types are its
+  graph's.
+- insert_casts: Carries out the conversion: rounds constants, retypes attributes, puts Casts
   between types.
-- out_of_range_masks: Follows a number that a half type does not hold to where it no longer
-  matters.
-- rounding: What becomes of float32 numbers in fp16 or bf16: overflow, flush to zero, loss of
-  digits.
-- what_stays_fp32: Decides which operators of a graph stay in fp32 when the rest goes to a half
-  type, and why.
+- out_of_range_masks: Finds mask constants too large for fp16 and keeps the operators up to the
+  Softmax in fp32.
+- rounding: Rounds float32 numbers to fp16 or bf16, and tells what overflows or becomes zero.
+- what_stays_fp32: Decides which operators stay in fp32 when the rest of a graph becomes fp16 or
+  bf16, and why.
 """

@@ -1,9 +1,9 @@
-"""Turns a float32 model into fp16 or bf16 for good, since an engine's types are the graph's types.
+"""Converts a float32 model to fp16 or bf16 for good, since an engine's types are its graph's.
 
 TensorRT 11 has strongly typed networks only: what precision an operator runs in is decided here.
 (`un_deploy.runtime.torch_graph.precision` makes a copy that is only run and timed in torch.)
 
-Every float32 tensor becomes the half type but what `precision_plan` keeps, with Casts between the
+Every float32 tensor becomes the half type but what `what_stays_fp32` keeps, with Casts between the
 two, and but the graph's inputs and outputs unless that is asked for. Rounding is to nearest even.
 Nothing is clamped: a constant that would overflow, or become zero where that may matter, is an
 error that names it. What inputs and activations overflow to, only a run can tell.

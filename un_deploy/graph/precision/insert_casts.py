@@ -1,4 +1,4 @@
-"""Carries out what was decided: converts constants and attributes, puts Casts between types."""
+"""Carries out the conversion: rounds constants, retypes attributes, puts Casts between types."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Follows a number that a half type does not hold to where it no longer matters.
+"""Finds mask constants too large for fp16 and keeps the operators up to the Softmax in fp32.
 
 Exported attention masks hold the lowest float32 (or half of it), which is added to the scores.
 If all that carries it stays in fp32 as far as the Softmax, nothing overflows and the result is

@@ -1,4 +1,4 @@
-"""What becomes of float32 numbers in fp16 or bf16: overflow, flush to zero, loss of digits."""
+"""Rounds float32 numbers to fp16 or bf16, and tells what overflows or becomes zero."""
 
 from __future__ import annotations
 

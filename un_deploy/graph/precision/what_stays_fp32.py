@@ -1,4 +1,4 @@
-"""Decides which operators of a graph stay in fp32 when the rest goes to a half type, and why.
+"""Decides which operators stay in fp32 when the rest of a graph becomes fp16 or bf16, and why.
 
 An operator stays when
 
@@ -7,7 +7,7 @@ An operator stays when
 - ONNX does not give it the half type at the model's opset;
 - it computes from integers alone, such as sizes, counts, positions and masks: fp16 has no odd
   number beyond 2048 and nothing beyond 65504, bf16 none beyond 256;
-- it carries a number beyond the type's range to where it is bounded again (`beyond_range`);
+- it carries a number beyond the type's range to where it is bounded again (`out_of_range_masks`);
 - it is a Cast, or computes from constants alone, and an operator in fp32 reads it.
 """
 
@@ -28,6 +28,7 @@ from un_deploy.graph.analysis.operator_types import (
     title,
     value_types,
 )
+from un_deploy.graph.fold.rules import operator_named
 from un_deploy.graph.model.labels import label_of
 from un_deploy.graph.precision.out_of_range_masks import carriers
 from un_deploy.graph.precision.rounding import NAMES, Narrowing, narrowing
@@ -36,13 +37,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
 _FLOAT = ir.DataType.FLOAT
-
-#: Operators that only move numbers: looked at once, they need not be looked at again.
-_MOVES = {"Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Expand", "Tile"}
-_MOVES |= {"Slice", "Gather", "Concat", "Split", "Constant"}
-
-#: Operators whose results may be nothing but rounding where they should be zero.
-_CANCELLING = {"Add", "Sub", "Sum", "MatMul", "Gemm", "Einsum", "ReduceSum", "ReduceMean", "CumSum"}
 
 
 class Fp32Choice:
@@ -188,7 +182,7 @@ class Fp32Choice:
             if read:
                 found = any(v in counted for v in read)
                 found = found and all(v in counted or self._is_fixed(v) for v in read)
-                moved = node.op_type in _MOVES and all(map(self._is_fixed, read))
+                moved = operator_named(node.op_type).moves and all(map(self._is_fixed, read))
             else:
                 found = bool(made) and self._from_other_type(node)
                 moved = is_filled(node.outputs[0])
@@ -217,7 +211,8 @@ class Fp32Choice:
         for value, tensor in self.constants():
             self.narrowings[value] = narrowing(tensor.numpy(), self.half)
         for node in self._graph:
-            if node.op_type in _MOVES:
+            operator = operator_named(node.op_type)
+            if operator.moves:  # what was looked at once need not be looked at again
                 continue
             for value in node.outputs:
                 if self.is_float(value) and value in self._constants:
@@ -226,7 +221,7 @@ class Fp32Choice:
                     except InputError:  # the reference evaluator does not know the operator
                         continue
                     found = narrowing(array, self.half)
-                    if node.op_type in _CANCELLING:
+                    if operator.sums:
                         found = replace(found, flush=None)
                     self.narrowings[value] = found
 

@@ -1,4 +1,4 @@
-"""The second proof: every operator of the folded graph, recomputed alone from the saved weights.
+"""The operator check, the second proof: recomputes every operator of a folded graph on its own.
 
 The original runs once in float64. Each operator that survived then gets its inputs from that run,
 mapped into the new variables, is computed in float64 with the constants as they are saved, and is
@@ -17,6 +17,7 @@ import numpy as np
 import onnx_ir as ir
 
 from un_deploy.graph.analysis.reference import Float64, is_floating, run, stored, widen
+from un_deploy.graph.fold.rules import operator_named
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,11 +30,6 @@ if TYPE_CHECKING:
 TOLERANCE = 2.0
 #: float64 arithmetic of the check itself, relative to the terms that are summed.
 _OWN_ROUNDING = 1e-12
-
-#: Operators that are linear in each floating input: their error is bounded by absolute values.
-_LINEAR = {"MatMul", "Gemm", "Conv", "Add", "Sub", "Mul", "Div", "Neg", "Gather", "Concat"}
-_LINEAR |= {"Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Expand", "Identity"}
-_LINEAR |= {"Slice", "Split", "ReduceMean", "Cast", "Dropout"}
 
 
 @dataclass(frozen=True)
@@ -91,7 +87,7 @@ def check_operators(
     Args:
         original: before the fold.
         folded: after it, as it will be saved.
-        values: which original tensor each tensor stands for, from the fold's plan.
+        values: which original tensor each tensor stands for, as the fold tells it.
         feeds: an array for each graph input, by name.
 
     Raises:
@@ -128,6 +124,7 @@ class _Checker:
         self._inner_rounding: dict[str, float] = {}
         self._reach: dict[str, Array] = {}
         self._is_rewritten: dict[str, bool] = {}
+        self._absolute: dict[ir.Node, ir.Node] = {}
 
     def check(self) -> OperatorCheck:
         results: list[OperatorResult] = []
@@ -188,14 +185,15 @@ class _Checker:
         """What each output sums, in absolute values: the unit of its rounding error."""
         if all(out.dtype.kind != "f" for out in outputs):
             return outputs
-        sizes = [None if i is None else i[1] for i in inputs]
-        if node.op_type not in _LINEAR or node.domain:
+        operator = operator_named(node.op_type)
+        if not operator.linear or node.domain:
             return [np.full_like(out, np.max(np.abs(out), initial=0)) for out in outputs]
-        if node.op_type == "Sub":
-            return [np.asarray(sizes[0]) + np.asarray(sizes[1])]
-        if node.op_type == "Gemm":
-            return [_gemm_terms(node, sizes)]
-        return [np.abs(terms) for terms in self._evaluate.node(node, sizes)]
+        sizes = [None if i is None else i[1] for i in inputs]
+        for index in operator.subtracts:
+            sizes[index] = -np.asarray(sizes[index])
+        if node not in self._absolute:
+            self._absolute[node] = _with_absolute_factors(node)
+        return [np.abs(terms) for terms in self._evaluate.node(self._absolute[node], sizes)]
 
     def _rounding(self, node: ir.Node) -> float:
         """Half a unit in the last place of the widest-spaced constant that the fold rewrote."""
@@ -227,15 +225,16 @@ class _Checker:
 
     def _note_reach(self, node: ir.Node, inputs: list[tuple[Array, Array] | None]) -> None:
         """Remember which rows of a rewritten matrix or table the inputs reached."""
-        table = node.inputs[0 if node.op_type == "Gather" else -1] if node.inputs else None
-        if node.op_type in ("MatMul", "Gemm"):
-            table = node.inputs[1]
-        if node.op_type not in ("Gather", "MatMul", "Gemm") or table is None:
+        operator = operator_named(node.op_type)
+        if not (operator.picks or operator.absorbs):
             return
-        if table.producer() is not None or table.const_value is None or not self._rewritten(table):
+        table = node.inputs[0 if operator.picks else 1]
+        if table is None or table.producer() is not None or table.const_value is None:
+            return
+        if not self._rewritten(table):
             return
         name = str(table.name)
-        if node.op_type == "Gather":
+        if operator.picks:
             picked = inputs[1]
             assert picked is not None
             axis = node.attributes["axis"].as_int() if "axis" in node.attributes else 0
@@ -245,9 +244,7 @@ class _Checker:
         else:
             source = inputs[0]
             assert source is not None
-            x = source[0]
-            if node.op_type == "Gemm" and "transA" in node.attributes:
-                x = x.T if node.attributes["transA"].as_int() else x
+            x = np.moveaxis(source[0], operator.input_channels(node), -1)
             reached = np.any(x.reshape(-1, x.shape[-1]) != 0, axis=0)
         self._reach[name] = self._reach.get(name, False) | reached
 
@@ -269,17 +266,15 @@ def ir_eps(dtype: ir.DataType) -> float:
     }[dtype]
 
 
-def _gemm_terms(node: ir.Node, sizes: list[Array | None]) -> Array:
-    def factor(name: str, default: float) -> float:
-        return float(node.attributes[name].value) if name in node.attributes else default
-
-    a, b = np.asarray(sizes[0]), np.asarray(sizes[1])
-    a = a.T if factor("transA", 0) else a
-    b = b.T if factor("transB", 0) else b
-    total = abs(factor("alpha", 1.0)) * (a @ b)
-    if len(sizes) > 2 and sizes[2] is not None:
-        total = total + abs(factor("beta", 1.0)) * sizes[2]
-    return total
+def _with_absolute_factors(node: ir.Node) -> ir.Node:
+    """The same operator, its negative factors (Gemm's alpha and beta) taken without their sign."""
+    attributes = {name: attribute.value for name, attribute in node.attributes.items()}
+    negative = {name: -a for name, a in attributes.items() if isinstance(a, float) and a < 0}
+    if not negative:
+        return node
+    apart = [None if value is None else ir.Value(name=value.name) for value in node.inputs]
+    outputs = [ir.Value(name=value.name) for value in node.outputs]
+    return ir.node(node.op_type, apart, attributes | negative, outputs=outputs)
 
 
 def _ratio(got: Array, wanted: Array, of_wanted: Array, terms: Array, rounding: float) -> float:

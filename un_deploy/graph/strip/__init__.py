@@ -1,8 +1,8 @@
 """Takes norms out without folding them, for measuring.
 
-- biases_gained_by_fold: No norm with the biases that a fold gains: what its engine is to be
-  compared with.
-- layernorm_operator: Writes Layer Normalization that a file spells out as ONNX's one operator for
-  it.
-- strip: Takes norms out without folding them: the same network, faster and wrong.
+- biases_gained_by_fold: Gives the network without norms the biases that a fold gains, so that
+  engines compare fairly.
+- layernorm_operator: Puts ONNX's LayerNormalization in place of the operators in which a file
+  writes it out.
+- strip: Takes norms out without folding them, which changes answers.
 """

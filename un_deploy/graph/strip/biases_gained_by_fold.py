@@ -1,4 +1,4 @@
-"""No norm with the biases that a fold gains: what its engine is to be compared with."""
+"""Gives the network without norms the biases that a fold gains, so that engines compare fairly."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from un_deploy.errors import InputError
 from un_deploy.graph.analysis.constants import Constants
 from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.edits import AddBias, Editor
+from un_deploy.graph.fold.rules import operator_named
 
 
 def add_biases(model: ir.Model, outputs: Collection[str]) -> None:
@@ -19,8 +20,8 @@ def add_biases(model: ir.Model, outputs: Collection[str]) -> None:
 
     Args:
         model: of which the operators have no bias.
-        outputs: names of what the MatMul, Gemm or Conv nodes write, as a fold report's
-            `gained_biases` has them.
+        outputs: names of what the linear operators write, as a fold report's `gained_biases`
+            has them.
 
     Raises:
         InputError: a name is not the output of such an operator, or its channels are not known.
@@ -29,11 +30,12 @@ def add_biases(model: ir.Model, outputs: Collection[str]) -> None:
     edits = []
     for name in outputs:
         node = next((n for n in model.graph if n.outputs[0].name == name), None)
-        if node is None or node.op_type not in ("MatMul", "Gemm", "Conv"):
-            raise InputError(f"{name} is not the output of a MatMul, Gemm or Conv")
+        operator = operator_named(node.op_type if node is not None else "")
+        if node is None or not operator.absorbs:
+            raise InputError(f"{name} is not the output of an operator that can have a bias")
         shape = shapes.of(node.outputs[0])
-        channels = shape[1 if node.op_type == "Conv" else -1] if shape else None
+        channels = shape[operator.channels] if shape else None
         if not isinstance(channels, int):
             raise InputError(f"it is not known how many channels {name} has")
-        edits.append(AddBias(node, partial(np.ones, channels), channels))
+        edits.append(AddBias(node, operator, partial(np.ones, channels), channels))
     Editor(model, Constants(model), shapes).apply(edits)

@@ -1,4 +1,4 @@
-"""Writes Layer Normalization that a file spells out as ONNX's one operator for it.
+"""Puts ONNX's LayerNormalization in place of the operators in which a file writes it out.
 
 A runtime that has a kernel for LayerNormalization need not find it in its parts. Who compares LN
 with anything should compare with the kernel.

@@ -1,4 +1,4 @@
-"""Takes norms out without folding them: the same network, faster and wrong.
+"""Takes norms out without folding them, which changes answers.
 
 For measuring what norms cost, and what a network gains at most by losing them. Layer
 Normalization is known by its structure. A constant scale and shift is not: UN looks like

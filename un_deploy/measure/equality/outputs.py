@@ -1,4 +1,4 @@
-"""Compares what two graphs compute as a whole: in float64, and by a runtime where there is one.
+"""Compares the outputs of two graphs: in float64, and by a runtime where there is one.
 
 What is allowed, relative to the largest entry of the original's output in float64:
 

@@ -1,8 +1,8 @@
 """Proves that a folded graph computes what the original computes, operator by operator.
 
-For a graph and its fold: the fold is planned once more to learn what each tensor stands for, every
-operator is checked against the original (`un_deploy.graph.proof.operator_check`), and so are the
-signature and the outputs (`un_deploy.measure.equality.outputs`). For any other two graphs the
+For a graph and its fold: the fold is done once more in memory to learn what each tensor stands for,
+every operator is checked against the original (`un_deploy.graph.proof.operator_check`), and so are
+the signature and the outputs (`un_deploy.measure.equality.outputs`). For any other two graphs the
 outputs are all that can be compared.
 """
 
@@ -22,8 +22,8 @@ import onnx_ir as ir
 
 from un_deploy.errors import InputError, VerificationError
 from un_deploy.graph.analysis.reference import run, stored
+from un_deploy.graph.fold.check_weights import check_weights
 from un_deploy.graph.fold.fold import Folded, fold_graph
-from un_deploy.graph.model.model_file import check_weights
 from un_deploy.graph.model.model_kinds import to_ir
 from un_deploy.graph.proof.operator_check import TOLERANCE, Blind, OperatorResult, check_operators
 from un_deploy.measure.equality.inputs import check_inputs, random_inputs, read_inputs
@@ -260,7 +260,7 @@ def _finish(
 
 
 def _difference(expected: ir.Model, found: ir.Model) -> str | None:
-    """The first thing that tells a graph from the fold that was planned; constants may differ."""
+    """The first thing that tells a graph from the fold of the original; constants may differ."""
     for one, other in zip_longest(expected.graph, found.graph):
         if one is None or other is None or _form(one) != _form(other):
             node = other or one

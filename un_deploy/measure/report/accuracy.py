@@ -1,4 +1,4 @@
-"""How right what was timed is."""
+"""The section on accuracy: how far each variant is from float64."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ratios at several batch sizes."""
+"""The section on batch sizes: the ratios at each of them."""
 
 from __future__ import annotations
 

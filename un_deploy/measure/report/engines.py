@@ -1,4 +1,4 @@
-"""The TensorRT engine of every variant: its size, its memory, and whether it runs no norms."""
+"""The section on TensorRT engines: each variant's size, its memory, whether it runs no norms."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The report of a comparison as one HTML file that needs nothing else, not even a network."""
+"""Writes the report of a comparison as one HTML file that needs no other file and no network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The planned kernels of LN beside those of UN folded, with the ONNX nodes they come from."""
+"""The section on kernels: LN's beside those of UN folded, with the ONNX nodes they come from."""
 
 from __future__ import annotations
 

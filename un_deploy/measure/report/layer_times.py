@@ -1,4 +1,4 @@
-"""Where the time goes: the layers of every variant in groups, and LN's beside UN folded's."""
+"""The section on layers: the time of every variant by group, and LN's layers beside UN folded's."""
 
 from __future__ import annotations
 

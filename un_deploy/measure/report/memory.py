@@ -1,4 +1,4 @@
-"""What a run of every variant holds in memory, and the size of its plan where it was given one."""
+"""The section on memory: what a run of every variant holds, and the size of a given plan."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a page is made of: sections of sentences, plots and tables; the template knows no more."""
+"""The elements of a page, as the template takes them: sections of sentences, plots and tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How plots look: colours that hold on white and on black, and no text that is read as markup."""
+"""The style of all plots: colours that hold on white and on black, labels, axes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ratios of the times with their intervals, and the A/A control beside them."""
+"""The section on ratios, with their intervals, and the A/A control beside them."""
 
 from __future__ import annotations
 

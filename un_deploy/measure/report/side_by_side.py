@@ -1,4 +1,4 @@
-"""Two sequences of kernels or layers, LN's and UN folded's, side by side in one table."""
+"""Aligns two sequences of kernels or layers, LN's and UN folded's, in one table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the page begins and ends with: the answer, what is missing, the machine, how to read it."""
+"""The first and last sections: the answer, what is missing, the machine, how to read the page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The times of every variant: medians, percentiles, and where all samples lie."""
+"""The section on times: medians, percentiles, and where all samples lie."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is what is timed right? Every variant in its backend, against its network in float64.
+"""Compares what every variant computes, in the backend that times it, with float64.
 
 A plan has no graph to compute in float64. It is held against the graph of another form of the same
 network where one was given, else plans of UN are held against each other.

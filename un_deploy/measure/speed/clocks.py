@@ -1,4 +1,4 @@
-"""Are the GPU's clocks locked? nvidia-smi does not say, so they are read before and after."""
+"""Reads the GPU's clock before and after some work, and warns where it moved."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def sm_clock() -> int | None:
 
 
 def watched(work: Callable[[], T]) -> tuple[T, str]:
-    """What some work gives, and a warning where the clock was another one behind it; or ""."""
+    """Do some work; gives its result, and a warning if the clock moved meanwhile, else ""."""
     before = sm_clock()
     result = work()
     after = sm_clock()

@@ -1,4 +1,4 @@
-"""Compares the times of LN, UN unfolded, UN folded and no norm, so that the figures can be trusted.
+"""Times LN, UN unfolded, UN folded and no norm against each other, in several fresh processes.
 
 Everything that could favour one side is shared: the rounds, the inputs, the process, the runtime
 and its settings. The folded graph is entered twice; what the two differ by is what this machine

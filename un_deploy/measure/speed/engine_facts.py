@@ -1,4 +1,4 @@
-"""What the builder of a variant's TensorRT engine tells of it."""
+"""What the builder of a variant's TensorRT engine tells of it: sizes, memory, kernels."""
 
 from __future__ import annotations
 

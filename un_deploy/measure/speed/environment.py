@@ -1,4 +1,4 @@
-"""What a measurement ran on: processor, system, versions, GPU. Names no machine."""
+"""What a measurement ran on: processor, system, versions, GPU; never the machine's name."""
 
 from __future__ import annotations
 

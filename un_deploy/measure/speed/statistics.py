@@ -1,4 +1,4 @@
-"""How much slower one variant is than another, with an interval that holds what it promises.
+"""The ratio of two variants' times, with an interval that errs no more often than it says.
 
 The builds are the sample. Rounds of one process share its memory layout, its tuning choices and
 the machine's mood, so they say how that process ran; only independent builds say how the variant

@@ -1,4 +1,4 @@
-"""One build of a comparison: load all entries, look at their outputs, time them in turn.
+"""One build of a comparison, in a process of its own: loads all entries, times them in turn.
 
 A runtime that builds the same engine every time differs from build to build only by process: by
 where its memory lies, by which pages were warm. So a build is a fresh process,

@@ -1,4 +1,4 @@
-"""What is compared: the forms of one network, and which times are divided by which."""
+"""A variant of a network, as it is compared; and which times are divided by which."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The TensorRT engine of every variant: what it would run, told without running it."""
+"""Builds a TensorRT engine of every variant, runs none, and tells what each would run."""
 
 from __future__ import annotations
 

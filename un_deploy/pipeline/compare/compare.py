@@ -204,7 +204,7 @@ def _gained(outputs: Sequence[str], *, biased: bool) -> str:
 def _point(
     network: Network, feeds: Feeds, timing: Mapping[str, Any], progress: Callable[[str], None]
 ) -> CompareReport:
-    """One batch size: right first, then timed."""
+    """The report at one batch size: accuracy first, then times."""
     settings = network.settings
     network.check_finite(feeds)
     progress(f"Checking what {settings.backend} computes")

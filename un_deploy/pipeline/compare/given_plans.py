@@ -1,4 +1,4 @@
-"""TensorRT plans as variants of a comparison: what of them can be compared, and by what they run.
+"""TensorRT plans as variants of a comparison: which can be compared, and which backend runs them.
 
 A plan is what it was built to be. Nothing is derived from it, and what was folded into it cannot be
 proven; so plans that differ in what would count as a gain of a norm are refused.

@@ -15,13 +15,9 @@ from un_deploy.errors import InputError
 from un_deploy.graph.analysis.constants import Constants
 from un_deploy.graph.analysis.layernorms import find_layernorms
 from un_deploy.graph.analysis.shapes import Shapes
-from un_deploy.graph.model.model_file import (
-    check_weights,
-    has_external,
-    hold_weights,
-    load_model,
-    save_model,
-)
+from un_deploy.graph.fold.check_weights import check_weights
+from un_deploy.graph.fold.rules import operator_named
+from un_deploy.graph.model.model_file import has_external, hold_weights, load_model, save_model
 from un_deploy.graph.model.model_kinds import to_ir
 from un_deploy.graph.model.signature import input_specs
 from un_deploy.graph.strip.layernorm_operator import use_operator
@@ -176,7 +172,7 @@ class Network:
         return check_inputs([inputs], graph)[0]
 
     def check_finite(self, feeds: Feeds) -> None:
-        """What no norm computes is wrong, but must be numbers: others take other times.
+        """Refuse a network without norms that gives NaN or infinity: these take other times.
 
         Raises:
             InputError: a linear operator of it gives NaN or infinities.
@@ -187,7 +183,7 @@ class Network:
         linear = [
             str(node.outputs[0].name)
             for node in model.graph
-            if node.op_type in ("MatMul", "Gemm", "Conv")
+            if operator_named(node.op_type).absorbs
         ]
         backend = self.settings.backend
         eager = choose_backend(backend_named(backend).inner_tensors or backend)
@@ -212,7 +208,7 @@ class Network:
         return "not given"
 
     def _strip(self, report: FoldReport | None) -> None:
-        """Take out of UN what the fold took in, else what is LN by its structure."""
+        """Take out of UN the norms that the fold removed, else what is LN by its structure."""
         names = [site.node for site in report.folded] if report is not None else None
         source: Kind = "ln" if names is None else "unfolded"
         if source not in self.models:
@@ -251,7 +247,7 @@ class Network:
             self._add_forms(file, model, source)
 
     def _add_forms(self, file: Path, model: ir.Model, source: str) -> None:
-        """LN as the backend can have it besides: the fastest will count."""
+        """Add the other forms of LN that the backend can run; the fastest will count."""
         found = find_layernorms(model.graph, Constants(model), Shapes(model))
         in_parts = any(len(norm.nodes) > 1 for norm in found)
         if backend_named(self.settings.backend).has_fusions:

@@ -1,4 +1,4 @@
-"""Does an exported graph compute what the PyTorch module computes?"""
+"""Checks that an exported graph computes what the PyTorch module computes."""
 
 from __future__ import annotations
 

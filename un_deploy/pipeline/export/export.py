@@ -1,4 +1,4 @@
-"""The main road: from a PyTorch model to an ONNX file without its norms, proven equal.
+"""The whole export: from a PyTorch model to an ONNX file without its norms, proven equal.
 
 Load, export, compare with PyTorch, fold, verify, save. Nothing is written unless all of it passed.
 """
@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from un_deploy.errors import InputError, needs
-from un_deploy.graph.model.model_file import check_target, check_weights, save_model
+from un_deploy.graph.fold.check_weights import check_weights
+from un_deploy.graph.model.model_file import check_target, save_model
 from un_deploy.measure.equality.inputs import check_inputs, load_inputs
 from un_deploy.measure.equality.verify import VerifyReport
 from un_deploy.pipeline.export.check_export import check_export

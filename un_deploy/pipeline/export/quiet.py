@@ -1,4 +1,4 @@
-"""Keeps torch's exporters from talking, and lets through what the user must hear."""
+"""Silences torch's exporters; exceptions and what the tracer froze are still told."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from un_deploy.engines.flavor import described
+from un_deploy.engines.flavor import described, library
 from un_deploy.engines.log import Message, first_error, listening
 from un_deploy.engines.plan.load import LoadedPlan
 from un_deploy.errors import InputError
@@ -46,9 +46,10 @@ class Execution:
 
     def __init__(self, plan: LoadedPlan, device: str) -> None:
         self._plan, self._device = plan, device
-        self._trt, self._engine = plan.trt, plan.engine
+        self._engine = plan.engine
+        trt = library(plan.flavor)
         names = [self._engine.get_tensor_name(i) for i in range(self._engine.num_io_tensors)]
-        mode = self._trt.TensorIOMode.INPUT
+        mode = trt.TensorIOMode.INPUT
         self.inputs = tuple(n for n in names if self._engine.get_tensor_mode(n) == mode)
         self.outputs = tuple(n for n in names if n not in self.inputs)
         for name in names:
@@ -144,16 +145,18 @@ class Execution:
 
     def _place(self, name: str) -> str:
         """Where the engine reads or writes a tensor; those that hold shapes are on the host."""
-        host = self._engine.get_tensor_location(name) == self._trt.TensorLocation.HOST
+        trt = library(self._plan.flavor)
+        host = self._engine.get_tensor_location(name) == trt.TensorLocation.HOST
         return "cpu" if host else self._device
 
     def _check(self, name: str) -> None:
+        trt = library(self._plan.flavor)
         dtype = self._engine.get_tensor_dtype(name).name
         if dtype not in TORCH_TYPES:
             raise InputError(f"{self._plan.origin}: {name} is of type {dtype}, not supported here")
         for index in range(self._engine.num_optimization_profiles):
             layout = self._engine.get_tensor_format(name, index)
-            if layout != self._trt.TensorFormat.LINEAR:
+            if layout != trt.TensorFormat.LINEAR:
                 raise InputError(
                     f"{self._plan.origin}: {name} has the layout {layout.name}, and only plans "
                     "with chw inputs and outputs are run here: build it with --inputIOFormats and "

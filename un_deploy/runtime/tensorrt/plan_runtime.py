@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -163,7 +163,7 @@ class PlanSession:
 
     def _prepared(
         self, tensors: dict[str, torch.Tensor]
-    ) -> tuple[Callable[[], Any], Callable[[], Any]]:
+    ) -> tuple[Callable[[], object], Callable[[], object]]:
         """What sets an execution up for these inputs, and what runs it, the former not timed."""
         execution = self._execution
         if self._runtime.mode == "enqueue":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 from un_deploy.engines.flavor import Flavor, library
 from un_deploy.engines.kernels.layer_info import Layer, parse_layer_info
@@ -13,18 +13,20 @@ from un_deploy.errors import InputError
 from un_deploy.runtime.layer_times import TimedLayer
 from un_deploy.runtime.tensorrt.execution import Execution
 
+if TYPE_CHECKING:
+    from tensorrt import IProfiler
 
-def recorder(flavor: Flavor) -> Any:
-    """A ``trt.IProfiler`` that keeps what it is told, as (name, ms)."""
+
+def recorder(flavor: Flavor, told: list[tuple[str, float]]) -> IProfiler:
+    """A ``trt.IProfiler`` that appends what it is told, as (name, ms)."""
     trt = library(flavor)
 
     class Recorder(trt.IProfiler):  # type: ignore[name-defined]
         def __init__(self) -> None:
             trt.IProfiler.__init__(self)
-            self.told: list[tuple[str, float]] = []
 
         def report_layer_time(self, layer_name: str, ms: float) -> None:
-            self.told.append((layer_name, ms))
+            told.append((layer_name, ms))
 
     return Recorder()
 
@@ -43,18 +45,18 @@ def times_of_layers(
     Raises:
         InputError: TensorRT refuses, or tells of other layers in one run than in another.
     """
-    profiler = recorder(plan.flavor)
-    execution.context.profiler = profiler
+    told: list[tuple[str, float]] = []
+    execution.context.profiler = recorder(plan.flavor, told)
     # Reported when asked, as trtexec does: enqueueing then does not wait layer by layer.
     execution.context.enqueue_emits_profile = False
     found: list[list[tuple[str, float]]] = []
     for _ in range(runs):
-        profiler.told.clear()
+        told.clear()
         execution.enqueue()
         wait()
         if not execution.context.report_to_profiler():
             raise InputError(f"{plan.origin}: TensorRT does not report the times of its layers")
-        found.append(list(profiler.told))
+        found.append(list(told))
     names = [name for name, _ in found[0]]
     if any([name for name, _ in run] != names for run in found):
         raise InputError(f"{plan.origin}: TensorRT tells of other layers from run to run")
@@ -69,10 +71,10 @@ def times_of_layers(
 
 def layer_information(plan: LoadedPlan, execution: Execution) -> str:
     """What the engine's inspector tells, as JSON; sizes are those of what is bound."""
+    trt = library(plan.flavor)
     inspector = plan.engine.create_engine_inspector()
     inspector.execution_context = execution.context
-    text: str = inspector.get_engine_information(plan.trt.LayerInformationFormat.JSON)
-    return text
+    return inspector.get_engine_information(trt.LayerInformationFormat.JSON)
 
 
 def _known(information: str) -> dict[str, list[Layer]]:

@@ -1,8 +1,8 @@
 """NVIDIA's trtexec as a subprocess: found, told how to time, run, and read by its JSON files.
 
-`Trtexec(...).run(...)` gives a `TrtexecResult`. The files `times.py`, `profile.py` and
-`layer_info.py` each hold one of trtexec's three JSON forms, both ways: where the binary is absent,
-whoever runs an engine through the Python API writes the same files with their writers.
+`Trtexec(...).run(...)` gives a `TrtexecResult`. `times_file`, `profile_file` and
+`un_deploy.engines.kernels.layer_info` each hold one of trtexec's three JSON forms, both ways: where
+the binary is absent, whoever runs an engine through the Python API writes the same files.
 """
 
 from un_deploy.runtime.trtexec.exit_status import Status

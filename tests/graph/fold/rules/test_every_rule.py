@@ -1,18 +1,32 @@
-"""What every rule must do on the examples that its file gives."""
+"""What every rule must do on the examples that its file gives.
+
+Here too is what it has to state for others: a rule that forgets it fails.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
 import onnx_ir as ir
 import pytest
 
-from tests.support.graphs import assert_folds
-from un_deploy.graph.fold.rules import rules
+from tests.support.graphs import assert_folds, feeds_for, set_constant, stored
+from un_deploy.graph.analysis.reference import Float64, run
+from un_deploy.graph.fold.fold import fold_graph
+from un_deploy.graph.fold.rules import operator_named, rules
+from un_deploy.graph.proof import operator_check
+from un_deploy.graph.proof.operator_check import OperatorCheck, check_operators
+from un_deploy.graph.strip.biases_gained_by_fold import add_biases
 
 EXAMPLES = [
     pytest.param(model, id=f"{type(rule).__name__}-{index}")
     for rule in rules()
     for index, model in enumerate(rule.examples())
 ]
+ABSORBING = sorted({name for rule in rules() for name in rule.ops if rule.ops[name].absorbs})
+SUMMING = [*ABSORBING, "Add", "Sub"]  # of which a fold rewrites what is summed
 
 
 @pytest.mark.parametrize("model", EXAMPLES)
@@ -27,3 +41,154 @@ def test_every_operator_of_a_rule_is_in_an_example() -> None:
     for rule in rules():
         shown = {node.op_type for model in rule.examples() for node in model.graph}
         assert set(rule.ops) <= shown
+
+
+@pytest.mark.parametrize("model", EXAMPLES)
+def test_one_per_cent_of_any_folded_entry_is_seen(model: ir.Model) -> None:
+    folded = fold_graph(model.clone())
+    feeds = _feeds(model)
+
+    def checked() -> OperatorCheck:
+        return check_operators(model, folded.model, folded.values, feeds)
+
+    assert checked().worst <= 1 and checked().passed and not checked().blind
+    assert folded.report.changes
+    for name in {change.new for change in folded.report.changes}:
+        right = stored(folded.model.graph.initializers[name])
+        for place in np.ndindex(right.shape):
+            wrong = right.copy()
+            wrong[place] *= 1.01
+            set_constant(folded.model, name, wrong)
+            assert not checked().passed, f"{name}{list(place)}"
+        set_constant(folded.model, name, right)
+    assert checked().passed
+
+
+@pytest.mark.parametrize("model", EXAMPLES)
+def test_a_right_fold_passes_where_the_terms_of_a_sum_cancel(model: ir.Model) -> None:
+    for use in _folded_uses(model):
+        if (cancelling := _cancelling(model, use)) is not None:
+            check = _check(cancelling)
+            assert check.passed and check.worst <= 1, check.failures
+
+
+@pytest.mark.parametrize("op_type", SUMMING)
+def test_a_rule_that_does_not_say_that_it_is_linear_is_found_out(
+    op_type: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The test above has terms that cancel for each of them; without the statement it fails."""
+    models = [
+        cancelling
+        for example in (param.values[0] for param in EXAMPLES)
+        for use in _folded_uses(example)
+        if use.node.op_type == op_type and (cancelling := _cancelling(example, use)) is not None
+    ]
+    assert models and all(_check(model).passed for model in models)
+    monkeypatch.setattr(
+        operator_check,
+        "operator_named",
+        lambda name: replace(operator_named(name), linear=name != op_type),
+    )
+    failed = {failure.operator for model in models for failure in _check(model).failures}
+    assert op_type in failed
+
+
+@pytest.mark.parametrize("model", EXAMPLES)
+def test_a_bias_goes_where_the_rule_says(model: ir.Model) -> None:
+    """One of ones moves each entry of the output by the same: 1, or Gemm's beta."""
+    for node in model.graph:
+        place = operator_named(node.op_type).bias
+        if place is None:
+            continue
+        changed = model.clone()
+        (linear,) = [n for n in changed.graph if n.name == node.name]
+        if isinstance(place, int) and len(linear.inputs) > place:
+            linear.resize_inputs(place)
+        name = str(linear.outputs[0].name)
+        changed.graph.outputs[:] = [linear.outputs[0]]
+        before = run(changed, _feeds(model), stored)[name]
+        add_biases(changed, [name])
+        moved = run(changed, _feeds(model), stored)[name] - before
+        beta = node.attributes.get("beta")
+        np.testing.assert_allclose(moved, 1.0 if beta is None else beta.as_float(), rtol=1e-9)
+
+
+@dataclass(frozen=True)
+class _Use:
+    """A constant that a fold rewrites, where an operator of the original reads it."""
+
+    node: ir.Node
+    index: int
+
+
+def _folded_uses(model: ir.Model) -> Iterator[_Use]:
+    names = {change.old for change in fold_graph(model.clone()).report.changes}
+    for node in model.graph:
+        for index, value in enumerate(node.inputs):
+            if value is not None and value.name in names:
+                yield _Use(node, index)
+
+
+def _cancelling(model: ir.Model, use: _Use) -> ir.Model | None:
+    """The model with another constant there: the nearest with which the operator gives nothing.
+
+    The operator's output is A w + c in the entries w of the constant, and w loses what A w + c
+    comes from. None where the output is no sum, as of a Gather, or where these entries are too few,
+    as a bias under a padded convolution.
+    """
+    values: dict[str, np.ndarray] = {}
+    run(
+        model,
+        _flat_feeds(model),
+        stored,
+        lambda node, found: values.update({str(v.name): a for v, a in found.items()}),
+    )
+    inputs = [
+        None if v is None else values.get(str(v.name), stored(v) if v.is_initializer() else None)
+        for v in use.node.inputs
+    ]
+    evaluate = Float64(model.opset_imports, model.ir_version)
+    constant = inputs[use.index]
+    assert constant is not None
+
+    def output(entries: np.ndarray) -> np.ndarray:
+        given = [*inputs]
+        given[use.index] = entries.reshape(constant.shape)
+        return evaluate.node(use.node, given)[0].ravel()
+
+    w = constant.ravel()
+    c = output(np.zeros_like(w))
+    a = np.stack([output(unit) - c for unit in np.eye(w.size)], axis=1)
+    if np.all(np.count_nonzero(a * w, axis=1) + (c != 0) < 2):
+        return None
+    w = (w - np.linalg.pinv(a) @ (a @ w + c)).astype(np.float32).astype(np.float64)
+    if np.max(np.abs(a @ w + c)) > 1e-6 * np.max(np.abs(a) @ np.abs(w) + np.abs(c)):
+        return None
+    changed = model.clone()
+    value = use.node.inputs[use.index]
+    assert value is not None
+    set_constant(changed, str(value.name), w.reshape(constant.shape))
+    return changed
+
+
+def _check(model: ir.Model) -> OperatorCheck:
+    folded = fold_graph(model.clone())
+    assert folded.report.folded
+    return check_operators(model, folded.model, folded.values, _flat_feeds(model))
+
+
+def _feeds(model: ir.Model) -> dict[str, np.ndarray]:
+    """Random numbers; indices reach all nine rows of a table."""
+    feeds = feeds_for(model)
+    return {
+        name: np.arange(9).reshape(3, 3) if array.dtype == np.int64 else array
+        for name, array in feeds.items()
+    }
+
+
+def _flat_feeds(model: ir.Model) -> dict[str, np.ndarray]:
+    """The same number everywhere, so that one constant can cancel it everywhere."""
+    return {
+        name: np.full_like(array, 1.25) if array.dtype.kind == "f" else array
+        for name, array in _feeds(model).items()
+    }

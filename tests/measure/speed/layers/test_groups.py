@@ -7,7 +7,8 @@ import pytest
 
 from tests.graph.analysis.test_layernorms import CONSTANTS, TORCH
 from tests.support.graphs import NORM, build
-from un_deploy.measure.speed.layers.groups import _OPERATORS, _STRONGEST, layer_group, node_groups
+from un_deploy.graph.fold.rules import operators
+from un_deploy.measure.speed.layers.groups import _OF_RUNTIMES, _STRONGEST, layer_group, node_groups
 from un_deploy.measure.speed.layers.variant_layers import GROUPS, Group
 
 QKV = "float[2,3,4] q, float[2,4,3] k, float[2,3,4] v"
@@ -19,7 +20,8 @@ def of(model: ir.Model, group: Group) -> list[str]:
 
 def test_every_group_is_ranked_and_no_operator_is_in_two() -> None:
     assert {*_STRONGEST, "other"} == set(GROUPS)
-    names = [name.lower() for names in _OPERATORS.values() for name in names.split()]
+    names = [name.lower() for name in operators()]
+    names += [name.lower() for names in _OF_RUNTIMES.values() for name in names.split()]
     assert len(names) == len(set(names))
 
 

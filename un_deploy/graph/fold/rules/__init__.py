@@ -1,4 +1,8 @@
-"""One file per operator family; a file with a `RULE` in it is found by being here."""
+"""One file per operator family; a file with a `RULE` in it is found by being here.
+
+What the rooms around need to know of an operator is stated here too: by its rule, or in
+`without_rule`, and read through `operators` and `operator_named`.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,12 @@ import pkgutil
 from functools import cache
 from typing import TYPE_CHECKING
 
+from un_deploy.graph.fold.rules import without_rule
+from un_deploy.graph.fold.rules.operator import Operator
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import onnx_ir as ir
 
     from un_deploy.graph.fold.rules.protocol import Rule
@@ -31,6 +40,21 @@ def rule_for(node: ir.Node, opset: int) -> Rule | None:
     )
 
 
-def _knows(bounds: tuple[int, int], opset: int) -> bool:
-    first, last = bounds
+def _knows(operator: Operator, opset: int) -> bool:
+    first, last = operator.opsets or (1, 0)
     return first <= opset <= last
+
+
+@cache
+def operators() -> Mapping[str, Operator]:
+    """Every operator of which something is known, by ONNX's name."""
+    of_rules = {name: operator for rule in rules() for name, operator in rule.ops.items()}
+    return {**without_rule.OPERATORS, **of_rules}
+
+
+def operator_named(op_type: str) -> Operator:
+    """What is known of an operator, whatever its domain and opset; of an unknown one nothing."""
+    return operators().get(op_type, _UNKNOWN)
+
+
+_UNKNOWN = Operator()

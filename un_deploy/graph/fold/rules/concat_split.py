@@ -1,4 +1,4 @@
-"""Concat and Split, one read backwards: parts and whole along an axis.
+"""Concat and Split: a gauge of the whole is cut into its parts' gauges, or joined from them.
 
 A gauge constant along the axis is the same on the whole and on every part. One that varies along
 it is cut into the parts' pieces, whose sizes must be known.
@@ -12,6 +12,7 @@ import numpy as np
 
 from un_deploy.graph.analysis.affine_map import Affine
 from un_deploy.graph.fold.rules.example_models import NORM, example
+from un_deploy.graph.fold.rules.operator import Operator
 from un_deploy.graph.fold.rules.protocol import OUT, Carries, Port, Refuse, into
 
 if TYPE_CHECKING:
@@ -25,7 +26,10 @@ if TYPE_CHECKING:
 
 
 class Join(Carries):
-    ops: ClassVar = {"Concat": (7, 26), "Split": (7, 26)}
+    ops: ClassVar = {
+        "Concat": Operator("layout", (7, 26), linear=True, moves=True, shift_from="every"),
+        "Split": Operator("layout", (7, 26), linear=True, moves=True),
+    }
 
     def transport(
         self, unit: Unit, known: Mapping[Port, Gauge], view: GraphFacts

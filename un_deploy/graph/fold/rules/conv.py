@@ -1,4 +1,4 @@
-"""Conv, 1-d to 3-d, with groups: the barrier along the channel axis.
+"""Conv, 1-d to 3-d, with groups: absorbs what reaches it along its channels.
 
 With x = S x' + c and y = T y' + d per channel: W'[o, i] = S[i] W[o, i] / T[o] and
 b' = (b + sum over i and the kernel of c[i] W[o, i] - d) / T. Where the image is padded with
@@ -14,6 +14,7 @@ import numpy as np
 from un_deploy.graph.fold.edits import AddBias, SetConstant
 from un_deploy.graph.fold.rules.channel import along
 from un_deploy.graph.fold.rules.example_models import NORM, example
+from un_deploy.graph.fold.rules.operator import absorbing
 from un_deploy.graph.fold.rules.protocol import OUT, Refuse, into
 
 if TYPE_CHECKING:
@@ -28,8 +29,7 @@ if TYPE_CHECKING:
 
 
 class Conv:
-    ops: ClassVar = {"Conv": (1, 26)}
-    is_linear: ClassVar[bool] = True
+    ops: ClassVar = {"Conv": absorbing((1, 26), bias=2, channels=1)}
 
     def transport(
         self, unit: Unit, known: Mapping[Port, Gauge], view: GraphFacts
@@ -74,7 +74,7 @@ class Conv:
             b = view.constants.exact(bias)
             yield SetConstant(node, 2, lambda: (b() + shift() - t.shift) / t.scale, (channels,))
         elif bias is None and (s.shifts or t.shifts):
-            yield AddBias(node, lambda: (shift() - t.shift) / t.scale, channels)
+            yield AddBias(node, unit.operator, lambda: (shift() - t.shift) / t.scale, channels)
 
     def examples(self) -> Iterator[ir.Model]:
         image = {"a": (4, 1, 1), "b": (4, 1, 1)}

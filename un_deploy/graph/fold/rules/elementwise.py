@@ -8,13 +8,15 @@ with the scale and multiplies the shift: k (S x' + c) = S (k x') + k c.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from un_deploy.graph.analysis.affine_map import Affine, align
 from un_deploy.graph.analysis.shapes import same_dim
 from un_deploy.graph.fold.rules.example_models import NORM, example
+from un_deploy.graph.fold.rules.operator import Operator
 from un_deploy.graph.fold.rules.protocol import OUT, Carries, Refuse, into
 
 if TYPE_CHECKING:
@@ -27,8 +29,18 @@ if TYPE_CHECKING:
     from un_deploy.graph.fold.rules.protocol import Port, Unit
 
 
+_SUM = Operator("elementwise", (7, 26), linear=True, shift_from="every", sums=True)
+_PRODUCT = Operator("elementwise", (7, 26), linear=True, shift_from="computed", weighs=True)
+
+
 class Elementwise(Carries):
-    ops = dict.fromkeys(("Add", "Sub", "Neg", "Mul", "Div"), (7, 26))
+    ops: ClassVar = {
+        "Add": _SUM,
+        "Sub": replace(_SUM, subtracts=(1,)),
+        "Neg": Operator("elementwise", (7, 26), linear=True),
+        "Mul": _PRODUCT,
+        "Div": _PRODUCT,
+    }
 
     def transport(
         self, unit: Unit, known: Mapping[Port, Gauge], view: GraphFacts
@@ -60,11 +72,11 @@ class Elementwise(Carries):
                 + f" f = MatMul(n, w) r = {op}(f, n) y = MatMul(r, v)",
                 residual,
             )
-        yield example(
-            "(float[B,3,4] x) => (float[B,3,5] y)",
-            NORM.format(x="x") + " t = Add(n, table) y = MatMul(t, v)",
-            {"a": (4,), "b": (4,), "v": (4, 5), "table": (1, 3, 4)},
-        )
+            yield example(
+                "(float[B,3,4] x) => (float[B,3,5] y)",
+                NORM.format(x="x") + f" t = {op}(n, table) y = MatMul(t, v)",
+                {"a": (4,), "b": (4,), "v": (4, 5), "table": (1, 3, 4)},
+            )
         for op in ("Neg(n)", "Mul(k, n)", "Div(n, k)"):
             yield example(
                 "(float[B,3,4] x) => (float[B,3,5] y)",
@@ -109,7 +121,7 @@ def _shifts_the_first(unit: Unit, view: GraphFacts) -> bool:
 
 
 def _free(unit: Unit, index: int, other: np.ndarray, view: GraphFacts) -> np.ndarray:
-    """The shift of an operand that nothing asks for: a constant takes the other's back."""
+    """The shift of an operand that may have any: a constant cancels that of the other."""
     if unit.node.inputs[index] not in view.constants:
         return np.zeros_like(other)
     return -other if unit.node.op_type == "Add" else other

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from un_deploy.graph.fold.rules.example_models import NORM, example
+from un_deploy.graph.fold.rules.operator import Operator
 from un_deploy.graph.fold.rules.protocol import OUT, Carries, Refuse, into
 
 if TYPE_CHECKING:
@@ -25,7 +26,10 @@ if TYPE_CHECKING:
 
 
 class Select(Carries):
-    ops: ClassVar = {"Gather": (7, 26), "Slice": (10, 26)}
+    ops: ClassVar = {
+        "Gather": Operator("layout", (7, 26), linear=True, moves=True, picks=True),
+        "Slice": Operator("layout", (10, 26), linear=True, moves=True),
+    }
 
     def transport(
         self, unit: Unit, known: Mapping[Port, Gauge], view: GraphFacts

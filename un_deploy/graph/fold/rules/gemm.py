@@ -1,4 +1,4 @@
-"""Gemm: y = alpha A B + beta C, with B and C constant: the barrier of rank 2.
+"""Gemm, y = alpha A B + beta C with constant B and C: absorbs what reaches it.
 
 With x = S x' + c and y = T y' + d: B' = diag(S) B diag(1/T), alpha stays, and
 C' = (beta C + alpha c B - d) / (beta T).
@@ -13,6 +13,7 @@ import numpy as np
 from un_deploy.graph.fold.edits import AddBias, SetConstant
 from un_deploy.graph.fold.rules.channel import along
 from un_deploy.graph.fold.rules.example_models import NORM, example
+from un_deploy.graph.fold.rules.operator import absorbing
 from un_deploy.graph.fold.rules.protocol import OUT, Refuse, into
 
 if TYPE_CHECKING:
@@ -27,8 +28,7 @@ if TYPE_CHECKING:
 
 
 class Gemm:
-    ops: ClassVar = {"Gemm": (7, 26)}
-    is_linear: ClassVar[bool] = True
+    ops: ClassVar = {"Gemm": absorbing((7, 26), bias=2, channels=-1, transposed="transA")}
 
     def transport(
         self, unit: Unit, known: Mapping[Port, Gauge], view: GraphFacts
@@ -78,14 +78,14 @@ class Gemm:
             new = (*old[:-1], columns)
             yield SetConstant(node, 2, lambda: (c() / t.scale + shift()).reshape(new), new)
         elif bias is None and (s.shifts or t.shifts):
-            yield AddBias(node, shift, columns)
+            yield AddBias(node, unit.operator, shift, columns)
 
     @staticmethod
     def _inner_axis(node: ir.Node) -> int:
         return 0 if _attribute(node, "transA", 0) else 1
 
     def examples(self) -> Iterator[ir.Model]:
-        for attributes in ("", "<transB=1>", "<transA=1, alpha=0.5, beta=2.0>"):
+        for attributes in ("", "<transB=1>", "<transA=1, alpha=-0.5, beta=2.0>"):
             b_shape = (5, 4) if "transB" in attributes else (4, 5)
             x = "float[4,B] x" if "transA" in attributes else "float[B,4] x"
             a = (4, 1) if "transA" in attributes else (4,)

@@ -1,4 +1,4 @@
-"""Operators that move elements and change none: a gauge moves with them.
+"""Transpose, Reshape and all that moves elements and changes none: a gauge moves with them.
 
 Transpose permutes its axes. Reshape, Flatten, Squeeze and Unsqueeze regroup them: the gauge may
 vary over an axis whose group has known sizes. Expand repeats along axes on which the gauge must
@@ -14,6 +14,7 @@ import onnx_ir as ir
 
 from un_deploy.graph.analysis.shapes import reshape_groups, same_dim
 from un_deploy.graph.fold.rules.example_models import NORM, example
+from un_deploy.graph.fold.rules.operator import Operator
 from un_deploy.graph.fold.rules.protocol import OUT, Carries, Refuse, into
 
 if TYPE_CHECKING:
@@ -33,17 +34,20 @@ _WIDTH = {
 }
 
 
+_REARRANGING = Operator("layout", (7, 26), linear=True, moves=True, rearranges=True)
+
+
 class Layout(Carries):
     ops: ClassVar = {
-        "Transpose": (7, 26),
-        "Reshape": (7, 26),
-        "Flatten": (7, 26),
-        "Squeeze": (7, 26),
-        "Unsqueeze": (7, 26),
-        "Expand": (8, 26),
-        "Identity": (7, 26),
-        "Dropout": (7, 26),
-        "Cast": (7, 26),
+        "Transpose": _REARRANGING,
+        "Reshape": _REARRANGING,
+        "Flatten": _REARRANGING,
+        "Squeeze": _REARRANGING,
+        "Unsqueeze": _REARRANGING,
+        "Identity": _REARRANGING,
+        "Expand": Operator("layout", (8, 26), linear=True, moves=True),
+        "Dropout": Operator("other", (7, 26), linear=True),
+        "Cast": Operator("layout", (7, 26), linear=True),
     }
 
     def transport(

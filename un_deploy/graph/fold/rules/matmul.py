@@ -1,4 +1,4 @@
-"""MatMul by a constant: the barrier that absorbs every gauge.
+"""MatMul by a constant: absorbs every gauge that reaches it.
 
 With x = S x' + c and y = T y' + d, y = x W + b becomes y' = x' W' + b' where
 W' = diag(S) W diag(1/T) and b' = (b + c W - d) / T.
@@ -13,6 +13,7 @@ import numpy as np
 from un_deploy.graph.fold.edits import AddBias, SetConstant
 from un_deploy.graph.fold.rules.channel import along
 from un_deploy.graph.fold.rules.example_models import NORM, example
+from un_deploy.graph.fold.rules.operator import absorbing
 from un_deploy.graph.fold.rules.protocol import OUT, Refuse, into
 
 if TYPE_CHECKING:
@@ -27,8 +28,7 @@ if TYPE_CHECKING:
 
 
 class MatMul:
-    ops: ClassVar = {"MatMul": (7, 26)}
-    is_linear: ClassVar[bool] = True
+    ops: ClassVar = {"MatMul": absorbing((7, 26), bias="behind", channels=-1)}
 
     def transport(
         self, unit: Unit, known: Mapping[Port, Gauge], view: GraphFacts
@@ -64,7 +64,7 @@ class MatMul:
             b, shape = view.constants.exact(value), view.sizes(value)
             yield SetConstant(add, index, lambda: (b() + shift() - t.shift) / t.scale, shape)
         elif s.shifts or t.shifts:
-            yield AddBias(node, lambda: (shift() - t.shift) / t.scale, columns)
+            yield AddBias(node, unit.operator, lambda: (shift() - t.shift) / t.scale, columns)
 
     def examples(self) -> Iterator[ir.Model]:
         yield example(

@@ -1,10 +1,10 @@
-"""What a rule is: how one family of operators carries a change of variables.
+"""What a rule is: how one family of operators passes on a change of variables, or absorbs it.
 
 A rule answers two questions about one *unit* (an operator, together with the Add that is its
 bias where it has one), and never touches the graph:
 
 - `transport`: given gauges on some ports, what do they demand on the others? Called with every
-  port known, it repeats what the full set must satisfy; that is how a plan is certified.
+  port known, it repeats what the full set must satisfy; that is how a solution is certified.
 - `edits`: with all gauges known, which constants change, and how?
 
 A port whose tensor is constant may be given any gauge: the solver divides it out of the constant
@@ -15,6 +15,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, Protocol
+
+from un_deploy.graph.fold.rules.operator import Operator
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -47,12 +49,12 @@ def into(position: int) -> Port:
 
 @dataclass(frozen=True, eq=False)
 class Unit:
-    """One operator of the graph, or a MatMul and the Add behind it.
+    """One operator of the graph, or one whose bias stands behind it and that Add.
 
     Attributes:
         node: the operator.
         rule: its family's rule; None where the rewriter does not know the operator.
-        bias: the Add behind a MatMul whose only reader it is, and the position of its constant.
+        bias: the Add behind it that holds its bias, and the position of its constant.
     """
 
     node: ir.Node
@@ -62,6 +64,11 @@ class Unit:
     @property
     def name(self) -> str:
         return self.node.name or str(self.node.outputs[0].name)
+
+    @property
+    def operator(self) -> Operator:
+        """What its rule says of the operator; nothing where there is no rule."""
+        return Operator() if self.rule is None else self.rule.ops[self.node.op_type]
 
     @property
     def output(self) -> ir.Value:
@@ -83,10 +90,9 @@ class Unit:
 class Rule(Protocol):
     """One family of operators. Stateless; lives in the file named after the family."""
 
-    #: Operator name -> the opsets (first, last) whose meaning this rule knows.
-    ops: ClassVar[Mapping[str, tuple[int, int]]]
-    #: A linear operator with constant weights: it absorbs what reaches it and passes nothing on.
-    is_linear: ClassVar[bool]
+    #: What is known of each operator, by its name: the opsets whose meaning this rule knows, and
+    #: what the check, the precision, the graph view and others ask.
+    ops: ClassVar[Mapping[str, Operator]]
 
     def transport(
         self, unit: Unit, known: Mapping[Port, Gauge], view: GraphFacts
@@ -109,8 +115,6 @@ class Rule(Protocol):
 
 class Carries:
     """Base of rules that only pass gauges on: there is nothing to edit."""
-
-    is_linear: ClassVar[bool] = False
 
     def edits(self, unit: Unit, known: Mapping[Port, Gauge], view: GraphFacts) -> Iterable[Edit]:
         return ()

@@ -1,4 +1,4 @@
-"""ReduceMean: the mean over axes on which a gauge is constant passes it through.
+"""ReduceMean: a gauge that is constant along the averaged axes passes through.
 
 mean(S x' + c) = S mean(x') + c, if neither S nor c varies over the axes of the mean.
 """
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from un_deploy.graph.fold.rules.example_models import NORM, example
+from un_deploy.graph.fold.rules.operator import Operator
 from un_deploy.graph.fold.rules.protocol import OUT, Carries, Refuse, into
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Reduce(Carries):
-    ops: ClassVar = {"ReduceMean": (7, 26)}
+    ops: ClassVar = {"ReduceMean": Operator(opsets=(7, 26), linear=True, sums=True)}
 
     def transport(
         self, unit: Unit, known: Mapping[Port, Gauge], view: GraphFacts

@@ -1,9 +1,9 @@
 """Where the time of a variant goes, layer by layer.
 
-- groups: What a layer is: a product, attention, a norm, ...; from what it is called and what it
-  computes.
-- profile_variants: Times the layers of the variants of a comparison, after it, on the backend
-  that timed them.
-- variant_layers: Where the time of a variant goes: the layers that a runtime runs, in groups of
-  what they are.
+- groups: Sorts layers into groups (product, attention, norm, ...) by name and by what they
+  compute.
+- profile_variants: Times the layers of every variant, after the comparison, on the backend that
+  timed them.
+- variant_layers: The timed layers of one variant, summed by group, and the sentence on where LN's
+  time went.
 """

@@ -1,4 +1,4 @@
-"""What a layer is: a product, attention, a norm, ...; from what it is called and what it computes.
+"""Sorts layers into groups (product, attention, norm, ...) by name and by what they compute.
 
 The graph tells more than a layer's name. A MatMul of two computed tensors belongs to attention,
 with the Softmax it feeds on and the scale and mask before that; a Mul and an Add may be a norm's
@@ -15,46 +15,36 @@ from un_deploy.graph.analysis.constants import Constants
 from un_deploy.graph.analysis.layernorms import find_layernorms
 from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.graph_view import GraphView
-from un_deploy.measure.speed.layers.variant_layers import Group
+from un_deploy.graph.fold.rules import operators
+from un_deploy.graph.fold.rules.operator import Group
 from un_deploy.runtime.layer_times import node_name, nodes_between
 
-_OPERATORS: dict[Group, str] = {
+_OF_RUNTIMES: dict[Group, str] = {
     "products": """
-        MatMul Gemm Conv ConvTranspose Einsum MatMulInteger ConvInteger QLinearMatMul QLinearConv
         FusedMatMul FusedGemm FusedConv NhwcFusedConv MatMulNBits TransposeMatMul
         correlation Convolution MatrixMultiply FullyConnected
     """,
     "attention": """
-        Attention MultiHeadAttention GroupQueryAttention PackedAttention QAttention
+        MultiHeadAttention GroupQueryAttention PackedAttention QAttention
         scaled_dot_product_attention mha
     """,
     "normalization": """
-        LayerNormalization SkipLayerNormalization EmbedLayerNormalization BatchNormalization
-        SimplifiedLayerNormalization SkipSimplifiedLayerNormalization RMSNormalization
-        InstanceNormalization GroupNormalization LpNormalization MeanVarianceNormalization
-        Normalization
+        SkipLayerNormalization EmbedLayerNormalization SimplifiedLayerNormalization
+        SkipSimplifiedLayerNormalization Normalization
     """,
-    "activation": """
-        Gelu FastGelu BiasGelu QuickGelu Relu LeakyRelu PRelu Elu Selu Celu ThresholdedRelu
-        HardSigmoid HardSwish Swish Mish Sigmoid Tanh Erf Softplus Softsign Softmax LogSoftmax
-        BiasSoftmax Activation
-    """,
-    "elementwise": """
-        Add Sub Mul Div Neg Abs Pow Sqrt Reciprocal Exp Log Sin Cos Tan Sign Floor Ceil Round Clip
-        Min Max Sum Mean Mod Where And Or Xor Not Equal Less Greater LessOrEqual GreaterOrEqual
-        IsNaN IsInf BitShift Elementwise Pointwise Unary
-    """,
+    "activation": "FastGelu BiasGelu QuickGelu BiasSoftmax Activation",
+    "elementwise": "Elementwise Pointwise Unary",
     "layout": """
-        Transpose Reshape Flatten Squeeze Unsqueeze Concat Split Slice Gather GatherElements
-        GatherND Expand Tile Pad Cast CastLike Identity Shape Size Constant ConstantOfShape Range
-        SpaceToDepth DepthToSpace ReorderInput ReorderOutput MemcpyFromHost MemcpyToHost
-        Reformat Shuffle Copy Concatenation
+        ReorderInput ReorderOutput MemcpyFromHost MemcpyToHost Reformat Shuffle Copy Concatenation
     """,
 }
+"""What layers of ONNX Runtime, torch and TensorRT are called that are no operators of ONNX."""
+
 _GROUP_OF: dict[str, Group] = {
-    name.lower(): group for group, names in _OPERATORS.items() for name in names.split()
+    **{name.lower(): operator.group for name, operator in operators().items()},
+    **{name.lower(): group for group, names in _OF_RUNTIMES.items() for name in names.split()},
 }
-"""Names of ONNX operators, and of layers of ONNX Runtime, torch and TensorRT, in lower case."""
+"""By name in lower case."""
 
 _STRONGEST: tuple[Group, ...] = (
     "attention", "products", "normalization", "activation", "elementwise", "layout",
@@ -87,7 +77,7 @@ def node_groups(model: ir.Model) -> dict[str, Group]:
 
 
 def layer_group(kind: str, onnx_nodes: Iterable[str], groups: Mapping[str, Group]) -> Group:
-    """What a layer is.
+    """The group that a layer belongs to.
 
     Args:
         kind: as the runtime calls it.

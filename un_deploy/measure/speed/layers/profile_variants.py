@@ -1,4 +1,4 @@
-"""Times the layers of the variants of a comparison, after it, on the backend that timed them."""
+"""Times the layers of every variant, after the comparison, on the backend that timed them."""
 
 from __future__ import annotations
 

@@ -1,17 +1,14 @@
-"""Where the time of a variant goes: the layers that a runtime runs, in groups of what they are."""
+"""The timed layers of one variant, summed by group, and the sentence on where LN's time went."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import fsum
-from typing import Any, Literal
+from typing import Any
 
+from un_deploy.graph.fold.rules.operator import Group
 from un_deploy.measure.speed.variant import TITLES, Kind
-
-Group = Literal[
-    "products", "attention", "normalization", "activation", "elementwise", "layout", "other"
-]
 
 GROUPS: dict[Group, str] = {
     "products": "matrix products, convolutions",

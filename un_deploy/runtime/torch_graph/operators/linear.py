@@ -27,11 +27,16 @@ def _gemm(node: ir.Node, a: Value, b: Value, c: Value | None = None) -> Value:
     return torch.addmm(c, a, b, alpha=alpha, beta=beta)
 
 
+def _pads(node: ir.Node, axes: int) -> tuple[list[int], list[int]]:
+    """At the beginning and at the end of each axis of the image."""
+    pads = attribute(node, "pads", [0] * 2 * axes)
+    return pads[:axes], pads[axes:]
+
+
 def _conv(node: ir.Node, x: Value, weight: Value, bias: Value | None = None) -> Value:
     only(node, "auto_pad", "NOTSET", "VALID")
     axes = x.ndim - 2
-    pads = attribute(node, "pads", [0] * 2 * axes)
-    before, after = pads[:axes], pads[axes:]
+    before, after = _pads(node, axes)
     if before != after:
         last_first = zip(reversed(before), reversed(after), strict=True)
         widths = [width for pair in last_first for width in pair]
@@ -45,6 +50,29 @@ def _conv(node: ir.Node, x: Value, weight: Value, bias: Value | None = None) -> 
         dilation=attribute(node, "dilations", [1] * axes),
         groups=attribute(node, "group", 1),
     )
+
+
+def _conv_transpose(node: ir.Node, x: Value, weight: Value, bias: Value | None = None) -> Value:
+    only(node, "auto_pad", "NOTSET", "VALID")
+    only(node, "output_shape", None)
+    axes = x.ndim - 2
+    before, after = _pads(node, axes)
+    alike = before == after
+    y = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)[axes - 1](
+        x,
+        weight,
+        bias,
+        stride=attribute(node, "strides", [1] * axes),
+        padding=before if alike else 0,
+        output_padding=attribute(node, "output_padding", [0] * axes),
+        groups=attribute(node, "group", 1),
+        dilation=attribute(node, "dilations", [1] * axes),
+    )
+    if alike:
+        return y
+    ends = zip(before, after, y.shape[2:], strict=True)
+    kept = [slice(None)] * 2 + [slice(first, size - last) for first, last, size in ends]
+    return y[tuple(kept)]
 
 
 def _einsum(node: ir.Node, *inputs: Value) -> Value:
@@ -88,6 +116,7 @@ HANDLERS: dict[str, Callable[..., Any]] = {
     "MatMul": _matmul,
     "Gemm": _gemm,
     "Conv": _conv,
+    "ConvTranspose": _conv_transpose,
     "Einsum": _einsum,
     "Attention": _attention,
 }

@@ -1,0 +1,74 @@
+"""What weights must be before anything is folded into them: numbers; refusals name the tensor."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx_ir as ir
+
+from un_deploy.errors import InputError
+from un_deploy.graph.fold.rules import operator_named
+from un_deploy.graph.model.checks import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: Entries looked at in one go; keeps the temporary arrays small.
+_CHUNK = 1 << 22
+
+
+def check_weights(model: ir.Model) -> None:
+    """Check that every floating constant is a number, reading one tensor at a time.
+
+    NaN is refused everywhere. Infinity is meant where a constant fills or masks, so it is
+    refused only in what a linear operator or a norm reads.
+
+    Raises:
+        InputError: names the tensor and how many of its entries are not finite, or a tensor
+            whose bytes do not fit its shape.
+    """
+    for value, tensor in _constants(model):
+        if not tensor.dtype.is_floating_point():
+            continue
+        try:
+            nans, infinities = _count(tensor.numpy())
+        except (ValueError, OSError) as error:
+            raise InputError(
+                f"the weight {value.name!r} cannot be read: {one_line(error)}"
+            ) from error
+        if nans:
+            raise InputError(_broken(value, tensor, nans, "NaN"))
+        if infinities and any(operator_named(node.op_type).weighs for node, _ in value.uses()):
+            raise InputError(_broken(value, tensor, infinities, "infinite"))
+
+
+def _broken(value: ir.Value, tensor: ir.TensorProtocol, count: int, what: str) -> str:
+    return (
+        f"the weight {value.name!r} has {count} {what} of {tensor.size} entries: "
+        f"training diverged or the file is damaged, so take another checkpoint"
+    )
+
+
+def _constants(model: ir.Model) -> Iterator[tuple[ir.Value, ir.TensorProtocol]]:
+    for graph in model.graphs():
+        for value in graph.initializers.values():
+            if value.const_value is not None:
+                yield value, value.const_value
+        for node in graph:
+            if node.op_type == "Constant" and (attribute := node.attributes.get("value")):
+                yield node.outputs[0], attribute.as_tensor()
+
+
+def _count(array: np.ndarray) -> tuple[int, int]:
+    """How many entries are NaN and how many infinite."""
+    flat = array.reshape(-1)
+    nans = infinities = 0
+    for start in range(0, flat.size, _CHUNK):
+        chunk = flat[start : start + _CHUNK]
+        finite = int(np.count_nonzero(np.isfinite(chunk)))
+        if finite < chunk.size:
+            found = int(np.count_nonzero(np.isnan(chunk)))
+            nans += found
+            infinities += chunk.size - finite - found
+    return nans, infinities

@@ -1,0 +1,97 @@
+"""ConvTranspose, 1-d to 3-d, with groups: takes a scale on either side, and a shift behind it.
+
+Its weight is (in channels, out channels of their group, kernel). With x = S x' and y = T y' + d per
+channel: W'[i, o] = S[i] W[i, o] / T[o] and b' = (b - d) / T, wherever it pads and however far it
+strides. A shift in front would reach each pixel through another part of the kernel, fewer at the
+border: no bias can hold that.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from un_deploy.graph.fold.edits import AddBias, SetConstant
+from un_deploy.graph.fold.rules.channel import along
+from un_deploy.graph.fold.rules.example_models import NORM, example
+from un_deploy.graph.fold.rules.operator import absorbing
+from un_deploy.graph.fold.rules.protocol import OUT, Refuse, into
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    import onnx_ir as ir
+
+    from un_deploy.graph.analysis.affine_map import Gauge
+    from un_deploy.graph.fold.edits import Edit
+    from un_deploy.graph.fold.graph_facts import GraphFacts
+    from un_deploy.graph.fold.rules.protocol import Port, Unit
+
+
+class ConvTranspose:
+    ops: ClassVar = {"ConvTranspose": absorbing((1, 26), bias=2, channels=1)}
+
+    def transport(
+        self, unit: Unit, known: Mapping[Port, Gauge], view: GraphFacts
+    ) -> Iterable[tuple[Port, Gauge]]:
+        if any(v is not None and v not in view.constants for v in unit.node.inputs[1:]):
+            raise Refuse("its weight or bias is no constant")
+        into_it = along(known.get(into(0)), 1)
+        along(known.get(OUT), 1)
+        if into_it.shifts:
+            raise Refuse("a shift would reach each pixel through another part of its kernel")
+        return ()
+
+    def edits(self, unit: Unit, known: Mapping[Port, Gauge], view: GraphFacts) -> Iterable[Edit]:
+        node, weight = unit.node, unit.node.inputs[1]
+        assert weight is not None
+        s, t = along(known[into(0)], 1), along(known[OUT], 1)
+        w = view.constants.exact(weight)
+        shape = view.sizes(weight)
+        groups = node.attributes["group"].as_int() if "group" in node.attributes else 1
+        inputs, per_group = shape[0], shape[1]
+        channels, kernel = groups * per_group, (1,) * (len(shape) - 2)
+
+        def scaled() -> np.ndarray:
+            of_group = np.broadcast_to(t.scale, channels).reshape(groups, per_group)
+            behind = np.repeat(of_group, inputs // groups, axis=0)
+            return s.scale.reshape(-1, 1, *kernel) * w() / behind.reshape(inputs, -1, *kernel)
+
+        if s.scales or t.scales:
+            yield SetConstant(node, 1, scaled, shape)
+        bias = node.inputs[2] if len(node.inputs) > 2 else None
+        if bias is not None and (t.scales or t.shifts):
+            b = view.constants.exact(bias)
+            yield SetConstant(node, 2, lambda: (b() - t.shift) / t.scale, (channels,))
+        elif bias is None and t.shifts:
+            yield AddBias(
+                node,
+                unit.operator,
+                lambda: np.broadcast_to(-t.shift / t.scale, channels),
+                channels,
+            )
+
+    def examples(self) -> Iterator[ir.Model]:
+        yield example(
+            "(float[B,4,5,5] x) => (float[B,6,11,11] y)",
+            "n = Mul(x, a) y = ConvTranspose<strides=[2,2], group=2>(n, w)",
+            {"a": (4, 1, 1), "w": (4, 3, 3, 3)},
+        )
+        yield example(
+            "(float[B,4,5,5] x) => (float[B,6,9,9] y)",
+            "p = ConvTranspose<strides=[2,2], pads=[1,1,1,1], group=2>(x, w, c) "
+            + NORM.format(x="p")
+            + " y = Identity(n)",
+            {"a": (6, 1, 1), "b": (6, 1, 1), "w": (4, 3, 3, 3), "c": (6,)},
+        )
+        yield example(
+            "(float[B,4,5] x) => (float[B,3,9] y)",
+            "p = ConvTranspose<strides=[2], pads=[1,1]>(x, w) "
+            + NORM.format(x="p")
+            + " y = Identity(n)",
+            {"a": (3, 1), "b": (3, 1), "w": (4, 3, 3)},
+        )
+
+
+RULE = ConvTranspose()

@@ -1,0 +1,84 @@
+"""What the rooms around the rules know of an operator, as data: stated here and nowhere else.
+
+A rule states it of its operators, in `ops`; `without_rule` of all others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+#: What kind of work an operator is, and a layer of a runtime too.
+Group = Literal[
+    "products", "attention", "normalization", "activation", "elementwise", "layout", "other"
+]
+
+
+@dataclass(frozen=True)
+class Operator:
+    """What is known of an operator; by default nothing.
+
+    Attributes:
+        group: what kind of work it is.
+        opsets: the first and last whose meaning its rule knows; None without a rule.
+        linear: in each floating input, so that rounding a constant by half a unit in the last
+            place changes the result by no more than that times the result on absolute values.
+        subtracts: inputs that it subtracts.
+        bias: of a linear operator that absorbs what reaches it (its data is input 0, its weight
+            input 1): which input holds its bias, or that an Add behind it does.
+        channels: the axis of the channels of its data and of its output, where it absorbs.
+        transposed: the attribute, if any, that says that its data lies transposed.
+        picks: its output is entries of input 0 along its axis, at the indices in input 1.
+        shift_from: the inputs that a shift of its output may come from.
+        sums: its results may be nothing but rounding where they should be zero.
+        weighs: its constants are factors: an infinite entry is a training run gone wrong.
+        multiplies: it is a product, a convolution or attention, whose kernel has to compute in
+            the precision that was asked for.
+        moves: it only moves numbers.
+        rearranges: it moves all of them, none twice: a chain of these may be the identity.
+    """
+
+    group: Group = "other"
+    opsets: tuple[int, int] | None = None
+    linear: bool = False
+    subtracts: tuple[int, ...] = ()
+    bias: int | Literal["behind"] | None = None
+    channels: int = -1
+    transposed: str = ""
+    picks: bool = False
+    shift_from: Literal["first", "every", "computed"] = "first"
+    sums: bool = False
+    weighs: bool = False
+    multiplies: bool = False
+    moves: bool = False
+    rearranges: bool = False
+
+    @property
+    def absorbs(self) -> bool:
+        """Whether its weight takes in whatever reaches it, so that it passes nothing on."""
+        return self.bias is not None
+
+    def input_channels(self, node: ir.Node) -> int:
+        """The axis of the channels of its data."""
+        flag = node.attributes.get(self.transposed)
+        return self.channels if flag is None or not flag.as_int() else -1 - self.channels
+
+
+def absorbing(
+    opsets: tuple[int, int], *, bias: int | Literal["behind"], channels: int, transposed: str = ""
+) -> Operator:
+    """A linear operator with weights."""
+    return Operator(
+        "products",
+        opsets,
+        linear=True,
+        bias=bias,
+        channels=channels,
+        transposed=transposed,
+        sums=True,
+        weighs=True,
+        multiplies=True,
+    )

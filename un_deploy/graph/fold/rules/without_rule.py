@@ -1,0 +1,38 @@
+"""ONNX operators that no rule knows, as far as something is known of them."""
+
+from __future__ import annotations
+
+from un_deploy.graph.fold.rules.operator import Group, Operator
+
+_ONLY_GROUP: dict[Group, str] = {
+    "products": "MatMulInteger ConvInteger QLinearMatMul QLinearConv",
+    "normalization": """
+        RMSNormalization InstanceNormalization GroupNormalization LpNormalization
+        MeanVarianceNormalization
+    """,
+    "activation": """
+        Gelu Relu LeakyRelu PRelu Elu Selu Celu ThresholdedRelu HardSigmoid HardSwish Swish Mish
+        Sigmoid Tanh Erf Softplus Softsign Softmax LogSoftmax
+    """,
+    "elementwise": """
+        Abs Pow Sqrt Reciprocal Exp Log Sin Cos Tan Sign Floor Ceil Round Clip Min Max Mean Mod
+        Where And Or Xor Not Equal Less Greater LessOrEqual GreaterOrEqual IsNaN IsInf BitShift
+    """,
+    "layout": """
+        GatherElements GatherND Pad CastLike Shape Size ConstantOfShape Range SpaceToDepth
+        DepthToSpace
+    """,
+}
+
+OPERATORS: dict[str, Operator] = {
+    "Einsum": Operator("products", sums=True, weighs=True, multiplies=True),
+    "Attention": Operator("attention", multiplies=True),
+    "BatchNormalization": Operator("normalization", weighs=True),
+    "LayerNormalization": Operator("normalization", weighs=True),
+    "Sum": Operator("elementwise", sums=True),
+    "ReduceSum": Operator(sums=True),
+    "CumSum": Operator(sums=True),
+    "Tile": Operator("layout", moves=True),
+    "Constant": Operator("layout", moves=True),
+    **{name: Operator(group) for group, names in _ONLY_GROUP.items() for name in names.split()},
+}
