@@ -40,12 +40,14 @@ def test_folding_and_verifying_load_neither_torch_nor_a_runtime(statement: str) 
 
 
 def test_the_package_alone_loads_nothing() -> None:
-    assert loaded_by("import un_deploy").isdisjoint({*HEAVY, "numpy", "onnx", "onnx_ir", "click"})
+    assert loaded_by("import un_deploy").isdisjoint(
+        {*HEAVY, "numpy", "onnx", "onnx_ir", "click", "cattrs"}
+    )
 
 
 def test_the_command_line_loads_a_command_only_when_it_is_named() -> None:
     statement = "from un_deploy.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass"
-    assert loaded_by(statement).isdisjoint({*HEAVY, "numpy", "onnx", "onnx_ir", "rich"})
+    assert loaded_by(statement).isdisjoint({*HEAVY, "numpy", "onnx", "onnx_ir", "rich", "cattrs"})
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

@@ -46,6 +46,24 @@ class ThresholdError(UnDeployError):
     exit_code = 3
 
 
+def one_line(said: BaseException | str) -> str:
+    """All that an error or a library says, without its line ends; at least the error's type."""
+    words = " ".join(str(said).split())
+    return words if words or isinstance(said, str) else type(said).__name__
+
+
+def first_line(error: BaseException) -> str:
+    """``"ValueError: what it says"``: the type and the message's first line.
+
+    Where that ends in a colon, the second follows.
+    """
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if not lines:
+        return type(error).__name__
+    shown = lines[:2] if lines[0].endswith(":") else lines[:1]
+    return f"{type(error).__name__}: {' '.join(shown)}"
+
+
 @contextmanager
 def needs(extra: str) -> Iterator[None]:
     """Turn a missing optional import into the command that installs it.

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from un_deploy.errors import InputError
+from un_deploy.errors import InputError, first_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,18 +51,6 @@ def split_spec(spec: str) -> tuple[str, str]:
     return where, name
 
 
-def in_one_line(error: BaseException) -> str:
-    """``"ValueError: what it says"``: the type and the message's first line.
-
-    Where that ends in a colon, the second follows.
-    """
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    if not lines:
-        return type(error).__name__
-    shown = lines[:2] if lines[0].endswith(":") else lines[:1]
-    return f"{type(error).__name__}: {' '.join(shown)}"
-
-
 def _run_file(path: Path) -> ModuleType:
     """Run a file as a module of its own.
 
@@ -81,7 +69,7 @@ def _run_file(path: Path) -> ModuleType:
         with _importable_from(path.parent):
             exec(compile(source, str(path), "exec"), module.__dict__)
     except (Exception, SystemExit) as error:
-        raise InputError(f"{_failing_line(path, error)}: {in_one_line(error)}") from error
+        raise InputError(f"{_failing_line(path, error)}: {first_line(error)}") from error
     return module
 
 
@@ -91,10 +79,10 @@ def _import_module(name: str) -> ModuleType:
             return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
-            raise InputError(f"module {name}: {in_one_line(error)}") from error
+            raise InputError(f"module {name}: {first_line(error)}") from error
         raise InputError(f"there is no module {name}; for a file, write FILE.py:name") from error
     except (Exception, SystemExit) as error:
-        raise InputError(f"module {name}: {in_one_line(error)}") from error
+        raise InputError(f"module {name}: {first_line(error)}") from error
 
 
 @contextmanager

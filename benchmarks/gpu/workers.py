@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from un_deploy.graph.model.checks import one_line
+from un_deploy.errors import one_line
 
 
 class WorkerError(Exception):

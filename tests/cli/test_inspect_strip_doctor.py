@@ -12,8 +12,8 @@ import pytest
 
 from tests.cli.conftest import Run
 from tests.support.graphs import NORM, build
+from tests.support.nvml_double import A100, Driver, without_driver
 from un_deploy.graph.model.model_file import save_model
-from un_deploy.pipeline import doctor
 
 LAYER_NORM = "n = LayerNormalization(x, a, b)  y = MatMul(n, w)"
 WRITTEN_OUT = """
@@ -133,11 +133,8 @@ class TestDoctor:
         assert advice in result.stdout
         assert run("doctor", "--json").exit_code == code
 
-    def test_gpus(self, run: Run, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-        program = folder / "nvidia-smi"
-        program.write_text("#!/bin/sh\necho 'NVIDIA A100, 40960 MiB, 550.1'\n")
-        program.chmod(0o755)
-        monkeypatch.setattr(doctor.shutil, "which", lambda name: str(folder / name))
+    def test_gpus(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+        Driver(monkeypatch, A100)
         assert "GPU: NVIDIA A100, 40960 MiB, 550.1" in run("doctor").stdout
-        program.write_text("#!/bin/sh\nexit 9\n")
+        without_driver(monkeypatch)
         assert "No NVIDIA GPU" in run("doctor").stdout

@@ -14,6 +14,7 @@ from tests.support.engine_graphs import MICRO, forms, profiles
 from tests.support.graphs import build as graph
 from un_deploy.engines.build.options import parse_formats
 from un_deploy.engines.plan.manifest import load_plan
+from un_deploy.engines.profiles import Range
 from un_deploy.errors import InputError, TargetError
 from un_deploy.graph.model.model_kinds import to_graphsurgeon
 from un_deploy.pipeline.build import Surgery, build
@@ -49,7 +50,7 @@ def test_a_plan_says_what_it_is(source: Path, tmp_path: Path, precision: str) ->
     assert manifest.sha256 == hashlib.sha256(plan).hexdigest()
     assert manifest.source == "model.onnx"
     assert manifest.source_sha256 == hashlib.sha256(source.read_bytes()).hexdigest()
-    assert manifest.profiles[0]["x"] == {"min": [1, 8], "opt": [2, 8], "max": [8, 8]}
+    assert manifest.profiles[0]["x"] == Range((1, 8), (2, 8), (8, 8))
     assert [t.dtype for t in (*manifest.inputs, *manifest.outputs)] == ["float", "float"]
     assert report.types is not None
     names = {"fp32": "Float", "fp16": "Half", "bf16": "BFloat16"}

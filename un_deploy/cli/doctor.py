@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
 from un_deploy.cli import options
@@ -23,7 +21,7 @@ def command(as_json: bool) -> None:
     report = examine()
     code = 1 if report.extras[0].install else 0
     if as_json:
-        click.echo(json.dumps(report.to_dict(), indent=2))
+        click.echo(report.to_json(), nl=False)
         raise SystemExit(code)
     show.line(f"un-deploy {report.version}, Python {report.python}, {report.machine}")
     rows = [
@@ -40,5 +38,5 @@ def command(as_json: bool) -> None:
     for gpu in report.gpus:
         show.line(f"GPU: {gpu}")
     if not report.gpus:
-        show.line("No NVIDIA GPU is to be seen (nvidia-smi).")
+        show.line("No NVIDIA GPU: no driver here tells of one.")
     raise SystemExit(code)

@@ -12,6 +12,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from un_deploy.errors import one_line
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -178,7 +180,7 @@ def build(report: BuildReport) -> None:
     memory = ", ".join(f"{size:,} bytes of {what}" for what, size in manifest.memory.items())
     line(f"{report.kernels} kernels{written}; on the device {memory or 'unknown'}.")
     for warning in report.warnings:
-        line(f"TensorRT warns: {' '.join(warning.split())}", MUTED)
+        line(f"TensorRT warns: {one_line(warning)}", MUTED)
     line(f"Wrote {report.target} and its manifest.")
 
 

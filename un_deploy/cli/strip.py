@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
@@ -34,7 +33,7 @@ def command(source: Path, target: Path, nodes: tuple[str, ...], force: bool, as_
     with show.working(f"Stripping {source}"):
         report = strip_file(source, target, nodes=nodes or None, force=force)
     if as_json:
-        click.echo(json.dumps(report.to_dict(), indent=2))
+        click.echo(report.to_json(), nl=False)
         return
     show.strip(report)
     show.line(f"Wrote {target}: it computes something else than {source}.")

@@ -13,6 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from un_deploy.engines.flavor import Flavor, library
+from un_deploy.errors import one_line
 
 if TYPE_CHECKING:
     from tensorrt import ILogger
@@ -69,5 +70,5 @@ def first_error(heard: list[Message]) -> str:
     """The message that came first and is an error, as one line without the library's own place."""
     for message in heard:
         if message.is_error:
-            return " ".join(message.text.split())
+            return one_line(message.text)
     return "no reason was given"

@@ -33,15 +33,6 @@ class Range:
     def __str__(self) -> str:
         return f"{_text(self.min)} to {_text(self.max)}"
 
-    def to_dict(self) -> dict[str, list[int]]:
-        """Plain lists of sizes by "min", "opt" and "max"."""
-        return {"min": list(self.min), "opt": list(self.opt), "max": list(self.max)}
-
-    @classmethod
-    def from_dict(cls, given: Mapping[str, Sequence[int]]) -> Range:
-        """The reverse of `to_dict`."""
-        return cls(*(tuple(given[which]) for which in ("min", "opt", "max")))
-
 
 Profile = Mapping[str, Range]
 """One range for every dynamic input, by name."""
@@ -95,6 +86,33 @@ def profiles_of(
             )
         profiles.append({name: Range(low[name], middle[name], high[name]) for name in low})
     return tuple(profiles)
+
+
+def profile_holding(
+    profiles: Sequence[Profile], shapes: Mapping[str, Shape], *, origin: str = "it"
+) -> int:
+    """The first profile that takes these shapes together; 0 where there is none at all.
+
+    Args:
+        profiles: of an engine.
+        shapes: of its inputs, by name.
+        origin: what the message calls the engine.
+
+    Raises:
+        InputError: none does; names an input, its shape, and the ranges it may have.
+    """
+    refused: dict[str, list[str]] = {}
+    for index, profile in enumerate(profiles):
+        outside = [name for name, one in profile.items() if not one.holds(shapes[name])]
+        if not outside:
+            return index
+        refused.setdefault(outside[0], []).append(str(profile[outside[0]]))
+    for name, allowed in refused.items():
+        raise InputError(
+            f"{origin} takes input {name} from {' or '.join(allowed)}, and got "
+            f"{_text(shapes[name])}: build it with a profile that holds this shape"
+        )
+    return 0
 
 
 def check_profiles(profiles: Sequence[Profile], inputs: Sequence[TensorSpec]) -> None:

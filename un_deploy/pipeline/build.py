@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -33,6 +32,7 @@ from un_deploy.files import check_target, staged
 from un_deploy.graph.fold.check_weights import check_weights
 from un_deploy.graph.model.model_kinds import to_ir
 from un_deploy.graph.precision.convert import Precision
+from un_deploy.json_form import JsonForm
 from un_deploy.version import __version__
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Surgery:
 
 
 @dataclass(frozen=True)
-class BuildReport:
+class BuildReport(JsonForm):
     """A plan that was written.
 
     Attributes:
@@ -84,9 +84,6 @@ class BuildReport:
     warnings: tuple[str, ...]
     seconds: float
     version: int = field(default=REPORT_VERSION)
-
-    def to_json(self) -> str:
-        return json.dumps(asdict(self), indent=2) + "\n"
 
 
 def build(
@@ -149,7 +146,7 @@ def build(
         precision=precision,
         inputs=_tensors(graph.inputs, options.input_formats, "--inputIOFormats"),
         outputs=_tensors(graph.outputs, options.output_formats, "--outputIOFormats"),
-        profiles=tuple({name: shapes.to_dict() for name, shapes in p.items()} for p in profiles),
+        profiles=tuple(profiles),
         options=tuple(as_trtexec_flags(options)),
         compute_capabilities=options.compute_capabilities,
         memory=built.memory,

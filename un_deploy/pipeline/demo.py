@@ -7,18 +7,18 @@ other in ONNX Runtime.
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from un_deploy.errors import TargetError, VerificationError, needs
 from un_deploy.graph.model.model_file import atomic_write_text, load_model
+from un_deploy.json_form import JsonForm
 from un_deploy.pipeline.compare.compare import compare
 from un_deploy.pipeline.export.check_export import tolerance
 from un_deploy.pipeline.export.export import export
@@ -67,7 +67,7 @@ class DemoNetwork:
 
 
 @dataclass(frozen=True)
-class DemoReport:
+class DemoReport(JsonForm):
     """What the demo saw.
 
     Attributes:
@@ -92,16 +92,6 @@ class DemoReport:
     report: str
     seconds: float
     version: int = field(default=REPORT_VERSION)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain lists, dictionaries, strings and numbers."""
-        variants = [vars(variant) for variant in self.variants]
-        return {
-            **vars(self),
-            "variants": variants,
-            "fold": self.fold.to_dict(),
-            "comparison": self.comparison.to_dict(),
-        }
 
 
 def demo(
@@ -168,7 +158,7 @@ def demo(
         report=str(out / "report.json"),
         seconds=time.perf_counter() - started,
     )
-    atomic_write_text(report.report, json.dumps(report.to_dict(), indent=2) + "\n", force=force)
+    atomic_write_text(report.report, report.to_json(), force=force)
     return report
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import platform
 import re
-import shutil
-import subprocess
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from importlib import metadata
-from typing import Any
 
 from un_deploy.errors import InputError
-from un_deploy.version import __version__
+from un_deploy.gpu import Gpu, gpus, with_unit
+from un_deploy.json_form import JsonForm
+from un_deploy.version import __version__, version_of
 
 DISTRIBUTION = "un-deploy"
 
@@ -49,7 +48,7 @@ class Extra:
 
 
 @dataclass(frozen=True)
-class DoctorReport:
+class DoctorReport(JsonForm):
     """The machine.
 
     Attributes:
@@ -57,7 +56,7 @@ class DoctorReport:
         python: its version.
         machine: operating system and processor.
         extras: the packages, by extra.
-        gpus: name, memory and driver of each, as nvidia-smi tells; empty where it is not there.
+        gpus: name, memory and driver of each, as the driver tells; empty where there is none.
         report_version: of this form.
     """
 
@@ -68,13 +67,9 @@ class DoctorReport:
     gpus: tuple[str, ...]
     report_version: int = field(default=REPORT_VERSION)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain lists, dictionaries, strings and numbers."""
-        return asdict(self)
-
 
 def examine() -> DoctorReport:
-    """Look at this machine; nothing but package metadata is read, and nvidia-smi asked.
+    """Look at this machine; only package metadata is read, and the driver asked for GPUs.
 
     Raises:
         InputError: un-deploy runs from a folder, and so declares no packages.
@@ -84,12 +79,12 @@ def examine() -> DoctorReport:
         python=platform.python_version(),
         machine=f"{platform.system()} {platform.machine()}",
         extras=tuple(_extra(name, purpose) for name, purpose in EXTRAS.items()),
-        gpus=_gpus(),
+        gpus=tuple(map(_described, gpus())),
     )
 
 
 def _extra(name: str, purpose: str) -> Extra:
-    packages = {package: _version(package) for package in _packages(name)}
+    packages = {package: version_of(package) for package in _packages(name)}
     complete = all(packages.values())
     target = f"{DISTRIBUTION}[{name}]" if name else DISTRIBUTION
     return Extra(name, purpose, packages, "" if complete else f'pip install "{target}"')
@@ -112,20 +107,6 @@ def _packages(extra: str) -> list[str]:
     return found
 
 
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
-
-
-def _gpus() -> tuple[str, ...]:
-    program = shutil.which("nvidia-smi")
-    if program is None:
-        return ()
-    query = [program, "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
-    try:
-        found = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return ()
-    return tuple(line.strip() for line in found.stdout.splitlines() if line.strip())
+def _described(one: Gpu) -> str:
+    memory = None if one.memory_bytes is None else one.memory_bytes >> 20
+    return f"{one.name}, {with_unit(memory, 'MiB')}, {one.driver}"

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from un_deploy.errors import InputError
 from un_deploy.graph.fold.check_weights import check_weights
 from un_deploy.graph.fold.fold import Folded, fold_graph
-from un_deploy.graph.model.labels import label_of
+from un_deploy.graph.model.labels import label_of, node_name
 from un_deploy.graph.model.model_file import check_target, save_model
 from un_deploy.graph.model.model_kinds import to_ir
+from un_deploy.graph.model.signature import Feeds
+from un_deploy.json_form import JsonForm
 from un_deploy.measure.equality.verify import VerifyReport, feeds_of, verify_fold
 
 if TYPE_CHECKING:
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
     from un_deploy.graph.fold.report import FoldReport
 
-    Feeds = Mapping[str, np.ndarray]
     Path = str | os.PathLike[str]
 
 #: The version of the JSON form; it rises when a field changes its meaning or goes.
@@ -31,7 +29,7 @@ REPORT_VERSION = 1
 
 
 @dataclass(frozen=True)
-class FileReport:
+class FileReport(JsonForm):
     """What became of a file.
 
     Attributes:
@@ -51,19 +49,9 @@ class FileReport:
     verification: VerifyReport | None
     version: int = field(default=REPORT_VERSION)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain lists, dictionaries, strings and numbers."""
-        return {
-            "version": self.version,
-            "source": self.source,
-            "target": self.target,
-            "fold": self.fold.to_dict(),
-            "modules": dict(self.modules),
-            "verification": self.verification.to_dict() if self.verification else None,
-        }
-
-    def to_json(self) -> str:
-        return json.dumps(self.to_dict(), indent=2) + "\n"
+    def json_form(self, given: dict[str, Any]) -> dict[str, Any]:
+        """The version comes first."""
+        return {"version": self.version, **given}
 
 
 def fold_file(
@@ -142,6 +130,6 @@ def fold_and_verify(
 def modules_of(folded: Folded) -> dict[str, str]:
     """The modules of the operators that absorbed norms, by operator; what has none is left out."""
     absorbers = {name for site in folded.report.folded for name in site.into}
-    names = {node.name or str(node.outputs[0].name): node for node in folded.model.graph}
+    names = {node_name(node): node for node in folded.model.graph}
     labels = {name: label_of(names[name]) for name in sorted(absorbers & names.keys())}
     return {name: label for name, label in labels.items() if label != name}

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,9 +15,10 @@ from un_deploy.graph.analysis.layernorms import find_layernorms
 from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.check_weights import check_weights
 from un_deploy.graph.fold.fold import fold_graph
-from un_deploy.graph.model.labels import label_of
+from un_deploy.graph.model.labels import label_of, node_name
 from un_deploy.graph.model.model_kinds import to_ir
 from un_deploy.graph.model.signature import input_specs
+from un_deploy.json_form import JsonForm
 from un_deploy.pipeline.fold_file import modules_of
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class MeasuringNorm:
 
 
 @dataclass(frozen=True)
-class InspectReport:
+class InspectReport(JsonForm):
     """What is in a file.
 
     Attributes:
@@ -84,13 +84,6 @@ class InspectReport:
     fold: FoldReport
     modules: Mapping[str, str]
     version: int = field(default=REPORT_VERSION)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain lists, dictionaries, strings and numbers."""
-        return asdict(self)
-
-    def to_json(self) -> str:
-        return json.dumps(self.to_dict(), indent=2) + "\n"
 
 
 def inspect_file(source: str | os.PathLike[str], *, keep: Collection[str] = ()) -> InspectReport:
@@ -128,8 +121,8 @@ def _measuring(model: ir.Model) -> Iterator[MeasuringNorm]:
     runs = [norm.nodes for norm in norms]
     runs += [(node,) for node in model.graph if node.op_type in _MEASURING]
     for nodes in runs:
-        name = nodes[-1].name or str(nodes[-1].outputs[0].name)
-        yield MeasuringNorm(label_of(nodes[0]), name, tuple(node.op_type for node in nodes))
+        operators = tuple(node.op_type for node in nodes)
+        yield MeasuringNorm(label_of(nodes[0]), node_name(nodes[-1]), operators)
 
 
 def _text(value: ir.Value) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import json
 import statistics
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from un_deploy.engines.kernels.layer_info import write_layer_info
 from un_deploy.engines.plan.header import is_plan
@@ -16,6 +16,7 @@ from un_deploy.errors import InputError
 from un_deploy.graph.fold.check_weights import check_weights
 from un_deploy.graph.model.model_file import load_model
 from un_deploy.graph.model.signature import Feeds
+from un_deploy.json_form import JsonForm
 from un_deploy.measure.equality.inputs import random_inputs, read_inputs
 from un_deploy.measure.speed.environment import environment
 from un_deploy.pipeline.compare.given_plans import graph_of, usual_sizes
@@ -32,7 +33,7 @@ REPORT_VERSION = 1
 
 
 @dataclass(frozen=True)
-class ProfileReport:
+class ProfileReport(JsonForm):
     """Where the time of a network goes.
 
     Attributes:
@@ -71,14 +72,12 @@ class ProfileReport:
         """Of the sum of all layers, 0 to 1."""
         return layer.median_s / self.layers_s if self.layers_s else 0.0
 
-    def to_json(self) -> str:
+    def json_form(self, given: dict[str, Any]) -> dict[str, Any]:
         """All but the inspector's text, with the medians and shares that a table shows."""
-        given = asdict(self)
         del given["layer_information"]
         for told, layer in zip(given["layers"], self.layers, strict=True):
             told |= {"median_s": layer.median_s, "share": self.share(layer)}
-        given |= {"layers_s": self.layers_s, "median_run_s": statistics.median(self.run_s)}
-        return json.dumps(given, indent=2) + "\n"
+        return given | {"layers_s": self.layers_s, "median_run_s": statistics.median(self.run_s)}
 
     def trtexec_profile(self) -> str:
         """The file that trtexec writes for ``--exportProfile``."""

@@ -69,11 +69,6 @@ class TellsEngineLayers(Protocol):
         ...
 
 
-def node_name(node: ir.Node) -> str:
-    """What a node is called: its name, or without one its first output."""
-    return node.name or node.outputs[0].name or ""
-
-
 def nodes_between(outputs: Iterable[ir.Value], there: Collection[ir.Value]) -> tuple[ir.Node, ...]:
     """The nodes of a graph that compute values from others that are there already.
 

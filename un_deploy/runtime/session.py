@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 import onnx_ir
 
-from un_deploy.errors import InputError, UnDeployError
+from un_deploy.errors import InputError, UnDeployError, one_line
 from un_deploy.graph.model.model_file import load_model
 from un_deploy.graph.model.signature import Feeds, TensorSpec, input_specs, tensor_names
 from un_deploy.runtime.protocol import Timer
@@ -85,7 +85,7 @@ class FileSession:
         try:
             return dict(zip(names, self._engine.run(names, dict(feeds)), strict=True))
         except Exception as error:  # the libraries' exceptions share no base class
-            raise InputError(f"{self._runtime} cannot run the graph: {_text(error)}") from error
+            raise InputError(f"{self._runtime} cannot run the graph: {one_line(error)}") from error
 
     def timer(self, feeds: Feeds) -> Timer:
         """See `un_deploy.runtime.protocol.Session`."""
@@ -108,7 +108,7 @@ class FileSession:
             except UnDeployError:
                 raise
             except Exception as error:
-                text = _text(error)
+                text = one_line(error)
                 raise InputError(f"{self._runtime} cannot load the graph: {text}") from error
         self._fetchable = set(fetch)
 
@@ -121,7 +121,3 @@ def _calling_run(engine: Engine, outputs: list[str], feeds: Feeds) -> Timer:
         return time.perf_counter() - start
 
     return seconds
-
-
-def _text(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-if TYPE_CHECKING:
-    from un_deploy.graph.precision.convert import Precision
+from un_deploy.graph.precision.names import Precision
 
 Fusions = Literal["all", "no-skip-norm", "no-norm"]
 """Which of ONNX Runtime's graph optimizations run; a variant has its own, since they are forms."""

@@ -67,10 +67,16 @@ def test_a_damaged_plan_is_refused(plan: Path, damage, message: str) -> None:
         ({"version": 99}, "is of form 99, this un-deploy knows 1"),
         ({"flavor": "tensorrt"}, r"is of tensorrt-rtx 1[\d.]+, .* says tensorrt "),
         ({"tensorrt": "1.0.0.0"}, "says tensorrt-rtx 1.0.0.0: build both again"),
-        ({"flavor": "other"}, "is no manifest of a plan .flavor 'other'"),
+        (
+            {"flavor": "other"},
+            r"is no manifest of a plan .'other' is none of tensorrt, .* @ \$\.flavor",
+        ),
         ({"profiles": 3}, "is no manifest of a plan"),
         ({"profiles": [3]}, "is no manifest of a plan"),
-        ({"profiles": [{"x": {"min": [1], "max": [2]}}]}, "is no manifest of a plan .'opt'"),
+        (
+            {"profiles": [{"x": {"min": [1], "max": [2]}}]},
+            r"is no manifest of a plan .required field missing @ .*\.opt",
+        ),
         ({"memory": {"activation": "much"}}, "is no manifest of a plan"),
         ({"memory": None}, "is no manifest of a plan"),
         ({"surprise": 1}, "is no manifest of a plan"),

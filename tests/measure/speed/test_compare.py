@@ -163,7 +163,10 @@ def test_percentiles_are_of_all_rounds_of_all_builds() -> None:
         ("{", "it is no report of a comparison"),
         ("[]", "it is no report of a comparison"),
         ('{"version": 1}', "it is a report of version 1, this un-deploy reads 2: compare again"),
-        ('{"version": 2}', "it is no report of a comparison: 'inputs'"),
+        (
+            '{"version": 2}',
+            r"it is no report of a comparison: required field missing @ \$\.backend",
+        ),
     ],
 )
 def test_what_is_no_report_is_refused(text: str, message: str) -> None:

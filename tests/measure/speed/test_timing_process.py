@@ -12,6 +12,7 @@ import onnx_ir as ir
 import pytest
 
 from un_deploy.errors import InputError
+from un_deploy.json_form import from_dict
 from un_deploy.measure.speed import timing_process as module
 from un_deploy.measure.speed.timing_process import (
     Entry,
@@ -95,7 +96,7 @@ def test_entries_in_which_torch_recognises_other_things_are_not_compared(
 
 
 def test_a_job_survives_json(job: Job) -> None:
-    assert Job.from_dict(json.loads(json.dumps(asdict(job)))) == job
+    assert from_dict(Job, json.loads(json.dumps(asdict(job)))) == job
 
 
 def test_every_entry_is_loaded_at_every_place_once(job: Job, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from un_deploy.engines.kernels.inspected import engine_kernels
 from un_deploy.engines.kernels.kernels import Kernel
 from un_deploy.engines.log import Message, first_error, listening, logger
 from un_deploy.engines.profiles import Profile
-from un_deploy.errors import InputError
+from un_deploy.errors import InputError, one_line
 from un_deploy.files import atomic_write_bytes
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ def _parser_error(parser: OnnxParser, error: ParserError) -> str:
     operator = error.node_operator()
     why = "it has no such operator, nor a plugin of that name"
     if not operator or parser.supports_operator(operator):
-        why = " ".join(error.desc().split())
+        why = one_line(error.desc())
     return f"{operator} {error.node_name()!r}: {why}"
 
 

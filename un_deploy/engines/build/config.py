@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from un_deploy.engines.build.options import HARDWARE_LEVELS, MEMORY_POOLS, BuildOptions
 from un_deploy.engines.flavor import TITLES, Flavor, described, library
 from un_deploy.engines.log import listening
-from un_deploy.errors import InputError
+from un_deploy.errors import InputError, one_line
 
 if TYPE_CHECKING:
     from tensorrt import IBuilderConfig
@@ -99,7 +99,7 @@ def _take(flag: str, apply: Callable[[], object], flavor: Flavor) -> None:
     said = [message.text for message in heard if message.is_problem]
     said += [str(warning.message) for warning in warned]
     if said or done is False:
-        reason = " ".join(said[0].split()) if said else "it gave no reason"
+        reason = one_line(said[0]) if said else "it gave no reason"
         raise InputError(f"{described(flavor)} does not take {flag}: {reason}")
 
 

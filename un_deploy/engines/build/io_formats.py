@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from un_deploy.engines.build.options import ENGINE_TYPES, FORMATS, BuildOptions, IoFormat
 from un_deploy.engines.flavor import Flavor, described, library
 from un_deploy.engines.log import listening
-from un_deploy.errors import InputError
+from un_deploy.errors import InputError, one_line
 
 if TYPE_CHECKING:
     from tensorrt import INetworkDefinition, ITensor
@@ -42,7 +42,7 @@ def _allow(
         if problems:
             raise InputError(
                 f"{described(flavor)} does not take {flag}={wanted} for {tensor.name}: "
-                f"{' '.join(problems[0].split())}"
+                f"{one_line(problems[0])}"
             )
 
 

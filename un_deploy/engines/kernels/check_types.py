@@ -18,8 +18,9 @@ import onnx_ir as ir
 from un_deploy.engines.kernels.inspected import is_readable
 from un_deploy.engines.kernels.kernels import Kernel, KernelTensor
 from un_deploy.errors import InputError
-from un_deploy.graph.analysis.operator_types import element, title, value_types
+from un_deploy.graph.analysis.operator_types import element, value_types
 from un_deploy.graph.fold.rules import operator_named
+from un_deploy.graph.model.labels import node_name
 from un_deploy.graph.precision.convert import Precision, PrecisionReport
 
 NAMES: dict[str, str] = {"fp32": "Float", "fp16": "Half", "bf16": "BFloat16"}
@@ -139,7 +140,7 @@ class _Asked:
         for outer in model.graph:
             for node in (outer, *_inside(outer)):
                 self._nodes[_told_as(node)].append(node)
-                if title(outer) in kept:
+                if node_name(outer) in kept:
                     self._kept.add(node)
 
     @property
@@ -158,9 +159,9 @@ class _Asked:
             InputError: its products ask for two.
         """
         products = [node for node in self._of(kernel) if _multiplies(node)]
-        kept = [title(node) for node in products if node in self._kept]
+        kept = [node_name(node) for node in products if node in self._kept]
         if kept and len(kept) < len(products):
-            other = next(title(node) for node in products if node not in self._kept)
+            other = next(node_name(node) for node in products if node not in self._kept)
             raise InputError(
                 f"the kernel {kernel.name} computes {kept[0]}, which stays in fp32, together with "
                 f"{other}, which does not: their precision cannot be shown"

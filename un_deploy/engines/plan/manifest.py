@@ -7,11 +7,9 @@ one from a stranger should not be loaded either way.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_args
 
 import numpy as np
 import onnx_ir as ir
@@ -19,9 +17,10 @@ from packaging.version import Version
 
 from un_deploy.engines.flavor import Flavor
 from un_deploy.engines.plan.header import read_header
-from un_deploy.engines.profiles import Range, Shape
+from un_deploy.engines.profiles import Profile
 from un_deploy.errors import InputError
 from un_deploy.graph.model.signature import TensorSpec
+from un_deploy.json_form import JsonForm, from_dict, read_object
 
 #: The version of the JSON form; it rises when a field changes its meaning or goes.
 MANIFEST_VERSION = 1
@@ -59,7 +58,7 @@ def input_spec(tensor: PlanTensor) -> TensorSpec:
 
 
 @dataclass(frozen=True)
-class Manifest:
+class Manifest(JsonForm):
     """What is known of a plan.
 
     Attributes:
@@ -68,7 +67,7 @@ class Manifest:
         tensorrt: its version.
         precision: that was asked for; None: as the graph had it.
         inputs, outputs: in the graph's order.
-        profiles: shapes by "min", "opt", "max", by input, one a profile.
+        profiles: the shapes that it takes.
         options: those that were not at their default, as trtexec spells them.
         compute_capabilities: it was built for; empty: the library's own choice.
         memory: bytes on the device, as the builder told.
@@ -85,7 +84,7 @@ class Manifest:
     precision: str | None
     inputs: tuple[PlanTensor, ...]
     outputs: tuple[PlanTensor, ...]
-    profiles: tuple[Mapping[str, Mapping[str, list[int]]], ...]
+    profiles: tuple[Profile, ...]
     options: tuple[str, ...]
     compute_capabilities: tuple[str, ...]
     memory: Mapping[str, int]
@@ -104,34 +103,6 @@ class Manifest:
         here = version.release
         built = Version(self.tensorrt).release[: len(here)]
         return built == here or (self.portable and built < here)
-
-    def to_json(self) -> str:
-        return json.dumps(asdict(self), indent=2) + "\n"
-
-
-def profile_holding(manifest: Manifest, shapes: Mapping[str, Shape]) -> int:
-    """The first profile that takes these shapes together; 0 where there is none at all.
-
-    Args:
-        manifest: of the plan.
-        shapes: of all inputs, by name.
-
-    Raises:
-        InputError: none does; names an input, its shape, and the ranges it may have.
-    """
-    refused: dict[str, list[str]] = {}
-    for index, profile in enumerate(manifest.profiles):
-        ranges = {name: Range.from_dict(given) for name, given in profile.items()}
-        outside = [name for name, one in ranges.items() if not one.holds(shapes[name])]
-        if not outside:
-            return index
-        refused.setdefault(outside[0], []).append(str(ranges[outside[0]]))
-    for name, allowed in refused.items():
-        raise InputError(
-            f"it takes input {name} from {' or '.join(allowed)}, and got "
-            f"{'x'.join(map(str, shapes[name]))}: build it with a profile that holds this shape"
-        )
-    return 0
 
 
 def manifest_path(plan: Path) -> Path:
@@ -190,37 +161,17 @@ def read_manifest(plan: Path) -> Manifest:
         InputError: it is missing, damaged, or of a version that is not known.
     """
     path = manifest_path(plan)
+    text = _bytes(path, "a plan is only used with the manifest of its build")
     try:
-        given = json.loads(_bytes(path, "a plan is only used with the manifest of its build"))
-        if given.get("version") != MANIFEST_VERSION:
-            raise InputError(
-                f"{path} is of form {given.get('version')}, this un-deploy knows "
-                f"{MANIFEST_VERSION}: build the plan again"
-            )
-        if given["flavor"] not in get_args(Flavor):
-            raise ValueError(f"flavor {given['flavor']!r}")
-        for profile in given["profiles"]:
-            for one in profile.values():
-                Range.from_dict(one)
-        return Manifest(
-            **{
-                **given,
-                "bytes": int(given["bytes"]),
-                "memory": {name: int(size) for name, size in given["memory"].items()},
-                "inputs": tuple(_tensor(one) for one in given["inputs"]),
-                "outputs": tuple(_tensor(one) for one in given["outputs"]),
-                "profiles": tuple(given["profiles"]),
-                "options": tuple(given["options"]),
-                "compute_capabilities": tuple(given["compute_capabilities"]),
-            }
-        )
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        given = read_object(text)
+        if given.get("version") == MANIFEST_VERSION:
+            return from_dict(Manifest, given)
+    except InputError as error:
         raise InputError(f"{path} is no manifest of a plan ({error}): build it again") from error
-
-
-def _tensor(given: Mapping[str, Any]) -> PlanTensor:
-    shape = given["shape"]
-    return PlanTensor(**{**given, "shape": None if shape is None else tuple(shape)})
+    raise InputError(
+        f"{path} is of form {given.get('version')}, this un-deploy knows {MANIFEST_VERSION}: build "
+        "the plan again"
+    )
 
 
 def _bytes(path: Path, remedy: str) -> bytes:

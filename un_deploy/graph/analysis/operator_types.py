@@ -8,9 +8,9 @@ import onnx
 import onnx_ir as ir
 from onnx.shape_inference import infer_node_outputs
 
-from un_deploy.errors import InputError
+from un_deploy.errors import InputError, one_line
 from un_deploy.graph.analysis.constants import held_constant
-from un_deploy.graph.model.checks import one_line
+from un_deploy.graph.model.labels import node_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -78,7 +78,7 @@ class OperatorTypes:
             )
         except (onnx.shape_inference.InferenceError, onnx.checker.ValidationError) as error:
             raise InputError(
-                f"node {title(node)!r} ({node.op_type}) does not take its inputs' types: "
+                f"node {node_name(node)!r} ({node.op_type}) does not take its inputs' types: "
                 f"{one_line(error)}"
             ) from error
         return [found.get(f"o{k}") for k in range(len(node.outputs))]
@@ -113,7 +113,7 @@ def value_types(model: ir.Model) -> dict[ir.Value, onnx.TypeProto]:
             if found is None or found.WhichOneof("value") is None:
                 if claim is None:
                     raise InputError(
-                        f"nothing tells the type of {value.name!r}, which {title(node)!r} "
+                        f"nothing tells the type of {value.name!r}, which {node_name(node)!r} "
                         f"({node.domain or 'ai.onnx'}.{node.op_type}) makes: write it into the "
                         f"file's value_info"
                     )
@@ -146,11 +146,6 @@ def bodies(node: ir.Node) -> Iterator[ir.Graph]:
             yield attribute.as_graph()
         elif attribute.type == ir.AttributeType.GRAPHS:
             yield from attribute.as_graphs()
-
-
-def title(node: ir.Node) -> str:
-    """What a message calls the node."""
-    return node.name or str(node.outputs[0].name)
 
 
 def opset_for(model: ir.Model, dtype: ir.DataType) -> int:

@@ -13,8 +13,9 @@ import onnx
 import onnx_ir as ir
 from onnx.reference import ReferenceEvaluator
 
-from un_deploy.errors import InputError
+from un_deploy.errors import InputError, first_line
 from un_deploy.graph.analysis.reference_operators import BATCH_NORMALIZATION, OPERATORS
+from un_deploy.graph.model.labels import node_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -85,8 +86,8 @@ class Float64:
         except Exception as error:
             shapes = " ".join("-" if a is None else str(a.shape) for a in inputs)
             raise InputError(
-                f"node {node.name or node.op_type!r} ({node.op_type}) cannot be run in float64: "
-                f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''} "
+                f"node {node_name(node)!r} ({node.op_type}) cannot be run in float64: "
+                f"{first_line(error)} "
                 f"[inputs {shapes}]"
             ) from error
 

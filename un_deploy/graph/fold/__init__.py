@@ -17,6 +17,7 @@
 - original_tensors: Which original tensor each tensor of the folded graph stands for, and through
   what gauge.
 - report: What a fold did, as data: for people through the command line, for programs as JSON.
+- rewire: Lets readers read another tensor, and removes what nobody reads any more.
 - site: A site, a scale and shift that a fold may remove; and a near miss, what only looks like
   one.
 - solve: The gauge solver: which norms can vanish, and what must change so that they may.

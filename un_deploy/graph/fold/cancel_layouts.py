@@ -19,6 +19,7 @@ import onnx_ir as ir
 import sympy
 
 from un_deploy.graph.analysis.shapes import Shape, Shapes, same_shape
+from un_deploy.graph.fold.rewire import remove_unread, replace_value
 from un_deploy.graph.fold.rules import operator_named
 
 
@@ -199,31 +200,6 @@ def _can_replace(graph: ir.Graph, chain: _Chain) -> bool:
 def _cancel(graph: ir.Graph, chain: _Chain) -> Cancelled:
     start, end = chain.start, chain.end
     kept, removed = str(start.name), str(end.name)
-    is_output = end.is_graph_output()
-    end.replace_all_uses_with(start, replace_graph_outputs=True)
-    dead = _remove_dead(graph, chain.nodes[-1])
-    if is_output:
-        # The user's signature: name, type and declared shape. The shape known under the name was
-        # the start's shape all along.
-        start.name, start.type, start.shape = removed, end.type, end.shape
-    return Cancelled(kept=kept, removed=removed, nodes=tuple(dead))
-
-
-def _remove_dead(graph: ir.Graph, node: ir.Node) -> list[str]:
-    """Remove a node that nobody reads, and whatever was computed or stored for it alone."""
-    if any(_is_needed(value) for value in node.outputs):
-        return []
-    sources = [value for value in node.inputs if value is not None]
-    graph.remove(node, safe=True)
-    dead = [str(node.name)]
-    for source in sources:
-        producer = source.producer()
-        if producer is not None and producer.graph is graph:
-            dead += _remove_dead(graph, producer)
-        elif source.is_initializer() and not (source.is_graph_input() or _is_needed(source)):
-            graph.initializers.pop(str(source.name), None)
-    return dead
-
-
-def _is_needed(value: ir.Value) -> bool:
-    return bool(value.uses()) or value.is_graph_output()
+    replace_value(graph, end, start)
+    dead = remove_unread(graph, [end])
+    return Cancelled(kept=kept, removed=removed, nodes=tuple(str(node.name) for node in dead))

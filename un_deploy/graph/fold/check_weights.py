@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx_ir as ir
 
-from un_deploy.errors import InputError
+from un_deploy.errors import InputError, one_line
 from un_deploy.graph.fold.rules import operator_named
-from un_deploy.graph.model.checks import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,6 +14,8 @@ import numpy as np
 import onnx_ir as ir
 
 from un_deploy.graph.analysis.constants import rounded
+from un_deploy.graph.fold.rewire import replace_value
+from un_deploy.graph.model.labels import node_name, unique_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -98,7 +100,7 @@ class Editor:
         self._constants = constants
         self._shapes = shapes
         self._names = {v.name for v in _values(model.graph)} | set(model.graph.initializers)
-        self._node_names = {node.name for node in model.graph.all_nodes()}
+        self._names |= {node.name for node in model.graph.all_nodes()}
 
     def apply(self, edits: Iterable[Edit]) -> tuple[list[Change], list[ir.Value]]:
         """Apply in order; returns what became of the constants, and what is read for each site."""
@@ -126,7 +128,7 @@ class Editor:
             edit.node.replace_input_with(edit.index, new)
         self._fill(new, edit.compute, dtype, edit.shape)
         output = str(edit.node.outputs[0].name)
-        return Change(_title(edit.node), output, new, name, before)
+        return Change(node_name(edit.node), output, new, name, before)
 
     def _add_bias(self, edit: AddBias) -> Change:
         node, place = edit.node, edit.operator.bias
@@ -137,21 +139,21 @@ class Editor:
         self._fill(bias, edit.compute, dtype, (edit.size,))
         output = str(node.outputs[0].name)
         if place == "behind":
-            return Change(_title(node), output, bias, added=self._add_behind(node, bias))
+            return Change(node_name(node), output, bias, added=self._add_behind(node, bias))
         node.resize_inputs(place + 1)
         node.replace_input_with(place, bias)
-        return Change(_title(node), output, bias)
+        return Change(node_name(node), output, bias)
 
     def _add_behind(self, node: ir.Node, bias: ir.Value) -> ir.Node:
         """Put Add(., bias) between the node and its readers; the Add takes over the name."""
         inner = node.outputs[0]
         name = str(inner.name)
-        add = ir.node("Add", [inner, bias], name=self._unique(f"{node.name}/bias"))
+        add = ir.node("Add", [inner, bias], name=unique_name(f"{node.name}/bias", self._names))
         outer = add.outputs[0]
         outer.type, outer.shape = inner.type, inner.shape
         inner.replace_all_uses_with(outer, replace_graph_outputs=True)
         add.replace_input_with(0, inner)
-        inner.name = self._unique(f"{name}_unbiased")
+        inner.name = unique_name(f"{name}_unbiased", self._names)
         outer.name = name
         self._graph.insert_after(node, add)
         shape = self._shapes.of(outer)  # known under the name that the Add took over
@@ -161,23 +163,20 @@ class Editor:
 
     def _bypass(self, site: Site) -> ir.Value:
         """Readers of any tensor inside the site (its shape is x's) read its input."""
-        y = site.y
         # Not site.x: that may have gained a bias, or have been the end of a site before.
         x = next(v for v in site.nodes[0].inputs if v is not None and v not in self._constants)
-        was_output = y.is_graph_output()
         for node in site.nodes:
             for value in node.outputs:
-                value.replace_all_uses_with(x, replace_graph_outputs=value is y)
+                replace_value(self._graph, value, x)
         for node in reversed(site.nodes):
             self._graph.remove(node, safe=True)
-        if was_output:
-            x.name, x.type, x.shape = y.name, y.type, y.shape  # the user's signature
         return x
 
     def _initializer(
         self, name: str, dtype: ir.DataType, shape: tuple[int, ...], like: ir.Value | None
     ) -> ir.Value:
-        value = ir.Value(name=self._unique(name), shape=ir.Shape(shape), type=ir.TensorType(dtype))
+        name = unique_name(name, self._names)
+        value = ir.Value(name=name, shape=ir.Shape(shape), type=ir.TensorType(dtype))
         if like is not None:
             value.metadata_props.update(like.metadata_props)
             value.doc_string = like.doc_string
@@ -201,40 +200,6 @@ class Editor:
             self._graph.register_initializer(value)
         self._constants.replaced(value, compute)
         self._shapes.set(value, shape)
-
-    def _unique(self, name: str) -> str:
-        taken = self._names | self._node_names
-        candidate, count = name, 1
-        while candidate in taken:
-            count += 1
-            candidate = f"{name}_{count}"
-        self._names.add(candidate)
-        return candidate
-
-
-def remove_unread(graph: ir.Graph, candidates: Iterable[ir.Value | None]) -> None:
-    """Remove those candidates that nothing reads any more, and then what fed them.
-
-    What the user's file held unread from the start is no candidate and stays.
-    """
-    pending = [value for value in candidates if value is not None]
-    while pending:
-        value = pending.pop()
-        if value.uses() or value.is_graph_output() or value.is_graph_input():
-            continue
-        node = value.producer()
-        if node is None:
-            if value.is_initializer():
-                graph.initializers.pop(str(value.name))
-        elif node.graph is graph and not any(
-            other.uses() or other.is_graph_output() for other in node.outputs
-        ):
-            pending.extend(v for v in node.inputs if v is not None)
-            graph.remove(node, safe=True)
-
-
-def _title(node: ir.Node) -> str:
-    return node.name or str(node.outputs[0].name)
 
 
 def _values(graph: ir.Graph) -> Iterable[ir.Value]:

@@ -15,7 +15,7 @@ from un_deploy.graph.analysis.affine_map import Affine, align
 from un_deploy.graph.analysis.reference import is_floating
 from un_deploy.graph.analysis.shapes import same_dim, same_shape
 from un_deploy.graph.fold.site import NearMiss, Site
-from un_deploy.graph.model.labels import label_of
+from un_deploy.graph.model.labels import label_of, node_name
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -48,7 +48,7 @@ def find_sites(facts: GraphFacts, keep: Collection[str] = ()) -> tuple[list[Site
         if isinstance(found, _Step):
             steps[node] = found
         elif found is not None:
-            misses.append(NearMiss(node.name or str(node.outputs[0].name), found))
+            misses.append(NearMiss(node_name(node), found))
     sites: list[Site] = []
     claimed: set[ir.Node] = set()
     for node, step in steps.items():

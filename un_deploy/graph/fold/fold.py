@@ -12,10 +12,11 @@ from un_deploy.graph.analysis.constants import Constants
 from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.cancel_layouts import cancel_layouts
 from un_deploy.graph.fold.check_weights import check_weights
-from un_deploy.graph.fold.edits import AddBias, Editor, SetConstant, remove_unread
+from un_deploy.graph.fold.edits import AddBias, Editor, SetConstant
 from un_deploy.graph.fold.graph_view import GraphView
 from un_deploy.graph.fold.original_tensors import OriginalTensors
 from un_deploy.graph.fold.report import ConstantChange, FoldReport, SiteReport
+from un_deploy.graph.fold.rewire import remove_unread
 from un_deploy.graph.fold.site import Site
 from un_deploy.graph.fold.solve import Solution, certify, solve
 from un_deploy.graph.model.model_kinds import to_ir

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from un_deploy.json_form import JsonForm
 
 if TYPE_CHECKING:
     from un_deploy.graph.fold.cancel_layouts import Cancelled
@@ -56,7 +57,7 @@ class ConstantChange:
 
 
 @dataclass(frozen=True)
-class FoldReport:
+class FoldReport(JsonForm):
     """The outcome of a fold.
 
     Attributes:
@@ -85,10 +86,3 @@ class FoldReport:
     @property
     def stayed(self) -> tuple[SiteReport, ...]:
         return tuple(site for site in self.sites if site.status == "stayed")
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain lists, dictionaries, strings and numbers."""
-        return asdict(self)
-
-    def to_json(self) -> str:
-        return json.dumps(self.to_dict(), indent=2) + "\n"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from un_deploy.graph.model.labels import names_of
+
 if TYPE_CHECKING:
     import onnx_ir as ir
 
@@ -38,8 +40,7 @@ class Site:
     @property
     def names(self) -> frozenset[str]:
         """All that a user may call it: its label, its operators, their outputs."""
-        of_nodes = {n for node in self.nodes for n in (node.name, node.outputs[0].name) if n}
-        return frozenset({self.label, *of_nodes})
+        return frozenset({self.label, *names_of(self.nodes)})
 
     @property
     def cost(self) -> float:

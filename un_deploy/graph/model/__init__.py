@@ -1,8 +1,7 @@
 """Models as they come: files, the kinds that users hold, what must be true of each.
 
 - checks: Checks a model before the rewriter touches it; each refusal names the culprit.
-- labels: Names an operator as the network's author would: by the module that it was exported
-  from.
+- labels: What an operator is called: its name, and the module that it was exported from.
 - model_file: ONNX files in and out: loaded with lazy weights and checked, saved whole or not at
   all.
 - model_kinds: Turns what users hold (path, ModelProto, onnx_ir.Model, gs.Graph) into onnx-ir, and

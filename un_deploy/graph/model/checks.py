@@ -9,7 +9,7 @@ import onnx
 import onnx_ir as ir
 from onnx_ir.passes.common import CheckerPass
 
-from un_deploy.errors import InputError
+from un_deploy.errors import InputError, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,11 +50,6 @@ def check_model(model: ir.Model, origin: str) -> None:
             CheckerPass()(model)
         except onnx.checker.ValidationError as error:
             raise InputError(f"{origin} is not valid ONNX: {one_line(error)}") from error
-
-
-def one_line(error: BaseException) -> str:
-    """An error's message without its line ends."""
-    return " ".join(str(error).split())
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Names an operator as the network's author would: by the module that it was exported from."""
+"""What an operator is called: its name, and the module that it was exported from."""
 
 from __future__ import annotations
 
@@ -6,10 +6,32 @@ import ast
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import onnx_ir as ir
 
 _SCOPES = "pkg.torch.onnx.name_scopes"
 _CLASSES = "pkg.torch.onnx.class_hierarchy"
+
+
+def node_name(node: ir.Node) -> str:
+    """The node's name, or without one its first output's."""
+    return node.name or str(node.outputs[0].name)
+
+
+def names_of(nodes: Iterable[ir.Node]) -> set[str]:
+    """All names by which a user may mean these operators: their own and their first outputs'."""
+    return {name for node in nodes for name in (node.name, node.outputs[0].name) if name}
+
+
+def unique_name(stem: str, taken: set[str | None]) -> str:
+    """The stem, or the first of stem_2, stem_3, ... that is not taken; it is taken from now on."""
+    name, count = stem, 1
+    while name in taken:
+        count += 1
+        name = f"{stem}_{count}"
+    taken.add(name)
+    return name
 
 
 def label_of(node: ir.Node) -> str:
@@ -21,7 +43,7 @@ def label_of(node: ir.Node) -> str:
     scopes = [scope for scope in _listed(node, _SCOPES) if scope]
     if len(scopes) >= 2:
         return scopes[-2]  # the last one is the operation itself
-    name = node.name or str(node.outputs[0].name)
+    name = node_name(node)
     parts = name.strip("/").split("/")
     return ".".join(parts[:-1]) if name.startswith("/") and len(parts) > 1 else name
 

@@ -9,9 +9,9 @@ import onnx
 import onnx_ir as ir
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
-from un_deploy.errors import InputError
+from un_deploy.errors import InputError, one_line
 from un_deploy.files import atomic_write_bytes, atomic_write_text, check_target, staged
-from un_deploy.graph.model.checks import check_model, one_line
+from un_deploy.graph.model.checks import check_model
 from un_deploy.graph.model.tensor_storage import check_external, own_tensors
 
 __all__ = [

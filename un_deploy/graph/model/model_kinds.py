@@ -11,8 +11,8 @@ import onnx
 import onnx_ir as ir
 from onnx_ir.passes.common import InlinePass
 
-from un_deploy.errors import InputError
-from un_deploy.graph.model.checks import check_model, one_line
+from un_deploy.errors import InputError, one_line
+from un_deploy.graph.model.checks import check_model
 from un_deploy.graph.model.model_file import from_proto, load_model
 from un_deploy.graph.model.tensor_storage import external_tensors, own_tensors
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import onnx_ir as ir
 
-from un_deploy.errors import InputError
-from un_deploy.graph.model.checks import one_line
+from un_deploy.errors import InputError, one_line
+from un_deploy.graph.model.labels import node_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,7 +80,7 @@ def external_tensors(model: ir.Model) -> Iterator[tuple[str, ir.ExternalTensor]]
     for node, attribute in _tensor_attributes(model):
         tensor = attribute.as_tensor()
         if isinstance(tensor, ir.ExternalTensor):
-            yield str(node.name or node.outputs[0].name), tensor
+            yield node_name(node), tensor
 
 
 def _tensor_attributes(model: ir.Model) -> Iterator[tuple[ir.Node, ir.Attr]]:

@@ -14,23 +14,25 @@ was given its precision by its author, and stays as it is; one that computes in 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
 
 import onnx_ir as ir
 
 from un_deploy.errors import InputError
-from un_deploy.graph.analysis.operator_types import element, opset_for, title, value_types
+from un_deploy.graph.analysis.operator_types import element, opset_for, value_types
+from un_deploy.graph.model.labels import node_name
 from un_deploy.graph.model.model_kinds import to_ir
 from un_deploy.graph.precision.insert_casts import Retyper
+from un_deploy.graph.precision.names import Precision
 from un_deploy.graph.precision.rounding import NAMES
 from un_deploy.graph.precision.what_stays_fp32 import Fp32Choice
+from un_deploy.json_form import JsonForm
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
 Model = TypeVar("Model")
-Precision = Literal["fp32", "fp16", "bf16"]
 
 #: The version of the report's JSON form; it rises when a field changes its meaning or goes.
 REPORT_VERSION = 1
@@ -70,7 +72,7 @@ class Kept:
 
 
 @dataclass(frozen=True)
-class PrecisionReport:
+class PrecisionReport(JsonForm):
     """What a conversion did.
 
     Attributes:
@@ -91,10 +93,6 @@ class PrecisionReport:
     opset_before: int
     opset_after: int
     version: int = field(default=REPORT_VERSION)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain lists, dictionaries, strings and numbers."""
-        return asdict(self)
 
 
 def to_precision(
@@ -154,7 +152,9 @@ def to_precision_graph(
     model.opset_imports[""] = opset_after
     retyper = Retyper(model, choice, keep_io=keep_io)
     retyper.run()
-    kept = tuple(Kept(title(node), node.op_type, reason) for node, reason in choice.kept.items())
+    kept = tuple(
+        Kept(node_name(node), node.op_type, reason) for node, reason in choice.kept.items()
+    )
     return PrecisionReport(precision, False, converted, kept, retyper.casts, opset, opset_after)
 
 
@@ -186,5 +186,5 @@ def _computes_in(model: ir.Model) -> tuple[ir.DataType, str] | None:
         for value in (*node.inputs, *node.outputs):
             dtype = element(types.get(value)) if value is not None else None
             if dtype in NAMES:
-                return dtype, title(node)
+                return dtype, node_name(node)
     return None

@@ -8,6 +8,7 @@ import numpy as np
 import onnx_ir as ir
 
 from un_deploy.graph.analysis.operator_types import bodies, element, tensor_type
+from un_deploy.graph.model.labels import unique_name
 from un_deploy.graph.precision.rounding import NAMES, narrowed
 from un_deploy.graph.precision.what_stays_fp32 import is_filled
 
@@ -159,13 +160,7 @@ class Retyper:
         value.type = ir.TensorType(dtype)  # a new one: values may share theirs
 
     def _unique(self, value: ir.Value, dtype: ir.DataType) -> str:
-        stem = f"{value.name}_{NAMES.get(dtype, 'fp32')}"
-        name, count = stem, 1
-        while name in self._names:
-            count += 1
-            name = f"{stem}_{count}"
-        self._names.add(name)
-        return name
+        return unique_name(f"{value.name}_{NAMES.get(dtype, 'fp32')}", self._names)
 
 
 def _hold(node: ir.Node, tensor: ir.TensorProtocol) -> None:

@@ -25,11 +25,10 @@ from un_deploy.graph.analysis.operator_types import (
     OperatorTypes,
     element,
     has_body,
-    title,
     value_types,
 )
 from un_deploy.graph.fold.rules import operator_named
-from un_deploy.graph.model.labels import label_of
+from un_deploy.graph.model.labels import label_of, node_name
 from un_deploy.graph.precision.out_of_range_masks import carriers
 from un_deploy.graph.precision.rounding import NAMES, Narrowing, narrowing
 
@@ -112,7 +111,7 @@ class Fp32Choice:
     def kind(value: ir.Value) -> str:
         """What a message calls a constant, before its name."""
         node = value.producer()
-        return "the initializer" if node is None else f"the {node.op_type} {title(node)!r} of"
+        return "the initializer" if node is None else f"the {node.op_type} {node_name(node)!r} of"
 
     def remedy(self) -> str:
         """What a message tells to do about a constant."""

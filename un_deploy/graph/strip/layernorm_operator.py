@@ -14,7 +14,7 @@ import onnx_ir as ir
 from un_deploy.graph.analysis.constants import Constants
 from un_deploy.graph.analysis.layernorms import find_layernorms
 from un_deploy.graph.analysis.shapes import Shapes
-from un_deploy.graph.fold.edits import remove_unread
+from un_deploy.graph.fold.rewire import remove_unread, replace_value
 
 if TYPE_CHECKING:
     from un_deploy.graph.analysis.layernorms import LayerNorm
@@ -111,7 +111,6 @@ def _insert(
     )
     graph.insert_after(norm.nodes[-1], node)
     made = node.outputs[0]
-    made.type, made.shape = y.type, y.shape
-    y.replace_all_uses_with(made, replace_graph_outputs=True)
-    made.name, y.name = y.name, f"{y.name}_written_out"
+    made.name, made.type, made.shape = y.name, y.type, y.shape
+    replace_value(graph, y, made)
     remove_unread(graph, [y])

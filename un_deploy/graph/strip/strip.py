@@ -9,8 +9,8 @@ tell, by the class that the dynamo exporter notes with each operator, or the use
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, TypeVar
 
 import onnx_ir as ir
 
@@ -19,10 +19,11 @@ from un_deploy.graph.analysis.constants import Constants
 from un_deploy.graph.analysis.layernorms import find_layernorms
 from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.cancel_layouts import cancel_layouts
-from un_deploy.graph.fold.edits import remove_unread
 from un_deploy.graph.fold.graph_view import GraphView
-from un_deploy.graph.model.labels import class_of, label_of
+from un_deploy.graph.fold.rewire import remove_unread, replace_value
+from un_deploy.graph.model.labels import class_of, label_of, names_of, node_name
 from un_deploy.graph.model.model_kinds import to_ir
+from un_deploy.json_form import JsonForm
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -72,7 +73,7 @@ class Left:
 
 
 @dataclass(frozen=True)
-class StripReport:
+class StripReport(JsonForm):
     """What was taken out.
 
     Attributes:
@@ -91,10 +92,6 @@ class StripReport:
     operators_before: int
     operators_after: int
     version: int = field(default=REPORT_VERSION)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain lists, dictionaries, strings and numbers."""
-        return asdict(self)
 
 
 def strip(model: Model, *, nodes: Collection[str] | None = None) -> tuple[Model, StripReport]:
@@ -165,13 +162,12 @@ class _Norm:
 
     @property
     def name(self) -> str:
-        return self.nodes[-1].name or str(self.nodes[-1].outputs[0].name)
+        return node_name(self.nodes[-1])
 
     @property
     def names(self) -> set[str]:
         """All that a user may call it."""
-        labels = {label_of(node) for node in self.nodes}
-        return labels | {n for node in self.nodes for n in (node.name, node.outputs[0].name) if n}
+        return names_of(self.nodes) | {label_of(node) for node in self.nodes}
 
 
 def _find(
@@ -226,30 +222,16 @@ def _by_name(norms: list[_Norm], names: Collection[str]) -> list[_Norm]:
 
 def _bypass(graph: ir.Graph, part: _Part, constants: Constants) -> ir.Value:
     """Let the readers of y read what the part reads; returns that."""
-    y = part.y
     x = next(v for v in part.nodes[0].inputs if v is not None and v not in constants)
-    if y.is_graph_output():
-        _hand_over(graph, x, part)
-    y.replace_all_uses_with(x)
+    output = x
+    if part.y.is_graph_output() and (x.is_graph_input() or x.is_graph_output()):
+        last = part.nodes[-1]  # x keeps its own name
+        node = ir.node("Identity", [x], name=last.name)
+        graph.insert_after(last, node)
+        output = node.outputs[0]
+    replace_value(graph, part.y, x, output=output)
     unread = [v for node in part.nodes for v in node.inputs]
     for node in reversed(part.nodes):
         graph.remove(node, safe=True)
     remove_unread(graph, (v for v in unread if v is not x))
     return x
-
-
-def _hand_over(graph: ir.Graph, x: ir.Value, part: _Part) -> None:
-    """Make x the output that y was, under y's name; through Identity where x has its own."""
-    y, name = part.y, part.y.name
-    assert name is not None
-    if x.is_graph_input() or x.is_graph_output():
-        node = ir.node("Identity", [x], name=part.nodes[-1].name)
-        graph.insert_after(part.nodes[-1], node)
-        output = node.outputs[0]
-    else:
-        output = x
-    y.name = f"{name}_stripped"
-    output.name, output.type, output.shape = name, y.type, y.shape
-    for index, value in enumerate(graph.outputs):
-        if value is y:
-            graph.outputs[index] = output

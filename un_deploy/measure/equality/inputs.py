@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import onnx_ir
 
-from un_deploy.errors import InputError, UnDeployError
+from un_deploy.errors import InputError, UnDeployError, first_line
 from un_deploy.graph.model.signature import TensorSpec, input_specs
 from un_deploy.measure.equality.random_inputs import random_inputs
-from un_deploy.python_file import in_one_line, load_object
+from un_deploy.python_file import load_object
 
 __all__ = ["check_inputs", "load_inputs", "random_inputs", "read_inputs"]
 
@@ -77,7 +77,7 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file") from error
     except Exception as error:  # a damaged archive raises anything from EOFError to zlib.error
-        raise InputError(f"{path} is no .npz of plain arrays: {in_one_line(error)}") from error
+        raise InputError(f"{path} is no .npz of plain arrays: {first_line(error)}") from error
 
 
 def _call(source: str) -> list[Mapping[str, Any]]:
@@ -88,7 +88,7 @@ def _call(source: str) -> list[Mapping[str, Any]]:
     except UnDeployError:
         raise
     except Exception as error:
-        raise InputError(f"{source} fails: {in_one_line(error)}") from error
+        raise InputError(f"{source} fails: {first_line(error)}") from error
     for batch in batches:
         if not isinstance(batch, Mapping):
             raise InputError(
@@ -122,7 +122,7 @@ def _fitted(where: str, spec: TensorSpec, value: Any, sizes: dict[str, int]) -> 
     try:
         array = np.asarray(value)
     except Exception as error:
-        raise InputError(f"{where}: input {spec.name} is no array: {in_one_line(error)}") from error
+        raise InputError(f"{where}: input {spec.name} is no array: {first_line(error)}") from error
     if not np.can_cast(array.dtype, spec.dtype, "safe"):
         raise InputError(
             f"{where}: input {spec.name} is {array.dtype}, the graph takes {spec.dtype}; "

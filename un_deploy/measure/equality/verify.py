@@ -8,12 +8,11 @@ outputs are all that can be compared.
 
 from __future__ import annotations
 
-import json
 import math
 import warnings
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -24,8 +23,11 @@ from un_deploy.errors import InputError, VerificationError
 from un_deploy.graph.analysis.reference import run, stored
 from un_deploy.graph.fold.check_weights import check_weights
 from un_deploy.graph.fold.fold import Folded, fold_graph
+from un_deploy.graph.model.labels import node_name
 from un_deploy.graph.model.model_kinds import to_ir
+from un_deploy.graph.model.signature import Feeds
 from un_deploy.graph.proof.operator_check import TOLERANCE, Blind, OperatorResult, check_operators
+from un_deploy.json_form import JsonForm
 from un_deploy.measure.equality.inputs import check_inputs, random_inputs, read_inputs
 from un_deploy.measure.equality.outputs import (
     CannotRunError,
@@ -42,8 +44,6 @@ if TYPE_CHECKING:
 
     from un_deploy.graph.fold.report import FoldReport
 
-    Feeds = Mapping[str, np.ndarray]
-
 #: The version of the JSON form; it rises when a field changes its meaning or goes.
 REPORT_VERSION = 1
 
@@ -51,7 +51,7 @@ _SHOWN = 5
 
 
 @dataclass(frozen=True)
-class VerifyReport:
+class VerifyReport(JsonForm):
     """The outcome of a comparison. It passed when there is no problem.
 
     Attributes:
@@ -98,12 +98,9 @@ class VerifyReport:
             more = f" (and {rest} more)" if rest else ""
             raise VerificationError(f"the graphs are not equal: {self.problems[0]}{more}")
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain lists, dictionaries, strings and numbers; None where a number is not finite."""
-        return {"passed": self.passed, **_plain(asdict(self))}
-
-    def to_json(self) -> str:
-        return json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n"
+    def json_form(self, given: dict[str, Any]) -> dict[str, Any]:
+        """Whether it passed comes first; None where a number is not finite."""
+        return {"passed": self.passed, **_finite(given)}
 
 
 def verify(
@@ -265,7 +262,7 @@ def _difference(expected: ir.Model, found: ir.Model) -> str | None:
         if one is None or other is None or _form(one) != _form(other):
             node = other or one
             assert node is not None
-            return f"operator {node.name or node.outputs[0].name!r} is not as the fold has it"
+            return f"operator {node_name(node)!r} is not as the fold has it"
     weights = [
         {name: (v.dtype, v.shape) for name, v in model.graph.initializers.items()}
         for model in (expected, found)
@@ -310,9 +307,9 @@ def _severity(result: OperatorResult) -> float:
     return math.inf if math.isnan(result.ratio) else result.ratio
 
 
-def _plain(value: Any) -> Any:
+def _finite(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _plain(part) for key, part in value.items()}
+        return {key: _finite(part) for key, part in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(part) for part in value]
+        return [_finite(part) for part in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable
-from shutil import which
 from typing import TypeVar
+
+from un_deploy.gpu import first_gpu
 
 T = TypeVar("T")
 
@@ -13,27 +13,19 @@ STILL = 0.01
 """Share by which a locked clock may seem to move."""
 
 
-def sm_clock() -> int | None:
-    """MHz of the first GPU's multiprocessors now; None where nvidia-smi does not tell."""
-    program = which("nvidia-smi")
-    if program is None:
-        return None
-    query = [program, "--query-gpu=clocks.sm", "--format=csv,noheader,nounits"]
-    try:
-        found = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True)
-        return int(found.stdout.splitlines()[0])
-    except (OSError, subprocess.SubprocessError, IndexError, ValueError):
-        return None
-
-
-def watched(work: Callable[[], T]) -> tuple[T, str]:
-    """Do some work; gives its result, and a warning if the clock moved meanwhile, else ""."""
-    before = sm_clock()
+def run_and_check_clock(work: Callable[[], T]) -> tuple[T, str]:
+    """Run some work: its result, and a warning where the GPU's clock moved meanwhile, or ""."""
+    before = _sm_mhz()
     result = work()
-    after = sm_clock()
+    after = _sm_mhz()
     if before is None or after is None or abs(after - before) <= STILL * before:
         return result, ""
     return result, (
         f"the GPU's clock moved from {before} to {after} MHz, it is not locked: lock it with "
         "nvidia-smi --lock-gpu-clocks, or take the figures for this moment's"
     )
+
+
+def _sm_mhz() -> int | None:
+    found = first_gpu()
+    return found.sm_mhz if found else None

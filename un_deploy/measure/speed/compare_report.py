@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from un_deploy.errors import InputError, ThresholdError
 from un_deploy.graph.precision.convert import Precision
+from un_deploy.json_form import JsonForm, from_dict, read_object
 from un_deploy.measure.speed.accuracy import Accuracy
 from un_deploy.measure.speed.engine_facts import EngineFacts
 from un_deploy.measure.speed.layers.variant_layers import VariantLayers
@@ -22,7 +21,7 @@ REPORT_VERSION = 2
 
 
 @dataclass(frozen=True)
-class CompareReport:
+class CompareReport(JsonForm):
     """What was timed and what it says.
 
     Attributes:
@@ -121,18 +120,6 @@ class CompareReport:
                     f"{then.high:.3f}] and is {now.ratio:.3f} [{now.low:.3f}, {now.high:.3f}]"
                 )
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain lists, dictionaries, strings and numbers."""
-        return {
-            **asdict(self),
-            "ratios": [ratio.to_dict() for ratio in self.ratios],
-            "control": self.control.to_dict(),
-            "sweep": [report.to_dict() for report in self.sweep],
-        }
-
-    def to_json(self) -> str:
-        return json.dumps(self.to_dict(), indent=2) + "\n"
-
     @classmethod
     def read(cls, path: Path) -> CompareReport:
         """Read a file.
@@ -153,32 +140,13 @@ class CompareReport:
             InputError: it is no such report, or of another version.
         """
         try:
-            given = json.loads(text)
+            given = read_object(text)
             given = given.get("comparison", given)
-            version = given.get("version")
-            if version != REPORT_VERSION:
-                raise InputError(
-                    f"{origin} is a report of version {version}, this un-deploy reads "
-                    f"{REPORT_VERSION}: compare again"
-                )
-            return cls.from_dict(given)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            if given.get("version") == REPORT_VERSION:
+                return from_dict(cls, given)
+        except (AttributeError, InputError) as error:
             raise InputError(f"{origin} is no report of a comparison: {error}") from error
-
-    @classmethod
-    def from_dict(cls, given: Mapping[str, Any]) -> CompareReport:
-        """The reverse of `to_dict`."""
-        return cls(
-            **{
-                **given,
-                "inputs": {name: tuple(shape) for name, shape in given["inputs"].items()},
-                "timed": tuple(Timed.from_dict(one) for one in given["timed"]),
-                "ratios": tuple(Ratio.from_dict(one) for one in given["ratios"]),
-                "control": Ratio.from_dict(given["control"]),
-                "notes": tuple(given["notes"]),
-                "accuracy": tuple(Accuracy(**one) for one in given["accuracy"]),
-                "engines": tuple(EngineFacts.from_dict(one) for one in given["engines"]),
-                "layers": tuple(VariantLayers.from_dict(one) for one in given.get("layers", ())),
-                "sweep": tuple(cls.from_dict(one) for one in given["sweep"]),
-            }
+        raise InputError(
+            f"{origin} is a report of version {given.get('version')}, this un-deploy reads "
+            f"{REPORT_VERSION}: compare again"
         )

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from un_deploy.measure.speed.variant import Kind
 
@@ -45,15 +44,6 @@ class EngineFacts:
     bytes_written: int | None
     same_as_none: bool | None
     kernels: tuple[PlannedKernel, ...]
-
-    @classmethod
-    def from_dict(cls, given: Mapping[str, Any]) -> EngineFacts:
-        """The reverse of `dataclasses.asdict`."""
-        kernels = tuple(
-            PlannedKernel(**{**one, "onnx_nodes": tuple(one["onnx_nodes"])})
-            for one in given["kernels"]
-        )
-        return cls(**{**given, "kernels": kernels})
 
 
 FUSED_AWAY = (

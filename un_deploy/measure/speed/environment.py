@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 import platform
-import subprocess
-from importlib import metadata
 from pathlib import Path
-from shutil import which
+
+from un_deploy.gpu import NOT_TOLD, first_gpu, with_unit
+from un_deploy.version import version_of
 
 PACKAGES = ("un-deploy", "numpy", "onnx", "onnx-ir", "onnxruntime", "onnxruntime-gpu", "torch")
 
 
 def environment() -> dict[str, str | int | None]:
     """The machine in kind and the versions; a package that is not installed is left out."""
-    found = {name: version for name in PACKAGES if (version := _version(name)) is not None}
+    found = {name: version for name in PACKAGES if (version := version_of(name)) is not None}
     return {
         "cpu": cpu(),
         "cpus": os.cpu_count(),
@@ -34,26 +34,9 @@ def cpu() -> str:
 
 
 def gpu() -> str | None:
-    """Name, driver and clocks of the first GPU as nvidia-smi tells; None where there is none."""
-    program = which("nvidia-smi")
-    if program is None:
+    """Name, driver, clocks and persistence mode of the first GPU; None where there is none."""
+    if (found := first_gpu()) is None:
         return None
-    query = "name,driver_version,clocks.sm,clocks.max.sm,persistence_mode"
-    try:
-        found = subprocess.run(
-            [program, f"--query-gpu={query}", "--format=csv,noheader"],
-            capture_output=True,
-            text=True,
-            timeout=20,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return next(iter(found.stdout.splitlines()), None)
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
+    clocks = f"{with_unit(found.sm_mhz, 'MHz')}, {with_unit(found.max_sm_mhz, 'MHz')}"
+    persistence = {True: "Enabled", False: "Disabled", None: NOT_TOLD}[found.persistent]
+    return f"{found.name}, {found.driver}, {clocks}, {persistence}"

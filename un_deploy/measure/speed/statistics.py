@@ -7,13 +7,14 @@ runs. docs/how-we-compare.md has the simulation that chose this estimator.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from un_deploy.errors import InputError, needs
+from un_deploy.json_form import JsonForm
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -22,7 +23,7 @@ CONFIDENCE = 0.98
 
 
 @dataclass(frozen=True)
-class Interval:
+class Interval(JsonForm):
     """A ratio of two times, and where it may lie.
 
     Attributes:
@@ -49,9 +50,9 @@ class Interval:
         """The two differ: 1 lies outside, and the interval reaches its confidence."""
         return self.attained >= self.confidence and not self.low <= 1 <= self.high
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain strings and numbers, and whether it is significant."""
-        return {**asdict(self), "significant": self.significant}
+    def json_form(self, given: dict[str, Any]) -> dict[str, Any]:
+        """The fields, and whether it is significant."""
+        return {**given, "significant": self.significant}
 
     def within(self, share: float) -> bool:
         """The two are equal but for `share`: the whole interval lies in [1 - share, 1 + share].

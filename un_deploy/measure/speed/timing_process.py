@@ -24,6 +24,7 @@ import numpy as np
 
 from un_deploy.errors import InputError, UnDeployError
 from un_deploy.graph.model.signature import Feeds
+from un_deploy.json_form import from_dict, read_object
 from un_deploy.measure.speed.timing import interleaved
 from un_deploy.runtime.backends import load_file, threads_of_process
 from un_deploy.runtime.protocol import KeepsFiles, Recognises, Session
@@ -71,12 +72,6 @@ class Job:
     reverse: bool = False
     memory: str | None = None
     logs: str | None = None
-
-    @classmethod
-    def from_dict(cls, given: Mapping[str, Any]) -> Job:
-        """The reverse of `dataclasses.asdict`."""
-        entries = tuple(Entry(**entry) for entry in given["entries"])
-        return cls(**{**given, "settings": RunSettings(**given["settings"]), "entries": entries})
 
 
 def run_job(job: Job) -> Seconds:
@@ -231,7 +226,7 @@ def main(arguments: Sequence[str]) -> None:
     question, answer = map(Path, arguments)
     try:
         result: dict[str, Any] = {
-            "seconds": run_job(Job.from_dict(json.loads(question.read_text())))
+            "seconds": run_job(from_dict(Job, read_object(question.read_text())))
         }
     except UnDeployError as error:
         result = {"error": str(error)}

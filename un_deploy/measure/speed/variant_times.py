@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
 from un_deploy.measure.speed.statistics import Interval
 from un_deploy.measure.speed.variant import TITLES, Kind
@@ -48,11 +47,6 @@ class Timed:
         again = "entered again" if self.control else ""
         return ", ".join(filter(None, (TITLES[self.kind], self.form, again)))
 
-    @classmethod
-    def from_dict(cls, given: Mapping[str, Any]) -> Timed:
-        """The reverse of `dataclasses.asdict`."""
-        return cls(**{**given, "seconds": tuple(tuple(build) for build in given["seconds"])})
-
 
 @dataclass(frozen=True)
 class Ratio:
@@ -68,14 +62,3 @@ class Ratio:
     to: Kind
     form: str
     interval: Interval
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain dictionaries, strings and numbers."""
-        return {**asdict(self), "interval": self.interval.to_dict()}
-
-    @classmethod
-    def from_dict(cls, given: Mapping[str, Any]) -> Ratio:
-        """The reverse of `to_dict`."""
-        known = {one.name for one in fields(Interval)}
-        interval = Interval(**{k: v for k, v in given["interval"].items() if k in known})
-        return cls(**{**given, "interval": interval})

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from un_deploy.engines.flavor import Flavor, choose_flavor, library
 from un_deploy.engines.plan.header import is_plan
 from un_deploy.errors import InputError
+from un_deploy.graph.model.signature import Feeds
 from un_deploy.graph.precision.convert import Precision
 from un_deploy.measure.speed.accuracy import accuracies
-from un_deploy.measure.speed.clocks import watched
+from un_deploy.measure.speed.clocks import run_and_check_clock
 from un_deploy.measure.speed.compare import compare_variants
 from un_deploy.measure.speed.compare_report import CompareReport
 from un_deploy.measure.speed.engine_facts import EngineFacts
@@ -35,9 +36,6 @@ from un_deploy.runtime.protocol import DescribesItself
 from un_deploy.runtime.settings import RunSettings, engine_precision
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    Feeds = Mapping[str, np.ndarray]
     PathLike = str | os.PathLike[str]
 
 BATCH = "batch"
@@ -209,7 +207,7 @@ def _point(
     network.check_finite(feeds)
     progress(f"Checking what {settings.backend} computes")
     accuracy = accuracies(network.variants, feeds, settings)
-    report, moved = watched(
+    report, moved = run_and_check_clock(
         lambda: compare_variants(
             network.variants,
             feeds,

@@ -20,8 +20,8 @@ from un_deploy.engines.plan.manifest import (
     input_spec,
     load_plan,
     open_sizes,
-    profile_holding,
 )
+from un_deploy.engines.profiles import profile_holding
 from un_deploy.errors import InputError
 from un_deploy.graph.model.signature import check_feeds
 from un_deploy.graph.precision.convert import Precision
@@ -71,7 +71,7 @@ class GivenPlan:
         shapes = {name: array.shape for name, array in feeds.items()}
         try:
             check_feeds([input_spec(tensor) for tensor in self.manifest.inputs], feeds)
-            profile_holding(self.manifest, shapes)
+            profile_holding(self.manifest.profiles, shapes)
         except InputError as error:
             raise InputError(f"{self.path} cannot be run: {error}") from error
 
@@ -190,7 +190,7 @@ def usual_sizes(manifest: Manifest, model: ir.Model) -> dict[str, int]:
     sizes = {}
     for value in model.graph.inputs:
         shapes = manifest.profiles[0].get(value.name or "")
-        for dim, size in zip(value.shape or (), shapes["opt"] if shapes else (), strict=False):
+        for dim, size in zip(value.shape or (), shapes.opt if shapes else (), strict=False):
             if isinstance(dim, ir.SymbolicDim) and dim.value is not None:
                 sizes[dim.value] = size
     return sizes

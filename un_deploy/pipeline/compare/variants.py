@@ -19,7 +19,7 @@ from un_deploy.graph.fold.check_weights import check_weights
 from un_deploy.graph.fold.rules import operator_named
 from un_deploy.graph.model.model_file import has_external, hold_weights, load_model, save_model
 from un_deploy.graph.model.model_kinds import to_ir
-from un_deploy.graph.model.signature import input_specs
+from un_deploy.graph.model.signature import Feeds, input_specs
 from un_deploy.graph.strip.layernorm_operator import use_operator
 from un_deploy.graph.strip.strip import strip_graph
 from un_deploy.measure.equality.inputs import check_inputs, random_inputs, read_inputs
@@ -35,8 +35,6 @@ from un_deploy.runtime.settings import Fusions, RunSettings
 
 if TYPE_CHECKING:
     from un_deploy.graph.fold.report import FoldReport
-
-    Feeds = Mapping[str, np.ndarray]
 
 _OF_NORM: dict[Norm, Kind] = {"ln": "ln", "un": "unfolded", "none": "none"}
 

@@ -5,7 +5,6 @@ Load, export, compare with PyTorch, fold, verify, save. Nothing is written unles
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +16,8 @@ import numpy as np
 from un_deploy.errors import InputError, needs
 from un_deploy.graph.fold.check_weights import check_weights
 from un_deploy.graph.model.model_file import check_target, save_model
+from un_deploy.graph.model.signature import Feeds
+from un_deploy.json_form import JsonForm
 from un_deploy.measure.equality.inputs import check_inputs, load_inputs
 from un_deploy.measure.equality.verify import VerifyReport
 from un_deploy.pipeline.export.check_export import check_export
@@ -30,14 +31,12 @@ if TYPE_CHECKING:
 
     from un_deploy.graph.fold.report import FoldReport
 
-    Feeds = Mapping[str, np.ndarray]
-
 #: The version of the JSON form; it rises when a field changes its meaning or goes.
 REPORT_VERSION = 1
 
 
 @dataclass(frozen=True)
-class ExportReport:
+class ExportReport(JsonForm):
     """What became of a network.
 
     Attributes:
@@ -62,18 +61,6 @@ class ExportReport:
     modules: Mapping[str, str]
     verification: VerifyReport | None
     version: int = field(default=REPORT_VERSION)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain lists, dictionaries, strings and numbers."""
-        return {
-            **vars(self),
-            "fold": self.fold.to_dict() if self.fold else None,
-            "modules": dict(self.modules),
-            "verification": self.verification.to_dict() if self.verification else None,
-        }
-
-    def to_json(self) -> str:
-        return json.dumps(self.to_dict(), indent=2) + "\n"
 
 
 def export(

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from un_deploy.errors import InputError, needs
-from un_deploy.python_file import in_one_line
+from un_deploy.errors import InputError, first_line, needs
+from un_deploy.graph.model.signature import Feeds
 
 if TYPE_CHECKING:
     import torch
@@ -44,7 +44,7 @@ def example_inputs(module: nn.Module) -> dict[str, Tensor]:
     return examples()
 
 
-def as_tensors(feeds: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
+def as_tensors(feeds: Feeds) -> dict[str, Tensor]:
     """Arrays as tensors of the same type."""
     with needs("torch"):
         import torch
@@ -101,7 +101,7 @@ def outputs_of(
         raise
     except Exception as error:
         shapes = ", ".join(f"{name} {tuple(value.shape)}" for name, value in inputs.items())
-        text = in_one_line(error)
+        text = first_line(error)
         raise InputError(f"{type(module).__name__} fails on the inputs {shapes}: {text}") from error
     names = getattr(module, "output_names", None) if names is None else names
     if names is None:

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from un_deploy import version
-from un_deploy.errors import InputError, MissingPackageError, UnDeployError, needs
-from un_deploy.python_file import in_one_line, load_object, split_spec
+from un_deploy.errors import InputError, MissingPackageError, UnDeployError, first_line, needs
+from un_deploy.python_file import load_object, split_spec
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -84,7 +84,7 @@ def _build(spec: str, norm: Norm | None) -> nn.Module:
     except UnDeployError:
         raise
     except Exception as error:
-        raise InputError(f"{spec} cannot be built: {in_one_line(error)}") from error
+        raise InputError(f"{spec} cannot be built: {first_line(error)}") from error
     from torch import nn
 
     if not isinstance(module, nn.Module):

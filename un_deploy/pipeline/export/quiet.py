@@ -10,6 +10,8 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 
+from un_deploy.errors import one_line
+
 
 @contextmanager
 def quiet() -> Iterator[None]:
@@ -36,7 +38,7 @@ def quiet() -> Iterator[None]:
     for message in dict.fromkeys(
         str(warning.message) for warning in caught if issubclass(warning.category, TracerWarning)
     ):
-        warnings.warn(" ".join(message.split()), TracerWarning, stacklevel=2)
+        warnings.warn(one_line(message), TracerWarning, stacklevel=2)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import onnx_ir
 
-from un_deploy.errors import InputError, UnDeployError, needs
+from un_deploy.errors import InputError, UnDeployError, first_line, needs
 from un_deploy.pipeline.export.forward import (
     Axes,
     declared_axes,
@@ -21,7 +21,6 @@ from un_deploy.pipeline.export.forward import (
     shrunk,
 )
 from un_deploy.pipeline.export.quiet import quiet
-from un_deploy.python_file import in_one_line
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -80,7 +79,7 @@ def to_onnx(
     except UnDeployError:
         raise
     except Exception as error:
-        text = in_one_line(_root(error))
+        text = first_line(_root(error))
         raise InputError(
             f"the {exporter} exporter cannot export {type(module).__name__}: {text}"
         ) from error

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from un_deploy.errors import InputError, TargetError
 from un_deploy.files import check_directory_target, staged_directory
+from un_deploy.json_form import JsonForm
 from un_deploy.pipeline.triton.config import Serving, make_config, triton_messages
 from un_deploy.pipeline.triton.served_model import read_served
 from un_deploy.version import __version__
@@ -38,7 +38,7 @@ class TritonTensor:
 
 
 @dataclass(frozen=True)
-class TritonReport:
+class TritonReport(JsonForm):
     """What was written.
 
     Attributes:
@@ -71,13 +71,6 @@ class TritonReport:
     config: str
     notes: tuple[str, ...]
     version: int = field(default=REPORT_VERSION)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain lists, dictionaries, strings and numbers."""
-        return asdict(self)
-
-    def to_json(self) -> str:
-        return json.dumps(self.to_dict(), indent=2) + "\n"
 
 
 def write_triton(

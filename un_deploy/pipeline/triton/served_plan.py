@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from un_deploy.engines.plan.manifest import Manifest, PlanTensor, load_plan, manifest_path
-from un_deploy.engines.profiles import Profile, Range
+from un_deploy.engines.profiles import Profile
 from un_deploy.errors import InputError
 
 Tensor = tuple[str, str, tuple[int | str | None, ...]]
@@ -47,12 +47,8 @@ def read_plan(path: Path) -> ServedPlan:
     inputs = tuple(_tensor(tensor, file) for tensor in manifest.inputs)
     # A graph may call the dimensions of its outputs anything, so their names say nothing.
     outputs = tuple(_nameless(_tensor(tensor, file)) for tensor in manifest.outputs)
-    profiles = tuple(
-        {name: Range.from_dict(shapes) for name, shapes in profile.items()}
-        for profile in manifest.profiles
-    )
-    _check_profiles(inputs, profiles, file)
-    return ServedPlan(manifest, inputs, outputs, profiles)
+    _check_profiles(inputs, manifest.profiles, file)
+    return ServedPlan(manifest, inputs, outputs, manifest.profiles)
 
 
 def _check_profiles(inputs: tuple[Tensor, ...], profiles: tuple[Profile, ...], file: Path) -> None:

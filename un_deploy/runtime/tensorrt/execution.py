@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 from un_deploy.engines.flavor import described, library
 from un_deploy.engines.log import Message, first_error, listening
 from un_deploy.engines.plan.load import LoadedPlan
+from un_deploy.engines.profiles import Range, Shape, profile_holding
 from un_deploy.errors import InputError
 from un_deploy.graph.model.signature import Feeds
 
 if TYPE_CHECKING:
     import torch
-
-Shape = tuple[int, ...]
 
 TORCH_TYPES = {
     "FLOAT": "float32",
@@ -67,21 +66,14 @@ class Execution:
             InputError: there is none; names an input, its shape, and the ranges it may have.
         """
         dynamic = [n for n in self.inputs if -1 in tuple(self._engine.get_tensor_shape(n))]
-        if not dynamic:
-            return 0
-        refused: dict[str, list[str]] = {}
-        for index in range(self._engine.num_optimization_profiles):
-            ranges = {n: self._engine.get_tensor_profile_shape(n, index) for n in dynamic}
-            outside = [n for n in dynamic if not _holds(ranges[n], shapes[n])]
-            if not outside:
-                return index
-            least, _, most = ranges[outside[0]]
-            refused.setdefault(outside[0], []).append(f"{_text(least)} to {_text(most)}")
-        name, allowed = next(iter(refused.items()))
-        raise InputError(
-            f"{self._plan.origin} takes input {name} from {' or '.join(allowed)}, and got "
-            f"{_text(shapes[name])}: build it with a profile that holds this shape"
-        )
+        profiles = [
+            {
+                n: Range(*map(tuple, self._engine.get_tensor_profile_shape(n, index)))
+                for n in dynamic
+            }
+            for index in range(self._engine.num_optimization_profiles)
+        ]
+        return profile_holding(profiles, shapes, origin=self._plan.origin)
 
     def bind(self, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Take inputs of these shapes, at these addresses, and memory for the outputs.
@@ -180,12 +172,6 @@ class Execution:
     @property
     def _title(self) -> str:
         return described(self._plan.flavor)
-
-
-def _holds(allowed: Sequence[Sequence[int]], shape: Shape) -> bool:
-    least, _, most = (tuple(one) for one in allowed)
-    fits = len(shape) == len(least)
-    return fits and all(a <= n <= b for a, n, b in zip(least, shape, most, strict=True))
 
 
 def _text(shape: Sequence[int]) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 import onnx_ir as ir
 
 from un_deploy.errors import InputError
+from un_deploy.graph.model.labels import node_name
 
 Half = Literal["float16", "bfloat16"]
 
@@ -68,7 +69,7 @@ def array_in_half(array: np.ndarray, half: Half, where: str) -> np.ndarray:
 
 
 def _convert_attributes(node: ir.Node, half: Half) -> None:
-    where = f"the {node.op_type} {node.name or node.outputs[0].name}"
+    where = f"the {node.op_type} {node_name(node)}"
     if node.op_type == "ConstantOfShape" and "value" not in node.attributes:
         zero = ir.Tensor(np.zeros(1, np.float32))  # ONNX's default
         node.attributes["value"] = ir.AttrTensor("value", zero)

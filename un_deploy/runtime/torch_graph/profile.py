@@ -10,7 +10,8 @@ import onnx_ir as ir
 import torch
 from torch import Tensor, fx
 
-from un_deploy.runtime.layer_times import TimedLayer, node_name, nodes_between
+from un_deploy.graph.model.labels import node_name
+from un_deploy.runtime.layer_times import TimedLayer, nodes_between
 from un_deploy.runtime.torch_graph.record_calls import SOURCE, SOURCES
 
 

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import onnx_ir as ir
 
-from un_deploy.errors import InputError, UnDeployError, needs
-from un_deploy.graph.model.checks import one_line
+from un_deploy.errors import InputError, UnDeployError, needs, one_line
 from un_deploy.graph.model.signature import (
     Feeds,
     TensorSpec,

@@ -8,7 +8,8 @@ import onnx_ir as ir
 import torch
 from torch import Tensor, fx, nn
 
-from un_deploy.errors import InputError
+from un_deploy.errors import InputError, one_line
+from un_deploy.graph.model.labels import node_name
 from un_deploy.runtime.torch_graph.operators import HANDLERS, OLDEST_OPSET
 from un_deploy.runtime.torch_graph.recognize import Recognizer
 from un_deploy.runtime.torch_graph.record_calls import Trace, Traced, Value
@@ -87,8 +88,7 @@ def _run(node: ir.Node, values: dict[ir.Value, Value], recognizer: Recognizer | 
         if result is None:
             result = HANDLERS[node.op_type](node, *arguments)
     except Exception as error:  # what torch raises depends on the operator
-        text = " ".join(str(error).split())
-        raise InputError(f"{label(node)}: {text}") from error
+        raise InputError(f"{label(node)}: {one_line(error)}") from error
     results: list[Value] = result if isinstance(result, list) else [result]
     for index, value in enumerate(node.outputs):
         if index < len(results):
@@ -99,4 +99,4 @@ def _run(node: ir.Node, values: dict[ir.Value, Value], recognizer: Recognizer | 
 
 def label(node: ir.Node) -> str:
     """As messages call a node."""
-    return f"node {node.name or node.outputs[0].name} ({node.op_type})"
+    return f"node {node_name(node)} ({node.op_type})"

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from packaging.version import Version
 
-from un_deploy.engines.plan.manifest import Manifest, input_spec, load_plan, profile_holding
+from un_deploy.engines.plan.manifest import Manifest, input_spec, load_plan
+from un_deploy.engines.profiles import profile_holding
 from un_deploy.errors import InputError
 from un_deploy.graph.model.signature import Feeds, check_feeds
 from un_deploy.runtime.run_memory import RunMemory
@@ -61,7 +62,7 @@ class TrtexecPlanSession(TrtexecSession):
         return [f"--shapes={','.join(given)}", *flags]
 
     def _profile(self, shapes: Mapping[str, tuple[int, ...]]) -> int:
-        return profile_holding(self._manifest, shapes)
+        return profile_holding(self._manifest.profiles, shapes)
 
 
 def _check(path: Path, manifest: Manifest, version: Version) -> None:

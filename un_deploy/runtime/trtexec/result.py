@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from un_deploy.engines.kernels.layer_info import LayerInfo
 from un_deploy.errors import InputError
+from un_deploy.json_form import JsonForm
 from un_deploy.runtime.trtexec.exit_status import Status
 from un_deploy.runtime.trtexec.flags import Settings
 from un_deploy.runtime.trtexec.profile_file import Profile
@@ -18,7 +18,7 @@ RESULT_VERSION = 1
 
 
 @dataclass(frozen=True)
-class TrtexecResult:
+class TrtexecResult(JsonForm):
     """How a run ended, under which conditions, and what it measured: nothing unless it passed.
 
     Attributes:
@@ -74,13 +74,3 @@ class TrtexecResult:
         if self.require_passed().times is None:
             raise InputError("trtexec was told to skip inference: there are no times")
         return self.times.compute_s  # type: ignore[union-attr]
-
-    def to_dict(self) -> dict[str, Any]:
-        """The result for JSON; seconds throughout."""
-        return {
-            **asdict(self),
-            "status": self.status.value,
-            "command": list(self.command),
-            "log": str(self.log) if self.log else None,
-            "warnings": list(self.warnings),
-        }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -115,7 +114,7 @@ class TrtexecSession(ABC):
         engine = self._engine(feeds)
         flags = (*self._flags(feeds), DETAILED)
         result = self._trtexec.run(folder, engine=engine, flags=flags, profile=True, layers=True)
-        (folder / "result.json").write_text(json.dumps(result.to_dict(), indent=2) + "\n")
+        (folder / "result.json").write_text(result.to_json())
         if (built := self._folder / BUILD_LOG).is_file():
             copyfile(built, folder / BUILD_LOG)
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, Protocol
 
 from un_deploy.graph.fold.rules.operator import Operator
+from un_deploy.graph.model.labels import node_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -63,7 +64,7 @@ class Unit:
 
     @property
     def name(self) -> str:
-        return self.node.name or str(self.node.outputs[0].name)
+        return node_name(self.node)
 
     @property
     def operator(self) -> Operator:

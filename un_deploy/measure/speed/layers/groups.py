@@ -17,7 +17,8 @@ from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.graph_view import GraphView
 from un_deploy.graph.fold.rules import operators
 from un_deploy.graph.fold.rules.operator import Group
-from un_deploy.runtime.layer_times import node_name, nodes_between
+from un_deploy.graph.model.labels import node_name
+from un_deploy.runtime.layer_times import nodes_between
 
 _OF_RUNTIMES: dict[Group, str] = {
     "products": """

@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import median
 
 from un_deploy.errors import InputError
+from un_deploy.graph.model.labels import node_name
 from un_deploy.graph.model.model_file import load_model
 from un_deploy.graph.model.signature import Feeds
 from un_deploy.measure.speed.layers.groups import layer_group, node_groups
@@ -14,7 +15,7 @@ from un_deploy.measure.speed.layers.variant_layers import ProfiledLayer, Variant
 from un_deploy.measure.speed.variant import TITLES, Variant
 from un_deploy.measure.speed.variant_times import Timed
 from un_deploy.runtime.backends import load_file, threads_of_process
-from un_deploy.runtime.layer_times import TellsLayers, TimedLayer, node_name
+from un_deploy.runtime.layer_times import TellsLayers, TimedLayer
 from un_deploy.runtime.settings import RunSettings
 
 RUNS, WARM_UP = 20, 5

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from math import fsum
-from typing import Any
 
 from un_deploy.graph.fold.rules.operator import Group
 from un_deploy.measure.speed.variant import TITLES, Kind
@@ -88,21 +86,6 @@ class VariantLayers:
     def unassigned(self) -> tuple[str, ...]:
         """What the layers are that are in no group, each once."""
         return tuple(dict.fromkeys(one.what for one in self.layers if one.group == "other"))
-
-    @classmethod
-    def from_dict(cls, given: Mapping[str, Any]) -> VariantLayers:
-        """The reverse of `dataclasses.asdict`."""
-        layers = tuple(
-            ProfiledLayer(
-                **{
-                    **one,
-                    "onnx_nodes": tuple(one["onnx_nodes"]),
-                    "operators": tuple(one["operators"]),
-                }
-            )
-            for one in given["layers"]
-        )
-        return cls(**{**given, "layers": layers})
 
 
 def where_it_went(ln: VariantLayers, folded: VariantLayers) -> str:
