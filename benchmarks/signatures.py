@@ -21,7 +21,6 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, get_args
 
 import click
@@ -31,15 +30,14 @@ from benchmarks import signatures_table
 from models.recipes import LARGE, MICRO, RECIPES
 from tests.support.engine_graphs import profiles
 from tests.support.exports import exported
-from un_deploy.engines.build.builder import build_engine
+from un_deploy.engines.build.from_graph import PreparedGraph, engine_of, prepare
 from un_deploy.engines.build.options import BuildOptions
 from un_deploy.engines.flavor import described
-from un_deploy.engines.kernels.check_types import check_types
 from un_deploy.engines.kernels.kernels import Signature, bytes_written, signatures
 from un_deploy.errors import InputError
 from un_deploy.files import atomic_write_text
 from un_deploy.graph.fold.fold import fold_graph
-from un_deploy.graph.precision.convert import Precision, PrecisionReport, to_precision
+from un_deploy.graph.precision.convert import Precision
 from un_deploy.measure.speed.environment import environment
 
 RESULT = Path(__file__).parent / "results" / "signatures.json"
@@ -72,20 +70,21 @@ def cells() -> Iterator[Cell]:
                             yield Cell(network, shapes, precision, target, form)
 
 
-def build(path: Path, cell: Cell, model: ir.Model, report: PrecisionReport) -> dict[str, Any]:
-    """What one engine's builder tells, or why it refuses; the path holds the model."""
+def build(cell: Cell, graph: PreparedGraph) -> dict[str, Any]:
+    """What one engine's builder tells, or why it refuses."""
     target = () if cell.target == "default" else (cell.target,)
     try:
-        built = build_engine(
-            path,
+        engine = engine_of(
+            graph,
             origin=cell.network,
             flavor="tensorrt-rtx",
             options=BuildOptions(compute_capabilities=target),
-            profiles=profiles(model),
+            profiles=profiles(graph.model),
         )
-        types = check_types(built.kernels, model, report)
     except InputError as error:
         return {"refused": str(error)}
+    built, types = engine.built, engine.types
+    assert types is not None  # a precision was asked for
     return {
         "signatures": digest(signatures(built.kernels)),
         "kernels": len(built.kernels),
@@ -165,15 +164,12 @@ def graph(network: str, form: str, shapes: str) -> tuple[ir.Model, dict[str, Any
 def _build_targets(
     model: ir.Model, here: list[Cell], result: Result, folded: dict[str, Any]
 ) -> None:
-    converted, report = to_precision(model, here[0].precision)
-    with TemporaryDirectory(prefix="un-deploy-") as folder:
-        path = Path(folder).resolve() / "model.onnx"
-        ir.save(converted, path, external_data="weights")
-        for cell in here:
-            entry = build(path, cell, converted, report) | folded
-            result.add(cell, entry)
-            said = entry.get("refused") or f"{entry['kernels']} kernels, {entry['signatures']}"
-            click.echo(f"{' '.join(asdict(cell).values())}: {said}")
+    prepared = prepare(model, here[0].precision)
+    for cell in here:
+        entry = build(cell, prepared) | folded
+        result.add(cell, entry)
+        said = entry.get("refused") or f"{entry['kernels']} kernels, {entry['signatures']}"
+        click.echo(f"{' '.join(asdict(cell).values())}: {said}")
 
 
 @click.command()

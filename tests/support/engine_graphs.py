@@ -7,12 +7,11 @@ from collections import Counter
 import onnx_ir as ir
 
 from models.recipes import RECIPES
-from un_deploy.engines.build.builder import build_graph
+from un_deploy.engines.build.from_graph import engine_of, prepare
 from un_deploy.engines.build.options import BuildOptions
-from un_deploy.engines.kernels.check_types import check_types
 from un_deploy.engines.kernels.kernels import Signature, signatures
 from un_deploy.engines.profiles import Profile, Range
-from un_deploy.graph.precision.convert import Precision, to_precision
+from un_deploy.graph.precision.convert import Precision
 
 SIZES = {name: three for recipe in RECIPES.values() for name, three in recipe.sizes.items()}
 
@@ -41,13 +40,12 @@ def engine_signatures(
         precision: that it is converted to.
         target: a compute capability; empty: TensorRT-RTX's own choice.
     """
-    converted, report = to_precision(model, precision)
-    built = build_graph(
-        converted,
+    graph = prepare(model, precision)
+    engine = engine_of(
+        graph,
         origin="the form",
         flavor="tensorrt-rtx",
         options=BuildOptions(compute_capabilities=(target,) if target else ()),
-        profiles=profiles(converted),
+        profiles=profiles(graph.model),
     )
-    check_types(built.kernels, converted, report)
-    return signatures(built.kernels)
+    return signatures(engine.built.kernels)

@@ -14,10 +14,6 @@ if TYPE_CHECKING:
     from un_deploy.pipeline.export.model_spec import Norm
 
 NORMS = ("ln", "un", "none")
-BACKENDS = (
-    *("auto", "ort-cpu", "ort-cuda", "torch", "torch-cuda-graph", "torch-compile"),
-    *("trtexec", "tensorrt", "tensorrt-rtx"),
-)
 
 
 def _norms(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, ...]:
@@ -75,13 +71,9 @@ def _check_replaced(logs: Path) -> None:
     type=options.MODEL_FILE,
     help="With MODEL: the weights of the network with UN, a .pt or .safetensors file.",
 )
-@click.option(
-    "--backend",
-    type=click.Choice(BACKENDS),
-    default="auto",
-    show_default=True,
-    help="What runs the variants; auto: ONNX Runtime on the CPU, else torch; for plans, the "
-    "TensorRT that built them.",
+@options.backend(
+    "What runs the variants; auto: ONNX Runtime on the CPU, else torch; for plans, the TensorRT "
+    "that built them."
 )
 @options.device
 @options.threads

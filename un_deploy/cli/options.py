@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
+
+from un_deploy.runtime.backends import BACKENDS
 
 
 class Sizes(click.ParamType):
@@ -72,3 +75,10 @@ threads = click.option(
 seed = click.option(
     "--seed", type=int, default=0, show_default=True, help="Seed of the random inputs."
 )
+
+
+def backend(text: str, *, engines: bool = True) -> Callable[[Any], Any]:
+    """--backend, with "auto" and the backends of the table; without those that build engines."""
+    names = [one.name for one in BACKENDS.values() if engines or not one.builds_engines]
+    choices = click.Choice(["auto", *names])
+    return click.option("--backend", type=choices, default="auto", show_default=True, help=text)

@@ -10,17 +10,11 @@ import click
 
 from un_deploy.cli import options
 
-BACKENDS = ("auto", "ort-cpu", "ort-cuda", "torch", "torch-cuda-graph", "torch-compile")
-
 
 @click.command()
 @click.argument("source", metavar="MODEL", type=options.MODEL_FILE)
-@click.option(
-    "--backend",
-    type=click.Choice(BACKENDS),
-    default="auto",
-    show_default=True,
-    help="What runs an ONNX file; auto: ONNX Runtime on the CPU, else torch.",
+@options.backend(
+    "What runs an ONNX file; auto: ONNX Runtime on the CPU, else torch.", engines=False
 )
 @options.device
 @options.threads

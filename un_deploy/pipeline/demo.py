@@ -29,7 +29,6 @@ from un_deploy.python_file import load_object
 from un_deploy.runtime.onnxruntime.runtime import OnnxRuntime
 
 if TYPE_CHECKING:
-    import onnx_ir as ir
     from torch import nn
 
     from un_deploy.measure.speed.compare_report import CompareReport
@@ -172,7 +171,7 @@ def _variant(
         VerificationError: there are any.
     """
     model = load_model(file)
-    logits = _batched(_onnxruntime(model), images)
+    logits = _batched(_onnxruntime(file), images)
     changed = int(np.sum((logits.argmax(1) != expected.argmax(1)) & _clear(expected)))
     if changed:
         raise VerificationError(f"{file} classifies {changed} images as PyTorch does not")
@@ -206,8 +205,8 @@ def _torch(module: nn.Module) -> Classifier:
     return lambda images: outputs_of(module, as_tensors({_INPUT: images}))[_OUTPUT].numpy()
 
 
-def _onnxruntime(model: ir.Model) -> Classifier:
-    session = OnnxRuntime().load(model)
+def _onnxruntime(file: Path) -> Classifier:
+    session = OnnxRuntime().load(file)
     return lambda images: session.run({_INPUT: images})[_OUTPUT]
 
 

@@ -27,7 +27,7 @@ from un_deploy.measure.speed.compare_report import CompareReport
 from un_deploy.measure.speed.timing_process import Job, Seconds
 from un_deploy.pipeline.compare import compare as module
 from un_deploy.pipeline.compare.compare import compare
-from un_deploy.runtime import load
+from un_deploy.runtime.tensorrt import engine_runtime
 from un_deploy.runtime.tensorrt.plan_runtime import PlanRuntime
 
 IN_PROCESS = partial(compare_variants, build=run_here)
@@ -296,7 +296,7 @@ class TestInTensorRT:
     def on_the_double(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         pytest.importorskip("torch")
         monkeypatch.setitem(sys.modules, "tensorrt", double)
-        monkeypatch.setattr(load, "PlanRuntime", lambda mode: PlanRuntime(device="cpu"))
+        monkeypatch.setattr(engine_runtime, "PlanRuntime", lambda mode: PlanRuntime(device="cpu"))
         monkeypatch.setattr(module, "compare_variants", IN_PROCESS)
         logger.cache_clear()
         yield

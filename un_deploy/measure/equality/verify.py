@@ -37,7 +37,7 @@ from un_deploy.measure.equality.outputs import (
     signature_problems,
 )
 from un_deploy.measure.equality.random_inputs import SIZES
-from un_deploy.runtime.available import available_runtime
+from un_deploy.runtime.backends import available_runtime
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence

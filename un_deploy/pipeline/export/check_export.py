@@ -11,7 +11,7 @@ import onnx_ir
 
 from un_deploy.errors import InputError, VerificationError
 from un_deploy.pipeline.export.forward import in_order, outputs_of, shrunk
-from un_deploy.runtime.available import available_runtime
+from un_deploy.runtime.backends import available_runtime
 from un_deploy.runtime.protocol import Runtime
 from un_deploy.runtime.reference import ReferenceRuntime
 
