@@ -63,7 +63,7 @@ def test_turing_has_fp16_only(precision: Precision) -> None:
 
 
 IN_TURN = [(recipe, number % 2 == 0) for number, recipe in enumerate(LARGE.values())]
-"""Open and fixed sizes in turn: an engine takes up to a minute, and the micro networks have both."""
+"""Open and fixed sizes in turn: an engine takes a minute, and the micro networks have both."""
 
 
 @pytest.mark.slow
