@@ -12,10 +12,9 @@ import torch
 from torch import Tensor
 
 from benchmarks.gpu import torch_cell
-from benchmarks.gpu.addcmul import as_addcmul
 from benchmarks.gpu.cells import VARIANTS, Cell
 from benchmarks.gpu.gates import calls
-from benchmarks.gpu.prepare import inputs_file, modules_file
+from benchmarks.gpu.prepare import as_addcmul, inputs_file, modules_file
 from benchmarks.gpu.torch_cell import TorchCell
 
 pytestmark = pytest.mark.torch
