@@ -225,7 +225,7 @@ def _bypass(graph: ir.Graph, part: _Part, constants: Constants) -> ir.Value:
     x = next(v for v in part.nodes[0].inputs if v is not None and v not in constants)
     output = x
     if part.y.is_graph_output() and (x.is_graph_input() or x.is_graph_output()):
-        last = part.nodes[-1]  # x keeps its own name
+        last = part.nodes[-1]  # x has a name of its own to keep
         node = ir.node("Identity", [x], name=last.name)
         graph.insert_after(last, node)
         output = node.outputs[0]
