@@ -98,7 +98,8 @@ def is_readable(tensor: KernelTensor) -> bool:
 
 
 def _inspected(plan: LoadedPlan, inspector: EngineInspector) -> tuple[Kernel, ...]:
-    form = library(plan.flavor).LayerInformationFormat.JSON
+    trt = library(plan.flavor)
+    form = trt.LayerInformationFormat.JSON
     return kernels_of(parse_layer_info(inspector.get_engine_information(form)).layers)
 
 
