@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import signal
 import warnings
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import click
 
 import un_deploy
 from un_deploy.errors import UnDeployError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 COMMANDS = {
     "export": "export",

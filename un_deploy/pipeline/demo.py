@@ -15,10 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import onnx_ir as ir
 
 from un_deploy.errors import TargetError, VerificationError, needs
 from un_deploy.graph.model.model_file import atomic_write_text, load_model
 from un_deploy.json_form import JsonForm
+from un_deploy.measure.speed.compare_report import CompareReport
+from un_deploy.measure.speed.variant import Kind
 from un_deploy.pipeline.compare.compare import compare
 from un_deploy.pipeline.export.check_export import tolerance
 from un_deploy.pipeline.export.export import export
@@ -29,11 +32,7 @@ from un_deploy.python_file import load_object
 from un_deploy.runtime.onnxruntime.runtime import OnnxRuntime
 
 if TYPE_CHECKING:
-    import onnx_ir as ir
     from torch import nn
-
-    from un_deploy.measure.speed.compare_report import CompareReport
-    from un_deploy.measure.speed.variant import Kind
 
 #: The version of the JSON form; it rises when a field changes its meaning or goes.
 REPORT_VERSION = 1

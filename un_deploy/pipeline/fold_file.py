@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import onnx_ir as ir
 
 from un_deploy.errors import InputError
 from un_deploy.graph.fold.check_weights import check_weights
 from un_deploy.graph.fold.fold import Folded, fold_graph
+from un_deploy.graph.fold.report import FoldReport
 from un_deploy.graph.model.labels import label_of, node_name
 from un_deploy.graph.model.model_file import check_target, save_model
 from un_deploy.graph.model.model_kinds import to_ir
@@ -17,12 +20,7 @@ from un_deploy.graph.model.signature import Feeds
 from un_deploy.json_form import JsonForm
 from un_deploy.measure.equality.verify import VerifyReport, feeds_of, verify_fold
 
-if TYPE_CHECKING:
-    import onnx_ir as ir
-
-    from un_deploy.graph.fold.report import FoldReport
-
-    Path = str | os.PathLike[str]
+Path = str | os.PathLike[str]
 
 #: The version of the JSON form; it rises when a field changes its meaning or goes.
 REPORT_VERSION = 1

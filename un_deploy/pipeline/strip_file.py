@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection
-from typing import TYPE_CHECKING
 
 from un_deploy.graph.model.model_file import check_target, save_model
 from un_deploy.graph.model.model_kinds import to_ir
-from un_deploy.graph.strip.strip import strip_graph
-
-if TYPE_CHECKING:
-    from un_deploy.graph.strip.strip import StripReport
+from un_deploy.graph.strip.strip import StripReport, strip_graph
 
 
 def strip_file(

@@ -6,17 +6,14 @@ second fold of the same weight starts from the unrounded value.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import numpy as np
 import onnx_ir as ir
 
 from un_deploy.graph.analysis.reference import Float64, is_floating, widen
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    Array = np.ndarray
+Array = np.ndarray
 
 #: Values up to this many bytes are kept once computed; larger weights are read again.
 _KEEP = 1 << 20

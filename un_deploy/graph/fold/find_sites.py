@@ -6,23 +6,18 @@ scale, the 0.5 of GELU) is none, and neither is a shift alone (a bias, a positio
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
+import onnx_ir as ir
 
 from un_deploy.graph.analysis.affine_map import Affine, align
 from un_deploy.graph.analysis.reference import is_floating
 from un_deploy.graph.analysis.shapes import same_dim, same_shape
+from un_deploy.graph.fold.graph_facts import GraphFacts
 from un_deploy.graph.fold.site import NearMiss, Site
 from un_deploy.graph.model.labels import label_of, node_name
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    import onnx_ir as ir
-
-    from un_deploy.graph.fold.graph_facts import GraphFacts
 
 
 @dataclass(frozen=True, eq=False)

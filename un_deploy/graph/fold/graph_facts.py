@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+import onnx_ir as ir
 
-    import onnx_ir as ir
-
-    from un_deploy.graph.analysis.constants import Constants
-    from un_deploy.graph.analysis.shapes import Shape, Shapes
-    from un_deploy.graph.fold.rules.operator import Operator
+from un_deploy.graph.analysis.constants import Constants
+from un_deploy.graph.analysis.shapes import Shape, Shapes
+from un_deploy.graph.fold.rules.operator import Operator
 
 #: These read a tensor's shape and none of its values.
 SHAPE_ONLY = frozenset(("Shape", "Size"))

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
+from un_deploy.graph.fold.cancel_layouts import Cancelled
+from un_deploy.graph.fold.site import NearMiss
 from un_deploy.json_form import JsonForm
-
-if TYPE_CHECKING:
-    from un_deploy.graph.fold.cancel_layouts import Cancelled
-    from un_deploy.graph.fold.site import NearMiss
 
 #: The version of the JSON form; it rises when a field changes its meaning or goes.
 REPORT_VERSION = 1

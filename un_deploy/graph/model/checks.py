@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import onnx
 import onnx_ir as ir
 from onnx_ir.passes.common import CheckerPass
 
 from un_deploy.errors import InputError, one_line
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 #: ONNX defines negative axes, which exporters write and the rules count from the end, from here on.
 OLDEST_OPSET = 11

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import onnx_ir as ir
 
 from un_deploy.errors import InputError, one_line
 from un_deploy.graph.model.labels import node_name
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 def own_tensors(model: ir.Model) -> None:

@@ -14,8 +14,9 @@ was given its precision by its author, and stays as it is; one that computes in 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import Literal, TypeVar
 
 import onnx_ir as ir
 
@@ -27,9 +28,6 @@ from un_deploy.graph.precision.insert_casts import Retyper
 from un_deploy.graph.precision.rounding import NAMES
 from un_deploy.graph.precision.what_stays_fp32 import Fp32Choice
 from un_deploy.json_form import JsonForm
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
 
 Model = TypeVar("Model")
 Precision = Literal["fp32", "fp16", "bf16"]

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+import onnx
 import onnx_ir as ir
 
 from un_deploy.graph.analysis.operator_types import bodies, element, tensor_type
 from un_deploy.graph.model.labels import unique_name
 from un_deploy.graph.precision.rounding import NAMES, narrowed
-from un_deploy.graph.precision.what_stays_fp32 import is_filled
-
-if TYPE_CHECKING:
-    import onnx
-
-    from un_deploy.graph.precision.what_stays_fp32 import Fp32Choice
+from un_deploy.graph.precision.what_stays_fp32 import Fp32Choice, is_filled
 
 _FLOAT = ir.DataType.FLOAT
 

@@ -10,21 +10,17 @@ operator. `solve.certify` proves the gauges; this proves the edits.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx_ir as ir
 
 from un_deploy.graph.analysis.reference import Float64, is_floating, run, stored, widen
+from un_deploy.graph.fold.original_tensors import ValueMap
 from un_deploy.graph.fold.rules import operator_named
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from un_deploy.graph.fold.original_tensors import ValueMap
-
-    Array = np.ndarray
+Array = np.ndarray
 
 #: In units of the allowance, which already is a bound; 2 leaves room for the check's own rounding.
 TOLERANCE = 2.0

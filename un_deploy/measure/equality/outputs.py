@@ -17,23 +17,18 @@ Both are whole-model figures, in which a small fault can hide: the operator chec
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import onnx_ir as ir
 
 from un_deploy.errors import InputError
 from un_deploy.graph.analysis.reference import is_floating, run, stored, widen
 from un_deploy.graph.proof.operator_check import ir_eps
+from un_deploy.runtime.protocol import Runtime
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    import onnx_ir as ir
-
-    from un_deploy.runtime.protocol import Runtime
-
-    Array = np.ndarray
+Array = np.ndarray
 
 ROUNDINGS = 32
 OWN_ERRORS = 4

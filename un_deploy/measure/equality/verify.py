@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import onnx_ir as ir
@@ -23,6 +23,7 @@ from un_deploy.errors import InputError, VerificationError
 from un_deploy.graph.analysis.reference import run, stored
 from un_deploy.graph.fold.check_weights import check_weights
 from un_deploy.graph.fold.fold import Folded, fold_graph
+from un_deploy.graph.fold.report import FoldReport
 from un_deploy.graph.model.labels import node_name
 from un_deploy.graph.model.model_kinds import to_ir
 from un_deploy.graph.model.signature import Feeds
@@ -38,11 +39,6 @@ from un_deploy.measure.equality.outputs import (
 )
 from un_deploy.measure.equality.random_inputs import SIZES
 from un_deploy.runtime.available import available_runtime
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
-
-    from un_deploy.graph.fold.report import FoldReport
 
 #: The version of the JSON form; it rises when a field changes its meaning or goes.
 REPORT_VERSION = 1

@@ -15,6 +15,7 @@ import numpy as np
 
 from un_deploy.errors import InputError, needs
 from un_deploy.graph.fold.check_weights import check_weights
+from un_deploy.graph.fold.report import FoldReport
 from un_deploy.graph.model.model_file import check_target, save_model
 from un_deploy.graph.model.signature import Feeds
 from un_deploy.json_form import JsonForm
@@ -28,8 +29,6 @@ from un_deploy.pipeline.fold_file import fold_and_verify, modules_of
 
 if TYPE_CHECKING:
     from torch import nn
-
-    from un_deploy.graph.fold.report import FoldReport
 
 #: The version of the JSON form; it rises when a field changes its meaning or goes.
 REPORT_VERSION = 1

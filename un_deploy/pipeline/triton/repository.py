@@ -5,21 +5,17 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from un_deploy.errors import InputError, TargetError
 from un_deploy.files import check_directory_target, staged_directory
 from un_deploy.json_form import JsonForm
 from un_deploy.pipeline.triton.config import Serving, make_config, triton_messages
-from un_deploy.pipeline.triton.served_model import read_served
+from un_deploy.pipeline.triton.served_model import ServedModel, read_served
 from un_deploy.version import __version__
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
-
-    from un_deploy.pipeline.triton.served_model import ServedModel
 
 #: What is safe in a path, in the server's URLs, and in its metrics.
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 import onnx
@@ -14,16 +14,13 @@ import sympy
 
 from un_deploy.engines.plan.header import is_plan
 from un_deploy.engines.plan.manifest import file_sha256
+from un_deploy.engines.profiles import Profile
 from un_deploy.errors import InputError
 from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.model.model_file import from_proto, load_model
-from un_deploy.graph.model.signature import TensorSpec, input_specs
+from un_deploy.graph.model.signature import Dim, TensorSpec, input_specs
 from un_deploy.graph.model.tensor_storage import external_tensors
 from un_deploy.pipeline.triton.served_plan import read_plan
-
-if TYPE_CHECKING:
-    from un_deploy.engines.profiles import Profile
-    from un_deploy.graph.model.signature import Dim
 
 
 @dataclass(frozen=True)

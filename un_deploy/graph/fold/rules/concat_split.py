@@ -6,23 +6,17 @@ it is cut into the parts' pieces, whose sizes must be known.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import ClassVar
 
 import numpy as np
+import onnx_ir as ir
 
-from un_deploy.graph.analysis.affine_map import Affine
+from un_deploy.graph.analysis.affine_map import Affine, Gauge
+from un_deploy.graph.fold.graph_facts import GraphFacts
 from un_deploy.graph.fold.rules.example_models import NORM, example
 from un_deploy.graph.fold.rules.operator import Operator
-from un_deploy.graph.fold.rules.protocol import OUT, Carries, Port, Refuse, into
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-    import onnx_ir as ir
-
-    from un_deploy.graph.analysis.affine_map import Gauge
-    from un_deploy.graph.fold.graph_facts import GraphFacts
-    from un_deploy.graph.fold.rules.protocol import Unit
+from un_deploy.graph.fold.rules.protocol import OUT, Carries, Port, Refuse, Unit, into
 
 
 class Join(Carries):

@@ -8,26 +8,19 @@ with the scale and multiplies the shift: k (S x' + c) = S (k x') + k c.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
+import onnx_ir as ir
 
-from un_deploy.graph.analysis.affine_map import Affine, align
+from un_deploy.graph.analysis.affine_map import Affine, Gauge, align
 from un_deploy.graph.analysis.shapes import same_dim
+from un_deploy.graph.fold.graph_facts import GraphFacts
 from un_deploy.graph.fold.rules.example_models import NORM, example
 from un_deploy.graph.fold.rules.operator import Operator
-from un_deploy.graph.fold.rules.protocol import OUT, Carries, Refuse, into
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    import onnx_ir as ir
-
-    from un_deploy.graph.analysis.affine_map import Gauge
-    from un_deploy.graph.fold.graph_facts import GraphFacts
-    from un_deploy.graph.fold.rules.protocol import Port, Unit
-
+from un_deploy.graph.fold.rules.protocol import OUT, Carries, Port, Refuse, Unit, into
 
 _SUM = Operator("elementwise", (7, 26), linear=True, shift_from="every", sums=True)
 _PRODUCT = Operator("elementwise", (7, 26), linear=True, shift_from="computed", weighs=True)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 import numpy as np
 import onnx
 import onnx.numpy_helper
 import onnx.parser
 import onnx_ir as ir
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 #: A norm as UN exports it: scale `a` in [0.5, 1.5], shift `b` normal.
 NORM = "n_scaled = Mul({x}, a)  n = Add(n_scaled, b)"

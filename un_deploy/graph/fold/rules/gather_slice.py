@@ -7,22 +7,17 @@ this way: the table is a constant, which takes any gauge.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import ClassVar
 
 import numpy as np
+import onnx_ir as ir
 
+from un_deploy.graph.analysis.affine_map import Gauge
+from un_deploy.graph.fold.graph_facts import GraphFacts
 from un_deploy.graph.fold.rules.example_models import NORM, example
 from un_deploy.graph.fold.rules.operator import Operator
-from un_deploy.graph.fold.rules.protocol import OUT, Carries, Refuse, into
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
-
-    import onnx_ir as ir
-
-    from un_deploy.graph.analysis.affine_map import Gauge
-    from un_deploy.graph.fold.graph_facts import GraphFacts
-    from un_deploy.graph.fold.rules.protocol import Port, Unit
+from un_deploy.graph.fold.rules.protocol import OUT, Carries, Port, Refuse, Unit, into
 
 
 class Select(Carries):

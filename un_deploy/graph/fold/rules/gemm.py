@@ -6,25 +6,19 @@ C' = (beta C + alpha c B - d) / (beta T).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Iterable, Iterator, Mapping
+from typing import ClassVar
 
 import numpy as np
+import onnx_ir as ir
 
-from un_deploy.graph.fold.edits import AddBias, SetConstant
+from un_deploy.graph.analysis.affine_map import Gauge
+from un_deploy.graph.fold.edits import AddBias, Edit, SetConstant
+from un_deploy.graph.fold.graph_facts import GraphFacts
 from un_deploy.graph.fold.rules.channel import along
 from un_deploy.graph.fold.rules.example_models import NORM, example
 from un_deploy.graph.fold.rules.operator import absorbing
-from un_deploy.graph.fold.rules.protocol import OUT, Refuse, into
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    import onnx_ir as ir
-
-    from un_deploy.graph.analysis.affine_map import Gauge
-    from un_deploy.graph.fold.edits import Edit
-    from un_deploy.graph.fold.graph_facts import GraphFacts
-    from un_deploy.graph.fold.rules.protocol import Port, Unit
+from un_deploy.graph.fold.rules.protocol import OUT, Port, Refuse, Unit, into
 
 
 class Gemm:

@@ -7,23 +7,18 @@ not vary. Identity, an inference Dropout and a widening Cast leave it as it is.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Iterable, Iterator, Mapping
+from typing import ClassVar
 
 import numpy as np
 import onnx_ir as ir
 
-from un_deploy.graph.analysis.shapes import reshape_groups, same_dim
+from un_deploy.graph.analysis.affine_map import Gauge
+from un_deploy.graph.analysis.shapes import Shape, reshape_groups, same_dim
+from un_deploy.graph.fold.graph_facts import GraphFacts
 from un_deploy.graph.fold.rules.example_models import NORM, example
 from un_deploy.graph.fold.rules.operator import Operator
-from un_deploy.graph.fold.rules.protocol import OUT, Carries, Refuse, into
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from un_deploy.graph.analysis.affine_map import Gauge
-    from un_deploy.graph.analysis.shapes import Shape
-    from un_deploy.graph.fold.graph_facts import GraphFacts
-    from un_deploy.graph.fold.rules.protocol import Port, Unit
+from un_deploy.graph.fold.rules.protocol import OUT, Carries, Port, Refuse, Unit, into
 
 #: Floating types from narrow to wide; float16 and bfloat16 hold none of each other.
 _WIDTH = {

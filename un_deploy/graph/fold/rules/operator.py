@@ -6,10 +6,9 @@ A rule states it of its operators, in `ops`; `without_rule` of all others.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-if TYPE_CHECKING:
-    import onnx_ir as ir
+import onnx_ir as ir
 
 #: What kind of work an operator is, and a layer of a runtime too.
 Group = Literal[

@@ -13,20 +13,17 @@ A port whose tensor is constant may be given any gauge: the solver divides it ou
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, Protocol
+from typing import ClassVar, Literal, NamedTuple, Protocol
 
+import onnx_ir as ir
+
+from un_deploy.graph.analysis.affine_map import Gauge
+from un_deploy.graph.fold.edits import Edit
+from un_deploy.graph.fold.graph_facts import GraphFacts
 from un_deploy.graph.fold.rules.operator import Operator
 from un_deploy.graph.model.labels import node_name
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    import onnx_ir as ir
-
-    from un_deploy.graph.analysis.affine_map import Gauge
-    from un_deploy.graph.fold.edits import Edit
-    from un_deploy.graph.fold.graph_facts import GraphFacts
 
 
 class Refuse(Exception):  # noqa: N818  # not an error: an answer

@@ -5,22 +5,17 @@ mean(S x' + c) = S mean(x') + c, if neither S nor c varies over the axes of the 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Iterable, Iterator, Mapping
+from typing import ClassVar
 
 import numpy as np
+import onnx_ir as ir
 
+from un_deploy.graph.analysis.affine_map import Gauge
+from un_deploy.graph.fold.graph_facts import GraphFacts
 from un_deploy.graph.fold.rules.example_models import NORM, example
 from un_deploy.graph.fold.rules.operator import Operator
-from un_deploy.graph.fold.rules.protocol import OUT, Carries, Refuse, into
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    import onnx_ir as ir
-
-    from un_deploy.graph.analysis.affine_map import Gauge
-    from un_deploy.graph.fold.graph_facts import GraphFacts
-    from un_deploy.graph.fold.rules.protocol import Port, Unit
+from un_deploy.graph.fold.rules.protocol import OUT, Carries, Port, Refuse, Unit, into
 
 
 class Reduce(Carries):
