@@ -62,8 +62,8 @@ class Operator:
 
     def input_channels(self, node: ir.Node) -> int:
         """The axis of the channels of its data."""
-        flag = node.attributes.get(self.transposed)
-        return self.channels if flag is None or not flag.as_int() else -1 - self.channels
+        transposed = node.attributes.get_int(self.transposed, 0)
+        return -1 - self.channels if transposed else self.channels
 
 
 def absorbing(

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal, NamedTuple, Protocol
+from typing import ClassVar, Literal, NamedTuple
 
 import onnx_ir as ir
 
@@ -45,6 +45,11 @@ def into(position: int) -> Port:
     return Port("in", position)
 
 
+#: The gauges known on a unit's ports, and those that they demand on others.
+Known = Mapping[Port, Gauge]
+Demands = Iterable[tuple[Port, Gauge]]
+
+
 @dataclass(frozen=True, eq=False)
 class Unit:
     """One operator of the graph, or one whose bias stands behind it and that Add.
@@ -68,6 +73,12 @@ class Unit:
         """What its rule says of the operator; nothing where there is no rule."""
         return Operator() if self.rule is None else self.rule.ops[self.node.op_type]
 
+    def input(self, position: int) -> ir.Value:
+        """An input that the operator cannot be without."""
+        value = self.node.inputs[position]
+        assert value is not None
+        return value
+
     @property
     def output(self) -> ir.Value:
         return self.outputs[0]
@@ -85,34 +96,29 @@ class Unit:
             yield Port("out", index), value
 
 
-class Rule(Protocol):
+class Rule:
     """One family of operators. Stateless; lives in the file named after the family."""
 
     #: What is known of each operator, by its name: the opsets whose meaning this rule knows, and
     #: what the check, the precision, the graph view and others ask.
     ops: ClassVar[Mapping[str, Operator]]
 
-    def transport(
-        self, unit: Unit, known: Mapping[Port, Gauge], view: GraphFacts
-    ) -> Iterable[tuple[Port, Gauge]]:
+    def transport(self, unit: Unit, known: Known, view: GraphFacts) -> Demands:
         """What the known gauges demand on other ports (or on the same ones, to be compared).
 
         Raises:
             Refuse: the operator does not commute with these gauges.
         """
+        raise NotImplementedError
 
-    def edits(self, unit: Unit, known: Mapping[Port, Gauge], view: GraphFacts) -> Iterable[Edit]:
+    def edits(self, unit: Unit, known: Known, view: GraphFacts) -> Iterable[Edit]:
         """The changes that make the unit compute the same in the new variables.
 
-        All ports are in `known`; those that nothing moved hold the identity.
+        All ports are in `known`; those that nothing moved hold the identity. A rule that only
+        passes gauges on has none.
         """
+        return ()
 
     def examples(self) -> Iterator[ir.Model]:
         """Small models whose one norm folds through or into this family."""
-
-
-class Carries:
-    """Base of rules that only pass gauges on: there is nothing to edit."""
-
-    def edits(self, unit: Unit, known: Mapping[Port, Gauge], view: GraphFacts) -> Iterable[Edit]:
-        return ()
+        raise NotImplementedError
