@@ -61,7 +61,6 @@ def _check_replaced(logs: Path) -> None:
 @click.option(
     "--norms",
     default="ln,un",
-    show_default=True,
     callback=_norms,
     help="With MODEL: the norms to export it with, out of ln, un, none. The rest is derived.",
 )
@@ -79,7 +78,6 @@ def _check_replaced(logs: Path) -> None:
     "--backend",
     type=click.Choice(BACKENDS),
     default="auto",
-    show_default=True,
     help="What runs the variants; auto: ONNX Runtime on the CPU, else torch; for plans, the "
     "TensorRT that built them.",
 )
@@ -89,7 +87,6 @@ def _check_replaced(logs: Path) -> None:
     "--builds",
     type=click.IntRange(min=1),
     default=5,
-    show_default=True,
     help="Number of builds: fresh processes, each of which times all variants. The interval of "
     "a ratio is over builds; a single one says only how that one ran.",
 )
@@ -97,14 +94,12 @@ def _check_replaced(logs: Path) -> None:
     "--rounds",
     type=click.IntRange(min=2),
     default=20,
-    show_default=True,
     help="Rounds in each build; in a round every variant is timed once.",
 )
 @click.option(
     "--sample-ms",
     type=click.FloatRange(min=0, min_open=True),
     default=20.0,
-    show_default=True,
     help="The least that one sample takes, in milliseconds; short runs are repeated to fill it.",
 )
 @options.dims
@@ -131,7 +126,6 @@ def _check_replaced(logs: Path) -> None:
     "--flavor",
     type=click.Choice(["auto", "tensorrt", "tensorrt-rtx"]),
     default="auto",
-    show_default=True,
     help="Which TensorRT builds the engines of --engines; auto: the one that is installed.",
 )
 @click.option(

@@ -29,14 +29,12 @@ from un_deploy.cli import options
     "--opset",
     type=int,
     default=20,
-    show_default=True,
     help="Version of ONNX's operators to export to.",
 )
 @click.option(
     "--exporter",
     type=click.Choice(["dynamo", "torchscript"]),
     default="dynamo",
-    show_default=True,
     help="Which of PyTorch's exporters: dynamo, through torch.export, or the older tracer.",
 )
 @click.option(

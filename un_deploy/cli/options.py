@@ -61,7 +61,6 @@ dims = click.option(
 device = click.option(
     "--device",
     default="cpu",
-    show_default=True,
     help="Device for the torch backends: cpu or cuda.",
 )
 threads = click.option(
@@ -69,6 +68,4 @@ threads = click.option(
     type=click.IntRange(min=1),
     help="Number of CPU threads that the backend computes with.",
 )
-seed = click.option(
-    "--seed", type=int, default=0, show_default=True, help="Seed of the random inputs."
-)
+seed = click.option("--seed", type=int, default=0, help="Seed of the random inputs.")

@@ -19,7 +19,6 @@ BACKENDS = ("auto", "ort-cpu", "ort-cuda", "torch", "torch-cuda-graph", "torch-c
     "--backend",
     type=click.Choice(BACKENDS),
     default="auto",
-    show_default=True,
     help="What runs an ONNX file; auto: ONNX Runtime on the CPU, else torch.",
 )
 @options.device
@@ -28,14 +27,12 @@ BACKENDS = ("auto", "ort-cpu", "ort-cuda", "torch", "torch-cuda-graph", "torch-c
     "--runs",
     type=click.IntRange(min=1),
     default=20,
-    show_default=True,
     help="Number of runs that are timed.",
 )
 @click.option(
     "--warm-up",
     type=click.IntRange(min=0),
     default=5,
-    show_default=True,
     help="Number of runs before the timed ones.",
 )
 @options.dims

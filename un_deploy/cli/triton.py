@@ -26,7 +26,6 @@ from un_deploy.cli import options
     "--version",
     type=click.IntRange(min=1),
     default=1,
-    show_default=True,
     help="Version of the model in the repository. Triton serves the latest.",
 )
 @click.option(
@@ -60,14 +59,12 @@ from un_deploy.cli import options
     "--instances",
     type=click.IntRange(min=1),
     default=1,
-    show_default=True,
     help="Number of copies of the model, on each GPU or on the CPU.",
 )
 @click.option(
     "--kind",
     type=click.Choice(["auto", "gpu", "cpu"]),
     default="auto",
-    show_default=True,
     help="Where the copies run; auto: on the GPUs, if the server has any. Plans run on GPUs only.",
 )
 @click.option(
