@@ -101,12 +101,7 @@ def fold_file(
 def fold_and_verify(
     original: ir.Model, feeds: Sequence[Feeds] | None, *, keep: Collection[str] = ()
 ) -> tuple[Folded, VerifyReport | None]:
-    """Fold a copy of a model and prove it.
-
-    Args:
-        original: it is not changed.
-        feeds: inputs to prove it on; None: no proof.
-        keep: norms to leave alone.
+    """Fold a copy of a model, and prove it on these inputs where there are any.
 
     Raises:
         InputError: an operator cannot be run in float64.

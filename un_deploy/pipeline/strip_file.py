@@ -17,14 +17,9 @@ def strip_file(
     nodes: Collection[str] | None = None,
     force: bool = False,
 ) -> StripReport:
-    """Take the norms out of a file. See `un_deploy.graph.strip.strip.strip`.
+    """Take the norms out of an ONNX file; see `un_deploy.graph.strip.strip.strip`.
 
-    Args:
-        source: an ONNX file.
-        target: where the result goes.
-        nodes: the norms to take out, each named by an operator of it, or by its module; None: all
-            that are known to be norms.
-        force: replace a target that exists.
+    With `force`, a target that exists is replaced.
 
     Raises:
         InputError: the source cannot be read, or a name is no norm.

@@ -63,10 +63,7 @@ class Float64:
     ) -> list[Array]:
         """The node's outputs for these inputs (None where an optional input is absent).
 
-        Args:
-            node: the operator.
-            inputs: its inputs.
-            outer: the tensors around it, which the branches of an If may read.
+        `outer` gives the tensors around it, which the branches of an If may read.
 
         Raises:
             InputError: the reference evaluator cannot run the operator.

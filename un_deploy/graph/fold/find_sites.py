@@ -31,9 +31,7 @@ class _Step:
 def find_sites(facts: GraphFacts, keep: Collection[str] = ()) -> tuple[list[Site], list[NearMiss]]:
     """All sites of the main graph in topological order, and what was nearly one.
 
-    Args:
-        facts: of the graph.
-        keep: names of operators; a site that holds one is marked as kept.
+    A site that holds an operator named in `keep` is marked as kept.
     """
     steps: dict[ir.Node, _Step] = {}
     misses: list[NearMiss] = []

@@ -16,11 +16,7 @@ OLDEST_OPSET = 11
 
 
 def check_model(model: ir.Model, origin: str) -> None:
-    """Check the model's structure.
-
-    Args:
-        model: looked at only; weights are not read.
-        origin: what the message calls the model, such as its path.
+    """Check the model's structure; messages call it by its origin, such as its path.
 
     Raises:
         InputError: an opset that the rewriter does not know, or whatever onnx.checker finds.

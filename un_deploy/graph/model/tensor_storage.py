@@ -29,11 +29,7 @@ def own_tensors(model: ir.Model) -> None:
 
 
 def check_external(model: ir.Model, path: Path) -> None:
-    """Check that every weights file is there and long enough.
-
-    Args:
-        model: loaded from `path`, its external tensors' directory set.
-        path: what the messages call the model.
+    """Check that every weights file of a model loaded from `path` is there and long enough.
 
     Raises:
         InputError: names the weights file and the tensor.

@@ -134,12 +134,7 @@ def verify(
 
 
 def verify_fold(original: ir.Model, folded: Folded, feeds: Sequence[Feeds]) -> VerifyReport:
-    """Prove a fold, with the weights rounded as they will be saved.
-
-    Args:
-        original: the model before the fold.
-        folded: what `fold_graph` made of a copy of it.
-        feeds: inputs by name, one mapping a run.
+    """Prove what `fold_graph` made of a copy, with the weights rounded as they will be saved.
 
     Raises:
         InputError: an operator cannot be run in float64.

@@ -35,9 +35,6 @@ class ServedPlan:
 def read_plan(path: Path) -> ServedPlan:
     """Read a plan and its manifest, and refuse what no server could offer.
 
-    Args:
-        path: of the plan.
-
     Raises:
         InputError: see `un_deploy.engines.plan.manifest.load_plan`; or a tensor has no known
             rank, is not laid out as clients send it, or no profile.

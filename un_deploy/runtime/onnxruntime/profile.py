@@ -41,10 +41,7 @@ def layer_times(
 ) -> tuple[TimedLayer, ...]:
     """See `un_deploy.runtime.layer_times.TellsLayers`.
 
-    Args:
-        open_in: loads a file as it is timed; the profile comes to lie in the folder.
-        model: the graph.
-        feeds, runs, warm_up: of the timing.
+    `open_in` loads a file as it is timed; the profile comes to lie in the folder.
 
     Raises:
         InputError: the profile is not in the form that is known.
