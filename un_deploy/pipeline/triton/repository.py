@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from un_deploy.engines.plan.header import is_plan
 from un_deploy.errors import InputError, TargetError
 from un_deploy.files import check_directory_target, staged_directory
 from un_deploy.json_form import JsonForm
 from un_deploy.pipeline.triton.config import Serving, make_config, triton_messages
-from un_deploy.pipeline.triton.served_model import ServedModel, read_served
+from un_deploy.pipeline.triton.served_model import ServedModel, read_onnx
+from un_deploy.pipeline.triton.served_plan import read_plan
 from un_deploy.version import __version__
 
 #: What is safe in a path, in the server's URLs, and in its metrics.
@@ -109,7 +111,7 @@ def write_triton(
         check_directory_target(folder, force=force)
     else:
         check_directory_target(repository)
-    model = read_served(source)
+    model = read_plan(source) if is_plan(source) else read_onnx(source)
     config, notes = make_config(model, name, serving or Serving())
     from google.protobuf import text_format  # type: ignore[import-untyped]
 
