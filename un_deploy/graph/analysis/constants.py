@@ -175,11 +175,3 @@ def held_constant(value: ir.Value | None) -> ir.TensorProtocol | None:
             return None
         value = node.inputs[0]
     return None if value is None or value.is_graph_input() else value.const_value
-
-
-def same_tensor(first: ir.TensorProtocol, second: ir.TensorProtocol) -> bool:
-    """Whether type, shape and every value are equal; NaN equals NaN."""
-    if first.dtype != second.dtype or tuple(first.shape) != tuple(second.shape):
-        return False
-    nan = first.dtype.is_floating_point()
-    return bool(np.array_equal(first.numpy(), second.numpy(), equal_nan=nan))

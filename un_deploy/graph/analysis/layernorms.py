@@ -17,7 +17,8 @@ from dataclasses import dataclass, replace
 import onnx_ir as ir
 
 from un_deploy.graph.analysis.constants import Constants
-from un_deploy.graph.analysis.shapes import Shapes, same_shape
+from un_deploy.graph.analysis.dims import same_shape
+from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.model.labels import label_of
 
 

@@ -121,11 +121,8 @@ def _best_solution(view: GraphView) -> tuple[Solution, dict[Site, str]]:
 def _why(site: Site, forward: Solution, backward: Solution) -> str:
     reasons = [
         f"{name}: {reason}"
-        for name, reason in (
-            ("forward", forward.refusals.get(site)),
-            ("backward", backward.refusals.get(site)),
-        )
-        if reason
+        for name, solution in (("forward", forward), ("backward", backward))
+        if (reason := solution.refusals.get(site))
     ]
     return "kept, as asked" if site.kept else "; ".join(reasons)
 

@@ -104,8 +104,7 @@ class Retyper:
         if not self._choice.operators.makes(node, 0, self._half):
             return
         for name in ("to", "dtype"):
-            given = node.attributes.get(name)
-            if given is not None and given.as_int() == _FLOAT:
+            if node.attributes.get_int(name, None) == _FLOAT:
                 node.attributes[name] = ir.AttrInt64(name, int(self._half))
         if is_filled(node.outputs[0]):
             given = node.attributes.get("value")

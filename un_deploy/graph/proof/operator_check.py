@@ -89,8 +89,7 @@ def check_operators(
     Raises:
         InputError: an operator cannot be run in float64, or an input is missing.
     """
-    old = _trace(original, feeds)
-    return _Checker(original, folded, values, old).check()
+    return _Checker(original, folded, values, _trace(original, feeds)).check()
 
 
 def _trace(model: ir.Model, feeds: Mapping[str, Array]) -> dict[str, Array]:
@@ -233,7 +232,7 @@ class _Checker:
         if operator.picks:
             picked = inputs[1]
             assert picked is not None
-            axis = node.attributes["axis"].as_int() if "axis" in node.attributes else 0
+            axis = node.attributes.get_int("axis", 0)
             rows = table.const_value.shape.numpy()[axis]
             reached = np.zeros(rows, dtype=bool)
             reached[picked[0].astype(np.int64).ravel()] = True

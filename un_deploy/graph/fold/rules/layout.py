@@ -14,7 +14,7 @@ import numpy as np
 import onnx_ir as ir
 
 from un_deploy.graph.analysis.affine_map import Gauge
-from un_deploy.graph.analysis.shapes import Shape, reshape_groups, same_dim
+from un_deploy.graph.analysis.dims import Shape, reshape_groups, same_dim
 from un_deploy.graph.fold.graph_facts import GraphFacts
 from un_deploy.graph.fold.rules.example_models import NORM, example
 from un_deploy.graph.fold.rules.operator import Operator
