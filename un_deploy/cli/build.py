@@ -20,12 +20,11 @@ def _spelled(name: str, **settings: Any) -> Callable[[Any], Any]:
 
 @click.command()
 @click.argument("source", metavar="MODEL.onnx", type=options.MODEL_FILE)
-@click.option(
+@options.path(
     "-o",
     "--output",
     "target",
     required=True,
-    type=options.MODEL_FILE,
     metavar="MODEL.plan",
     help="The plan to write; its manifest goes beside it.",
 )

@@ -19,9 +19,8 @@ from un_deploy.cli import options
     help="Build the model with Layer, Unified or no normalization. Without it, the norms that the "
     "factory chooses.",
 )
-@click.option(
+@options.path(
     "--checkpoint",
-    type=options.MODEL_FILE,
     help="The weights to load into the model: a .pt or .safetensors file.",
 )
 @click.option("--no-fold", is_flag=True, help="Export only; leave the norms in the graph.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,12 @@ class Sizes(click.ParamType):
 
 MODEL_FILE = click.Path(path_type=Path)
 
+
+def path(*names: str, **settings: Any) -> Callable[[Any], Any]:
+    """An option that takes a path."""
+    return click.option(*names, type=MODEL_FILE, **settings)
+
+
 as_json = click.option(
     "--json", "as_json", is_flag=True, help="Print the report as JSON, and nothing else."
 )
@@ -35,12 +42,11 @@ keep = click.option(
 no_verify = click.option(
     "--no-verify", is_flag=True, help="Write the result without proving that it is equal."
 )
-output = click.option(
+output = path(
     "-o",
     "--output",
     "target",
     required=True,
-    type=MODEL_FILE,
     metavar="OUT",
     help="The ONNX file to write.",
 )

@@ -41,29 +41,26 @@ BACKENDS = ("auto", "ort-cpu", "ort-cuda", "torch", "torch-cuda-graph", "torch-c
 @click.option(
     "--top", type=click.IntRange(min=1), metavar="N", help="Show only the N slowest layers."
 )
-@click.option(
+@options.path(
     "-o",
     "--output",
     "--exportProfile",
     "--export-profile",
     "profile_file",
-    type=options.MODEL_FILE,
     metavar="OUT",
     help="Write the layers' times to this file, in trtexec's form.",
 )
-@click.option(
+@options.path(
     "--exportTimes",
     "--export-times",
     "times_file",
-    type=options.MODEL_FILE,
     metavar="OUT",
     help="Write the times of whole runs to this file, in trtexec's form.",
 )
-@click.option(
+@options.path(
     "--exportLayerInfo",
     "--export-layer-info",
     "layers_file",
-    type=options.MODEL_FILE,
     metavar="OUT",
     help="For a plan: write what TensorRT tells of its layers to this file, in trtexec's form.",
 )

@@ -12,10 +12,9 @@ from un_deploy.cli import options
 
 @click.command()
 @click.argument("source", metavar="MODEL", type=options.MODEL_FILE)
-@click.option(
+@options.path(
     "--repository",
     required=True,
-    type=options.MODEL_FILE,
     metavar="DIR",
     help="The model repository, that is the folder that tritonserver is given.",
 )

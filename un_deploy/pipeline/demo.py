@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,9 +33,6 @@ from un_deploy.runtime.onnxruntime.runtime import OnnxRuntime
 
 if TYPE_CHECKING:
     from torch import nn
-
-#: The version of the JSON form; it rises when a field changes its meaning or goes.
-REPORT_VERSION = 1
 
 _BATCH = 250
 _PROVEN_ON = 4
@@ -91,7 +88,7 @@ class DemoReport(JsonForm):
     comparison: CompareReport
     report: str
     seconds: float
-    version: int = field(default=REPORT_VERSION)
+    version: int = 1
 
 
 def demo(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import onnx_ir as ir
@@ -21,9 +21,6 @@ from un_deploy.json_form import JsonForm
 from un_deploy.measure.equality.verify import VerifyReport, feeds_of, verify_fold
 
 Path = str | os.PathLike[str]
-
-#: The version of the JSON form; it rises when a field changes its meaning or goes.
-REPORT_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -45,7 +42,7 @@ class FileReport(JsonForm):
     fold: FoldReport
     modules: Mapping[str, str]
     verification: VerifyReport | None
-    version: int = field(default=REPORT_VERSION)
+    version: int = 1
 
     def json_form(self, given: dict[str, Any]) -> dict[str, Any]:
         """The version comes first."""

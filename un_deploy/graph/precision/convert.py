@@ -15,7 +15,7 @@ was given its precision by its author, and stays as it is; one that computes in 
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 import onnx_ir as ir
@@ -31,9 +31,6 @@ from un_deploy.json_form import JsonForm
 
 Model = TypeVar("Model")
 Precision = Literal["fp32", "fp16", "bf16"]
-
-#: The version of the report's JSON form; it rises when a field changes its meaning or goes.
-REPORT_VERSION = 1
 
 _HALVES = {name: dtype for dtype, name in NAMES.items()}
 
@@ -90,7 +87,7 @@ class PrecisionReport(JsonForm):
     casts: int
     opset_before: int
     opset_after: int
-    version: int = field(default=REPORT_VERSION)
+    version: int = 1
 
 
 def to_precision(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import onnx_ir as ir
@@ -28,9 +28,6 @@ from un_deploy.graph.model.model_kinds import to_ir
 from un_deploy.json_form import JsonForm
 
 Model = TypeVar("Model")
-
-#: The version of the report's JSON form; it rises when a field changes its meaning or goes.
-REPORT_VERSION = 1
 
 _STRUCTURE = "Layer Normalization by its structure"
 _UNTOLD = "nothing in the file tells that it is a norm: name it to take it out"
@@ -87,7 +84,7 @@ class StripReport(JsonForm):
     cancelled: tuple[Cancelled, ...]
     operators_before: int
     operators_after: int
-    version: int = field(default=REPORT_VERSION)
+    version: int = 1
 
 
 def strip(model: Model, *, nodes: Collection[str] | None = None) -> tuple[Model, StripReport]:

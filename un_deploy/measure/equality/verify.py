@@ -12,7 +12,7 @@ import math
 import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Any, Literal
 
@@ -39,9 +39,6 @@ from un_deploy.measure.equality.outputs import (
 )
 from un_deploy.measure.equality.random_inputs import SIZES
 from un_deploy.runtime.available import available_runtime
-
-#: The version of the JSON form; it rises when a field changes its meaning or goes.
-REPORT_VERSION = 1
 
 _SHOWN = 5
 
@@ -77,7 +74,7 @@ class VerifyReport(JsonForm):
     outputs: tuple[OutputResult, ...]
     notes: tuple[str, ...]
     runs: int
-    version: int = field(default=REPORT_VERSION)
+    version: int = 1
 
     @property
     def passed(self) -> bool:

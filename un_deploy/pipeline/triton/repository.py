@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -21,9 +21,6 @@ from un_deploy.version import __version__
 
 #: What is safe in a path, in the server's URLs, and in its metrics.
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
-
-#: The version of the JSON form; it rises when a field changes its meaning or goes.
-REPORT_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -68,7 +65,7 @@ class TritonReport(JsonForm):
     files: tuple[str, ...]
     config: str
     notes: tuple[str, ...]
-    version: int = field(default=REPORT_VERSION)
+    version: int = 1
 
 
 def write_triton(
