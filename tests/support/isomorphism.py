@@ -11,10 +11,11 @@ from __future__ import annotations
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
+import numpy as np
 import onnx_ir as ir
 
 from un_deploy.errors import InputError
-from un_deploy.graph.analysis.constants import held_constant, same_tensor
+from un_deploy.graph.analysis.constants import held_constant
 from un_deploy.graph.fold.rules import operator_named
 
 if TYPE_CHECKING:
@@ -200,7 +201,7 @@ class _Walk:
                 for first, second in zip(xs, ys, strict=False):
                     self._pair_graphs(first, second, f"{name} of {_named(a)}")
             elif x.type == ir.AttributeType.TENSOR:
-                if not same_tensor(x.as_tensor(), y.as_tensor()):
+                if not _same_tensor(x.as_tensor(), y.as_tensor()):
                     self._found.append(f"{pair}: attribute {name} is {_value(x)} and {_value(y)}")
             elif x.value != y.value:
                 self._found.append(f"{pair}: attribute {name} is {_value(x)} and {_value(y)}")
@@ -209,7 +210,7 @@ class _Walk:
 def _same_constant(first: ir.TensorProtocol, second: ir.TensorProtocol) -> bool:
     if first.dtype.is_floating_point() and len(first.shape) > 0:
         return first.dtype == second.dtype and first.shape == second.shape
-    return same_tensor(first, second)
+    return _same_tensor(first, second)
 
 
 def _bodies(attribute: ir.Attr) -> Sequence[ir.Graph]:
@@ -261,3 +262,11 @@ def _value(attribute: ir.Attr | None) -> str:
         return "absent"
     value = attribute.value
     return repr(value.numpy().tolist() if attribute.type == ir.AttributeType.TENSOR else value)
+
+
+def _same_tensor(first: ir.TensorProtocol, second: ir.TensorProtocol) -> bool:
+    """Whether type, shape and every value are equal; NaN equals NaN."""
+    if first.dtype != second.dtype or tuple(first.shape) != tuple(second.shape):
+        return False
+    nan = first.dtype.is_floating_point()
+    return bool(np.array_equal(first.numpy(), second.numpy(), equal_nan=nan))

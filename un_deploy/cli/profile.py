@@ -22,14 +22,12 @@ from un_deploy.cli import options
     "--runs",
     type=click.IntRange(min=1),
     default=20,
-    show_default=True,
     help="Number of runs that are timed.",
 )
 @click.option(
     "--warm-up",
     type=click.IntRange(min=0),
     default=5,
-    show_default=True,
     help="Number of runs before the timed ones.",
 )
 @options.dims
@@ -38,29 +36,26 @@ from un_deploy.cli import options
 @click.option(
     "--top", type=click.IntRange(min=1), metavar="N", help="Show only the N slowest layers."
 )
-@click.option(
+@options.path(
     "-o",
     "--output",
     "--exportProfile",
     "--export-profile",
     "profile_file",
-    type=options.MODEL_FILE,
     metavar="OUT",
     help="Write the layers' times to this file, in trtexec's form.",
 )
-@click.option(
+@options.path(
     "--exportTimes",
     "--export-times",
     "times_file",
-    type=options.MODEL_FILE,
     metavar="OUT",
     help="Write the times of whole runs to this file, in trtexec's form.",
 )
-@click.option(
+@options.path(
     "--exportLayerInfo",
     "--export-layer-info",
     "layers_file",
-    type=options.MODEL_FILE,
     metavar="OUT",
     help="For a plan: write what TensorRT tells of its layers to this file, in trtexec's form.",
 )

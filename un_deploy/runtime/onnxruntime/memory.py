@@ -41,11 +41,7 @@ def run_memory(
 ) -> RunMemory:
     """See `un_deploy.runtime.run_memory.TellsMemory`; loads the model once more, for the profile.
 
-    Args:
-        open_in: loads a file as it is timed; the profile comes to lie in the folder.
-        source: the graph, or its file.
-        feeds: of each run.
-        provider: of the device whose memory is told.
+    `open_in` loads a file as it is timed; the profile comes to lie in the folder.
 
     Raises:
         InputError: the profile is not in the form that is known.

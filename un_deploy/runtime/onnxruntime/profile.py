@@ -43,12 +43,8 @@ def layer_times(
 ) -> tuple[TimedLayer, ...]:
     """See `un_deploy.runtime.layer_times.TellsLayers`.
 
-    Args:
-        open_in: loads a file as it is timed; the profile comes to lie in the folder, and the
-            optimized graph in the last file.
-        source: the graph, or its file.
-        model: the graph.
-        feeds, runs, warm_up: of the timing.
+    `open_in` loads a file as it is timed; the profile comes to lie in the folder, and the optimized
+    graph in the last file.
 
     Raises:
         InputError: the profile is not in the form that is known.
