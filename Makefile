@@ -7,6 +7,10 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check -c constraints
 
 # Two test processes on two cores: more threads would only wait for each other.
 TEST_ENV := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE
+PYTEST := $(TEST_ENV) $(BIN)/python -m pytest -q -n 2 --dist worksteal
+
+# What else pytest is to be told: make test ARGS="tests/graph/fold -k conv"
+ARGS ?=
 
 .PHONY: setup demo test test-slow api-test wheel-test compare-test browser-test image-test lint bench clean
 
@@ -21,10 +25,10 @@ demo: $(STAMP)
 	$(BIN)/un-deploy demo --out demo-out --force
 
 test: $(STAMP)
-	$(TEST_ENV) $(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow and not browser"
+	$(PYTEST) -m "not slow and not browser" $(ARGS)
 
 test-slow: $(STAMP)
-	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -q -m slow --durations=10
+	$(PYTEST) -m slow --durations=10 $(ARGS)
 
 # What the code uses of TensorRT, against the bindings of 10.0, 10.16 and 11.4. Needs the package
 # index, and gcc for the libraries of a few lines that stand in for TensorRT's own.

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from random import Random
@@ -25,10 +25,10 @@ from typing import Any, get_args
 
 import click
 import onnx_ir as ir
-from torch import nn
 
-from models import bert, vit
-from tests.support.engine_graphs import FORMS, engine_signatures, exported
+from models.recipes import RECIPES, Recipe
+from tests.support.engine_graphs import engine_signatures
+from tests.support.exports import FORMS, exported
 from tests.support.graphs import to_bytes
 from tests.support.random_graphs import random_graph
 from un_deploy.errors import UnDeployError
@@ -37,16 +37,6 @@ from un_deploy.graph.precision.convert import Precision, to_precision
 from un_deploy.graph.strip.strip import strip_graph
 
 RESULT = Path(__file__).parent / "results" / "digests.json"
-MICRO: dict[str, Callable[..., nn.Module]] = {
-    "vit_micro": vit.vit_micro,
-    "bert_micro": bert.bert_micro,
-}
-LARGE: dict[str, Callable[..., nn.Module]] = {
-    "vit_tiny": vit.vit_tiny,
-    "vit_small": vit.vit_small,
-    "bert_base": bert.bert_base,
-    "vit_base": vit.vit_base,
-}
 RANDOM = "random graphs"
 SEEDS = 300
 
@@ -58,23 +48,23 @@ def digest(of: bytes | str | Any) -> str:
     return hashlib.sha256(of if isinstance(of, bytes) else of.encode()).hexdigest()[:16]
 
 
-def of_recipe(name: str, factory: Callable[..., nn.Module]) -> Iterator[tuple[str, str]]:
+def of_recipe(recipe: Recipe) -> Iterator[tuple[str, str]]:
     """What is made of one recipe: (name, digest)."""
     for form in FORMS:
         for dynamic in (False, True):
-            where = f"{name} {'dynamic' if dynamic else 'static'} {form}"
+            where = f"{recipe} {'dynamic' if dynamic else 'static'} {form}"
             if form == "folded":
-                folded = fold_graph(exported(factory, "un", dynamic))
+                folded = fold_graph(exported(recipe.factory, "un", dynamic))
                 model = folded.model
                 yield f"{where} report", digest(asdict(folded.report))
             else:
-                model = exported(factory, form, dynamic)
+                model = exported(recipe.factory, form, dynamic)
             yield where, digest(to_bytes(model))
             yield from _of_graph(where, model, fold=form == "released")
             for precision in ("fp16", "bf16"):
                 yield f"{where} {precision}", _converted(model, precision)
-            if name in MICRO or not dynamic:
-                for precision in get_args(Precision) if name in MICRO else ("fp16",):
+            if recipe.micro or not dynamic:
+                for precision in get_args(Precision) if recipe.micro else ("fp16",):
                     yield f"{where} {precision} engine", _engine(model, precision)
 
 
@@ -111,15 +101,15 @@ def _plain(counted: tuple[Any, int]) -> str:
 
 
 @click.command()
-@click.option("--only", multiple=True, type=click.Choice([RANDOM, *MICRO, *LARGE]))
+@click.option("--only", multiple=True, type=click.Choice([RANDOM, *RECIPES]))
 @click.option("--write", is_flag=True, help="Replace what stands in the file.")
 @click.option("--result", "path", type=click.Path(path_type=Path), default=RESULT)
 def main(only: tuple[str, ...], write: bool, path: Path) -> None:
     """Make everything again, and say what differs."""
     kept: dict[str, str] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
     found: dict[str, str] = {}
-    for name in only or (RANDOM, *MICRO, *LARGE):
-        made = of_random_graphs() if name == RANDOM else of_recipe(name, (MICRO | LARGE)[name])
+    for name in only or (RANDOM, *RECIPES):
+        made = of_random_graphs() if name == RANDOM else of_recipe(RECIPES[name])
         for what, one in made:
             found[what] = one
             if write:

@@ -12,7 +12,6 @@ seldom (docs/how-we-compare.md).
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,10 +19,9 @@ from typing import Any
 
 import click
 import numpy as np
-from torch import nn
 
 from benchmarks import entries
-from models import bert, vit
+from models.recipes import RECIPES, Recipe
 from tests.support.trained_like import variant
 from un_deploy.graph.fold.fold import fold_graph
 from un_deploy.graph.model.model_file import save_model
@@ -36,22 +34,13 @@ from un_deploy.runtime.backends import BACKENDS, Backend
 RESULT = Path(__file__).parent / "results" / "folded_is_no_norm.json"
 LIMIT = 0.02
 SEED = 2208
-NETWORKS: dict[str, tuple[Callable[..., nn.Module], int]] = {
-    "vit_micro": (vit.vit_micro, 8),
-    "bert_micro": (bert.bert_micro, 8),
-    "vit_tiny": (vit.vit_tiny, 1),
-    "vit_small": (vit.vit_small, 1),
-    "vit_base": (vit.vit_base, 1),
-    "bert_base": (bert.bert_base, 1),
-}
-"""Each recipe, and the batch it is timed at."""
 
 
-def save_variants(factory: Callable[..., nn.Module], batch: int, folder: Path) -> dict[str, Path]:
+def save_variants(recipe: Recipe, batch: int, folder: Path) -> dict[str, Path]:
     """Static graphs of one network, and the inputs, in a folder."""
     paths = {}
     for kind in ("released", "un", "none"):
-        network = variant(factory, kind, SEED)
+        network = variant(recipe.factory, kind, SEED)
         inputs = network.example_inputs(batch)
         np.savez(folder / "inputs.npz", **{k: v.numpy() for k, v in inputs.items()})
         graph = to_onnx(network, inputs, dynamic_axes={}, output_names=network.output_names)
@@ -68,10 +57,11 @@ def measure(
     name: str, backend: Backend, builds: int, rounds: int, sample_s: float, threads: int
 ) -> dict[str, Any]:
     """One network in one backend: intervals of the ratios, and what they say."""
-    factory, batch = NETWORKS[name]
+    recipe = RECIPES[name]
+    batch = 8 if recipe.micro else 1
     with TemporaryDirectory() as made:
         folder = Path(made)
-        paths = save_variants(factory, batch, folder)
+        paths = save_variants(recipe, batch, folder)
         timed = [Entry(kind, str(path)) for kind, path in paths.items()]
         timed.append(Entry("none, again", str(paths["none"])))
         job = Job(
@@ -102,7 +92,7 @@ def measure(
 
 @click.command()
 @click.option("--backend", "backends", multiple=True, default=["ort-cpu", "torch"])
-@click.option("--only", multiple=True, type=click.Choice([*NETWORKS]), default=[*NETWORKS])
+@click.option("--only", multiple=True, type=click.Choice([*RECIPES]), default=[*RECIPES])
 @click.option("--builds", default=20, show_default=True)
 @click.option("--rounds", default=20, show_default=True)
 @click.option("--sample-ms", default=5.0, show_default=True)
@@ -119,7 +109,7 @@ def main(
     for name in only:
         for backend in backends:
             entry = measure(name, backend, builds, rounds, sample_ms / 1000, threads)
-            entries.write(RESULT, entry, ("network", "backend"), [*product(NETWORKS, BACKENDS)])
+            entries.write(RESULT, entry, ("network", "backend"), [*product(RECIPES, BACKENDS)])
             click.echo(f"{name:10} {backend:8} over no norm: {entries.line(entry['over_none'])}")
 
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,11 +26,11 @@ from typing import Any, get_args
 
 import click
 import onnx_ir as ir
-from torch import nn
 
 from benchmarks import signatures_table
-from models import bert, vit
-from tests.support.engine_graphs import exported, profiles
+from models.recipes import LARGE, MICRO, RECIPES
+from tests.support.engine_graphs import profiles
+from tests.support.exports import exported
 from un_deploy.engines.build.builder import build_engine
 from un_deploy.engines.build.options import BuildOptions
 from un_deploy.engines.flavor import described
@@ -43,17 +43,6 @@ from un_deploy.graph.precision.convert import Precision, PrecisionReport, to_pre
 from un_deploy.measure.speed.environment import environment
 
 RESULT = Path(__file__).parent / "results" / "signatures.json"
-MICRO: dict[str, Callable[..., nn.Module]] = {
-    "vit_micro": vit.vit_micro,
-    "bert_micro": bert.bert_micro,
-}
-LARGE: dict[str, Callable[..., nn.Module]] = {
-    "vit_tiny": vit.vit_tiny,
-    "vit_small": vit.vit_small,
-    "bert_base": bert.bert_base,
-    "vit_base": vit.vit_base,
-}
-NETWORKS = MICRO | LARGE
 SHAPES = ("static", "dynamic")
 TARGETS = ("default", "75", "80", "86", "89", "120", "121")
 MAIN, OTHER = ("un", "folded", "none"), ("released", "ln")
@@ -164,8 +153,8 @@ def graph(network: str, form: str, shapes: str) -> tuple[ir.Model, dict[str, Any
     """A form of a network in fp32, and of the folded one what the fold report says."""
     dynamic = shapes == "dynamic"
     if form != "folded":
-        return exported(NETWORKS[network], form, dynamic), {}
-    folded = fold_graph(exported(NETWORKS[network], "un", dynamic))
+        return exported(RECIPES[network].factory, form, dynamic), {}
+    folded = fold_graph(exported(RECIPES[network].factory, "un", dynamic))
     report = folded.report
     return folded.model, {
         "norms_stayed": len(report.stayed),
@@ -188,7 +177,7 @@ def _build_targets(
 
 
 @click.command()
-@click.option("--only", multiple=True, type=click.Choice([*NETWORKS]), default=[*NETWORKS])
+@click.option("--only", multiple=True, type=click.Choice([*RECIPES]), default=[*RECIPES])
 @click.option("--result", "path", type=click.Path(path_type=Path), default=RESULT)
 def main(only: tuple[str, ...], path: Path) -> None:
     """Build what is missing, and write the table."""

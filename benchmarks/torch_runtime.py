@@ -16,7 +16,6 @@ mean.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from itertools import product
 from multiprocessing import get_context
@@ -30,7 +29,7 @@ import torch
 from torch import nn
 
 from benchmarks import entries
-from models import bert, vit
+from models.recipes import RECIPES
 from tests.support.trained_like import initialised, norms
 from un_deploy.graph.fold.fold import fold_graph
 from un_deploy.graph.model.model_file import save_model
@@ -48,18 +47,12 @@ SEED = 2208
 BATCH = 8
 TARGET = 1.1
 ROUNDING = 1e-5  # of the range of the outputs, float32
-NETWORKS: dict[str, Callable[..., nn.Module]] = {
-    "vit_micro": vit.vit_micro,
-    "bert_micro": bert.bert_micro,
-    "vit_small": vit.vit_small,
-    "bert_base": bert.bert_base,
-}
 Variant = Literal["ln", "folded"]
 
 
 def network(name: str, kind: str) -> nn.Module:
     """A network in eval mode; the kinds share the weights outside the norms."""
-    made = initialised(NETWORKS[name], kind, SEED)
+    made = initialised(RECIPES[name].factory, kind, SEED)
     generator = torch.Generator().manual_seed(SEED)
     with torch.no_grad():
         for norm in norms(made):
@@ -133,7 +126,7 @@ def measure(
 
 
 @click.command()
-@click.option("--only", multiple=True, type=click.Choice([*NETWORKS]), default=[*NETWORKS])
+@click.option("--only", multiple=True, type=click.Choice([*RECIPES]), default=[*RECIPES])
 @click.option(
     "--variant",
     "variants",
@@ -166,7 +159,7 @@ def main(
             if only_graphs:
                 continue
             entry = measure(name, variant, path, builds, rounds, sample_ms / 1000)
-            order = [*product(NETWORKS, get_args(Variant))]
+            order = [*product(RECIPES, get_args(Variant))]
             entries.write(RESULT, entry, ("network", "variant"), order)
             click.echo(f"{name:10} {variant:6} over native: {entries.line(entry['over_native'])}")
 

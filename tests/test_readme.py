@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from tests.support.comparing import compare_here
+from un_deploy.cli import main
 from un_deploy.measure.speed.compare_report import CompareReport
 
 ROOT = Path(__file__).parents[1]
@@ -19,21 +20,17 @@ BLOCKS = re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL)
 
 @pytest.mark.torch
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: " ".join(block.split()[:2]))
-def test_the_commands_run(block: str, tmp_path: Path) -> None:
+def test_the_commands_run(block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compare_here(monkeypatch)
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "models").symlink_to(ROOT / "models")
     commands = block.replace("\\\n", " ").strip().splitlines()
     assert commands
     for command in commands:
         program, *arguments = command.split()
         assert program == "un-deploy"
-        done = subprocess.run(
-            [sys.executable, "-m", "un_deploy", *arguments],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
+        done = CliRunner().invoke(main, arguments)
+        assert done.exit_code == 0, done.output
 
 
 def test_there_are_commands_to_run() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Run
+from tests.support.comparing import compare_here
 from tests.support.plans import plan_of
 from tests.support.reports import full_report
 from un_deploy.cli import compare, show_comparison
@@ -21,6 +22,12 @@ from un_deploy.runtime.trtexec.times_file import parse_times
 pytest.importorskip("onnxruntime")
 
 QUICK = ("--builds", "2", "--rounds", "2", "--sample-ms", "0.1", "--threads", "1")
+ONCE = ("--builds", "1", "--rounds", "2")  # trtexec is a process for every sample
+
+
+@pytest.fixture(autouse=True)
+def without_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    compare_here(monkeypatch)
 
 
 @pytest.fixture(autouse=True)
@@ -241,12 +248,12 @@ def trtexec(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_trtexec_is_a_backend(run: Run, trtexec: Path) -> None:
     given = ("--unfolded", "model.onnx", "--backend", "trtexec", "--precision", "fp16")
-    result = run("compare", *given, "--dim", "batch=4", "--max-error", "0.01", *QUICK)
+    result = run("compare", *given, "--dim", "batch=4", "--max-error", "0.01", *ONCE)
     assert result.exit_code == 0, result.stderr
     text = " ".join(result.stdout.split())
     assert "timed by trtexec 10.16.2 (transfers off, spin wait on, cuda graph on" in text
     assert "UN folded" in text
-    exact = run("compare", *given, "--dim", "batch=4", "--max-error", "1e-7", *QUICK)
+    exact = run("compare", *given, "--dim", "batch=4", "--max-error", "1e-7", *ONCE)
     assert exact.exit_code == 3  # fp16 is not that exact: what the engine computed was looked at
 
 
@@ -254,7 +261,7 @@ def test_layers_of_trtexec_that_no_node_is_told_for_are_not_assigned(
     run: Run, trtexec: Path
 ) -> None:
     given = ("--unfolded", "model.onnx", "--backend", "trtexec", "--profile", "--dim", "batch=4")
-    result = run("compare", *given, *QUICK, "--builds", "1")
+    result = run("compare", *given, *ONCE)
     assert result.exit_code == 0, result.stderr
     text = " ".join(result.stdout.split())
     # The double's layers: five of the kind gemm, 0.08 to 0.4 ms, and one of which nothing is told.
@@ -290,7 +297,7 @@ def test_plans_are_variants(run: Run, folder: Path, trtexec: Path) -> None:
     for kind in ("model", "ln"):
         plan_of(folder / f"{kind}.plan", load_model(folder / f"{kind}.onnx"))
     given = ("--unfolded", "model.plan", "--ln", "ln.plan", "--dim", "batch=2")
-    result = run("compare", *given, "--backend", "trtexec", "-o", "r.json", *QUICK)
+    result = run("compare", *given, "--backend", "trtexec", "-o", "r.json", *ONCE)
     assert result.exit_code == 0, result.stderr
     text = " ".join(result.stdout.split())
     assert "folded: not given, and not to be had from plans" in text

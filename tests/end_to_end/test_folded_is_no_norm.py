@@ -2,39 +2,46 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from models.bert import bert_base, bert_micro
-from models.vit import vit_base, vit_micro
-from tests.end_to_end.cases import (
+from models.recipes import LARGE, MICRO
+from tests.support.cases import (
     Case,
-    cases,
+    every_case,
     exact_outputs,
     float64_outputs,
+    half_of_the_cases,
     unrounded_outputs,
 )
 from tests.support.isomorphism import differences
-from tests.support.trained_like import variant
 from un_deploy.graph.proof.operator_check import check_operators
-from un_deploy.nn import UnifiedNorm
 
 pytestmark = pytest.mark.torch
 
-SMALL = cases(vit_micro, bert_micro)
-LARGE = [pytest.param(case, marks=pytest.mark.slow) for case in cases(vit_base, bert_base)]
+SMALL = [case for recipe in MICRO.values() for case in every_case(recipe)]
+#: The largest of each file of models/: the others of a file differ from it in nothing but sizes.
+LARGEST = {r.factory.__module__: r for r in sorted(LARGE.values(), key=lambda r: r.weights)}
+SLOW = [
+    pytest.param(case, marks=pytest.mark.slow)
+    for recipe in LARGEST.values()
+    for case in half_of_the_cases(recipe)
+]
 
 
-@pytest.fixture(scope="module", params=[*SMALL, *LARGE], ids=str)
+@pytest.fixture(scope="module", params=[*SMALL, *SLOW], ids=str)
 def case(request: pytest.FixtureRequest) -> Case:
-    return request.param
+    return replace(
+        request.param
+    )  # whose graphs go with it: large ones of all cases fill the memory
 
 
 class TestFoldedIsNoNorm:
     def test_every_norm_folds(self, case: Case) -> None:
         report = case.folded.report
-        norms = sum(isinstance(m, UnifiedNorm) for m in variant(case.factory, "un").modules())
-        assert len(report.folded) == norms
+        assert len(report.folded) == case.recipe.norms
         assert report.stayed == () and report.near_misses == ()
 
     def test_the_graph_is_that_of_the_network_without_norms(self, case: Case) -> None:
@@ -72,7 +79,7 @@ class TestFoldedIsNoNorm:
         before = OnnxRuntime().load(case.original)
         after = OnnxRuntime().load(case.folded.model)
         ratios = []
-        for feeds, exact in zip(case.feeds(32), exact_outputs(case, 32), strict=True):
+        for feeds, exact in zip(case.feeds(32), exact_outputs(case.recipe, 32), strict=True):
             (unfolded,) = before.run(feeds).values()
             (folded,) = after.run(feeds).values()
             ratios.append(np.max(np.abs(folded - exact)) / np.max(np.abs(unfolded - exact)))

@@ -8,7 +8,8 @@ from pathlib import Path
 import onnx_ir as ir
 import pytest
 
-from tests.support.engine_graphs import MICRO, forms
+from models.vit import vit_micro
+from tests.support.exports import exported
 from tests.support.graphs import build
 from un_deploy.engines.build.builder import Built, build_engine
 from un_deploy.engines.build.options import BuildOptions
@@ -47,7 +48,7 @@ def built(linear: Path) -> Callable[..., Built]:
 def built_vit(tmp_path: Path) -> Callable[..., Built]:
     """The same with a network of which kernels need memory, and an image for an input."""
     path = tmp_path / "vit.onnx"
-    ir.save(forms(MICRO["vit_micro"], dynamic=False)["none"], path)
+    ir.save(exported(vit_micro, "none", dynamic=False), path)
 
     def with_options(**options: object) -> Built:
         given = BuildOptions(**options)

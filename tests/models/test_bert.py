@@ -1,4 +1,4 @@
-"""The BERT recipe: shapes, sizes, norms, masks, and both ONNX exporters."""
+"""The BERT recipe: its architecture, its norms and its masks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ torch = pytest.importorskip("torch")
 from torch import Tensor, nn  # noqa: E402  (needs torch)
 
 from models import bert  # noqa: E402
-from tests.models.exporting import assert_onnx_agrees  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -31,14 +30,12 @@ def masked_norms(model: nn.Module) -> list[MaskedNorm]:
 
 
 @pytest.mark.parametrize(
-    ("factory", "dim", "depth", "heads", "weights"),
-    [(bert.bert_micro, 64, 2, 4, 168_320), (bert.bert_base, 768, 12, 12, 108_891_648)],
+    ("factory", "dim", "depth", "heads"),
+    [(bert.bert_micro, 64, 2, 4), (bert.bert_base, 768, 12, 12)],
 )
-def test_sizes(factory, dim: int, depth: int, heads: int, weights: int) -> None:
-    """bert_base: BERT-base-uncased without its pooler of 768 * 769 weights."""
+def test_sizes(factory, dim: int, depth: int, heads: int) -> None:
     with torch.device("meta"):
         model = factory()
-    assert sum(parameter.numel() for parameter in model.parameters()) == weights
     assert len(model.layers) == depth
     assert {layer.attention.num_heads for layer in model.layers} == {heads}
     assert model.word_embeddings.embedding_dim == dim
@@ -55,16 +52,10 @@ def test_heads_that_do_not_divide_are_refused() -> None:
         bert.bert_micro(num_heads=3)
 
 
-def test_example_inputs_are_valid_and_the_same_at_every_call() -> None:
-    model = bert.bert_micro()
-    before = torch.random.get_rng_state()
-    first, second = model.example_inputs(8), model.example_inputs(8)
-    assert torch.equal(torch.random.get_rng_state(), before)
-    assert set(first) == set(model.dynamic_axes)
-    for name, value in first.items():
-        assert value.shape == (8, 16)
-        assert value.dtype == torch.int64
-        assert torch.equal(value, second[name])
+def test_example_inputs_are_valid() -> None:
+    first = bert.bert_micro().example_inputs(8)
+    assert {value.shape for value in first.values()} == {(8, 16)}
+    assert {value.dtype for value in first.values()} == {torch.int64}
     assert first["attention_mask"].sum(1).min() < 16  # some padding
     assert first["attention_mask"][0].sum() == 16  # and a row without
     assert set(first["attention_mask"].unique().tolist()) == {0, 1}
@@ -101,17 +92,3 @@ def test_a_norm_with_a_mask_gets_it_in_training_only() -> None:
     assert all(torch.equal(norm.seen, padding) for norm in masked_norms(model))
     model.eval()(**inputs)
     assert all(norm.seen is None for norm in masked_norms(model))
-
-
-@pytest.mark.parametrize("norm_layer", [nn.LayerNorm, MaskedNorm], ids=["ln", "none"])
-@pytest.mark.parametrize("dynamic", [False, True], ids=["static", "dynamic"])
-@pytest.mark.parametrize("dynamo", [True, False], ids=["dynamo", "torchscript"])
-def test_onnx_agrees_with_pytorch(norm_layer, dynamic: bool, dynamo: bool, tmp_path) -> None:
-    """A dynamic graph is run with another batch and length, and with one row fully masked."""
-    torch.manual_seed(0)
-    model = bert.bert_micro(norm_layer=norm_layer).eval()
-    inputs = model.example_inputs(5 if dynamic else 2)
-    if dynamic:
-        inputs = {name: value[:, :11].clone() for name, value in inputs.items()}
-        inputs["attention_mask"][3] = 0
-    assert_onnx_agrees(model, inputs, tmp_path / "m.onnx", dynamic=dynamic, dynamo=dynamo)

@@ -173,7 +173,7 @@ def test_only_linear_and_convolution_weights_decay() -> None:
     assert len(decayed["params"]) + len(rest["params"]) == len(list(train.vit_micro().parameters()))
 
 
-@pytest.mark.parametrize("norm", ["ln", "bn", "un", "un-official"])
+@pytest.mark.parametrize("norm", ["bn", "un", "un-official"])  # LN has no state to lose
 def test_a_stopped_run_resumes_to_the_same_bits(
     small_set: Path, tmp_path: Path, norm: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,18 +6,19 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from models.bert import bert_micro  # noqa: E402  (needs torch)
+from models.recipes import MICRO, Recipe  # noqa: E402  (needs torch)
 from models.vit import vit_micro  # noqa: E402
+from tests.support.kept import FOLDER  # noqa: E402
 from tests.support.trained_like import FORWARDS, NORM_LAYERS, norms, variant, variants  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
-factories = pytest.mark.parametrize("factory", [vit_micro, bert_micro])
+recipes = pytest.mark.parametrize("recipe", MICRO.values(), ids=str)
 
 
-@factories
-def test_kinds_share_their_weights(factory) -> None:
-    models = variants(factory)
+@recipes
+def test_kinds_share_their_weights(recipe: Recipe) -> None:
+    models = variants(recipe.factory)
     assert list(models) == list(NORM_LAYERS)
     trained = models["un"].state_dict()
     for kind, model in models.items():
@@ -28,10 +29,10 @@ def test_kinds_share_their_weights(factory) -> None:
     assert not any("norm" in key for key in models["none"].state_dict())
 
 
-@factories
-def test_no_norm_is_left_at_its_initial_state(factory) -> None:
-    found = list(norms(variant(factory, "un")))
-    assert len(found) == {vit_micro: 9, bert_micro: 5}[factory]
+@recipes
+def test_no_norm_is_left_at_its_initial_state(recipe: Recipe) -> None:
+    found = list(norms(variant(recipe.factory, "un")))
+    assert len(found) == recipe.norms
     for norm in found:
         assert norm.iters.item() == FORWARDS
         assert norm.weight.min() >= 0.5
@@ -43,9 +44,9 @@ def test_no_norm_is_left_at_its_initial_state(factory) -> None:
         assert norm.running_var.std() > 0
 
 
-@factories
-def test_the_released_style_computes_what_ours_computes(factory) -> None:
-    models = variants(factory)
+@recipes
+def test_the_released_style_computes_what_ours_computes(recipe: Recipe) -> None:
+    models = variants(recipe.factory)
     inputs = models["un"].example_inputs()
     with torch.no_grad():
         outputs = {kind: model.double()(**to_double(inputs)) for kind, model in models.items()}
@@ -54,7 +55,10 @@ def test_the_released_style_computes_what_ours_computes(factory) -> None:
         assert (outputs[other] - outputs["un"]).abs().max() > 0.01
 
 
-def test_a_seed_gives_one_network_and_leaves_the_global_generator() -> None:
+def test_a_seed_gives_one_network_and_leaves_the_global_generator(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv(FOLDER)  # each is trained anew
     before = torch.random.get_rng_state()
     first, again, other = (variant(vit_micro, "un", seed).state_dict() for seed in (1, 1, 2))
     assert torch.equal(torch.random.get_rng_state(), before)

@@ -10,7 +10,9 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from tests.support.engine_graphs import MICRO, forms, profiles
+from models.vit import vit_micro
+from tests.support.engine_graphs import profiles
+from tests.support.exports import exported
 from tests.support.graphs import build as graph
 from un_deploy.engines.build.options import parse_formats
 from un_deploy.engines.plan.manifest import load_plan
@@ -102,7 +104,7 @@ def test_a_region_and_an_output_more(source: Path, tmp_path: Path) -> None:
 def test_a_plan_of_a_recipe_writes_fewer_bytes_folded_than_with_layer_norm(tmp_path: Path) -> None:
     written = {}
     for form in ("folded", "ln"):
-        model = forms(MICRO["vit_micro"], dynamic=False)[form]
+        model = exported(vit_micro, form, dynamic=False)
         report = build(model, tmp_path / f"{form}.plan", precision="fp16")
         assert report.bytes_written is not None
         written[form] = report.bytes_written

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,9 +13,9 @@ pytest.importorskip("torch")
 pytest.importorskip("onnxruntime")
 
 import un_deploy.pipeline.demo as module
+from tests.support.comparing import compare_here
 from un_deploy.cli import main
 from un_deploy.errors import MissingPackageError, VerificationError
-from un_deploy.pipeline.compare.compare import compare
 from un_deploy.pipeline.demo import demo
 from un_deploy.pipeline.export.model_spec import recipes_dir
 
@@ -27,8 +26,7 @@ FILES = ["report.json", "vit_micro_ln.onnx", "vit_micro_un.onnx", "vit_micro_un_
 
 def test_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    quick = partial(compare, sample_s=1e-4)
-    monkeypatch.setattr(module, "compare", quick)
+    compare_here(monkeypatch)
     result = CliRunner().invoke(main, ["demo"])
     assert result.exit_code == 0, result.output
     out = tmp_path / "demo-out"

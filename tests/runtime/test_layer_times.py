@@ -8,7 +8,8 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from tests.support.engine_graphs import MICRO, forms
+from models.vit import vit_micro
+from tests.support.exports import exported
 from tests.support.graphs import build
 from un_deploy.errors import InputError
 from un_deploy.measure.equality.random_inputs import random_inputs
@@ -36,7 +37,7 @@ def times(
 @pytest.mark.parametrize("form", ["un", "ln"])
 def test_every_node_of_a_network_is_in_a_layer(runtime: Runtime, form: str) -> None:
     """All that depend on the inputs, and none that is not of the graph."""
-    model = forms(MICRO["vit_micro"], dynamic=False)[form]
+    model = exported(vit_micro, form, dynamic=False)
     layers = times(runtime, model)
     assert all(len(layer.seconds) == 3 and min(layer.seconds) >= 0 for layer in layers)
     assert sum(layer.median_s for layer in layers) > 0

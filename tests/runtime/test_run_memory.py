@@ -9,7 +9,8 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from tests.support.engine_graphs import MICRO, forms
+from models.vit import vit_micro
+from tests.support.exports import forms
 from tests.support.graphs import NORM, build
 from un_deploy.errors import InputError
 from un_deploy.graph.fold.fold import fold_graph
@@ -79,7 +80,7 @@ def test_a_norm_that_is_not_folded_holds_more(runtime: Runtime) -> None:
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_folding_a_network_takes_no_more(runtime: Runtime) -> None:
     pytest.importorskip("torch" if isinstance(runtime, TorchRuntime) else "onnxruntime")
-    made = forms(MICRO["vit_micro"], dynamic=False)
+    made = forms(vit_micro, dynamic=False)
     bare = told(runtime, made["none"])
     assert told(runtime, made["folded"]) == bare
     assert told(runtime, made["un"]) >= bare

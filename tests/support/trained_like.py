@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from tests.support.kept import kept
 from tests.support.released_norm import ReleasedStyleNorm
 from un_deploy.nn import UnifiedNorm
 
@@ -51,6 +54,14 @@ def trained_like(model: nn.Module, seed: int) -> nn.Module:
     return model.eval()
 
 
+def name_of(factory: Callable[..., nn.Module]) -> str:
+    """A factory's name, with the arguments of a partial: names a network in files and test ids."""
+    if isinstance(factory, partial):
+        given = "".join(f"-{key}{value}" for key, value in sorted(factory.keywords.items()))
+        return f"{factory.func.__name__}{given}"
+    return factory.__name__
+
+
 def initialised(factory: Callable[..., nn.Module], kind: str, seed: int) -> nn.Module:
     """A network in PyTorch's initialisation under a seed; the global generator stays untouched."""
     with torch.random.fork_rng(devices=[]):
@@ -70,14 +81,22 @@ def variant(factory: Callable[..., nn.Module], kind: str, seed: int = 0) -> nn.M
         seed: of the initialisation and of the norms.
     """
     model = initialised(factory, kind, seed)
-    if kind == "un":
-        return trained_like(model, seed)
-    trained = trained_like(initialised(factory, "un", seed), seed).state_dict()
+    trained = kept(
+        f"{name_of(factory)}-{seed}.pt",
+        lambda: trained_like(initialised(factory, "un", seed), seed).state_dict(),
+        torch.save,
+        _load,
+    )
     shared = {key: value for key, value in trained.items() if key in model.state_dict()}
     left = model.load_state_dict(shared, strict=False).missing_keys
     if any(key.endswith(("weight", "bias", "running_var")) for key in left):
         raise AssertionError(f"{kind} has weights that UnifiedNorm's network lacks: {left}")
     return model.eval()
+
+
+def _load(path: Path) -> dict[str, Tensor]:
+    state: dict[str, Tensor] = torch.load(path, weights_only=True)
+    return state
 
 
 def variants(factory: Callable[..., nn.Module], seed: int = 0) -> dict[str, nn.Module]:

@@ -10,7 +10,8 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from tests.support.engine_graphs import MICRO, forms
+from models.bert import bert_micro
+from tests.support.exports import exported
 from tests.support.graphs import build as graph
 from un_deploy.engines.build import builder as module
 from un_deploy.engines.build.builder import Built, build_engine, build_graph
@@ -94,7 +95,7 @@ def test_a_build_after_a_failed_one_gives_the_same_plan(
 ) -> None:
     """Without the throw-away build behind a failure it does not: see `_settle`."""
     path = tmp_path / "m.onnx"
-    ir.save(forms(MICRO["bert_micro"], dynamic=False)["none"], path)
+    ir.save(exported(bert_micro, "none", dynamic=False), path)
 
     def plan_after_a_failure() -> bytes:
         with pytest.raises(InputError, match="FP32 GEMM is not supported"):

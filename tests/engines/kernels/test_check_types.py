@@ -10,7 +10,9 @@ import onnx
 import onnx_ir as ir
 import pytest
 
-from tests.support.engine_graphs import MICRO, forms
+from models.recipes import MICRO, Recipe
+from models.vit import vit_micro
+from tests.support.exports import forms
 from tests.support.graphs import build as graph
 from un_deploy.engines.build.builder import build_graph
 from un_deploy.engines.kernels.check_types import TypeReport, check_types
@@ -37,10 +39,10 @@ def checked(model: ir.Model, precision: Precision, keep: Sequence[str] = ()) -> 
     return check_types(*built(model, precision, keep))
 
 
-@pytest.mark.parametrize("name", MICRO)
-def test_an_engine_in_the_precision_asked_for(name: str) -> None:
-    """The attention of bert_micro adds an fp32 mask between its products."""
-    kernels, model, conversion = built(forms(MICRO[name], dynamic=False)["folded"], "fp16")
+@pytest.mark.parametrize("recipe", MICRO.values(), ids=str)
+def test_an_engine_in_the_precision_asked_for(recipe: Recipe) -> None:
+    """A masked attention adds an fp32 mask between its products."""
+    kernels, model, conversion = built(forms(recipe.factory, dynamic=False)["folded"], "fp16")
     report = check_types(kernels, model, conversion)
     assert report.multiplying == {"Half": sum(kernel.multiplies for kernel in kernels)}
     assert report.unnamed == ()
@@ -65,18 +67,18 @@ def test_a_product_that_ends_a_layer_normalization_begun_elsewhere(precision: Pr
 
 
 def test_what_is_written_in_fp32_is_told() -> None:
-    report = checked(forms(MICRO["vit_micro"], dynamic=False)["folded"], "fp16")
+    report = checked(forms(vit_micro, dynamic=False)["folded"], "fp16")
     assert [name for name in report.fp32_outputs if "Cast" not in name] == []  # the logits alone
 
 
 def test_an_engine_in_fp32_is_not_taken_for_fp16() -> None:
-    kernels, model, conversion = built(forms(MICRO["vit_micro"], dynamic=False)["folded"], "fp32")
+    kernels, model, conversion = built(forms(vit_micro, dynamic=False)["folded"], "fp32")
     with pytest.raises(InputError, match=r"fp16 was asked for, but \d+ kernels multiply in anothe"):
         check_types(kernels, model, replace(conversion, precision="fp16"))
 
 
 def test_one_product_left_in_fp32_is_found_unless_it_was_told_to_stay() -> None:
-    folded = forms(MICRO["vit_micro"], dynamic=False)["folded"]
+    folded = forms(vit_micro, dynamic=False)["folded"]
     one = next(node.name or "" for node in folded.graph if node.op_type == "Gemm")
     kernels, model, conversion = built(folded, "bf16", keep=[one])
     assert [kept.node for kept in conversion.kept] == [one]

@@ -10,7 +10,8 @@ import pytest
 
 from models.vit import vit_micro
 from tests.support.bias_free import behind_norms, vit_bias_free
-from tests.support.engine_graphs import engine_signatures, exported
+from tests.support.engine_graphs import engine_signatures
+from tests.support.exports import exported
 from tests.support.isomorphism import differences
 from un_deploy.graph.fold.fold import Folded, fold_graph
 from un_deploy.graph.precision.convert import Precision

@@ -19,8 +19,8 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402  (needs torch)
 
-from models.bert import bert_micro  # noqa: E402
-from models.vit import vit_micro  # noqa: E402
+from models.recipes import MICRO  # noqa: E402
+from tests.support.exports import exported  # noqa: E402
 from tests.support.released_norm import ReleasedStyleNorm  # noqa: E402
 from un_deploy.graph.analysis.shapes import Shapes, symbol  # noqa: E402
 from un_deploy.graph.fold.cancel_layouts import cancel_layouts  # noqa: E402
@@ -46,14 +46,6 @@ class Rows(nn.Module):
 
     def example_inputs(self, batch: int = 2) -> dict[str, torch.Tensor]:
         return {"x": torch.randn(batch, 8, generator=torch.Generator().manual_seed(0))}
-
-
-RECIPES: dict[str, tuple[Callable[[Callable[[int], nn.Module]], nn.Module], int]] = {
-    "rows": (Rows, 1),
-    "vit": (lambda norm: vit_micro(norm, depth=1), 3),
-    "bert": (lambda norm: bert_micro(norm, depth=1), 3),
-}
-"""Networks by name, and how many norms each has."""
 
 
 def _export(model: nn.Module, path: Path, *, dynamo: bool, dynamic: bool) -> onnx.ModelProto:
@@ -114,21 +106,41 @@ def _assert_true(shapes: Shapes, proto: onnx.ModelProto, feeds: dict[str, np.nda
 
 @pytest.mark.parametrize("dynamic", [False, True], ids=["static", "dynamic"])
 @pytest.mark.parametrize("dynamo", [False, True], ids=["torchscript", "dynamo"])
-@pytest.mark.parametrize("recipe", RECIPES)
-def test_without_its_arithmetic_the_norm_leaves_nothing(
-    recipe: str, dynamo: bool, dynamic: bool, tmp_path: Path
-) -> None:
-    factory, norms = RECIPES[recipe]
-    normed, bare = factory(ReleasedStyleNorm), factory(lambda _: nn.Identity())
+def _rows(dynamo: bool, dynamic: bool, folder: Path) -> tuple[onnx.ModelProto, onnx.ModelProto]:
+    normed, bare = Rows(ReleasedStyleNorm), Rows(lambda _: nn.Identity())
     bare.load_state_dict(normed.state_dict(), strict=False)
-    proto = _export(normed, tmp_path / "normed.onnx", dynamo=dynamo, dynamic=dynamic)
-    expected = _export(bare, tmp_path / "bare.onnx", dynamo=dynamo, dynamic=dynamic)
+    given = {"dynamo": dynamo, "dynamic": dynamic}
+    return (
+        _export(normed, folder / "normed.onnx", **given),
+        _export(bare, folder / "bare.onnx", **given),
+    )
+
+
+def _recipe(name: str, dynamo: bool, dynamic: bool) -> tuple[onnx.ModelProto, onnx.ModelProto]:
+    exporter = "dynamo" if dynamo else "torchscript"
+    factory = MICRO[name].factory
+    normed, bare = (exported(factory, n, dynamic, exporter) for n in ("released", "none"))
+    return ir.to_proto(normed), ir.to_proto(bare)
+
+
+@pytest.mark.parametrize("dynamic", [False, True], ids=["static", "dynamic"])
+@pytest.mark.parametrize("dynamo", [False, True], ids=["torchscript", "dynamo"])
+@pytest.mark.parametrize("name", ["rows", *MICRO])
+def test_without_its_arithmetic_the_norm_leaves_nothing(
+    name: str, dynamo: bool, dynamic: bool, tmp_path: Path
+) -> None:
+    if name == "rows":
+        network, norms = Rows(ReleasedStyleNorm), 1
+        proto, expected = _rows(dynamo, dynamic, tmp_path)
+    else:
+        network, norms = MICRO[name].factory(), MICRO[name].norms
+        proto, expected = _recipe(name, dynamo, dynamic)
 
     model = ir.from_proto(proto)
     shapes = Shapes(model)
     assert shapes.contradictions == {}
     for batch in (2, 3) if dynamic else (2,):
-        feeds = {name: x.numpy() for name, x in normed.example_inputs(batch).items()}
+        feeds = {name: x.numpy() for name, x in network.example_inputs(batch).items()}
         _assert_true(shapes, proto, feeds)
 
     cancelled = cancel_layouts(model, shapes, _take_out_norms(model, shapes))
@@ -139,7 +151,7 @@ def test_without_its_arithmetic_the_norm_leaves_nothing(
     assert Counter(node.op_type for node in stripped.graph.node) == Counter(
         node.op_type for node in expected.graph.node
     )
-    assert [value.name for value in stripped.graph.output] == list(normed.output_names)
+    assert [value.name for value in stripped.graph.output] == list(network.output_names)
     for got, want in zip(
         ReferenceEvaluator(stripped).run(None, feeds),
         ReferenceEvaluator(expected).run(None, feeds),

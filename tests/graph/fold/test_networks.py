@@ -9,9 +9,8 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from models.bert import bert_micro
-from models.vit import vit_micro
-from tests.end_to_end.cases import Case
+from models.recipes import MICRO
+from tests.support.cases import Case
 from tests.support.graphs import stored
 from un_deploy.graph.analysis.affine_map import Affine
 from un_deploy.graph.analysis.constants import Constants
@@ -26,7 +25,7 @@ from un_deploy.graph.proof.operator_check import TOLERANCE, check_operators
 pytestmark = pytest.mark.torch
 
 
-@pytest.fixture(scope="module", params=[vit_micro, bert_micro], ids=["pre-norm", "post-norm"])
+@pytest.fixture(scope="module", params=MICRO.values(), ids=str)
 def case(request: pytest.FixtureRequest) -> Case:
     return Case(request.param, "un", "dynamo", dynamic=True)
 

@@ -262,3 +262,18 @@ def test_a_unit_whose_ports_disagree_is_seen() -> None:
 
 def with_gauge(assignment: Assignment, value: ir.Value, gauge: Affine) -> Assignment:
     return replace(assignment, tensors={**assignment.tensors, value: gauge})
+
+
+@pytest.mark.parametrize(
+    "made", ["w = DequantizeLinear(w0, step)", "f = Cast<to=1>(w0) w = Mul(f, step)"]
+)
+def test_a_quantised_weight_stays_quantised(made: str) -> None:
+    model = build(
+        SIGNATURE,
+        f"{NORM} {made} y = MatMul(n, w)",
+        a=(4,),
+        b=(4,),
+        w0=np.arange(20).reshape(4, 5).astype(np.int8),
+        step=np.array(0.1, np.float32),
+    )
+    assert_stays(model, "'w' is computed from integers, and would be stored as floats")

@@ -15,15 +15,9 @@ pytest.importorskip("onnxruntime")
 
 from onnx.reference import ReferenceEvaluator
 
-from models.bert import bert_micro
-from tests.runtime.torch_graph.networks import (
-    MICRO,
-    Factory,
-    Kind,
-    feeds_of,
-    graph_of,
-    reference,
-)
+from models.recipes import MICRO, Recipe
+from tests.support.cases import feeds_of, graph_of, reference
+from tests.support.exports import Form
 from un_deploy.graph.analysis.operator_types import element, value_types
 from un_deploy.graph.model.model_file import load_model, save_model
 from un_deploy.graph.precision.convert import Precision, to_precision
@@ -33,9 +27,10 @@ from un_deploy.runtime.torch_graph import TorchRuntime
 
 pytestmark = pytest.mark.torch
 
+BERT = MICRO["bert_micro"]
 HALF = {"fp16": ir.DataType.FLOAT16, "bf16": ir.DataType.BFLOAT16}
 EPS = {"fp16": 2.0**-10, "bf16": 2.0**-7}
-KINDS: tuple[Kind, ...] = ("ln", "released", "folded")
+FORMS: tuple[Form, ...] = ("ln", "released", "folded")
 EXPORTS: tuple[tuple[Exporter, bool], ...] = (("dynamo", False), ("torchscript", True))
 """Each exporter once, and once with sizes left open."""
 
@@ -55,21 +50,21 @@ def precision(request: pytest.FixtureRequest) -> Precision:
     return request.param
 
 
-@pytest.mark.parametrize("factory", MICRO)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("recipe", MICRO.values(), ids=str)
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize(("exporter", "dynamic"), EXPORTS)
 class TestEveryGraph:
     def test_agrees_with_float32(
         self,
-        factory: Factory,
-        kind: Kind,
+        recipe: Recipe,
+        form: Form,
         exporter: Exporter,
         dynamic: bool,
         precision: Precision,
         tmp_path: Path,
     ) -> None:
-        model, feeds = graph_of(factory, kind, exporter, dynamic), feeds_of(factory)
-        wanted = reference(factory, kind, exporter, dynamic)
+        model, feeds = graph_of(recipe, form, exporter, dynamic), feeds_of(recipe)[0]
+        wanted = reference(recipe, form, exporter, dynamic)
         half, _ = to_precision(model, precision)
         save_model(half, tmp_path / "half.onnx")
         loaded = load_model(tmp_path / "half.onnx")
@@ -85,21 +80,21 @@ class TestEveryGraph:
 
     def test_whatever_computes_is_half(
         self,
-        factory: Factory,
-        kind: Kind,
+        recipe: Recipe,
+        form: Form,
         exporter: Exporter,
         dynamic: bool,
         precision: Precision,
     ) -> None:
-        half, report = to_precision(graph_of(factory, kind, exporter, dynamic), precision)
+        half, report = to_precision(graph_of(recipe, form, exporter, dynamic), precision)
         types = value_types(half)
         heavy = [node for node in half.graph if node.op_type in HEAVY]
         assert len(heavy) >= 12
         assert {element(types[v]) for node in heavy for v in node.inputs if v is not None} == {
             HALF[precision]
         }
-        # In fp16 BERT's mask stays in fp32 as far as the Softmax; else only integers do.
-        softmax = factory is bert_micro and precision == "fp16"
+        # In fp16 an attention mask stays in fp32 as far as the Softmax; else only integers do.
+        softmax = recipe.masked and precision == "fp16"
         assert any(kept.operator == "Softmax" for kept in report.kept) == softmax
         weights = [v for v in half.graph.initializers.values() if v.shape and len(v.shape) > 1]
         assert {value.dtype for value in weights} == {HALF[precision]}
@@ -107,20 +102,20 @@ class TestEveryGraph:
 
 def test_a_row_without_tokens_attends_to_all_alike(precision: Precision) -> None:
     """As in fp32, whatever the lowest number is in the type."""
-    model = graph_of(bert_micro, "folded", "dynamo", True)
-    feeds = {**feeds_of(bert_micro)}
+    model = graph_of(BERT, "folded", "dynamo", True)
+    feeds = feeds_of(BERT)[0]
     feeds["attention_mask"] = np.zeros_like(feeds["attention_mask"])
     half, _ = to_precision(model, precision)
     wanted = _only(OnnxRuntime(threads=1).load(model).run(feeds).values())
     assert_close(_only(TorchRuntime().load(half).run(feeds).values()), wanted, precision)
 
 
-@pytest.mark.parametrize("factory", MICRO)
-@pytest.mark.parametrize("kind", KINDS)
-def test_tensorrt_rtx_takes_them(factory: Factory, kind: Kind, precision: Precision) -> None:
+@pytest.mark.parametrize("recipe", MICRO.values(), ids=str)
+@pytest.mark.parametrize("form", FORMS)
+def test_tensorrt_rtx_takes_them(recipe: Recipe, form: Form, precision: Precision) -> None:
     """Parsed as strongly typed networks, which is where types that do not fit show."""
     trt = pytest.importorskip("tensorrt_rtx")
-    half, _ = to_precision(graph_of(factory, kind, "dynamo", False), precision)
+    half, _ = to_precision(graph_of(recipe, form, "dynamo", False), precision)
     logger = trt.Logger(trt.Logger.ERROR)
     builder = trt.Builder(logger)
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from functools import partial
 
 import numpy as np
 import onnx
@@ -199,18 +198,9 @@ class TestExports:
     @staticmethod
     def _exported(norm: str, exporter: str, opset: int = 20) -> ir.Model:
         from models.vit import vit_micro
-        from tests.support.trained_like import variant
-        from un_deploy.pipeline.export.torch_to_onnx import to_onnx
+        from tests.support.exports import exported
 
-        net = variant(partial(vit_micro, depth=1), norm)
-        return to_onnx(
-            net,
-            net.example_inputs(),
-            dynamic_axes=net.dynamic_axes,
-            output_names=net.output_names,
-            exporter=exporter,
-            opset=opset,
-        )
+        return exported(vit_micro, norm, True, exporter, opset=opset)
 
     @pytest.mark.parametrize(
         ("norm", "by"),
@@ -223,9 +213,9 @@ class TestExports:
     def test_dynamo(self, norm: str, by: str):
         model = self._exported(norm, "dynamo")
         report = strip_graph(model)
+        names = [f"blocks.{block}.norm{n}" for block in range(4) for n in (1, 2)]
         assert [(gone.label, gone.by) for gone in report.stripped] == [
-            ("blocks.0.norm1", by),
-            ("blocks.0.norm2", by),
+            *((name, by) for name in names),
             ("norm", by),
         ]
         assert report.left == ()
@@ -237,14 +227,14 @@ class TestExports:
     def test_torchscript(self, norm: str, opset: int):
         """It writes Layer Normalization out before opset 17, and it names no class."""
         model = self._exported(norm, "torchscript", opset)
-        names = ["blocks.blocks.0.norm1", "blocks.blocks.0.norm2", "norm"]
+        names = [f"blocks.blocks.{block}.norm{n}" for block in range(4) for n in (1, 2)] + ["norm"]
         if norm == "ln":
             report = strip_graph(model)
         else:
             assert strip_graph(model.clone()).stripped == ()
             report = strip_graph(model, nodes=names)
         assert [gone.label for gone in report.stripped] == names or opset == 16
-        assert len(report.stripped) == 3 and report.left == ()
+        assert len(report.stripped) == 9 and report.left == ()
         assert differences(model, self._exported("none", "torchscript", opset)) == []
 
 

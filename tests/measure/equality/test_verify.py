@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -298,16 +298,13 @@ class TestSizesThatAModelRunsOn:
 
 @cache
 def network(kind: str) -> tuple[ir.Model, Folded]:
-    """A trained-like network of two blocks, and its fold."""
+    """A trained-like network, and its fold."""
     pytest.importorskip("torch")
     from models.bert import bert_micro
     from models.vit import vit_micro
-    from tests.support.trained_like import variant
-    from un_deploy.pipeline.export.torch_to_onnx import to_onnx
+    from tests.support.exports import exported
 
-    factory = partial({"vit": vit_micro, "bert": bert_micro}[kind], depth=2)
-    net = variant(factory, "un", seed=3)
-    model = to_onnx(net, net.example_inputs())
+    model = exported({"vit": vit_micro, "bert": bert_micro}[kind], "un", dynamic=True)
     return model, fold_graph(to_ir(model)[0])
 
 

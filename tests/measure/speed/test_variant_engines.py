@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from models.bert import bert_micro
+from models.vit import vit_micro
 from tests.support.bias_free import vit_bias_free
-from tests.support.engine_graphs import MICRO, exported, forms
+from tests.support.exports import exported
 from un_deploy.graph.fold.fold import fold_graph
 from un_deploy.graph.model.model_file import save_model
 from un_deploy.measure.speed.variant import Kind, Variant
@@ -19,14 +21,13 @@ KINDS: dict[str, Kind] = {"ln": "ln", "un": "unfolded", "folded": "folded", "non
 
 
 def test_engines_of_a_recipe(tmp_path: Path) -> None:
-    factory = MICRO["vit_micro"]
     variants = []
     for form, kind in KINDS.items():
-        model = forms(factory, dynamic=True)[form]
+        model = exported(vit_micro, form, dynamic=True)
         save_model(model, tmp_path / f"{kind}.onnx")
         variants.append(Variant(kind, str(tmp_path / f"{kind}.onnx"), "test", False, 1))
     variants.append(Variant("ln", variants[0].model, "test", False, 1, "a setting", "no-norm"))
-    feeds = {name: array.numpy() for name, array in factory().example_inputs(4).items()}
+    feeds = {name: array.numpy() for name, array in vit_micro().example_inputs(4).items()}
     facts = engine_facts(variants, feeds, flavor="tensorrt-rtx", precision="fp16")
     by_kind = {one.kind: one for one in facts}
     assert len(facts) == 4  # a setting of ONNX Runtime makes no other engine
@@ -43,7 +44,7 @@ def test_engines_of_a_recipe(tmp_path: Path) -> None:
 
 
 def test_without_no_norm_there_is_nothing_to_compare_with(tmp_path: Path) -> None:
-    model = forms(MICRO["bert_micro"], dynamic=False)["folded"]
+    model = exported(bert_micro, "folded", dynamic=False)
     save_model(model, tmp_path / "f.onnx")
     variant = Variant("folded", str(tmp_path / "f.onnx"), "test", False, 1)
     (facts,) = engine_facts([variant], {}, flavor="tensorrt-rtx", precision="fp32")

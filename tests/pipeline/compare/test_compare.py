@@ -11,6 +11,7 @@ import onnx_ir as ir
 import pytest
 
 from tests.graph.analysis.test_layernorms import CONSTANTS, TORCH
+from tests.support.comparing import compare_here
 from tests.support.graphs import build, operators
 from un_deploy.errors import InputError, MissingPackageError, VerificationError
 from un_deploy.graph.fold.fold import fold_graph
@@ -210,15 +211,14 @@ def test_from_files_to_ratios(files: dict) -> None:
 
 
 @pytest.mark.torch
-@pytest.mark.parametrize("backend", ["ort-cpu", "torch"])
-def test_from_a_model_spec_to_ratios(backend: Backend) -> None:
+def test_from_a_model_spec_to_ratios() -> None:
     pytest.importorskip("torch")
     pytest.importorskip("onnxruntime")
     checkpoints = {n: f"models/checkpoints/vit_micro_{n}_seed0.pt" for n in ("ln", "un")}
     report = compare(
         "models/vit.py:vit_micro",
         checkpoints=checkpoints,
-        backend=backend,
+        backend="torch",
         builds=1,
         rounds=2,
         sample_s=1e-4,
@@ -253,6 +253,7 @@ def test_a_profile_that_fails_leaves_the_times(
 
     module = sys.modules["un_deploy.pipeline.compare.compare"]
     monkeypatch.setattr(module, "profile_variants", failing)
+    compare_here(monkeypatch)
     few = {"builds": 1, "rounds": 2, "sample_s": 1e-4, "threads": 1}
     report = compare(files=files, backend="ort-cpu", profile=True, **few)  # type: ignore[arg-type]
     assert report.ratios
@@ -300,7 +301,7 @@ def test_gained_biases_are_called_as_no_norm_calls_them(tmp_path: Path, body: st
 
 @pytest.mark.parametrize("given", [False, True])
 def test_a_note_says_with_which_no_norm_gained_biases_were_compared(
-    tmp_path: Path, given: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: bool
 ) -> None:
     pytest.importorskip("tensorrt_rtx", reason="needs TensorRT-RTX: the rtx extra")
     bodies = {"unfolded": "m = Mul(x, a) n = Add(m, b) y = MatMul(n, w)"}
@@ -310,6 +311,7 @@ def test_a_note_says_with_which_no_norm_gained_biases_were_compared(
     for kind, body in bodies.items():
         files[kind] = tmp_path / f"{kind}.onnx"
         save_model(model(body), files[kind])
+    compare_here(monkeypatch)
     few = {"builds": 1, "rounds": 2, "sample_s": 1e-4, "dims": {"batch": 4}}
     report = compare(
         files=files, backend="ort-cpu", engines=True, flavor="tensorrt-rtx", threads=1, **few

@@ -15,6 +15,7 @@ import pytest
 from tests.pipeline.compare.test_compare import LN, NONE, UN, model
 from tests.runtime.trtexec.conftest import executable
 from tests.support import tensorrt_double as double
+from tests.support.comparing import run_here
 from tests.support.plans import plan_of
 from un_deploy.engines.log import logger
 from un_deploy.errors import InputError, MissingPackageError
@@ -23,13 +24,13 @@ from un_deploy.graph.model.model_file import save_model
 from un_deploy.measure.speed.accuracy import require_accuracy
 from un_deploy.measure.speed.compare import compare_variants
 from un_deploy.measure.speed.compare_report import CompareReport
-from un_deploy.measure.speed.timing_process import Job, Seconds, run_job
+from un_deploy.measure.speed.timing_process import Job, Seconds
 from un_deploy.pipeline.compare import compare as module
 from un_deploy.pipeline.compare.compare import compare
 from un_deploy.runtime import load
 from un_deploy.runtime.tensorrt.plan_runtime import PlanRuntime
 
-IN_PROCESS = partial(compare_variants, build=lambda job, _: run_job(job))
+IN_PROCESS = partial(compare_variants, build=run_here)
 EVALUATING = Path(__file__).parents[2] / "support" / "trtexec_evaluating.py"
 QUICK: dict[str, Any] = {"builds": 2, "rounds": 2, "sample_s": 1e-4, "threads": 1}
 BATCHES = {"x": {"min": [1, 3, 4], "opt": [5, 3, 4], "max": [8, 3, 4]}}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -230,18 +229,12 @@ class TestOnnx:
         pytest.importorskip("torch")
         from models.bert import bert_micro
         from models.vit import vit_micro
-        from tests.support.trained_like import variant
-        from un_deploy.pipeline.export.export import export
+        from tests.support.exports import exported
 
-        factory = partial({"vit": vit_micro, "bert": bert_micro}[name], depth=1)
+        factory = {"vit": vit_micro, "bert": bert_micro}[name]
+        exporter = "dynamo" if dynamic else "torchscript"
         path = tmp_path / f"{name}.onnx"
-        export(
-            variant(factory, "un", seed=3),
-            path,
-            dynamic=dynamic,
-            exporter="dynamo" if dynamic else "torchscript",
-            verify=False,
-        )
+        save_model(exported(factory, "folded", dynamic, exporter), path)
         serving = Serving(
             max_batch_size=4 if dynamic else None,
             sizes={"sequence": 12} if dynamic and name == "bert" else {},

@@ -13,7 +13,9 @@ pytest.importorskip("onnxruntime")
 
 import torch
 
-from tests.runtime.torch_graph.networks import KINDS, MICRO, Factory, Kind, feeds_of, graph_of
+from models.recipes import MICRO, Recipe
+from tests.support.cases import feeds_of, graph_of
+from tests.support.exports import FORMS
 from un_deploy.errors import InputError
 from un_deploy.runtime.protocol import Session
 from un_deploy.runtime.torch_graph import TorchRuntime
@@ -40,13 +42,13 @@ def loaded(graph: str, half: Half) -> Session:
     return TorchRuntime(dtype=half).load(model)
 
 
-@pytest.mark.parametrize("factory", MICRO)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("recipe", MICRO.values(), ids=str)
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("recognize", [True, False], ids=["recognised", "decomposed"])
 def test_networks_stay_close_to_float32(
-    factory: Factory, kind: Kind, half: Half, recognize: bool
+    recipe: Recipe, form: str, half: Half, recognize: bool
 ) -> None:
-    model, feeds = graph_of(factory, kind, "torchscript", True), feeds_of(factory)
+    model, feeds = graph_of(recipe, form, "torchscript", True), feeds_of(recipe)[0]
     single = TorchRuntime(recognize=recognize).load(model)
     session = TorchRuntime(recognize=recognize, dtype=half).load(model)
     (wanted,), (got,) = (s.run(feeds).values() for s in (single, session))
@@ -56,9 +58,9 @@ def test_networks_stay_close_to_float32(
     assert counts(session.module(feeds)) == counts(single.module(feeds))
 
 
-@pytest.mark.parametrize("factory", MICRO)
-def test_nothing_is_computed_in_float32_on_the_way(factory: Factory, half: Half) -> None:
-    model, feeds = graph_of(factory, "released", "torchscript", True), feeds_of(factory)
+@pytest.mark.parametrize("recipe", MICRO.values(), ids=str)
+def test_nothing_is_computed_in_float32_on_the_way(recipe: Recipe, half: Half) -> None:
+    model, feeds = graph_of(recipe, "released", "torchscript", True), feeds_of(recipe)[0]
     module = TorchRuntime(dtype=half).load(model).module(feeds)
     values = [node.meta.get("val") for node in module.graph.nodes]
     tensors = [value for value in values if isinstance(value, torch.Tensor)]
@@ -66,10 +68,10 @@ def test_nothing_is_computed_in_float32_on_the_way(factory: Factory, half: Half)
     assert types == {getattr(torch, half)}
 
 
-@pytest.mark.parametrize("factory", MICRO)
-def test_the_model_given_stays(factory: Factory, half: Half) -> None:
+@pytest.mark.parametrize("recipe", MICRO.values(), ids=str)
+def test_the_model_given_stays(recipe: Recipe, half: Half) -> None:
     """Other variants and a run in float32 read the same model."""
-    model, feeds = graph_of(factory, "un", "torchscript", True), feeds_of(factory)
+    model, feeds = graph_of(recipe, "un", "torchscript", True), feeds_of(recipe)[0]
     before = ir.to_proto(model).SerializeToString(deterministic=True)
     TorchRuntime(dtype=half).load(model).run(feeds)
     assert ir.to_proto(model).SerializeToString(deterministic=True) == before

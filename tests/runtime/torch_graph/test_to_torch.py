@@ -12,12 +12,14 @@ import torch
 from torch import nn
 
 import un_deploy
-from models.vit import vit_micro
-from tests.end_to_end.cases import Case
+from models.recipes import MICRO
+from tests.support.cases import Case
 from un_deploy.errors import InputError
 from un_deploy.pipeline.export.torch_to_onnx import to_onnx
 
 pytestmark = pytest.mark.torch
+
+UN = Case(MICRO["vit_micro"], "un", "dynamo", dynamic=True)
 
 TWO_OUTPUTS = """
 <ir_version: 8, opset_import: ["": 20]>
@@ -45,8 +47,7 @@ def test_gradients_are_those_of_the_native_layer() -> None:
 
 
 def test_a_folded_network_learns() -> None:
-    case = Case(vit_micro, "un", "dynamo", True)
-    module = un_deploy.to_torch(case.folded.model)
+    module = un_deploy.to_torch(UN.folded.model)
     assert isinstance(module, nn.Module)
     images = torch.randn(8, 1, 28, 28, generator=torch.Generator().manual_seed(0))
     labels = torch.arange(8)
@@ -64,7 +65,7 @@ def test_a_folded_network_learns() -> None:
 
 def test_a_specialised_module_is_compiled_whole_in_training() -> None:
     """Its gradients, taken through one graph, move the weights of the module it comes from."""
-    module = un_deploy.to_torch(Case(vit_micro, "un", "dynamo", True).folded.model)
+    module = un_deploy.to_torch(UN.folded.model)
     images = torch.randn(4, 1, 28, 28, generator=torch.Generator().manual_seed(0))
     labels = torch.arange(4)
     inner = module.specialised({"pixel_values": images})
@@ -89,7 +90,7 @@ def test_a_specialised_module_is_compiled_whole_in_training() -> None:
 
 
 def test_every_shape_sees_the_weights_as_they_are_now() -> None:
-    module = un_deploy.to_torch(Case(vit_micro, "un", "dynamo", True).folded.model)
+    module = un_deploy.to_torch(UN.folded.model)
     images = torch.randn(3, 1, 28, 28)
     with torch.no_grad():
         before = module(images), module(images[:2])

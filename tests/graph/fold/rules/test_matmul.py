@@ -98,21 +98,6 @@ def test_a_computed_weight_becomes_a_float_initializer(made: str, source: dict) 
     assert weight is not None and weight.const_value.dtype == ir.DataType.FLOAT
 
 
-@pytest.mark.parametrize(
-    "made", ["w = DequantizeLinear(w0, step)", "f = Cast<to=1>(w0) w = Mul(f, step)"]
-)
-def test_a_quantised_weight_stays_quantised(made: str) -> None:
-    model = build(
-        SIGNATURE,
-        f"{NORM} {made} y = MatMul(n, w)",
-        a=(4,),
-        b=(4,),
-        w0=np.arange(20).reshape(4, 5).astype(np.int8),
-        step=np.array(0.1, np.float32),
-    )
-    assert_stays(model, "'w' is computed from integers, and would be stored as floats")
-
-
 def test_a_weight_in_a_constant_node() -> None:
     body = NORM + " w = Constant<value_floats=[1.0, -2.0, 3.0, 0.5]>() v = Reshape(w, s)"
     model = build(

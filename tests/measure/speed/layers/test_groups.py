@@ -134,19 +134,20 @@ def test_layers(kind: str, nodes: list[str], group: Group) -> None:
 
 
 @pytest.mark.torch
-@pytest.mark.parametrize("name", ["vit_micro", "bert_micro"])
-def test_networks_have_norms_where_they_should(name: str) -> None:
+def test_networks_have_norms_where_they_should() -> None:
     pytest.importorskip("torch")
-    from tests.support.engine_graphs import FORMS, MICRO, forms
+    from models.recipes import MICRO
+    from tests.support.exports import FORMS, forms
 
-    made = forms(MICRO[name], dynamic=False)
-    counts = {form: {group: len(of(made[form], group)) for group in GROUPS} for form in FORMS}
-    norms = sum(node.op_type == "LayerNormalization" for node in made["ln"].graph)
-    assert norms > 0
-    assert counts["ln"]["normalization"] == norms
-    assert counts["un"]["normalization"] == 2 * norms  # a scale and a shift
-    assert counts["folded"]["normalization"] == counts["none"]["normalization"] == 0
-    for form in FORMS:
-        assert counts[form]["attention"] == counts["none"]["attention"] > 0
-        assert counts[form]["products"] == counts["none"]["products"] > 0
-        assert counts[form]["other"] == 0
+    for recipe in MICRO.values():
+        made = forms(recipe.factory, dynamic=False)
+        counts = {form: {group: len(of(made[form], group)) for group in GROUPS} for form in FORMS}
+        norms = sum(node.op_type == "LayerNormalization" for node in made["ln"].graph)
+        assert norms > 0
+        assert counts["ln"]["normalization"] == norms
+        assert counts["un"]["normalization"] == 2 * norms  # a scale and a shift
+        assert counts["folded"]["normalization"] == counts["none"]["normalization"] == 0
+        for form in FORMS:
+            assert counts[form]["attention"] == counts["none"]["attention"] > 0
+            assert counts[form]["products"] == counts["none"]["products"] > 0
+            assert counts[form]["other"] == 0

@@ -26,12 +26,13 @@ MS: dict[str, float] = {"ln": 3, "ln, fast": 2, "unfolded": 4, "folded": 1.5, "n
 @pytest.fixture
 def variants(tmp_path: Path) -> list[Variant]:
     pytest.importorskip("torch")
-    from tests.support.engine_graphs import MICRO, forms
+    from models.vit import vit_micro
+    from tests.support.exports import exported
 
     made = []
     for kind, form in KINDS.items():
         path = tmp_path / f"{kind}.onnx"
-        save_model(forms(MICRO["vit_micro"], dynamic=False)[form], path)
+        save_model(exported(vit_micro, form, dynamic=False), path)
         made.append(Variant(kind, str(path), "a test", False, 1))
     made.insert(1, Variant("ln", made[0].model, "a test", False, 1, "fast", "no-skip-norm"))
     return made

@@ -1,0 +1,94 @@
+"""Every network of this folder, and what whoever tests or measures all of them has to know.
+
+A network that gets an entry here is in every test and benchmark that concerns it. The tests with
+"micro" networks take seconds; the large ones are in the slow tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from torch import nn
+
+from . import bert, vit
+
+Range = tuple[int, int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Recipe:
+    """One network.
+
+    Attributes:
+        factory: called as ``factory(norm_layer=...)``; makes a network that has
+            ``example_inputs``, ``dynamic_axes`` and ``output_names`` (models/README.md).
+        weights: how many the network with Layer Normalization has.
+        norms: how many norms it has.
+        layers: how many of each a runtime must recognize in its graph: "attention", "linear"
+            (products with a constant matrix) and "gelu".
+        micro: small enough for the tests that run at every change.
+        batch: rows of the static graphs that are computed in float64; few for a large network.
+        sizes: smallest, usual and largest size of every dynamic dimension, by its name.
+        masked: it adds an attention mask to the scores.
+    """
+
+    factory: Callable[..., nn.Module]
+    weights: int
+    norms: int
+    layers: Mapping[str, int]
+    micro: bool = False
+    batch: int = 2
+    sizes: Mapping[str, Range] = field(default_factory=lambda: {"batch": (1, 2, 8)})
+    masked: bool = False
+
+    @property
+    def name(self) -> str:
+        """The factory's."""
+        return self.factory.__name__
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def _vit(
+    factory: Callable[..., nn.Module], weights: int, depth: int, *, micro: bool = False
+) -> Recipe:
+    return Recipe(
+        factory,
+        weights,
+        norms=2 * depth + 1,
+        layers={"attention": depth, "linear": 4 * depth + 1, "gelu": depth},
+        micro=micro,
+        batch=2 if micro else 1,
+    )
+
+
+def _bert(
+    factory: Callable[..., nn.Module], weights: int, depth: int, *, micro: bool = False
+) -> Recipe:
+    return Recipe(
+        factory,
+        weights,
+        norms=2 * depth + 1,
+        layers={"attention": depth, "linear": 6 * depth, "gelu": depth},
+        micro=micro,
+        sizes={"batch": (1, 2, 8), "sequence": (8, 16, 32)},
+        masked=True,
+    )
+
+
+_ALL = (
+    _vit(vit.vit_micro, 205_066, depth=4, micro=True),
+    _bert(bert.bert_micro, 168_320, depth=2, micro=True),
+    _vit(vit.vit_tiny, 5_717_416, depth=12),
+    _vit(vit.vit_small, 22_050_664, depth=12),
+    _bert(bert.bert_base, 108_891_648, depth=12),
+    _vit(vit.vit_base, 86_567_656, depth=12),
+)
+
+RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in _ALL}
+"""By name, in the order in which tests and benchmarks take them: small before large."""
+
+MICRO = {name: recipe for name, recipe in RECIPES.items() if recipe.micro}
+LARGE = {name: recipe for name, recipe in RECIPES.items() if not recipe.micro}

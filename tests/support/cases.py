@@ -1,0 +1,135 @@
+"""The recipes through both exporters, static and dynamic, and what they compute on some inputs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+
+import numpy as np
+import onnx_ir as ir
+import torch
+
+from models.recipes import Recipe
+from tests.support.exports import EXPORTS, SEED, exported
+from tests.support.kept import kept
+from tests.support.trained_like import variant
+from un_deploy.graph.analysis.reference import run, widen
+from un_deploy.graph.fold.fold import Folded, fold_graph
+from un_deploy.pipeline.export.torch_to_onnx import Exporter
+
+Feeds = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One network through one exporter, with its norm written in one way."""
+
+    recipe: Recipe
+    norm: str
+    exporter: Exporter
+    dynamic: bool
+
+    def __str__(self) -> str:
+        shape = "dynamic" if self.dynamic else "static"
+        return f"{self.recipe}-{self.norm}-{self.exporter}-{shape}"
+
+    @cached_property
+    def original(self) -> ir.Model:
+        return self._exported(self.norm)
+
+    @cached_property
+    def without_norms(self) -> ir.Model:
+        return self._exported("none")
+
+    @cached_property
+    def folded(self) -> Folded:
+        return fold_graph(self.original.clone())
+
+    def feeds(self, count: int) -> list[Feeds]:
+        """Inputs of the network's kind; the same every time, and for every writing and exporter."""
+        return feeds_of(self.recipe, count)
+
+    def _exported(self, norm: str) -> ir.Model:
+        batch = self.recipe.batch
+        return exported(self.recipe.factory, norm, self.dynamic, self.exporter, batch=batch)
+
+
+def every_case(recipe: Recipe) -> list[Case]:
+    """Both writings of the norm, through every export."""
+    return [Case(recipe, norm, *export) for export in EXPORTS for norm in ("un", "released")]
+
+
+def half_of_the_cases(recipe: Recipe) -> list[Case]:
+    """Every export once, and every two of writing, exporter and openness together: every mistake
+    that takes two of the three shows. A large network takes a minute for each."""
+    writings = ("released", "un", "un", "released")
+    return [Case(recipe, norm, *export) for norm, export in zip(writings, EXPORTS, strict=True)]
+
+
+@cache
+def graph_of(recipe: Recipe, form: str, exporter: Exporter, dynamic: bool) -> ir.Model:
+    """A micro network's graph in one of `FORMS`; whoever changes it clones it."""
+    return exported(recipe.factory, form, dynamic, exporter, batch=recipe.batch)
+
+
+@cache
+def reference(recipe: Recipe, form: str, exporter: Exporter, dynamic: bool) -> np.ndarray:
+    """What ONNX Runtime makes of a micro network's graph on the first of its feeds."""
+    from un_deploy.runtime.onnxruntime.runtime import OnnxRuntime
+
+    session = OnnxRuntime(threads=1).load(graph_of(recipe, form, exporter, dynamic))
+    (output,) = session.run(feeds_of(recipe)[0]).values()
+    return output
+
+
+def feeds_of(recipe: Recipe, count: int = 1) -> list[Feeds]:
+    """Random inputs of a network's kind, `Recipe.batch` rows each; the same at every call."""
+    with torch.device("meta"):
+        network = recipe.factory()
+    example = {n: t.numpy() for n, t in network.example_inputs(recipe.batch).items()}
+    rng = np.random.default_rng(SEED)
+    return [{n: _like(n, array, rng) for n, array in example.items()} for _ in range(count)]
+
+
+def exact_outputs(recipe: Recipe, count: int) -> np.ndarray:
+    """PyTorch's answers in float64: an oracle that shares no code with the rewriter.
+
+    Returns:
+        float64, the outputs for each of the feeds, stacked.
+    """
+
+    def make() -> np.ndarray:
+        network = variant(recipe.factory, "un", SEED).double()
+        with torch.no_grad():
+            tensors = (
+                {name: torch.from_numpy(widen(array)) for name, array in feeds.items()}
+                for feeds in feeds_of(recipe, count)
+            )
+            return np.stack([network(**inputs).numpy() for inputs in tensors])
+
+    return kept(f"{recipe}-{count}.npy", make, _save, np.load)
+
+
+def _save(array: np.ndarray, path: Path) -> None:
+    with path.open("wb") as file:
+        np.save(file, array)
+
+
+def unrounded_outputs(folded: Folded, feeds: Feeds) -> Feeds:
+    """The folded graph in float64, with its constants as computed and not as saved."""
+    return run(folded.model, feeds, lambda value: folded.constants[value])
+
+
+def float64_outputs(model: ir.Model, feeds: Feeds) -> Feeds:
+    """The graph in float64, with its constants as saved."""
+    return run(model, feeds, lambda value: widen(value.const_value.numpy()))
+
+
+def _like(name: str, array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    if array.dtype.kind == "f":
+        return rng.standard_normal(array.shape).astype(array.dtype)
+    if "mask" in name:
+        lengths = rng.integers(1, array.shape[1] + 1, size=(array.shape[0], 1))
+        return (np.arange(array.shape[1]) < lengths).astype(array.dtype)
+    return rng.integers(0, array.max() + 1, size=array.shape).astype(array.dtype)

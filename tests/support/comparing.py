@@ -1,0 +1,29 @@
+"""Comparisons without a process for every build, for tests whose subject is not the process."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from un_deploy.measure.speed.compare import compare_variants
+from un_deploy.measure.speed.timing_process import Job, Seconds, run_job
+
+
+def run_here(job: Job, folder: Path) -> Seconds:
+    """A build in this process, with the shortest samples."""
+    return run_job(replace(job, sample_s=1e-4))
+
+
+def compare_here(patch: pytest.MonkeyPatch) -> None:
+    """Let `un_deploy.compare` and the command line run their builds in this process.
+
+    That a process of its own gives the same is shown by tests/measure/speed/test_timing_process.py,
+    and a whole comparison by it in tests/pipeline/compare/test_compare.py.
+    """
+
+    module = sys.modules["un_deploy.pipeline.compare.compare"]
+    patch.setattr(module, "compare_variants", partial(compare_variants, build=run_here))

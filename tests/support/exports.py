@@ -1,0 +1,76 @@
+"""The one road from a recipe to its graphs: each network is trained once, each export made once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, Literal, get_args
+
+import onnx_ir as ir
+from torch import nn
+
+from tests.support.kept import kept
+from tests.support.trained_like import name_of, variant
+from un_deploy.graph.fold.fold import fold_graph
+from un_deploy.pipeline.export.torch_to_onnx import Exporter, to_onnx
+
+SEED = 2208
+BATCH = 2
+
+Factory = Callable[..., nn.Module]
+Form = Literal["none", "folded", "un", "released", "ln"]
+FORMS: tuple[Form, ...] = get_args(Form)
+"""No norm, UN folded and unfolded, UN as the released module writes it, and LN."""
+
+EXPORTS: tuple[tuple[Exporter, bool], ...] = tuple(
+    (exporter, dynamic) for exporter in get_args(Exporter) for dynamic in (False, True)
+)
+"""Each exporter, and whether the sizes of the inputs are left open."""
+
+
+def exported(
+    factory: Factory,
+    form: str,
+    dynamic: bool,
+    exporter: Exporter = "dynamo",
+    *,
+    batch: int = BATCH,
+    opset: int = 20,
+) -> ir.Model:
+    """One of `FORMS` of a network; the forms share their weights. A model of the caller's own.
+
+    Args:
+        factory: takes ``norm_layer``, for example ``models.vit.vit_micro``, or a partial of such.
+        form: a key of `tests.support.trained_like.NORM_LAYERS`, or "folded".
+        dynamic: leaves the sizes open that the network declares.
+        exporter: of PyTorch.
+        batch: rows of a static graph.
+        opset: of the graph.
+    """
+    if form == "folded":
+        return fold_graph(exported(factory, "un", dynamic, exporter, batch=batch)).model
+
+    def make() -> ir.Model:
+        network = variant(factory, form, SEED)
+        return to_onnx(
+            network,
+            network.example_inputs(BATCH if dynamic else batch),
+            dynamic_axes=network.dynamic_axes if dynamic else {},
+            output_names=network.output_names,
+            exporter=exporter,
+            opset=opset,
+        )
+
+    shape = "dynamic" if dynamic else f"static{batch}"
+    name = f"{name_of(factory)}-{form}-{exporter}-{shape}-{opset}.onnx"
+    return kept(name, make, _save, ir.load)
+
+
+def _save(model: ir.Model, path: Any) -> None:
+    ir.save(model, path)
+
+
+@cache
+def forms(factory: Factory, dynamic: bool) -> dict[str, ir.Model]:
+    """All of `FORMS`, by the newer exporter; whoever changes one clones it."""
+    return {form: exported(factory, form, dynamic) for form in FORMS}
