@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -37,3 +39,21 @@ def line(ratios: Mapping[str, Mapping[str, Any]]) -> str:
         f"{name} {i['ratio']:.3f} [{i['low']:.3f}, {i['high']:.3f}]" for name, i in ratios.items()
     )
     return ", ".join(parts)
+
+
+def in_fresh_processes(
+    build: Callable[..., Mapping[str, list[float]]], builds: int, *given: Any
+) -> dict[str, list[list[float]]]:
+    """Seconds by what was timed, a list for each build.
+
+    Args:
+        build: times one build, called with its number and what is given, in a fresh process.
+        builds: how many.
+        given: see `build`.
+    """
+    seconds: dict[str, list[list[float]]] = {}
+    for number in range(builds):
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as fresh:
+            for name, times in fresh.submit(build, number, *given).result().items():
+                seconds.setdefault(name, []).append(times)
+    return seconds

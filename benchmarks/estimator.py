@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.startup import cpu
 from tests.support.rejected_estimators import RESAMPLES, inside_one_control, pooled_bootstrap
 from tests.support.scenarios import BUILDS, ROUNDS, RUNS, SCENARIOS, SPREADS, simulate
+from un_deploy.measure.speed.environment import cpu
 from un_deploy.measure.speed.statistics import CONFIDENCE, Interval, ratio
 
 RESULT = Path(__file__).parent / "results" / "estimator.json"

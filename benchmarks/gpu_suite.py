@@ -1,16 +1,21 @@
 """What does folding Unified Normalization save on a GPU? One command, at most nine minutes.
 
-    PYTHONPATH=. python benchmarks/gpu_suite.py --out FOLDER
+    TMPDIR=/dev/shm PYTHONPATH=. python benchmarks/gpu_suite.py --out FOLDER
     PYTHONPATH=. python benchmarks/gpu_suite.py --device cpu --small --out FOLDER
 
 Every network is built, exported, folded and imported here, then timed as LN, LN in separate
 kernels, UN in three forms, folded, and without norms; eager, as a CUDA graph, and compiled.
-FOLDER gets cells.jsonl (every cell as soon as it is finished), suite.json, table.txt and map.svg.
+FOLDER gets cells.jsonl (every cell as soon as it is finished), suite.json and table.txt;
+`python -m benchmarks.gpu.heat_map FOLDER` draws the map. What is prepared, 13 GB, goes to TMPDIR.
 Packages that the machine lacks are taken from a folder of wheels. benchmarks/gpu has the parts.
+The exit code is 3 if a variant's answers are wrong, variants are not alike, or a norm is left in
+what should have none; else 1 if a cell failed; else 0.
 """
 
 from __future__ import annotations
 
+import json
+import signal
 import sys
 import time
 from pathlib import Path
@@ -23,8 +28,9 @@ if str(ROOT) not in sys.path:
 
 import click  # noqa: E402
 
-from benchmarks.gpu.room import roomy_memory  # noqa: E402
 from benchmarks.gpu.wheels import use_wheels  # noqa: E402
+
+PATH = click.Path(exists=True, path_type=Path)
 
 
 @click.command()
@@ -33,48 +39,47 @@ from benchmarks.gpu.wheels import use_wheels  # noqa: E402
 @click.option("--small", is_flag=True, help="Micro networks and few rounds.")
 @click.option("--extra", is_flag=True, help="The cells of a second call.")
 @click.option("--budget-s", default=540.0, show_default=True, help="Seconds for everything.")
-@click.option("--compile/--no-compile", "compiled", default=None, help="On a CPU: off.")
-@click.option("--wheels", type=click.Path(exists=True, path_type=Path), help="A folder of them.")
-@click.option("--done", type=click.Path(exists=True, path_type=Path), help="An older cells.jsonl.")
-@click.option("--work", type=click.Path(exists=True, path_type=Path), help="For gigabytes.")
-@click.option("--seed", default=0, show_default=True, help="Of the order of timing.")
+@click.option("--wheels", type=PATH, help="With packages that the machine lacks.")
+@click.option("--done", type=PATH, help="An older cells.jsonl.")
 def main(
     out: Path,
     device: str,
     small: bool,
     extra: bool,
     budget_s: float,
-    compiled: bool | None,
     wheels: Path | None,
     done: Path | None,
-    work: Path | None,
-    seed: int,
 ) -> None:
     """Measure what folding saves, as far as the budget goes."""
-    out.mkdir(parents=True, exist_ok=True)
-    work = work or (None if small else roomy_memory())
-    with TemporaryDirectory(prefix="un-deploy-gpu-", dir=work, ignore_cleanup_errors=True) as made:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with TemporaryDirectory(prefix="un-deploy-gpu-", ignore_cleanup_errors=True) as made:
         folder = Path(made)
-        (folder / "wheels").mkdir()
-        used = use_wheels(wheels, folder / "wheels")
-        from benchmarks.gpu import cells, command
+        used = use_wheels(wheels, folder / "wheels") if wheels else []
+        from benchmarks.gpu import cells, journal
+        from benchmarks.gpu.measure import SMALL, Effort
+        from benchmarks.gpu.report import exit_code, report, table
+        from benchmarks.gpu.suite import Suite
+        from benchmarks.gpu.workers import WorkerError
 
-        series = cells.small(compiled=bool(compiled)) if small else cells.large(extra=extra)
-        if compiled is False and not small:
-            series = tuple(one for one in series if not any(c.compiled for c in one.cells))
-        code = command.run(
-            series,
-            out=out,
-            folder=folder,
-            device=device,
-            small=small,
-            budget_s=budget_s,
-            began=BEGAN,
-            wheels=used,
-            done=done,
-            seed=seed,
-        )
-    sys.exit(code)
+        series = cells.extra() if extra else cells.large()
+        if small:
+            series = cells.small(compiled=device != "cpu")
+        out.mkdir(parents=True, exist_ok=True)
+        path = out / "cells.jsonl"
+        finished = journal.begin(path, done, device=device, wheels=used)
+        effort = SMALL if small else Effort()
+        try:
+            Suite(series, device, effort, budget_s, BEGAN, folder, path, click.echo).run(finished)
+        except KeyboardInterrupt:
+            click.echo("Interrupted: what is finished is written.")
+        except WorkerError as error:
+            raise click.ClickException(f"{device} cannot be used: {error}") from error
+    journal.write(path, "end", at_s=round(time.monotonic() - BEGAN, 1))
+    found = report(series, journal.read(path))
+    (out / "suite.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    (out / "table.txt").write_text(table(found), encoding="utf-8")
+    click.echo(table(found))
+    sys.exit(exit_code(found))
 
 
 if __name__ == "__main__":

@@ -16,10 +16,8 @@ from __future__ import annotations
 import ctypes
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from itertools import product
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +94,7 @@ NEVER_COMPILED = {"UN official"}
 """Reads the device's values on the host."""
 
 
-def build(shape: str, compiled: bool, number: int, rounds: int, sample_s: float) -> Any:
+def build(number: int, shape: str, compiled: bool, rounds: int, sample_s: float) -> Any:
     """Seconds of a training step of every norm, by name, one number a round."""
     torch.set_num_threads(1)
     torch.manual_seed(number)
@@ -137,12 +135,7 @@ def measure(
     shape: str, compiled: bool, builds: int, rounds: int, sample_s: float
 ) -> dict[str, Any]:
     """One entry of the result: medians, and ratios with their intervals."""
-    found: dict[str, list[list[float]]] = {}
-    for number in range(builds):
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
-            job = process.submit(build, shape, compiled, number, rounds, sample_s)
-            for name, taken in job.result().items():
-                found.setdefault(name, []).append(taken)
+    found = entries.in_fresh_processes(build, builds, shape, compiled, rounds, sample_s)
     return {
         "shape": shape,
         "compiled": compiled,

@@ -16,9 +16,7 @@ mean.
 
 from __future__ import annotations
 
-from concurrent.futures import ProcessPoolExecutor
 from itertools import product
-from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal, get_args
@@ -30,7 +28,7 @@ from torch import nn
 
 from benchmarks import entries
 from models.recipes import RECIPES
-from tests.support.trained_like import initialised, norms
+from tests.support.trained_like import variant
 from un_deploy.graph.fold.fold import fold_graph
 from un_deploy.graph.model.model_file import save_model
 from un_deploy.graph.model.model_kinds import to_ir
@@ -47,26 +45,20 @@ SEED = 2208
 BATCH = 8
 TARGET = 1.1
 ROUNDING = 1e-5  # of the range of the outputs, float32
-Variant = Literal["ln", "folded"]
+Kind = Literal["ln", "folded"]
 
 
 def network(name: str, kind: str) -> nn.Module:
     """A network in eval mode; the kinds share the weights outside the norms."""
-    made = initialised(RECIPES[name].factory, kind, SEED)
-    generator = torch.Generator().manual_seed(SEED)
-    with torch.no_grad():
-        for norm in norms(made):
-            norm.weight.uniform_(0.5, 1.5, generator=generator)
-            norm.bias.normal_(0, 0.2, generator=generator)
-    return made.eval()
+    return variant(RECIPES[name].factory, kind, SEED, forwards=0)
 
 
-def save_graph(name: str, variant: Variant, path: Path) -> None:
+def save_graph(name: str, kind: Kind, path: Path) -> None:
     """Export, fold, and check that what is imported computes what it was made from."""
-    source = network(name, "un" if variant == "folded" else variant)
+    source = network(name, "un" if kind == "folded" else kind)
     inputs = source.example_inputs(BATCH)
     model = to_onnx(source, inputs, dynamic_axes={}, output_names=source.output_names)
-    if variant == "folded":
+    if kind == "folded":
         model = fold_graph(model).model
     save_model(model, path, force=True)
     with torch.inference_mode():
@@ -75,15 +67,15 @@ def save_graph(name: str, variant: Variant, path: Path) -> None:
     (got,) = TorchRuntime().load(to_ir(path)[0]).run(feeds).values()
     error = float(np.max(np.abs(got - wanted)) / np.ptp(wanted))
     if not error <= ROUNDING:
-        raise click.ClickException(f"{name} {variant}: the imported module is off by {error:.1e}")
+        raise click.ClickException(f"{name} {kind}: the imported module is off by {error:.1e}")
 
 
 def build(
-    name: str, variant: Variant, path: Path, rounds: int, sample_s: float, reverse: bool
+    number: int, name: str, kind: Kind, path: Path, rounds: int, sample_s: float
 ) -> dict[str, list[float]]:
     """One build's times, seconds of a run by entry; to be called in a fresh process."""
     torch.set_num_threads(1)
-    native = network(name, "none" if variant == "folded" else variant)
+    native = network(name, "none" if kind == "folded" else kind)
     inputs = native.example_inputs(BATCH)
     feeds = {key: tensor.numpy() for key, tensor in inputs.items()}
 
@@ -95,25 +87,20 @@ def build(
         "imported": TorchRuntime().load(to_ir(path)[0]).timer(feeds),
         "native, again": native_timer(),
     }
-    return interleaved(timers, rounds=rounds, sample_s=sample_s, reverse=reverse)
+    return interleaved(timers, rounds=rounds, sample_s=sample_s, reverse=number % 2 == 1)
 
 
 def measure(
-    name: str, variant: Variant, path: Path, builds: int, rounds: int, sample_s: float
+    name: str, kind: Kind, path: Path, builds: int, rounds: int, sample_s: float
 ) -> dict[str, Any]:
     """One network and variant: the interval of the ratio, and that of native over itself."""
-    seconds: dict[str, list[list[float]]] = {}
-    for number in range(builds):
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as fresh:
-            given = (name, variant, path, rounds, sample_s, number % 2 == 1)
-            for entry, times in fresh.submit(build, *given).result().items():
-                seconds.setdefault(entry, []).append(times)
+    seconds = entries.in_fresh_processes(build, builds, name, kind, path, rounds, sample_s)
     over_native = {
         entry: ratio(seconds[entry], seconds["native"]) for entry in ("imported", "native, again")
     }
     return {
         "network": name,
-        "variant": variant,
+        "variant": kind,
         "target": TARGET,
         "batch": BATCH,
         "threads": 1,
@@ -129,10 +116,10 @@ def measure(
 @click.option("--only", multiple=True, type=click.Choice([*RECIPES]), default=[*RECIPES])
 @click.option(
     "--variant",
-    "variants",
+    "kinds",
     multiple=True,
-    type=click.Choice(get_args(Variant)),
-    default=get_args(Variant),
+    type=click.Choice(get_args(Kind)),
+    default=get_args(Kind),
 )
 @click.option("--builds", default=5, show_default=True)
 @click.option("--rounds", default=20, show_default=True)
@@ -141,7 +128,7 @@ def measure(
 @click.option("--only-graphs", is_flag=True, help="Make them, and measure nothing.")
 def main(
     only: tuple[str, ...],
-    variants: tuple[Variant, ...],
+    kinds: tuple[Kind, ...],
     builds: int,
     rounds: int,
     sample_ms: float,
@@ -152,16 +139,16 @@ def main(
     with TemporaryDirectory() as made:
         folder = graphs or Path(made)
         folder.mkdir(parents=True, exist_ok=True)
-        for name, variant in product(only, variants):
-            path = folder / f"{name}_{variant}.onnx"
+        for name, kind in product(only, kinds):
+            path = folder / f"{name}_{kind}.onnx"
             if not path.is_file():
-                save_graph(name, variant, path)
+                save_graph(name, kind, path)
             if only_graphs:
                 continue
-            entry = measure(name, variant, path, builds, rounds, sample_ms / 1000)
-            order = [*product(RECIPES, get_args(Variant))]
+            entry = measure(name, kind, path, builds, rounds, sample_ms / 1000)
+            order = [*product(RECIPES, get_args(Kind))]
             entries.write(RESULT, entry, ("network", "variant"), order)
-            click.echo(f"{name:10} {variant:6} over native: {entries.line(entry['over_native'])}")
+            click.echo(f"{name:10} {kind:6} over native: {entries.line(entry['over_native'])}")
 
 
 if __name__ == "__main__":

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import product
 from typing import Literal
 
-from benchmarks.gpu.networks import LARGE, MICRO
-from benchmarks.gpu.prepare import VARIANTS, Import, Precision
+from benchmarks.gpu.networks import LARGE, MICRO, Kind
 
+Precision = Literal["float16", "bfloat16", "float32"]
 Mode = Literal["eager", "cuda-graph", "compile", "max-autotune", "onnxruntime", "tensorrt"]
 
 GRAPHS = ("onnxruntime", "tensorrt")
 """Modes that take the ONNX file itself, not its import into torch."""
+
+VARIANTS: dict[str, tuple[Kind, str]] = {
+    "ln": ("ln", "ln"),
+    "ln_separate": ("ln_separate", "ln"),
+    "un_released": ("released", "un"),
+    "un": ("un", "un"),
+    "un_addcmul": ("un", "un"),
+    "folded": ("un", "un"),
+    "none": ("none", "none"),
+}
+"""All variants: the export that each is made of, and the variant whose float32 answers each must
+give. For all that is made of UN these are the answers of unfolded UN."""
 
 TWICE = ("ln", "none")
 """Entered twice, for the A/A control."""
@@ -23,6 +36,7 @@ FEW = ("ln", "un_addcmul", "folded", "none")
 """Variants where seven would take too long."""
 
 COMPILED = ("ln", "un", "folded", "none")
+FEWEST = ("ln", "folded", "none")
 
 BEST = ("vit_small", "bert_256", "vit_base")
 """Networks that are measured in more ways than the others."""
@@ -64,13 +78,10 @@ class Cell:
 
 @dataclass(frozen=True)
 class Series:
-    """Cells in order.
+    """Cells in order, the most valuable first.
 
-    Attributes:
-        title: what they are.
-        cells: the most valuable first.
-        until: share of the time after preparing at which the next series begins; what is left of
-            this one is taken up again at the end.
+    The next series begins at `until`, a share of the time after preparing; what is left of this
+    one is taken up again at the end.
     """
 
     title: str
@@ -78,109 +89,58 @@ class Series:
     until: float
 
 
-def large(*, extra: bool = False) -> tuple[Series, ...]:
-    """The series for a GPU.
+def _cells(
+    precision: Precision,
+    modes: Iterable[Mode],
+    batches: Iterable[int],
+    networks: Iterable[str],
+    variants: tuple[str, ...] = tuple(VARIANTS),
+    recognize: bool = True,
+) -> tuple[Cell, ...]:
+    places = product(modes, batches, networks)
+    return tuple(Cell(n, b, precision, mode, variants, recognize) for mode, b, n in places)
 
-    Args:
-        extra: those of a second call instead.
-    """
-    if extra:
-        return (_max_autotune(), _onnxruntime(), _tensorrt())
-    half = tuple(
-        Cell(network, batch, "float16", mode)
-        for batches in ((1, 32), (8, 128))
-        for mode in ("cuda-graph", "eager")
-        for batch in batches
-        for network in LARGE
-    )
+
+def large() -> tuple[Series, ...]:
+    """The series for a GPU."""
+    captured: tuple[Mode, ...] = ("cuda-graph", "eager")
+    half = [_cells("float16", captured, batches, LARGE) for batches in ((1, 32), (8, 128))]
+    others = [_cells(p, captured[:1], (1, 32), BEST, FEW) for p in ("bfloat16", "float32")]
+    parts = _cells("float16", captured[:1], (1, 32), BEST, FEWEST, recognize=False)
     return (
-        Series("half precision", half, until=0.56),
+        Series("half precision", half[0] + half[1], until=0.56),
         Series("compiled", _compiled("compile"), until=0.82),
-        Series("attention in its parts", _decomposed(), until=0.87),
-        Series("other precisions", _precisions(), until=0.95),
+        Series("attention in its parts", parts, until=0.87),
+        Series("other precisions", others[0] + others[1], until=0.95),
+    )
+
+
+def extra() -> tuple[Series, ...]:
+    """The series of a second call."""
+    sessions = _cells("float32", ("onnxruntime",), (1, 32), LARGE, COMPILED)
+    engines = _cells("float16", ("tensorrt",), (1, 32), LARGE, COMPILED)
+    return (
+        Series("max-autotune", _compiled("max-autotune")[:3], until=0.7),
+        Series("ONNX Runtime", sessions, until=0.85),
+        Series("TensorRT", engines, until=1.0),
     )
 
 
 def small(*, compiled: bool = False) -> tuple[Series, ...]:
     """The same code on micro networks, for a CPU."""
-    cells = [
-        Cell(network, batch, "float32", mode)
-        for mode in ("cuda-graph", "eager")
-        for batch in (1, 8)
-        for network in MICRO
-    ]
-    others = [Cell(network, 8, "float16", "eager", FEW) for network in MICRO]
-    others += [Cell(network, 8, "bfloat16", "eager", FEW) for network in MICRO]
-    parts = [Cell(n, 8, "float32", "eager", ("ln", "folded", "none"), False) for n in MICRO]
-    others += [Cell(n, 8, "float32", mode, COMPILED) for mode in GRAPHS for n in MICRO]
-    made = [Cell("vit_micro", 8, "float32", "compile", COMPILED)] if compiled else []
+    others = _cells("float16", ("eager",), (8,), MICRO, FEW)
+    others += _cells("bfloat16", ("eager",), (8,), MICRO, FEW)
+    others += _cells("float32", GRAPHS, (8,), MICRO, COMPILED)
+    made = _cells("float32", ("compile",), (8,), MICRO[:1], COMPILED) if compiled else ()
+    parts = _cells("float32", ("eager",), (8,), MICRO, FEWEST, recognize=False)
     return (
-        Series("float32", tuple(cells), until=0.5),
-        Series("compiled", tuple(made), until=0.8),
-        Series("attention in its parts", tuple(parts), until=0.85),
-        Series("other precisions", tuple(others), until=0.95),
+        Series("float32", _cells("float32", ("cuda-graph", "eager"), (1, 8), MICRO), until=0.5),
+        Series("compiled", made, until=0.8),
+        Series("attention in its parts", parts, until=0.85),
+        Series("other precisions", others, until=0.95),
     )
-
-
-def imports(series: tuple[Series, ...]) -> dict[str, tuple[Import, ...]]:
-    """What must be imported for the cells, by network."""
-    found: dict[str, tuple[Import, ...]] = {}
-    batches: dict[tuple[str, Precision, bool], set[int]] = defaultdict(set)
-    variants: dict[tuple[str, Precision, bool], set[str]] = defaultdict(set)
-    for cell in (cell for one in series for cell in one.cells):
-        if cell.mode in GRAPHS:
-            found.setdefault(cell.network, ())
-            continue
-        key = (cell.network, cell.precision, cell.recognize)
-        batches[key].add(cell.batch)
-        variants[key] |= set(cell.variants)
-    for (network, precision, recognize), sizes in batches.items():
-        chosen = tuple(v for v in VARIANTS if v in variants[network, precision, recognize])
-        wanted = Import(precision, tuple(sorted(sizes)), recognize, chosen)
-        found[network] = (*found.get(network, ()), wanted)
-    return found
 
 
 def _compiled(mode: Mode) -> tuple[Cell, ...]:
-    places = [("vit_small", 1), ("bert_256", 1), ("vit_small", 32), ("bert_256", 32)]
-    places += [("vit_base", 32)]
-    return tuple(Cell(network, batch, "float16", mode, COMPILED) for network, batch in places)
-
-
-def _decomposed() -> tuple[Cell, ...]:
-    return tuple(
-        Cell(network, batch, "float16", "cuda-graph", ("ln", "folded", "none"), recognize=False)
-        for batch in (1, 32)
-        for network in BEST
-    )
-
-
-def _precisions() -> tuple[Cell, ...]:
-    return tuple(
-        Cell(network, batch, precision, "cuda-graph", FEW)
-        for precision in ("bfloat16", "float32")
-        for batch in (1, 32)
-        for network in BEST
-    )
-
-
-def _max_autotune() -> Series:
-    return Series("max-autotune", _compiled("max-autotune")[:3], until=0.7)
-
-
-def _onnxruntime() -> Series:
-    cells = tuple(
-        Cell(network, batch, "float32", "onnxruntime", COMPILED)
-        for batch in (1, 32)
-        for network in LARGE
-    )
-    return Series("ONNX Runtime", cells, until=0.85)
-
-
-def _tensorrt() -> Series:
-    cells = tuple(
-        Cell(network, batch, "float16", "tensorrt", COMPILED)
-        for batch in (1, 32)
-        for network in LARGE
-    )
-    return Series("TensorRT", cells, until=1.0)
+    best = _cells("float16", (mode,), (1, 32), BEST[:2], COMPILED)
+    return (*best, Cell(BEST[2], 32, "float16", mode, COMPILED))

@@ -3,32 +3,35 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from torch import fx
 
+from benchmarks.gpu.cells import Cell
+from benchmarks.gpu.networks import ROWS
+from un_deploy.errors import UnDeployError
+from un_deploy.graph.analysis.reference import widen
+from un_deploy.measure.equality.outputs import relative_error
 from un_deploy.measure.speed.statistics import Interval
-from un_deploy.runtime.torch_graph.recognize import counts
+from un_deploy.measure.wording import EQUAL
 
-WITHIN = 0.02
-"""How far from 1 the interval of folded over no norm may reach."""
+TOLERANCE = {"float32": 1e-4, "float16": 2e-2, "bfloat16": 1e-1, "TF32": 2e-2}
+"""Of max |output - reference| / max |reference|, the reference in float32. TF32 rounds the operands
+of a product to 11 bits, as float16 does; ONNX Runtime and TensorRT multiply float32 in it."""
 
-TOLERANCE = {"float32": 1e-4, "float16": 2e-2, "bfloat16": 1e-1}
-"""Of ||output - reference|| / ||reference||, the reference in float32."""
+AS_FAST = f"folded / no norm within {EQUAL:.0%}"
+
+
+class RefusedError(UnDeployError):
+    """A cell whose times would mislead; one line says why."""
 
 
 @dataclass(frozen=True)
 class Gate:
-    """What was asked and found.
-
-    Attributes:
-        name: what was asked.
-        passed: None where it could not be told.
-        found: what it rests on.
-        variant: of which, where it is about one.
-    """
+    """What was asked, whether it holds (None: it could not be told), and what that rests on."""
 
     name: str
     passed: bool | None
@@ -36,26 +39,13 @@ class Gate:
     variant: str | None = None
 
 
-def alike(modules: Mapping[str, fx.GraphModule]) -> Gate:
-    """Attention, linear and GELU are recognised equally often in all variants."""
-    found = {name: counts(module) for name, module in modules.items()}
-    told = {name: ", ".join(f"{n} {kind}" for kind, n in c.items()) for name, c in found.items()}
-    if len(set(told.values())) <= 1:
-        return Gate("fusions alike", True, next(iter(told.values()), "nothing"))
-    return Gate("fusions alike", False, "; ".join(f"{name}: {text}" for name, text in told.items()))
-
-
 def no_norm_left(folded: fx.GraphModule, none: fx.GraphModule) -> Gate:
     """The folded graph calls what the graph that never had a norm calls, and nothing else."""
     ours, theirs = calls(folded), calls(none)
-    more, fewer = ours - theirs, theirs - ours
-    told = [f"{n} {name} more" for name, n in sorted(more.items())]
-    told += [f"{n} {name} fewer" for name, n in sorted(fewer.items())]
-    return Gate(
-        "folded calls what no norm calls",
-        not told,
-        ", ".join(told) or f"{sum(ours.values())} calls each",
-    )
+    told = [f"{n} {name} more" for name, n in sorted((ours - theirs).items())]
+    told += [f"{n} {name} fewer" for name, n in sorted((theirs - ours).items())]
+    found = ", ".join(told) or f"{sum(ours.values())} calls each"
+    return Gate("folded calls what no norm calls", not told, found)
 
 
 def calls(module: fx.GraphModule) -> Counter[str]:
@@ -64,48 +54,41 @@ def calls(module: fx.GraphModule) -> Counter[str]:
     return Counter(n.target if isinstance(n.target, str) else n.target.__name__ for n in nodes)
 
 
-def answers(
-    variant: str,
-    outputs: Mapping[str, np.ndarray],
-    reference: Mapping[str, np.ndarray],
-    precision: str,
-    *,
-    finite: bool = True,
-) -> Gate:
-    """Outputs are finite, and those of the float32 graph within the precision's rounding."""
-    worst = max(error(outputs[name], wanted) for name, wanted in reference.items())
-    if not finite or not np.isfinite(worst):
+def answers(cell: Cell, variant: str, outputs: Sequence[np.ndarray], reference: Path) -> Gate:
+    """Outputs are finite, and those of the float32 graph within the precision's rounding.
+
+    Args:
+        cell, variant: what gave them.
+        outputs: of all rows.
+        reference: the file with the outputs of the first rows.
+    """
+    tf32 = cell.precision == "float32" and cell.mode in ("onnxruntime", "tensorrt")
+    most = TOLERANCE["TF32" if tf32 else cell.precision]
+    with np.load(reference) as archive:
+        wanted = [widen(array) for array in archive.values()]
+    # Every ROWS rows the inputs are the same again.
+    rows = [row for row in range(cell.batch) if row % ROWS < len(wanted[0])]
+    same = [array[[row % ROWS for row in rows]] for array in wanted]
+    errors = [relative_error(w, out[rows]) for w, out in zip(same, outputs, strict=True)]
+    if not all(np.isfinite(out).all() for out in outputs):
         return Gate("answers", False, "an output is not finite", variant)
-    found = f"{worst:.1e} from the float32 outputs, at most {TOLERANCE[precision]:.0e}"
-    return Gate("answers", worst <= TOLERANCE[precision], found, variant)
+    found = f"{max(errors):.1e} from the float32 outputs, at most {most:.0e}"
+    return Gate("answers", max(errors) <= most, found, variant)
 
 
-def error(got: np.ndarray, wanted: np.ndarray) -> float:
-    """||got - wanted|| / ||wanted||."""
-    wanted = wanted.astype(np.float64)
-    return float(np.linalg.norm(got - wanted) / max(np.linalg.norm(wanted), 1e-30))
-
-
-def as_fast(found: Interval | None) -> Gate:
+def as_fast(found: Interval) -> Gate:
     """The interval of folded over no norm lies within 2 % of 1."""
-    name = f"folded / no norm within {WITHIN:.0%}"
-    if found is None:
-        return Gate(name, None, "no interval")
     text = f"{found.ratio:.4f} [{found.low:.4f}, {found.high:.4f}]"
-    if found.within(WITHIN):
-        return Gate(name, True, text)
-    apart = found.low > 1 + WITHIN or found.high < 1 - WITHIN
-    sure = found.attained >= found.confidence
-    return Gate(
-        name, False if apart and sure else None, text + ("" if sure else ", too few rounds")
-    )
+    if found.attained < found.confidence:
+        return Gate(AS_FAST, None, f"{text}, too few rounds")
+    apart = found.low > 1 + EQUAL or found.high < 1 - EQUAL
+    return Gate(AS_FAST, True if found.within(EQUAL) else False if apart else None, text)
 
 
-def layer_norm_kernels(kernels: Mapping[str, int | None], norms: int) -> Gate:
+def layer_norm_kernels(kernels: Mapping[str, int], norms: int) -> Gate:
     """LN costs one kernel a norm above no norm: PyTorch's own, not its parts."""
-    ln, none = kernels.get("ln"), kernels.get("none")
-    if ln is None or none is None:
-        return Gate("one kernel for each LN", None, "no profile")
-    return Gate(
-        "one kernel for each LN", ln - none == norms, f"{ln - none} kernels for {norms} norms"
-    )
+    name = "one kernel for each LN"
+    if not {"ln", "none"} <= kernels.keys():
+        return Gate(name, None, "no profile")
+    more = kernels["ln"] - kernels["none"]
+    return Gate(name, more == norms, f"{more} kernels for {norms} norms")

@@ -1,96 +1,60 @@
-"""The map as a picture: time of LN over time of UN folded, for every network and batch."""
+"""The map as a picture: time of LN over time of UN folded, for every network and batch.
+
+    python -m benchmarks.gpu.heat_map FOLDER
+
+writes map.html beside the suite.json of a run, and needs plotly, which the machine of the run may
+lack. Green: folded is faster, red: LN is. A ratio with a star is significant.
+"""
 
 from __future__ import annotations
 
-from html import escape
+import json
+from pathlib import Path
 from typing import Any
 
-WIDTH, HEIGHT, LEFT, TOP = 92, 34, 110, 58
+import click
+from plotly.subplots import make_subplots
+
 RATIO = "ln / folded"
-FULL = 0.5
-"""Distance from 1 at which a colour is at its fullest."""
 
 
-def heat_map(found: dict[str, Any]) -> str:
-    """An SVG: a panel for each mode and precision, networks downwards, batches across.
+def heat_map(cells: list[dict[str, Any]]) -> Any:
+    """A plotly figure: a panel for each mode and precision, networks downwards, batches across.
 
-    Green: folded is faster, red: LN is. A pale number is not significant.
+    Args:
+        cells: of suite.json.
     """
-    panels: dict[str, dict[tuple[str, int], dict[str, Any]]] = {}
-    for cell in found["cells"]:
-        if cell["status"] == "timed" and RATIO in cell["ratios"]:
+    panels: dict[str, list[dict[str, Any]]] = {}
+    for cell in cells:
+        if RATIO in cell.get("ratios", {}):
             form = "" if cell["recognize"] else ", attention in its parts"
-            title = f"{cell['mode']}, {cell['precision']}{form}"
-            panels.setdefault(title, {})[cell["network"], cell["batch"]] = cell["ratios"][RATIO]
-    drawn, y, widest = [], 30, 420
-    for title, ratios in panels.items():
-        networks = list(dict.fromkeys(network for network, _ in ratios))
-        batches = sorted({batch for _, batch in ratios})
-        drawn += _panel(title, networks, batches, ratios, y)
-        y += TOP + HEIGHT * len(networks) + 12
-        widest = max(widest, LEFT + WIDTH * len(batches) + 20)
-    if not panels:
-        drawn.append(_text(10, y + 20, "No cell was timed."))
-        y += 40
-    return "\n".join(
-        [
-            f'<svg xmlns="http://www.w3.org/2000/svg" width="{widest}" height="{y + 10}" '
-            'font-family="sans-serif" font-size="12">',
-            f'<rect width="{widest}" height="{y + 10}" fill="white"/>',
-            _text(10, 20, "Time of LN over time of UN folded; pale: not significant"),
-            *drawn,
-            "</svg>\n",
-        ]
+            panels.setdefault(f"{cell['mode']}, {cell['precision']}{form}", []).append(cell)
+    figure = make_subplots(max(1, len(panels)), 1, subplot_titles=[*panels])
+    for row, timed in enumerate(panels.values(), 1):
+        ratios = [cell["ratios"][RATIO] for cell in timed]
+        figure.add_heatmap(
+            x=[f"batch {cell['batch']}" for cell in timed],
+            y=[cell["network"] for cell in timed],
+            z=[told["ratio"] for told in ratios],
+            text=[f"{told['ratio']:.3f}{'*' * told['significant']}" for told in ratios],
+            texttemplate="%{text}",
+            coloraxis="coloraxis",
+            row=row,
+            col=1,
+        )
+    colours = {"colorscale": "RdYlGn", "cmin": 0.5, "cmid": 1, "cmax": 1.5}
+    return figure.update_layout(
+        title="Time of LN over time of UN folded", height=100 + 300 * len(panels), coloraxis=colours
     )
 
 
-def _panel(
-    title: str,
-    networks: list[str],
-    batches: list[int],
-    ratios: dict[tuple[str, int], dict[str, Any]],
-    y: int,
-) -> list[str]:
-    drawn = [_text(10, y + 20, title, weight="bold")]
-    for column, batch in enumerate(batches):
-        middle = LEFT + WIDTH * column + WIDTH // 2
-        drawn.append(_text(middle, y + TOP - 10, f"batch {batch}", anchor="middle"))
-    for row, network in enumerate(networks):
-        top = y + TOP + HEIGHT * row
-        drawn.append(_text(10, top + HEIGHT // 2 + 4, network))
-        for column, batch in enumerate(batches):
-            told = ratios.get((network, batch))
-            if told is not None:
-                drawn += _square(LEFT + WIDTH * column, top, told)
-    return drawn
+@click.command()
+@click.argument("folder", type=click.Path(exists=True, path_type=Path))
+def main(folder: Path) -> None:
+    """Write FOLDER/map.html."""
+    found = json.loads((folder / "suite.json").read_text(encoding="utf-8"))
+    heat_map(found["cells"]).write_html(folder / "map.html")
 
 
-def _square(x: int, y: int, told: dict[str, Any]) -> list[str]:
-    sure = told.get("significant", True)
-    return [
-        f'<rect x="{x}" y="{y}" width="{WIDTH - 2}" height="{HEIGHT - 2}" '
-        f'fill="{colour(told["ratio"])}"/>',
-        _text(
-            x + WIDTH // 2,
-            y + HEIGHT // 2 + 4,
-            f"{told['ratio']:.3f}",
-            anchor="middle",
-            fill="black" if sure else "#888888",
-        ),
-    ]
-
-
-def colour(ratio: float) -> str:
-    """White at 1, greener above it, redder below it."""
-    share = max(-1.0, min(1.0, (ratio - 1) / FULL))
-    faded = round(255 - 155 * abs(share))
-    return f"#{faded:02x}ff{faded:02x}" if share >= 0 else f"#ff{faded:02x}{faded:02x}"
-
-
-def _text(
-    x: int, y: int, text: str, *, anchor: str = "start", weight: str = "normal", fill: str = "black"
-) -> str:
-    return (
-        f'<text x="{x}" y="{y}" text-anchor="{anchor}" font-weight="{weight}" fill="{fill}">'
-        f"{escape(text)}</text>"
-    )
+if __name__ == "__main__":
+    main()

@@ -1,31 +1,24 @@
-"""One micro network prepared as the suite prepares it, and once with a norm that stays."""
+"""One micro network prepared as the suite prepares it."""
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
-from benchmarks.gpu.prepare import VARIANTS, Import, Recipe, prepare
+from benchmarks.gpu.cells import Cell
+from benchmarks.gpu.networks import Kind
+from benchmarks.gpu.prepare import prepare
 
-IMPORTS = (Import("float32", (1, 3)), Import("float16", (3,), variants=("ln", "un", "none")))
-KEPT = "blocks.1.norm2"
+HALF = ("ln", "un", "none")
+CELLS = [Cell("vit_micro", 3, "float32", "eager"), Cell("vit_micro", 3, "float16", "eager", HALF)]
 
 
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with vit_micro in all variants, float32 at batch 1 and 3, float16 at 3."""
+    """A folder with vit_micro in all variants, float32 at batch 3, some in float16."""
     folder = tmp_path_factory.mktemp("prepared")
-    for kind in dict.fromkeys(VARIANTS.values()):
-        prepare(Recipe("vit_micro", kind, IMPORTS), folder)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def with_a_norm_left(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same, but that the fold left one norm alone."""
-    folder = tmp_path_factory.mktemp("left")
-    shutil.copytree(prepared, folder, dirs_exist_ok=True)
-    prepare(Recipe("vit_micro", "un", IMPORTS[:1], keep=(KEPT,)), folder)
+    for kind in get_args(Kind):
+        prepare("vit_micro", kind, CELLS, folder)
     return folder

@@ -30,7 +30,7 @@ def norms(model: nn.Module) -> Iterator[nn.Module]:
             yield module
 
 
-def trained_like(model: nn.Module, seed: int) -> nn.Module:
+def trained_like(model: nn.Module, seed: int, *, forwards: int = FORWARDS) -> nn.Module:
     """Give a freshly initialised network the state of a trained one; returns it in eval mode.
 
     Norm weights are uniform in [0.5, 1.5], biases normal with standard deviation 0.2, in the
@@ -41,6 +41,7 @@ def trained_like(model: nn.Module, seed: int) -> nn.Module:
         model: a recipe network (it has ``example_inputs``), changed in place. Its norms are
             LayerNorm, UnifiedNorm or none; one without a training rule keeps its running_var.
         seed: of the weights and biases.
+        forwards: in training mode.
     """
     generator = torch.Generator().manual_seed(seed)
     inputs = model.example_inputs(BATCH)
@@ -49,7 +50,7 @@ def trained_like(model: nn.Module, seed: int) -> nn.Module:
             norm.weight.uniform_(0.5, 1.5, generator=generator)
             norm.bias.normal_(0, 0.2, generator=generator)
         model.train()
-        for _ in range(FORWARDS):
+        for _ in range(forwards):
             model(**inputs)
     return model.eval()
 
@@ -69,7 +70,9 @@ def initialised(factory: Callable[..., nn.Module], kind: str, seed: int) -> nn.M
         return factory(norm_layer=NORM_LAYERS[kind])
 
 
-def variant(factory: Callable[..., nn.Module], kind: str, seed: int = 0) -> nn.Module:
+def variant(
+    factory: Callable[..., nn.Module], kind: str, seed: int = 0, *, forwards: int = FORWARDS
+) -> nn.Module:
     """One network, trained-like, in eval mode, with one kind of norm.
 
     All kinds of one factory and seed share every weight outside the norms; "un", "released" and
@@ -79,11 +82,14 @@ def variant(factory: Callable[..., nn.Module], kind: str, seed: int = 0) -> nn.M
         factory: takes ``norm_layer``, for example ``models.vit.vit_micro``.
         kind: a key of ``NORM_LAYERS``.
         seed: of the initialisation and of the norms.
+        forwards: see `trained_like`.
     """
     model = initialised(factory, kind, seed)
     trained = kept(
-        f"{name_of(factory)}-{seed}.pt",
-        lambda: trained_like(initialised(factory, "un", seed), seed).state_dict(),
+        f"{name_of(factory)}-{seed}-{forwards}.pt",
+        lambda: trained_like(
+            initialised(factory, "un", seed), seed, forwards=forwards
+        ).state_dict(),
         torch.save,
         _load,
     )

@@ -6,7 +6,8 @@ import gc
 
 import pytest
 
-from un_deploy.measure.speed.timing import interleaved
+from un_deploy.measure.speed.timing import interleaved, loading_orders, reloads
+from un_deploy.runtime.protocol import Timer
 
 
 class Clock:
@@ -55,3 +56,22 @@ def test_nothing_is_collected_while_samples_are_taken() -> None:
     interleaved(clock.timers, rounds=2, sample_s=0.01)
     assert clock.collecting == [True, True, False, False]
     assert gc.isenabled()
+
+
+def test_every_build_begins_to_load_with_another_entry_and_every_other_goes_backwards() -> None:
+    orders = [("".join(order), reverse) for order, reverse in loading_orders("abc", 5)]
+    assert orders == [("abc", False), ("bca", True), ("cab", False), ("cba", True), ("acb", False)]
+
+
+def test_a_build_may_be_a_reload_in_one_process() -> None:
+    clock = Clock(a=0.001, b=0.002)
+    loaded: list[str] = []
+
+    def load(name: str) -> Timer:
+        loaded.append(name)
+        return clock.timers[name]
+
+    seconds = reloads(load, ["a", "b"], builds=3, rounds=4, sample_s=0.01)
+    assert loaded == ["a", "b", "b", "a", "b", "a"]
+    assert {name: times.shape for name, times in seconds.items()} == {"a": (3, 4), "b": (3, 4)}
+    assert seconds["b"] == pytest.approx(2 * seconds["a"])

@@ -26,7 +26,7 @@ from un_deploy.errors import InputError, UnDeployError
 from un_deploy.graph.model.signature import Feeds
 from un_deploy.graph.precision.convert import Precision
 from un_deploy.json_form import from_dict, read_object
-from un_deploy.measure.speed.timing import interleaved
+from un_deploy.measure.speed.timing import interleaved, loading_orders
 from un_deploy.runtime.backends import Backend
 from un_deploy.runtime.load import load_file
 from un_deploy.runtime.onnxruntime.runtime import Fusions
@@ -115,7 +115,7 @@ def run_job(job: Job) -> Seconds:
             recognised[entry.name] = _recognised(session, feeds)
         sessions[entry.name] = session
         timers[entry.name] = session.timer(feeds)
-    _check_alike(recognised)
+    check_alike(recognised)
     seconds = interleaved(timers, rounds=job.rounds, sample_s=job.sample_s, reverse=job.reverse)
     if job.memory is not None:
         told = {name: asdict(_memory(session, feeds)) for name, session in sessions.items()}
@@ -192,10 +192,6 @@ def run_builds(
 
     The first build alone also tells what a run holds, where the job has a file for that.
 
-    Every build begins to load with another entry, since where an entry's weights come to lie
-    changes its time: of five copies of BERT-base in one process, loaded in the same order every
-    time, the third was 5 to 8 % slower than the fourth in 12 builds of 12.
-
     Args:
         job: what to time.
         builds: how many.
@@ -207,15 +203,11 @@ def run_builds(
         InputError: see `run_in_process_of_its_own`.
     """
     seconds: dict[str, list[list[float]]] = {entry.name: [] for entry in job.entries}
-    for number in range(builds):
+    for number, (order, reverse) in enumerate(loading_orders(job.entries, builds)):
         progress(f"Build {number + 1} of {builds} on {job.backend}")
-        first = number % len(job.entries)
-        order = (*job.entries[first:], *job.entries[:first])
-        if number // len(job.entries) % 2:  # what was loaded before it is another entry then
-            order = order[::-1]
         memory = job.memory if number == 0 else None
         logs = None if job.logs is None else str(Path(job.logs, f"build_{number + 1}"))
-        one = replace(job, entries=order, reverse=number % 2 == 1, memory=memory, logs=logs)
+        one = replace(job, entries=order, reverse=reverse, memory=memory, logs=logs)
         found = run(one, folder)
         for name in seconds:
             seconds[name].append(found[name])
@@ -228,7 +220,12 @@ def _recognised(session: TorchSession, feeds: Mapping[str, np.ndarray]) -> dict[
     return counts(session.module(feeds))
 
 
-def _check_alike(recognised: Mapping[str, Mapping[str, int]]) -> None:
+def check_alike(recognised: Mapping[str, Mapping[str, int]]) -> None:
+    """Refuse entries in which torch recognises different numbers of fused calls.
+
+    Raises:
+        InputError: names the first two that differ.
+    """
     first: tuple[str, Mapping[str, int]] | None = None
     for name, counts in recognised.items():
         first = first or (name, counts)
