@@ -6,21 +6,15 @@ of NVIDIA's sampleReporting.cpp.
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from math import prod
 from pathlib import Path
 
-PLACE = Path(__file__).with_name("trtexec_double.py")
+import trtexec_double  # the file beside this one, which is started as a script
 
 
 def main() -> int:
-    spec = importlib.util.spec_from_file_location("trtexec_double", PLACE)
-    assert spec is not None
-    assert spec.loader is not None
-    double = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(double)
-    code = double.main()
+    code = trtexec_double.main()
     flags = dict(flag.partition("=")[::2] for flag in sys.argv[1:])
     if "--saveEngine" in flags:
         Path(flags["--saveEngine"]).write_bytes(Path(flags["--onnx"]).read_bytes())
