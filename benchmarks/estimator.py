@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from benchmarks.entries import table
 from tests.support.rejected_estimators import RESAMPLES, inside_one_control, pooled_bootstrap
@@ -48,7 +47,7 @@ def ends(times: np.ndarray) -> Ends:
     return low, high
 
 
-def share(condition: ArrayLike) -> float:
+def share(condition: np.ndarray | list[bool]) -> float:
     """In how many of the runs, as a share."""
     return round(float(np.mean(condition)), 4)
 

@@ -183,8 +183,8 @@ def _rows(built: Mapping[Place, Forms]) -> list[Sequence[str]]:
         )
 
     rows = _grouped(
-        (row(*place, forms), "-" if target == "default" else target)
-        for (*place, target), forms in built.items()
+        (row(place[0], place[1], place[2], forms), place[3].replace("default", "-"))
+        for place, forms in built.items()
     )
     return [(*key[:2], ", ".join(targets), *key[2:]) for key, targets in rows.items()]
 
