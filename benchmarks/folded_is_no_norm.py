@@ -29,7 +29,8 @@ from un_deploy.measure.speed.environment import environment
 from un_deploy.measure.speed.statistics import ratio
 from un_deploy.measure.speed.timing_process import Entry, Job, run_builds
 from un_deploy.pipeline.export.torch_to_onnx import to_onnx
-from un_deploy.runtime.backends import BACKENDS, Backend
+from un_deploy.runtime.backends import BACKENDS
+from un_deploy.runtime.settings import RunSettings
 
 RESULT = Path(__file__).parent / "results" / "folded_is_no_norm.json"
 LIMIT = 0.02
@@ -54,7 +55,7 @@ def save_variants(recipe: Recipe, batch: int, folder: Path) -> dict[str, Path]:
 
 
 def measure(
-    name: str, backend: Backend, builds: int, rounds: int, sample_s: float, threads: int
+    name: str, backend: str, builds: int, rounds: int, sample_s: float, threads: int
 ) -> dict[str, Any]:
     """One network in one backend: intervals of the ratios, and what they say."""
     recipe = RECIPES[name]
@@ -65,12 +66,11 @@ def measure(
         timed = [Entry(kind, str(path)) for kind, path in paths.items()]
         timed.append(Entry("none, again", str(paths["none"])))
         job = Job(
-            backend=backend,
+            settings=RunSettings(backend, threads),
             entries=tuple(timed),
             inputs=str(folder / "inputs.npz"),
             rounds=rounds,
             sample_s=sample_s,
-            threads=threads,
         )
         seconds = run_builds(job, builds, folder)
     within = {
@@ -99,7 +99,7 @@ def measure(
 @click.option("--sample-ms", default=5.0, show_default=True)
 @click.option("--threads", default=1, show_default=True)
 def main(
-    backends: tuple[Backend, ...],
+    backends: tuple[str, ...],
     only: tuple[str, ...],
     builds: int,
     rounds: int,

@@ -15,22 +15,42 @@ what should have none; else 1 if a cell failed; else 0.
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 import time
+import zipfile
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+import click
 
 BEGAN = time.monotonic()
 ROOT = Path(__file__).parents[1]
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-import click  # noqa: E402
-
-from benchmarks.gpu.wheels import use_wheels  # noqa: E402
-
 PATH = click.Path(exists=True, path_type=Path)
+
+
+def use_wheels(folder: Path, into: Path) -> list[str]:
+    """Unpack wheels, and put them before everything installed, for this process and its children.
+
+    Args:
+        folder: with wheels of this Python and platform.
+        into: a folder, which must stay as long as the packages are used.
+
+    Returns:
+        the names of the wheels.
+    """
+    wheels = sorted(folder.glob("*.whl"))
+    for wheel in wheels:
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(into)
+    sys.path.insert(0, str(into))
+    before = filter(None, [str(into), os.environ.get("PYTHONPATH")])
+    os.environ["PYTHONPATH"] = os.pathsep.join(before)
+    return [wheel.name for wheel in wheels]
 
 
 @click.command()

@@ -31,12 +31,13 @@ from benchmarks import signatures_table
 from models.recipes import LARGE, MICRO, RECIPES
 from tests.support.engine_graphs import engine
 from tests.support.exports import exported
+from un_deploy.engines.build.from_graph import PreparedGraph, prepare
 from un_deploy.engines.flavor import described
 from un_deploy.engines.kernels.kernels import Signature, bytes_written, signatures
 from un_deploy.errors import InputError
 from un_deploy.files import atomic_write_text
 from un_deploy.graph.fold.fold import fold_graph
-from un_deploy.graph.precision.convert import Precision, PrecisionReport, to_precision
+from un_deploy.graph.precision.convert import Precision
 from un_deploy.measure.speed.environment import environment
 
 RESULT = Path(__file__).parent / "results" / "signatures.json"
@@ -68,12 +69,14 @@ def cells() -> list[Cell]:
     ]
 
 
-def build(model: ir.Model, report: PrecisionReport, target: str, origin: str) -> dict[str, Any]:
+def build(prepared: PreparedGraph, target: str, origin: str) -> dict[str, Any]:
     """What one engine's builder tells, or why it refuses."""
     try:
-        built, types = engine(model, report, "" if target == "default" else target, origin)
+        made = engine(prepared, "" if target == "default" else target, origin)
     except InputError as error:
         return {"refused": str(error)}
+    built, types = made.built, made.types
+    assert types is not None  # a precision was asked for
     return {
         "signatures": digest(signatures(built.kernels)),
         "kernels": len(built.kernels),
@@ -126,9 +129,9 @@ def run(wanted: list[Cell], result: Result) -> None:
     for (network, form, shapes), cells in groupby(left, attrgetter("network", "form", "shapes")):
         model, told = graph(network, form, shapes)
         for precision, here in groupby(cells, attrgetter("precision")):
-            converted, report = to_precision(model, precision)
+            prepared = prepare(model, precision)
             for cell in here:
-                entry = build(converted, report, cell.target, network) | told
+                entry = build(prepared, cell.target, network) | told
                 result.add(cell, entry)
                 said = entry.get("refused") or f"{entry['kernels']} kernels, {entry['signatures']}"
                 click.echo(f"{' '.join(astuple(cell))}: {said}")

@@ -5,11 +5,8 @@ A message is one line that says what is wrong, where, and what to do.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 class UnDeployError(Exception):

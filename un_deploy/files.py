@@ -7,14 +7,11 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from un_deploy.errors import TargetError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 def check_target(path: str | os.PathLike[str], *, force: bool = False) -> None:

@@ -20,7 +20,10 @@ T = TypeVar("T")
 
 
 class JsonForm:
-    """Gives a dataclass its JSON form: all fields in their order, at any depth."""
+    """Gives a dataclass its JSON form: all fields in their order, at any depth.
+
+    The version that a report holds rises when a field changes its meaning or goes.
+    """
 
     def to_dict(self) -> dict[str, Any]:
         """Plain lists, dictionaries, strings and numbers."""

@@ -5,15 +5,13 @@ from __future__ import annotations
 import importlib
 import sys
 import traceback
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from un_deploy.errors import InputError, first_line
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 def load_object(spec: str) -> Any:

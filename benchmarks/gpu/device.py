@@ -30,9 +30,9 @@ def look(device: str) -> dict[str, Any]:
     """
     on_cuda = device.startswith("cuda")
     count, size = (1 << 29, 8192) if on_cuda else (1 << 20, 128)
-    installed = {one.name: one.version for one in metadata.distributions()}
     found: dict[str, Any] = {**environment(), "torch_cuda": torch.version.cuda}
-    found |= {name: installed.get(name) for name in PACKAGES}
+    for name in PACKAGES:
+        found[name] = next((one.version for one in metadata.distributions(name=name)), None)
     source, target = (torch.ones(count, device=device) for _ in range(2))
     a = torch.randn(size, size, device=device).to(torch.float16)
     for name, amount, run in (

@@ -33,7 +33,9 @@ class GraphCell:
             self._runtime = OnnxRuntime(device=device.split(":")[0])
         else:
             self._runtime = EngineRuntime(choose_flavor("auto"), PRECISIONS[cell.precision])
-        self.variants = list(self._files)
+        # On a GPU these runtimes multiply float32 in TF32.
+        tf32 = cell.precision == "float32" and device.startswith("cuda")
+        self.variants, self.precision = list(self._files), "TF32" if tf32 else cell.precision
 
     def outputs(self, variant: str) -> list[np.ndarray]:
         """What it gives, in the order of the graph's outputs."""

@@ -85,7 +85,7 @@ def _timed(
         if variant not in loaded.variants or not reference.is_file():
             left[variant] = "it was not prepared"
             continue
-        gate = gates.answers(cell, variant, loaded.outputs(variant), reference)
+        gate = gates.answers(variant, loaded.outputs(variant), reference, loaded.precision)
         found.append(gate)
         if gate.passed:
             right.append(variant)

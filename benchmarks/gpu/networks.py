@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from models import bert, vit
-from tests.support.trained_like import variant
+from tests.support.trained_like import norms, variant
 
 Kind = Literal["ln", "ln_separate", "un", "released", "none"]
 """What is exported; the variants are made of these."""
@@ -70,12 +70,11 @@ class SeparateLayerNorm(nn.LayerNorm):
 
 def build(name: str, kind: Kind) -> nn.Module:
     """A network in eval mode; see `tests.support.trained_like.variant`."""
-    make = NETWORKS[name].make
-    if kind != "ln_separate":
-        return variant(make, kind, SEED, forwards=FORWARDS)
-    norms = {nn.LayerNorm: SeparateLayerNorm}
-    separate = lambda norm_layer: make(norm_layer=norms.get(norm_layer, norm_layer))  # noqa: E731
-    return variant(separate, "ln", SEED, forwards=FORWARDS)
+    separate = kind == "ln_separate"
+    module = variant(NETWORKS[name].make, "ln" if separate else kind, SEED, forwards=FORWARDS)
+    for norm in norms(module) if separate else ():
+        norm.__class__ = SeparateLayerNorm
+    return module
 
 
 def inputs(name: str, module: nn.Module, batch: int) -> dict[str, Tensor]:

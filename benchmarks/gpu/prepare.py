@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -9,8 +10,9 @@ from typing import Any, get_args
 
 import numpy as np
 import torch
+from torch import Tensor, fx
+from torch.fx.subgraph_rewriter import replace_pattern_with_filters
 
-from benchmarks.gpu.addcmul import as_addcmul
 from benchmarks.gpu.cells import GRAPHS, VARIANTS, Cell
 from benchmarks.gpu.networks import NETWORKS, ROWS, Kind, build, inputs
 from tests.support.trained_like import norms
@@ -111,8 +113,38 @@ def prepare(name: str, kind: Kind, cells: Sequence[Cell], folder: Path) -> dict[
     return facts
 
 
-def _fused(module: torch.fx.GraphModule, count: int) -> torch.fx.GraphModule:
+def _fused(module: fx.GraphModule, count: int) -> fx.GraphModule:
     fused, replaced = as_addcmul(module)
     if replaced != count:
         raise InputError(f"un_addcmul: {replaced} of {count} norms were found")
     return fused
+
+
+def as_addcmul(module: fx.GraphModule) -> tuple[fx.GraphModule, int]:
+    """UN as one call of addcmul: x * scale + shift, where both vary per channel.
+
+    Returns:
+        A copy of the module, and how many norms were replaced in it.
+    """
+    made = copy.deepcopy(module)
+
+    def per_channel(match: Any, *_: fx.Graph) -> bool:
+        return all(_is_vector(made, node) for node in match.placeholder_nodes[1:])
+
+    found = replace_pattern_with_filters(made, _affine, _addcmul, [per_channel])
+    return made, len(found)
+
+
+def _affine(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    return x * scale + shift
+
+
+def _addcmul(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    return torch.addcmul(shift, x, scale)
+
+
+def _is_vector(module: fx.GraphModule, node: Any) -> bool:
+    if not isinstance(node, fx.Node) or node.op != "get_attr":
+        return False
+    tensor = getattr(module, str(node.target))
+    return isinstance(tensor, Tensor) and tensor.numel() == tensor.shape[-1] > 1

@@ -108,11 +108,11 @@ class Suite:
         return self._worker
 
     def _environment(self, processes: int = 1) -> dict[str, str]:
-        """For each of some processes: its share of the cores, and one cache of compiled code."""
-        threads = str(max(1, _cpus() // processes))
-        limits = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TORCHINDUCTOR_COMPILE_THREADS")
+        """For processes beside each other: their share of the cores, one cache of compiled code."""
         caches = ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")
-        return dict.fromkeys(limits, threads) | {name: str(self.folder / name) for name in caches}
+        limits = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TORCHINDUCTOR_COMPILE_THREADS")
+        shares = dict.fromkeys(limits if processes > 1 else (), str(max(1, _cpus() // processes)))
+        return {name: str(self.folder / name) for name in caches} | shares
 
     def _prepare(self, until: float) -> None:
         """Build, export, fold and import, while the device warms up and shows what it can do."""

@@ -40,6 +40,7 @@ class TorchCell:
 
     Attributes:
         variants: those that were prepared.
+        precision: in which they compute.
 
     Raises:
         InputError: this machine cannot run it.
@@ -72,7 +73,7 @@ class TorchCell:
             self._calls[name] = torch.compile(module, fullgraph=True, dynamic=False, mode=mode)
             self._calls[name](*self._inputs)
             self._compiled_s[name] = round(time.perf_counter() - start, 2)
-        self.variants = list(made)
+        self.variants, self.precision = list(made), str(cell.precision)
 
     @torch.inference_mode()
     def outputs(self, variant: str) -> list[np.ndarray]:

@@ -112,10 +112,10 @@ def test_answers_that_are_not_finite_fail(tmp_path: Path) -> None:
     np.savez(tmp_path / "reference.npz", y=np.ones((2, 4)))
     for last, right in ((1.0, True), (1.1, False), (np.nan, False)):
         outputs = [np.array([[1.0] * 4, [1.0, 1.0, 1.0, last], [1.0] * 4])]
-        gate = gates.answers(CELL, "un", outputs, tmp_path / "reference.npz")
+        gate = gates.answers("un", outputs, tmp_path / "reference.npz", "float32")
         assert gate.passed is right
     unseen = [np.array([[1.0] * 4, [1.0] * 4, [np.inf] * 4])]  # a row without reference
-    assert gates.answers(CELL, "un", unseen, tmp_path / "reference.npz").passed is False
+    assert gates.answers("un", unseen, tmp_path / "reference.npz", "float32").passed is False
 
 
 def test_as_fast_as_no_norm_within_two_percent() -> None:

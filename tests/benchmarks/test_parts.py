@@ -63,21 +63,21 @@ def test_the_journal_goes_on_from_an_older_one_that_a_kill_cut_off(tmp_path: Pat
 
 def test_wheels_are_put_before_what_is_installed(tmp_path: Path) -> None:
     """In a process of its own, and in that one's child."""
-    with zipfile.ZipFile(tmp_path / "click-99-py3-none-any.whl", "w") as wheel:
-        wheel.writestr("click/__init__.py", "WHERE = 'the wheel'\n")
-    child = "import click; print(click.WHERE)"
+    with zipfile.ZipFile(tmp_path / "rich-99-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("rich/__init__.py", "WHERE = 'the wheel'\n")
+    child = "import rich; print(rich.WHERE)"
     program = f"""
 import subprocess, sys
 from pathlib import Path
-from benchmarks.gpu.wheels import use_wheels
+from benchmarks.gpu_suite import use_wheels
 print(use_wheels(Path({str(tmp_path)!r}), Path({str(tmp_path / "into")!r})))
-import click
-print(click.WHERE, flush=True)
+import rich
+print(rich.WHERE, flush=True)
 subprocess.run([sys.executable, "-c", {child!r}], check=True)
 """
     command = [sys.executable, "-c", program]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines() == ["['click-99-py3-none-any.whl']", "the wheel", "the wheel"]
+    assert done.stdout.splitlines() == ["['rich-99-py3-none-any.whl']", "the wheel", "the wheel"]
 
 
 def test_the_map_has_a_panel_for_each_mode() -> None:

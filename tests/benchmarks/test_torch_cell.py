@@ -12,10 +12,9 @@ import torch
 from torch import Tensor
 
 from benchmarks.gpu import torch_cell
-from benchmarks.gpu.addcmul import as_addcmul
-from benchmarks.gpu.cells import Cell
+from benchmarks.gpu.cells import VARIANTS, Cell
 from benchmarks.gpu.gates import calls
-from benchmarks.gpu.prepare import inputs_file, modules_file
+from benchmarks.gpu.prepare import as_addcmul, inputs_file, modules_file
 from benchmarks.gpu.torch_cell import TorchCell
 
 pytestmark = pytest.mark.torch
@@ -34,6 +33,7 @@ class Captured:
 
     def __init__(self, call: Callable[..., Any], inputs: Sequence[Tensor]) -> None:
         self.replay = lambda: None
+        self.pool_bytes = lambda: 1 << 21
 
 
 @pytest.mark.parametrize("captured", [True, False])
@@ -48,6 +48,23 @@ def test_every_timer_has_weights_of_its_own(
     assert all(timer(2) > 0 for timer in timers)
     places = [{buffer.data_ptr() for buffer in module.buffers()} for module in held]
     assert len(places) == 3 and len(set().union(*places)) == sum(map(len, places))
+
+
+@pytest.mark.parametrize("captured", [True, False])
+def test_what_a_gpu_tells_beside_times(
+    captured: bool, prepared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cell = loaded(prepared)
+    assert cell.facts() == {"compiled_s": {}} and cell.kernels() == {}
+    monkeypatch.setattr(torch_cell, "CudaGraph", Captured)
+    monkeypatch.setattr(torch_cell, "peak_bytes", lambda run, device: run()[0].numel())
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
+    monkeypatch.setattr(cell, "_on_cuda", True)
+    monkeypatch.setattr(cell, "_captured", captured)
+    facts = cell.facts()
+    assert facts["peak_bytes"] == dict.fromkeys(VARIANTS, 3 * 10)
+    assert facts.get("pool_bytes") == (dict.fromkeys(VARIANTS, 1 << 21) if captured else None)
+    assert captured or min(facts["queued_s"].values()) > 0
 
 
 def test_renewing_keeps_values_layouts_and_what_is_shared() -> None:

@@ -65,9 +65,9 @@ def test_own_inputs(run: Run) -> None:
 
 
 def test_without_a_runtime(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    from un_deploy.runtime import available
+    from un_deploy.runtime import backends
 
-    monkeypatch.setattr(available, "find_spec", lambda name: None)
+    monkeypatch.setattr(backends, "find_spec", lambda name: None)
     result = run("verify", "model.onnx", "folded.onnx")
     assert result.exit_code == 0
     assert "no runtime is installed" in result.stdout

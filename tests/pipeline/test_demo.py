@@ -59,8 +59,8 @@ def test_a_prediction_that_changes_is_an_error(
 ) -> None:
     right = module._onnxruntime
 
-    def swapped(model):
-        classify = right(model)
+    def swapped(file):
+        classify = right(file)
         return lambda images: classify(images)[:, [1, 0, *range(2, 10)]]
 
     monkeypatch.setattr(module, "_onnxruntime", swapped)

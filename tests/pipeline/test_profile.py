@@ -17,7 +17,6 @@ from un_deploy.errors import InputError
 from un_deploy.graph.model.model_file import save_model
 from un_deploy.pipeline import profile as module
 from un_deploy.pipeline.profile import profile
-from un_deploy.runtime.backends import Backend
 from un_deploy.runtime.reference import ReferenceRuntime
 from un_deploy.runtime.tensorrt.plan_runtime import PlanRuntime
 from un_deploy.runtime.trtexec.profile_file import parse_profile
@@ -34,7 +33,7 @@ def file(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("backend", ["ort-cpu", pytest.param("torch", marks=pytest.mark.torch)])
-def test_layers_of_a_file(file: Path, backend: Backend) -> None:
+def test_layers_of_a_file(file: Path, backend: str) -> None:
     report = profile(file, backend=backend, runs=4, warm_up=1, dims={"batch": 3}, threads=1)
     assert (report.runtime, report.inputs) == (backend, {"x": (3, 64)})
     assert [layer.onnx_nodes for layer in report.layers] == [("MatMul_0",), ("Tanh_1",)]

@@ -12,11 +12,14 @@ import pytest
 
 from un_deploy.errors import InputError, MissingPackageError
 from un_deploy.graph.model.signature import TensorSpec, input_specs
-from un_deploy.runtime.available import available_runtime
-from un_deploy.runtime.onnxruntime.runtime import Fusions, OnnxRuntime
+from un_deploy.runtime.backends import available_runtime
+from un_deploy.runtime.layer_times import TellsLayers
+from un_deploy.runtime.onnxruntime.runtime import OnnxRuntime
 from un_deploy.runtime.protocol import Runtime
 from un_deploy.runtime.reference import ReferenceRuntime
+from un_deploy.runtime.run_memory import TellsMemory
 from un_deploy.runtime.session import FileSession
+from un_deploy.runtime.settings import Fusions
 from un_deploy.runtime.torch_graph import TorchRuntime
 
 pytest.importorskip("onnxruntime")
@@ -61,6 +64,32 @@ def test_any_tensor_can_be_fetched(runtime: Runtime, model: onnx_ir.Model) -> No
     np.testing.assert_array_equal(fetched["scaled"], [[0, -2, 6, 12]])
     np.testing.assert_array_equal(fetched["w"], [1, -2, 3, 4])
     assert list(session.run({"x": X})) == ["y"]
+
+
+def test_a_file_is_opened_where_it_lies(
+    runtime: Runtime, model: onnx_ir.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only inner tensors ask for a file more, since they must be outputs."""
+    for node in model.graph:
+        node.name = f"make_{node.outputs[0].name}"  # without one, a profile would not tell it
+    path = tmp_path / "model.onnx"
+    onnx_ir.save(model, path)
+    before, saved, save = path.read_bytes(), [], onnx_ir.save
+    monkeypatch.setattr(onnx_ir, "save", lambda *a, **given: saved.append(a) or save(*a, **given))
+    session = runtime.load(path)
+    assert session.inputs == (TensorSpec("x", np.dtype(np.float32), ("batch", 4)),)
+    np.testing.assert_array_equal(session.run({"x": X})["y"], [[0, -2, 6, 13]])
+    if isinstance(session, TellsMemory):
+        session.run_memory({"x": X})
+    if isinstance(session, TellsLayers):
+        session.layer_times({"x": X}, 1, 0)
+    assert saved == []
+    np.testing.assert_array_equal(session.run({"x": X}, ["scaled"])["scaled"], [[0, -2, 6, 12]])
+    assert len(saved) == (0 if runtime.name == "torch" else 1)
+    assert path.read_bytes() == before
+    assert [*tmp_path.iterdir()] == [path]
+    with pytest.raises(InputError, match=r"absent\.onnx does not exist: check the name"):
+        runtime.load(tmp_path / "absent.onnx")
 
 
 def test_model_is_left_as_it_was(runtime: Runtime, model: onnx_ir.Model) -> None:
@@ -140,7 +169,7 @@ def test_a_size_of_minus_one_is_unknown() -> None:
 
 def test_available_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
     assert available_runtime() == OnnxRuntime()
-    monkeypatch.setattr("un_deploy.runtime.available.find_spec", lambda name: None)
+    monkeypatch.setattr("un_deploy.runtime.backends.find_spec", lambda name: None)
     assert available_runtime() is None
 
 

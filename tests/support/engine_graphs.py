@@ -7,12 +7,11 @@ from collections import Counter
 import onnx_ir as ir
 
 from models.recipes import RECIPES
-from un_deploy.engines.build.builder import Built, build_graph
+from un_deploy.engines.build.from_graph import Engine, PreparedGraph, engine_of, prepare
 from un_deploy.engines.build.options import BuildOptions
-from un_deploy.engines.kernels.check_types import TypeReport, check_types
 from un_deploy.engines.kernels.kernels import Signature, signatures
 from un_deploy.engines.profiles import Profile, Range
-from un_deploy.graph.precision.convert import Precision, PrecisionReport, to_precision
+from un_deploy.graph.precision.convert import Precision
 
 SIZES = {name: three for recipe in RECIPES.values() for name, three in recipe.sizes.items()}
 
@@ -31,33 +30,28 @@ def _three(dim: int | ir.SymbolicDim) -> tuple[int, int, int]:
     return (dim, dim, dim) if isinstance(dim, int) else SIZES[str(dim.value)]
 
 
-def engine(
-    model: ir.Model, report: PrecisionReport, target: str = "", origin: str = "the form"
-) -> tuple[Built, TypeReport]:
+def engine(graph: PreparedGraph, target: str = "", origin: str = "the form") -> Engine:
     """A TensorRT-RTX engine, whose types are held against the precision on the way.
 
     Args:
-        model: converted to its precision.
-        report: of that.
+        graph: in its precision.
         target: a compute capability; empty: TensorRT-RTX's own choice.
         origin: what messages call the model.
 
     Raises:
         InputError: it cannot be built, or has other types.
     """
-    built = build_graph(
-        model,
+    return engine_of(
+        graph,
         origin=origin,
         flavor="tensorrt-rtx",
         options=BuildOptions(compute_capabilities=(target,) if target else ()),
-        profiles=profiles(model),
+        profiles=profiles(graph.model),
     )
-    return built, check_types(built.kernels, model, report)
 
 
 def engine_signatures(
     model: ir.Model, precision: Precision, target: str = ""
 ) -> Counter[Signature]:
     """Kernels of the engine of a model that is given in fp32; see `engine`."""
-    built, _ = engine(*to_precision(model, precision), target)
-    return signatures(built.kernels)
+    return signatures(engine(prepare(model, precision), target).built.kernels)

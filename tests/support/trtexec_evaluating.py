@@ -1,11 +1,15 @@
 """The double of trtexec, with engines that compute: each holds its ONNX file, as plans do here.
 
 ``--exportOutput`` is given what onnx's reference evaluator makes of ``--loadInputs``, in the form
-of NVIDIA's sampleReporting.cpp.
+of NVIDIA's sampleReporting.cpp. A build tells of one layer for each node, in the types of the ONNX
+file; with TRTEXEC_DOUBLE_TYPE all of them are in that one, as those of an engine whose precision
+is not the graph's.
 """
 
 from __future__ import annotations
 
+import json
+import os
 import sys
 from math import prod
 from pathlib import Path
@@ -18,10 +22,45 @@ def main() -> int:
     flags = dict(flag.partition("=")[::2] for flag in sys.argv[1:])
     if "--saveEngine" in flags:
         Path(flags["--saveEngine"]).write_bytes(Path(flags["--onnx"]).read_bytes())
+        if "--exportLayerInfo" in flags:
+            tell_layers(
+                Path(flags["--exportLayerInfo"]), Path(flags["--onnx"]), trtexec_double.MAJOR
+            )
     if "--exportOutput" in flags:
         outputs = compute(Path(flags["--loadEngine"]), flags["--loadInputs"], flags.get("--shapes"))
         Path(flags["--exportOutput"]).write_text(outputs)
     return code
+
+
+def tell_layers(target: Path, file: Path, major: int) -> None:
+    """What an inspector says of an engine with one layer for each node of the graph."""
+    import onnx
+
+    words = {"FLOAT": "Float", "FLOAT16": "Half", "BFLOAT16": "BFloat16", "INT64": "Int64"}
+    graph = onnx.shape_inference.infer_shapes(onnx.load(file, load_external_data=False)).graph
+    values = (*graph.input, *graph.output, *graph.value_info)
+    found = {value.name: value.type.tensor_type.elem_type for value in values}
+    found |= {weight.name: weight.data_type for weight in graph.initializer}
+
+    def tensor(name: str) -> dict:
+        word = words[onnx.TensorProto.DataType.Name(found[name])]
+        word = os.environ.get("TRTEXEC_DOUBLE_TYPE", word)
+        kind = {"Format": "Row major linear", "Datatype": word}
+        if major < 11:
+            kind = {"Format/Datatype": word}
+        return {"Name": name, "Dimensions": [2, 2], **kind}
+
+    layers = [
+        {
+            "Name": node.name or node.output[0],
+            "LayerType": "gemm" if node.op_type in ("MatMul", "Gemm", "Conv") else "kgen",
+            "Inputs": [tensor(name) for name in node.input if name],
+            "Outputs": [tensor(name) for name in node.output],
+            "Metadata": f"[ONNX Layer: {node.name}]",
+        }
+        for node in graph.node
+    ]
+    target.write_text(json.dumps({"Layers": layers, "Bindings": [], "I/O Tensors": []}))
 
 
 def compute(engine: Path, inputs: str, shapes: str | None) -> str:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import signal
 import warnings
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import click
 
 import un_deploy
 from un_deploy.errors import UnDeployError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 COMMANDS = {
     "export": "export",
@@ -94,7 +92,9 @@ def _one_line(message: Warning | str, *_: object, **__: object) -> None:
     click.echo(f"warning: {message}", err=True)
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "show_default": True}
+)
 @click.version_option(un_deploy.__version__, prog_name="un-deploy")
 def main() -> None:
     """Take a transformer from Layer Normalization to none at all in production.

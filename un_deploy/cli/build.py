@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,19 +12,19 @@ import click
 from un_deploy.cli import options
 
 
-def _spelled(name: str, kebab: str, **settings: Any) -> Callable[[Any], Any]:
-    """An option in trtexec's spelling, with its kebab alias."""
+def _spelled(name: str, **settings: Any) -> Callable[[Any], Any]:
+    """An option in trtexec's spelling, inputIOFormats, and its kebab alias, input-io-formats."""
+    kebab = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", name).lower()
     return click.option(f"--{name}", f"--{kebab}", kebab.replace("-", "_"), **settings)
 
 
 @click.command()
 @click.argument("source", metavar="MODEL.onnx", type=options.MODEL_FILE)
-@click.option(
+@options.path(
     "-o",
     "--output",
     "target",
     required=True,
-    type=options.MODEL_FILE,
     metavar="MODEL.plan",
     help="The plan to write; its manifest goes beside it.",
 )
@@ -31,7 +32,6 @@ def _spelled(name: str, kebab: str, **settings: Any) -> Callable[[Any], Any]:
     "--flavor",
     type=click.Choice(["auto", "tensorrt", "tensorrt-rtx"]),
     default="auto",
-    show_default=True,
     help="Which TensorRT builds the plan; auto: the one that is installed, TensorRT before RTX.",
 )
 @click.option(
@@ -48,21 +48,18 @@ def _spelled(name: str, kebab: str, **settings: Any) -> Callable[[Any], Any]:
 )
 @_spelled(
     "minShapes",
-    "min-shapes",
     multiple=True,
     metavar="NAME:1x3x224x224,...",
     help="The smallest shapes that the engine takes.",
 )
 @_spelled(
     "optShapes",
-    "opt-shapes",
     multiple=True,
     metavar="NAME:8x3x224x224,...",
     help="The shapes that the engine is tuned for. Alone, they stand for all three.",
 )
 @_spelled(
     "maxShapes",
-    "max-shapes",
     multiple=True,
     metavar="NAME:32x3x224x224,...",
     help="The largest shapes that the engine takes. The three together are an optimisation "
@@ -76,54 +73,46 @@ def _spelled(name: str, kebab: str, **settings: Any) -> Callable[[Any], Any]:
 )
 @_spelled(
     "memPoolSize",
-    "mem-pool-size",
     metavar="POOL:SIZE,...",
     help="Memory that the builder may use, for example workspace:1G; MiB where no unit is given.",
 )
 @_spelled(
     "builderOptimizationLevel",
-    "builder-optimization-level",
     type=click.IntRange(0, 5),
     help="How long the builder may search for fast kernels; 5 is the longest.",
 )
 @_spelled(
     "timingCacheFile",
-    "timing-cache-file",
     type=options.MODEL_FILE,
     help="Timings of kernels: read from this file where it exists, written to it after the build.",
 )
 @_spelled(
     "versionCompatible",
-    "version-compatible",
     is_flag=True,
     help="Build a plan that later versions of TensorRT can load.",
 )
 @_spelled(
     "hardwareCompatibilityLevel",
-    "hardware-compatibility-level",
     type=click.Choice(["none", "ampere+", "sameComputeCapability"]),
     help="The GPUs beside this one that the plan can run on.",
 )
-@_spelled("stripWeights", "strip-weights", is_flag=True, help="Leave the weights out of the plan.")
+@_spelled("stripWeights", is_flag=True, help="Leave the weights out of the plan.")
 @click.option(
     "--refit", is_flag=True, help="Let the weights of the built engine be replaced later."
 )
 @_spelled(
     "inputIOFormats",
-    "input-io-formats",
     metavar="TYPE:FORMAT[+FORMAT],...",
     help="Element type and memory layout of the inputs, for example fp16:chw; one for each in "
     "order, or one for all.",
 )
 @_spelled(
     "outputIOFormats",
-    "output-io-formats",
     metavar="TYPE:FORMAT[+FORMAT],...",
     help="The same for the outputs.",
 )
 @_spelled(
     "computeCapability",
-    "compute-capability",
     metavar="SM,...",
     help="TensorRT-RTX: build for GPUs of these compute capabilities, for example 80,120.",
 )
@@ -150,9 +139,6 @@ def _spelled(name: str, kebab: str, **settings: Any) -> Callable[[Any], Any]:
 def command(
     source: Path,
     target: Path,
-    flavor: str,
-    precision: str | None,
-    keep_fp32: tuple[str, ...],
     min_shapes: tuple[str, ...],
     opt_shapes: tuple[str, ...],
     max_shapes: tuple[str, ...],
@@ -170,8 +156,8 @@ def command(
     mark_output: tuple[str, ...],
     region_input: tuple[str, ...],
     region_output: tuple[str, ...],
-    force: bool,
     as_json: bool,
+    **settings: Any,
 ) -> None:
     """Build a TensorRT plan and a manifest from an ONNX file.
 
@@ -189,38 +175,33 @@ def command(
     profiles = profiles_of(
         *([*map(parse_shapes, texts), *all_alike] for texts in (min_shapes, opt_shapes, max_shapes))
     )
+    texts = (
+        ("memory_pools", engine.parse_memory_pools, mem_pool_size),
+        ("input_formats", engine.parse_formats, input_io_formats),
+        ("output_formats", engine.parse_formats, output_io_formats),
+        ("compute_capabilities", engine.parse_compute_capabilities, compute_capability),
+    )
+    parsed: dict[str, Any] = {
+        field: parse(text) for field, parse, text in texts if text is not None
+    }
     build_options = engine.BuildOptions(
-        memory_pools=engine.parse_memory_pools(mem_pool_size) if mem_pool_size is not None else {},
         builder_optimization_level=builder_optimization_level,
         timing_cache=timing_cache_file,
         version_compatible=version_compatible,
         hardware_compatibility=hardware_compatibility_level,
         strip_weights=strip_weights,
         refit=refit,
-        input_formats=engine.parse_formats(input_io_formats)
-        if input_io_formats is not None
-        else (),
-        output_formats=engine.parse_formats(output_io_formats)
-        if output_io_formats is not None
-        else (),
-        compute_capabilities=(
-            engine.parse_compute_capabilities(compute_capability)
-            if compute_capability is not None
-            else ()
-        ),
+        **parsed,
     )
     with show.steps(f"Building {source}") as progress:
         report = build(
             source,
             target,
-            flavor=flavor,  # type: ignore[arg-type]
-            precision=precision,  # type: ignore[arg-type]
-            keep_fp32=keep_fp32,
             profiles=profiles,
             options=build_options,
             surgery=Surgery(region_input, region_output, mark_output),
-            force=force,
             progress=progress,
+            **settings,
         )
     if as_json:
         click.echo(report.to_json(), nl=False)

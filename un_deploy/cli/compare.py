@@ -14,10 +14,6 @@ if TYPE_CHECKING:
     from un_deploy.pipeline.export.model_spec import Norm
 
 NORMS = ("ln", "un", "none")
-BACKENDS = (
-    *("auto", "ort-cpu", "ort-cuda", "torch", "torch-cuda-graph", "torch-compile"),
-    *("trtexec", "tensorrt", "tensorrt-rtx"),
-)
 
 
 def _norms(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, ...]:
@@ -50,38 +46,27 @@ def _check_replaced(logs: Path) -> None:
 
 @click.command()
 @click.argument("model", metavar="[MODEL]", required=False)
-@click.option(
-    "--ln", type=options.MODEL_FILE, help="The network with LN: an ONNX file, or a TensorRT plan."
-)
-@click.option(
-    "--unfolded", type=options.MODEL_FILE, help="The network with UN, not folded: likewise."
-)
-@click.option("--folded", type=options.MODEL_FILE, help="The network with UN, folded: likewise.")
-@click.option("--none", type=options.MODEL_FILE, help="The network without norms: likewise.")
+@options.path("--ln", help="The network with LN: an ONNX file, or a TensorRT plan.")
+@options.path("--unfolded", help="The network with UN, not folded: likewise.")
+@options.path("--folded", help="The network with UN, folded: likewise.")
+@options.path("--none", help="The network without norms: likewise.")
 @click.option(
     "--norms",
     default="ln,un",
-    show_default=True,
     callback=_norms,
     help="With MODEL: the norms to export it with, out of ln, un, none. The rest is derived.",
 )
-@click.option(
+@options.path(
     "--ln-checkpoint",
-    type=options.MODEL_FILE,
     help="With MODEL: the weights of the network with LN, a .pt or .safetensors file.",
 )
-@click.option(
+@options.path(
     "--checkpoint",
-    type=options.MODEL_FILE,
     help="With MODEL: the weights of the network with UN, a .pt or .safetensors file.",
 )
-@click.option(
-    "--backend",
-    type=click.Choice(BACKENDS),
-    default="auto",
-    show_default=True,
-    help="What runs the variants; auto: ONNX Runtime on the CPU, else torch; for plans, the "
-    "TensorRT that built them.",
+@options.backend(
+    "What runs the variants; auto: ONNX Runtime on the CPU, else torch; for plans, the TensorRT "
+    "that built them."
 )
 @options.device
 @options.threads
@@ -89,7 +74,6 @@ def _check_replaced(logs: Path) -> None:
     "--builds",
     type=click.IntRange(min=1),
     default=5,
-    show_default=True,
     help="Number of builds: fresh processes, each of which times all variants. The interval of "
     "a ratio is over builds; a single one says only how that one ran.",
 )
@@ -97,14 +81,12 @@ def _check_replaced(logs: Path) -> None:
     "--rounds",
     type=click.IntRange(min=2),
     default=20,
-    show_default=True,
     help="Rounds in each build; in a round every variant is timed once.",
 )
 @click.option(
     "--sample-ms",
     type=click.FloatRange(min=0, min_open=True),
     default=20.0,
-    show_default=True,
     help="The least that one sample takes, in milliseconds; short runs are repeated to fill it.",
 )
 @options.dims
@@ -131,7 +113,6 @@ def _check_replaced(logs: Path) -> None:
     "--flavor",
     type=click.Choice(["auto", "tensorrt", "tensorrt-rtx"]),
     default="auto",
-    show_default=True,
     help="Which TensorRT builds the engines of --engines; auto: the one that is installed.",
 )
 @click.option(
@@ -155,30 +136,26 @@ def _check_replaced(logs: Path) -> None:
     help="Exit with 3 where a variant differs from float64 by more than this share of the output's "
     "range.",
 )
-@click.option(
+@options.path(
     "--against",
-    type=options.MODEL_FILE,
     metavar="OLD.json",
     help="Exit with 3 where a ratio is worse than in this older report, beyond both intervals.",
 )
-@click.option(
+@options.path(
     "-o",
     "--output",
     "target",
-    type=options.MODEL_FILE,
     metavar="OUT",
     help="Write the report, with every sample, to this file as JSON.",
 )
-@click.option(
+@options.path(
     "--html",
     "html_target",
-    type=options.MODEL_FILE,
     metavar="FILE",
     help="Write the report to this file as one HTML page with plots.",
 )
-@click.option(
+@options.path(
     "--keep-logs",
-    type=options.MODEL_FILE,
     metavar="DIR",
     help="With --backend trtexec: keep its logs and its JSON files of times, profile and layers in "
     "this folder, from one more run of every variant in every build.",

@@ -14,7 +14,6 @@ from un_deploy.cli import options
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("demo-out"),
-    show_default=True,
     help="Folder for the models and the report; it is created.",
 )
 @options.force

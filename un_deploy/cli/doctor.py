@@ -16,6 +16,7 @@ def command(as_json: bool) -> None:
     """
     from un_deploy.cli import show
     from un_deploy.pipeline.doctor import examine
+    from un_deploy.runtime.backends import BACKENDS
 
     report = examine()
     code = 1 if report.extras[0].install else 0
@@ -29,6 +30,8 @@ def command(as_json: bool) -> None:
         for index, (package, version) in enumerate(extra.packages.items())
     ]
     show.table(("extra", "for", "package", "version"), rows)
+    runs = [(one.name, one.help, one.extra or "(not by pip)") for one in BACKENDS.values()]
+    show.table(("--backend", "runs in", "extra"), runs)
     for extra in report.extras:
         if extra.install and (report.gpus or extra.name not in ("gpu", "tensorrt")):
             show.line(f"For {extra.purpose}: {extra.install}")

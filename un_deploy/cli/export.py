@@ -19,9 +19,8 @@ from un_deploy.cli import options
     help="Build the model with Layer, Unified or no normalization. Without it, the norms that the "
     "factory chooses.",
 )
-@click.option(
+@options.path(
     "--checkpoint",
-    type=options.MODEL_FILE,
     help="The weights to load into the model: a .pt or .safetensors file.",
 )
 @click.option("--no-fold", is_flag=True, help="Export only; leave the norms in the graph.")
@@ -29,14 +28,12 @@ from un_deploy.cli import options
     "--opset",
     type=int,
     default=20,
-    show_default=True,
     help="Version of ONNX's operators to export to.",
 )
 @click.option(
     "--exporter",
     type=click.Choice(["dynamo", "torchscript"]),
     default="dynamo",
-    show_default=True,
     help="Which of PyTorch's exporters: dynamo, through torch.export, or the older tracer.",
 )
 @click.option(

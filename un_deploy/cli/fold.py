@@ -11,9 +11,7 @@ from un_deploy.cli import options
 
 @click.command()
 @click.argument("source", metavar="IN", type=options.MODEL_FILE)
-@click.option(
-    "-o", "--output", "target", type=options.MODEL_FILE, metavar="OUT", help="The file to write."
-)
+@options.path("-o", "--output", "target", metavar="OUT", help="The file to write.")
 @click.option("--dry-run", is_flag=True, help="Fold and verify, but write nothing.")
 @options.keep
 @options.inputs

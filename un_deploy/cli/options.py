@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
+
+from un_deploy.runtime.backends import BACKENDS
 
 
 class Sizes(click.ParamType):
@@ -22,6 +25,12 @@ class Sizes(click.ParamType):
 
 MODEL_FILE = click.Path(path_type=Path)
 
+
+def path(*names: str, **settings: Any) -> Callable[[Any], Any]:
+    """An option that takes a path."""
+    return click.option(*names, type=MODEL_FILE, **settings)
+
+
 as_json = click.option(
     "--json", "as_json", is_flag=True, help="Print the report as JSON, and nothing else."
 )
@@ -35,12 +44,11 @@ keep = click.option(
 no_verify = click.option(
     "--no-verify", is_flag=True, help="Write the result without proving that it is equal."
 )
-output = click.option(
+output = path(
     "-o",
     "--output",
     "target",
     required=True,
-    type=MODEL_FILE,
     metavar="OUT",
     help="The ONNX file to write.",
 )
@@ -61,7 +69,6 @@ dims = click.option(
 device = click.option(
     "--device",
     default="cpu",
-    show_default=True,
     help="Device for the torch backends: cpu or cuda.",
 )
 threads = click.option(
@@ -69,6 +76,10 @@ threads = click.option(
     type=click.IntRange(min=1),
     help="Number of CPU threads that the backend computes with.",
 )
-seed = click.option(
-    "--seed", type=int, default=0, show_default=True, help="Seed of the random inputs."
-)
+seed = click.option("--seed", type=int, default=0, help="Seed of the random inputs.")
+
+
+def backend(text: str, *, engines: bool = True) -> Callable[[Any], Any]:
+    """--backend, with "auto" and the backends of the table; without those that build engines."""
+    names = [one.name for one in BACKENDS.values() if engines or not one.builds_engines]
+    return click.option("--backend", type=click.Choice(["auto", *names]), default="auto", help=text)

@@ -10,17 +10,11 @@ import click
 
 from un_deploy.cli import options
 
-BACKENDS = ("auto", "ort-cpu", "ort-cuda", "torch", "torch-cuda-graph", "torch-compile")
-
 
 @click.command()
 @click.argument("source", metavar="MODEL", type=options.MODEL_FILE)
-@click.option(
-    "--backend",
-    type=click.Choice(BACKENDS),
-    default="auto",
-    show_default=True,
-    help="What runs an ONNX file; auto: ONNX Runtime on the CPU, else torch.",
+@options.backend(
+    "What runs an ONNX file; auto: ONNX Runtime on the CPU, else torch.", engines=False
 )
 @options.device
 @options.threads
@@ -28,14 +22,12 @@ BACKENDS = ("auto", "ort-cpu", "ort-cuda", "torch", "torch-cuda-graph", "torch-c
     "--runs",
     type=click.IntRange(min=1),
     default=20,
-    show_default=True,
     help="Number of runs that are timed.",
 )
 @click.option(
     "--warm-up",
     type=click.IntRange(min=0),
     default=5,
-    show_default=True,
     help="Number of runs before the timed ones.",
 )
 @options.dims
@@ -44,29 +36,26 @@ BACKENDS = ("auto", "ort-cpu", "ort-cuda", "torch", "torch-cuda-graph", "torch-c
 @click.option(
     "--top", type=click.IntRange(min=1), metavar="N", help="Show only the N slowest layers."
 )
-@click.option(
+@options.path(
     "-o",
     "--output",
     "--exportProfile",
     "--export-profile",
     "profile_file",
-    type=options.MODEL_FILE,
     metavar="OUT",
     help="Write the layers' times to this file, in trtexec's form.",
 )
-@click.option(
+@options.path(
     "--exportTimes",
     "--export-times",
     "times_file",
-    type=options.MODEL_FILE,
     metavar="OUT",
     help="Write the times of whole runs to this file, in trtexec's form.",
 )
-@click.option(
+@options.path(
     "--exportLayerInfo",
     "--export-layer-info",
     "layers_file",
-    type=options.MODEL_FILE,
     metavar="OUT",
     help="For a plan: write what TensorRT tells of its layers to this file, in trtexec's form.",
 )

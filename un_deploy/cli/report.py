@@ -11,12 +11,11 @@ from un_deploy.cli import options
 
 @click.command()
 @click.argument("source", metavar="REPORT.json", type=options.MODEL_FILE)
-@click.option(
+@options.path(
     "-o",
     "--output",
     "target",
     required=True,
-    type=options.MODEL_FILE,
     metavar="FILE.html",
     help="The HTML page to write.",
 )

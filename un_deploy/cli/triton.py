@@ -12,10 +12,9 @@ from un_deploy.cli import options
 
 @click.command()
 @click.argument("source", metavar="MODEL", type=options.MODEL_FILE)
-@click.option(
+@options.path(
     "--repository",
     required=True,
-    type=options.MODEL_FILE,
     metavar="DIR",
     help="The model repository, that is the folder that tritonserver is given.",
 )
@@ -26,7 +25,6 @@ from un_deploy.cli import options
     "--version",
     type=click.IntRange(min=1),
     default=1,
-    show_default=True,
     help="Version of the model in the repository. Triton serves the latest.",
 )
 @click.option(
@@ -60,14 +58,12 @@ from un_deploy.cli import options
     "--instances",
     type=click.IntRange(min=1),
     default=1,
-    show_default=True,
     help="Number of copies of the model, on each GPU or on the CPU.",
 )
 @click.option(
     "--kind",
     type=click.Choice(["auto", "gpu", "cpu"]),
     default="auto",
-    show_default=True,
     help="Where the copies run; auto: on the GPUs, if the server has any. Plans run on GPUs only.",
 )
 @click.option(

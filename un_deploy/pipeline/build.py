@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import onnx
 import onnx_ir as ir
 
-from un_deploy.engines.build.builder import build_graph
 from un_deploy.engines.build.config import as_trtexec_flags
+from un_deploy.engines.build.from_graph import engine_of, operated, prepare
 from un_deploy.engines.build.io_formats import one_format_per_tensor
-from un_deploy.engines.build.options import TYPES, BuildOptions, IoFormat
+from un_deploy.engines.build.options import BuildOptions, IoFormat
 from un_deploy.engines.flavor import Flavor, choose_flavor, library
-from un_deploy.engines.graphsurgeon import extract_region, mark_outputs, set_io_types
-from un_deploy.engines.kernels.check_types import TypeReport, check_types
+from un_deploy.engines.graphsurgeon import extract_region, mark_outputs
+from un_deploy.engines.kernels.check_types import TypeReport
 from un_deploy.engines.kernels.kernels import bytes_written
 from un_deploy.engines.plan.manifest import (
     Manifest,
@@ -26,13 +26,12 @@ from un_deploy.engines.plan.manifest import (
     manifest_path,
     sha256,
 )
-from un_deploy.engines.profiles import Profile, check_profiles
-from un_deploy.errors import InputError, TargetError
+from un_deploy.engines.profiles import Profile
+from un_deploy.errors import TargetError
 from un_deploy.files import check_target, staged
 from un_deploy.graph.fold.check_weights import check_weights
-from un_deploy.graph.model.model_kinds import to_graphsurgeon, to_ir
-from un_deploy.graph.model.signature import input_specs
-from un_deploy.graph.precision.convert import Precision, to_precision
+from un_deploy.graph.model.model_kinds import to_ir
+from un_deploy.graph.precision.convert import Precision
 from un_deploy.json_form import JsonForm
 from un_deploy.version import __version__
 
@@ -129,25 +128,24 @@ def build(
     if _is_path(model) and target.exists() and target.samefile(model):
         raise TargetError(f"{target} is the model itself: choose another name for the plan")
     check_weights(original)
-    prepared, converted = _prepared(original, precision, keep_fp32, options, surgery or Surgery())
-    check_profiles(profiles, input_specs(prepared))
-    built = build_graph(
-        prepared,
+    cut = original if surgery in (None, Surgery()) else operated(original, partial(_cut, surgery))
+    engine = engine_of(
+        prepare(cut, precision, keep_fp32=keep_fp32, options=options),
         origin=_name(model),
         flavor=kind,
-        options=options,
         profiles=profiles,
+        options=options,
         progress=progress,
     )
-    types = None if converted is None else check_types(built.kernels, prepared, converted)
+    built, graph = engine.built, engine.graph.model.graph
     manifest = Manifest(
         sha256=sha256(built.plan),
         bytes=len(built.plan),
         flavor=kind,
         tensorrt=library(kind).__version__,
         precision=precision,
-        inputs=_tensors(prepared.graph.inputs, options.input_formats, "--inputIOFormats"),
-        outputs=_tensors(prepared.graph.outputs, options.output_formats, "--outputIOFormats"),
+        inputs=_tensors(graph.inputs, options.input_formats, "--inputIOFormats"),
+        outputs=_tensors(graph.outputs, options.output_formats, "--outputIOFormats"),
         profiles=tuple(profiles),
         options=tuple(as_trtexec_flags(options)),
         compute_capabilities=options.compute_capabilities,
@@ -162,8 +160,8 @@ def build(
     return BuildReport(
         target=str(target),
         manifest=manifest,
-        precision=converted,
-        types=types,
+        precision=engine.graph.precision,
+        types=engine.types,
         kernels=len(built.kernels),
         bytes_written=bytes_written(built.kernels),
         warnings=built.warnings,
@@ -171,47 +169,10 @@ def build(
     )
 
 
-def _prepared(
-    model: ir.Model,
-    precision: Precision | None,
-    keep_fp32: Collection[str],
-    options: BuildOptions,
-    surgery: Surgery,
-) -> tuple[ir.Model, PrecisionReport | None]:
-    if surgery != Surgery():
-        model = _operated(model, lambda graph: _cut(graph, surgery))
-    report = None
-    if keep_fp32 and precision is None:
-        raise InputError("--keep-fp32 is of a conversion: give --precision fp16 or bf16 with it")
-    if precision is not None:
-        model, report = to_precision(model, precision, keep=keep_fp32)
-    types = dict(_edge_types(model.graph.inputs, options.input_formats, "--inputIOFormats"))
-    types |= dict(_edge_types(model.graph.outputs, options.output_formats, "--outputIOFormats"))
-    if types:
-        model = _operated(model, lambda graph: set_io_types(graph, types))
-    return model, report
-
-
-def _cut(graph: gs.Graph, surgery: Surgery) -> None:
+def _cut(surgery: Surgery, graph: gs.Graph) -> None:
     if surgery.region_inputs or surgery.region_outputs:
         extract_region(graph, surgery.region_inputs, surgery.region_outputs)
     mark_outputs(graph, surgery.outputs)
-
-
-def _operated(model: ir.Model, operate: Callable[[gs.Graph], object]) -> ir.Model:
-    graph = to_graphsurgeon(model)
-    operate(graph)
-    return to_ir(graph)[0]
-
-
-def _edge_types(
-    values: Sequence[ir.Value], formats: Sequence[IoFormat], flag: str
-) -> Iterable[tuple[str, int]]:
-    values = [value for value in values if not value.is_initializer()]
-    for value, wanted in zip(
-        values, one_format_per_tensor(formats, len(values), flag), strict=False
-    ):
-        yield value.name or "", onnx.TensorProto.DataType.Value(TYPES[wanted.type])
 
 
 def _tensors(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,8 @@ import numpy as np
 from un_deploy.errors import TargetError, VerificationError, needs
 from un_deploy.graph.model.model_file import atomic_write_text, load_model
 from un_deploy.json_form import JsonForm
+from un_deploy.measure.speed.compare_report import CompareReport
+from un_deploy.measure.speed.variant import Kind
 from un_deploy.pipeline.compare.compare import compare
 from un_deploy.pipeline.export.check_export import tolerance
 from un_deploy.pipeline.export.export import export
@@ -29,14 +31,7 @@ from un_deploy.python_file import load_object
 from un_deploy.runtime.onnxruntime.runtime import OnnxRuntime
 
 if TYPE_CHECKING:
-    import onnx_ir as ir
     from torch import nn
-
-    from un_deploy.measure.speed.compare_report import CompareReport
-    from un_deploy.measure.speed.variant import Kind
-
-#: The version of the JSON form; it rises when a field changes its meaning or goes.
-REPORT_VERSION = 1
 
 _BATCH = 250
 _PROVEN_ON = 4
@@ -92,7 +87,7 @@ class DemoReport(JsonForm):
     comparison: CompareReport
     report: str
     seconds: float
-    version: int = field(default=REPORT_VERSION)
+    version: int = 1
 
 
 def demo(
@@ -172,7 +167,7 @@ def _variant(
         VerificationError: there are any.
     """
     model = load_model(file)
-    logits = _batched(_onnxruntime(model), images)
+    logits = _batched(_onnxruntime(file), images)
     changed = int(np.sum((logits.argmax(1) != expected.argmax(1)) & _clear(expected)))
     if changed:
         raise VerificationError(f"{file} classifies {changed} images as PyTorch does not")
@@ -206,8 +201,8 @@ def _torch(module: nn.Module) -> Classifier:
     return lambda images: outputs_of(module, as_tensors({_INPUT: images}))[_OUTPUT].numpy()
 
 
-def _onnxruntime(model: ir.Model) -> Classifier:
-    session = OnnxRuntime().load(model)
+def _onnxruntime(file: Path) -> Classifier:
+    session = OnnxRuntime().load(file)
     return lambda images: session.run({_INPUT: images})[_OUTPUT]
 
 

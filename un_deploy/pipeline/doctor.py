@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import metadata
 
 from un_deploy.errors import InputError
@@ -25,9 +25,6 @@ EXTRAS = {
     "triton": "Triton model repositories",
     "report": "comparisons as HTML pages",
 }
-
-#: The version of the JSON form; it rises when a field changes its meaning or goes.
-REPORT_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -65,7 +62,7 @@ class DoctorReport(JsonForm):
     machine: str
     extras: tuple[Extra, ...]
     gpus: tuple[str, ...]
-    report_version: int = field(default=REPORT_VERSION)
+    report_version: int = 1
 
 
 def examine() -> DoctorReport:

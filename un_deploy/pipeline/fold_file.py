@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
+
+import onnx_ir as ir
 
 from un_deploy.errors import InputError
 from un_deploy.graph.fold.check_weights import check_weights
 from un_deploy.graph.fold.fold import Folded, fold_graph
+from un_deploy.graph.fold.report import FoldReport
 from un_deploy.graph.model.labels import label_of, node_name
 from un_deploy.graph.model.model_file import check_target, save_model
 from un_deploy.graph.model.model_kinds import to_ir
@@ -17,15 +20,7 @@ from un_deploy.graph.model.signature import Feeds
 from un_deploy.json_form import JsonForm
 from un_deploy.measure.equality.verify import VerifyReport, feeds_of, verify_fold
 
-if TYPE_CHECKING:
-    import onnx_ir as ir
-
-    from un_deploy.graph.fold.report import FoldReport
-
-    Path = str | os.PathLike[str]
-
-#: The version of the JSON form; it rises when a field changes its meaning or goes.
-REPORT_VERSION = 1
+Path = str | os.PathLike[str]
 
 
 @dataclass(frozen=True)
@@ -47,7 +42,7 @@ class FileReport(JsonForm):
     fold: FoldReport
     modules: Mapping[str, str]
     verification: VerifyReport | None
-    version: int = field(default=REPORT_VERSION)
+    version: int = 1
 
     def json_form(self, given: dict[str, Any]) -> dict[str, Any]:
         """The version comes first."""
@@ -103,12 +98,7 @@ def fold_file(
 def fold_and_verify(
     original: ir.Model, feeds: Sequence[Feeds] | None, *, keep: Collection[str] = ()
 ) -> tuple[Folded, VerifyReport | None]:
-    """Fold a copy of a model and prove it.
-
-    Args:
-        original: it is not changed.
-        feeds: inputs to prove it on; None: no proof.
-        keep: norms to leave alone.
+    """Fold a copy of a model, and prove it on these inputs where there are any.
 
     Raises:
         InputError: an operator cannot be run in float64.

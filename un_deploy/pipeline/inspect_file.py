@@ -4,29 +4,23 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 
 import numpy as np
+import onnx_ir as ir
 
 from un_deploy.graph.analysis.constants import Constants
 from un_deploy.graph.analysis.layernorms import find_layernorms
 from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.check_weights import check_weights
 from un_deploy.graph.fold.fold import fold_graph
+from un_deploy.graph.fold.report import FoldReport
 from un_deploy.graph.model.labels import label_of, node_name
 from un_deploy.graph.model.model_kinds import to_ir
 from un_deploy.graph.model.signature import input_specs
 from un_deploy.json_form import JsonForm
 from un_deploy.pipeline.fold_file import modules_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    import onnx_ir as ir
-
-    from un_deploy.graph.fold.report import FoldReport
 
 #: Operators other than LayerNormalization that compute their statistics from the data.
 _MEASURING = {
@@ -38,9 +32,6 @@ _MEASURING = {
     "SkipLayerNormalization",
     "SkipSimplifiedLayerNormalization",
 }
-
-#: The version of the JSON form; it rises when a field changes its meaning or goes.
-REPORT_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -83,7 +74,7 @@ class InspectReport(JsonForm):
     measuring: tuple[MeasuringNorm, ...]
     fold: FoldReport
     modules: Mapping[str, str]
-    version: int = field(default=REPORT_VERSION)
+    version: int = 1
 
 
 def inspect_file(source: str | os.PathLike[str], *, keep: Collection[str] = ()) -> InspectReport:

@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from un_deploy.engines.kernels.layer_info import write_layer_info
 from un_deploy.engines.plan.header import is_plan
@@ -20,10 +20,11 @@ from un_deploy.json_form import JsonForm
 from un_deploy.measure.equality.inputs import random_inputs, read_inputs
 from un_deploy.measure.speed.environment import environment
 from un_deploy.pipeline.compare.given_plans import graph_of, usual_sizes
-from un_deploy.runtime.backends import Backend, choose_backend, runtime_of
-from un_deploy.runtime.layer_times import TellsLayers, TimedLayer
+from un_deploy.runtime.backends import choose_backend, runtime_of, threads_of_process
+from un_deploy.runtime.layer_times import TellsEngineLayers, TellsLayers, TimedLayer
 from un_deploy.runtime.protocol import Session, Timer
-from un_deploy.runtime.tensorrt.plan_runtime import PlanRuntime, PlanSession
+from un_deploy.runtime.settings import RunSettings
+from un_deploy.runtime.tensorrt.plan_runtime import PlanRuntime
 from un_deploy.runtime.trtexec.profile_file import write_profile
 from un_deploy.runtime.trtexec.times_file import Inference, write_times
 
@@ -104,7 +105,7 @@ class ProfileReport(JsonForm):
 def profile(
     path: Path,
     *,
-    backend: Backend | Literal["auto"] = "auto",
+    backend: str = "auto",
     device: str = "cpu",
     threads: int | None = None,
     runs: int = 20,
@@ -138,30 +139,28 @@ def profile(
     if is_plan(path):
         if backend != "auto":
             raise InputError(f"{path} is a plan: TensorRT runs it, not {backend}")
-        session, name = PlanRuntime().load_plan(path), "TensorRT"
-        manifest = read_manifest(path)
+        session, manifest = PlanRuntime().load_plan(path), read_manifest(path)
         name, model = f"{manifest.flavor} {manifest.tensorrt}", graph_of(manifest)
+        settings = RunSettings(manifest.flavor, threads, device)
         dims = {**usual_sizes(manifest, model), **(dims or {})} if inputs is None else None
     else:
-        backend = choose_backend(backend)
+        name = choose_backend(backend)
+        settings = RunSettings(name, threads, device)
         model = load_model(path)
         check_weights(model)
-        if backend.startswith("torch") and threads is not None:
-            import torch
-
-            torch.set_num_threads(threads)
-        runtime = runtime_of(backend, threads=threads, device=device)
-        session, name = runtime.load(model), backend
+        session = runtime_of(settings).load(path)
     feeds = read_inputs(inputs, model)[0] if inputs else random_inputs(model, seed=seed, dims=dims)
     if not isinstance(session, TellsLayers):
         raise InputError(f"{name} cannot tell the times of its layers")
-    layers = session.layer_times(feeds, runs, warm_up)
+    with threads_of_process(settings):
+        layers = session.layer_times(feeds, runs, warm_up)
+        run_s = _runs(session.timer(feeds), runs, warm_up)
     return ProfileReport(
         model=str(path),
         runtime=name,
         inputs={title: array.shape for title, array in feeds.items()},
         layers=layers,
-        run_s=_runs(session.timer(feeds), runs, warm_up),
+        run_s=run_s,
         warm_up=warm_up,
         environment=environment(),
         layer_information=_information(session, feeds),
@@ -175,4 +174,4 @@ def _runs(timer: Timer, runs: int, warm_up: int) -> tuple[float, ...]:
 
 
 def _information(session: Session, feeds: Feeds) -> str | None:
-    return session.layer_information(feeds) if isinstance(session, PlanSession) else None
+    return session.layer_information(feeds) if isinstance(session, TellsEngineLayers) else None

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection
-from typing import TYPE_CHECKING
 
 from un_deploy.graph.model.model_file import check_target, save_model
 from un_deploy.graph.model.model_kinds import to_ir
-from un_deploy.graph.strip.strip import strip_graph
-
-if TYPE_CHECKING:
-    from un_deploy.graph.strip.strip import StripReport
+from un_deploy.graph.strip.strip import StripReport, strip_graph
 
 
 def strip_file(
@@ -21,14 +17,9 @@ def strip_file(
     nodes: Collection[str] | None = None,
     force: bool = False,
 ) -> StripReport:
-    """Take the norms out of a file. See `un_deploy.graph.strip.strip.strip`.
+    """Take the norms out of an ONNX file; see `un_deploy.graph.strip.strip.strip`.
 
-    Args:
-        source: an ONNX file.
-        target: where the result goes.
-        nodes: the norms to take out, each named by an operator of it, or by its module; None: all
-            that are known to be norms.
-        force: replace a target that exists.
+    With `force`, a target that exists is replaced.
 
     Raises:
         InputError: the source cannot be read, or a name is no norm.

@@ -1,14 +1,14 @@
 """Runs a graph: one protocol, one room for each runtime.
 
-- available: Which runtime this installation has.
-- backends: The backends of a comparison, by the names that users give them.
+- backends: The backends, by the names that users give them: one table, from which all lists are
+  made.
 - layer_times: Times of a network's layers, told alike by every runtime that can tell them.
-- load: A file in a backend: an ONNX file, or a plan, which TensorRT and trtexec take as well.
 - protocol: What the rest of the package asks of a runtime: load a graph, feed it, fetch any
   tensor.
 - reference: onnx's own reference evaluator: slow, but there on every install.
 - run_memory: What a run holds in memory, told by every runtime that can tell.
 - session: A session of any runtime that opens a file and has ``run(names, feeds)``.
+- settings: What runs a network, and how: one value, from the user to the runtime.
 - onnxruntime/: ONNX Runtime, on the CPU and on CUDA.
 - tensorrt/: Runs TensorRT engines: plans, or engines built of a graph. Untested on hardware.
 - torch_graph/: An ONNX graph as a torch.fx module, specialised to its input shapes: a runtime,

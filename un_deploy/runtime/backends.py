@@ -1,85 +1,256 @@
-"""The backends of a comparison, by the names that users give them."""
+"""The backends, by the names that users give them: one table, from which all lists are made.
+
+A runtime is a folder beside this file and an entry here. An entry imports its runtime when one is
+made, so the table itself loads nothing.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Literal, get_args
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 from un_deploy.errors import InputError, MissingPackageError
-from un_deploy.graph.precision.convert import Precision
-from un_deploy.runtime.onnxruntime.runtime import Fusions, OnnxRuntime
-from un_deploy.runtime.protocol import Runtime
-from un_deploy.runtime.tensorrt.engine_runtime import EngineRuntime
-from un_deploy.runtime.torch_graph import TorchRuntime
-from un_deploy.runtime.trtexec.runtime import TrtexecRuntime
+from un_deploy.runtime.settings import Fusions, RunSettings
 
-Backend = Literal[
-    "ort-cpu",
-    "ort-cuda",
-    "torch",
-    "torch-cuda-graph",
-    "torch-compile",
-    "trtexec",
-    "tensorrt",
-    "tensorrt-rtx",
-]
-BACKENDS: tuple[Backend, ...] = get_args(Backend)
+if TYPE_CHECKING:
+    from un_deploy.engines.flavor import Flavor
+    from un_deploy.runtime.protocol import Runtime, Session
 
 
-ENGINES: tuple[Backend, ...] = ("trtexec", "tensorrt", "tensorrt-rtx")
-"""Those that build an engine, in a precision, and show no inner tensors."""
+@dataclass(frozen=True)
+class Backend:
+    """One way to run a network.
 
-LAYER_BY_LAYER: tuple[Backend, ...] = ("ort-cpu", "torch", *ENGINES)
-"""Those that tell the times of layers. What is captured or compiled runs as one, and ONNX Runtime
-on CUDA times the launch of kernels."""
+    Attributes:
+        name: as users give it.
+        help: what it is, in one line.
+        make: its runtime for settings, and for fusions of ONNX Runtime.
+        extra: of un-deploy, with what it needs; "": nothing that pip installs.
+        module: Python's, by which "auto" finds it; "": it is never chosen by itself.
+        builds_engines: whether it builds an engine, in a precision, and shows no inner tensors.
+        takes_plans: the flavours of TensorRT whose plans it runs.
+        tells_layers: whether it tells the times of layers. What is captured or compiled runs as
+            one, and ONNX Runtime on CUDA times the launch of kernels.
+        tells_memory: what a run holds in memory, as it counts.
+        inner_tensors: the backend that shows them in its place; "": it does itself.
+        has_fusions: whether ONNX Runtime's fusions can be left out: then those are forms of LN.
+        keeps_logs: whether it has files of its own to keep.
+        threads: sets the number of threads where that is one for the whole process, and afterwards
+            sets it back; None: each session has its own.
+    """
+
+    name: str
+    help: str
+    make: Callable[[RunSettings, Fusions], Runtime]
+    extra: str
+    module: str = ""
+    builds_engines: bool = False
+    takes_plans: tuple[Flavor, ...] = ()
+    tells_layers: bool = False
+    tells_memory: str = ""
+    inner_tensors: str = ""
+    has_fusions: bool = False
+    keeps_logs: bool = False
+    threads: Callable[[int], AbstractContextManager[None]] | None = None
 
 
-def require_layers(backend: Backend) -> None:
-    """Refuse a backend that cannot tell the times of layers, before it is used.
+def _onnxruntime(device: Literal["cpu", "cuda"]) -> Callable[[RunSettings, Fusions], Runtime]:
+    def make(settings: RunSettings, fusions: Fusions) -> Runtime:
+        from un_deploy.runtime.onnxruntime.runtime import OnnxRuntime
+
+        threads = settings.threads if device == "cpu" else None
+        return OnnxRuntime(threads=threads, device=device, fusions=fusions)
+
+    return make
+
+
+def _torch(
+    mode: Literal["eager", "cuda-graph", "compile"],
+) -> Callable[[RunSettings, Fusions], Runtime]:
+    def make(settings: RunSettings, fusions: Fusions) -> Runtime:
+        from un_deploy.runtime.torch_graph import TorchRuntime
+
+        return TorchRuntime(device=settings.device, mode=mode)
+
+    return make
+
+
+def _torch_threads(count: int) -> AbstractContextManager[None]:
+    from un_deploy.runtime.torch_graph.runtime import process_threads
+
+    return process_threads(count)
+
+
+def _trtexec(settings: RunSettings, fusions: Fusions) -> Runtime:
+    from un_deploy.runtime.trtexec.runtime import TrtexecRuntime
+
+    return TrtexecRuntime(settings.precision)
+
+
+def _tensorrt(flavor: Flavor) -> Callable[[RunSettings, Fusions], Runtime]:
+    def make(settings: RunSettings, fusions: Fusions) -> Runtime:
+        from un_deploy.runtime.tensorrt.engine_runtime import EngineRuntime
+
+        return EngineRuntime(flavor, settings.precision)
+
+    return make
+
+
+_ORT_MEMORY = (
+    "tensors of a run, outputs included, as ONNX Runtime 1.32's allocator counts after each node "
+    "(its profile tells); what a kernel takes and gives back meanwhile is not seen. From the "
+    "second run on they lie in a block that is planned once. Older versions do not tell"
+)
+_TORCH_MEMORY = (
+    "on the CPU host memory that torch's allocator gave out, outputs included (its profiler "
+    "tells); on CUDA"
+)
+_GRAPH_MEMORY = "the memory pool of the captured graph"
+_ENGINE_MEMORY = "what the engine says it needs for activations and scratch, outputs not included"
+
+_TABLE = (
+    Backend(
+        name="ort-cpu",
+        help="ONNX Runtime on the CPU",
+        make=_onnxruntime("cpu"),
+        extra="cpu",
+        module="onnxruntime",
+        tells_layers=True,
+        tells_memory=_ORT_MEMORY,
+        has_fusions=True,
+    ),
+    Backend(
+        name="ort-cuda",
+        help="ONNX Runtime on an NVIDIA GPU",
+        make=_onnxruntime("cuda"),
+        extra="gpu",
+        tells_memory=_ORT_MEMORY,
+        has_fusions=True,
+    ),
+    Backend(
+        name="torch",
+        help="torch, call by call",
+        make=_torch("eager"),
+        extra="torch",
+        module="torch",
+        tells_layers=True,
+        tells_memory=f"{_TORCH_MEMORY} what torch's CUDA allocator gave out, outputs included",
+        threads=_torch_threads,
+    ),
+    Backend(
+        name="torch-cuda-graph",
+        help="torch, captured as one CUDA graph",
+        make=_torch("cuda-graph"),
+        extra="torch",
+        tells_memory=_GRAPH_MEMORY,
+        inner_tensors="torch",
+        threads=_torch_threads,
+    ),
+    Backend(
+        name="torch-compile",
+        help="torch, compiled by inductor; on CUDA captured as well",
+        make=_torch("compile"),
+        extra="torch",
+        tells_memory=f"{_TORCH_MEMORY} {_GRAPH_MEMORY}",
+        inner_tensors="torch",
+        threads=_torch_threads,
+    ),
+    Backend(
+        name="trtexec",
+        help="NVIDIA's trtexec of TensorRT 10 or 11; every sample is a run of its own",
+        make=_trtexec,
+        extra="",
+        builds_engines=True,
+        takes_plans=("tensorrt",),
+        tells_layers=True,
+        tells_memory=(
+            "of a plan what its manifest says that the builder told, for all its profiles; of an "
+            "engine nothing, since trtexec's files hold no memory"
+        ),
+        inner_tensors="auto",
+        keeps_logs=True,
+    ),
+    Backend(
+        name="tensorrt",
+        help="an engine of TensorRT",
+        make=_tensorrt("tensorrt"),
+        extra="tensorrt",
+        builds_engines=True,
+        takes_plans=("tensorrt",),
+        tells_layers=True,
+        tells_memory=_ENGINE_MEMORY,
+        inner_tensors="auto",
+    ),
+    Backend(
+        name="tensorrt-rtx",
+        help="an engine of TensorRT-RTX",
+        make=_tensorrt("tensorrt-rtx"),
+        extra="rtx",
+        builds_engines=True,
+        takes_plans=("tensorrt-rtx",),
+        tells_layers=True,
+        tells_memory=_ENGINE_MEMORY,
+        inner_tensors="auto",
+    ),
+)
+
+BACKENDS: dict[str, Backend] = {backend.name: backend for backend in _TABLE}
+
+
+def backend_named(name: str) -> Backend:
+    """The entry of a name.
 
     Raises:
-        InputError: it cannot; names those that can.
+        InputError: there is none.
     """
-    if backend not in LAYER_BY_LAYER:
-        raise InputError(
-            f"{backend} cannot tell the times of its layers; {', '.join(LAYER_BY_LAYER)} can"
-        )
+    if name not in BACKENDS:
+        raise InputError(f"there is no backend {name!r}; there are {', '.join(BACKENDS)}")
+    return BACKENDS[name]
 
 
-def runtime_of(
-    backend: Backend,
-    *,
-    threads: int | None = None,
-    device: str = "cpu",
-    fusions: Fusions = "all",
-    precision: Precision = "fp32",
-) -> Runtime:
+def runtime_of(settings: RunSettings, fusions: Fusions = "all") -> Runtime:
     """The runtime behind a backend.
 
-    Args:
-        backend: its name.
-        threads: of ONNX Runtime on the CPU; torch has its own setting for the whole process.
-        device: of torch, as it names devices.
-        fusions: of ONNX Runtime.
-        precision: of engines.
+    Raises:
+        InputError: there is no such backend.
     """
-    makers: dict[Backend, Callable[[], Runtime]] = {
-        "ort-cpu": lambda: OnnxRuntime(threads=threads, fusions=fusions),
-        "ort-cuda": lambda: OnnxRuntime(device="cuda", fusions=fusions),
-        "torch": lambda: TorchRuntime(device=device),
-        "torch-cuda-graph": lambda: TorchRuntime(device=device, mode="cuda-graph"),
-        "torch-compile": lambda: TorchRuntime(device=device, mode="compile"),
-        "trtexec": lambda: TrtexecRuntime(precision),
-        "tensorrt": lambda: EngineRuntime("tensorrt", precision),
-        "tensorrt-rtx": lambda: EngineRuntime("tensorrt-rtx", precision),
-    }
-    if backend not in makers:
-        raise InputError(f"there is no backend {backend!r}; there are {', '.join(BACKENDS)}")
-    return makers[backend]()
+    return backend_named(settings.backend).make(settings, fusions)
 
 
-def choose_backend(backend: Backend | Literal["auto"]) -> Backend:
+def load_file(path: Path, settings: RunSettings, fusions: Fusions = "all") -> Session:
+    """A session of a file.
+
+    Args:
+        path: an ONNX file; or a plan with its manifest beside it, for a backend that takes those of
+            its flavour.
+        settings: what runs it; a plan has its precision.
+        fusions: of ONNX Runtime.
+
+    Raises:
+        InputError: the file cannot be read, or the backend refuses it.
+        MissingPackageError: the backend is not installed.
+    """
+    from un_deploy.engines.plan.header import is_plan
+    from un_deploy.runtime.protocol import TakesPlans
+
+    runtime = runtime_of(settings, fusions)
+    if not is_plan(path):
+        return runtime.load(path)
+    if isinstance(runtime, TakesPlans):
+        return runtime.load_plan(path)
+    raise InputError(f"{path} is a plan: TensorRT runs it, not {settings.backend}")
+
+
+def available_runtime() -> Runtime | None:
+    """A runtime that stands for production, or None where only the base install is there."""
+    return runtime_of(RunSettings("ort-cpu")) if find_spec("onnxruntime") else None
+
+
+def choose_backend(backend: str) -> str:
     """The backend itself, or for "auto" the first that is installed: ONNX Runtime, then torch.
 
     Raises:
@@ -87,10 +258,31 @@ def choose_backend(backend: Backend | Literal["auto"]) -> Backend:
     """
     if backend != "auto":
         return backend
-    if find_spec("onnxruntime"):
-        return "ort-cpu"
-    if find_spec("torch"):
-        return "torch"
-    raise MissingPackageError(
-        'a comparison needs a runtime: pip install "un-deploy[cpu]" or "un-deploy[torch]"'
-    )
+    found = [one for one in BACKENDS.values() if one.module]
+    for one in found:
+        if find_spec(one.module):
+            return one.name
+    extras = " or ".join(f'"un-deploy[{one.extra}]"' for one in found)
+    raise MissingPackageError(f"a comparison needs a runtime: pip install {extras}")
+
+
+def require_layers(backend: str) -> None:
+    """Refuse a backend that cannot tell the times of layers, before it is used.
+
+    Raises:
+        InputError: it cannot; names those that can.
+    """
+    if not backend_named(backend).tells_layers:
+        able = ", ".join(one.name for one in BACKENDS.values() if one.tells_layers)
+        raise InputError(f"{backend} cannot tell the times of its layers; {able} can")
+
+
+@contextmanager
+def threads_of_process(settings: RunSettings) -> Iterator[None]:
+    """The number of threads of a backend that has one setting for the whole process."""
+    threads = backend_named(settings.backend).threads
+    if threads is None or settings.threads is None:
+        yield
+        return
+    with threads(settings.threads):
+        yield

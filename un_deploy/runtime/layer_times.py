@@ -56,6 +56,19 @@ class TellsLayers(Protocol):
         ...
 
 
+@runtime_checkable
+class TellsEngineLayers(Protocol):
+    """A session of an engine, of which TensorRT's inspector tells."""
+
+    def layer_information(self, feeds: Feeds) -> str:
+        """JSON of the inspector, for inputs of these shapes.
+
+        Raises:
+            InputError: an input is missing or unfit.
+        """
+        ...
+
+
 def nodes_between(outputs: Iterable[ir.Value], there: Collection[ir.Value]) -> tuple[ir.Node, ...]:
     """The nodes of a graph that compute values from others that are there already.
 

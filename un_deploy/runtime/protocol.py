@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import onnx_ir
@@ -48,6 +49,36 @@ class Session(Protocol):
         ...
 
 
+@runtime_checkable
+class Recognises(Protocol):
+    """A session that runs some operators together, as one call, where it recognises them."""
+
+    def recognised(self, feeds: Feeds) -> Mapping[str, int]:
+        """How many of each kind it has found in the graph.
+
+        Raises:
+            InputError: an input is missing or unfit.
+        """
+        ...
+
+
+@runtime_checkable
+class KeepsFiles(Protocol):
+    """A session that has logs and files of its own."""
+
+    def keep_files(self, feeds: Feeds, folder: Path) -> None:
+        """Run once more, and keep what the run writes.
+
+        Args:
+            feeds: one array for every one of ``inputs``.
+            folder: is made.
+
+        Raises:
+            InputError: an input is missing or unfit, or it does not load.
+        """
+        ...
+
+
 class Runtime(Protocol):
     """Something that runs ONNX graphs."""
 
@@ -56,10 +87,41 @@ class Runtime(Protocol):
         """As messages call it."""
         ...
 
-    def load(self, model: onnx_ir.Model) -> Session:
-        """Prepare a graph for running; the model itself is not changed.
+    def load(self, model: onnx_ir.Model | Path) -> Session:
+        """Prepare a graph for running.
+
+        Args:
+            model: is not changed; or the path of an ONNX file, which is opened where it lies.
 
         Raises:
-            InputError: the runtime refuses the model.
+            InputError: the file cannot be read, or the runtime refuses the model.
+        """
+        ...
+
+
+@runtime_checkable
+class TakesPlans(Protocol):
+    """A runtime that runs TensorRT plans as well."""
+
+    def load_plan(self, path: Path) -> Session:
+        """Load a plan that has its manifest beside it, in the precision that it was built in.
+
+        Raises:
+            MissingPackageError: what runs it is not installed.
+            InputError: plan or manifest cannot be read, differ, or are of another flavour or
+                version.
+        """
+        ...
+
+
+@runtime_checkable
+class DescribesItself(Protocol):
+    """A runtime of which a report must say more than its name."""
+
+    def describe(self) -> str:
+        """Its version, and how it times.
+
+        Raises:
+            InputError: it is not there, or not known.
         """
         ...

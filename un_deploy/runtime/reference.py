@@ -18,7 +18,7 @@ class ReferenceRuntime:
 
     name: str = field(default="onnx.reference", init=False)
 
-    def load(self, model: onnx_ir.Model) -> FileSession:
+    def load(self, model: onnx_ir.Model | Path) -> FileSession:
         """See `un_deploy.runtime.protocol.Runtime`."""
         return FileSession(model, self.name, self._open)
 

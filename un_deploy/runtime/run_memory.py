@@ -28,10 +28,7 @@ class TellsMemory(Protocol):
     """A session that can tell what its runs hold."""
 
     def run_memory(self, feeds: Feeds) -> RunMemory:
-        """Run a few times, and look.
-
-        Args:
-            feeds: one array for every input.
+        """Run a few times on these inputs, and look.
 
         Raises:
             InputError: an input is missing or unfit, or the run fails.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Protocol
@@ -13,6 +14,7 @@ import onnx
 import onnx_ir
 
 from un_deploy.errors import InputError, UnDeployError, one_line
+from un_deploy.graph.model.model_file import load_model
 from un_deploy.graph.model.signature import Feeds, TensorSpec, input_specs, tensor_names
 from un_deploy.runtime.protocol import Timer
 
@@ -25,25 +27,50 @@ class Engine(Protocol):
         ...
 
 
+def model_of(source: onnx_ir.Model | Path) -> onnx_ir.Model:
+    """The model itself, or that of a file.
+
+    Raises:
+        InputError: see `un_deploy.graph.model.model_file.load_model`.
+    """
+    return load_model(source) if isinstance(source, Path) else source
+
+
+@contextmanager
+def opened(source: onnx_ir.Model | Path) -> Iterator[Path]:
+    """An ONNX file while the block lasts: the one there is, else one that is written for it.
+
+    What is written has its weights beside it, since a protobuf ends at 2 GB.
+    """
+    if isinstance(source, Path):
+        yield source
+        return
+    with TemporaryDirectory(prefix="un-deploy-", ignore_cleanup_errors=True) as folder:
+        path = Path(folder).resolve() / "model.onnx"
+        onnx_ir.save(source, path, external_data="weights")
+        yield path
+
+
 class FileSession:
     """See `un_deploy.runtime.protocol.Session`.
 
     Args:
-        model: stays as it is.
+        source: a model, which stays as it is, or the path of an ONNX file.
         runtime: its name, for messages.
-        open_file: loads an ``.onnx`` file, which is gone when it has returned.
+        open_file: loads an ``.onnx`` file, which may be gone when it has returned.
         timer_of: a timer for a library's engine, outputs and feeds; None: one that calls ``run``.
     """
 
     def __init__(
         self,
-        model: onnx_ir.Model,
+        source: onnx_ir.Model | Path,
         runtime: str,
         open_file: Callable[[Path], Engine],
         timer_of: Callable[[Any, list[str], Feeds], Timer] | None = None,
     ) -> None:
+        model = model_of(source)
         self.inputs: tuple[TensorSpec, ...] = input_specs(model)
-        self._model = model
+        self._source, self._model = source, model
         self._runtime = runtime
         self._open_file = open_file
         self._timer_of = timer_of or _calling_run
@@ -66,18 +93,12 @@ class FileSession:
         return self._timer_of(self._engine, self._outputs, dict(feeds))
 
     def _load(self, fetch: list[str]) -> None:
-        """Load the graph with the tensors named as its outputs.
-
-        It goes through a temporary file with the weights beside it, since a protobuf in memory
-        ends at 2 GB.
-        """
+        """Load the graph with the tensors named as its outputs; inner ones ask for a file more."""
         missing = set(fetch) - tensor_names(self._model.graph)
         if missing:
             raise InputError(f"the graph has no tensor {', '.join(sorted(missing))}")
-        with TemporaryDirectory(prefix="un-deploy-", ignore_cleanup_errors=True) as folder:
-            path = Path(folder).resolve() / "model.onnx"
-            onnx_ir.save(self._model, path, external_data="weights")
-            inner = [name for name in dict.fromkeys(fetch) if name not in self._outputs]
+        inner = [name for name in dict.fromkeys(fetch) if name not in self._outputs]
+        with opened(self._model if inner else self._source) as path:
             if inner:
                 proto = onnx.load(path, load_external_data=False)
                 proto.graph.output.extend(onnx.ValueInfoProto(name=name) for name in inner)

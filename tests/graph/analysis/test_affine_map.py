@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from un_deploy.graph.analysis.affine_map import Affine, align
-from un_deploy.graph.analysis.shapes import reshape_groups
+from un_deploy.graph.analysis.dims import reshape_groups
 
 
 def affine(shape: tuple[int, ...], seed: int = 0) -> Affine:

@@ -12,7 +12,8 @@ import onnx_ir as ir
 import pytest
 import sympy
 
-from un_deploy.graph.analysis.shapes import Shape, Shapes, same_dim, same_shape, symbol
+from un_deploy.graph.analysis.dims import Shape, same_dim, same_shape, symbol
+from un_deploy.graph.analysis.shapes import Shapes
 
 B, N = symbol("B"), symbol("N")
 

@@ -13,7 +13,8 @@ import onnx_ir as ir
 import pytest
 import sympy
 
-from un_deploy.graph.analysis.shapes import Dim, Shapes, symbol
+from un_deploy.graph.analysis.dims import Dim, symbol
+from un_deploy.graph.analysis.shapes import Shapes
 
 
 @cache

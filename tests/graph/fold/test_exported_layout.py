@@ -22,7 +22,8 @@ from torch import nn  # noqa: E402  (needs torch)
 from models.recipes import MICRO  # noqa: E402
 from tests.support.exports import exported  # noqa: E402
 from tests.support.released_norm import ReleasedStyleNorm  # noqa: E402
-from un_deploy.graph.analysis.shapes import Shapes, symbol  # noqa: E402
+from un_deploy.graph.analysis.dims import symbol  # noqa: E402
+from un_deploy.graph.analysis.shapes import Shapes  # noqa: E402
 from un_deploy.graph.fold.cancel_layouts import cancel_layouts  # noqa: E402
 
 pytestmark = pytest.mark.torch

@@ -13,6 +13,7 @@ from un_deploy.graph.fold.fold import fold_graph
 from un_deploy.graph.model.model_file import save_model
 from un_deploy.measure.speed.accuracy import accuracies, require_accuracy
 from un_deploy.measure.speed.variant import Kind, Variant
+from un_deploy.runtime.settings import RunSettings
 
 pytest.importorskip("onnxruntime")
 
@@ -41,7 +42,7 @@ def variant(kind: Kind, model, folder: Path) -> Variant:
 
 
 def test_all_but_no_norm_are_right(variants: list[Variant]) -> None:
-    found = accuracies(variants, FEEDS, backend="ort-cpu", threads=1)
+    found = accuracies(variants, FEEDS, RunSettings("ort-cpu", threads=1))
     assert [one.kind for one in found] == ["unfolded", "folded"]
     assert all(one.output == "y" and one.error <= 8 * EPS for one in found)
     require_accuracy(found, 8 * EPS)
@@ -54,7 +55,7 @@ def test_a_folded_graph_that_is_wrong_is_seen_against_the_unfolded(
         "float[2,3,6] x => float[2,3,4] y", "h = MatMul(x, w)  y = Add(h, c)", w=(6, 4), c=(4,)
     )
     wrong = [variants[0], variant("folded", without, tmp_path)]
-    found = accuracies(wrong, FEEDS, backend="ort-cpu", threads=1)
+    found = accuracies(wrong, FEEDS, RunSettings("ort-cpu", threads=1))
     assert found[1].error > 0.1
     with pytest.raises(ThresholdError, match=r"UN folded: output y is off by .* more than 1e-05"):
         require_accuracy(found, 1e-5)

@@ -14,6 +14,7 @@ from un_deploy.measure.speed.compare import compare_variants
 from un_deploy.measure.speed.compare_report import CompareReport
 from un_deploy.measure.speed.timing_process import Job, Seconds
 from un_deploy.measure.speed.variant import Variant
+from un_deploy.runtime.settings import RunSettings
 
 FEEDS = {"x": np.zeros((8, 3), np.float32)}
 LN = Variant("ln", "ln.onnx", "ln.onnx", False, 10)
@@ -47,9 +48,11 @@ def double(noise: float = QUIET, **other: float) -> Callable[[Job, Path], Second
     return build
 
 
+SETTINGS = RunSettings("ort-cpu", threads=2)
+
+
 def compared(*variants: Variant, **settings) -> CompareReport:
-    settings = {"backend": "ort-cpu", "build": double(), **settings}
-    return compare_variants(variants or ALL, FEEDS, **settings)
+    return compare_variants(variants or ALL, FEEDS, SETTINGS, **{"build": double(), **settings})
 
 
 def test_ratios_of_all_pairs() -> None:
@@ -95,9 +98,10 @@ def test_builds_begin_in_turn_with_either_end() -> None:
         jobs.append(job)
         return double()(job, folder)
 
-    report = compared(build=build, builds=4, rounds=6, threads=2)
+    report = compared(build=build, builds=4, rounds=6)
     assert [job.reverse for job in jobs] == [False, True, False, True]
-    assert {(job.rounds, job.threads, job.backend) for job in jobs} == {(6, 2, "ort-cpu")}
+    assert {(job.rounds, job.settings) for job in jobs} == {(6, SETTINGS)}
+    assert (report.backend, report.threads, report.precision) == ("ort-cpu", 2, None)
     assert np.array(report.timed[0].seconds).shape == (4, 6)
 
 

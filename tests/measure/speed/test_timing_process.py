@@ -24,6 +24,7 @@ from un_deploy.measure.speed.timing_process import (
 )
 from un_deploy.runtime.onnxruntime.runtime import OnnxSession
 from un_deploy.runtime.run_memory import RunMemory
+from un_deploy.runtime.settings import RunSettings
 
 pytest.importorskip("onnxruntime")
 
@@ -47,20 +48,19 @@ def job(tmp_path: Path) -> Job:
         for name, operator in (("times", "Mul(x, w)"), ("plus", "Add(x, w)"))
     )
     return Job(
-        backend="ort-cpu",
+        settings=RunSettings("ort-cpu", threads=1),
         entries=entries,
         inputs=str(tmp_path / "inputs.npz"),
         rounds=3,
         sample_s=1e-4,
-        threads=1,
     )
 
 
 @pytest.mark.parametrize("backend", ["ort-cpu", "torch"])
-def test_every_entry_has_a_time_for_every_round(job: Job, backend: module.Backend) -> None:
+def test_every_entry_has_a_time_for_every_round(job: Job, backend: str) -> None:
     if backend == "torch":
         pytest.importorskip("torch")
-    seconds = run_job(replace(job, backend=backend))
+    seconds = run_job(replace(job, settings=RunSettings(backend, threads=1)))
     assert list(seconds) == ["times", "plus"]
     assert all(len(found) == 3 and min(found) > 0 for found in seconds.values())
 
@@ -92,7 +92,7 @@ def test_entries_in_which_torch_recognises_other_things_are_not_compared(
     pytest.importorskip("torch")
     gelu = Entry("gelu", save(tmp_path, "gelu", "Gelu(x)"))
     with pytest.raises(InputError, match=r"1 gelu in gelu, but .*0 gelu in times"):
-        run_job(replace(job, backend="torch", entries=(*job.entries, gelu)))
+        run_job(replace(job, settings=RunSettings("torch"), entries=(*job.entries, gelu)))
 
 
 def test_a_job_survives_json(job: Job) -> None:

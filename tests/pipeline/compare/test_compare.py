@@ -15,12 +15,12 @@ from tests.support.comparing import compare_here
 from tests.support.graphs import build, operators
 from un_deploy.errors import InputError, MissingPackageError, VerificationError
 from un_deploy.graph.fold.fold import fold_graph
-from un_deploy.graph.model.model_file import load_model, save_model
+from un_deploy.graph.model.model_file import has_external, load_model, save_model
 from un_deploy.graph.strip.biases_gained_by_fold import add_biases
 from un_deploy.measure.speed.compare_report import CompareReport
 from un_deploy.pipeline.compare.compare import compare
 from un_deploy.pipeline.compare.variants import Network
-from un_deploy.runtime.backends import Backend
+from un_deploy.runtime.settings import RunSettings
 
 SIGNATURE = "float[batch,3,4] x => float[batch,3,5] y"
 LINEAR = "h = MatMul(n, w) y = Add(h, c)"
@@ -46,8 +46,8 @@ def files(tmp_path: Path) -> dict[str, Path]:
     return {kind: tmp_path / f"{kind}.onnx" for kind in models}
 
 
-def network(folder: Path, backend: Backend = "ort-cpu", **paths: Path) -> Network:
-    made = Network(folder / "variants", backend)
+def network(folder: Path, backend: str = "ort-cpu", **paths: Path) -> Network:
+    made = Network(folder / "variants", RunSettings(backend))
     made.folder.mkdir()
     for kind, path in paths.items():
         made.read(kind, path)
@@ -95,6 +95,30 @@ def test_what_is_given_is_taken_as_it_is(tmp_path: Path, files: dict) -> None:
     assert not any(variant.derived for variant in found.variants)
     for variant in found.variants:
         assert onnx.load(variant.model).graph.node == onnx.load(variant.source).graph.node
+
+
+def test_a_file_is_not_written_again(tmp_path: Path, files: dict) -> None:
+    """Forms that settings alone tell apart are one file, and so is what was given."""
+    found = network(tmp_path, ln=files["ln"], unfolded=files["unfolded"])
+    made = {v.name: v.model for v in found.variants}
+    assert made["ln"] == made["ln, no SkipLayerNormalization"] == str(files["ln"])
+    assert made["unfolded"] == str(files["unfolded"])
+    written = sorted(path.name for path in found.folder.iterdir())
+    assert [made["folded"], made["none"]] == [str(found.folder / name) for name in written]
+
+
+def test_weights_are_stored_alike_in_all_variants(tmp_path: Path) -> None:
+    """A runtime holds them otherwise where they lie in a file of their own."""
+    large = build(
+        "float[2,64] x => float[2,64] y", "n = Mul(x, a) y = MatMul(n, w)", a=(64,), w=(64, 64)
+    )
+    ir.save(large, tmp_path / "un.onnx", external_data="un.weights")
+    assert (tmp_path / "un.weights").stat().st_size >= 4 * 64 * 64
+    found = network(tmp_path, unfolded=tmp_path / "un.onnx")
+    assert [v.name for v in found.variants] == ["unfolded", "folded", "none"]
+    for variant in found.variants:
+        assert Path(variant.model).parent == found.folder
+        assert not has_external(load_model(variant.model))
 
 
 def test_no_norm_comes_from_ln_where_there_is_no_unfolded_graph(
@@ -177,10 +201,10 @@ def test_a_network_that_overflows_without_norms_is_refused(tmp_path: Path, files
     pytest.importorskip("onnxruntime")
     found = network(tmp_path, unfolded=files["unfolded"])
     feeds = found.feeds(None, {"batch": 2}, 0)
-    found.check_finite(feeds, "cpu")
+    found.check_finite(feeds)
     huge = {"x": np.full((2, 3, 4), np.float32(3e38))}
     with pytest.raises(InputError, match="without norms the network overflows at h"):
-        found.check_finite(huge, "cpu")
+        found.check_finite(huge)
 
 
 @pytest.mark.parametrize("given", [{}, {"model": "a.py:b", "files": {"ln": "ln.onnx"}}])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -27,21 +27,25 @@ from un_deploy.measure.speed.compare_report import CompareReport
 from un_deploy.measure.speed.timing_process import Job, Seconds
 from un_deploy.pipeline.compare import compare as module
 from un_deploy.pipeline.compare.compare import compare
-from un_deploy.runtime import load
+from un_deploy.runtime.tensorrt import engine_runtime
 from un_deploy.runtime.tensorrt.plan_runtime import PlanRuntime
 
 IN_PROCESS = partial(compare_variants, build=run_here)
 EVALUATING = Path(__file__).parents[2] / "support" / "trtexec_evaluating.py"
 QUICK: dict[str, Any] = {"builds": 2, "rounds": 2, "sample_s": 1e-4, "threads": 1}
 BATCHES = {"x": {"min": [1, 3, 4], "opt": [5, 3, 4], "max": [8, 3, 4]}}
-GRAPHS = {"ln": model(LN), "unfolded": model(UN), "none": model(NONE)}
-GRAPHS["folded"] = fold_graph(model(UN)).model
+
+
+@cache
+def graphs() -> dict[str, ir.Model]:
+    folded = fold_graph(model(UN)).model
+    return {"ln": model(LN), "unfolded": model(UN), "none": model(NONE), "folded": folded}
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Every variant as an ONNX file and as a plan, and trtexec's double, which computes them."""
-    for kind, graph in GRAPHS.items():
+    for kind, graph in graphs().items():
         save_model(graph, tmp_path / f"{kind}.onnx")
         plan_of(tmp_path / f"{kind}.plan", graph, profiles=[BATCHES])
     text = f"TRTEXEC_DOUBLE_VERSION=101601 exec '{sys.executable}' '{EVALUATING}' \"$@\""
@@ -70,7 +74,7 @@ def compared(folder: Path, *names: str, **settings: Any) -> CompareReport:
 
 def rewritten(folder: Path, name: str, **changes: Any) -> None:
     """The plan with another manifest."""
-    plan_of(folder / name, GRAPHS[name.split(".")[0]], **{"profiles": [BATCHES], **changes})
+    plan_of(folder / name, graphs()[name.split(".")[0]], **{"profiles": [BATCHES], **changes})
 
 
 def test_plans_alone(folder: Path) -> None:
@@ -296,7 +300,7 @@ class TestInTensorRT:
     def on_the_double(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         pytest.importorskip("torch")
         monkeypatch.setitem(sys.modules, "tensorrt", double)
-        monkeypatch.setattr(load, "PlanRuntime", lambda mode: PlanRuntime(device="cpu"))
+        monkeypatch.setattr(engine_runtime, "PlanRuntime", lambda mode: PlanRuntime(device="cpu"))
         monkeypatch.setattr(module, "compare_variants", IN_PROCESS)
         logger.cache_clear()
         yield

@@ -12,16 +12,15 @@ import onnx_ir as ir
 import pytest
 
 from tests.support.graphs import build
-from tests.support.plans import write_plan
 from un_deploy.engines.plan.manifest import file_sha256
 from un_deploy.errors import InputError
 from un_deploy.graph.model.model_file import save_model
-from un_deploy.pipeline.triton.served_model import ServedTensor, read_served
+from un_deploy.pipeline.triton.served_model import ServedTensor, read_onnx
 
 
 def served(model: ir.Model, folder: Path):
     save_model(model, folder / "net.onnx")
-    return read_served(folder / "net.onnx")
+    return read_onnx(folder / "net.onnx")
 
 
 def test_an_onnx_file(tmp_path: Path) -> None:
@@ -75,7 +74,7 @@ def test_weights_files(tmp_path: Path) -> None:
         onnx.external_data_helper.set_external_data(tensor, place)
         tensor.ClearField("raw_data")
     (tmp_path / "net.onnx").write_bytes(model.SerializeToString())
-    weights = read_served(tmp_path / "net.onnx").weights
+    weights = read_onnx(tmp_path / "net.onnx").weights
     assert weights == {place: tmp_path / place for place in places}
 
 
@@ -84,7 +83,7 @@ class TestRefusals:
         model = build("float[batch,6] x => float[batch,5] y", "y = MatMul(x, w)", w=(6, 4))
         onnx.save(ir.to_proto(model), tmp_path / "net.onnx")
         with pytest.raises(InputError, match=r"output y: the file says .*5.*, its operators .*4"):
-            read_served(tmp_path / "net.onnx")
+            read_onnx(tmp_path / "net.onnx")
 
     @pytest.mark.parametrize("place", ["{}/w.bin", "a/../w.bin"])
     def test_weights_at_a_place_that_a_copy_would_not_have(
@@ -98,17 +97,8 @@ class TestRefusals:
         tensor.ClearField("raw_data")
         (tmp_path / "net.onnx").write_bytes(model.SerializeToString())
         with pytest.raises(InputError, match=r"keeps weights at .*w\.bin: save it"):
-            read_served(tmp_path / "net.onnx")
+            read_onnx(tmp_path / "net.onnx")
 
     def test_missing(self, tmp_path: Path) -> None:
         with pytest.raises(InputError, match=r"net\.onnx does not exist"):
-            read_served(tmp_path / "net.onnx")
-
-
-def test_a_plan(tmp_path: Path) -> None:
-    model = read_served(write_plan(tmp_path / "net.plan"))
-    assert (model.kind, model.flavor, model.version) == ("plan", "tensorrt", "10.16.1.11")
-    assert model.sha256 == file_sha256(tmp_path / "net.plan")
-    assert model.inputs == (ServedTensor("x", "float32", ("batch", 3, 32, 32)),)
-    assert model.outputs == (ServedTensor("y", "float32", (None, 10)),)
-    assert [profile["x"].max[0] for profile in model.profiles] == [8]
+            read_onnx(tmp_path / "net.onnx")

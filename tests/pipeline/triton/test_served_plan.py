@@ -8,8 +8,10 @@ import pytest
 
 from tests.support.plans import IMAGE, LOGITS, profile, write_plan
 from un_deploy.engines.plan.header import is_plan
+from un_deploy.engines.plan.manifest import file_sha256
 from un_deploy.engines.profiles import Range
 from un_deploy.errors import InputError
+from un_deploy.pipeline.triton.served_model import ServedTensor
 from un_deploy.pipeline.triton.served_plan import read_plan
 
 
@@ -20,9 +22,10 @@ def plan(tmp_path: Path) -> Path:
 
 def test_everything_that_the_manifest_says(plan: Path) -> None:
     served = read_plan(plan)
-    assert (served.manifest.flavor, served.manifest.tensorrt) == ("tensorrt", "10.16.1.11")
-    assert served.inputs == (("x", "float32", ("batch", 3, 32, 32)),)
-    assert served.outputs == (("y", "float32", (None, 10)),)
+    assert (served.kind, served.flavor, served.version) == ("plan", "tensorrt", "10.16.1.11")
+    assert served.sha256 == file_sha256(plan)
+    assert served.inputs == (ServedTensor("x", "float32", ("batch", 3, 32, 32)),)
+    assert served.outputs == (ServedTensor("y", "float32", (None, 10)),)
     assert served.profiles == ({"x": Range((1, 3, 32, 32), (4, 3, 32, 32), (8, 3, 32, 32))},)
 
 
@@ -87,4 +90,4 @@ class TestRefusals:
 def test_fixed_shapes_need_no_profile(tmp_path: Path) -> None:
     fixed = [dict(tensor, shape=[2, *tensor["shape"][1:]]) for tensor in (IMAGE, LOGITS)]
     plan = write_plan(tmp_path / "net.plan", profiles=[], inputs=fixed[:1], outputs=fixed[1:])
-    assert read_plan(plan).inputs == (("x", "float32", (2, 3, 32, 32)),)
+    assert read_plan(plan).inputs == (ServedTensor("x", "float32", (2, 3, 32, 32)),)

@@ -7,11 +7,16 @@ import onnx_ir as ir
 import pytest
 
 from tests.support.graphs import build as graph
+from un_deploy.engines.build import from_graph
+from un_deploy.engines.build.builder import Built
+from un_deploy.engines.build.from_graph import Engine
 from un_deploy.errors import InputError
 from un_deploy.runtime.layer_times import TellsLayers
 from un_deploy.runtime.tensorrt import engine_runtime
-from un_deploy.runtime.tensorrt.engine_runtime import EngineRuntime, with_shapes
+from un_deploy.runtime.tensorrt.engine_runtime import EngineRuntime
+from un_deploy.runtime.tensorrt.plan_runtime import PlanRuntime
 
+FIXED = graph("float[2,4] x => float[2,2] y", "y = MatMul(x, w)", w=(4, 2))
 MODEL = graph("float[batch,4] x => float[batch,2] y", "y = MatMul(x, w)", w=(4, 2))
 
 
@@ -19,20 +24,17 @@ def feeds(batch: int) -> dict[str, np.ndarray]:
     return {"x": np.ones((batch, 4), np.float32)}
 
 
-def test_sizes_are_those_of_the_inputs() -> None:
-    fixed = with_shapes(MODEL.clone(), feeds(3))
-    assert fixed.graph.inputs[0].shape == ir.Shape((3, 4))
-    assert MODEL.graph.inputs[0].shape != ir.Shape((3, 4))
-
-
 def test_an_engine_is_built_once_for_each_set_of_shapes(monkeypatch: pytest.MonkeyPatch) -> None:
-    built: list[tuple[str, str, tuple[int, ...], ir.DataType]] = []
+    built: list[tuple[str, dict[str, tuple[int, ...]], ir.DataType]] = []
+
+    def engine_of(graph, *, origin, flavor, shapes):
+        built.append((flavor, shapes, graph.model.graph.initializers["w"].const_value.dtype))
+        return Engine(Built(b"plan", (), {}, (), 0.0), graph.with_shapes(shapes), None)
 
     class Session:
-        def __init__(self, runtime: engine_runtime.PlanRuntime, model: ir.Model) -> None:
-            value, weight = model.graph.inputs[0], model.graph.initializers["w"]
-            shape = tuple(int(dim) for dim in value.shape or ())
-            built.append((runtime.flavor, runtime.mode, shape, weight.const_value.dtype))
+        def __init__(self, plan, inputs, runtime: PlanRuntime) -> None:
+            assert (plan, runtime.mode) == ((b"plan", "the graph", "tensorrt"), "cuda-graph")
+            self.inputs = inputs
 
         def run(self, feeds, fetch):
             return {"y": feeds["x"]}
@@ -41,11 +43,11 @@ def test_an_engine_is_built_once_for_each_set_of_shapes(monkeypatch: pytest.Monk
             return lambda runs: float(runs)
 
         def layer_times(self, feeds, runs, warm_up):
-            return (feeds["x"].shape, runs, warm_up)
+            return (self.inputs[0].shape, runs, warm_up)
 
-    monkeypatch.setattr(
-        engine_runtime.PlanRuntime, "load", lambda self, model: Session(self, model)
-    )
+    monkeypatch.setattr(engine_runtime, "engine_of", engine_of)
+    monkeypatch.setattr(engine_runtime, "deserialized", lambda *given: given)
+    monkeypatch.setattr(engine_runtime, "PlanSession", Session)
     session = EngineRuntime("tensorrt", "fp16").load(MODEL)
     assert [spec.name for spec in session.inputs] == ["x"]
     session.run(feeds(2))
@@ -54,9 +56,19 @@ def test_an_engine_is_built_once_for_each_set_of_shapes(monkeypatch: pytest.Monk
     assert isinstance(session, TellsLayers)
     assert session.layer_times(feeds(5), 3, 1) == ((5, 4), 3, 1)
     assert built == [
-        ("tensorrt", "cuda-graph", (2, 4), ir.DataType.FLOAT16),
-        ("tensorrt", "cuda-graph", (5, 4), ir.DataType.FLOAT16),
+        ("tensorrt", {"x": (2, 4)}, ir.DataType.FLOAT16),
+        ("tensorrt", {"x": (5, 4)}, ir.DataType.FLOAT16),
     ]
+
+
+def test_an_engine_of_another_precision_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine is a real one, in fp32: what was to be fp16 is held against its kernels."""
+    pytest.importorskip("tensorrt_rtx", reason="needs TensorRT-RTX: the rtx extra")
+    real = from_graph.build_graph
+    monkeypatch.setattr(from_graph, "build_graph", lambda model, **given: real(FIXED, **given))
+    session = EngineRuntime("tensorrt-rtx", "fp16").load(MODEL)
+    with pytest.raises(InputError, match=r"^fp16 was asked for, but 1 kernels .* in Float"):
+        session.timer(feeds(2))
 
 
 def test_without_a_gpu_a_real_engine_is_built_and_not_run() -> None:

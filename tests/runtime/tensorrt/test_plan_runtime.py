@@ -26,7 +26,6 @@ from un_deploy.engines.profiles import Range
 from un_deploy.errors import InputError
 from un_deploy.pipeline.build import build
 from un_deploy.runtime.layer_times import TellsLayers
-from un_deploy.runtime.protocol import Runtime
 from un_deploy.runtime.run_memory import TellsMemory
 from un_deploy.runtime.tensorrt.plan_runtime import PlanRuntime
 
@@ -99,9 +98,7 @@ def x(rows: int) -> dict[str, np.ndarray]:
     return {"x": np.arange(4 * rows, dtype=np.float32).reshape(rows, 4)}
 
 
-def test_it_is_a_runtime_and_its_session_tells_layers(make: Make) -> None:
-    runtime: Runtime = ON_CPU
-    assert runtime.name == "TensorRT"
+def test_its_session_tells_layers(make: Make) -> None:
     session = ON_CPU.load_plan(make())
     assert isinstance(session, TellsLayers)
     assert [str(spec) for spec in session.inputs] == ["x: float32 (n, 4)"]
@@ -290,19 +287,6 @@ def test_a_real_plan_without_a_driver_is_one_line_of_the_library(real: Path) -> 
     assert "real.plan: " in message
     assert "CUDA driver version is insufficient" in message
     assert "\n" not in message
-
-
-@pytest.mark.skipif(not without_gpu(), reason="here is a GPU")
-def test_a_graph_is_built_and_then_meets_the_same_wall(real: Path) -> None:
-    model = graph("float[2,64] x => float[2,64] y", "y = MatMul(x, w)", w=(64, 64))
-    with pytest.raises(InputError, match=r"cannot load the graph: .*CUDA driver"):
-        PlanRuntime("tensorrt-rtx").load(model)
-
-
-def test_a_dynamic_graph_without_profiles() -> None:
-    model = graph("float[n,64] x => float[n,64] y", "y = MatMul(x, w)", w=(64, 64))
-    with pytest.raises(InputError, match="has sizes that are open: give --shapes"):
-        PlanRuntime("tensorrt-rtx").load(model)
 
 
 def test_a_truncated_plan(real: Path) -> None:

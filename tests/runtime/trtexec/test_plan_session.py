@@ -13,7 +13,8 @@ from tests.support.graphs import build
 from tests.support.plans import plan_of
 from un_deploy.errors import InputError
 from un_deploy.graph.analysis.reference import run, stored
-from un_deploy.runtime.load import load_file
+from un_deploy.runtime.backends import load_file
+from un_deploy.runtime.settings import RunSettings
 from un_deploy.runtime.trtexec import Trtexec
 from un_deploy.runtime.trtexec.runtime import TrtexecRuntime
 
@@ -104,4 +105,4 @@ def test_memory_is_what_the_builder_told(trtexec: Trtexec, tmp_path: Path) -> No
 @pytest.mark.parametrize("backend", ["ort-cpu", "torch"])
 def test_other_backends_do_not_take_plans(tmp_path: Path, backend) -> None:
     with pytest.raises(InputError, match=rf"net.plan is a plan: TensorRT runs it, not {backend}"):
-        load_file(plan_of(tmp_path / "net.plan", MODEL), backend)
+        load_file(plan_of(tmp_path / "net.plan", MODEL), RunSettings(backend))

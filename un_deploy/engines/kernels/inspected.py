@@ -12,6 +12,7 @@ open sizes can be "N/A due to dynamic shapes" until a context has shapes.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,7 @@ from un_deploy.engines.plan.load import LoadedPlan, deserialized
 from un_deploy.errors import InputError
 
 if TYPE_CHECKING:
-    from tensorrt import IExecutionContext
+    from tensorrt import EngineInspector, IExecutionContext
 
 _WORDS = {name.lower(): name for name in (*BYTES, *NARROW)} | {
     "fp32": "Float",
@@ -75,21 +76,31 @@ def inspected_kernels(plan: LoadedPlan) -> tuple[Kernel, ...]:
     Raises:
         InputError: the inspector's text is in neither form.
     """
-    trt = library(plan.flavor)
     inspector = plan.engine.create_engine_inspector()
-    kernels = _kernels(inspector.get_engine_information(trt.LayerInformationFormat.JSON))
+    kernels = _inspected(plan, inspector)
     if all(is_readable(t) for kernel in kernels for t in _tensors(kernel)):
         return kernels
     inspector.execution_context = _at_the_optimum(plan)
-    told = _kernels(inspector.get_engine_information(trt.LayerInformationFormat.JSON))
+    told = _inspected(plan, inspector)
     if [one.name for one in told] != [one.name for one in kernels]:
         return kernels
     return tuple(_with_types(*pair) for pair in zip(kernels, told, strict=True))
 
 
+def kernels_of(layers: Iterable[Layer]) -> tuple[Kernel, ...]:
+    """The layers that run something; of an engine that was not built in detail none is known."""
+    return tuple(_kernel(layer) for layer in layers if layer.detail and layer.kind not in _IDLE)
+
+
 def is_readable(tensor: KernelTensor) -> bool:
     """Whether TensorRT told the tensor's type."""
     return tensor.type in BYTES or tensor.type in NARROW
+
+
+def _inspected(plan: LoadedPlan, inspector: EngineInspector) -> tuple[Kernel, ...]:
+    trt = library(plan.flavor)
+    form = trt.LayerInformationFormat.JSON
+    return kernels_of(parse_layer_info(inspector.get_engine_information(form)).layers)
 
 
 def _at_the_optimum(plan: LoadedPlan) -> IExecutionContext:
@@ -127,11 +138,6 @@ def _with_types(kernel: Kernel, told: Kernel) -> Kernel:
 
 def _tensors(kernel: Kernel) -> tuple[KernelTensor, ...]:
     return (*kernel.inputs, *kernel.constants, *kernel.outputs)
-
-
-def _kernels(information: str) -> tuple[Kernel, ...]:
-    layers = parse_layer_info(information).layers
-    return tuple(_kernel(layer) for layer in layers if layer.detail and layer.kind not in _IDLE)
 
 
 def _kernel(layer: Layer) -> Kernel:

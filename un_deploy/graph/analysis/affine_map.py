@@ -7,15 +7,12 @@ different axes. A *gauge* is an affine read as a change of variables, old = G(ne
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    Array = np.ndarray
+Array = np.ndarray
 
 #: Two affines computed in float64 along different roads agree to far better than this.
 _RELATIVE = 1e-9

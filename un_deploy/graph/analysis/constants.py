@@ -6,17 +6,14 @@ second fold of the same weight starts from the unrounded value.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import numpy as np
 import onnx_ir as ir
 
 from un_deploy.graph.analysis.reference import Float64, is_floating, widen
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    Array = np.ndarray
+Array = np.ndarray
 
 #: Values up to this many bytes are kept once computed; larger weights are read again.
 _KEEP = 1 << 20
@@ -178,11 +175,3 @@ def held_constant(value: ir.Value | None) -> ir.TensorProtocol | None:
             return None
         value = node.inputs[0]
     return None if value is None or value.is_graph_input() else value.const_value
-
-
-def same_tensor(first: ir.TensorProtocol, second: ir.TensorProtocol) -> bool:
-    """Whether type, shape and every value are equal; NaN equals NaN."""
-    if first.dtype != second.dtype or tuple(first.shape) != tuple(second.shape):
-        return False
-    nan = first.dtype.is_floating_point()
-    return bool(np.array_equal(first.numpy(), second.numpy(), equal_nan=nan))

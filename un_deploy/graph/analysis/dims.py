@@ -52,10 +52,6 @@ def reshape_groups(before: Shape, after: Shape) -> AxisGroups | None:
     A reshape keeps the order of the elements, so wherever the product of the leading dimensions
     is the same on both sides, the axes before and after that point correspond separately.
 
-    Args:
-        before: the input's dimensions.
-        after: the output's dimensions.
-
     Returns:
         The finest groups of axes with equal products, in order: ``(B, N, 768)`` to
         ``(B, N, 12, 64)`` gives ``[((0,), (0,)), ((1,), (1,)), ((2,), (2, 3))]``. An axis of size

@@ -13,16 +13,13 @@ Ba et al., "Layer Normalization", arXiv 1607.06450, equation 4.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
-from un_deploy.graph.analysis.shapes import same_shape
+import onnx_ir as ir
+
+from un_deploy.graph.analysis.constants import Constants
+from un_deploy.graph.analysis.dims import same_shape
+from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.model.labels import label_of
-
-if TYPE_CHECKING:
-    import onnx_ir as ir
-
-    from un_deploy.graph.analysis.constants import Constants
-    from un_deploy.graph.analysis.shapes import Shapes
 
 
 @dataclass(frozen=True, eq=False)

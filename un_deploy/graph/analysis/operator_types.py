@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
 
 import onnx
 import onnx_ir as ir
@@ -11,9 +11,6 @@ from onnx.shape_inference import infer_node_outputs
 from un_deploy.errors import InputError, one_line
 from un_deploy.graph.analysis.constants import held_constant
 from un_deploy.graph.model.labels import node_name
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
 
 _STRINGS = {
     ir.DataType.FLOAT: "tensor(float)",

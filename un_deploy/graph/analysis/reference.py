@@ -6,7 +6,8 @@ float64, so what is computed is the graph's formula without its rounding.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import onnx
@@ -17,10 +18,7 @@ from un_deploy.errors import InputError, first_line
 from un_deploy.graph.analysis.reference_operators import BATCH_NORMALIZATION, OPERATORS
 from un_deploy.graph.model.labels import node_name
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-
-    Array = np.ndarray
+Array = np.ndarray
 
 _FLOATING = {
     ir.DataType.FLOAT,
@@ -65,10 +63,7 @@ class Float64:
     ) -> list[Array]:
         """The node's outputs for these inputs (None where an optional input is absent).
 
-        Args:
-            node: the operator.
-            inputs: its inputs.
-            outer: the tensors around it, which the branches of an If may read.
+        `outer` gives the tensors around it, which the branches of an If may read.
 
         Raises:
             InputError: the reference evaluator cannot run the operator.

@@ -16,17 +16,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import onnx_ir as ir
 import sympy
+from onnx_shape_inference import ShapeInferenceContext
 
 from un_deploy.graph.analysis.dims import symbol
 
-if TYPE_CHECKING:
-    from onnx_shape_inference import ShapeInferenceContext
-
-    SideDim = int | ir.SymbolicDim
+SideDim = int | ir.SymbolicDim
 
 BROADCASTING = frozenset(
     (

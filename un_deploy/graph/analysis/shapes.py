@@ -16,28 +16,8 @@ import onnx_ir as ir
 import sympy
 from onnx_ir.passes.common import InlinePass
 
-from un_deploy.graph.analysis.dims import (
-    AxisGroups,
-    Dim,
-    Shape,
-    reshape_groups,
-    same_dim,
-    same_shape,
-    simplest,
-    symbol,
-)
+from un_deploy.graph.analysis.dims import Dim, Shape, simplest, symbol
 from un_deploy.graph.analysis.shape_rules import Corrections, expression
-
-__all__ = [
-    "AxisGroups",
-    "Dim",
-    "Shape",
-    "Shapes",
-    "reshape_groups",
-    "same_dim",
-    "same_shape",
-    "symbol",
-]
 
 _SUBGRAPHS = (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS)
 

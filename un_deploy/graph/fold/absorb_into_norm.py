@@ -6,24 +6,18 @@ between two fixed ends of a post-norm stream absorbs all the others.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
 
 import numpy as np
+import onnx_ir as ir
 
-from un_deploy.graph.fold.edits import SetConstant
+from un_deploy.graph.analysis.affine_map import Gauge
+from un_deploy.graph.fold.edits import Edit, SetConstant
+from un_deploy.graph.fold.graph_view import GraphView
 from un_deploy.graph.fold.rules.protocol import Refuse
+from un_deploy.graph.fold.site import Site
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    import onnx_ir as ir
-
-    from un_deploy.graph.analysis.affine_map import Gauge
-    from un_deploy.graph.fold.edits import Edit
-    from un_deploy.graph.fold.graph_view import GraphView
-    from un_deploy.graph.fold.site import Site
-
-    Array = np.ndarray
+Array = np.ndarray
 
 
 def check(site: Site) -> None:

@@ -18,7 +18,8 @@ from dataclasses import dataclass
 import onnx_ir as ir
 import sympy
 
-from un_deploy.graph.analysis.shapes import Shape, Shapes, same_shape
+from un_deploy.graph.analysis.dims import Shape, same_shape
+from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.rewire import remove_unread, replace_value
 from un_deploy.graph.fold.rules import operator_named
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import numpy as np
 import onnx_ir as ir
 
 from un_deploy.errors import InputError, one_line
 from un_deploy.graph.fold.rules import operator_named
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 #: Entries looked at in one go; keeps the temporary arrays small.
 _CHUNK = 1 << 22

@@ -7,25 +7,20 @@ once.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx_ir as ir
 
-from un_deploy.graph.analysis.constants import rounded
+from un_deploy.graph.analysis.constants import Constants, rounded
+from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.rewire import replace_value
+from un_deploy.graph.fold.rules.operator import Operator
+from un_deploy.graph.fold.site import Site
 from un_deploy.graph.model.labels import node_name, unique_name
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from un_deploy.graph.analysis.constants import Constants
-    from un_deploy.graph.analysis.shapes import Shapes
-    from un_deploy.graph.fold.rules.operator import Operator
-    from un_deploy.graph.fold.site import Site
-
-    Array = np.ndarray
+Array = np.ndarray
 
 
 @dataclass(frozen=True)

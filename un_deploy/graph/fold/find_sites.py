@@ -6,23 +6,18 @@ scale, the 0.5 of GELU) is none, and neither is a shift alone (a bias, a positio
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
+import onnx_ir as ir
 
 from un_deploy.graph.analysis.affine_map import Affine, align
+from un_deploy.graph.analysis.dims import same_dim, same_shape
 from un_deploy.graph.analysis.reference import is_floating
-from un_deploy.graph.analysis.shapes import same_dim, same_shape
+from un_deploy.graph.fold.graph_facts import GraphFacts
 from un_deploy.graph.fold.site import NearMiss, Site
 from un_deploy.graph.model.labels import label_of, node_name
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    import onnx_ir as ir
-
-    from un_deploy.graph.fold.graph_facts import GraphFacts
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,9 +31,7 @@ class _Step:
 def find_sites(facts: GraphFacts, keep: Collection[str] = ()) -> tuple[list[Site], list[NearMiss]]:
     """All sites of the main graph in topological order, and what was nearly one.
 
-    Args:
-        facts: of the graph.
-        keep: names of operators; a site that holds one is marked as kept.
+    A site that holds an operator named in `keep` is marked as kept.
     """
     steps: dict[ir.Node, _Step] = {}
     misses: list[NearMiss] = []
@@ -157,9 +150,8 @@ def _elementwise(op: str, constant: np.ndarray | None, reversed_: bool, rank: in
 def _batch_normalization(node: ir.Node, facts: GraphFacts) -> _Step | str | None:
     """Scale gamma / sqrt(var + eps), shift beta - mean * scale, on axis 1 (ONNX, inference)."""
     x, y = node.inputs[0], node.outputs[0]
-    training = node.attributes.get("training_mode")
     # Up to opset 13 nothing but its further outputs tells that it is in training.
-    if (training is not None and training.as_int() != 0) or len(node.outputs) > 1:
+    if node.attributes.get_int("training_mode", 0) != 0 or len(node.outputs) > 1:
         return "it is in training mode"
     if x is None or any(v not in facts.constants for v in node.inputs[1:5]):
         return "its parameters are not constant"
@@ -167,9 +159,8 @@ def _batch_normalization(node: ir.Node, facts: GraphFacts) -> _Step | str | None
     if shape is None or len(shape) < 2:
         return f"the channels of {x.name!r} are unknown"
     gamma, beta, mean, var = (facts.constants[v] for v in node.inputs[1:5] if v is not None)
-    epsilon = node.attributes.get("epsilon")
     with np.errstate(divide="ignore", invalid="ignore"):
-        scale = gamma / np.sqrt(var + (epsilon.as_float() if epsilon is not None else 1e-5))
+        scale = gamma / np.sqrt(var + node.attributes.get_float("epsilon", 1e-5))
     channel = (1, -1) + (1,) * (len(shape) - 2)
     affine = Affine(scale.reshape(channel), (beta - mean * scale).reshape(channel))
     if not (np.all(np.isfinite(affine.scale)) and np.all(np.isfinite(affine.shift))):

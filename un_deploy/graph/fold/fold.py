@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import numpy as np
+import onnx_ir as ir
 
 from un_deploy.errors import InputError
 from un_deploy.graph.analysis.constants import Constants
 from un_deploy.graph.analysis.shapes import Shapes
-from un_deploy.graph.fold.cancel_layouts import cancel_layouts
+from un_deploy.graph.fold.cancel_layouts import Cancelled, cancel_layouts
 from un_deploy.graph.fold.check_weights import check_weights
-from un_deploy.graph.fold.edits import AddBias, Editor, SetConstant
+from un_deploy.graph.fold.edits import AddBias, Change, Edit, Editor, SetConstant
 from un_deploy.graph.fold.graph_view import GraphView
-from un_deploy.graph.fold.original_tensors import OriginalTensors
+from un_deploy.graph.fold.original_tensors import OriginalTensors, ValueMap
 from un_deploy.graph.fold.report import ConstantChange, FoldReport, SiteReport
 from un_deploy.graph.fold.rewire import remove_unread
 from un_deploy.graph.fold.site import Site
 from un_deploy.graph.fold.solve import Solution, certify, solve
 from un_deploy.graph.model.model_kinds import to_ir
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
-
-    import onnx_ir as ir
-
-    from un_deploy.graph.fold.cancel_layouts import Cancelled
-    from un_deploy.graph.fold.edits import Change, Edit
-    from un_deploy.graph.fold.original_tensors import ValueMap
 
 Model = TypeVar("Model")
 
@@ -128,11 +121,8 @@ def _best_solution(view: GraphView) -> tuple[Solution, dict[Site, str]]:
 def _why(site: Site, forward: Solution, backward: Solution) -> str:
     reasons = [
         f"{name}: {reason}"
-        for name, reason in (
-            ("forward", forward.refusals.get(site)),
-            ("backward", backward.refusals.get(site)),
-        )
-        if reason
+        for name, solution in (("forward", forward), ("backward", backward))
+        if (reason := solution.refusals.get(site))
     ]
     return "kept, as asked" if site.kept else "; ".join(reasons)
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+import onnx_ir as ir
 
-    import onnx_ir as ir
-
-    from un_deploy.graph.analysis.constants import Constants
-    from un_deploy.graph.analysis.shapes import Shape, Shapes
-    from un_deploy.graph.fold.rules.operator import Operator
+from un_deploy.graph.analysis.constants import Constants
+from un_deploy.graph.analysis.dims import Shape
+from un_deploy.graph.analysis.shapes import Shapes
+from un_deploy.graph.fold.rules.operator import Operator
 
 #: These read a tensor's shape and none of its values.
 SHAPE_ONLY = frozenset(("Shape", "Size"))
@@ -78,27 +76,20 @@ class GraphFacts(ABC):
             operator = self._operators.get(node.op_type)
             if node.domain or operator is None or operator.bias != "behind":
                 continue
-            if node.inputs[1] not in self.constants:
-                continue
             out, weight = node.outputs[0], node.inputs[1]
-            assert weight is not None
-            readers = self.readers(out)
-            if len(readers) != 1 or len(out.uses()) != 1 or out.is_graph_output():
+            uses = list(out.uses())
+            if weight not in self.constants or len(uses) != 1 or out.is_graph_output():
                 continue
-            (add,) = readers
+            ((add, place),) = uses
             if add.domain or add.op_type != "Add" or add.graph is not node.graph:
                 continue
-            index = 1 - add.inputs.index(out)
-            bias = add.inputs[index]
-            if bias in self.constants and self._is_row(bias, self._known(weight)):
-                yield node, (add, index)
+            bias = add.inputs[1 - place]
+            if bias in self.constants and self._is_row(bias, weight):
+                yield node, (add, 1 - place)
 
-    def _is_row(self, bias: ir.Value | None, weight: Shape | None) -> bool:
+    def _is_row(self, bias: ir.Value | None, weight: ir.Value | None) -> bool:
         """One entry an output channel, however many leading axes of size 1."""
-        shape = self._known(bias)
-        if not shape or not weight:
+        row, matrix = (None if v is None else self.shape(v) for v in (bias, weight))
+        if not row or not matrix:
             return False
-        return shape[-1] == weight[-1] and all(size == 1 for size in shape[:-1])
-
-    def _known(self, value: ir.Value | None) -> Shape | None:
-        return None if value is None else self._shapes.of(value)
+        return row[-1] == matrix[-1] and all(size == 1 for size in row[:-1])

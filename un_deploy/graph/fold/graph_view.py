@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Collection
 
+import onnx_ir as ir
+
+from un_deploy.graph.analysis.constants import Constants
+from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.find_sites import find_sites
 from un_deploy.graph.fold.graph_facts import SHAPE_ONLY, GraphFacts
 from un_deploy.graph.fold.rules import operators, rule_for
 from un_deploy.graph.fold.rules.protocol import Unit
 from un_deploy.graph.fold.site import Site
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    import onnx_ir as ir
-
-    from un_deploy.graph.analysis.constants import Constants
-    from un_deploy.graph.analysis.shapes import Shapes
 
 
 class GraphView(GraphFacts):

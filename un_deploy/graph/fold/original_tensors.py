@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
 
-from un_deploy.graph.analysis.affine_map import Affine
+import onnx_ir as ir
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+from un_deploy.graph.analysis.affine_map import Affine, Gauge
+from un_deploy.graph.fold.edits import Change
+from un_deploy.graph.fold.graph_view import GraphView
+from un_deploy.graph.fold.solve import Assignment
 
-    import onnx_ir as ir
-
-    from un_deploy.graph.analysis.affine_map import Gauge
-    from un_deploy.graph.fold.edits import Change
-    from un_deploy.graph.fold.graph_view import GraphView
-    from un_deploy.graph.fold.solve import Assignment
-
-    #: By name in the folded graph: (name in the original, old = gauge(new)), or None inside a
-    #: linear unit or a norm, where a tensor stands for nothing. What is absent kept its value.
-    ValueMap = Mapping[str, tuple[str, Gauge] | None]
+ValueMap = Mapping[str, tuple[str, Gauge] | None]
 
 
 class OriginalTensors:

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass
+from typing import Literal
 
+from un_deploy.graph.fold.cancel_layouts import Cancelled
+from un_deploy.graph.fold.site import NearMiss
 from un_deploy.json_form import JsonForm
-
-if TYPE_CHECKING:
-    from un_deploy.graph.fold.cancel_layouts import Cancelled
-    from un_deploy.graph.fold.site import NearMiss
-
-#: The version of the JSON form; it rises when a field changes its meaning or goes.
-REPORT_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -77,7 +72,7 @@ class FoldReport(JsonForm):
     cancelled: tuple[Cancelled, ...]
     operators_before: int
     operators_after: int
-    version: int = field(default=REPORT_VERSION)
+    version: int = 1
 
     @property
     def folded(self) -> tuple[SiteReport, ...]:

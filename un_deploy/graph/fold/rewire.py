@@ -10,14 +10,10 @@ import onnx_ir as ir
 def replace_value(
     graph: ir.Graph, old: ir.Value, new: ir.Value, *, output: ir.Value | None = None
 ) -> None:
-    """Let all that reads one tensor read another; the graph's signature stays as it was.
+    """Let all that reads `old` read `new`; the main graph's signature stays as it was.
 
-    Args:
-        graph: the main graph.
-        old: what is read now.
-        new: what is read instead.
-        output: what becomes the graph's output where `old` was one, and takes over its name, type
-            and declared shape; None: `new`.
+    Where `old` is an output of the graph, `output` (None: `new`) becomes it, and takes over its
+    name, type and declared shape.
     """
     if old.is_graph_output():
         output = new if output is None else output

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+import onnx_ir as ir
+
+from un_deploy.graph.analysis.affine_map import Affine
 from un_deploy.graph.model.labels import names_of
-
-if TYPE_CHECKING:
-    import onnx_ir as ir
-
-    from un_deploy.graph.analysis.affine_map import Affine
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,27 +12,21 @@ which then leaves no trace; so nothing is ever undone.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 import onnx_ir as ir
 
-from un_deploy.graph.analysis.affine_map import Affine
+from un_deploy.graph.analysis.affine_map import Affine, Gauge
 from un_deploy.graph.analysis.constants import rounded
 from un_deploy.graph.analysis.reference import is_floating
 from un_deploy.graph.fold import absorb_into_norm
-from un_deploy.graph.fold.edits import AddBias, Bypass, SetConstant
-from un_deploy.graph.fold.rules.protocol import Port, Refuse
+from un_deploy.graph.fold.edits import AddBias, Bypass, Edit, SetConstant
+from un_deploy.graph.fold.graph_view import GraphView
+from un_deploy.graph.fold.rules.protocol import Port, Refuse, Unit
 from un_deploy.graph.fold.site import Site
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
-
-    from un_deploy.graph.analysis.affine_map import Gauge
-    from un_deploy.graph.fold.edits import Edit
-    from un_deploy.graph.fold.graph_view import GraphView
-    from un_deploy.graph.fold.rules.protocol import Unit
 
 Direction = Literal["forward", "backward"]
 Use = tuple[ir.Node, int]

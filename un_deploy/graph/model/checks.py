@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import onnx
 import onnx_ir as ir
@@ -11,19 +11,12 @@ from onnx_ir.passes.common import CheckerPass
 
 from un_deploy.errors import InputError, one_line
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 #: ONNX defines negative axes, which exporters write and the rules count from the end, from here on.
 OLDEST_OPSET = 11
 
 
 def check_model(model: ir.Model, origin: str) -> None:
-    """Check the model's structure.
-
-    Args:
-        model: looked at only; weights are not read.
-        origin: what the message calls the model, such as its path.
+    """Check the model's structure; messages call it by its origin, such as its path.
 
     Raises:
         InputError: an opset that the rewriter does not know, or whatever onnx.checker finds.

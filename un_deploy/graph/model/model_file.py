@@ -19,6 +19,8 @@ __all__ = [
     "atomic_write_text",
     "check_target",
     "from_proto",
+    "has_external",
+    "hold_weights",
     "load_model",
     "save_model",
 ]
@@ -68,7 +70,7 @@ def save_model(model: ir.Model, path: str | os.PathLike[str], *, force: bool = F
         TargetError: a target exists, is a directory, or cannot be written.
     """
     path = Path(path)
-    if not _external(model):
+    if not has_external(model) and _weight_bytes(model) <= _INLINE_LIMIT:
         with staged(path, force=force) as (place,):
             onnx.save(ir.to_proto(model), place, format="protobuf")
         return
@@ -94,6 +96,12 @@ def save_model(model: ir.Model, path: str | os.PathLike[str], *, force: bool = F
         ir.external_data.set_base_dir(model.graph, data.absolute().parent)
         for tensor in replaced:
             tensor.invalidate()
+
+
+def hold_weights(model: ir.Model) -> None:
+    """Read external weights into memory, so that `save_model` writes one file where it can."""
+    if _weight_bytes(model) <= _INLINE_LIMIT:
+        ir.external_data.load_to_model(model)
 
 
 def from_proto(proto: onnx.ModelProto, origin: str) -> ir.Model:
@@ -145,10 +153,17 @@ def _first_cause(error: BaseException) -> BaseException:
     return error
 
 
-def _external(model: ir.Model) -> bool:
-    tensors = [v.const_value for g in model.graphs() for v in g.initializers.values()]
-    size = sum(tensor.nbytes for tensor in tensors if tensor is not None)
-    return size > _INLINE_LIMIT or any(isinstance(t, ir.ExternalTensor) for t in tensors)
+def has_external(model: ir.Model) -> bool:
+    """Whether a weight lies in a file of its own."""
+    return any(isinstance(tensor, ir.ExternalTensor) for tensor in _weights(model))
+
+
+def _weights(model: ir.Model) -> list[ir.TensorProtocol | None]:
+    return [v.const_value for g in model.graphs() for v in g.initializers.values()]
+
+
+def _weight_bytes(model: ir.Model) -> int:
+    return sum(tensor.nbytes for tensor in _weights(model) if tensor is not None)
 
 
 def _same_file(first: str, second: Path) -> bool:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 import os
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import onnx
 import onnx_ir as ir
@@ -16,10 +17,7 @@ from un_deploy.graph.model.checks import check_model
 from un_deploy.graph.model.model_file import from_proto, load_model
 from un_deploy.graph.model.tensor_storage import external_tensors, own_tensors
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    Restore = Callable[[ir.Model], Any]
+Restore = Callable[[ir.Model], Any]
 
 
 def to_ir(model: Any) -> tuple[ir.Model, Restore]:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import onnx_ir as ir
 
 from un_deploy.errors import InputError, one_line
 from un_deploy.graph.model.labels import node_name
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 def own_tensors(model: ir.Model) -> None:
@@ -32,11 +29,7 @@ def own_tensors(model: ir.Model) -> None:
 
 
 def check_external(model: ir.Model, path: Path) -> None:
-    """Check that every weights file is there and long enough.
-
-    Args:
-        model: loaded from `path`, its external tensors' directory set.
-        path: what the messages call the model.
+    """Check that every weights file of a model loaded from `path` is there and long enough.
 
     Raises:
         InputError: names the weights file and the tensor.

@@ -14,8 +14,9 @@ was given its precision by its author, and stays as it is; one that computes in 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, TypeVar
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import TypeVar
 
 import onnx_ir as ir
 
@@ -24,18 +25,12 @@ from un_deploy.graph.analysis.operator_types import element, opset_for, value_ty
 from un_deploy.graph.model.labels import node_name
 from un_deploy.graph.model.model_kinds import to_ir
 from un_deploy.graph.precision.insert_casts import Retyper
+from un_deploy.graph.precision.names import Precision
 from un_deploy.graph.precision.rounding import NAMES
 from un_deploy.graph.precision.what_stays_fp32 import Fp32Choice
 from un_deploy.json_form import JsonForm
 
-if TYPE_CHECKING:
-    from collections.abc import Collection
-
 Model = TypeVar("Model")
-Precision = Literal["fp32", "fp16", "bf16"]
-
-#: The version of the report's JSON form; it rises when a field changes its meaning or goes.
-REPORT_VERSION = 1
 
 _HALVES = {name: dtype for dtype, name in NAMES.items()}
 
@@ -92,7 +87,7 @@ class PrecisionReport(JsonForm):
     casts: int
     opset_before: int
     opset_after: int
-    version: int = field(default=REPORT_VERSION)
+    version: int = 1
 
 
 def to_precision(

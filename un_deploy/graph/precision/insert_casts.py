@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+import onnx
 import onnx_ir as ir
 
 from un_deploy.graph.analysis.operator_types import bodies, element, tensor_type
 from un_deploy.graph.model.labels import unique_name
 from un_deploy.graph.precision.rounding import NAMES, narrowed
-from un_deploy.graph.precision.what_stays_fp32 import is_filled
-
-if TYPE_CHECKING:
-    import onnx
-
-    from un_deploy.graph.precision.what_stays_fp32 import Fp32Choice
+from un_deploy.graph.precision.what_stays_fp32 import Fp32Choice, is_filled
 
 _FLOAT = ir.DataType.FLOAT
 
@@ -110,8 +104,7 @@ class Retyper:
         if not self._choice.operators.makes(node, 0, self._half):
             return
         for name in ("to", "dtype"):
-            given = node.attributes.get(name)
-            if given is not None and given.as_int() == _FLOAT:
+            if node.attributes.get_int(name, None) == _FLOAT:
                 node.attributes[name] = ir.AttrInt64(name, int(self._half))
         if is_filled(node.outputs[0]):
             given = node.attributes.get("value")

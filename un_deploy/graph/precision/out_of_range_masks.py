@@ -9,14 +9,11 @@ may become infinite.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Collection
 
 import onnx_ir as ir
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
-
-    from un_deploy.graph.precision.rounding import Entry
+from un_deploy.graph.precision.rounding import Entry
 
 #: Operators through which a mask goes on its way to the scores.
 _CARRIERS = {"Add", "Sub", "Mul", "Neg", "Where", "Min", "Max", "Clip", "Identity", "Cast"}

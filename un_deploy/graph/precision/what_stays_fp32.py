@@ -14,8 +14,8 @@ An operator stays when
 from __future__ import annotations
 
 import difflib
+from collections.abc import Collection, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import onnx_ir as ir
 
@@ -31,9 +31,6 @@ from un_deploy.graph.fold.rules import operator_named
 from un_deploy.graph.model.labels import label_of, node_name
 from un_deploy.graph.precision.out_of_range_masks import carriers
 from un_deploy.graph.precision.rounding import NAMES, Narrowing, narrowing
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
 
 _FLOAT = ir.DataType.FLOAT
 

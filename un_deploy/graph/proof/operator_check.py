@@ -10,21 +10,17 @@ operator. `solve.certify` proves the gauges; this proves the edits.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx_ir as ir
 
 from un_deploy.graph.analysis.reference import Float64, is_floating, run, stored, widen
+from un_deploy.graph.fold.original_tensors import ValueMap
 from un_deploy.graph.fold.rules import operator_named
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from un_deploy.graph.fold.original_tensors import ValueMap
-
-    Array = np.ndarray
+Array = np.ndarray
 
 #: In units of the allowance, which already is a bound; 2 leaves room for the check's own rounding.
 TOLERANCE = 2.0
@@ -93,8 +89,7 @@ def check_operators(
     Raises:
         InputError: an operator cannot be run in float64, or an input is missing.
     """
-    old = _trace(original, feeds)
-    return _Checker(original, folded, values, old).check()
+    return _Checker(original, folded, values, _trace(original, feeds)).check()
 
 
 def _trace(model: ir.Model, feeds: Mapping[str, Array]) -> dict[str, Array]:
@@ -237,7 +232,7 @@ class _Checker:
         if operator.picks:
             picked = inputs[1]
             assert picked is not None
-            axis = node.attributes["axis"].as_int() if "axis" in node.attributes else 0
+            axis = node.attributes.get_int("axis", 0)
             rows = table.const_value.shape.numpy()[axis]
             reached = np.zeros(rows, dtype=bool)
             reached[picked[0].astype(np.int64).ravel()] = True

@@ -16,12 +16,9 @@ from un_deploy.graph.fold.rules import operator_named
 
 
 def add_biases(model: ir.Model, outputs: Collection[str]) -> None:
-    """Give linear operators a bias of ones, in place: an engine drops zeros.
+    """Give the linear operators that write these outputs a bias of ones, in place.
 
-    Args:
-        model: of which the operators have no bias.
-        outputs: names of what the linear operators write, as a fold report's `gained_biases`
-            has them.
+    A fold report's `gained_biases` has the names. Zeros would not do: an engine drops them.
 
     Raises:
         InputError: a name is not the output of such an operator, or its channels are not known.

@@ -6,18 +6,13 @@ with anything should compare with the kernel.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import onnx_ir as ir
 
 from un_deploy.graph.analysis.constants import Constants
-from un_deploy.graph.analysis.layernorms import find_layernorms
+from un_deploy.graph.analysis.layernorms import LayerNorm, find_layernorms
 from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.rewire import remove_unread, replace_value
-
-if TYPE_CHECKING:
-    from un_deploy.graph.analysis.layernorms import LayerNorm
 
 OPSET = 17
 """The first that has the operator."""

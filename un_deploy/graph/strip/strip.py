@@ -9,8 +9,9 @@ tell, by the class that the dynamo exporter notes with each operator, or the use
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import onnx_ir as ir
 
@@ -18,23 +19,15 @@ from un_deploy.errors import InputError
 from un_deploy.graph.analysis.constants import Constants
 from un_deploy.graph.analysis.layernorms import find_layernorms
 from un_deploy.graph.analysis.shapes import Shapes
-from un_deploy.graph.fold.cancel_layouts import cancel_layouts
+from un_deploy.graph.fold.cancel_layouts import Cancelled, cancel_layouts
 from un_deploy.graph.fold.graph_view import GraphView
 from un_deploy.graph.fold.rewire import remove_unread, replace_value
+from un_deploy.graph.fold.site import NearMiss
 from un_deploy.graph.model.labels import class_of, label_of, names_of, node_name
 from un_deploy.graph.model.model_kinds import to_ir
 from un_deploy.json_form import JsonForm
 
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
-
-    from un_deploy.graph.fold.cancel_layouts import Cancelled
-    from un_deploy.graph.fold.site import NearMiss
-
 Model = TypeVar("Model")
-
-#: The version of the report's JSON form; it rises when a field changes its meaning or goes.
-REPORT_VERSION = 1
 
 _STRUCTURE = "Layer Normalization by its structure"
 _UNTOLD = "nothing in the file tells that it is a norm: name it to take it out"
@@ -91,7 +84,7 @@ class StripReport(JsonForm):
     cancelled: tuple[Cancelled, ...]
     operators_before: int
     operators_after: int
-    version: int = field(default=REPORT_VERSION)
+    version: int = 1
 
 
 def strip(model: Model, *, nodes: Collection[str] | None = None) -> tuple[Model, StripReport]:

@@ -37,10 +37,7 @@ def read_inputs(source: str, model: onnx_ir.Model) -> list[dict[str, np.ndarray]
 
 
 def load_inputs(source: str) -> list[Mapping[str, Any]]:
-    """Inputs as they are given, for a network of which there is no graph yet.
-
-    Args:
-        source: see `read_inputs`.
+    """Inputs as they are given, for a network of which there is no graph yet; see `read_inputs`.
 
     Raises:
         InputError: the source cannot be read, or holds nothing.

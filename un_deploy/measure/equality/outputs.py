@@ -17,23 +17,18 @@ Both are whole-model figures, in which a small fault can hide: the operator chec
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import onnx_ir as ir
 
 from un_deploy.errors import InputError
 from un_deploy.graph.analysis.reference import is_floating, run, stored, widen
 from un_deploy.graph.proof.operator_check import ir_eps
+from un_deploy.runtime.protocol import Runtime
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    import onnx_ir as ir
-
-    from un_deploy.runtime.protocol import Runtime
-
-    Array = np.ndarray
+Array = np.ndarray
 
 ROUNDINGS = 32
 OWN_ERRORS = 4
@@ -67,11 +62,9 @@ class OutputResult:
 
 
 def signature_problems(first: ir.Model, second: ir.Model, *, shapes: bool) -> list[str]:
-    """Where the inputs and outputs of two graphs differ: names, order, types, shapes.
+    """Where the inputs and outputs of two graphs differ: names, order, types.
 
-    Args:
-        first, second: the graphs.
-        shapes: also compare the declared shapes, with the names of dynamic dimensions.
+    With `shapes` also the declared shapes, with the names of dynamic dimensions.
     """
     problems = []
     for kind in ("inputs", "outputs"):
@@ -112,13 +105,7 @@ def runtime_results(
     feeds: Sequence[Mapping[str, Array]],
     expected: Sequence[Mapping[str, Array]],
 ) -> list[OutputResult]:
-    """Compare in a runtime.
-
-    Args:
-        runtime: both graphs run in it.
-        first, second: the graphs.
-        feeds: inputs by name, one mapping a run.
-        expected: the first graph's outputs in float64, for each of the feeds.
+    """Run both graphs in a runtime, and compare them with the first one's outputs in float64.
 
     Raises:
         CannotRunError: the runtime does not run the first graph, so it says nothing of the second.

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import onnx_ir as ir
@@ -23,6 +23,7 @@ from un_deploy.errors import InputError, VerificationError
 from un_deploy.graph.analysis.reference import run, stored
 from un_deploy.graph.fold.check_weights import check_weights
 from un_deploy.graph.fold.fold import Folded, fold_graph
+from un_deploy.graph.fold.report import FoldReport
 from un_deploy.graph.model.labels import node_name
 from un_deploy.graph.model.model_kinds import to_ir
 from un_deploy.graph.model.signature import Feeds
@@ -37,15 +38,7 @@ from un_deploy.measure.equality.outputs import (
     signature_problems,
 )
 from un_deploy.measure.equality.random_inputs import SIZES
-from un_deploy.runtime.available import available_runtime
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
-
-    from un_deploy.graph.fold.report import FoldReport
-
-#: The version of the JSON form; it rises when a field changes its meaning or goes.
-REPORT_VERSION = 1
+from un_deploy.runtime.backends import available_runtime
 
 _SHOWN = 5
 
@@ -81,7 +74,7 @@ class VerifyReport(JsonForm):
     outputs: tuple[OutputResult, ...]
     notes: tuple[str, ...]
     runs: int
-    version: int = field(default=REPORT_VERSION)
+    version: int = 1
 
     @property
     def passed(self) -> bool:
@@ -138,12 +131,7 @@ def verify(
 
 
 def verify_fold(original: ir.Model, folded: Folded, feeds: Sequence[Feeds]) -> VerifyReport:
-    """Prove a fold, with the weights rounded as they will be saved.
-
-    Args:
-        original: the model before the fold.
-        folded: what `fold_graph` made of a copy of it.
-        feeds: inputs by name, one mapping a run.
+    """Prove what `fold_graph` made of a copy, with the weights rounded as they will be saved.
 
     Raises:
         InputError: an operator cannot be run in float64.

@@ -19,11 +19,10 @@ from un_deploy.measure.report import (
     times,
 )
 from un_deploy.measure.report.page_elements import Absent, Section
+from un_deploy.measure.speed.compare_report import CompareReport
 
 if TYPE_CHECKING:
     from jinja2 import Environment
-
-    from un_deploy.measure.speed.compare_report import CompareReport
 
 
 def require_packages() -> None:

@@ -49,14 +49,7 @@ def table(
     number: str,
     cells: Callable[[T], tuple[str | Cell, str | Cell]],
 ) -> Table:
-    """A row for each pair.
-
-    Args:
-        pairs: aligned.
-        caption: of the table.
-        number: the heading of what is told of each.
-        cells: what one is, and its number.
-    """
+    """A row for each pair: of each what it is and, headed `number`, its number."""
     rows = tuple(
         (_mark(pair), *(cell for one in pair for cell in (cells(one) if one else ("", ""))))
         for pair in pairs

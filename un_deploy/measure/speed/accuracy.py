@@ -16,11 +16,10 @@ from un_deploy.errors import InputError, ThresholdError
 from un_deploy.graph.analysis.reference import run, stored, widen
 from un_deploy.graph.model.model_file import load_model
 from un_deploy.graph.model.signature import Feeds
-from un_deploy.graph.precision.convert import Precision
 from un_deploy.measure.equality.outputs import relative_error
 from un_deploy.measure.speed.variant import TITLES, Kind, Variant
-from un_deploy.runtime.backends import Backend
-from un_deploy.runtime.load import load_file
+from un_deploy.runtime.backends import load_file
+from un_deploy.runtime.settings import RunSettings
 
 FLOAT64 = "float64"
 
@@ -44,13 +43,7 @@ class Accuracy:
 
 
 def accuracies(
-    variants: Sequence[Variant],
-    feeds: Feeds,
-    *,
-    backend: Backend,
-    threads: int | None = None,
-    device: str = "cpu",
-    precision: Precision = "fp32",
+    variants: Sequence[Variant], feeds: Feeds, settings: RunSettings
 ) -> tuple[Accuracy, ...]:
     """The worst output of each variant; no norm is left out, since it computes something else.
 
@@ -61,20 +54,13 @@ def accuracies(
     Args:
         variants: see `un_deploy.measure.speed.compare`.
         feeds: what they run on.
-        backend, threads, device, precision: what runs them.
+        settings: what runs them.
 
     Raises:
         InputError: a variant does not run, or a plan gives NaN or infinities.
     """
     computed = {
-        variant: load_file(
-            Path(variant.model),
-            backend,
-            threads=threads,
-            device=device,
-            fusions=variant.fusions,
-            precision=precision,
-        ).run(feeds)
+        variant: load_file(Path(variant.model), settings, variant.fusions).run(feeds)
         for variant in variants
         if variant.kind != "none"
     }

@@ -17,7 +17,6 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from un_deploy.graph.model.signature import Feeds
-from un_deploy.graph.precision.convert import Precision
 from un_deploy.measure.speed.compare_report import CompareReport
 from un_deploy.measure.speed.environment import environment
 from un_deploy.measure.speed.statistics import ratio
@@ -31,8 +30,9 @@ from un_deploy.measure.speed.timing_process import (
 )
 from un_deploy.measure.speed.variant import COMPARED, Kind, Variant
 from un_deploy.measure.speed.variant_times import PERCENTILES, Ratio, Timed
-from un_deploy.runtime.backends import ENGINES, Backend
+from un_deploy.runtime.backends import backend_named
 from un_deploy.runtime.run_memory import RunMemory
+from un_deploy.runtime.settings import RunSettings
 
 NOT_TOLD = RunMemory(None, "it was not measured")
 
@@ -43,14 +43,11 @@ TWICE: tuple[Kind, ...] = ("folded", "unfolded", "ln", "none")
 def compare_variants(
     variants: Sequence[Variant],
     feeds: Feeds,
+    settings: RunSettings,
     *,
-    backend: Backend,
     builds: int = 5,
     rounds: int = 20,
     sample_s: float = 0.02,
-    threads: int | None = None,
-    device: str = "cpu",
-    precision: Precision | None = "fp32",
     missing: Mapping[str, str] | None = None,
     notes: Sequence[str] = (),
     logs: Path | None = None,
@@ -62,13 +59,10 @@ def compare_variants(
     Args:
         variants: at least one; several of a kind are forms of it, of which the fastest counts.
         feeds: what they all run on.
-        backend: what runs them.
+        settings: what runs them.
         builds: independent builds, each in a process of its own.
         rounds: of each build; the order of the variants is reversed from round to round.
         sample_s: seconds a sample takes at least.
-        threads: for computing on the CPU.
-        device: of torch.
-        precision: of engines; None: plans that do not tell theirs.
         missing, notes: for the report.
         logs: a folder for trtexec's own files, by build and variant.
         build: runs one job; tests put their own here.
@@ -85,14 +79,11 @@ def compare_variants(
         folder = Path(made)
         np.savez(folder / "inputs.npz", **dict(feeds))  # type: ignore[arg-type]
         job = Job(
-            backend=backend,
+            settings=settings,
             entries=tuple(entries),
             inputs=str(folder / "inputs.npz"),
             rounds=rounds,
             sample_s=sample_s,
-            threads=threads,
-            device=device,
-            precision=precision or "fp32",
             memory=str(folder / "memory.json"),
             logs=None if logs is None else str(logs),
         )
@@ -104,10 +95,10 @@ def compare_variants(
     ]
     by_kind = {variant.kind: variant for variant in best}
     return CompareReport(
-        backend=backend,
-        threads=threads,
-        device=device,
-        precision=precision if backend in ENGINES else None,
+        backend=settings.backend,
+        threads=settings.threads,
+        device=settings.device,
+        precision=settings.precision if backend_named(settings.backend).builds_engines else None,
         inputs={name: array.shape for name, array in feeds.items()},
         timed=tuple(
             _timed(variant, times[name], memory.get(name, NOT_TOLD), control=name == again)

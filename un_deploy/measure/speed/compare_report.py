@@ -15,7 +15,6 @@ from un_deploy.measure.speed.layers.variant_layers import VariantLayers
 from un_deploy.measure.speed.statistics import Interval
 from un_deploy.measure.speed.variant import TITLES, Kind
 from un_deploy.measure.speed.variant_times import Ratio, Timed
-from un_deploy.runtime.backends import Backend
 
 #: The version of the JSON form; it rises when a field changes its meaning or goes.
 REPORT_VERSION = 2
@@ -43,7 +42,7 @@ class CompareReport(JsonForm):
         version: of this form.
     """
 
-    backend: Backend
+    backend: str
     threads: int | None
     device: str
     precision: Precision | None

@@ -24,16 +24,12 @@ import numpy as np
 
 from un_deploy.errors import InputError, UnDeployError
 from un_deploy.graph.model.signature import Feeds
-from un_deploy.graph.precision.convert import Precision
 from un_deploy.json_form import from_dict, read_object
 from un_deploy.measure.speed.timing import interleaved, loading_orders
-from un_deploy.runtime.backends import Backend
-from un_deploy.runtime.load import load_file
-from un_deploy.runtime.onnxruntime.runtime import Fusions
-from un_deploy.runtime.protocol import Session
+from un_deploy.runtime.backends import load_file, threads_of_process
+from un_deploy.runtime.protocol import KeepsFiles, Recognises, Session
 from un_deploy.runtime.run_memory import RunMemory, TellsMemory
-from un_deploy.runtime.torch_graph.runtime import TorchSession
-from un_deploy.runtime.trtexec.session import TrtexecSession
+from un_deploy.runtime.settings import Fusions, RunSettings
 
 Seconds = dict[str, list[float]]
 
@@ -58,28 +54,22 @@ class Job:
     """What a build times.
 
     Attributes:
-        backend: what runs the entries.
+        settings: what runs the entries.
         entries: what is timed, in the order of the first round.
         inputs: an .npz file with one array for each input.
         rounds, sample_s, reverse: see `un_deploy.measure.speed.timing.interleaved`.
-        threads: for computing; None: the runtime's own choice.
-        device: of torch.
-        precision: of engines.
         memory: a file that takes what a run of each entry holds, measured after the times so that
             it cannot disturb them; None: it is not measured.
         logs: a folder that takes trtexec's own files of each entry, of a run after the times;
             None: none are kept.
     """
 
-    backend: Backend
+    settings: RunSettings
     entries: tuple[Entry, ...]
     inputs: str
     rounds: int
     sample_s: float
     reverse: bool = False
-    threads: int | None = None
-    device: str = "cpu"
-    precision: Precision = "fp32"
     memory: str | None = None
     logs: str | None = None
 
@@ -92,27 +82,21 @@ def run_job(job: Job) -> Seconds:
             more attention, linear layers or GELU in one entry than in another: then times would
             compare what was recognised.
     """
-    if job.backend.startswith("torch") and job.threads is not None:
-        import torch
+    with threads_of_process(job.settings):
+        return _timed(job)
 
-        torch.set_num_threads(job.threads)
+
+def _timed(job: Job) -> Seconds:
     with np.load(job.inputs) as archive:
         feeds = dict(archive)
     sessions, timers, recognised = {}, {}, {}
     for entry in job.entries:
-        session = load_file(
-            Path(entry.model),
-            job.backend,
-            threads=job.threads,
-            device=job.device,
-            fusions=entry.fusions,
-            precision=job.precision,
-        )
+        session = load_file(Path(entry.model), job.settings, entry.fusions)
         for name, array in session.run(feeds).items():
             if array.dtype.kind == "f" and not np.all(np.isfinite(array)):
                 raise InputError(f"{entry.name}: output {name} is not finite on these inputs")
-        if isinstance(session, TorchSession):
-            recognised[entry.name] = _recognised(session, feeds)
+        if isinstance(session, Recognises):
+            recognised[entry.name] = session.recognised(feeds)
         sessions[entry.name] = session
         timers[entry.name] = session.timer(feeds)
     check_alike(recognised)
@@ -121,7 +105,7 @@ def run_job(job: Job) -> Seconds:
         told = {name: asdict(_memory(session, feeds)) for name, session in sessions.items()}
         Path(job.memory).write_text(json.dumps(told))
     for name, session in sessions.items():
-        if job.logs is not None and isinstance(session, TrtexecSession):
+        if job.logs is not None and isinstance(session, KeepsFiles):
             session.keep_files(feeds, Path(job.logs, re.sub(r"\W+", "_", name)))
     return seconds
 
@@ -172,7 +156,7 @@ def run_in_process_of_its_own(job: Job, folder: Path) -> Seconds:
     )
     if not answer.is_file():
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise InputError(f"the process that timed {job.backend} ended with {last}")
+        raise InputError(f"the process that timed {job.settings.backend} ended with {last}")
     result = json.loads(answer.read_text())
     if "error" in result:
         raise InputError(result["error"])
@@ -204,7 +188,7 @@ def run_builds(
     """
     seconds: dict[str, list[list[float]]] = {entry.name: [] for entry in job.entries}
     for number, (order, reverse) in enumerate(loading_orders(job.entries, builds)):
-        progress(f"Build {number + 1} of {builds} on {job.backend}")
+        progress(f"Build {number + 1} of {builds} on {job.settings.backend}")
         memory = job.memory if number == 0 else None
         logs = None if job.logs is None else str(Path(job.logs, f"build_{number + 1}"))
         one = replace(job, entries=order, reverse=reverse, memory=memory, logs=logs)
@@ -212,12 +196,6 @@ def run_builds(
         for name in seconds:
             seconds[name].append(found[name])
     return {name: np.array(found) for name, found in seconds.items()}
-
-
-def _recognised(session: TorchSession, feeds: Mapping[str, np.ndarray]) -> dict[str, int]:
-    from un_deploy.runtime.torch_graph.recognize import counts
-
-    return counts(session.module(feeds))
 
 
 def check_alike(recognised: Mapping[str, Mapping[str, int]]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from un_deploy.runtime.onnxruntime.runtime import Fusions
+from un_deploy.runtime.settings import Fusions
 
 Kind = Literal["ln", "unfolded", "folded", "none"]
 

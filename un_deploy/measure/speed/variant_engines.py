@@ -6,17 +6,16 @@ from collections.abc import Callable, Collection, Sequence
 
 import onnx_ir as ir
 
-from un_deploy.engines.build.builder import Built, build_graph
+from un_deploy.engines.build.builder import Built
+from un_deploy.engines.build.from_graph import engine_of, prepare
 from un_deploy.engines.flavor import Flavor, library
-from un_deploy.engines.kernels.check_types import check_types
 from un_deploy.engines.kernels.kernels import Kernel, bytes_written, signatures
 from un_deploy.graph.model.model_file import load_model
 from un_deploy.graph.model.signature import Feeds
-from un_deploy.graph.precision.convert import Precision, to_precision
+from un_deploy.graph.precision.convert import Precision
 from un_deploy.graph.strip.biases_gained_by_fold import add_biases
 from un_deploy.measure.speed.engine_facts import EngineFacts, PlannedKernel
 from un_deploy.measure.speed.variant import Variant
-from un_deploy.runtime.tensorrt.engine_runtime import with_shapes
 
 
 def engine_facts(
@@ -71,10 +70,9 @@ def engine_facts(
 
 
 def _built(model: ir.Model, feeds: Feeds, flavor: Flavor, precision: Precision) -> Built:
-    converted, report = to_precision(model, precision)
-    built = build_graph(with_shapes(converted, feeds), origin="the variant", flavor=flavor)
-    check_types(built.kernels, converted, report)
-    return built
+    shapes = {name: array.shape for name, array in feeds.items()}
+    graph = prepare(model, precision)
+    return engine_of(graph, origin="the variant", flavor=flavor, shapes=shapes).built
 
 
 def _alike(built: Built, bare: Built | None) -> bool | None:

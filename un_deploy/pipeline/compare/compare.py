@@ -31,17 +31,15 @@ from un_deploy.measure.speed.variant_engines import engine_facts
 from un_deploy.pipeline.compare.given_plans import GivenPlan, backend_of, notes_on, precision_of
 from un_deploy.pipeline.compare.variants import Network
 from un_deploy.pipeline.export.model_spec import Norm
-from un_deploy.runtime.backends import Backend, choose_backend, require_layers
-from un_deploy.runtime.trtexec.runtime import TrtexecRuntime
+from un_deploy.runtime.backends import BACKENDS, choose_backend, require_layers, runtime_of
+from un_deploy.runtime.protocol import DescribesItself
+from un_deploy.runtime.settings import RunSettings, engine_precision
 
 if TYPE_CHECKING:
     PathLike = str | os.PathLike[str]
 
 BATCH = "batch"
 """The name that exporters are given for the dimension of the batch."""
-
-_RUNS = ("backend", "threads", "device", "precision")
-"""The settings that say what runs a variant."""
 
 
 def compare(
@@ -50,7 +48,7 @@ def compare(
     norms: Collection[Norm] = ("ln", "un"),
     checkpoints: Mapping[Norm, PathLike] | None = None,
     files: Mapping[Kind, PathLike] | None = None,
-    backend: Backend | Literal["auto"] = "auto",
+    backend: str = "auto",
     builds: int = 5,
     rounds: int = 20,
     sample_s: float = 0.02,
@@ -79,7 +77,8 @@ def compare(
             "folded", "none". Plans run in their flavour of TensorRT or in trtexec, and engines of
             ONNX files beside them are built there.
         backend: what runs them; "auto": that of the plans, else the first that is installed.
-        builds, rounds, sample_s, threads, device: see `un_deploy.measure.speed.compare`.
+        builds, rounds, sample_s: see `un_deploy.measure.speed.compare`.
+        threads, device: see `un_deploy.runtime.settings`.
         inputs: data.npz, loader.py:function (runs as code), or arrays by input name; None: random.
         dims: sizes of dynamic dimensions by name, for random inputs.
         batches: batch sizes, in place of the dimension "batch" in `dims`: the report is that of
@@ -118,22 +117,21 @@ def compare(
         require_layers(backend)
     if engines:
         library(choose_flavor(flavor))  # refused before anything is read
-    asked = precision or "fp32"
-    settings: dict[str, Any] = {
-        "backend": backend,
-        "builds": builds,
-        "rounds": rounds,
-        "sample_s": sample_s,
-        "threads": threads,
-        "device": device,
-        "precision": precision_of(plans, precision, others=graphs) if plans else asked,
-    }
-    if logs is not None and backend != "trtexec":
-        raise InputError(f"trtexec alone has logs to keep, and {backend} was to run")
+    asked = engine_precision(precision)
+    settings = RunSettings(
+        backend=backend,
+        threads=threads,
+        device=device,
+        precision=precision_of(plans, precision, others=graphs) if plans else asked,
+    )
+    timing: dict[str, Any] = {"builds": builds, "rounds": rounds, "sample_s": sample_s}
+    keepers = [one.name for one in BACKENDS.values() if one.keeps_logs]
+    if logs is not None and backend not in keepers:
+        raise InputError(f"{' or '.join(keepers)} alone has logs to keep, and {backend} was to run")
     with TemporaryDirectory(prefix="un-deploy-") as made:
-        network = Network(Path(made), backend)
-        if backend == "trtexec":
-            network.notes.append(f"timed by {TrtexecRuntime().described}")
+        network = Network(Path(made), settings)
+        if isinstance(runtime := runtime_of(settings), DescribesItself):
+            network.notes.append(f"timed by {runtime.describe()}")
         if model is not None:
             for norm in norms:
                 progress(f"Exporting {model} with {norm}")
@@ -165,7 +163,7 @@ def compare(
             _point(
                 network,
                 network.feeds(inputs, sizes, seed),
-                {**settings, "logs": _logs(logs, sizes, batches)},
+                {**timing, "logs": _logs(logs, sizes, batches)},
                 progress,
             )
             for sizes in _sizes(dims, batches)
@@ -177,7 +175,7 @@ def compare(
                     network.variants,
                     points[0].timed,
                     first,
-                    **{name: settings[name] for name in _RUNS},
+                    settings,
                     progress=progress,
                 )
             except InputError as error:  # the times are good without it
@@ -202,19 +200,19 @@ def _gained(outputs: Sequence[str], *, biased: bool) -> str:
 
 
 def _point(
-    network: Network, feeds: Feeds, settings: Mapping[str, Any], progress: Callable[[str], None]
+    network: Network, feeds: Feeds, timing: Mapping[str, Any], progress: Callable[[str], None]
 ) -> CompareReport:
     """The report at one batch size: accuracy first, then times."""
-    runs = {name: settings[name] for name in _RUNS}
-    runs["precision"] = runs["precision"] or "fp32"  # plans have theirs
-    network.check_finite(feeds, runs["device"])
-    progress(f"Checking what {runs['backend']} computes")
-    accuracy = accuracies(network.variants, feeds, **runs)
+    settings = network.settings
+    network.check_finite(feeds)
+    progress(f"Checking what {settings.backend} computes")
+    accuracy = accuracies(network.variants, feeds, settings)
     report, moved = run_and_check_clock(
         lambda: compare_variants(
             network.variants,
             feeds,
-            **settings,
+            settings,
+            **timing,
             missing=network.missing,
             notes=network.notes,
             progress=progress,

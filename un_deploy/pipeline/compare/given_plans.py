@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import onnx_ir as ir
 
@@ -26,7 +26,8 @@ from un_deploy.errors import InputError
 from un_deploy.graph.model.signature import check_feeds
 from un_deploy.graph.precision.convert import Precision
 from un_deploy.measure.speed.variant import TITLES, Kind
-from un_deploy.runtime.backends import Backend
+from un_deploy.runtime.backends import BACKENDS
+from un_deploy.runtime.settings import engine_precision
 
 if TYPE_CHECKING:
     from un_deploy.graph.model.signature import Feeds
@@ -75,7 +76,7 @@ class GivenPlan:
             raise InputError(f"{self.path} cannot be run: {error}") from error
 
 
-def backend_of(plans: Mapping[Kind, GivenPlan], backend: Backend | Literal["auto"]) -> Backend:
+def backend_of(plans: Mapping[Kind, GivenPlan], backend: str) -> str:
     """What runs plans: for "auto" the flavour of TensorRT that built them.
 
     Raises:
@@ -83,10 +84,11 @@ def backend_of(plans: Mapping[Kind, GivenPlan], backend: Backend | Literal["auto
     """
     _alike(plans, "flavour", lambda manifest: manifest.flavor)
     first = next(iter(plans.values()))
-    flavor: Backend = first.manifest.flavor
-    able: tuple[Backend, ...] = ("tensorrt", "trtexec") if flavor == "tensorrt" else (flavor,)
+    flavor = first.manifest.flavor
+    able = [one.name for one in BACKENDS.values() if flavor in one.takes_plans]
+    able.sort(key=lambda name: name != flavor)  # the flavour itself comes first
     if backend == "auto":
-        return flavor
+        return able[0]
     if backend not in able:
         raise InputError(
             f"{first.path} is a plan of {FLAVORS[first.manifest.flavor]}: it runs on the backend "
@@ -121,7 +123,7 @@ def precision_of(
             f"{first.path} does not say its precision, so the engine of {TITLES[others[0]]} cannot "
             "be built alike: build the plan with --precision, or give plans alone"
         )
-    if others and found != (engines := asked or "fp32"):
+    if others and found != (engines := engine_precision(asked)):
         raise InputError(
             f"{first.path} is in {found}, the engine of {TITLES[others[0]]} would be in {engines}: "
             f"their ratio would compare precisions; give --precision {found}"

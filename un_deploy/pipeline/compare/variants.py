@@ -17,7 +17,7 @@ from un_deploy.graph.analysis.layernorms import find_layernorms
 from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.check_weights import check_weights
 from un_deploy.graph.fold.rules import operator_named
-from un_deploy.graph.model.model_file import save_model
+from un_deploy.graph.model.model_file import has_external, hold_weights, load_model, save_model
 from un_deploy.graph.model.model_kinds import to_ir
 from un_deploy.graph.model.signature import Feeds, input_specs
 from un_deploy.graph.strip.layernorm_operator import use_operator
@@ -30,8 +30,8 @@ from un_deploy.pipeline.compare.given_plans import GivenPlan
 from un_deploy.pipeline.export.export import export
 from un_deploy.pipeline.export.model_spec import Norm
 from un_deploy.pipeline.fold_file import fold_and_verify
-from un_deploy.runtime.backends import ENGINES, Backend, choose_backend, runtime_of
-from un_deploy.runtime.onnxruntime.runtime import Fusions
+from un_deploy.runtime.backends import backend_named, choose_backend, runtime_of
+from un_deploy.runtime.settings import Fusions, RunSettings
 
 if TYPE_CHECKING:
     from un_deploy.graph.fold.report import FoldReport
@@ -41,11 +41,11 @@ _OF_NORM: dict[Norm, Kind] = {"ln": "ln", "un": "unfolded", "none": "none"}
 
 @dataclass
 class Network:
-    """One network in its variants, each saved to a file.
+    """One network in its variants, each in a file.
 
     Attributes:
-        folder: for the files.
-        backend: what they are for: it decides which forms of LN there are.
+        folder: for the files that are not there yet.
+        settings: what they are for: the backend decides which forms of LN there are.
         models: what there is as a graph.
         plans: what there is as a plan, of which nothing is derived.
         variants: the same, and the forms of LN, as files.
@@ -56,7 +56,7 @@ class Network:
     """
 
     folder: Path
-    backend: Backend
+    settings: RunSettings
     models: dict[Kind, ir.Model] = field(default_factory=dict)
     plans: dict[Kind, GivenPlan] = field(default_factory=dict)
     variants: list[Variant] = field(default_factory=list)
@@ -70,7 +70,7 @@ class Network:
         Raises:
             InputError: it cannot be read.
         """
-        self._add(kind, to_ir(path)[0], str(path), derived=False)
+        self._read(kind, Path(path), str(path))
 
     def take(self, kind: Kind, plan: GivenPlan) -> None:
         """Take a plan as a variant."""
@@ -88,7 +88,7 @@ class Network:
         export(spec, path, norm=norm, checkpoint=checkpoint, fold=False, untrained=True)
         if checkpoint is None:
             self.notes.append(f"{spec} with {norm} has random weights: times, not answers")
-        self._add(_OF_NORM[norm], to_ir(path)[0], f"{spec} --norm {norm}", derived=False)
+        self._read(_OF_NORM[norm], path, f"{spec} --norm {norm}")
 
     def derive(
         self, keep: Collection[str] = (), inputs: str | Feeds | None = None, seed: int = 0
@@ -169,7 +169,7 @@ class Network:
             return read_inputs(inputs, graph)[0]
         return check_inputs([inputs], graph)[0]
 
-    def check_finite(self, feeds: Feeds, device: str) -> None:
+    def check_finite(self, feeds: Feeds) -> None:
         """Refuse a network without norms that gives NaN or infinity: these take other times.
 
         Raises:
@@ -183,10 +183,11 @@ class Network:
             for node in model.graph
             if operator_named(node.op_type).absorbs
         ]
-        eager: Backend = "torch" if self.backend.startswith("torch") else self.backend
-        if self.backend in ENGINES:  # they show no inner tensors
-            eager = choose_backend("auto")
-        found = runtime_of(eager, device=device).load(model).run(feeds, linear)
+        backend = self.settings.backend
+        eager = choose_backend(backend_named(backend).inner_tensors or backend)
+        runtime = runtime_of(RunSettings(eager, device=self.settings.device))
+        (none,) = (one for one in self.variants if one.kind == "none")
+        found = runtime.load(Path(none.model)).run(feeds, linear)
         for name, array in found.items():
             if not np.all(np.isfinite(array)):
                 raise InputError(
@@ -217,36 +218,61 @@ class Network:
             self.gained_biases = tuple(str(node.outputs[0].name) for node in gaining)
             self._add("none", model, f"un-deploy strip of {TITLES[source]}", derived=True)
 
-    def _add(self, kind: Kind, model: ir.Model, source: str, *, derived: bool) -> None:
-        check_weights(model)
-        self.models[kind] = model
-        self._save(kind, model, source, derived)
-        if kind == "ln":
-            self._add_forms(model, source)
+    def _read(self, kind: Kind, path: Path, source: str) -> None:
+        """Take a file as it is, if it is as a derived one would be: one file, without functions.
 
-    def _add_forms(self, model: ir.Model, source: str) -> None:
+        How a runtime holds weights follows from how they are stored, and must be alike for all.
+        """
+        model = load_model(path)
+        file = None if model.functions or has_external(model) else path.absolute()
+        self._add(kind, to_ir(model)[0] if model.functions else model, source, file=file)
+
+    def _add(
+        self,
+        kind: Kind,
+        model: ir.Model,
+        source: str,
+        *,
+        derived: bool = False,
+        file: Path | None = None,
+    ) -> None:
+        check_weights(model)
+        hold_weights(model)
+        self.models[kind] = model
+        file = file or self._save(kind, model)
+        self._enter(kind, file, model, source, derived)
+        if kind == "ln":
+            self._add_forms(file, model, source)
+
+    def _add_forms(self, file: Path, model: ir.Model, source: str) -> None:
         """Add the other forms of LN that the backend can run; the fastest will count."""
         found = find_layernorms(model.graph, Constants(model), Shapes(model))
         in_parts = any(len(norm.nodes) > 1 for norm in found)
-        if self.backend.startswith("ort"):
-            self._save("ln", model, source, False, "no SkipLayerNormalization", "no-skip-norm")
+        if backend_named(self.settings.backend).has_fusions:
+            fused = "no SkipLayerNormalization"
+            self._enter("ln", file, model, source, False, fused, "no-skip-norm")
             if in_parts:
-                self._save("ln", model, source, False, "norms in their parts", "no-norm")
+                self._enter("ln", file, model, source, False, "norms in their parts", "no-norm")
         if in_parts:
             changed = to_ir(model)[0]
             if use_operator(changed):
-                self._save("ln", changed, source, True, "LayerNormalization operator")
+                file = self._save("ln", changed)
+                self._enter("ln", file, changed, source, True, "LayerNormalization operator")
 
-    def _save(
+    def _save(self, kind: Kind, model: ir.Model) -> Path:
+        path = self.folder / f"{len(self.variants)}_{kind}.onnx"
+        save_model(model, path)
+        return path
+
+    def _enter(
         self,
         kind: Kind,
+        file: Path,
         model: ir.Model,
         source: str,
         derived: bool,
         form: str = "",
         fusions: Fusions = "all",
     ) -> None:
-        path = self.folder / f"{len(self.variants)}_{kind}.onnx"
-        save_model(model, path)
         operators = len(model.graph)
-        self.variants.append(Variant(kind, str(path), source, derived, operators, form, fusions))
+        self.variants.append(Variant(kind, str(file), source, derived, operators, form, fusions))

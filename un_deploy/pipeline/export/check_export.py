@@ -11,7 +11,7 @@ import onnx_ir
 
 from un_deploy.errors import InputError, VerificationError
 from un_deploy.pipeline.export.forward import in_order, outputs_of, shrunk
-from un_deploy.runtime.available import available_runtime
+from un_deploy.runtime.backends import available_runtime
 from un_deploy.runtime.protocol import Runtime
 from un_deploy.runtime.reference import ReferenceRuntime
 
@@ -23,10 +23,8 @@ def tolerance(eps: float) -> float:
     """Largest allowed max|graph - PyTorch| / max|PyTorch|: two thirds of the type's digits.
 
     The two order their sums differently, so rounding errors differ: float32 2.4e-5,
-    float16 9.8e-3, bfloat16 3.9e-2, float64 3.7e-11.
-
-    Args:
-        eps: distance from 1 to the next number of the output's type.
+    float16 9.8e-3, bfloat16 3.9e-2, float64 3.7e-11. `eps` is the distance from 1 to the next
+    number of the output's type.
     """
     return eps ** (2 / 3)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ import numpy as np
 
 from un_deploy.errors import InputError, needs
 from un_deploy.graph.fold.check_weights import check_weights
+from un_deploy.graph.fold.report import FoldReport
 from un_deploy.graph.model.model_file import check_target, save_model
 from un_deploy.graph.model.signature import Feeds
 from un_deploy.json_form import JsonForm
@@ -28,11 +29,6 @@ from un_deploy.pipeline.fold_file import fold_and_verify, modules_of
 
 if TYPE_CHECKING:
     from torch import nn
-
-    from un_deploy.graph.fold.report import FoldReport
-
-#: The version of the JSON form; it rises when a field changes its meaning or goes.
-REPORT_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -60,7 +56,7 @@ class ExportReport(JsonForm):
     fold: FoldReport | None
     modules: Mapping[str, str]
     verification: VerifyReport | None
-    version: int = field(default=REPORT_VERSION)
+    version: int = 1
 
 
 def export(

@@ -7,14 +7,10 @@ from un_deploy.pipeline.triton.served_model import ServedModel
 
 
 def choose_max_batch_size(model: ServedModel, asked: int | None) -> tuple[int, tuple[str, ...]]:
-    """Triton's max_batch_size, and what its reader should know.
+    """Triton's max_batch_size, from what the user asked for (see `Serving`), and notes on it.
 
     Triton makes batches along the first dimension, which has to be the same dynamic one for every
     input and output.
-
-    Args:
-        model: what is served.
-        asked: by the user; None: see `Serving`.
 
     Raises:
         InputError: the model cannot be batched, or not so far; or nothing tells how far.

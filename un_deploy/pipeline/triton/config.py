@@ -85,12 +85,7 @@ def triton_messages() -> Any:
 
 
 def make_config(model: ServedModel, name: str, serving: Serving) -> tuple[Any, tuple[str, ...]]:
-    """The configuration, and what its reader should know.
-
-    Args:
-        model: what is served.
-        name: of the model in the repository.
-        serving: how.
+    """The configuration of a model under its name in the repository, and notes on it.
 
     Raises:
         InputError: the model cannot be served, or not in this way.

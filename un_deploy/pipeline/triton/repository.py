@@ -5,27 +5,22 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from un_deploy.engines.plan.header import is_plan
 from un_deploy.errors import InputError, TargetError
 from un_deploy.files import check_directory_target, staged_directory
 from un_deploy.json_form import JsonForm
 from un_deploy.pipeline.triton.config import Serving, make_config, triton_messages
-from un_deploy.pipeline.triton.served_model import read_served
+from un_deploy.pipeline.triton.served_model import ServedModel, read_onnx
+from un_deploy.pipeline.triton.served_plan import read_plan
 from un_deploy.version import __version__
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
-
-    from un_deploy.pipeline.triton.served_model import ServedModel
 
 #: What is safe in a path, in the server's URLs, and in its metrics.
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
-
-#: The version of the JSON form; it rises when a field changes its meaning or goes.
-REPORT_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -70,7 +65,7 @@ class TritonReport(JsonForm):
     files: tuple[str, ...]
     config: str
     notes: tuple[str, ...]
-    version: int = field(default=REPORT_VERSION)
+    version: int = 1
 
 
 def write_triton(
@@ -113,7 +108,7 @@ def write_triton(
         check_directory_target(folder, force=force)
     else:
         check_directory_target(repository)
-    model = read_served(source)
+    model = read_plan(source) if is_plan(source) else read_onnx(source)
     config, notes = make_config(model, name, serving or Serving())
     from google.protobuf import text_format  # type: ignore[import-untyped]
 

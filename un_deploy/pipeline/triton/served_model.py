@@ -5,25 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 import onnx
 import onnx_ir
 import sympy
 
-from un_deploy.engines.plan.header import is_plan
 from un_deploy.engines.plan.manifest import file_sha256
+from un_deploy.engines.profiles import Profile
 from un_deploy.errors import InputError
 from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.model.model_file import from_proto, load_model
-from un_deploy.graph.model.signature import TensorSpec, input_specs
+from un_deploy.graph.model.signature import Dim, TensorSpec, input_specs
 from un_deploy.graph.model.tensor_storage import external_tensors
-from un_deploy.pipeline.triton.served_plan import read_plan
-
-if TYPE_CHECKING:
-    from un_deploy.engines.profiles import Profile
-    from un_deploy.graph.model.signature import Dim
 
 
 @dataclass(frozen=True)
@@ -67,35 +62,13 @@ class ServedModel:
         return (*self.inputs, *self.outputs)
 
 
-def read_served(path: Path) -> ServedModel:
-    """Read what a server has to know.
-
-    Args:
-        path: an ONNX file, its weights beside it; or a TensorRT plan, its manifest beside it.
+def read_onnx(path: Path) -> ServedModel:
+    """Read an ONNX file, its weights beside it.
 
     Raises:
-        InputError: the file or what belongs to it is missing, damaged or of another kind, or it
-            does not say what its tensors are.
+        InputError: the file or its weights are missing, damaged or of another kind, or it does not
+            say what its tensors are.
     """
-    return _read_plan(path) if is_plan(path) else _read_onnx(path)
-
-
-def _read_plan(path: Path) -> ServedModel:
-    plan = read_plan(path)
-    return ServedModel(
-        source=path,
-        kind="plan",
-        sha256=plan.manifest.sha256,
-        inputs=tuple(ServedTensor(*tensor) for tensor in plan.inputs),
-        outputs=tuple(ServedTensor(*tensor) for tensor in plan.outputs),
-        profiles=plan.profiles,
-        flavor=plan.manifest.flavor,
-        version=plan.manifest.tensorrt,
-        options=plan.manifest.options,
-    )
-
-
-def _read_onnx(path: Path) -> ServedModel:
     model = load_model(path)
     shapes = Shapes(model)
     return ServedModel(

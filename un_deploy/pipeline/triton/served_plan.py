@@ -2,41 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
-from un_deploy.engines.plan.manifest import Manifest, PlanTensor, load_plan, manifest_path
+from un_deploy.engines.plan.manifest import PlanTensor, load_plan, manifest_path
 from un_deploy.engines.profiles import Profile
 from un_deploy.errors import InputError
-
-Tensor = tuple[str, str, tuple[int | str | None, ...]]
-"""Name, element type by NumPy's name, shape: a name or None for a size that is dynamic."""
+from un_deploy.pipeline.triton.served_model import ServedModel, ServedTensor
 
 #: Where ONNX's name of an element type is not NumPy's.
 _DTYPES = {"float": "float32", "double": "float64"}
 
 
-@dataclass(frozen=True)
-class ServedPlan:
-    """What a server has to know of a plan.
-
-    Attributes:
-        manifest: what was read; it was compared with the plan.
-        inputs, outputs: its tensors.
-        profiles: in the plan's order; empty where every shape is fixed.
-    """
-
-    manifest: Manifest
-    inputs: tuple[Tensor, ...]
-    outputs: tuple[Tensor, ...]
-    profiles: tuple[Profile, ...]
-
-
-def read_plan(path: Path) -> ServedPlan:
+def read_plan(path: Path) -> ServedModel:
     """Read a plan and its manifest, and refuse what no server could offer.
-
-    Args:
-        path: of the plan.
 
     Raises:
         InputError: see `un_deploy.engines.plan.manifest.load_plan`; or a tensor has no known
@@ -48,11 +27,24 @@ def read_plan(path: Path) -> ServedPlan:
     # A graph may call the dimensions of its outputs anything, so their names say nothing.
     outputs = tuple(_nameless(_tensor(tensor, file)) for tensor in manifest.outputs)
     _check_profiles(inputs, manifest.profiles, file)
-    return ServedPlan(manifest, inputs, outputs, manifest.profiles)
+    return ServedModel(
+        source=path,
+        kind="plan",
+        sha256=manifest.sha256,
+        inputs=inputs,
+        outputs=outputs,
+        profiles=manifest.profiles,
+        flavor=manifest.flavor,
+        version=manifest.tensorrt,
+        options=manifest.options,
+    )
 
 
-def _check_profiles(inputs: tuple[Tensor, ...], profiles: tuple[Profile, ...], file: Path) -> None:
-    for name, _, shape in inputs:
+def _check_profiles(
+    inputs: tuple[ServedTensor, ...], profiles: tuple[Profile, ...], file: Path
+) -> None:
+    for tensor in inputs:
+        name, shape = tensor.name, tensor.shape
         dynamic = not all(isinstance(size, int) for size in shape)
         if dynamic and not profiles:
             raise InputError(f"{file} has no profile for the dynamic input {name}: build anew")
@@ -65,7 +57,7 @@ def _check_profiles(inputs: tuple[Tensor, ...], profiles: tuple[Profile, ...], f
                 )
 
 
-def _tensor(tensor: PlanTensor, file: Path) -> Tensor:
+def _tensor(tensor: PlanTensor, file: Path) -> ServedTensor:
     if tensor.shape is None:
         raise InputError(
             f"{file} does not say the rank of {tensor.name}: build from a graph that does"
@@ -76,9 +68,9 @@ def _tensor(tensor: PlanTensor, file: Path) -> Tensor:
             f"and get chw: build the plan with that"
         )
     sizes = (None if isinstance(size, int) and size < 0 else size for size in tensor.shape)
-    return tensor.name, _DTYPES.get(tensor.dtype, tensor.dtype), tuple(sizes)
+    return ServedTensor(tensor.name, _DTYPES.get(tensor.dtype, tensor.dtype), tuple(sizes))
 
 
-def _nameless(tensor: Tensor) -> Tensor:
-    name, dtype, shape = tensor
-    return name, dtype, tuple(size if isinstance(size, int) else None for size in shape)
+def _nameless(tensor: ServedTensor) -> ServedTensor:
+    shape = tuple(size if isinstance(size, int) else None for size in tensor.shape)
+    return replace(tensor, shape=shape)

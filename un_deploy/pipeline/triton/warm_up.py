@@ -19,19 +19,11 @@ _Shapes = dict[str, tuple[int, ...]]
 def add_warm_up(
     config: Any, model: ServedModel, wanted: bool | None, sizes: Mapping[str, int]
 ) -> tuple[str, ...]:
-    """Add warm-up requests to a configuration that is complete otherwise.
+    """Add warm-up requests to a configuration that is complete otherwise; gives notes on them.
 
     An ONNX model gets one of one row, and with batches one of every preferred size and one of the
     largest; a plan gets one for each profile, of the shape that it is tuned for.
-
-    Args:
-        config: Triton's ModelConfig.
-        model: what is served.
-        wanted: None: where it is possible.
-        sizes: of an ONNX model's dynamic dimensions, by name.
-
-    Returns:
-        What the reader should know.
+    `wanted` None: where it is possible. `sizes` are those of an ONNX model's dynamic dimensions.
 
     Raises:
         InputError: a warm-up is wanted and not possible, or a size names no dynamic dimension.

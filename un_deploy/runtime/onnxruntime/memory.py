@@ -18,6 +18,7 @@ import onnx_ir as ir
 from un_deploy.errors import InputError
 from un_deploy.graph.model.signature import Feeds
 from un_deploy.runtime.run_memory import RunMemory
+from un_deploy.runtime.session import opened
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -33,23 +34,21 @@ _IN_USE, _DELTA = "mem_bytes_requested_in_use", "mem_requested_in_use_delta"
 
 
 def run_memory(
-    open_in: Callable[[Path, Path], InferenceSession], model: ir.Model, feeds: Feeds, provider: str
+    open_in: Callable[[Path, Path], InferenceSession],
+    source: ir.Model | Path,
+    feeds: Feeds,
+    provider: str,
 ) -> RunMemory:
     """See `un_deploy.runtime.run_memory.TellsMemory`; loads the model once more, for the profile.
 
-    Args:
-        open_in: loads a file as it is timed; the profile comes to lie in the folder.
-        model: the graph.
-        feeds: of each run.
-        provider: of the device whose memory is told.
+    `open_in` loads a file as it is timed; the profile comes to lie in the folder.
 
     Raises:
         InputError: the profile is not in the form that is known.
     """
-    with TemporaryDirectory(prefix="un-deploy-", ignore_cleanup_errors=True) as place:
-        folder = Path(place).resolve()
-        ir.save(model, folder / "model.onnx", external_data="model.weights")
-        session = open_in(folder / "model.onnx", folder)
+    made = TemporaryDirectory(prefix="un-deploy-", ignore_cleanup_errors=True)
+    with made as place, opened(source) as path:
+        session = open_in(path, Path(place).resolve())
         for _ in range(RUNS):
             session.run(None, dict(feeds))
         events = json.loads(Path(session.end_profiling()).read_text())

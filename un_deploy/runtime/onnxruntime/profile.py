@@ -22,6 +22,7 @@ from un_deploy.errors import InputError
 from un_deploy.graph.model.labels import node_name
 from un_deploy.graph.model.signature import Feeds
 from un_deploy.runtime.layer_times import TimedLayer, nodes_between
+from un_deploy.runtime.session import opened
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -33,7 +34,8 @@ _SUFFIX = "_kernel_time"
 
 
 def layer_times(
-    open_in: Callable[[Path, Path], InferenceSession],
+    open_in: Callable[[Path, Path, Path], InferenceSession],
+    source: ir.Model | Path,
     model: ir.Model,
     feeds: Feeds,
     runs: int,
@@ -41,26 +43,25 @@ def layer_times(
 ) -> tuple[TimedLayer, ...]:
     """See `un_deploy.runtime.layer_times.TellsLayers`.
 
-    Args:
-        open_in: loads a file as it is timed; the profile comes to lie in the folder.
-        model: the graph.
-        feeds, runs, warm_up: of the timing.
+    `open_in` loads a file as it is timed; the profile comes to lie in the folder, and the optimized
+    graph in the last file.
 
     Raises:
         InputError: the profile is not in the form that is known.
     """
-    named = model.clone()
-    for node, original in zip(named.graph, model.graph, strict=True):
-        node.name = node_name(original)  # a clone's nodes are given names
-    with TemporaryDirectory(prefix="un-deploy-", ignore_cleanup_errors=True) as place:
+    if not all(node.name for node in model.graph):  # the profile tells of nodes by their names
+        source = model.clone()
+        for node, original in zip(source.graph, model.graph, strict=True):
+            node.name = node_name(original)  # a clone's nodes are given names
+    made = TemporaryDirectory(prefix="un-deploy-", ignore_cleanup_errors=True)
+    with made as place, opened(source) as path:
         folder = Path(place).resolve()
-        ir.save(named, folder / "model.onnx", external_data="model.weights")
-        session = open_in(folder / "model.onnx", folder)
+        session = open_in(path, folder, folder / OPTIMIZED)
         for _ in range(warm_up + runs):
             session.run(None, dict(feeds))
         events = json.loads(Path(session.end_profiling()).read_text())
         optimized = ir.load(folder / OPTIMIZED)
-        nodes = _onnx_nodes(named.graph, optimized.graph)
+        nodes = _onnx_nodes(model.graph, optimized.graph)
     found = list(_runs(events))[warm_up:]
     if len(found) != runs:
         raise InputError(f"ONNX Runtime's profile tells of {len(found)} runs, not {runs}")

@@ -14,16 +14,16 @@ from un_deploy.errors import InputError, needs
 from un_deploy.graph.model.signature import Feeds
 from un_deploy.runtime.layer_times import TimedLayer
 from un_deploy.runtime.onnxruntime.memory import run_memory
-from un_deploy.runtime.onnxruntime.profile import OPTIMIZED, layer_times
+from un_deploy.runtime.onnxruntime.profile import layer_times
 from un_deploy.runtime.protocol import Timer
 from un_deploy.runtime.run_memory import RunMemory
 from un_deploy.runtime.session import FileSession
+from un_deploy.runtime.settings import Fusions
 
 if TYPE_CHECKING:
     import onnxruntime
 
 Device = Literal["cpu", "cuda"]
-Fusions = Literal["all", "no-skip-norm", "no-norm"]
 
 SILENT = 4
 """Log nothing but crashes: what ONNX Runtime logs as an error it raises as well."""
@@ -57,7 +57,7 @@ class OnnxRuntime:
         """As messages call it."""
         return "onnxruntime" if self.device == "cpu" else f"onnxruntime ({self.device})"
 
-    def load(self, model: onnx_ir.Model) -> OnnxSession:
+    def load(self, model: onnx_ir.Model | Path) -> OnnxSession:
         """See `un_deploy.runtime.protocol.Runtime`.
 
         Raises:
@@ -68,12 +68,16 @@ class OnnxRuntime:
         timer_of = None if self.device == "cpu" else _bound_timer
         return OnnxSession(model, self, timer_of)
 
-    def open(self, path: Path, profiled_in: Path | None = None) -> onnxruntime.InferenceSession:
+    def open(
+        self, path: Path, profiled_in: Path | None = None, optimized: Path | None = None
+    ) -> onnxruntime.InferenceSession:
         """Load a file.
 
         Args:
             path: an ONNX file.
-            profiled_in: a folder that takes the profile and the optimized graph; None: neither.
+            profiled_in: a folder that takes the profile; None: there is none.
+            optimized: a file that takes the optimized graph, with its weights beside it; None:
+                it is not written.
 
         Raises:
             MissingPackageError, InputError: see `load`.
@@ -93,7 +97,8 @@ class OnnxRuntime:
         if profiled_in is not None:
             options.enable_profiling = True
             options.profile_file_prefix = str(profiled_in / "profile")
-            options.optimized_model_filepath = str(profiled_in / OPTIMIZED)
+        if optimized is not None:
+            options.optimized_model_filepath = str(optimized)
             # Beside the graph, since a protobuf ends at 2 GB.
             options.add_session_config_entry(
                 "session.optimized_model_external_initializers_file_name", "weights"
@@ -116,11 +121,11 @@ class OnnxSession(FileSession):
 
     def __init__(
         self,
-        model: onnx_ir.Model,
+        source: onnx_ir.Model | Path,
         runtime: OnnxRuntime,
         timer_of: Callable[[Any, list[str], Feeds], Timer] | None,
     ) -> None:
-        super().__init__(model, runtime.name, runtime.open, timer_of)
+        super().__init__(source, runtime.name, runtime.open, timer_of)
         self._onnx_runtime = runtime
 
     def layer_times(self, feeds: Feeds, runs: int, warm_up: int) -> tuple[TimedLayer, ...]:
@@ -131,13 +136,13 @@ class OnnxSession(FileSession):
                 "ort-cpu, on torch with --device cuda, or a plan"
             )
         self.run(feeds)  # what is wrong with the feeds is said as elsewhere
-        return layer_times(self._onnx_runtime.open, self._model, feeds, runs, warm_up)
+        return layer_times(self._onnx_runtime.open, self._source, self._model, feeds, runs, warm_up)
 
     def run_memory(self, feeds: Feeds) -> RunMemory:
         """See `un_deploy.runtime.run_memory.TellsMemory`; untested on CUDA hardware."""
         self.run(feeds)  # what is wrong with the feeds is said as elsewhere
         provider = _PROVIDERS[self._onnx_runtime.device]
-        return run_memory(self._onnx_runtime.open, self._model, feeds, provider)
+        return run_memory(self._onnx_runtime.open, self._source, feeds, provider)
 
 
 def _bound_timer(session: onnxruntime.InferenceSession, outputs: list[str], feeds: Feeds) -> Timer:

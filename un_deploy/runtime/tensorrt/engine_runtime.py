@@ -4,25 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
 
+from un_deploy.engines.build.from_graph import PreparedGraph, engine_of, prepare
 from un_deploy.engines.flavor import TITLES, Flavor
+from un_deploy.engines.plan.load import deserialized
 from un_deploy.graph.model.signature import Feeds, TensorSpec, input_specs
-from un_deploy.graph.precision.convert import Precision, to_precision
+from un_deploy.graph.precision.convert import Precision
 from un_deploy.runtime.layer_times import TimedLayer
 from un_deploy.runtime.protocol import Timer
 from un_deploy.runtime.run_memory import RunMemory
+from un_deploy.runtime.session import model_of
 from un_deploy.runtime.tensorrt.plan_runtime import Mode, PlanRuntime, PlanSession
-
-
-def with_shapes(model: ir.Model, feeds: Feeds) -> ir.Model:
-    """The model with the sizes of its inputs fixed at those of arrays; changed in place."""
-    for value in model.graph.inputs:
-        if (array := feeds.get(str(value.name))) is not None:
-            value.shape = ir.Shape(array.shape)
-    return model
 
 
 @dataclass(frozen=True)
@@ -31,12 +27,12 @@ class EngineRuntime:
 
     Args:
         flavor: of TensorRT.
-        precision: of the engines, decided in the graph.
+        precision: of the engines, decided in the graph; None: the graph's own types.
         mode: see `PlanRuntime`.
     """
 
     flavor: Flavor
-    precision: Precision = "fp32"
+    precision: Precision | None = "fp32"
     mode: Mode = "cuda-graph"
 
     @property
@@ -44,21 +40,29 @@ class EngineRuntime:
         """As messages call it."""
         return TITLES[self.flavor]
 
-    def load(self, model: ir.Model) -> EngineSession:
+    def load(self, model: ir.Model | Path) -> EngineSession:
         """See `un_deploy.runtime.protocol.Runtime`.
 
         Raises:
             InputError: a weight does not fit the precision.
         """
-        return EngineSession(to_precision(model, self.precision)[0], self)
+        return EngineSession(prepare(model_of(model), self.precision), self)
+
+    def load_plan(self, path: Path) -> PlanSession:
+        """See `un_deploy.runtime.protocol.TakesPlans`."""
+        return PlanRuntime(mode=self.mode).load_plan(path)
 
 
 class EngineSession:
-    """See `un_deploy.runtime.protocol.Session`."""
+    """See `un_deploy.runtime.protocol.Session`.
 
-    def __init__(self, model: ir.Model, runtime: EngineRuntime) -> None:
-        self.inputs: tuple[TensorSpec, ...] = input_specs(model)
-        self._model = model
+    Every call raises InputError where an engine cannot be built of the graph, or computes in
+    another type than that of the runtime's precision.
+    """
+
+    def __init__(self, graph: PreparedGraph, runtime: EngineRuntime) -> None:
+        self.inputs: tuple[TensorSpec, ...] = input_specs(graph.model)
+        self._graph = graph
         self._runtime = runtime
         self._built: tuple[dict[str, tuple[int, ...]], PlanSession] | None = None
 
@@ -81,6 +85,9 @@ class EngineSession:
     def _session(self, feeds: Feeds) -> PlanSession:
         shapes = {name: tuple(array.shape) for name, array in feeds.items()}
         if self._built is None or self._built[0] != shapes:
-            runtime = PlanRuntime(self._runtime.flavor, mode=self._runtime.mode)
-            self._built = shapes, runtime.load(with_shapes(self._model.clone(), feeds))
+            flavor, origin = self._runtime.flavor, "the graph"
+            engine = engine_of(self._graph, origin=origin, flavor=flavor, shapes=shapes)
+            plan = deserialized(engine.built.plan, origin, flavor)
+            inputs = input_specs(engine.graph.model)
+            self._built = shapes, PlanSession(plan, inputs, PlanRuntime(mode=self._runtime.mode))
         return self._built[1]

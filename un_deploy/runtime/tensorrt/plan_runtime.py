@@ -1,4 +1,4 @@
-"""TensorRT as a runtime: runs plans, or engines built of a graph. Untested on hardware.
+"""Runs plans in the TensorRT that built them. Untested on hardware.
 
 No machine that this was made on has both a GPU that TensorRT-RTX takes and the libraries of
 TensorRT: the calls are checked against the real signatures of every version, not against a GPU.
@@ -13,15 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import onnx_ir as ir
 
-from un_deploy.engines.build.builder import build_graph
-from un_deploy.engines.flavor import TITLES, Flavor
-from un_deploy.engines.plan.load import LoadedPlan, deserialized, load_engine
+from un_deploy.engines.plan.load import LoadedPlan, load_engine
 from un_deploy.engines.plan.manifest import input_spec
-from un_deploy.engines.profiles import Profile, check_profiles
 from un_deploy.errors import InputError, needs
-from un_deploy.graph.model.signature import Feeds, TensorSpec, check_feeds, input_specs
+from un_deploy.graph.model.signature import Feeds, TensorSpec, check_feeds
 from un_deploy.runtime.layer_times import TimedLayer
 from un_deploy.runtime.protocol import Timer
 from un_deploy.runtime.run_memory import RunMemory
@@ -36,37 +32,16 @@ Mode = Literal["enqueue", "cuda-graph"]
 
 @dataclass(frozen=True)
 class PlanRuntime:
-    """See `un_deploy.runtime.protocol.Runtime`. Untested on hardware.
+    """See `un_deploy.runtime.protocol.TakesPlans`. Untested on hardware.
 
     Args:
-        flavor: of TensorRT, for graphs; a plan knows its own.
         mode: "enqueue": every run is enqueued by TensorRT; "cuda-graph": captured once as a CUDA
             graph, and replayed.
-        profiles: of engines built of graphs with dynamic inputs.
         device: of torch, for inputs and outputs.
     """
 
-    flavor: Flavor = "tensorrt"
     mode: Mode = "enqueue"
-    profiles: Sequence[Profile] = ()
     device: str = "cuda"
-
-    @property
-    def name(self) -> str:
-        """As messages call it."""
-        return TITLES[self.flavor]
-
-    def load(self, model: ir.Model) -> PlanSession:
-        """Build an engine of a graph, and load it; see `un_deploy.runtime.protocol.Runtime`.
-
-        Raises:
-            MissingPackageError: the flavour, or torch, is not installed.
-            InputError: the profiles do not fit the graph, or the engine cannot be built or loaded.
-        """
-        inputs = input_specs(model)
-        check_profiles(self.profiles, inputs)
-        built = build_graph(model, origin="the graph", flavor=self.flavor, profiles=self.profiles)
-        return PlanSession(deserialized(built.plan, "the graph", self.flavor), inputs, self)
 
     def load_plan(self, path: Path) -> PlanSession:
         """Load a plan, in the flavour that its manifest names.
@@ -163,7 +138,7 @@ class PlanSession:
             return times
 
     def layer_information(self, feeds: Feeds) -> str:
-        """JSON of ``EngineInspector`` for inputs of these shapes."""
+        """See `un_deploy.runtime.layer_times.TellsEngineLayers`."""
         self._check(feeds)
         with self._current_stream():
             execution = Execution(self._plan, self._runtime.device)

@@ -13,9 +13,8 @@ from torch.autograd.profiler import profile
 def peak_bytes(run: Callable[[], Any], device: str) -> int | None:
     """The most bytes that a run holds beside what is there before; None where torch cannot tell.
 
-    Args:
-        run: runs once; called twice, since the first may allocate what is kept.
-        device: where; a CUDA device is the current one.
+    It is called twice, since the first call may allocate what is kept. A CUDA device is the
+    current one.
     """
     if not device.startswith("cuda"):
         return None
@@ -29,11 +28,7 @@ def peak_bytes(run: Callable[[], Any], device: str) -> int | None:
 
 
 def host_peak_bytes(run: Callable[[], Any]) -> int:
-    """The most bytes of the CPU that a run holds beside what is there before, by torch's profiler.
-
-    Args:
-        run: runs once on the CPU; called twice, since the first may allocate what is kept.
-    """
+    """The same of the CPU's memory, by torch's profiler."""
     run()
     with torch.inference_mode(), profile(use_cpu=True, profile_memory=True) as profiled:
         run()

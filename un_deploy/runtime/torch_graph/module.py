@@ -18,11 +18,8 @@ from un_deploy.runtime.torch_graph.tensors import initializers
 class OnnxModule(nn.Module):
     """See `un_deploy.runtime.torch_graph.to_torch.to_torch`.
 
-    Args:
-        model: kept, and must not be changed any more.
-
-    Attributes:
-        names: of each parameter or buffer, by the name of its initializer.
+    It keeps the model, which must not be changed any more. `names` has the name of each parameter
+    or buffer by that of its initializer.
     """
 
     def __init__(self, model: ir.Model) -> None:

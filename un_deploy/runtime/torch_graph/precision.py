@@ -27,11 +27,7 @@ MASKING = float(np.finfo(np.float32).min) / 2
 
 
 def in_half(model: ir.Model, half: Half) -> ir.Model:
-    """A copy of a model in which every float32 is of a half type.
-
-    Args:
-        model: stays as it is; its weights are converted, not shared.
-        half: the type.
+    """A copy of a model, weights included, in which every float32 is of a half type.
 
     Raises:
         InputError: a weight or a constant is beyond the type's range; names it.

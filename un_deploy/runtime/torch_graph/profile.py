@@ -26,12 +26,7 @@ def layer_times(
 ) -> tuple[TimedLayer, ...]:
     """See `un_deploy.runtime.layer_times.TellsLayers`.
 
-    Args:
-        model: that the module was imported from.
-        module: plain torch calls, each of which knows its ONNX node.
-        inputs: of the module.
-        runs, warm_up: how often.
-        on_cuda: read the device's clock.
+    The module was imported from the model, so each of its torch calls knows its ONNX node.
     """
     timed = _Timed(module, on_cuda=on_cuda)
     found = []

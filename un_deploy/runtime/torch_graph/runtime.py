@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -22,6 +23,7 @@ from un_deploy.graph.model.signature import (
 from un_deploy.runtime.layer_times import TimedLayer
 from un_deploy.runtime.protocol import Timer
 from un_deploy.runtime.run_memory import RunMemory
+from un_deploy.runtime.session import model_of
 from un_deploy.runtime.torch_graph.precision import Half, array_in_half, in_half
 
 if TYPE_CHECKING:
@@ -50,7 +52,7 @@ class TorchRuntime:
     dtype: Half | None = None
     name: str = field(default="torch", init=False)
 
-    def load(self, model: ir.Model) -> TorchSession:
+    def load(self, model: ir.Model | Path) -> TorchSession:
         """See `un_deploy.runtime.protocol.Runtime`.
 
         Raises:
@@ -58,7 +60,7 @@ class TorchRuntime:
                 the range of the half type; a CUDA graph is asked for on another device.
             MissingPackageError: torch is not installed.
         """
-        return TorchSession(model, self)
+        return TorchSession(model_of(model), self)
 
 
 class TorchSession:
@@ -159,6 +161,12 @@ class TorchSession:
                 "host memory that torch's CPU allocator gave out, outputs included",
             )
 
+    def recognised(self, feeds: Feeds) -> dict[str, int]:
+        """See `un_deploy.runtime.protocol.Recognises`: attention, linear layers and GELU."""
+        from un_deploy.runtime.torch_graph.recognize import counts
+
+        return counts(self.module(feeds))
+
     def module(self, feeds: Feeds, fetch: Sequence[str] | None = None) -> fx.GraphModule:
         """The graph for inputs of these shapes, on the runtime's device.
 
@@ -216,6 +224,19 @@ class TorchSession:
                 call = CudaGraph(call, tensors)
             self._calls[key] = call
         return self._calls[key]
+
+
+@contextmanager
+def process_threads(count: int) -> Iterator[None]:
+    """torch has one number of threads for the whole process; afterwards it is as it was."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def host_timer(run: Callable[[], Any]) -> Timer:

@@ -56,7 +56,10 @@ class TrtexecPlanSession(TrtexecSession):
         flags = [f"--useProfile={profile}"] if profile else []
         if self._manifest.portable:
             flags.append("--versionCompatible")  # allows the host code of such a plan
-        return [*super()._shapes(shapes), *flags]
+        if all(isinstance(dim, int) for spec in self.inputs for dim in spec.shape or ()):
+            return flags
+        given = (f"{name}:{'x'.join(map(str, shape))}" for name, shape in shapes.items())
+        return [f"--shapes={','.join(given)}", *flags]
 
     def _profile(self, shapes: Mapping[str, tuple[int, ...]]) -> int:
         return profile_holding(self._manifest.profiles, shapes)

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import onnx_ir
 
-from un_deploy.graph.precision.convert import Precision, to_precision
+from un_deploy.engines.build.from_graph import prepare
+from un_deploy.graph.precision.convert import Precision
+from un_deploy.runtime.session import model_of
 from un_deploy.runtime.trtexec.plan_session import TrtexecPlanSession
 from un_deploy.runtime.trtexec.run_trtexec import Trtexec
 from un_deploy.runtime.trtexec.session import BuiltSession, TrtexecSession
@@ -18,11 +20,12 @@ class TrtexecRuntime:
     """See `un_deploy.runtime.protocol.Runtime`. Untested on hardware.
 
     Args:
-        precision: of the engines, decided in the graph; they are strongly typed.
+        precision: of the engines, decided in the graph; they are strongly typed. None: the
+            graph's own types.
         trtexec: the binary and how it times.
     """
 
-    precision: Precision = "fp32"
+    precision: Precision | None = "fp32"
     trtexec: Trtexec = field(default_factory=Trtexec)
 
     @property
@@ -30,13 +33,8 @@ class TrtexecRuntime:
         """As messages call it."""
         return "trtexec"
 
-    @property
-    def described(self) -> str:
-        """Its version and how it times, for a report.
-
-        Raises:
-            InputError: there is no trtexec, or none that is known.
-        """
+    def describe(self) -> str:
+        """See `un_deploy.runtime.protocol.DescribesItself`."""
         on = {True: "on", False: "off"}
         settings = ", ".join(
             f"{what.replace('_', ' ')} {on[value]}"
@@ -44,19 +42,14 @@ class TrtexecRuntime:
         )
         return f"trtexec {self.trtexec.version} ({settings}), untested on hardware"
 
-    def load(self, model: onnx_ir.Model) -> TrtexecSession:
+    def load(self, model: onnx_ir.Model | Path) -> TrtexecSession:
         """See `un_deploy.runtime.protocol.Runtime`; the engine is built for the first inputs.
 
         Raises:
             InputError: a weight does not fit the precision.
         """
-        converted, _ = to_precision(model, self.precision)
-        return BuiltSession(converted, self.trtexec)
+        return BuiltSession(prepare(model_of(model), self.precision), self.trtexec)
 
     def load_plan(self, path: Path) -> TrtexecSession:
-        """Load a plan that has its manifest beside it, in the precision that it was built in.
-
-        Raises:
-            InputError: see `TrtexecPlanSession`.
-        """
+        """See `un_deploy.runtime.protocol.TakesPlans`."""
         return TrtexecPlanSession(path, self.trtexec)

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import onnx_ir
 
+from un_deploy.engines.build.from_graph import PreparedGraph
+from un_deploy.engines.kernels.inspected import kernels_of
 from un_deploy.engines.kernels.layer_info import Layer
 from un_deploy.errors import InputError
 from un_deploy.graph.model.signature import Feeds, TensorSpec, input_specs
@@ -97,7 +99,7 @@ class TrtexecSession(ABC):
         return RunMemory(None, "trtexec writes no memory into its files")
 
     def keep_files(self, feeds: Feeds, folder: Path) -> None:
-        """Run once more as trtexec runs by itself, and keep what it writes.
+        """See `un_deploy.runtime.protocol.KeepsFiles`; trtexec runs as it runs by itself.
 
         Args:
             feeds: one array for every one of ``inputs``.
@@ -137,38 +139,36 @@ class TrtexecSession(ABC):
         return (f"--loadInputs={','.join(loaded)}", *self._shapes(shapes))
 
     def _shapes(self, shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
-        """trtexec takes shapes for graphs with open sizes alone."""
-        if all(isinstance(dim, int) for spec in self.inputs for dim in spec.shape or ()):
-            return []
-        given = (f"{name}:{'x'.join(map(str, shape))}" for name, shape in shapes.items())
-        return [f"--shapes={','.join(given)}"]
+        """Flags that name the shapes of a run; trtexec takes none where all sizes are fixed."""
+        return []
 
 
 class BuiltSession(TrtexecSession):
     """Builds an engine of a graph, for the shapes of the first inputs.
 
     Args:
-        model: in the precision of the engine.
+        graph: in the precision of the engine.
         trtexec: the binary and how it times.
     """
 
-    def __init__(self, model: onnx_ir.Model, trtexec: Trtexec) -> None:
-        super().__init__(input_specs(model), trtexec)
+    def __init__(self, graph: PreparedGraph, trtexec: Trtexec) -> None:
+        super().__init__(input_specs(graph.model), trtexec)
+        self._graph = graph
         self._built_for: dict[str, tuple[int, ...]] = {}
-        onnx_ir.save(model, self._folder / "model.onnx", external_data="weights")
-
-    @property
-    def _plan(self) -> Path:
-        return self._folder / "model.plan"
 
     def _engine(self, feeds: Feeds) -> Path:
+        """Raises InputError as well where the engine computes in another type than was asked."""
+        plan = self._folder / "model.plan"
         shapes = {name: tuple(array.shape) for name, array in feeds.items()}
         if shapes == self._built_for:
-            return self._plan
-        flags = ["--stronglyTyped", "--skipInference", DETAILED, *self._shapes(shapes)]
-        self._ran(
-            onnx=self._folder / "model.onnx", save_engine=self._plan, flags=flags
-        ).require_passed()
+            return plan
+        graph, file = self._graph.with_shapes(shapes), self._folder / "model.onnx"
+        onnx_ir.save(graph.model, file, external_data="weights")
+        flags = ["--stronglyTyped", "--skipInference", DETAILED]
+        result = self._ran(onnx=file, save_engine=plan, flags=flags, layers=True).require_passed()
+        if result.layers is None:
+            raise InputError("trtexec passed but told nothing of its layers")
+        graph.check_types(kernels_of(result.layers.layers))
         (self._folder / LOG).replace(self._folder / BUILD_LOG)  # the next run has a log as well
         self._built_for = shapes
-        return self._plan
+        return plan

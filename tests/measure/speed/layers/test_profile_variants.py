@@ -16,8 +16,8 @@ from un_deploy.graph.model.model_file import save_model
 from un_deploy.measure.speed.layers import profile_variants as module
 from un_deploy.measure.speed.layers.profile_variants import RUNS, WARM_UP, profile_variants
 from un_deploy.measure.speed.variant import Kind, Variant
-from un_deploy.runtime.backends import Backend
 from un_deploy.runtime.layer_times import TimedLayer
+from un_deploy.runtime.settings import RunSettings
 
 KINDS: dict[Kind, str] = {"ln": "ln", "unfolded": "un", "folded": "folded", "none": "none"}
 MS: dict[str, float] = {"ln": 3, "ln, fast": 2, "unfolded": 4, "folded": 1.5, "none": 1}
@@ -66,13 +66,13 @@ def times(variants: list[Variant]) -> list[Any]:
 @pytest.mark.torch
 @pytest.mark.parametrize("backend", ["ort-cpu", "torch"])
 def test_layers_of_a_network(
-    variants: list[Variant], feeds: dict[str, np.ndarray], backend: Backend,
+    variants: list[Variant], feeds: dict[str, np.ndarray], backend: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     if backend == "ort-cpu":
         pytest.importorskip("onnxruntime")
     monkeypatch.setattr(module, "RUNS", 3)
-    found = profile_variants(variants, times(variants), feeds, backend=backend, threads=1)
+    found = profile_variants(variants, times(variants), feeds, RunSettings(backend, threads=1))
     assert [(one.kind, one.form, one.run_s) for one in found] == [
         ("ln", "fast", 2e-3),
         ("unfolded", "", 4e-3),
@@ -109,7 +109,7 @@ def doubled(
     asked: list[Any] = []
     made = iter(small)
 
-    def load(path: Any, backend: Any, **settings: Any) -> Any:
+    def load(path: Any, settings: Any, fusions: Any) -> Any:
         return session(next(made).name, asked, names)
 
     monkeypatch.setattr(module, "load_file", load)
@@ -121,7 +121,7 @@ def test_there_and_back_so_that_drift_favours_nobody(
 ) -> None:
     fastest = [variant for variant in small if variant.name != "ln"]
     asked = doubled(monkeypatch, fastest, Double, ["a"])
-    found = profile_variants(small, times(small), {}, backend="ort-cpu")
+    found = profile_variants(small, times(small), {}, RunSettings("ort-cpu"))
     there = ["ln, fast", "unfolded", "folded", "none"]
     assert asked == [(name, RUNS, WARM_UP) for name in (*there, *reversed(there))]
     # The n-th call tells n seconds: 1 and 8, 2 and 7, 3 and 6, 4 and 5.
@@ -133,7 +133,7 @@ def test_other_layers_the_second_time_are_refused(
 ) -> None:
     doubled(monkeypatch, small[2:3], Double, ["a", "b"])
     with pytest.raises(InputError, match="other layers when it is profiled a second time"):
-        profile_variants(small[2:3], times(small)[2:3], {}, backend="ort-cpu")
+        profile_variants(small[2:3], times(small)[2:3], {}, RunSettings("ort-cpu"))
 
 
 def test_a_session_that_tells_no_layers_is_refused(
@@ -141,7 +141,7 @@ def test_a_session_that_tells_no_layers_is_refused(
 ) -> None:
     doubled(monkeypatch, small[2:3], lambda *given: object(), [])  # type: ignore[arg-type]
     with pytest.raises(InputError, match="ort-cuda cannot tell the times of its layers"):
-        profile_variants(small[2:3], times(small)[2:3], {}, backend="ort-cuda")
+        profile_variants(small[2:3], times(small)[2:3], {}, RunSettings("ort-cuda"))
 
 
 @pytest.mark.torch
@@ -158,6 +158,6 @@ def test_threads_of_torch_are_as_before(
             return super().layer_times(*given, **named)
 
     doubled(monkeypatch, small[2:3], Seeing, ["a"])
-    profile_variants(small[2:3], times(small)[2:3], {}, backend="torch", threads=before + 1)
+    profile_variants(small[2:3], times(small)[2:3], {}, RunSettings("torch", threads=before + 1))
     assert seen == [before + 1] * 2
     assert torch.get_num_threads() == before

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING
+
+import onnx_ir as ir
 
 from un_deploy.graph.fold.rules import without_rule
 from un_deploy.graph.fold.rules.operator import Operator
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import onnx_ir as ir
-
     from un_deploy.graph.fold.rules.protocol import Rule
 
 

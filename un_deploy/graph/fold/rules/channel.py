@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from un_deploy.graph.analysis.affine_map import Gauge
 from un_deploy.graph.fold.rules.protocol import Refuse
-
-if TYPE_CHECKING:
-    from un_deploy.graph.analysis.affine_map import Gauge
 
 
 class Channels(NamedTuple):

@@ -6,39 +6,30 @@ it is cut into the parts' pieces, whose sizes must be known.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Iterable, Iterator, Sequence
+from typing import ClassVar
 
 import numpy as np
+import onnx_ir as ir
 
-from un_deploy.graph.analysis.affine_map import Affine
+from un_deploy.graph.analysis.affine_map import Affine, Gauge
+from un_deploy.graph.fold.graph_facts import GraphFacts
 from un_deploy.graph.fold.rules.example_models import NORM, example
 from un_deploy.graph.fold.rules.operator import Operator
-from un_deploy.graph.fold.rules.protocol import OUT, Carries, Port, Refuse, into
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-    import onnx_ir as ir
-
-    from un_deploy.graph.analysis.affine_map import Gauge
-    from un_deploy.graph.fold.graph_facts import GraphFacts
-    from un_deploy.graph.fold.rules.protocol import Unit
+from un_deploy.graph.fold.rules.protocol import OUT, Demands, Known, Port, Refuse, Rule, Unit, into
 
 
-class Join(Carries):
+class Join(Rule):
     ops: ClassVar = {
         "Concat": Operator("layout", (7, 26), linear=True, moves=True, shift_from="every"),
         "Split": Operator("layout", (7, 26), linear=True, moves=True),
     }
 
-    def transport(
-        self, unit: Unit, known: Mapping[Port, Gauge], view: GraphFacts
-    ) -> Iterable[tuple[Port, Gauge]]:
+    def transport(self, unit: Unit, known: Known, view: GraphFacts) -> Demands:
         whole, parts, values = _ends(unit)
         known = {port: known[port] for port in (whole, *parts) if port in known}
         rank = next(iter(known.values())).rank
-        attribute = unit.node.attributes.get("axis")
-        axis = (attribute.as_int() if attribute is not None else 0) % rank
+        axis = unit.node.attributes.get_int("axis", 0) % rank
         if whole in known and axis in known[whole].varies:
             return list(zip(parts, _cut(known[whole], axis, values, view), strict=True))
         if all(axis not in gauge.varies for gauge in known.values()):

@@ -7,33 +7,24 @@ zeros the window at the border misses part of that sum, so a shift cannot enter.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Iterable, Iterator
+from typing import ClassVar
 
 import numpy as np
+import onnx_ir as ir
 
-from un_deploy.graph.fold.edits import AddBias, SetConstant
+from un_deploy.graph.fold.edits import AddBias, Edit, SetConstant
+from un_deploy.graph.fold.graph_facts import GraphFacts
 from un_deploy.graph.fold.rules.channel import along
 from un_deploy.graph.fold.rules.example_models import NORM, example
 from un_deploy.graph.fold.rules.operator import absorbing
-from un_deploy.graph.fold.rules.protocol import OUT, Refuse, into
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    import onnx_ir as ir
-
-    from un_deploy.graph.analysis.affine_map import Gauge
-    from un_deploy.graph.fold.edits import Edit
-    from un_deploy.graph.fold.graph_facts import GraphFacts
-    from un_deploy.graph.fold.rules.protocol import Port, Unit
+from un_deploy.graph.fold.rules.protocol import OUT, Demands, Known, Refuse, Rule, Unit, into
 
 
-class Conv:
+class Conv(Rule):
     ops: ClassVar = {"Conv": absorbing((1, 26), bias=2, channels=1)}
 
-    def transport(
-        self, unit: Unit, known: Mapping[Port, Gauge], view: GraphFacts
-    ) -> Iterable[tuple[Port, Gauge]]:
+    def transport(self, unit: Unit, known: Known, view: GraphFacts) -> Demands:
         node = unit.node
         if any(v is not None and v not in view.constants for v in node.inputs[1:]):
             raise Refuse("its weight or bias is no constant")
@@ -43,14 +34,13 @@ class Conv:
             raise Refuse("it pads its input with zeros, which a shift would have to change")
         return ()
 
-    def edits(self, unit: Unit, known: Mapping[Port, Gauge], view: GraphFacts) -> Iterable[Edit]:
-        node, weight = unit.node, unit.node.inputs[1]
-        assert weight is not None
+    def edits(self, unit: Unit, known: Known, view: GraphFacts) -> Iterable[Edit]:
+        node, weight = unit.node, unit.input(1)
         s, t = along(known[into(0)], 1), along(known[OUT], 1)
         w = view.constants.exact(weight)
         shape = view.sizes(weight)
         channels, per_group = shape[0], shape[1]
-        groups = node.attributes["group"].as_int() if "group" in node.attributes else 1
+        groups = node.attributes.get_int("group", 1)
 
         def per_weight(vector: np.ndarray) -> np.ndarray:
             """(out channels, in channels of its group), from a vector over the input channels."""
@@ -96,11 +86,9 @@ class Conv:
 
 
 def _pads(node: ir.Node) -> bool:
-    mode = node.attributes.get("auto_pad")
-    if mode is not None and mode.as_string() not in ("NOTSET", "VALID"):
+    if node.attributes.get_string("auto_pad", "NOTSET") not in ("NOTSET", "VALID"):
         return True
-    pads = node.attributes.get("pads")
-    return pads is not None and any(pads.as_ints())
+    return any(node.attributes.get_ints("pads", ()))
 
 
 RULE = Conv()

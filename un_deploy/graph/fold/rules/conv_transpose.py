@@ -8,33 +8,24 @@ border: no bias can hold that.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Iterable, Iterator
+from typing import ClassVar
 
 import numpy as np
+import onnx_ir as ir
 
-from un_deploy.graph.fold.edits import AddBias, SetConstant
+from un_deploy.graph.fold.edits import AddBias, Edit, SetConstant
+from un_deploy.graph.fold.graph_facts import GraphFacts
 from un_deploy.graph.fold.rules.channel import along
 from un_deploy.graph.fold.rules.example_models import NORM, example
 from un_deploy.graph.fold.rules.operator import absorbing
-from un_deploy.graph.fold.rules.protocol import OUT, Refuse, into
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    import onnx_ir as ir
-
-    from un_deploy.graph.analysis.affine_map import Gauge
-    from un_deploy.graph.fold.edits import Edit
-    from un_deploy.graph.fold.graph_facts import GraphFacts
-    from un_deploy.graph.fold.rules.protocol import Port, Unit
+from un_deploy.graph.fold.rules.protocol import OUT, Demands, Known, Refuse, Rule, Unit, into
 
 
-class ConvTranspose:
+class ConvTranspose(Rule):
     ops: ClassVar = {"ConvTranspose": absorbing((1, 26), bias=2, channels=1)}
 
-    def transport(
-        self, unit: Unit, known: Mapping[Port, Gauge], view: GraphFacts
-    ) -> Iterable[tuple[Port, Gauge]]:
+    def transport(self, unit: Unit, known: Known, view: GraphFacts) -> Demands:
         if any(v is not None and v not in view.constants for v in unit.node.inputs[1:]):
             raise Refuse("its weight or bias is no constant")
         into_it = along(known.get(into(0)), 1)
@@ -43,13 +34,12 @@ class ConvTranspose:
             raise Refuse("a shift would reach each pixel through another part of its kernel")
         return ()
 
-    def edits(self, unit: Unit, known: Mapping[Port, Gauge], view: GraphFacts) -> Iterable[Edit]:
-        node, weight = unit.node, unit.node.inputs[1]
-        assert weight is not None
+    def edits(self, unit: Unit, known: Known, view: GraphFacts) -> Iterable[Edit]:
+        node, weight = unit.node, unit.input(1)
         s, t = along(known[into(0)], 1), along(known[OUT], 1)
         w = view.constants.exact(weight)
         shape = view.sizes(weight)
-        groups = node.attributes["group"].as_int() if "group" in node.attributes else 1
+        groups = node.attributes.get_int("group", 1)
         inputs, per_group = shape[0], shape[1]
         channels, kernel = groups * per_group, (1,) * (len(shape) - 2)
 

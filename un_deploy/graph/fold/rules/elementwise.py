@@ -8,32 +8,25 @@ with the scale and multiplies the shift: k (S x' + c) = S (k x') + k c.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
+import onnx_ir as ir
 
-from un_deploy.graph.analysis.affine_map import Affine, align
-from un_deploy.graph.analysis.shapes import same_dim
+from un_deploy.graph.analysis.affine_map import Affine, Gauge, align
+from un_deploy.graph.analysis.dims import same_dim
+from un_deploy.graph.fold.graph_facts import GraphFacts
 from un_deploy.graph.fold.rules.example_models import NORM, example
 from un_deploy.graph.fold.rules.operator import Operator
-from un_deploy.graph.fold.rules.protocol import OUT, Carries, Refuse, into
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    import onnx_ir as ir
-
-    from un_deploy.graph.analysis.affine_map import Gauge
-    from un_deploy.graph.fold.graph_facts import GraphFacts
-    from un_deploy.graph.fold.rules.protocol import Port, Unit
-
+from un_deploy.graph.fold.rules.protocol import OUT, Demands, Known, Port, Refuse, Rule, Unit, into
 
 _SUM = Operator("elementwise", (7, 26), linear=True, shift_from="every", sums=True)
 _PRODUCT = Operator("elementwise", (7, 26), linear=True, shift_from="computed", weighs=True)
 
 
-class Elementwise(Carries):
+class Elementwise(Rule):
     ops: ClassVar = {
         "Add": _SUM,
         "Sub": replace(_SUM, subtracts=(1,)),
@@ -42,9 +35,7 @@ class Elementwise(Carries):
         "Div": _PRODUCT,
     }
 
-    def transport(
-        self, unit: Unit, known: Mapping[Port, Gauge], view: GraphFacts
-    ) -> Iterable[tuple[Port, Gauge]]:
+    def transport(self, unit: Unit, known: Known, view: GraphFacts) -> Demands:
         op = unit.node.op_type
         if op in ("Add", "Sub"):
             return _sum(unit, known, view)
@@ -56,9 +47,7 @@ class Elementwise(Carries):
         (index,) = constants
         if op == "Div" and index == 0:
             raise Refuse("it divides by the tensor")
-        value = unit.node.inputs[index]
-        assert value is not None
-        k = view.constants[value]
+        k = view.constants[unit.input(index)]
         with np.errstate(divide="ignore"):
             return _factor(unit, known, view, 1 - index, k if op == "Mul" else 1.0 / k)
 
@@ -90,7 +79,7 @@ class Elementwise(Carries):
         )
 
 
-def _sum(unit: Unit, known: Mapping[Port, Gauge], view: GraphFacts) -> Iterable[tuple[Port, Gauge]]:
+def _sum(unit: Unit, known: Known, view: GraphFacts) -> Demands:
     sign = 1.0 if unit.node.op_type == "Add" else -1.0
     a, b = into(0), into(1)
     full = {port: _in_the_sum(unit, port, gauge, view) for port, gauge in known.items()}
@@ -127,9 +116,7 @@ def _free(unit: Unit, index: int, other: np.ndarray, view: GraphFacts) -> np.nda
     return -other if unit.node.op_type == "Add" else other
 
 
-def _factor(
-    unit: Unit, known: Mapping[Port, Gauge], view: GraphFacts, index: int, k: np.ndarray
-) -> Iterable[tuple[Port, Gauge]]:
+def _factor(unit: Unit, known: Known, view: GraphFacts, index: int, k: np.ndarray) -> Demands:
     x = into(index)
     gauge = known[x] if x in known else known[OUT]
     full = _in_the_sum(unit, x if x in known else OUT, gauge, view)
@@ -143,9 +130,7 @@ def _factor(
 
 
 def _value(unit: Unit, port: Port) -> ir.Value:
-    value = unit.output if port == OUT else unit.node.inputs[port.position]
-    assert value is not None
-    return value
+    return unit.output if port == OUT else unit.input(port.position)
 
 
 def _in_the_sum(unit: Unit, port: Port, gauge: Gauge, view: GraphFacts) -> Gauge:

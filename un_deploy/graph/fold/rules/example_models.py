@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 import numpy as np
 import onnx
 import onnx.numpy_helper
 import onnx.parser
 import onnx_ir as ir
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 #: A norm as UN exports it: scale `a` in [0.5, 1.5], shift `b` normal.
 NORM = "n_scaled = Mul({x}, a)  n = Add(n_scaled, b)"
@@ -31,11 +28,8 @@ def example(
     Args:
         signature: ``(float[B,3,4] x) => (float[B,3,5] y)``.
         body: one operator after another, as the ONNX text form writes them.
-        weights: float32 initializers by name. Those named ``a*`` are scales
-            in [0.5, 1.5].
+        weights: float32 initializers by name. Those named ``a*`` are scales in [0.5, 1.5].
         integers: int64 initializers by name.
-        opset: of the default domain.
-        seed: of the weights.
     """
     text = f'<ir_version: 9, opset_import: ["" : {opset}]> example {signature} {{ {body} }}'
     model = onnx.parser.parse_model(text)

@@ -7,33 +7,26 @@ this way: the table is a constant, which takes any gauge.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Callable, Iterator
+from typing import ClassVar
 
 import numpy as np
+import onnx_ir as ir
 
+from un_deploy.graph.analysis.affine_map import Gauge
+from un_deploy.graph.fold.graph_facts import GraphFacts
 from un_deploy.graph.fold.rules.example_models import NORM, example
 from un_deploy.graph.fold.rules.operator import Operator
-from un_deploy.graph.fold.rules.protocol import OUT, Carries, Refuse, into
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
-
-    import onnx_ir as ir
-
-    from un_deploy.graph.analysis.affine_map import Gauge
-    from un_deploy.graph.fold.graph_facts import GraphFacts
-    from un_deploy.graph.fold.rules.protocol import Port, Unit
+from un_deploy.graph.fold.rules.protocol import OUT, Demands, Known, Refuse, Rule, Unit, into
 
 
-class Select(Carries):
+class Select(Rule):
     ops: ClassVar = {
         "Gather": Operator("layout", (7, 26), linear=True, moves=True, picks=True),
         "Slice": Operator("layout", (10, 26), linear=True, moves=True),
     }
 
-    def transport(
-        self, unit: Unit, known: Mapping[Port, Gauge], view: GraphFacts
-    ) -> Iterable[tuple[Port, Gauge]]:
+    def transport(self, unit: Unit, known: Known, view: GraphFacts) -> Demands:
         move = _gather if unit.node.op_type == "Gather" else _slice
         forward = into(0) in known
         gauge = known[into(0)] if forward else known[OUT]
@@ -67,15 +60,11 @@ class Select(Carries):
 
 
 def _gather(unit: Unit, gauge: Gauge, forward: bool, view: GraphFacts) -> Gauge:
-    node = unit.node
-    data, indices = node.inputs[0], node.inputs[1]
-    assert data is not None and indices is not None
-    shape = view.shape(indices)
-    of_data = view.shape(data)
+    data, indices = unit.input(0), unit.input(1)
+    shape, of_data = view.shape(indices), view.shape(data)
     if shape is None or of_data is None:
         raise Refuse(f"the shape of {(indices if shape is None else data).name!r} is unknown")
-    attribute = node.attributes.get("axis")
-    axis = (attribute.as_int() if attribute is not None else 0) % len(of_data)
+    axis = unit.node.attributes.get_int("axis", 0) % len(of_data)
     picked = range(axis, axis + len(shape))
     if forward and axis in gauge.varies:
         if indices not in view.constants:
@@ -104,7 +93,7 @@ def _slice(unit: Unit, gauge: Gauge, forward: bool, view: GraphFacts) -> Gauge:
     if axes is None and len(unit.node.inputs) > 3 and unit.node.inputs[3] is not None:
         raise Refuse("its axes are computed")
     if axes is None:
-        count = view.shape(unit.node.inputs[1]) if unit.node.inputs[1] is not None else None
+        count = view.shape(unit.input(1))
         if not count or not isinstance(count[0], int):
             raise Refuse("its number of axes is unknown")
         axes = np.arange(count[0])

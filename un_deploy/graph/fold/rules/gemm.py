@@ -6,33 +6,24 @@ C' = (beta C + alpha c B - d) / (beta T).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Iterable, Iterator
+from typing import ClassVar
 
 import numpy as np
+import onnx_ir as ir
 
-from un_deploy.graph.fold.edits import AddBias, SetConstant
+from un_deploy.graph.fold.edits import AddBias, Edit, SetConstant
+from un_deploy.graph.fold.graph_facts import GraphFacts
 from un_deploy.graph.fold.rules.channel import along
 from un_deploy.graph.fold.rules.example_models import NORM, example
 from un_deploy.graph.fold.rules.operator import absorbing
-from un_deploy.graph.fold.rules.protocol import OUT, Refuse, into
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    import onnx_ir as ir
-
-    from un_deploy.graph.analysis.affine_map import Gauge
-    from un_deploy.graph.fold.edits import Edit
-    from un_deploy.graph.fold.graph_facts import GraphFacts
-    from un_deploy.graph.fold.rules.protocol import Port, Unit
+from un_deploy.graph.fold.rules.protocol import OUT, Demands, Known, Refuse, Rule, Unit, into
 
 
-class Gemm:
+class Gemm(Rule):
     ops: ClassVar = {"Gemm": absorbing((7, 26), bias=2, channels=-1, transposed="transA")}
 
-    def transport(
-        self, unit: Unit, known: Mapping[Port, Gauge], view: GraphFacts
-    ) -> Iterable[tuple[Port, Gauge]]:
+    def transport(self, unit: Unit, known: Known, view: GraphFacts) -> Demands:
         node = unit.node
         if node.inputs[1] not in view.constants:
             raise Refuse("its right operand is no constant")
@@ -44,15 +35,14 @@ class Gemm:
                 raise Refuse("its third operand is no constant")
             if any(size != 1 for size in view.sizes(bias)[:-1]):
                 raise Refuse("its third operand differs from row to row")
-        if _attribute(node, "beta") == 0:
+        if node.attributes.get_float("beta", 1.0) == 0:
             raise Refuse("its beta is zero, so a third operand is never read")
         return ()
 
-    def edits(self, unit: Unit, known: Mapping[Port, Gauge], view: GraphFacts) -> Iterable[Edit]:
-        node, weight = unit.node, unit.node.inputs[1]
-        assert weight is not None
-        transposed = bool(_attribute(node, "transB", 0))
-        alpha, beta = _attribute(node, "alpha"), _attribute(node, "beta")
+    def edits(self, unit: Unit, known: Known, view: GraphFacts) -> Iterable[Edit]:
+        node, weight = unit.node, unit.input(1)
+        transposed = bool(node.attributes.get_int("transB", 0))
+        alpha, beta = (node.attributes.get_float(name, 1.0) for name in ("alpha", "beta"))
         s, t = along(known[into(0)], self._inner_axis(node)), along(known[OUT], 1)
         stored = view.constants.exact(weight)
         shape = view.sizes(weight)
@@ -82,7 +72,7 @@ class Gemm:
 
     @staticmethod
     def _inner_axis(node: ir.Node) -> int:
-        return 0 if _attribute(node, "transA", 0) else 1
+        return 0 if node.attributes.get_int("transA", 0) else 1
 
     def examples(self) -> Iterator[ir.Model]:
         for attributes in ("", "<transB=1>", "<transA=1, alpha=-0.5, beta=2.0>"):
@@ -104,11 +94,6 @@ class Gemm:
             "p = Gemm<beta=0.5>(x, w, c) n = Mul(p, a) y = Add(n, b)",
             {"a": (5,), "b": (5,), "w": (4, 5), "c": (1,)},
         )
-
-
-def _attribute(node: ir.Node, name: str, default: float = 1.0) -> float:
-    attribute = node.attributes.get(name)
-    return default if attribute is None else float(attribute.value)
 
 
 RULE = Gemm()

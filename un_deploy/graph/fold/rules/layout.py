@@ -7,23 +7,18 @@ not vary. Identity, an inference Dropout and a widening Cast leave it as it is.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Iterator
+from typing import ClassVar
 
 import numpy as np
 import onnx_ir as ir
 
-from un_deploy.graph.analysis.shapes import reshape_groups, same_dim
+from un_deploy.graph.analysis.affine_map import Gauge
+from un_deploy.graph.analysis.dims import Shape, reshape_groups, same_dim
+from un_deploy.graph.fold.graph_facts import GraphFacts
 from un_deploy.graph.fold.rules.example_models import NORM, example
 from un_deploy.graph.fold.rules.operator import Operator
-from un_deploy.graph.fold.rules.protocol import OUT, Carries, Refuse, into
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from un_deploy.graph.analysis.affine_map import Gauge
-    from un_deploy.graph.analysis.shapes import Shape
-    from un_deploy.graph.fold.graph_facts import GraphFacts
-    from un_deploy.graph.fold.rules.protocol import Port, Unit
+from un_deploy.graph.fold.rules.protocol import OUT, Demands, Known, Refuse, Rule, Unit, into
 
 #: Floating types from narrow to wide; float16 and bfloat16 hold none of each other.
 _WIDTH = {
@@ -37,7 +32,7 @@ _WIDTH = {
 _REARRANGING = Operator("layout", (7, 26), linear=True, moves=True, rearranges=True)
 
 
-class Layout(Carries):
+class Layout(Rule):
     ops: ClassVar = {
         "Transpose": _REARRANGING,
         "Reshape": _REARRANGING,
@@ -50,9 +45,7 @@ class Layout(Carries):
         "Cast": Operator("layout", (7, 26), linear=True),
     }
 
-    def transport(
-        self, unit: Unit, known: Mapping[Port, Gauge], view: GraphFacts
-    ) -> Iterable[tuple[Port, Gauge]]:
+    def transport(self, unit: Unit, known: Known, view: GraphFacts) -> Demands:
         forward = into(0) in known
         gauge = known[into(0)] if forward else known[OUT]
         return [(OUT if forward else into(0), self._moved(unit, gauge, forward, view))]
@@ -64,12 +57,11 @@ class Layout(Carries):
         if node.op_type == "Dropout":
             _check_inference(node, view)
         if node.op_type == "Cast":
-            _check_widens(node, view)
+            _check_widens(unit, view)
         if node.op_type in ("Identity", "Dropout", "Cast"):
             return gauge
-        ends = node.inputs[0], node.outputs[0]
+        ends = unit.input(0), node.outputs[0]
         source, target = ends if forward else ends[::-1]
-        assert source is not None and target is not None
         before, after = view.shape(source), view.shape(target)
         if before is None or after is None:
             lost = source if before is None else target
@@ -131,8 +123,7 @@ class Layout(Carries):
 
 
 def _transposed(node: ir.Node, gauge: Gauge, forward: bool) -> Gauge:
-    attribute = node.attributes.get("perm")
-    perm = list(range(gauge.rank))[::-1] if attribute is None else list(attribute.as_ints())
+    perm = list(node.attributes.get_ints("perm", range(gauge.rank)[::-1]))
     order = perm if forward else list(np.argsort(perm))
     return gauge.each(lambda a: a.transpose(order))
 
@@ -151,10 +142,9 @@ def _check_inference(node: ir.Node, view: GraphFacts) -> None:
         raise Refuse("it drops elements at inference")
 
 
-def _check_widens(node: ir.Node, view: GraphFacts) -> None:
-    source = node.inputs[0]
-    assert source is not None
-    target, given = ir.DataType(node.attributes["to"].as_int()), view.dtype(source)
+def _check_widens(unit: Unit, view: GraphFacts) -> None:
+    given = view.dtype(unit.input(0))
+    target = ir.DataType(unit.node.attributes["to"].as_int())
     if given not in _WIDTH or target not in _WIDTH:
         raise Refuse("it casts to or from a type that is not known to be floating")
     if given != target and _WIDTH[given] >= _WIDTH[target]:

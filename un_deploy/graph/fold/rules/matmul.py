@@ -6,46 +6,35 @@ W' = diag(S) W diag(1/T) and b' = (b + c W - d) / T.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Iterable, Iterator
+from typing import ClassVar
 
 import numpy as np
+import onnx_ir as ir
 
-from un_deploy.graph.fold.edits import AddBias, SetConstant
+from un_deploy.graph.fold.edits import AddBias, Edit, SetConstant
+from un_deploy.graph.fold.graph_facts import GraphFacts
 from un_deploy.graph.fold.rules.channel import along
 from un_deploy.graph.fold.rules.example_models import NORM, example
 from un_deploy.graph.fold.rules.operator import absorbing
-from un_deploy.graph.fold.rules.protocol import OUT, Refuse, into
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    import onnx_ir as ir
-
-    from un_deploy.graph.analysis.affine_map import Gauge
-    from un_deploy.graph.fold.edits import Edit
-    from un_deploy.graph.fold.graph_facts import GraphFacts
-    from un_deploy.graph.fold.rules.protocol import Port, Unit
+from un_deploy.graph.fold.rules.protocol import OUT, Demands, Known, Refuse, Rule, Unit, into
 
 
-class MatMul:
+class MatMul(Rule):
     ops: ClassVar = {"MatMul": absorbing((7, 26), bias="behind", channels=-1)}
 
-    def transport(
-        self, unit: Unit, known: Mapping[Port, Gauge], view: GraphFacts
-    ) -> Iterable[tuple[Port, Gauge]]:
-        weight = unit.node.inputs[1]
+    def transport(self, unit: Unit, known: Known, view: GraphFacts) -> Demands:
+        weight = unit.input(1)
         if weight not in view.constants:
             raise Refuse("its right operand is no constant")
-        assert weight is not None
         if len(view.shape(weight) or ()) != 2:
             raise Refuse("its weight is no matrix")
         along(known.get(into(0)), -1)
         along(known.get(OUT), -1)
         return ()
 
-    def edits(self, unit: Unit, known: Mapping[Port, Gauge], view: GraphFacts) -> Iterable[Edit]:
-        node, weight = unit.node, unit.node.inputs[1]
-        assert weight is not None
+    def edits(self, unit: Unit, known: Known, view: GraphFacts) -> Iterable[Edit]:
+        node, weight = unit.node, unit.input(1)
         s, t = along(known[into(0)], -1), along(known[OUT], -1)
         w = view.constants.exact(weight)
         rows, columns = view.sizes(weight)

@@ -6,10 +6,9 @@ A rule states it of its operators, in `ops`; `without_rule` of all others.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-if TYPE_CHECKING:
-    import onnx_ir as ir
+import onnx_ir as ir
 
 #: What kind of work an operator is, and a layer of a runtime too.
 Group = Literal[
@@ -63,8 +62,8 @@ class Operator:
 
     def input_channels(self, node: ir.Node) -> int:
         """The axis of the channels of its data."""
-        flag = node.attributes.get(self.transposed)
-        return self.channels if flag is None or not flag.as_int() else -1 - self.channels
+        transposed = node.attributes.get_int(self.transposed, 0)
+        return -1 - self.channels if transposed else self.channels
 
 
 def absorbing(

@@ -13,20 +13,17 @@ A port whose tensor is constant may be given any gauge: the solver divides it ou
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, Protocol
+from typing import ClassVar, Literal, NamedTuple
 
+import onnx_ir as ir
+
+from un_deploy.graph.analysis.affine_map import Gauge
+from un_deploy.graph.fold.edits import Edit
+from un_deploy.graph.fold.graph_facts import GraphFacts
 from un_deploy.graph.fold.rules.operator import Operator
 from un_deploy.graph.model.labels import node_name
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    import onnx_ir as ir
-
-    from un_deploy.graph.analysis.affine_map import Gauge
-    from un_deploy.graph.fold.edits import Edit
-    from un_deploy.graph.fold.graph_facts import GraphFacts
 
 
 class Refuse(Exception):  # noqa: N818  # not an error: an answer
@@ -46,6 +43,11 @@ OUT = Port("out", 0)
 def into(position: int) -> Port:
     """The unit's input at this position."""
     return Port("in", position)
+
+
+#: The gauges known on a unit's ports, and those that they demand on others.
+Known = Mapping[Port, Gauge]
+Demands = Iterable[tuple[Port, Gauge]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +73,12 @@ class Unit:
         """What its rule says of the operator; nothing where there is no rule."""
         return Operator() if self.rule is None else self.rule.ops[self.node.op_type]
 
+    def input(self, position: int) -> ir.Value:
+        """An input that the operator cannot be without."""
+        value = self.node.inputs[position]
+        assert value is not None
+        return value
+
     @property
     def output(self) -> ir.Value:
         return self.outputs[0]
@@ -88,34 +96,29 @@ class Unit:
             yield Port("out", index), value
 
 
-class Rule(Protocol):
+class Rule:
     """One family of operators. Stateless; lives in the file named after the family."""
 
     #: What is known of each operator, by its name: the opsets whose meaning this rule knows, and
     #: what the check, the precision, the graph view and others ask.
     ops: ClassVar[Mapping[str, Operator]]
 
-    def transport(
-        self, unit: Unit, known: Mapping[Port, Gauge], view: GraphFacts
-    ) -> Iterable[tuple[Port, Gauge]]:
+    def transport(self, unit: Unit, known: Known, view: GraphFacts) -> Demands:
         """What the known gauges demand on other ports (or on the same ones, to be compared).
 
         Raises:
             Refuse: the operator does not commute with these gauges.
         """
+        raise NotImplementedError
 
-    def edits(self, unit: Unit, known: Mapping[Port, Gauge], view: GraphFacts) -> Iterable[Edit]:
+    def edits(self, unit: Unit, known: Known, view: GraphFacts) -> Iterable[Edit]:
         """The changes that make the unit compute the same in the new variables.
 
-        All ports are in `known`; those that nothing moved hold the identity.
+        All ports are in `known`; those that nothing moved hold the identity. A rule that only
+        passes gauges on has none.
         """
+        return ()
 
     def examples(self) -> Iterator[ir.Model]:
         """Small models whose one norm folds through or into this family."""
-
-
-class Carries:
-    """Base of rules that only pass gauges on: there is nothing to edit."""
-
-    def edits(self, unit: Unit, known: Mapping[Port, Gauge], view: GraphFacts) -> Iterable[Edit]:
-        return ()
+        raise NotImplementedError

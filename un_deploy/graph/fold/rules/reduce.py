@@ -5,37 +5,28 @@ mean(S x' + c) = S mean(x') + c, if neither S nor c varies over the axes of the 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Iterator
+from typing import ClassVar
 
 import numpy as np
+import onnx_ir as ir
 
+from un_deploy.graph.fold.graph_facts import GraphFacts
 from un_deploy.graph.fold.rules.example_models import NORM, example
 from un_deploy.graph.fold.rules.operator import Operator
-from un_deploy.graph.fold.rules.protocol import OUT, Carries, Refuse, into
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    import onnx_ir as ir
-
-    from un_deploy.graph.analysis.affine_map import Gauge
-    from un_deploy.graph.fold.graph_facts import GraphFacts
-    from un_deploy.graph.fold.rules.protocol import Port, Unit
+from un_deploy.graph.fold.rules.protocol import OUT, Demands, Known, Refuse, Rule, Unit, into
 
 
-class Reduce(Carries):
+class Reduce(Rule):
     ops: ClassVar = {"ReduceMean": Operator(opsets=(7, 26), linear=True, sums=True)}
 
-    def transport(
-        self, unit: Unit, known: Mapping[Port, Gauge], view: GraphFacts
-    ) -> Iterable[tuple[Port, Gauge]]:
-        node, source = unit.node, unit.node.inputs[0]
-        assert source is not None
+    def transport(self, unit: Unit, known: Known, view: GraphFacts) -> Demands:
+        source = unit.input(0)
         shape = view.shape(source)
         if shape is None:
             raise Refuse(f"the shape of {source.name!r} is unknown")
-        axes = _axes(node, len(shape), view)
-        keeps = "keepdims" not in node.attributes or node.attributes["keepdims"].as_int() != 0
+        axes = _axes(unit.node, len(shape), view)
+        keeps = unit.node.attributes.get_int("keepdims", 1) != 0
         kept = [axis for axis in range(len(shape)) if keeps or axis not in axes]
         if into(0) in known:
             gauge = known[into(0)]
@@ -76,18 +67,14 @@ class Reduce(Carries):
 
 
 def _axes(node: ir.Node, rank: int, view: GraphFacts) -> set[int]:
-    attribute = node.attributes.get("axes")
-    if attribute is not None:
-        listed = list(attribute.as_ints())
-    elif len(node.inputs) > 1 and node.inputs[1] is not None:
-        if node.inputs[1] not in view.constants:
+    listed = list(node.attributes.get_ints("axes", ()))
+    given = node.inputs[1] if len(node.inputs) > 1 else None
+    if given is not None and "axes" not in node.attributes:
+        if given not in view.constants:
             raise Refuse("its axes are computed")
-        listed = [int(axis) for axis in view.constants[node.inputs[1]].ravel()]
-    else:
-        listed = []
+        listed = [int(axis) for axis in view.constants[given].ravel()]
     if not listed:
-        noop = node.attributes.get("noop_with_empty_axes")
-        return set() if noop is not None and noop.as_int() else set(range(rank))
+        return set() if node.attributes.get_int("noop_with_empty_axes", 0) else set(range(rank))
     return {axis % rank for axis in listed}
 
 

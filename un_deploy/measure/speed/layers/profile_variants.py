@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 
@@ -11,14 +10,13 @@ from un_deploy.errors import InputError
 from un_deploy.graph.model.labels import node_name
 from un_deploy.graph.model.model_file import load_model
 from un_deploy.graph.model.signature import Feeds
-from un_deploy.graph.precision.convert import Precision
 from un_deploy.measure.speed.layers.groups import layer_group, node_groups
 from un_deploy.measure.speed.layers.variant_layers import ProfiledLayer, VariantLayers
 from un_deploy.measure.speed.variant import TITLES, Variant
 from un_deploy.measure.speed.variant_times import Timed
-from un_deploy.runtime.backends import Backend
+from un_deploy.runtime.backends import load_file, threads_of_process
 from un_deploy.runtime.layer_times import TellsLayers, TimedLayer
-from un_deploy.runtime.load import load_file
+from un_deploy.runtime.settings import RunSettings
 
 RUNS, WARM_UP = 20, 5
 """Of each variant, there and back."""
@@ -28,11 +26,8 @@ def profile_variants(
     variants: Sequence[Variant],
     timed: Sequence[Timed],
     feeds: Feeds,
+    settings: RunSettings,
     *,
-    backend: Backend,
-    threads: int | None = None,
-    device: str = "cpu",
-    precision: Precision = "fp32",
     progress: Callable[[str], None] = lambda text: None,
 ) -> tuple[VariantLayers, ...]:
     """The layers of the fastest form of each kind.
@@ -44,7 +39,7 @@ def profile_variants(
         variants: see `un_deploy.measure.speed.compare`.
         timed: what the comparison says of them.
         feeds: what they run on.
-        backend, threads, device, precision: what runs them.
+        settings: what runs them.
         progress: told what is done.
 
     Raises:
@@ -60,19 +55,12 @@ def profile_variants(
     sessions = {}
     for variant in chosen:
         progress(f"Loading {variant.name} to profile it")
-        session = load_file(
-            Path(variant.model),
-            backend,
-            threads=threads,
-            device=device,
-            fusions=variant.fusions,
-            precision=precision,
-        )
+        session = load_file(Path(variant.model), settings, variant.fusions)
         if not isinstance(session, TellsLayers):
-            raise InputError(f"{backend} cannot tell the times of its layers")
+            raise InputError(f"{settings.backend} cannot tell the times of its layers")
         sessions[variant] = session
     layers: dict[Variant, tuple[TimedLayer, ...]] = {}
-    with _torch_threads(threads if backend.startswith("torch") else None):
+    with threads_of_process(settings):
         for variant in (*sessions, *reversed(sessions)):
             progress(f"Profiling the layers of {variant.name}")
             told = sessions[variant].layer_times(feeds, RUNS, WARM_UP)
@@ -115,19 +103,3 @@ def _grouped(variant: Variant, layers: Sequence[TimedLayer]) -> tuple[ProfiledLa
         )
         for layer in layers
     )
-
-
-@contextmanager
-def _torch_threads(count: int | None) -> Iterator[None]:
-    """torch has one setting for the whole process; afterwards it is as it was."""
-    if count is None:
-        yield
-        return
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

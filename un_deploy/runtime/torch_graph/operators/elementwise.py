@@ -17,8 +17,9 @@ from un_deploy.runtime.torch_graph.record_calls import Traced, Value, lift
 from un_deploy.runtime.torch_graph.tensors import torch_dtype
 
 
-def _unary(function: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda node, x: function(x)
+def plain(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A handler that is one torch call on the inputs as they are."""
+    return lambda node, *inputs: function(*inputs)
 
 
 def _binary(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -47,10 +48,6 @@ def _power(node: ir.Node, x: Value, exponent: Value) -> Value:
 
 def _modulo(node: ir.Node, a: Value, b: Value) -> Value:
     return torch.fmod(a, b) if attribute(node, "fmod", 0) else torch.remainder(a, b)
-
-
-def _where(node: ir.Node, condition: Value, x: Value, y: Value) -> Value:
-    return torch.where(condition, x, y)
 
 
 def _fold(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -87,22 +84,22 @@ HANDLERS: dict[str, Callable[..., Any]] = {
     "LessOrEqual": _binary(operator.le),
     "And": _binary(torch.logical_and),
     "Or": _binary(torch.logical_or),
-    "Not": _unary(torch.logical_not),
-    "Where": _where,
+    "Not": plain(torch.logical_not),
+    "Where": plain(torch.where),
     "Max": _fold(torch.maximum),
     "Min": _fold(torch.minimum),
-    "Abs": _unary(torch.abs),
-    "Neg": _unary(torch.neg),
-    "Sqrt": _unary(torch.sqrt),
-    "Reciprocal": _unary(torch.reciprocal),
-    "Exp": _unary(torch.exp),
-    "Log": _unary(torch.log),
-    "Erf": _unary(torch.erf),
-    "Tanh": _unary(torch.tanh),
-    "Sigmoid": _unary(torch.sigmoid),
-    "Relu": _unary(torch.relu),
-    "IsNaN": _unary(torch.isnan),
-    "Identity": _unary(lambda x: x),
+    "Abs": plain(torch.abs),
+    "Neg": plain(torch.neg),
+    "Sqrt": plain(torch.sqrt),
+    "Reciprocal": plain(torch.reciprocal),
+    "Exp": plain(torch.exp),
+    "Log": plain(torch.log),
+    "Erf": plain(torch.erf),
+    "Tanh": plain(torch.tanh),
+    "Sigmoid": plain(torch.sigmoid),
+    "Relu": plain(torch.relu),
+    "IsNaN": plain(torch.isnan),
+    "Identity": plain(lambda x: x),
     "Cast": _cast,
     "Clip": _clip,
     "Gelu": _gelu,

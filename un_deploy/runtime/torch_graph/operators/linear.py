@@ -11,11 +11,8 @@ import torch.nn.functional as F
 
 from un_deploy.errors import InputError
 from un_deploy.runtime.torch_graph.operators.attributes import attribute, only
+from un_deploy.runtime.torch_graph.operators.elementwise import plain
 from un_deploy.runtime.torch_graph.record_calls import Value
-
-
-def _matmul(node: ir.Node, a: Value, b: Value) -> Value:
-    return torch.matmul(a, b)
 
 
 def _gemm(node: ir.Node, a: Value, b: Value, c: Value | None = None) -> Value:
@@ -113,7 +110,7 @@ def _attention(
 
 
 HANDLERS: dict[str, Callable[..., Any]] = {
-    "MatMul": _matmul,
+    "MatMul": plain(torch.matmul),
     "Gemm": _gemm,
     "Conv": _conv,
     "ConvTranspose": _conv_transpose,

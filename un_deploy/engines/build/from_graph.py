@@ -1,0 +1,170 @@
+"""From a graph to an engine whose types are checked: the only way to one.
+
+A graph is first prepared: brought to its precision, its inputs and outputs to their types. Then it
+is built, for fixed shapes or for profiles, and the kernels of the engine are held against the
+precision. Where trtexec builds, it is given the same prepared graph, and its kernels are checked in
+the same way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import onnx
+import onnx_ir as ir
+
+from un_deploy.engines.build.builder import Built, build_graph
+from un_deploy.engines.build.io_formats import one_format_per_tensor
+from un_deploy.engines.build.options import TYPES, BuildOptions, IoFormat
+from un_deploy.engines.flavor import Flavor
+from un_deploy.engines.graphsurgeon import set_io_types
+from un_deploy.engines.kernels.check_types import TypeReport, check_types
+from un_deploy.engines.kernels.kernels import Kernel
+from un_deploy.engines.profiles import Profile, check_profiles
+from un_deploy.errors import InputError
+from un_deploy.graph.model.model_kinds import to_graphsurgeon, to_ir
+from un_deploy.graph.model.signature import input_specs
+from un_deploy.graph.precision.convert import Precision, PrecisionReport, to_precision
+
+if TYPE_CHECKING:
+    import onnx_graphsurgeon as gs
+
+    from un_deploy.engines.build.progress import Progress
+
+
+@dataclass(frozen=True)
+class PreparedGraph:
+    """A graph as an engine is built of it: TensorRT gives every tensor the type it has here.
+
+    Attributes:
+        model: in its precision.
+        precision: what the conversion did; None where no precision was asked for.
+    """
+
+    model: ir.Model
+    precision: PrecisionReport | None
+
+    def with_shapes(self, shapes: Mapping[str, Sequence[int]]) -> PreparedGraph:
+        """A copy with the sizes of these inputs fixed."""
+        model = self.model.clone()
+        for value in model.graph.inputs:
+            if (shape := shapes.get(str(value.name))) is not None:
+                value.shape = ir.Shape(shape)
+        return replace(self, model=model)
+
+    def check_types(self, kernels: Sequence[Kernel]) -> TypeReport | None:
+        """Hold an engine's kernels against the precision; None where none was asked for.
+
+        Args:
+            kernels: all of an engine that was built of this graph.
+
+        Raises:
+            InputError: see `un_deploy.engines.kernels.check_types.check_types`.
+        """
+        return None if self.precision is None else check_types(kernels, self.model, self.precision)
+
+
+@dataclass(frozen=True)
+class Engine:
+    """An engine that computes in the types that were asked for.
+
+    Attributes:
+        built: the plan, and what its builder told.
+        graph: that it was built of.
+        types: in which types it computes; None where no precision was asked for.
+    """
+
+    built: Built
+    graph: PreparedGraph
+    types: TypeReport | None
+
+
+def prepare(
+    model: ir.Model,
+    precision: Precision | None,
+    *,
+    keep_fp32: Collection[str] = (),
+    options: BuildOptions | None = None,
+) -> PreparedGraph:
+    """Bring a graph to the types of an engine.
+
+    Args:
+        model: is not changed.
+        precision: of the engine, with inputs and outputs left in fp32 unless a format says
+            otherwise; None: the graph's own types.
+        keep_fp32: nodes, tensors or operator types that stay in fp32.
+        options: of the builder, of which the formats of inputs and outputs count.
+
+    Raises:
+        InputError: a weight does not fit the precision, or a name or a format the graph.
+    """
+    report = None
+    options = options or BuildOptions()
+    if keep_fp32 and precision is None:
+        raise InputError("--keep-fp32 is of a conversion: give --precision fp16 or bf16 with it")
+    if precision is not None:
+        model, report = to_precision(model, precision, keep=keep_fp32)
+    types = dict(_edge_types(model.graph.inputs, options.input_formats, "--inputIOFormats"))
+    types |= dict(_edge_types(model.graph.outputs, options.output_formats, "--outputIOFormats"))
+    if types:
+        model = operated(model, lambda graph: set_io_types(graph, types))
+    return PreparedGraph(model, report)
+
+
+def engine_of(
+    graph: PreparedGraph,
+    *,
+    origin: str,
+    flavor: Flavor,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    profiles: Sequence[Profile] = (),
+    options: BuildOptions | None = None,
+    progress: Progress = lambda phase, done, steps: None,
+) -> Engine:
+    """Build an engine, and check in which types it computes.
+
+    Args:
+        graph: see `prepare`; it is not changed.
+        origin: what messages call it.
+        flavor: of TensorRT.
+        shapes: sizes that are fixed, by input.
+        profiles: shapes for what is still dynamic.
+        options: of the builder; those that the graph was prepared with.
+        progress: told how far the build is.
+
+    Raises:
+        MissingPackageError: the flavour is not installed.
+        InputError: the profiles do not fit the graph, the build fails, or the engine computes in
+            another type than was asked for.
+    """
+    if shapes:
+        graph = graph.with_shapes(shapes)
+    check_profiles(profiles, input_specs(graph.model))
+    built = build_graph(
+        graph.model,
+        origin=origin,
+        flavor=flavor,
+        options=options,
+        profiles=profiles,
+        progress=progress,
+    )
+    return Engine(built, graph, graph.check_types(built.kernels))
+
+
+def operated(model: ir.Model, operate: Callable[[gs.Graph], object]) -> ir.Model:
+    """The model after surgery on its onnx_graphsurgeon.Graph."""
+    graph = to_graphsurgeon(model)
+    operate(graph)
+    return to_ir(graph)[0]
+
+
+def _edge_types(
+    values: Sequence[ir.Value], formats: Sequence[IoFormat], flag: str
+) -> Iterable[tuple[str, int]]:
+    values = [value for value in values if not value.is_initializer()]
+    for value, wanted in zip(
+        values, one_format_per_tensor(formats, len(values), flag), strict=False
+    ):
+        yield value.name or "", onnx.TensorProto.DataType.Value(TYPES[wanted.type])
