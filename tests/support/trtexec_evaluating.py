@@ -14,17 +14,17 @@ import sys
 from math import prod
 from pathlib import Path
 
-import trtexec_double  # the file beside this one, which is started as a script
+import trtexec_double as double  # the file beside this one, which is started as a script
 
 
 def main() -> int:
-    code = trtexec_double.main()
+    code = double.main()
     flags = dict(flag.partition("=")[::2] for flag in sys.argv[1:])
     if "--saveEngine" in flags:
         Path(flags["--saveEngine"]).write_bytes(Path(flags["--onnx"]).read_bytes())
         if "--exportLayerInfo" in flags:
             tell_layers(
-                Path(flags["--exportLayerInfo"]), Path(flags["--onnx"]), trtexec_double.MAJOR
+                Path(flags["--exportLayerInfo"]), Path(flags["--onnx"]), double.MAJOR
             )
     if "--exportOutput" in flags:
         outputs = compute(Path(flags["--loadEngine"]), flags["--loadInputs"], flags.get("--shapes"))
