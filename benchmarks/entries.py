@@ -1,13 +1,20 @@
-"""A result file of entries: one for each thing that was measured, replaced when it is again."""
+"""What the benchmarks share: files of entries, tables, builds in fresh processes, and ratios.
+
+A result file has one entry for each thing that was measured, replaced when it is measured again.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+
+from un_deploy.measure.speed.statistics import ratio
 
 Entry = Mapping[str, Any]
 
@@ -39,6 +46,23 @@ def line(ratios: Mapping[str, Mapping[str, Any]]) -> str:
         f"{name} {i['ratio']:.3f} [{i['low']:.3f}, {i['high']:.3f}]" for name, i in ratios.items()
     )
     return ", ".join(parts)
+
+
+def over(seconds: Mapping[str, Any], base: str) -> dict[str, dict[str, Any]]:
+    """The ratio of everything that was timed to one of it, with its interval."""
+    return {n: ratio(t, seconds[base]).to_dict() for n, t in seconds.items() if n != base}
+
+
+def medians(seconds: Mapping[str, Any]) -> dict[str, float]:
+    """Over all builds and rounds."""
+    return {name: float(np.median(times)) for name, times in seconds.items()}
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """A table in Markdown, line by line."""
+    return [f"| {' | '.join(head)} |", "|---" * len(head) + "|"] + [
+        f"| {' | '.join(row)} |" for row in rows
+    ]
 
 
 def in_fresh_processes(

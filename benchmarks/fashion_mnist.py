@@ -9,11 +9,14 @@ Runs that the protocol names and that are not there are listed as missing, none 
 from __future__ import annotations
 
 import json
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy import stats
+
+from benchmarks import entries
 
 RESULTS = Path(__file__).parent / "results" / "fashion_mnist"
 SEEDS = range(5)
@@ -47,26 +50,23 @@ def paired(first: list[float], second: list[float]) -> dict[str, float | int]:
 
 def summary(found: dict[str, float]) -> dict[str, Any]:
     """Everything that the protocol says is reported."""
-    names = [f"vit_micro_{norm}_seed{seed}" for norm in NORMS for seed in SEEDS]
-    names += [f"vit_micro_{norm}_seed0{setting}" for setting in SETTINGS for norm in NORMS]
-    by_norm = {
-        norm: {s: found[name] for s in SEEDS if (name := f"vit_micro_{norm}_seed{s}") in found}
-        for norm in NORMS
-    }
+
+    def log(norm: str, seed: int, setting: str = "") -> str:
+        return f"vit_micro_{norm}_seed{seed}{setting}"
+
+    names = [log(norm, seed) for norm in NORMS for seed in SEEDS]
+    names += [log(norm, 0, setting) for setting in SETTINGS for norm in NORMS]
+    runs = {n: {s: found[log(n, s)] for s in SEEDS if log(n, s) in found} for n in NORMS}
     differences = {}
     for norm in NORMS:
-        both = sorted(by_norm[norm].keys() & by_norm["ln"].keys())
+        both = sorted(runs[norm].keys() & runs["ln"].keys())
         if norm != "ln" and len(both) > 1:
-            differences[norm] = paired(*([by_norm[k][s] for s in both] for k in (norm, "ln")))
+            differences[norm] = paired(*([runs[k][s] for s in both] for k in (norm, "ln")))
     return {
-        "test_accuracy": by_norm,
+        "test_accuracy": runs,
         "minus_ln": differences,
         "settings": {
-            setting: {
-                norm: found[name]
-                for norm in NORMS
-                if (name := f"vit_micro_{norm}_seed0{setting}") in found
-            }
+            setting: {n: found[log(n, 0, setting)] for n in NORMS if log(n, 0, setting) in found}
             for setting in SETTINGS
         },
         "missing": [name for name in names if name not in found],
@@ -75,38 +75,42 @@ def summary(found: dict[str, float]) -> dict[str, Any]:
 
 def table(report: dict[str, Any]) -> str:
     """The summary in Markdown."""
-    lines = ["| test accuracy, % | " + " | ".join(f"seed {s}" for s in SEEDS) + " | mean |"]
-    lines.append("|---" * (len(SEEDS) + 2) + "|")
-    for norm, title in NORMS.items():
-        runs = report["test_accuracy"][norm]
-        cells = [f"{runs[s]:.2f}" if s in runs else "not run" for s in SEEDS]
-        mean = f"{np.mean([*runs.values()]):.2f}" if runs else ""
-        lines.append(f"| {title} | {' | '.join(cells)} | {mean} |")
-    lines += [
-        "",
-        "| minus LN, paired by seed | mean, points | 95 % interval | seeds |",
-        "|---|---|---|---|",
+    runs, found = report["test_accuracy"], report["minus_ln"]
+    accuracy = [
+        [title, *(shown(runs[n].get(s)) for s in SEEDS), shown(_mean(runs[n]), "")]
+        for n, title in NORMS.items()
     ]
-    for norm, found in report["minus_ln"].items():
-        interval = f"{found['low']:+.2f} to {found['high']:+.2f}"
-        lines.append(f"| {NORMS[norm]} | {found['mean']:+.2f} | {interval} | {found['seeds']} |")
-    lines += [
-        "",
-        "| seed 0, % | as above | "
-        + " | ".join(f"{title} | change" for title in SETTINGS.values())
-        + " |",
+    differences = [
+        [NORMS[n], f"{d['mean']:+.2f}", f"{d['low']:+.2f} to {d['high']:+.2f}", str(d["seeds"])]
+        for n, d in found.items()
     ]
-    lines.append("|---" * (2 + 2 * len(SETTINGS)) + "|")
+    settings = []
     for norm, title in NORMS.items():
-        usual = report["test_accuracy"][norm].get(0)
-        cells = ["not run" if usual is None else f"{usual:.2f}"]
-        for setting in SETTINGS:
-            other = report["settings"][setting].get(norm)
-            cells.append("not run" if other is None else f"{other:.2f}")
-            both = usual is not None and other is not None
-            cells.append(f"{other - usual:+.2f}" if both else "")
-        lines.append(f"| {title} | {' | '.join(cells)} |")
+        usual = runs[norm].get(0)
+        others = [report["settings"][setting].get(norm) for setting in SETTINGS]
+        changes = [f"{o - usual:+.2f}" if None not in (o, usual) else "" for o in others]
+        both = zip(map(shown, others), changes, strict=True)
+        settings.append([title, shown(usual), *chain.from_iterable(both)])
+    columns = chain.from_iterable((title, "change") for title in SETTINGS.values())
+    lines = [
+        *entries.table(["test accuracy, %", *(f"seed {s}" for s in SEEDS), "mean"], accuracy),
+        "",
+        *entries.table(
+            ["minus LN, paired by seed", "mean, points", "95 % interval", "seeds"], differences
+        ),
+        "",
+        *entries.table(["seed 0, %", "as above", *columns], settings),
+    ]
     return "\n".join(lines) + "\n"
+
+
+def shown(accuracy: float | None, without: str = "not run") -> str:
+    """In per cent."""
+    return without if accuracy is None else f"{accuracy:.2f}"
+
+
+def _mean(runs: dict[int, float]) -> float | None:
+    return float(np.mean([*runs.values()])) if runs else None
 
 
 def main() -> None:

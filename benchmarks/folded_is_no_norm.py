@@ -73,8 +73,10 @@ def measure(
             sample_s=sample_s,
         )
         seconds = run_builds(job, builds, folder)
-    over_none = {kind: ratio(seconds[kind], seconds["none"]) for kind in seconds if kind != "none"}
-    folded, released = over_none["folded"], over_none["released"]
+    within = {
+        f"{kind}_within_limit": ratio(seconds[kind], seconds["none"]).within(LIMIT)
+        for kind in ("folded", "released")
+    }
     return {
         "network": name,
         "limit": LIMIT,
@@ -82,10 +84,9 @@ def measure(
         "batch": batch,
         "threads": threads,
         "sample_s": sample_s,
-        "median_s": {kind: float(np.median(times)) for kind, times in seconds.items()},
-        "over_none": {kind: interval.to_dict() for kind, interval in over_none.items()},
-        "folded_within_limit": folded.within(LIMIT),
-        "released_within_limit": released.within(LIMIT),
+        "median_s": entries.medians(seconds),
+        "over_none": entries.over(seconds, "none"),
+        **within,
         "environment": environment(),
     }
 

@@ -22,14 +22,12 @@ from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from benchmarks import entries
 from models.fashion_mnist.norms import TokenBatchNorm
 from un_deploy.measure.speed.environment import environment
-from un_deploy.measure.speed.statistics import ratio
 from un_deploy.measure.speed.timing import interleaved
 from un_deploy.nn import UnifiedNorm
 from un_deploy.nn.robust import Normalize, RobustRule
@@ -142,30 +140,22 @@ def measure(
         "threads": 1,
         "clock": "processor time",
         "sample_s": sample_s,
-        "median_s": {name: float(np.median(times)) for name, times in found.items()},
-        "over_least": _over(found, LEAST),
-        "over_layer_norm": _over(found, LAYER_NORM),
+        "median_s": entries.medians(found),
+        "over_least": entries.over(found, LEAST),
+        "over_layer_norm": entries.over(found, LAYER_NORM),
         "environment": environment(),
     }
-
-
-def _over(found: dict[str, list[list[float]]], base: str) -> dict[str, dict[str, Any]]:
-    """Every norm's time over that of one of them."""
-    return {n: ratio(t, found[base]).to_dict() for n, t in found.items() if n != base}
 
 
 def table(measured: list[dict[str, Any]]) -> str:
     """Markdown: a row for each norm; each cell the time, and the ratio to `x * w + b`."""
     titles = [f"{e['shape']}, {'compiled' if e['compiled'] else 'eager'}" for e in measured]
-    lines = [f"| norm | {' | '.join(titles)} |", "|---|" + "---|" * len(measured)]
-    for name in NORMS:
-        cells = [cell(entry, name) for entry in measured]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+    rows = ([name, *(cell(entry, name) for entry in measured)] for name in NORMS)
+    return "\n".join(entries.table(["norm", *titles], rows)) + "\n"
 
 
 def cell(entry: dict[str, Any], name: str) -> str:
-    """Median, ratio and interval of one norm; empty where it was not measured."""
+    """Median, ratio and interval of one norm; "cannot" where it was not measured."""
     if name not in entry["median_s"]:
         return "cannot"
     time_us = f"{entry['median_s'][name] * 1e6:,.0f} us"

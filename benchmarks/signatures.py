@@ -18,8 +18,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass, fields
+from itertools import groupby, product
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, get_args
 
@@ -28,10 +29,9 @@ import onnx_ir as ir
 
 from benchmarks import signatures_table
 from models.recipes import LARGE, MICRO, RECIPES
-from tests.support.engine_graphs import profiles
+from tests.support.engine_graphs import engine
 from tests.support.exports import exported
-from un_deploy.engines.build.from_graph import PreparedGraph, engine_of, prepare
-from un_deploy.engines.build.options import BuildOptions
+from un_deploy.engines.build.from_graph import PreparedGraph, prepare
 from un_deploy.engines.flavor import described
 from un_deploy.engines.kernels.kernels import Signature, bytes_written, signatures
 from un_deploy.errors import InputError
@@ -59,31 +59,23 @@ class Cell:
     form: str
 
 
-def cells() -> Iterator[Cell]:
+def cells() -> list[Cell]:
     """All, in the order in which they are built."""
-    for networks, forms in STAGES:
-        for network in networks:
-            for form in forms:
-                for shapes in SHAPES:
-                    for precision in get_args(Precision):
-                        for target in TARGETS:
-                            yield Cell(network, shapes, precision, target, form)
+    return [
+        Cell(network, shapes, precision, target, form)
+        for networks, forms in STAGES
+        for network, form in product(networks, forms)
+        for shapes, precision, target in product(SHAPES, get_args(Precision), TARGETS)
+    ]
 
 
-def build(cell: Cell, graph: PreparedGraph) -> dict[str, Any]:
+def build(prepared: PreparedGraph, target: str, origin: str) -> dict[str, Any]:
     """What one engine's builder tells, or why it refuses."""
-    target = () if cell.target == "default" else (cell.target,)
     try:
-        engine = engine_of(
-            graph,
-            origin=cell.network,
-            flavor="tensorrt-rtx",
-            options=BuildOptions(compute_capabilities=target),
-            profiles=profiles(graph.model),
-        )
+        made = engine(prepared, "" if target == "default" else target, origin)
     except InputError as error:
         return {"refused": str(error)}
-    built, types = engine.built, engine.types
+    built, types = made.built, made.types
     assert types is not None  # a precision was asked for
     return {
         "signatures": digest(signatures(built.kernels)),
@@ -114,62 +106,45 @@ class Result:
                 raise click.ClickException(
                     f"{path} comes from another environment: move it away to start anew"
                 )
-            fields = Cell.__dataclass_fields__
             for entry in old["entries"]:
-                self.entries[Cell(**{key: entry.pop(key) for key in fields})] = entry
+                cell = Cell(**{field.name: entry.pop(field.name) for field in fields(Cell)})
+                self.entries[cell] = entry
 
     def add(self, cell: Cell, entry: dict[str, Any]) -> None:
         """Put an entry in, and write all of them, a line each, with the table beside."""
         self.entries[cell] = entry
-        rows = [json.dumps(asdict(c) | self.entries[c]) for c in cells() if c in self.entries]
         head = json.dumps(self.environment, indent=2)
-        lines = ",\n".join(rows)
+        lines = ",\n".join(map(json.dumps, self.flat()))
         text = f'{{\n"environment": {head},\n"entries": [\n{lines}\n]\n}}\n'
         atomic_write_text(self.path, text, force=True)
 
     def flat(self) -> list[dict[str, Any]]:
-        """Entries with their cells' fields."""
-        return [asdict(cell) | entry for cell, entry in self.entries.items()]
+        """Entries with their cells' fields, in the order of the cells."""
+        return [asdict(c) | self.entries[c] for c in cells() if c in self.entries]
 
 
 def run(wanted: list[Cell], result: Result) -> None:
     """Build what the result lacks: a graph is exported once, and converted once a precision."""
     left = [cell for cell in wanted if cell not in result.entries]
-    exports = dict.fromkeys((c.network, c.form, c.shapes) for c in left)
-    for network, form, shapes in exports:
-        model, folded = graph(network, form, shapes)
-        for precision in get_args(Precision):
-            here = [
-                c
-                for c in left
-                if (c.network, c.form, c.shapes, c.precision) == (network, form, shapes, precision)
-            ]
-            if here:
-                _build_targets(model, here, result, folded)
+    for (network, form, shapes), cells in groupby(left, attrgetter("network", "form", "shapes")):
+        model, told = graph(network, form, shapes)
+        for precision, here in groupby(cells, attrgetter("precision")):
+            prepared = prepare(model, precision)
+            for cell in here:
+                entry = build(prepared, cell.target, network) | told
+                result.add(cell, entry)
+                said = entry.get("refused") or f"{entry['kernels']} kernels, {entry['signatures']}"
+                click.echo(f"{' '.join(astuple(cell))}: {said}")
 
 
 def graph(network: str, form: str, shapes: str) -> tuple[ir.Model, dict[str, Any]]:
     """A form of a network in fp32, and of the folded one what the fold report says."""
-    dynamic = shapes == "dynamic"
+    dynamic, factory = shapes == "dynamic", RECIPES[network].factory
     if form != "folded":
-        return exported(RECIPES[network].factory, form, dynamic), {}
-    folded = fold_graph(exported(RECIPES[network].factory, "un", dynamic))
-    report = folded.report
-    return folded.model, {
-        "norms_stayed": len(report.stayed),
-        "gained_biases": list(report.gained_biases),
-    }
-
-
-def _build_targets(
-    model: ir.Model, here: list[Cell], result: Result, folded: dict[str, Any]
-) -> None:
-    prepared = prepare(model, here[0].precision)
-    for cell in here:
-        entry = build(cell, prepared) | folded
-        result.add(cell, entry)
-        said = entry.get("refused") or f"{entry['kernels']} kernels, {entry['signatures']}"
-        click.echo(f"{' '.join(asdict(cell).values())}: {said}")
+        return exported(factory, form, dynamic), {}
+    folded = fold_graph(exported(factory, "un", dynamic))
+    stayed, gained = folded.report.stayed, folded.report.gained_biases
+    return folded.model, {"norms_stayed": len(stayed), "gained_biases": list(gained)}
 
 
 @click.command()

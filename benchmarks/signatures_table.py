@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+from benchmarks.entries import Entry, table
 
 if TYPE_CHECKING:
     from benchmarks.signatures import Cell
 
-Entry = Mapping[str, Any]
 Place = tuple[str, str, str, str]  # network, shapes, precision, target
+Forms = Mapping[str, Entry]
 FORMS = {
     "none": "no norm",
     "folded": "UN folded",
@@ -19,35 +22,28 @@ FORMS = {
     "ln": "LN",
 }
 MUST_DIFFER = ("released", "ln")
-COLUMNS = (
-    "network, shapes",
-    "precision",
-    "SM",
-    "as no norm",
-    "kernels",
-    "MB written",
-    "MB activation",
-    "fp32 outputs",
-)
+COLUMNS = ["network, shapes", "precision", "SM", "as no norm", "kernels"]
+COLUMNS += ["MB written", "MB activation", "fp32 outputs"]
 
 
-def places(entries: Iterable[Entry]) -> dict[Place, dict[str, Entry]]:
+def places(entries: Iterable[Entry]) -> Mapping[Place, Forms]:
     """Entries by where and how they are built, and by form."""
-    found: dict[Place, dict[str, Entry]] = {}
+    found: defaultdict[Place, dict[str, Entry]] = defaultdict(dict)
     for one in entries:
-        place = (one["network"], one["shapes"], one["precision"], one["target"])
-        found.setdefault(place, {})[one["form"]] = one
+        found[one["network"], one["shapes"], one["precision"], one["target"]][one["form"]] = one
     return found
 
 
-def alike(forms: Mapping[str, Entry]) -> list[str]:
+def alike(forms: Forms) -> list[str]:
     """The forms whose kernels have the signatures of no norm, itself left out."""
     bare = forms.get("none", {}).get("signatures")
-    return [
-        form
-        for form in FORMS
-        if bare and form != "none" and forms.get(form, {}).get("signatures") == bare
-    ]
+    others = (form for form in FORMS if bare and form != "none")
+    return [form for form in others if forms.get(form, {}).get("signatures") == bare]
+
+
+def both_built(forms: Forms, form: str) -> bool:
+    """Whether there are engines of no norm and of a form."""
+    return all("signatures" in forms.get(one, {}) for one in ("none", form))
 
 
 def has_products(precision: str, target: str) -> bool:
@@ -64,15 +60,14 @@ def faults(entries: Iterable[Entry]) -> list[str]:
     """
     found = []
     for place, forms in places(entries).items():
-        where = " ".join(place)
+        where, wanted = " ".join(place), has_products(*place[2:])
         for form, one in forms.items():
-            if has_products(place[2], place[3]) and "refused" in one:
-                found.append(f"{where} {form}: {one['refused']}")
-            if not has_products(place[2], place[3]) and "refused" not in one:
-                found.append(f"{where} {form}: must be refused, and is built")
+            if wanted == ("refused" in one):
+                said = one["refused"] if wanted else "must be refused, and is built"
+                found.append(f"{where} {form}: {said}")
         same = alike(forms)
-        if "signatures" in forms.get("none", {}) and "signatures" in forms.get("folded", {}):
-            found += [] if "folded" in same else [f"{where}: folded has other kernels than no norm"]
+        if both_built(forms, "folded") and "folded" not in same:
+            found.append(f"{where}: folded has other kernels than no norm")
         found += [f"{where}: {f} has the kernels of no norm" for f in same if f in MUST_DIFFER]
     return found
 
@@ -80,9 +75,29 @@ def faults(entries: Iterable[Entry]) -> list[str]:
 def markdown(entries: Sequence[Entry], builder: str, missing: Sequence[Cell]) -> str:
     """The whole page."""
     found = places(entries)
-    built = {p: forms for p, forms in found.items() if has_products(p[2], p[3])}
+    built = {place: forms for place, forms in found.items() if has_products(*place[2:])}
     both = [forms for forms in built.values() if {"none", "folded"} <= forms.keys()]
     equal = sum("folded" in alike(forms) for forms in both)
+    folded = [one for one in entries if one["form"] == "folded"]
+    stayed = sum(one["norms_stayed"] for one in folded)
+    gained = sum(len(one["gained_biases"]) for one in folded)
+    types = _grouped((e["precision"], kind) for e in entries for kind in e.get("multiplying", ()))
+    multiplying = "; ".join(f"{', '.join(kinds)} ({name})" for name, kinds in types.items())
+    points = [
+        f"**UN folded has the kernels of no norm in {equal} of {len(both)} configurations.** "
+        f"Their fold reports name {stayed} norms that stayed and {gained} gained biases.",
+        *(_differing(form, built) for form in ("un", "released", "ln")),
+        f"Kernels multiply in {multiplying}. An engine in which one multiplies in "
+        "another type counts as refused; what it reads else, such as an fp32 mask, must be what "
+        "the graph gives the nodes that are fused with the product.",
+        *_fp32_outputs(entries),
+        *_refusals(entries),
+        *(f"**Must not be:** {line}" for line in faults(entries)),
+    ]
+    if missing:
+        counts = Counter(f"{cell.network} {cell.form}" for cell in missing)
+        told = ", ".join(f"{name} ({count})" for name, count in counts.items())
+        points.append(f"**Not built yet:** {len(missing)} builds: {told}.")
     lines = [
         "# Which kernels engines run",
         "",
@@ -91,16 +106,7 @@ def markdown(entries: Sequence[Entry], builder: str, missing: Sequence[Cell]) ->
         "the same work where the multisets of their kernels' signatures are equal "
         "(docs/engines.md).",
         "",
-        f"- **UN folded has the kernels of no norm in {equal} of {len(both)} configurations.** "
-        + _folds(entries),
-        *(_differing(form, built) for form in ("un", "released", "ln")),
-        f"- Kernels multiply in {_multiplying(entries)}. An engine in which one multiplies in "
-        "another type counts as refused; what it reads else, such as an fp32 mask, must be what "
-        "the graph gives the nodes that are fused with the product.",
-        *_fp32_outputs(entries),
-        *_refusals(entries),
-        *(f"- **Must not be:** {line}" for line in faults(entries)),
-        *_missing(missing),
+        *(f"- {point}" for point in points),
         "",
         "Numbers are those of no norm / UN folded / UN unfolded / UN as released / LN, or one "
         "where all are equal. Targets with equal rows stand together; - is TensorRT-RTX's own "
@@ -108,110 +114,82 @@ def markdown(entries: Sequence[Entry], builder: str, missing: Sequence[Cell]) ->
         "run, open where shapes are dynamic. *fp32 outputs*: kernels that write fp32 though less "
         "was asked for.",
         "",
-        f"| {' | '.join(COLUMNS)} |",
-        "|" + "---|" * len(COLUMNS),
-        *_rows(found),
+        *table(COLUMNS, _rows(built)),
     ]
     return "\n".join(lines) + "\n"
 
 
-def _differing(form: str, built: Mapping[Place, Mapping[str, Entry]]) -> str:
+def _grouped(pairs: Iterable[tuple[Any, str]]) -> dict[Any, list[str]]:
+    """What comes with each key, in the order of the first time, without what comes again."""
+    found: defaultdict[Any, dict[str, None]] = defaultdict(dict)
+    for key, one in pairs:
+        found[key][one] = None
+    return {key: list(told) for key, told in found.items()}
+
+
+def _differing(form: str, built: Mapping[Place, Forms]) -> str:
     """In how many configurations a form has other kernels, and where it has the same."""
-    known = {
-        place: forms
-        for place, forms in built.items()
-        if "signatures" in forms.get("none", {}) and "signatures" in forms.get(form, {})
-    }
+    known = {place: forms for place, forms in built.items() if both_built(forms, form)}
     same = [" ".join(place) for place, forms in known.items() if form in alike(forms)]
-    count = _equal(known.values(), form, "kernels")
-    written = _equal(known.values(), form, "bytes_written")
-    memory = _equal(known.values(), form, "activation_bytes")
+    fields = ("kernels", "bytes_written", "activation_bytes")
+    pairs = [[(f["none"][field], f[form][field]) for f in known.values()] for field in fields]
+    count, written, memory = (sum(a == b is not None for a, b in both) for both in pairs)
     return (
-        f"- {FORMS[form]} has other kernels in {len(known) - len(same)} of {len(known)}"
+        f"{FORMS[form]} has other kernels in {len(known) - len(same)} of {len(known)}"
         + (f", and **the kernels of no norm in {', '.join(same)}**" if same else "")
         + f". As many kernels as no norm: in {count}; as many bytes written: in {written}; as much "
         f"activation memory: in {memory}."
     )
 
 
-def _equal(known: Iterable[Mapping[str, Entry]], form: str, field: str) -> int:
-    return sum(f["none"][field] is not None and f[form][field] == f["none"][field] for f in known)
-
-
-def _folds(entries: Iterable[Entry]) -> str:
-    folded = [one for one in entries if one["form"] == "folded"]
-    stayed = sum(one["norms_stayed"] for one in folded)
-    gained = sum(len(one["gained_biases"]) for one in folded)
-    return f"Their fold reports name {stayed} norms that stayed and {gained} gained biases."
-
-
-def _multiplying(entries: Iterable[Entry]) -> str:
-    """The types by precision."""
-    types: dict[str, dict[str, None]] = {}
-    for one in entries:
-        types.setdefault(one["precision"], {}).update(dict.fromkeys(one.get("multiplying", ())))
-    return "; ".join(f"{', '.join(told)} ({precision})" for precision, told in types.items())
-
-
 def _fp32_outputs(entries: Iterable[Entry]) -> list[str]:
     """What the kernels fuse that write fp32, by the forms that have them."""
-    forms: dict[str, set[str]] = {}
-    for one in entries:
-        for name in one.get("fp32_outputs", ()):
-            what = re.sub(r"^_+myl_|_myl.*$", "", name)
-            forms.setdefault(what, set()).add(one["form"])
+    forms = _grouped(
+        (re.sub(r"^_+myl_|_myl.*$", "", name), one["form"])
+        for one in entries
+        for name in one.get("fp32_outputs", ())
+    )
     told = "; ".join(
         f"`{what}` ({', '.join(title for form, title in FORMS.items() if form in of)})"
         for what, of in forms.items()
     )
-    return [f"- Kernels that write fp32 in fp16 and bf16 engines: {told}."] if told else []
+    return [f"Kernels that write fp32 in fp16 and bf16 engines: {told}."] if told else []
 
 
 def _refusals(entries: Iterable[Entry]) -> list[str]:
     """How often SM75 is refused, and the first text of each precision."""
-    texts: dict[str, list[str]] = {}
-    for one in entries:
-        if "refused" in one and not has_products(one["precision"], one["target"]):
-            texts.setdefault(one["precision"], []).append(one["refused"])
+    of_turing = [e for e in entries if not has_products(e["precision"], e["target"])]
+    refused = [e for e in of_turing if "refused" in e]
+    counts = Counter(one["precision"] for one in refused)
+    texts = _grouped((one["precision"], one["refused"]) for one in refused)
     return [
-        f"- SM75 is refused in {precision}, in all {len(told)} builds; the first text: `{told[0]}`"
-        for precision, told in texts.items()
+        f"SM75 is refused in {name}, in all {counts[name]} builds; the first text: `{text[0]}`"
+        for name, text in texts.items()
     ]
 
 
-def _missing(missing: Sequence[Cell]) -> list[str]:
-    """Builds that were not made, as so many of a network and form."""
-    counts: dict[str, int] = {}
-    for cell in missing:
-        name = f"{cell.network} {cell.form}"
-        counts[name] = counts.get(name, 0) + 1
-    if not counts:
-        return []
-    told = ", ".join(f"{name} ({count})" for name, count in counts.items())
-    return [f"- **Not built yet:** {len(missing)} builds: {told}."]
+def _rows(built: Mapping[Place, Forms]) -> list[Sequence[str]]:
+    """A row for targets that have the same."""
+
+    def row(network: str, shapes: str, precision: str, forms: Forms) -> tuple[str, ...]:
+        return (
+            f"{network}, {shapes}",
+            precision,
+            ", ".join(FORMS[form] for form in alike(forms)) or "none",
+            _each(forms, "kernels", str),
+            _each(forms, "bytes_written", _mega),
+            _each(forms, "activation_bytes", _mega),
+            "" if precision == "fp32" else _each(forms, "fp32_outputs", lambda x: str(len(x))),
+        )
+
+    rows = _grouped(
+        (row(place[0], place[1], place[2], forms), place[3].replace("default", "-"))
+        for place, forms in built.items()
+    )
+    return [(*key[:2], ", ".join(targets), *key[2:]) for key, targets in rows.items()]
 
 
-def _rows(found: Mapping[Place, Mapping[str, Entry]]) -> list[str]:
-    """A line for targets that have the same."""
-    rows: dict[tuple[str, ...], list[str]] = {}
-    for (network, shapes, precision, target), forms in found.items():
-        if has_products(precision, target):
-            texts = (
-                ", ".join(FORMS[form] for form in alike(forms)) or "none",
-                _each(forms, "kernels", str),
-                _each(forms, "bytes_written", _mega),
-                _each(forms, "activation_bytes", _mega),
-                "" if precision == "fp32" else _each(forms, "fp32_outputs", lambda x: str(len(x))),
-            )
-            name = "-" if target == "default" else target
-            rows.setdefault((f"{network}, {shapes}", precision, *texts), []).append(name)
-    return [
-        f"| {network} | {precision} | {', '.join(names)} | {' | '.join(texts)} |"
-        for (network, precision, *texts), names in rows.items()
-    ]
-
-
-def _each(forms: Mapping[str, Entry], field: str, text: Callable[[Any], str]) -> str:
+def _each(forms: Forms, field: str, text: Callable[[Any], str]) -> str:
     told = [text(forms[f][field]) if field in forms.get(f, {}) else "?" for f in FORMS]
     return told[0] if len(set(told)) == 1 else " / ".join(told)
 

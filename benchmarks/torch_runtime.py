@@ -33,7 +33,6 @@ from un_deploy.graph.fold.fold import fold_graph
 from un_deploy.graph.model.model_file import save_model
 from un_deploy.graph.model.model_kinds import to_ir
 from un_deploy.measure.speed.environment import environment
-from un_deploy.measure.speed.statistics import ratio
 from un_deploy.measure.speed.timing import interleaved
 from un_deploy.pipeline.export.torch_to_onnx import to_onnx
 from un_deploy.runtime.protocol import Timer
@@ -46,6 +45,7 @@ BATCH = 8
 TARGET = 1.1
 ROUNDING = 1e-5  # of the range of the outputs, float32
 Kind = Literal["ln", "folded"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 def network(name: str, kind: str) -> nn.Module:
@@ -95,9 +95,7 @@ def measure(
 ) -> dict[str, Any]:
     """One network and variant: the interval of the ratio, and that of native over itself."""
     seconds = entries.in_fresh_processes(build, builds, name, kind, path, rounds, sample_s)
-    over_native = {
-        entry: ratio(seconds[entry], seconds["native"]) for entry in ("imported", "native, again")
-    }
+    over_native = entries.over(seconds, "native")
     return {
         "network": name,
         "variant": kind,
@@ -105,22 +103,16 @@ def measure(
         "batch": BATCH,
         "threads": 1,
         "sample_s": sample_s,
-        "median_s": {entry: float(np.median(times)) for entry, times in seconds.items()},
-        "over_native": {entry: interval.to_dict() for entry, interval in over_native.items()},
-        "within_target": over_native["imported"].high <= TARGET,
+        "median_s": entries.medians(seconds),
+        "over_native": over_native,
+        "within_target": over_native["imported"]["high"] <= TARGET,
         "environment": environment(),
     }
 
 
 @click.command()
 @click.option("--only", multiple=True, type=click.Choice([*RECIPES]), default=[*RECIPES])
-@click.option(
-    "--variant",
-    "kinds",
-    multiple=True,
-    type=click.Choice(get_args(Kind)),
-    default=get_args(Kind),
-)
+@click.option("--variant", "kinds", multiple=True, type=click.Choice(KINDS), default=KINDS)
 @click.option("--builds", default=5, show_default=True)
 @click.option("--rounds", default=20, show_default=True)
 @click.option("--sample-ms", default=20.0, show_default=True)
@@ -146,7 +138,7 @@ def main(
             if only_graphs:
                 continue
             entry = measure(name, kind, path, builds, rounds, sample_ms / 1000)
-            order = [*product(RECIPES, get_args(Kind))]
+            order = [*product(RECIPES, KINDS)]
             entries.write(RESULT, entry, ("network", "variant"), order)
             click.echo(f"{name:10} {kind:6} over native: {entries.line(entry['over_native'])}")
 

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from un_deploy.errors import one_line
+
 Call = tuple[Any, ...]
 
 _SPAWN = multiprocessing.get_context("spawn")
@@ -116,4 +118,4 @@ def _result(function: Callable[..., Any], call: Call) -> Any:
     try:
         return function(*call)
     except Exception as error:
-        return WorkerError(f"{type(error).__name__}: {' '.join(str(error).split())}")
+        return WorkerError(f"{type(error).__name__}: {one_line(error)}")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -25,5 +25,5 @@ def compare_here(patch: pytest.MonkeyPatch) -> None:
     and a whole comparison by it in tests/pipeline/compare/test_compare.py.
     """
 
-    module = sys.modules["un_deploy.pipeline.compare.compare"]
+    module = import_module("un_deploy.pipeline.compare.compare")
     patch.setattr(module, "compare_variants", partial(compare_variants, build=run_here))

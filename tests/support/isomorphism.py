@@ -1,27 +1,30 @@
 """Whether two models are the same network: the same operators, joined in the same way.
 
-Both graphs are walked from their outputs upwards, in step. Each node of one must meet the same
-node of the other wherever it is met, so that the pairs are a bijection: the isomorphism. Names
-play no part, nor does the order of the nodes, nor how a constant is held (an initializer, a
-Constant node, or either behind Identity, with which exporters share equal parameters).
+Each graph is told as a list of facts, from its outputs upwards: an operator is a number, given
+where it is met first, and its inputs have an order. So equal lists are an isomorphism. Names play
+no part, nor does the order of the nodes, nor how a constant is held (an initializer, a Constant
+node, or either behind Identity, with which exporters share equal parameters).
 """
 
 from __future__ import annotations
 
-from itertools import zip_longest
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Iterator, Sequence
+from itertools import chain, zip_longest
+from typing import NamedTuple
 
-import numpy as np
 import onnx_ir as ir
 
 from un_deploy.errors import InputError
 from un_deploy.graph.analysis.constants import held_constant
 from un_deploy.graph.fold.rules import operator_named
 
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
 
-_GRAPHS = (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS)
+class _Fact(NamedTuple):
+    """What stands at a place, as it is compared and as a reader wants it."""
+
+    compared: object
+    place: str
+    title: str
 
 
 def differences(a: ir.Model, b: ir.Model, *, gained_biases: Collection[str] = ()) -> list[str]:
@@ -40,233 +43,168 @@ def differences(a: ir.Model, b: ir.Model, *, gained_biases: Collection[str] = ()
             `b`, in an input or in an Add behind. These biases are passed over.
 
     Returns:
-        One line a difference, naming both sides. The walk stops where it finds one, so what lies
-        behind it may not be told.
+        The first edge, set of attributes or signature that differs, naming both sides; or, where
+        none does, a line for each bias that is not there and for whatever no output depends on.
 
     Raises:
         InputError: a model has local functions, which must be inlined first.
     """
     if a.functions or b.functions:
         raise InputError("a model with local functions cannot be compared: inline them first")
-    return _Walk(a, b, gained_biases).differences()
+    first, second = _Walk(a, gained_biases), _Walk(b)
+    for x, y in zip_longest(first.facts(), second.facts()):
+        if x.compared != y.compared:
+            return [f"{x.place}: {x.title} in a, {y.title} in b"]
+    return [
+        *(f"a has no bias at {name!r} that b lacks" for name in sorted(first.unmet_biases())),
+        *(f"in a no output depends on {what}" for what in first.dead()),
+        *(f"in b no output depends on {what}" for what in second.dead()),
+    ]
 
 
 class _Walk:
-    """Pairs the nodes of two models, from their outputs upwards."""
+    """Tells a model from its outputs upwards, without the gained biases."""
 
-    def __init__(self, a: ir.Model, b: ir.Model, gained_biases: Collection[str]) -> None:
-        self._a, self._b = a, b
-        self._gained = set(gained_biases)
-        self._passed_over: set[str] = set()
-        self._found: list[str] = []
-        self._b_of: dict[ir.Node, ir.Node] = {}
-        self._a_of: dict[ir.Node, ir.Node] = {}
-        self._graphs: list[tuple[ir.Graph, ir.Graph]] = []
-        self._dims: tuple[dict[str, str], dict[str, str]] = ({}, {})
-        self._ahead: list[tuple[ir.Value | None, ir.Value | None, str]] = []
+    def __init__(self, model: ir.Model, gained: Collection[str] = ()) -> None:
+        self._gained = {*gained}
+        self._passed_over: set[str | None] = set()
+        self._model = model
+        self._dims: dict[str | None, int] = {}
+        self._graphs: dict[ir.Graph, int] = {}
+        self._inputs: dict[ir.Value, tuple[int, int]] = {}
+        self._numbers: dict[ir.Node, int] = {}
+        self._ahead: list[ir.Node] = []
+        self._live: set[ir.Value] = set()
 
-    def differences(self) -> list[str]:
-        first, second = self._a.graph, self._b.graph
-        self._pair_graphs(first, second, "the graph")
-        for x, y in zip(first.inputs, second.inputs, strict=False):
-            self._compare_signature("input", x, y)
-        for x, y in zip(first.outputs, second.outputs, strict=False):
-            self._compare_signature("output", x, y)
+    def facts(self) -> Iterator[_Fact]:
+        """Each says enough of what follows it that two walks stay in step until they differ."""
+        graph = self._model.graph
+        for place, values in (("inputs", graph.inputs), ("outputs", graph.outputs)):
+            ends = [(one.dtype, self._shape(one.shape)) for one in values]
+            told = ", ".join(f"{one.name!r} {one.dtype}{one.shape}" for one in values)
+            yield _Fact(ends, place, told)
+        yield from self._graph(graph, "the graph")
         while self._ahead:
-            self._compare_values(*self._ahead.pop())
-        for name in sorted(self._gained - self._passed_over):
-            self._found.append(f"a has no bias at {name!r} that b lacks")
-        for side, model in (("a", self._a), ("b", self._b)):
-            self._found += [f"in {side} no output depends on {what}" for what in _dead(model)]
-        return list(dict.fromkeys(self._found))
+            node = self._ahead.pop()
+            attributes = {name: _attribute(one) for name, one in sorted(node.attributes.items())}
+            told = ", ".join(f"{name}={text}" for name, (_, text) in attributes.items()) or "none"
+            yield _Fact(attributes, f"attributes of {_named(node)}", told)
+            yield from self._edges("input", self._without_bias(node), _named(node))
+            for _, one in sorted(node.attributes.items()):
+                for body in _bodies(one):
+                    yield from self._graph(body, f"{one.name} of {_named(node)}")
 
-    def _pair_graphs(self, a: ir.Graph, b: ir.Graph, where: str) -> None:
-        self._graphs.append((a, b))
-        for kind, xs, ys in (("inputs", a.inputs, b.inputs), ("outputs", a.outputs, b.outputs)):
-            if len(xs) != len(ys):
-                self._found.append(f"{where}: {len(xs)} {kind} in a, {len(ys)} in b")
-        for index, (x, y) in enumerate(zip(a.outputs, b.outputs, strict=False)):
-            self._ahead.append((x, y, f"output {index} of {where}"))
+    def unmet_biases(self) -> set[str]:
+        """Names of gained biases that the walk has not passed over."""
+        return {name for name in self._gained if name not in self._passed_over}
 
-    def _compare_signature(self, kind: str, x: ir.Value, y: ir.Value) -> None:
-        if x.dtype != y.dtype or not self._same_dims(x.shape, y.shape):
-            self._found.append(
-                f"{kind} {x.name!r} {x.dtype}{x.shape} in a, {y.name!r} {y.dtype}{y.shape} in b"
-            )
+    def dead(self) -> Iterator[str]:
+        """Operators and initializers that the walk has not met."""
+        for graph in self._model.graphs():
+            for node in graph:
+                if not self._live.intersection(node.outputs):
+                    yield _named(node)
+            for value in graph.initializers.values():
+                if value not in self._live:
+                    yield f"initializer {value.name!r}"
 
-    def _same_dims(self, x: ir.Shape | None, y: ir.Shape | None) -> bool:
-        """Equal sizes, and names that correspond one to one over the whole signature."""
-        if x is None or y is None or len(x) != len(y):
-            return x is y
-        b_of, a_of = self._dims
-        for dim, other in zip(x, y, strict=True):
-            if isinstance(dim, int) or isinstance(other, int):
-                if dim != other:
-                    return False
-            elif dim.value is None or other.value is None:
-                if dim.value is not other.value:
-                    return False
-            else:
-                pair = (
-                    b_of.setdefault(dim.value, other.value),
-                    a_of.setdefault(other.value, dim.value),
-                )
-                if pair != (other.value, dim.value):
-                    return False
-        return True
+    def _shape(self, shape: ir.Shape | None) -> object:
+        """Sizes; a name of a dimension is the number of those before it."""
+        return shape and [
+            dim
+            if isinstance(dim, int) or dim.value is None
+            else ("named", self._dims.setdefault(dim.value, len(self._dims)))
+            for dim in shape
+        ]
 
-    def _compare_values(self, x: ir.Value | None, y: ir.Value | None, where: str) -> None:
-        x = self._behind_gained_bias(x)
-        first, second = held_constant(x), held_constant(y)
-        node = x.producer() if x is not None else None
-        other = y.producer() if y is not None else None
-        same, why = False, ""
-        if first is not None and second is not None:
-            same = _same_constant(first, second)
-        elif first is not None or second is not None or x is None or y is None:
-            same = x is y
-        elif node is None or other is None:
-            same = self._same_input(x, y)
-        elif x.index() != y.index():
-            why = f", of which it is output {x.index()} and {y.index()}"
-        else:
-            same, why = self._compare_nodes(node, other)
-        if not same:
-            self._found.append(f"{where}: {_title(x)} in a, {_title(y)} in b{why}")
+    def _graph(self, graph: ir.Graph, where: str) -> Iterator[_Fact]:
+        number = self._graphs[graph] = len(self._graphs)
+        self._inputs |= {value: (number, index) for index, value in enumerate(graph.inputs)}
+        yield _Fact(len(graph.inputs), f"inputs of {where}", str(len(graph.inputs)))
+        yield from self._edges("output", graph.outputs, where)
+
+    def _edges(self, kind: str, values: Sequence[ir.Value | None], where: str) -> Iterator[_Fact]:
+        last = max((index for index, value in enumerate(values) if value is not None), default=-1)
+        for index, value in enumerate(chain(values[: last + 1], [None])):  # nothing: the end
+            compared, title = self._source(value)
+            yield _Fact((index, compared), f"{kind} {index} of {where}", title)
+
+    def _source(self, value: ir.Value | None) -> tuple[object, str]:
+        """What a value is; its operator is looked at later."""
+        value = self._behind_gained_bias(value)
+        if value is None:
+            return None, "nothing"
+        self._live.add(value)
+        if (tensor := held_constant(value)) is not None:
+            self._use(value)
+            text = f"{tensor.dtype}{list(tensor.shape)}"
+            told = f"constant {value.name!r} {text}"
+            told += f" = {_numbers(tensor)}" if tensor.size <= 8 else ""
+            by_shape = tensor.dtype.is_floating_point() and len(tensor.shape) > 0
+            return text if by_shape else (text, _numbers(tensor)), told
+        if (node := value.producer()) is None:
+            return self._inputs.get(value, id(value)), f"input {value.name!r}"
+        again = node in self._numbers
+        if not again:
+            self._numbers[node] = len(self._numbers)
+            self._ahead.append(node)
+        body = self._graphs[node.graph]
+        kind = (node.domain, node.op_type, len(node.outputs))
+        told = f"output {value.index()} of " if value.index() else ""
+        told += _named(node) + (f" of body {body}" if body else "") + (" again" if again else "")
+        return (self._numbers[node], kind, body, value.index()), told
 
     def _behind_gained_bias(self, value: ir.Value | None) -> ir.Value | None:
         """The MatMul's output for that of its gained bias Add; any other value as it is."""
-        if value is None or value.name not in self._gained:
-            return value
-        add = value.producer()
-        if add is None or add.domain or add.op_type != "Add":
+        add = value.producer() if value is not None and value.name in self._gained else None
+        if value is None or add is None or add.domain or add.op_type != "Add":
             return value
         computed = [v for v in add.inputs if v is not None and held_constant(v) is None]
         made_by = computed[0].producer() if len(computed) == 1 else None
         if made_by is None or operator_named(made_by.op_type).bias != "behind":
             return value
         self._passed_over.add(value.name)
+        self._live.add(value)
+        for one in add.inputs:
+            self._use(one)
         return computed[0]
 
-    def _same_input(self, x: ir.Value, y: ir.Value) -> bool:
-        """Whether they have the same place among the inputs of corresponding graphs."""
-        return any(
-            value is x and other is y
-            for a, b in self._graphs
-            for value, other in zip(a.inputs, b.inputs, strict=False)
-        )
+    def _without_bias(self, node: ir.Node) -> Sequence[ir.Value | None]:
+        index, name = operator_named(node.op_type).bias, node.outputs[0].name
+        if not isinstance(index, int) or name not in self._gained or not any(node.inputs[index:]):
+            return node.inputs
+        self._passed_over.add(name)
+        for value in node.inputs[index:]:
+            self._use(value)
+        return node.inputs[:index]
 
-    def _compare_nodes(self, a: ir.Node, b: ir.Node) -> tuple[bool, str]:
-        """Whether they are of one kind and meet nobody else, and if not why; then goes on above."""
-        if (a.domain, a.op_type) != (b.domain, b.op_type):
-            return False, ""
-        if a in self._b_of:
-            met = self._b_of[a]
-            return met is b, f", but the first meets {_named(met)} elsewhere"
-        if b in self._a_of:
-            return False, f", but the second meets {_named(self._a_of[b])} elsewhere"
-        self._b_of[a], self._a_of[b] = b, a
-        pair = f"{_named(a)} in a, {_named(b)} in b"
-        if (a.graph, b.graph) not in self._graphs:
-            self._found.append(f"{pair}: they are in different bodies")
-        if len(a.outputs) != len(b.outputs):
-            self._found.append(f"{pair}: {len(a.outputs)} and {len(b.outputs)} outputs")
-        self._compare_attributes(a, b, pair)
-        firsts, seconds = list(a.inputs), list(b.inputs)
-        self._pass_over_bias(a, firsts, seconds)
-        pairs = zip_longest(firsts, seconds)  # trailing inputs may be left out
-        for index, (x, y) in enumerate(pairs):
-            self._ahead.append((x, y, f"input {index} of {_named(a)}"))
-        return True, ""
-
-    def _pass_over_bias(
-        self, a: ir.Node, firsts: list[ir.Value | None], seconds: Sequence[ir.Value | None]
-    ) -> None:
-        index, name = operator_named(a.op_type).bias, a.outputs[0].name
-        if not isinstance(index, int) or name not in self._gained or not any(firsts[index:]):
-            return
-        if not any(seconds[index:]):
-            del firsts[index:]
-            self._passed_over.add(name)
-
-    def _compare_attributes(self, a: ir.Node, b: ir.Node, pair: str) -> None:
-        for name in sorted(a.attributes.keys() | b.attributes.keys()):
-            x, y = a.attributes.get(name), b.attributes.get(name)
-            if x is None or y is None or x.type != y.type:
-                self._found.append(f"{pair}: attribute {name} is {_value(x)} and {_value(y)}")
-            elif x.type in _GRAPHS:
-                xs, ys = _bodies(x), _bodies(y)
-                if len(xs) != len(ys):
-                    self._found.append(f"{pair}: attribute {name} has {len(xs)} and {len(ys)}")
-                for first, second in zip(xs, ys, strict=False):
-                    self._pair_graphs(first, second, f"{name} of {_named(a)}")
-            elif x.type == ir.AttributeType.TENSOR:
-                if not _same_tensor(x.as_tensor(), y.as_tensor()):
-                    self._found.append(f"{pair}: attribute {name} is {_value(x)} and {_value(y)}")
-            elif x.value != y.value:
-                self._found.append(f"{pair}: attribute {name} is {_value(x)} and {_value(y)}")
+    def _use(self, value: ir.Value | None) -> None:
+        """Of a constant, with what holds it."""
+        while value is not None and held_constant(value) is not None:
+            self._live.add(value)
+            node = value.producer()
+            value = node.inputs[0] if node is not None and node.inputs else None
 
 
-def _same_constant(first: ir.TensorProtocol, second: ir.TensorProtocol) -> bool:
-    if first.dtype.is_floating_point() and len(first.shape) > 0:
-        return first.dtype == second.dtype and first.shape == second.shape
-    return _same_tensor(first, second)
+def _attribute(one: ir.Attr) -> tuple[str, str]:
+    """Type and value, as text."""
+    if bodies := _bodies(one):
+        return one.type.name, f"{len(bodies)} bodies"
+    if one.type == ir.AttributeType.TENSOR:
+        tensor = one.as_tensor()
+        return one.type.name, f"{tensor.dtype}{list(tensor.shape)} {_numbers(tensor)}"
+    return one.type.name, repr(one.value)
 
 
 def _bodies(attribute: ir.Attr) -> Sequence[ir.Graph]:
     if attribute.type == ir.AttributeType.GRAPH:
         return (attribute.as_graph(),)
-    return attribute.as_graphs()
+    return attribute.as_graphs() if attribute.type == ir.AttributeType.GRAPHS else ()
 
 
-def _dead(model: ir.Model) -> Iterator[str]:
-    """Operators and initializers that no output depends on."""
-    live: set[ir.Value] = set()
-    ahead: list[ir.Value | None] = list(model.graph.outputs)
-    while ahead:
-        value = ahead.pop()
-        if value is None or value in live:
-            continue
-        live.add(value)
-        if (node := value.producer()) is not None:
-            ahead += node.inputs
-            for attribute in node.attributes.values():
-                if attribute.type in _GRAPHS:
-                    ahead += [v for body in _bodies(attribute) for v in body.outputs]
-    for graph in model.graphs():
-        for node in graph:
-            if not live.intersection(node.outputs):
-                yield _named(node)
-        for value in graph.initializers.values():
-            if value not in live:
-                yield f"initializer {value.name!r}"
+def _numbers(tensor: ir.TensorProtocol) -> str:
+    return repr(tensor.numpy().tolist())
 
 
 def _named(node: ir.Node) -> str:
     return f"{node.op_type} {node.name or node.outputs[0].name!r}"
-
-
-def _title(value: ir.Value | None) -> str:
-    if value is None:
-        return "nothing"
-    tensor = held_constant(value)
-    if tensor is not None:
-        text = f"constant {value.name!r} {tensor.dtype}{list(tensor.shape)}"
-        return text if tensor.size > 8 else f"{text} = {tensor.numpy().tolist()}"
-    node = value.producer()
-    return _named(node) if node is not None else f"input {value.name!r}"
-
-
-def _value(attribute: ir.Attr | None) -> str:
-    if attribute is None:
-        return "absent"
-    value = attribute.value
-    return repr(value.numpy().tolist() if attribute.type == ir.AttributeType.TENSOR else value)
-
-
-def _same_tensor(first: ir.TensorProtocol, second: ir.TensorProtocol) -> bool:
-    """Whether type, shape and every value are equal; NaN equals NaN."""
-    if first.dtype != second.dtype or tuple(first.shape) != tuple(second.shape):
-        return False
-    nan = first.dtype.is_floating_point()
-    return bool(np.array_equal(first.numpy(), second.numpy(), equal_nan=nan))

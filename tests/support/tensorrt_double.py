@@ -50,6 +50,13 @@ def plan(version: str = __version__, **spec: Any) -> bytes:
     return head.ljust(64, b"\0") + body
 
 
+def _made(kind: type[Any], **attributes: Any) -> Any:
+    """An object of a class that cannot be called with what it holds."""
+    one = kind()
+    vars(one).update(attributes)
+    return one
+
+
 class ILogger:
     class Severity(enum.Enum):
         INTERNAL_ERROR = 0
@@ -81,21 +88,18 @@ class Runtime:
     def deserialize_cuda_engine(self, serialized_engine: bytes) -> ICudaEngine | None:
         calls.append(("deserialize_cuda_engine", ()))
         spec = json.loads(serialized_engine[64:])
-        if "error" in spec:
-            self._logger.log(ILogger.Severity.ERROR, spec["error"])
-            return None
-        return ICudaEngine._of(spec, self._logger)
+        engine: ICudaEngine = _made(ICudaEngine, _spec=spec, _logger=self._logger)
+        return None if engine._refuses("error") else engine
 
 
 class ICudaEngine:
     _spec: dict[str, Any]
     _logger: ILogger
 
-    @classmethod
-    def _of(cls, spec: dict[str, Any], logger: ILogger) -> ICudaEngine:
-        engine = cls()
-        engine._spec, engine._logger = spec, logger
-        return engine
+    def _refuses(self, what: str) -> bool:
+        if what in self._spec:
+            self._logger.log(ILogger.Severity.ERROR, self._spec[what])
+        return what in self._spec
 
     @property
     def num_io_tensors(self) -> int:
@@ -132,13 +136,12 @@ class ICudaEngine:
 
     def create_execution_context(self) -> IExecutionContext | None:
         calls.append(("create_execution_context", ()))
-        if "no_context" in self._spec:
-            self._logger.log(ILogger.Severity.ERROR, self._spec["no_context"])
+        if self._refuses("no_context"):
             return None
-        return IExecutionContext._of(self)
+        return _made(IExecutionContext, _engine=self, _profile=0, _shapes={}, _addresses={})
 
     def create_engine_inspector(self) -> EngineInspector:
-        return EngineInspector._of(self)
+        return _made(EngineInspector, _engine=self)
 
     @property
     def _tensors(self) -> dict[str, Any]:
@@ -154,14 +157,9 @@ class IExecutionContext:
     profiler: IProfiler | None = None
     enqueue_emits_profile = True
     _engine: ICudaEngine
-
-    @classmethod
-    def _of(cls, engine: ICudaEngine) -> IExecutionContext:
-        context = cls()
-        context._engine, context._profile = engine, 0
-        context._shapes: dict[str, tuple[int, ...]] = {}
-        context._addresses: dict[str, int] = {}
-        return context
+    _profile: int
+    _shapes: dict[str, tuple[int, ...]]
+    _addresses: dict[str, int]
 
     @property
     def active_optimization_profile(self) -> int:
@@ -197,8 +195,7 @@ class IExecutionContext:
 
     def execute_async_v3(self, stream_handle: int) -> bool:
         calls.append(("execute_async_v3", (stream_handle,)))
-        if "fails" in self._engine._spec:
-            self._engine._logger.log(ILogger.Severity.ERROR, self._engine._spec["fails"])
+        if self._engine._refuses("fails"):
             return False
         for name, told in self._engine._spec["outputs"].items():
             self._array(name)[...] = 2 * self._array(told["of"])
@@ -225,12 +222,6 @@ class IExecutionContext:
 class EngineInspector:
     execution_context: IExecutionContext | None = None
     _engine: ICudaEngine
-
-    @classmethod
-    def _of(cls, engine: ICudaEngine) -> EngineInspector:
-        inspector = cls()
-        inspector._engine = engine
-        return inspector
 
     def get_engine_information(self, format: LayerInformationFormat) -> str:
         assert format is LayerInformationFormat.JSON

@@ -104,8 +104,8 @@ def test_how_a_constant_is_held_plays_no_part(other: ir.Model):
         (_changed(("Sub(h, x)", "Sub(x, h)")), "input 0 of Sub"),
         (_changed(("Sub(h, x)", "Sub(h, d)")), "input 1 of Sub"),
         (_changed(("Sub(h, x)", "Add(h, x)")), "input 0 of Relu"),
-        (_changed(("axis = 1", "axis = 0")), "attribute axis is 1 and 0"),
-        (_changed(("axis = 1", "axis = 1, other = 2")), "attribute other is absent and 2"),
+        (_changed(("axis = 1", "axis = 0")), "attributes of Softmax 'f': axis=1 in a, axis=0 in b"),
+        (_changed(("axis = 1", "axis = 1, other = 2")), "axis=1 in a, axis=1, other=2 in b"),
         (_changed(("{-1, 4}", "{4, -1}")), "input 1 of Reshape"),
         (_changed(("{0.125}", "{0.25}")), "input 1 of Mul"),
         (_changed(weights=WEIGHTS.replace("[4, 4] w2", "[4, 8] w2")), "input 1 of MatMul"),
@@ -157,17 +157,15 @@ TWINS = (
 )
 def test_an_edge_moved_to_a_twin_is_found(body: str):
     first, second = _model(TWINS, ""), _model(body, "")
-    assert any("elsewhere" in line for line in differences(first, second))
-    assert any("elsewhere" in line for line in differences(second, first))
+    assert any(" again" in line for line in differences(first, second))
+    assert any(" again" in line for line in differences(second, first))
 
 
 def test_one_node_read_twice_is_not_two_equal_nodes():
     two = _model("{ a = Relu(x) b = Relu(x) y = Add(a, b) }", "")
     one = _model("{ a = Relu(x) y = Add(a, a) }", "")
-    assert differences(two, one) == [
-        "input 0 of Add 'y': Relu 'a' in a, Relu 'a' in b, but the second meets Relu 'b' elsewhere"
-    ]
-    assert any("the first meets" in line for line in differences(one, two))
+    assert differences(two, one) == ["input 1 of Add 'y': Relu 'b' in a, Relu 'a' again in b"]
+    assert differences(one, two) == ["input 1 of Add 'y': Relu 'a' again in a, Relu 'b' in b"]
 
 
 def test_an_output_of_a_node_is_told_from_another():
@@ -175,8 +173,9 @@ def test_an_output_of_a_node_is_told_from_another():
         return _model(body, "", "(float[2] x) => (float[1] y, float[1] z)")
 
     body = "{ y, z = Split<axis = 0, num_outputs = 2>(x) }"
-    (first, second) = differences(split(body), split(body.replace("y, z", "z, y")))
-    assert "of which it is output 0 and 1" in first + second
+    assert differences(split(body), split(body.replace("y, z", "z, y"))) == [
+        "output 0 of the graph: Split 'y' in a, output 1 of Split 'z' in b"
+    ]
 
 
 SIGNATURES = "(float[batch, seq] x, int64[batch, seq] m) => (float[batch, 4] y, float[batch] z)"
@@ -233,6 +232,11 @@ class TestGainedBiases:
         assert differences(a, b) == ["input 0 of Relu 'y': Add 'c' in a, MatMul 'c' in b"]
         assert differences(a, b, gained_biases=["c"]) == []
 
+    def test_it_is_passed_over_wherever_it_is_read(self):
+        a = _model(self.WITH.replace("Relu(c)", "Mul(c, c)"), "float[4, 4] w = {}, float[4] b = {}")
+        b = _model(self.WITHOUT.replace("Relu(c)", "Mul(c, c)"), "float[4, 4] w = {}")
+        assert differences(a, b, gained_biases=["c"]) == []
+
     @pytest.mark.parametrize("op", ["Gemm", "Conv"])
     def test_an_input_of_gemm_and_conv(self, op: str):
         a = _model(f"{{ c = {op}(x, w, b) y = Relu(c) }}", "float[4, 4] w = {}, float[4] b = {}")
@@ -249,7 +253,9 @@ class TestGainedBiases:
     def test_a_bias_that_both_have_is_not_gained(self):
         a = _model("{ c = Gemm(x, w, b) y = Relu(c) }", "float[4, 4] w = {}, float[4] b = {}")
         assert differences(a, a) == []
-        assert differences(a, a, gained_biases=["c"]) == ["a has no bias at 'c' that b lacks"]
+        assert differences(a, a, gained_biases=["c"]) == [
+            "input 2 of Gemm 'c': nothing in a, constant 'b' FLOAT[4] = [0.0, 0.0, 0.0, 0.0] in b"
+        ]
 
         a = _model(self.WITH, "float[4, 4] w = {}, float[4] b = {}")
         assert differences(a, a) == []
@@ -305,8 +311,9 @@ def test_bodies_of_control_flow_are_compared(then: str, otherwise: str, before: 
 def test_an_operator_outside_a_body_is_not_one_inside():
     outside = _branches("r = Add(h, v)", "s = Neg(h)", "h = Relu(x) v = Exp(x)")
     inside = _branches("v = Exp(x) r = Add(h, v)", "s = Neg(h)")
-    (line,) = differences(outside, inside)
-    assert line.endswith("they are in different bodies")
+    assert differences(outside, inside) == [
+        "input 1 of Add 'r': Exp 'v' in a, Exp 'v' of body 2 in b"
+    ]
 
 
 def test_inputs_of_a_loop_body_have_their_places():

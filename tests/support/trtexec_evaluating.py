@@ -8,28 +8,24 @@ is not the graph's.
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import sys
 from math import prod
 from pathlib import Path
 
-PLACE = Path(__file__).with_name("trtexec_double.py")
+import trtexec_double as double  # the file beside this one, which is started as a script
 
 
 def main() -> int:
-    spec = importlib.util.spec_from_file_location("trtexec_double", PLACE)
-    assert spec is not None
-    assert spec.loader is not None
-    double = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(double)
     code = double.main()
     flags = dict(flag.partition("=")[::2] for flag in sys.argv[1:])
     if "--saveEngine" in flags:
         Path(flags["--saveEngine"]).write_bytes(Path(flags["--onnx"]).read_bytes())
         if "--exportLayerInfo" in flags:
-            tell_layers(Path(flags["--exportLayerInfo"]), Path(flags["--onnx"]), double.MAJOR)
+            tell_layers(
+                Path(flags["--exportLayerInfo"]), Path(flags["--onnx"]), double.MAJOR
+            )
     if "--exportOutput" in flags:
         outputs = compute(Path(flags["--loadEngine"]), flags["--loadInputs"], flags.get("--shapes"))
         Path(flags["--exportOutput"]).write_text(outputs)
