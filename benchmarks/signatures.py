@@ -18,7 +18,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from dataclasses import asdict, astuple, dataclass, fields
+from dataclasses import asdict, astuple, fields
 from itertools import groupby, product
 from operator import attrgetter
 from pathlib import Path
@@ -28,10 +28,11 @@ import click
 import onnx_ir as ir
 
 from benchmarks import signatures_table
+from benchmarks.signatures_table import Cell
 from models.recipes import LARGE, MICRO, RECIPES
 from tests.support.engine_graphs import engine
 from tests.support.exports import exported
-from un_deploy.engines.build.from_graph import PreparedGraph, prepare
+from un_deploy.engines.building.from_graph import PreparedGraph, prepare
 from un_deploy.engines.flavor import described
 from un_deploy.engines.kernels.kernels import Signature, bytes_written, signatures
 from un_deploy.errors import InputError
@@ -46,17 +47,6 @@ TARGETS = ("default", "75", "80", "86", "89", "120", "121")
 MAIN, OTHER = ("un", "folded", "none"), ("released", "ln")
 STAGES = ((MICRO, MAIN + OTHER), (LARGE, MAIN), (LARGE, OTHER))
 """What matters most comes first. "un" and "folded" are one network, which is made once."""
-
-
-@dataclass(frozen=True, order=True)
-class Cell:
-    """One build; `target` is a compute capability, or "default" for TensorRT-RTX's own choice."""
-
-    network: str
-    shapes: str
-    precision: Precision
-    target: str
-    form: str
 
 
 def cells() -> list[Cell]:

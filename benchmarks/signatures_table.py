@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 from benchmarks.entries import Entry, table
-
-if TYPE_CHECKING:
-    from benchmarks.signatures import Cell
+from un_deploy.graph.precision.names import Precision
 
 Place = tuple[str, str, str, str]  # network, shapes, precision, target
 Forms = Mapping[str, Entry]
@@ -24,6 +23,17 @@ FORMS = {
 MUST_DIFFER = ("released", "ln")
 COLUMNS = ["network, shapes", "precision", "SM", "as no norm", "kernels"]
 COLUMNS += ["MB written", "MB activation", "fp32 outputs"]
+
+
+@dataclass(frozen=True, order=True)
+class Cell:
+    """One build; `target` is a compute capability, or "default" for TensorRT-RTX's own choice."""
+
+    network: str
+    shapes: str
+    precision: Precision
+    target: str
+    form: str
 
 
 def places(entries: Iterable[Entry]) -> Mapping[Place, Forms]:

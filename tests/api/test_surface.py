@@ -13,7 +13,7 @@ import pytest
 from tests.api.conftest import RTX, STANDARD, VERSIONS, StubsOf
 from tests.support.tensorrt_api.check import GUARD, errors, sources
 from tests.support.tensorrt_api.stubs import Stubs
-from un_deploy.engines.build import options
+from un_deploy.engines.building import options
 
 pytestmark = pytest.mark.api
 

@@ -11,8 +11,8 @@ import pytest
 from models.vit import vit_micro
 from tests.support.exports import exported
 from tests.support.graphs import build
-from un_deploy.engines.build.builder import Built, build_engine
-from un_deploy.engines.build.options import BuildOptions
+from un_deploy.engines.building.builder import Built, build_engine
+from un_deploy.engines.building.options import BuildOptions
 
 pytest.importorskip("tensorrt_rtx", reason="needs TensorRT-RTX: the rtx extra")
 

@@ -14,7 +14,7 @@ from models.vit import vit_micro
 from tests.support.engine_graphs import profiles
 from tests.support.exports import exported
 from tests.support.graphs import build as graph
-from un_deploy.engines.build.options import parse_formats
+from un_deploy.engines.building.options import parse_formats
 from un_deploy.engines.plan.manifest import load_plan
 from un_deploy.engines.profiles import Range
 from un_deploy.errors import InputError, TargetError
@@ -85,7 +85,7 @@ def test_types_at_the_edges_are_the_formats(source: Path, tmp_path: Path) -> Non
 
 
 def _formats(inputs: str, outputs: str):
-    from un_deploy.engines.build.options import BuildOptions
+    from un_deploy.engines.building.options import BuildOptions
 
     return BuildOptions(input_formats=parse_formats(inputs), output_formats=parse_formats(outputs))
 

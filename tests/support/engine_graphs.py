@@ -7,8 +7,8 @@ from collections import Counter
 import onnx_ir as ir
 
 from models.recipes import RECIPES
-from un_deploy.engines.build.from_graph import Engine, PreparedGraph, engine_of, prepare
-from un_deploy.engines.build.options import BuildOptions
+from un_deploy.engines.building.from_graph import Engine, PreparedGraph, engine_of, prepare
+from un_deploy.engines.building.options import BuildOptions
 from un_deploy.engines.kernels.kernels import Signature, signatures
 from un_deploy.engines.profiles import Profile, Range
 from un_deploy.graph.precision.convert import Precision

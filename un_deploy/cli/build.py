@@ -167,7 +167,7 @@ def command(
     are untested on hardware.
     """
     from un_deploy.cli import show
-    from un_deploy.engines.build import options as engine
+    from un_deploy.engines.building import options as engine
     from un_deploy.engines.profiles import parse_shapes, profiles_of
     from un_deploy.pipeline.build import Surgery, build
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import onnx_ir as ir
 
-from un_deploy.engines.build.config import as_trtexec_flags
-from un_deploy.engines.build.from_graph import engine_of, operated, prepare
-from un_deploy.engines.build.io_formats import one_format_per_tensor
-from un_deploy.engines.build.options import BuildOptions, IoFormat
+from un_deploy.engines.building.config import as_trtexec_flags
+from un_deploy.engines.building.from_graph import engine_of, operated, prepare
+from un_deploy.engines.building.io_formats import one_format_per_tensor
+from un_deploy.engines.building.options import BuildOptions, IoFormat
 from un_deploy.engines.flavor import Flavor, choose_flavor, library
 from un_deploy.engines.graphsurgeon import extract_region, mark_outputs
 from un_deploy.engines.kernels.check_types import TypeReport
@@ -38,7 +38,7 @@ from un_deploy.version import __version__
 if TYPE_CHECKING:
     import onnx_graphsurgeon as gs
 
-    from un_deploy.engines.build.progress import Progress
+    from un_deploy.engines.building.progress import Progress
     from un_deploy.graph.precision.convert import PrecisionReport
 
 #: The version of the JSON form; it rises when a field changes its meaning or goes.

@@ -14,7 +14,7 @@ from models.recipes import MICRO, Recipe
 from models.vit import vit_micro
 from tests.support.exports import forms
 from tests.support.graphs import build as graph
-from un_deploy.engines.build.builder import build_graph
+from un_deploy.engines.building.builder import build_graph
 from un_deploy.engines.kernels.check_types import TypeReport, check_types
 from un_deploy.engines.kernels.kernels import Kernel, KernelTensor
 from un_deploy.errors import InputError

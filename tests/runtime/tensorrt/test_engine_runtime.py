@@ -7,9 +7,9 @@ import onnx_ir as ir
 import pytest
 
 from tests.support.graphs import build as graph
-from un_deploy.engines.build import from_graph
-from un_deploy.engines.build.builder import Built
-from un_deploy.engines.build.from_graph import Engine
+from un_deploy.engines.building import from_graph
+from un_deploy.engines.building.builder import Built
+from un_deploy.engines.building.from_graph import Engine
 from un_deploy.errors import InputError
 from un_deploy.runtime.layer_times import TellsLayers
 from un_deploy.runtime.tensorrt import engine_runtime

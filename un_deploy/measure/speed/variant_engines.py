@@ -6,8 +6,8 @@ from collections.abc import Callable, Collection, Sequence
 
 import onnx_ir as ir
 
-from un_deploy.engines.build.builder import Built
-from un_deploy.engines.build.from_graph import engine_of, prepare
+from un_deploy.engines.building.builder import Built
+from un_deploy.engines.building.from_graph import engine_of, prepare
 from un_deploy.engines.flavor import Flavor, library
 from un_deploy.engines.kernels.kernels import Kernel, bytes_written, signatures
 from un_deploy.graph.model.model_file import load_model

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 
-from un_deploy.engines.build.from_graph import PreparedGraph, engine_of, prepare
+from un_deploy.engines.building.from_graph import PreparedGraph, engine_of, prepare
 from un_deploy.engines.flavor import TITLES, Flavor
 from un_deploy.engines.plan.load import deserialized
 from un_deploy.graph.model.signature import Feeds, TensorSpec, input_specs

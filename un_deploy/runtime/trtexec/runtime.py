@@ -7,7 +7,7 @@ from pathlib import Path
 
 import onnx_ir
 
-from un_deploy.engines.build.from_graph import prepare
+from un_deploy.engines.building.from_graph import prepare
 from un_deploy.graph.precision.convert import Precision
 from un_deploy.runtime.session import model_of
 from un_deploy.runtime.trtexec.plan_session import TrtexecPlanSession

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import onnx_ir
 
-from un_deploy.engines.build.from_graph import PreparedGraph
+from un_deploy.engines.building.from_graph import PreparedGraph
 from un_deploy.engines.kernels.inspected import kernels_of
 from un_deploy.engines.kernels.layer_info import Layer
 from un_deploy.errors import InputError

@@ -10,8 +10,8 @@ import onnx_ir as ir
 import pytest
 
 from tests.support.graphs import build as graph
-from un_deploy.engines.build.from_graph import engine_of, prepare
-from un_deploy.engines.build.options import BuildOptions, IoFormat
+from un_deploy.engines.building.from_graph import engine_of, prepare
+from un_deploy.engines.building.options import BuildOptions, IoFormat
 from un_deploy.errors import InputError
 
 ROOT = Path(__file__).parents[3]
@@ -61,20 +61,20 @@ def test_an_engine_comes_with_its_types() -> None:
 
 
 ALLOWED = {
-    "build_serialized_network": {"un_deploy/engines/build/builder.py"},
-    "build_engine": {"un_deploy/engines/build/builder.py"},
+    "build_serialized_network": {"un_deploy/engines/building/builder.py"},
+    "build_engine": {"un_deploy/engines/building/builder.py"},
     "build_graph": {
-        "un_deploy/engines/build/builder.py",
-        "un_deploy/engines/build/from_graph.py",
+        "un_deploy/engines/building/builder.py",
+        "un_deploy/engines/building/from_graph.py",
     },
     "check_types": {
-        "un_deploy/engines/build/from_graph.py",
+        "un_deploy/engines/building/from_graph.py",
         "un_deploy/engines/kernels/check_types.py",
         "un_deploy/runtime/trtexec/session.py",  # which builds in a process of NVIDIA's
     },
     "to_precision": {
         "benchmarks/digests.py",  # which builds nothing
-        "un_deploy/engines/build/from_graph.py",
+        "un_deploy/engines/building/from_graph.py",
         "un_deploy/graph/precision/convert.py",
     },
 }
@@ -105,8 +105,8 @@ def test_nobody_builds_another_way() -> None:
 @pytest.mark.parametrize(
     "source",
     [
-        "from un_deploy.engines.build.builder import build_graph as made",
-        "from un_deploy.engines.build import builder\nbuilder.build_graph(model)",
+        "from un_deploy.engines.building.builder import build_graph as made",
+        "from un_deploy.engines.building import builder\nbuilder.build_graph(model)",
         "def f(kernels): check_types(kernels, model, report)",
     ],
 )

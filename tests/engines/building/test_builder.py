@@ -13,8 +13,8 @@ import pytest
 from models.bert import bert_micro
 from tests.support.exports import exported
 from tests.support.graphs import build as graph
-from un_deploy.engines.build import builder as module
-from un_deploy.engines.build.builder import Built, build_engine, build_graph
+from un_deploy.engines.building import builder as module
+from un_deploy.engines.building.builder import Built, build_engine, build_graph
 from un_deploy.engines.profiles import Range
 from un_deploy.errors import InputError
 
@@ -110,7 +110,7 @@ def test_a_build_after_a_failed_one_gives_the_same_plan(
 
 
 def _built(path: Path, capability: str) -> Built:
-    from un_deploy.engines.build.options import BuildOptions
+    from un_deploy.engines.building.options import BuildOptions
 
     options = BuildOptions(compute_capabilities=(capability,))
     return build_engine(path, origin="m.onnx", flavor="tensorrt-rtx", options=options)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from un_deploy.engines.build import config
-from un_deploy.engines.build.builder import Built
-from un_deploy.engines.build.options import BuildOptions, IoFormat
+from un_deploy.engines.building import config
+from un_deploy.engines.building.builder import Built
+from un_deploy.engines.building.options import BuildOptions, IoFormat
 from un_deploy.engines.kernels.kernels import signatures
 from un_deploy.errors import InputError
 

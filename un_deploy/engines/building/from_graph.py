@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 import onnx
 import onnx_ir as ir
 
-from un_deploy.engines.build.builder import Built, build_graph
-from un_deploy.engines.build.io_formats import one_format_per_tensor
-from un_deploy.engines.build.options import TYPES, BuildOptions, IoFormat
+from un_deploy.engines.building.builder import Built, build_graph
+from un_deploy.engines.building.io_formats import one_format_per_tensor
+from un_deploy.engines.building.options import TYPES, BuildOptions, IoFormat
 from un_deploy.engines.flavor import Flavor
 from un_deploy.engines.graphsurgeon import set_io_types
 from un_deploy.engines.kernels.check_types import TypeReport, check_types
@@ -31,7 +31,7 @@ from un_deploy.graph.precision.convert import Precision, PrecisionReport, to_pre
 if TYPE_CHECKING:
     import onnx_graphsurgeon as gs
 
-    from un_deploy.engines.build.progress import Progress
+    from un_deploy.engines.building.progress import Progress
 
 
 @dataclass(frozen=True)

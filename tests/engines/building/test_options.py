@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from un_deploy.engines.build.options import (
+from un_deploy.engines.building.options import (
     IoFormat,
     parse_compute_capabilities,
     parse_formats,

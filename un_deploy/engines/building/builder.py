@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 import onnx_ir as ir
 
-from un_deploy.engines.build.config import as_trtexec_flags, configure
-from un_deploy.engines.build.io_formats import set_formats
-from un_deploy.engines.build.options import BuildOptions
-from un_deploy.engines.build.progress import Progress, monitor
+from un_deploy.engines.building.config import as_trtexec_flags, configure
+from un_deploy.engines.building.io_formats import set_formats
+from un_deploy.engines.building.options import BuildOptions
+from un_deploy.engines.building.progress import Progress, monitor
 from un_deploy.engines.flavor import Flavor, described, library
 from un_deploy.engines.kernels.inspected import engine_kernels
 from un_deploy.engines.kernels.kernels import Kernel

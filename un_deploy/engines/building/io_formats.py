@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from un_deploy.engines.build.options import ENGINE_TYPES, FORMATS, BuildOptions, IoFormat
+from un_deploy.engines.building.options import ENGINE_TYPES, FORMATS, BuildOptions, IoFormat
 from un_deploy.engines.flavor import Flavor, described, library
 from un_deploy.engines.log import listening
 from un_deploy.errors import InputError, one_line

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
-from un_deploy.engines.build.options import HARDWARE_LEVELS, MEMORY_POOLS, BuildOptions
+from un_deploy.engines.building.options import HARDWARE_LEVELS, MEMORY_POOLS, BuildOptions
 from un_deploy.engines.flavor import TITLES, Flavor, described, library
 from un_deploy.engines.log import listening
 from un_deploy.errors import InputError, one_line
