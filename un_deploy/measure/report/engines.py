@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from un_deploy.measure import wording
 from un_deploy.measure.report import plot_style
-from un_deploy.measure.report.page_elements import Absent, Cell, Plot, Section, Table
+from un_deploy.measure.report.page_elements import Absent, Cell, Plot, Section, Table, size_cell
 from un_deploy.measure.speed.compare_report import CompareReport
 from un_deploy.measure.speed.engine_facts import FUSED_AWAY, EngineFacts, fused_away
 
@@ -47,7 +47,7 @@ def _table(report: CompareReport) -> Table:
     rows: tuple[tuple[str | Cell, ...], ...] = tuple(
         (
             wording.variant(one.kind, one.form),
-            *(_bytes(getattr(one, field)) for _, field in _QUANTITIES),
+            *(size_cell(getattr(one, field), "unknown") for _, field in _QUANTITIES),
             str(len(one.kernels)),
             _same(one),
             Cell(f"{one.flavor} {one.tensorrt}", "muted", small=one.precision),
@@ -62,14 +62,6 @@ def _table(report: CompareReport) -> Table:
         "built by",
     )
     return Table("Engines", columns, rows)
-
-
-def _bytes(count: int | None) -> Cell:
-    return (
-        Cell("unknown", "muted")
-        if count is None
-        else Cell(wording.size(count), small=f"{count:,} B")
-    )
 
 
 def _same(one: EngineFacts) -> Cell:
