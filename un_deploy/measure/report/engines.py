@@ -102,15 +102,7 @@ def _bars(engines: tuple[EngineFacts, ...]) -> Plot:
         )
     drawn.add_vline(x=1, line_width=1.5, line_color=plot_style.GREY)
     for row, (quantity, _) in enumerate(_QUANTITIES):
-        drawn.add_annotation(
-            x=0,
-            xref="paper",
-            xanchor="left",
-            y=row - 0.4,
-            yanchor="bottom",
-            text=quantity,
-            showarrow=False,
-        )
+        plot_style.heading(drawn, row - 0.4, quantity)
     drawn.update_layout(barmode="group", bargap=0.32)
     drawn.update_yaxes(range=[len(_QUANTITIES) - 0.5, -0.7], visible=False, fixedrange=True)
     drawn.update_xaxes(
