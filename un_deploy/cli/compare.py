@@ -14,10 +14,7 @@ if TYPE_CHECKING:
     from un_deploy.pipeline.export.model_spec import Norm
 
 NORMS = ("ln", "un", "none")
-BACKENDS = (
-    *("auto", "ort-cpu", "ort-cuda", "torch", "torch-cuda-graph", "torch-compile"),
-    *("trtexec", "tensorrt", "tensorrt-rtx"),
-)
+BACKENDS = (*options.BACKENDS, "trtexec", "tensorrt", "tensorrt-rtx")
 
 
 def _norms(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ class Sizes(click.ParamType):
         return name, int(size)
 
 
+BACKENDS = ("auto", "ort-cpu", "ort-cuda", "torch", "torch-cuda-graph", "torch-compile")
 MODEL_FILE = click.Path(path_type=Path)
 
 

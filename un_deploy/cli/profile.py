@@ -10,14 +10,12 @@ import click
 
 from un_deploy.cli import options
 
-BACKENDS = ("auto", "ort-cpu", "ort-cuda", "torch", "torch-cuda-graph", "torch-compile")
-
 
 @click.command()
 @click.argument("source", metavar="MODEL", type=options.MODEL_FILE)
 @click.option(
     "--backend",
-    type=click.Choice(BACKENDS),
+    type=click.Choice(options.BACKENDS),
     default="auto",
     help="What runs an ONNX file; auto: ONNX Runtime on the CPU, else torch.",
 )

@@ -71,8 +71,8 @@ def _replace(graph: ir.Graph, norm: LayerNorm, constants: Constants, shapes: Sha
         vectors[node.op_type] = given.reshape(-1)
     epsilon = next(v for v in core[4].inputs if v is not None and v in constants)
     dtype = constants.dtype(epsilon).numpy()
-    scale, shift = (vectors[name].astype(dtype) for name in ("Mul", "Add"))
-    _insert(graph, norm, x, scale, shift, float(constants[epsilon].item()))
+    affine = {"scale": vectors["Mul"].astype(dtype), "shift": vectors["Add"].astype(dtype)}
+    _insert(graph, norm, x, affine, float(constants[epsilon].item()))
     return True
 
 
@@ -84,16 +84,11 @@ def _axes(mean: ir.Node, constants: Constants) -> tuple[int, ...]:
 
 
 def _insert(
-    graph: ir.Graph,
-    norm: LayerNorm,
-    x: ir.Value,
-    scale: np.ndarray,
-    shift: np.ndarray,
-    epsilon: float,
+    graph: ir.Graph, norm: LayerNorm, x: ir.Value, affine: dict[str, np.ndarray], epsilon: float
 ) -> None:
     y = norm.y
     weights = []
-    for name, vector in (("scale", scale), ("shift", shift)):
+    for name, vector in affine.items():
         tensor = ir.Tensor(vector, name=f"{y.name}_{name}")
         value = ir.Value(name=tensor.name, const_value=tensor)
         graph.register_initializer(value)

@@ -71,11 +71,7 @@ def _split(node: ir.Node, x: Value, split: Value | None = None) -> Sequence[Valu
 
 
 def _pad(
-    node: ir.Node,
-    x: Value,
-    pads: Value,
-    fill: Value | None = None,
-    axes: Value | None = None,
+    node: ir.Node, x: Value, pads: Value, fill: Value | None = None, axes: Value | None = None
 ) -> Value:
     only(node, "mode", "constant")
     amounts = ints(pads, "pads")
