@@ -10,7 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 from un_deploy.graph.analysis.constants import Constants
-from un_deploy.graph.analysis.layernorms import LayerNorm, find_layernorms
+from un_deploy.graph.analysis.layernorms import LayerNorm, averaged_axes, find_layernorms
 from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.rewire import remove_unread, replace_value
 
@@ -59,7 +59,7 @@ def _replace(graph: ir.Graph, norm: LayerNorm, constants: Constants, shapes: Sha
     shape = shapes.of(x) if x is not None else None
     if x is None or shape is None or not isinstance(shape[-1], int):
         return False
-    if any(_axes(core[k], constants) not in ((-1,), (len(shape) - 1,)) for k in (0, 3)):
+    if any(averaged_axes(core[k], constants) not in ((-1,), (len(shape) - 1,)) for k in (0, 3)):
         return False
     vectors = {"Mul": np.ones(shape[-1]), "Add": np.zeros(shape[-1])}
     if [node.op_type for node in tail] != list(vectors)[: len(tail)]:
@@ -74,13 +74,6 @@ def _replace(graph: ir.Graph, norm: LayerNorm, constants: Constants, shapes: Sha
     affine = {"scale": vectors["Mul"].astype(dtype), "shift": vectors["Add"].astype(dtype)}
     _insert(graph, norm, x, affine, float(constants[epsilon].item()))
     return True
-
-
-def _axes(mean: ir.Node, constants: Constants) -> tuple[int, ...]:
-    given = mean.inputs[1] if len(mean.inputs) > 1 else None
-    if given is not None:
-        return tuple(int(axis) for axis in constants[given].ravel())
-    return tuple(mean.attributes.get_ints("axes", ()))
 
 
 def _insert(
