@@ -49,6 +49,13 @@ def one_line(said: BaseException | str) -> str:
     return words if words or isinstance(said, str) else type(said).__name__
 
 
+def first_cause(error: BaseException) -> BaseException:
+    """What went wrong first, behind all that wraps it."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
 def first_line(error: BaseException) -> str:
     """``"ValueError: what it says"``: the type and the message's first line.
 

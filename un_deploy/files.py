@@ -22,17 +22,13 @@ def check_target(path: str | os.PathLike[str], *, force: bool = False) -> None:
             missing or not writable.
     """
     target = Path(path)
-    directory = target.parent
     if target.is_dir():
         raise TargetError(f"{target} is a directory: name a file in it")
     if os.path.lexists(target) and not force:
         raise TargetError(
             f"{target} exists already: choose another name, or overwrite with --force"
         )
-    if not directory.is_dir():
-        raise TargetError(f"the directory {directory} does not exist: create it first")
-    if not os.access(directory, os.W_OK | os.X_OK):
-        raise TargetError(f"the directory {directory} is not writable: choose another place")
+    _check_writable(target.parent)
 
 
 @contextmanager
@@ -86,10 +82,14 @@ def check_directory_target(path: str | os.PathLike[str], *, force: bool = False)
         raise TargetError(
             f"{target} exists already: choose another name, or replace it with --force"
         )
-    if not target.parent.is_dir():
-        raise TargetError(f"the directory {target.parent} does not exist: create it first")
-    if not os.access(target.parent, os.W_OK | os.X_OK):
-        raise TargetError(f"the directory {target.parent} is not writable: choose another place")
+    _check_writable(target.parent)
+
+
+def _check_writable(directory: Path) -> None:
+    if not directory.is_dir():
+        raise TargetError(f"the directory {directory} does not exist: create it first")
+    if not os.access(directory, os.W_OK | os.X_OK):
+        raise TargetError(f"the directory {directory} is not writable: choose another place")
 
 
 @contextmanager

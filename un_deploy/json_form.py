@@ -37,10 +37,7 @@ class JsonForm:
     def json_form(self, given: dict[str, Any]) -> dict[str, Any]:
         """What is written of this object; a class that writes more than its fields overrides it.
 
-        What it adds is dropped when the form is read again.
-
-        Args:
-            given: the fields, plain already.
+        It is given the fields, plain already. What it adds is dropped when the form is read again.
         """
         return given
 

@@ -194,8 +194,7 @@ def command(
     from itertools import combinations
 
     from un_deploy.cli import show, show_comparison
-    from un_deploy.files import staged_directory
-    from un_deploy.graph.model.model_file import atomic_write_text, check_target
+    from un_deploy.files import atomic_write_text, check_target, staged_directory
     from un_deploy.measure.speed.accuracy import require_accuracy
     from un_deploy.measure.speed.compare_report import CompareReport
     from un_deploy.pipeline.compare.compare import compare

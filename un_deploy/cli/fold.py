@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -22,11 +23,9 @@ def command(
     source: Path,
     target: Path | None,
     dry_run: bool,
-    keep: tuple[str, ...],
-    inputs: str | None,
     no_verify: bool,
-    force: bool,
     as_json: bool,
+    **settings: Any,
 ) -> None:
     """Fold the norms of an ONNX file into its linear operators.
 
@@ -39,15 +38,7 @@ def command(
     from un_deploy.pipeline.fold_file import fold_file
 
     with show.working(f"Folding {source}"):
-        report = fold_file(
-            source,
-            target,
-            keep=keep,
-            verify=not no_verify,
-            inputs=inputs,
-            force=force,
-            dry_run=dry_run,
-        )
+        report = fold_file(source, target, verify=not no_verify, dry_run=dry_run, **settings)
     if as_json:
         click.echo(report.to_json(), nl=False)
         return

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from rich.text import Text
 
 from un_deploy.cli import show
 from un_deploy.measure import wording
+from un_deploy.measure.speed.compare_report import CompareReport
 from un_deploy.measure.speed.engine_facts import FUSED_AWAY, fused_away
 from un_deploy.measure.speed.layers.variant_layers import GROUPS, where_it_went
+from un_deploy.measure.speed.statistics import Interval
 from un_deploy.measure.speed.variant import TITLES
-
-if TYPE_CHECKING:
-    from un_deploy.measure.speed.compare_report import CompareReport
-    from un_deploy.measure.speed.statistics import Interval
-    from un_deploy.measure.speed.variant_times import Ratio
+from un_deploy.measure.speed.variant_times import Ratio
 
 
 def comparison(report: CompareReport) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -17,14 +18,7 @@ from un_deploy.errors import VerificationError
 @options.seed
 @options.keep
 @options.as_json
-def command(
-    first: Path,
-    second: Path,
-    inputs: str | None,
-    seed: int,
-    keep: tuple[str, ...],
-    as_json: bool,
-) -> None:
+def command(first: Path, second: Path, as_json: bool, **settings: Any) -> None:
     """Prove that one ONNX file computes what another does.
 
     Exit code 3 if it does not. If B is what folding A gives (with the same --keep), every operator
@@ -34,7 +28,7 @@ def command(
     from un_deploy.measure.equality.verify import verify
 
     with show.working(f"Comparing {second} with {first}"):
-        report = verify(first, second, inputs=inputs, seed=seed, keep=keep)
+        report = verify(first, second, **settings)
     if as_json:
         click.echo(report.to_json(), nl=False)
     else:

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from un_deploy.errors import TargetError, VerificationError, needs
-from un_deploy.graph.model.model_file import atomic_write_text, load_model
+from un_deploy.files import atomic_write_text
+from un_deploy.graph.model.model_file import load_model
 from un_deploy.json_form import JsonForm
 from un_deploy.measure.speed.compare_report import CompareReport
 from un_deploy.measure.speed.variant import Kind

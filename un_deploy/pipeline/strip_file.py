@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Collection
 
-from un_deploy.graph.model.model_file import check_target, save_model
+from un_deploy.files import check_target
+from un_deploy.graph.model.model_file import save_model
 from un_deploy.graph.model.model_kinds import to_ir
 from un_deploy.graph.strip.strip import StripReport, strip_graph
 

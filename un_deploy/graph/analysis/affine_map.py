@@ -7,10 +7,12 @@ different axes. A *gauge* is an affine read as a change of variables, old = G(ne
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+
+from un_deploy.graph.analysis.dims import AxisGroups, Shape
 
 Array = np.ndarray
 
@@ -85,16 +87,11 @@ class Affine:
         """
         return self.each(lambda a: align(a, rank))
 
-    def reshape(
-        self,
-        groups: Sequence[tuple[tuple[int, ...], tuple[int, ...]]],
-        before: Sequence[object],
-        after: Sequence[object],
-    ) -> Affine | None:
+    def reshape(self, groups: AxisGroups, before: Shape, after: Shape) -> Affine | None:
         """As seen after a Reshape whose axes fall into groups of equal product.
 
         Args:
-            groups: (axes before, axes after) in order, as `shapes.reshape_groups` gives them.
+            groups: (axes before, axes after) in order, as `dims.reshape_groups` gives them.
             before, after: the two shapes; sizes are read only where this affine varies.
 
         Returns:
@@ -130,12 +127,7 @@ def _close(a: Array, b: Array, floor: float) -> bool:
     return bool(np.all(np.abs(a - b) <= allowed))
 
 
-def _regroup(
-    array: Array,
-    groups: Sequence[tuple[tuple[int, ...], tuple[int, ...]]],
-    before: Sequence[object],
-    after: Sequence[object],
-) -> Array | None:
+def _regroup(array: Array, groups: AxisGroups, before: Shape, after: Shape) -> Array | None:
     full = list(array.shape)
     shape = [1] * len(after)
     for axes_before, axes_after in groups:

@@ -128,7 +128,7 @@ def _variance(sqrt: ir.Node, constants: Constants) -> list[ir.Node] | None:
         squared = exponent is square.inputs[0]
     else:
         squared = exponent in constants and bool((constants[exponent] == 2).all())
-    alike = _axes(mean, constants) == _axes(mean_square, constants)
+    alike = averaged_axes(mean, constants) == averaged_axes(mean_square, constants)
     if mean.inputs[0] is not centre.inputs[0] or not squared or not alike:
         return None
     return [mean, centre, square, mean_square, add]
@@ -139,7 +139,7 @@ def _made_by(value: ir.Value | None, *types: str) -> ir.Node | None:
     return node if node is not None and node.domain == "" and node.op_type in types else None
 
 
-def _axes(mean: ir.Node, constants: Constants) -> tuple[object, ...] | None:
+def averaged_axes(mean: ir.Node, constants: Constants) -> tuple[object, ...]:
     """What it averages over, as written; nothing equals a mean that drops the axes."""
     if mean.attributes.get_int("keepdims", 1) == 0:
         return (mean,)

@@ -220,12 +220,9 @@ class Corrections:
             return
         rank = len(source.shape)
         starts, ends = self._values(node, 1), self._values(node, 2)
-        if starts is None or ends is None:
-            result.shape = self._fresh(rank)
-            return
-        axes = self._optional(node, 3, list(range(len(starts))))
-        steps = self._optional(node, 4, [1] * len(starts))
-        if axes is None or steps is None:
+        axes = self._optional(node, 3, range(len(starts or ())))
+        steps = self._optional(node, 4, [1] * len(starts or ()))
+        if starts is None or ends is None or axes is None or steps is None:
             result.shape = self._fresh(rank)
             return
         dims = list(result.shape.dims)

@@ -9,21 +9,10 @@ import onnx
 import onnx_ir as ir
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
-from un_deploy.errors import InputError, one_line
-from un_deploy.files import atomic_write_bytes, atomic_write_text, check_target, staged
+from un_deploy.errors import InputError, first_cause, one_line
+from un_deploy.files import staged
 from un_deploy.graph.model.checks import check_model
 from un_deploy.graph.model.tensor_storage import check_external, own_tensors
-
-__all__ = [
-    "atomic_write_bytes",
-    "atomic_write_text",
-    "check_target",
-    "from_proto",
-    "has_external",
-    "hold_weights",
-    "load_model",
-    "save_model",
-]
 
 #: Weights beyond this many bytes go to a file of their own: protobuf ends at 2 GiB, and the nodes
 #: need room too.
@@ -122,7 +111,7 @@ def from_proto(proto: onnx.ModelProto, origin: str) -> ir.Model:
     try:
         model = ir.from_proto(proto)
     except Exception as error:  # onnx-ir wraps whatever went wrong, one layer per nesting
-        raise InputError(f"{origin} is not valid ONNX: {one_line(_first_cause(error))}") from error
+        raise InputError(f"{origin} is not valid ONNX: {one_line(first_cause(error))}") from error
     if "ai.onnx" in model.opset_imports and "" not in model.opset_imports:
         imports = {k.removeprefix("ai.onnx") or "": v for k, v in model.opset_imports.items()}
         model.opset_imports.clear()
@@ -145,12 +134,6 @@ def _read(path: Path) -> onnx.ModelProto:
         ) from error
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
-
-
-def _first_cause(error: BaseException) -> BaseException:
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return error
 
 
 def has_external(model: ir.Model) -> bool:

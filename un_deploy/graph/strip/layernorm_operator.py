@@ -10,7 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 from un_deploy.graph.analysis.constants import Constants
-from un_deploy.graph.analysis.layernorms import LayerNorm, find_layernorms
+from un_deploy.graph.analysis.layernorms import LayerNorm, averaged_axes, find_layernorms
 from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.rewire import remove_unread, replace_value
 
@@ -59,7 +59,7 @@ def _replace(graph: ir.Graph, norm: LayerNorm, constants: Constants, shapes: Sha
     shape = shapes.of(x) if x is not None else None
     if x is None or shape is None or not isinstance(shape[-1], int):
         return False
-    if any(_axes(core[k], constants) not in ((-1,), (len(shape) - 1,)) for k in (0, 3)):
+    if any(averaged_axes(core[k], constants) not in ((-1,), (len(shape) - 1,)) for k in (0, 3)):
         return False
     vectors = {"Mul": np.ones(shape[-1]), "Add": np.zeros(shape[-1])}
     if [node.op_type for node in tail] != list(vectors)[: len(tail)]:
@@ -71,29 +71,17 @@ def _replace(graph: ir.Graph, norm: LayerNorm, constants: Constants, shapes: Sha
         vectors[node.op_type] = given.reshape(-1)
     epsilon = next(v for v in core[4].inputs if v is not None and v in constants)
     dtype = constants.dtype(epsilon).numpy()
-    scale, shift = (vectors[name].astype(dtype) for name in ("Mul", "Add"))
-    _insert(graph, norm, x, scale, shift, float(constants[epsilon].item()))
+    affine = {"scale": vectors["Mul"].astype(dtype), "shift": vectors["Add"].astype(dtype)}
+    _insert(graph, norm, x, affine, float(constants[epsilon].item()))
     return True
 
 
-def _axes(mean: ir.Node, constants: Constants) -> tuple[int, ...]:
-    given = mean.inputs[1] if len(mean.inputs) > 1 else None
-    if given is not None:
-        return tuple(int(axis) for axis in constants[given].ravel())
-    return tuple(mean.attributes.get_ints("axes", ()))
-
-
 def _insert(
-    graph: ir.Graph,
-    norm: LayerNorm,
-    x: ir.Value,
-    scale: np.ndarray,
-    shift: np.ndarray,
-    epsilon: float,
+    graph: ir.Graph, norm: LayerNorm, x: ir.Value, affine: dict[str, np.ndarray], epsilon: float
 ) -> None:
     y = norm.y
     weights = []
-    for name, vector in (("scale", scale), ("shift", shift)):
+    for name, vector in affine.items():
         tensor = ir.Tensor(vector, name=f"{y.name}_{name}")
         value = ir.Value(name=tensor.name, const_value=tensor)
         graph.register_initializer(value)

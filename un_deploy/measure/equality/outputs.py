@@ -30,6 +30,9 @@ from un_deploy.runtime.protocol import Runtime
 
 Array = np.ndarray
 
+Runs = Sequence[Mapping[str, Array]]
+"""Inputs or outputs by name, one mapping a run."""
+
 ROUNDINGS = 32
 OWN_ERRORS = 4
 
@@ -82,7 +85,7 @@ def signature_problems(first: ir.Model, second: ir.Model, *, shapes: bool) -> li
 
 
 def float64_results(
-    first: ir.Model, second: ir.Model, feeds: Sequence[Mapping[str, Array]]
+    first: ir.Model, second: ir.Model, feeds: Runs
 ) -> tuple[list[OutputResult], list[dict[str, Array]]]:
     """Compare in float64, with the weights as saved.
 
@@ -99,11 +102,7 @@ def float64_results(
 
 
 def runtime_results(
-    runtime: Runtime,
-    first: ir.Model,
-    second: ir.Model,
-    feeds: Sequence[Mapping[str, Array]],
-    expected: Sequence[Mapping[str, Array]],
+    runtime: Runtime, first: ir.Model, second: ir.Model, feeds: Runs, expected: Runs
 ) -> list[OutputResult]:
     """Run both graphs in a runtime, and compare them with the first one's outputs in float64.
 
@@ -127,11 +126,7 @@ class CannotRunError(Exception):
 
 
 def _results(
-    runtime: str,
-    expected: Sequence[Mapping[str, Array]],
-    found: Sequence[Mapping[str, Array]],
-    own: Mapping[str, float],
-    floor: float,
+    runtime: str, expected: Runs, found: Runs, own: Mapping[str, float], floor: float
 ) -> Iterator[OutputResult]:
     for name in expected[0]:
         floating = expected[0][name].dtype.kind == "f"
@@ -140,9 +135,7 @@ def _results(
         yield OutputResult(runtime, name, error, own[name], allowed)
 
 
-def _worst(
-    name: str, expected: Sequence[Mapping[str, Array]], found: Sequence[Mapping[str, Array]]
-) -> float:
+def _worst(name: str, expected: Runs, found: Runs) -> float:
     pairs = zip(expected, found, strict=True)
     return float(np.max([relative_error(want[name], got[name]) for want, got in pairs]))
 

@@ -26,11 +26,7 @@ COUNTING = {"Range", "CumSum"}
 
 
 def random_inputs(
-    model: onnx_ir.Model,
-    *,
-    seed: int = 0,
-    dims: Mapping[str, int] | None = None,
-    size: int = OTHER,
+    model: onnx_ir.Model, *, seed: int = 0, dims: Mapping[str, int] | None = None, size: int = OTHER
 ) -> dict[str, np.ndarray]:
     """One set of inputs, the same for the same seed, NumPy and model.
 

@@ -64,16 +64,16 @@ class VerifyReport(JsonForm):
     """
 
     kind: Literal["fold", "outputs"]
-    reason: str
-    problems: tuple[str, ...]
-    operators: int
-    worst: OperatorResult | None
-    failures: tuple[OperatorResult, ...]
-    tolerance: float
-    blind: tuple[Blind, ...]
-    outputs: tuple[OutputResult, ...]
-    notes: tuple[str, ...]
-    runs: int
+    reason: str = ""
+    problems: tuple[str, ...] = ()
+    operators: int = 0
+    worst: OperatorResult | None = None
+    failures: tuple[OperatorResult, ...] = ()
+    tolerance: float = TOLERANCE
+    blind: tuple[Blind, ...] = ()
+    outputs: tuple[OutputResult, ...] = ()
+    notes: tuple[str, ...] = ()
+    runs: int = 0
     version: int = 1
 
     @property
@@ -97,12 +97,7 @@ class VerifyReport(JsonForm):
 
 
 def verify(
-    a: Any,
-    b: Any,
-    *,
-    inputs: str | Feeds | None = None,
-    seed: int = 0,
-    keep: Collection[str] = (),
+    a: Any, b: Any, *, inputs: str | Feeds | None = None, seed: int = 0, keep: Collection[str] = ()
 ) -> VerifyReport:
     """Compare two models; if the second is the first one's fold, prove it operator by operator.
 
@@ -126,8 +121,9 @@ def verify(
     reason = _difference(folded.model, other)
     if reason is None:
         return verify_fold(original, replace(folded, model=other), feeds)
-    problems = signature_problems(original, other, shapes=False)
-    return _finish("outputs", original, other, feeds, problems, reason=reason)
+    problems = tuple(signature_problems(original, other, shapes=False))
+    report = VerifyReport("outputs", reason, problems)
+    return _with_outputs(report, original, other, feeds)
 
 
 def verify_fold(original: ir.Model, folded: Folded, feeds: Sequence[Feeds]) -> VerifyReport:
@@ -149,17 +145,15 @@ def verify_fold(original: ir.Model, folded: Folded, feeds: Sequence[Feeds]) -> V
     ]
     problems += [f"operator {name!r} stands for nothing in the original" for name in unmapped]
     problems += _changed_unsaid(original, model, folded.report)
-    return _finish(
+    report = VerifyReport(
         "fold",
-        original,
-        model,
-        feeds,
-        problems,
+        problems=tuple(problems),
         operators=len(checks[0].results),
         worst=results[0] if results else None,
         failures=failures[:_SHOWN],
         blind=tuple(_never_reached([check.blind for check in checks])),
     )
+    return _with_outputs(report, original, model, feeds)
 
 
 def feeds_of(model: ir.Model, inputs: str | Feeds | None, seed: int = 0) -> list[Feeds]:
@@ -193,20 +187,11 @@ def _runnable(model: ir.Model, seed: int) -> Feeds:
     return usual
 
 
-def _finish(
-    kind: Literal["fold", "outputs"],
-    original: ir.Model,
-    other: ir.Model,
-    feeds: Sequence[Feeds],
-    problems: list[str],
-    *,
-    reason: str = "",
-    operators: int = 0,
-    worst: OperatorResult | None = None,
-    failures: tuple[OperatorResult, ...] = (),
-    blind: tuple[Blind, ...] = (),
+def _with_outputs(
+    report: VerifyReport, original: ir.Model, other: ir.Model, feeds: Sequence[Feeds]
 ) -> VerifyReport:
-    """Compare the outputs, if the signatures let them be compared, and report."""
+    """Compare the outputs too, if the signatures let them be compared."""
+    problems = list(report.problems)
     outputs: list[OutputResult] = []
     notes: list[str] = []
     if not signature_problems(original, other, shapes=False):
@@ -220,8 +205,8 @@ def _finish(
         except CannotRunError as error:
             notes.append(f"the original itself does not run: {error}")
         except InputError as error:
-            problems = [*problems, str(error)]
-    problems = problems + [
+            problems.append(str(error))
+    problems += [
         f"output {r.output!r} differs by {r.error:.2g} of its largest entry in {r.runtime} "
         f"({r.allowed:.2g} is allowed)"
         if math.isfinite(r.error)
@@ -229,15 +214,9 @@ def _finish(
         for r in outputs
         if not r.passed
     ]
-    return VerifyReport(
-        kind=kind,
-        reason=reason,
+    return replace(
+        report,
         problems=tuple(problems),
-        operators=operators,
-        worst=worst,
-        failures=failures,
-        tolerance=TOLERANCE,
-        blind=blind,
         outputs=tuple(outputs),
         notes=tuple(notes),
         runs=len(feeds),

@@ -94,15 +94,7 @@ def _lines(points: list[CompareReport]) -> Plot:
         drawn.add_scatter(
             x=[wording.point(report) for report, _ in measured],
             y=[one.ratio for one in intervals],
-            error_y={
-                "type": "data",
-                "symmetric": False,
-                "array": [one.high - one.ratio for one in intervals],
-                "arrayminus": [one.ratio - one.low for one in intervals],
-                "thickness": 2,
-                "width": 4,
-                "color": colour,
-            },
+            error_y=plot_style.error_bars(intervals, colour, thickness=2, width=4),
             mode="lines+markers",
             name=name,
             line={"color": colour, "width": 1, "dash": "dot"},

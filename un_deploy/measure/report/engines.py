@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from un_deploy.measure import wording
 from un_deploy.measure.report import plot_style
-from un_deploy.measure.report.page_elements import Absent, Cell, Plot, Section, Table
+from un_deploy.measure.report.page_elements import Absent, Cell, Plot, Section, Table, size_cell
 from un_deploy.measure.speed.compare_report import CompareReport
 from un_deploy.measure.speed.engine_facts import FUSED_AWAY, EngineFacts, fused_away
 
@@ -47,7 +47,7 @@ def _table(report: CompareReport) -> Table:
     rows: tuple[tuple[str | Cell, ...], ...] = tuple(
         (
             wording.variant(one.kind, one.form),
-            *(_bytes(getattr(one, field)) for _, field in _QUANTITIES),
+            *(size_cell(getattr(one, field), "unknown") for _, field in _QUANTITIES),
             str(len(one.kernels)),
             _same(one),
             Cell(f"{one.flavor} {one.tensorrt}", "muted", small=one.precision),
@@ -62,14 +62,6 @@ def _table(report: CompareReport) -> Table:
         "built by",
     )
     return Table("Engines", columns, rows)
-
-
-def _bytes(count: int | None) -> Cell:
-    return (
-        Cell("unknown", "muted")
-        if count is None
-        else Cell(wording.size(count), small=f"{count:,} B")
-    )
 
 
 def _same(one: EngineFacts) -> Cell:
@@ -110,15 +102,7 @@ def _bars(engines: tuple[EngineFacts, ...]) -> Plot:
         )
     drawn.add_vline(x=1, line_width=1.5, line_color=plot_style.GREY)
     for row, (quantity, _) in enumerate(_QUANTITIES):
-        drawn.add_annotation(
-            x=0,
-            xref="paper",
-            xanchor="left",
-            y=row - 0.4,
-            yanchor="bottom",
-            text=quantity,
-            showarrow=False,
-        )
+        plot_style.heading(drawn, row - 0.4, quantity)
     drawn.update_layout(barmode="group", bargap=0.32)
     drawn.update_yaxes(range=[len(_QUANTITIES) - 0.5, -0.7], visible=False, fixedrange=True)
     drawn.update_xaxes(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from un_deploy.measure import wording
 from un_deploy.measure.report import plot_style
-from un_deploy.measure.report.page_elements import Absent, Cell, Plot, Section, Table
+from un_deploy.measure.report.page_elements import Absent, Plot, Section, Table, size_cell
 from un_deploy.measure.speed.compare_report import CompareReport
 from un_deploy.measure.speed.variant_times import Timed
 
@@ -53,18 +53,12 @@ def _table(rows: Sequence[tuple[CompareReport, Timed]], *, several: bool, plans:
             (
                 one.name,
                 *((wording.point(point),) if several else ()),
-                _bytes(one.peak_bytes, "not told"),
-                *((_bytes(one.plan_bytes, "no plan given"),) if plans else ()),
+                size_cell(one.peak_bytes, "not told"),
+                *((size_cell(one.plan_bytes, "no plan given"),) if plans else ()),
             )
             for point, one in rows
         ),
     )
-
-
-def _bytes(count: int | None, otherwise: str) -> Cell:
-    if count is None:
-        return Cell(otherwise, "muted")
-    return Cell(wording.size(count), small=f"{count:,} B")
 
 
 def _bars(shown: Sequence[Timed]) -> Plot:

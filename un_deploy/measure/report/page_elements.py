@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from un_deploy.measure import wording
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -22,6 +24,13 @@ class Cell:
     tone: str = ""
     small: str = ""
     code: bool = False
+
+
+def size_cell(count: int | None, unknown: str) -> Cell:
+    """A number of bytes in a fitting unit, with the exact number below."""
+    if count is None:
+        return Cell(unknown, "muted")
+    return Cell(wording.size(count), small=f"{count:,} B")
 
 
 @dataclass(frozen=True)

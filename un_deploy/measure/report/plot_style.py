@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from un_deploy.errors import needs
 from un_deploy.measure.report.page_elements import Plot
+from un_deploy.measure.speed.statistics import Interval
 from un_deploy.measure.speed.variant import Kind
 
 if TYPE_CHECKING:
@@ -65,19 +66,27 @@ def figure() -> Figure:
 def rows(drawn: Figure, labels: Sequence[str]) -> None:
     """Give rows 0, 1, ... from the top a label each, above the row, where any width has room."""
     for row, text in enumerate(labels):
-        drawn.add_annotation(
-            x=0,
-            xref="paper",
-            xanchor="left",
-            y=row,
-            yshift=13,
-            yanchor="bottom",
-            text=text,
-            align="left",
-            bgcolor="white",  # page.css has the colour
-            showarrow=False,
-        )
+        # page.css has the colour
+        heading(drawn, row, text, yshift=13, align="left", bgcolor="white")
     drawn.update_yaxes(range=[len(labels) - 0.6, -0.85], visible=False, fixedrange=True)
+
+
+def heading(drawn: Figure, y: float, text: str, **more: Any) -> None:
+    """A text at the left edge, above y."""
+    left: dict[str, Any] = {"x": 0, "xref": "paper", "xanchor": "left", "showarrow": False}
+    drawn.add_annotation(y=y, yanchor="bottom", text=text, **left, **more)
+
+
+def error_bars(intervals: Sequence[Interval], colour: str, **more: Any) -> dict[str, Any]:
+    """From the ratios to the ends of their intervals."""
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": [one.high - one.ratio for one in intervals],
+        "arrayminus": [one.ratio - one.low for one in intervals],
+        **more,
+        "color": colour,
+    }
 
 
 def ratio_axis(ends: Sequence[float]) -> dict[str, Any]:

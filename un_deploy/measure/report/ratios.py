@@ -80,15 +80,7 @@ def _forest(report: CompareReport) -> Plot:
         drawn.add_scatter(
             x=[interval.ratio],
             y=[row],
-            error_x={
-                "type": "data",
-                "symmetric": False,
-                "array": [interval.high - interval.ratio],
-                "arrayminus": [interval.ratio - interval.low],
-                "thickness": 2.5,
-                "width": 6,
-                "color": colour,
-            },
+            error_x=plot_style.error_bars([interval], colour, thickness=2.5, width=6),
             mode="markers",
             marker={
                 "color": colour,

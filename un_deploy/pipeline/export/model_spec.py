@@ -22,11 +22,7 @@ Norm = Literal["ln", "un", "none"]
 
 
 def load_module(
-    spec: str,
-    *,
-    norm: Norm | None = None,
-    checkpoint: Path | None = None,
-    untrained: bool = False,
+    spec: str, *, norm: Norm | None = None, checkpoint: Path | None = None, untrained: bool = False
 ) -> nn.Module:
     """Build a module in eval mode; a spec's Python runs as code.
 

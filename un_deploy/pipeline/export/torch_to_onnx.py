@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import onnx_ir
 
-from un_deploy.errors import InputError, UnDeployError, first_line, needs
+from un_deploy.errors import InputError, UnDeployError, first_cause, first_line, needs
 from un_deploy.pipeline.export.forward import (
     Axes,
     declared_axes,
@@ -79,7 +79,7 @@ def to_onnx(
     except UnDeployError:
         raise
     except Exception as error:
-        text = first_line(_root(error))
+        text = first_line(first_cause(error))  # the exporters wrap it in advice of many lines
         raise InputError(
             f"the {exporter} exporter cannot export {type(module).__name__}: {text}"
         ) from error
@@ -188,10 +188,3 @@ def _check_signature(
                     f"input {value.name}: the dynamic dimension {dim} (axis {axis}) came out as "
                     f"{found}, to which the network ties it"
                 )
-
-
-def _root(error: BaseException) -> BaseException:
-    """What went wrong first; the exporters wrap it in advice of many lines."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return error

@@ -22,14 +22,9 @@ BACKENDS = {"onnx": ("onnxruntime", "onnxruntime_onnx"), "plan": ("tensorrt", "t
 
 _TYPES = {
     "bool": "BOOL",
-    "float16": "FP16",
-    "float32": "FP32",
-    "float64": "FP64",
-    **{
-        f"{sign}int{bits}": f"{sign}int{bits}".upper() for sign in ("", "u") for bits in (8, 32, 64)
-    },
-    "int16": "INT16",
-    "uint16": "UINT16",
+    **{f"float{bits}": f"FP{bits}" for bits in (16, 32, 64)},
+    **{f"int{bits}": f"INT{bits}" for bits in (8, 16, 32, 64)},
+    **{f"uint{bits}": f"UINT{bits}" for bits in (8, 16, 32, 64)},
 }
 #: What each backend knows: of Triton's table of datatypes.
 _KNOWN = {

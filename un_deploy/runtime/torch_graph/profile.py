@@ -86,16 +86,13 @@ class _Timed(fx.Interpreter):
         self._stamps: dict[fx.Node, tuple[Any, Any]] = {}
 
     def run_node(self, n: fx.Node) -> Any:
-        """See torch.fx.Interpreter."""
         self._node = n
         return super().run_node(n)
 
     def call_function(self, target: Any, args: Any, kwargs: Any) -> Any:
-        """See torch.fx.Interpreter."""
         return self._timed(super().call_function, target, args, kwargs)
 
     def call_method(self, target: Any, args: Any, kwargs: Any) -> Any:
-        """See torch.fx.Interpreter."""
         return self._timed(super().call_method, target, args, kwargs)
 
     def _timed(self, call: Callable[..., Any], target: Any, args: Any, kwargs: Any) -> Any:

@@ -77,17 +77,14 @@ class Trace(fx.Tracer):
         return module
 
     def proxy(self, node: fx.Node) -> Traced:
-        """See torch.fx.Tracer."""
         return Traced(node, self)
 
     def create_arg(self, a: Any) -> Any:
-        """See torch.fx.Tracer."""
         return self._attribute(a, "constant") if isinstance(a, Tensor) else super().create_arg(a)
 
     def create_node(
         self, kind: str, target: Any, args: Any, kwargs: Any, *rest: Any, **more: Any
     ) -> fx.Node:
-        """See torch.fx.Tracer."""
         node = super().create_node(kind, target, args, kwargs, *rest, **more)
         if self.source is not None:
             node.meta[SOURCE] = self.source

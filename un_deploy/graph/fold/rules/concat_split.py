@@ -14,7 +14,7 @@ import onnx_ir as ir
 
 from un_deploy.graph.analysis.affine_map import Affine, Gauge
 from un_deploy.graph.fold.graph_facts import GraphFacts
-from un_deploy.graph.fold.rules.example_models import NORM, example
+from un_deploy.graph.fold.rules.example_models import example
 from un_deploy.graph.fold.rules.operator import Operator
 from un_deploy.graph.fold.rules.protocol import OUT, Demands, Known, Port, Refuse, Rule, Unit, into
 
@@ -47,27 +47,25 @@ class Join(Rule):
     def examples(self) -> Iterator[ir.Model]:
         yield example(
             "(float[B,3,4] x) => (float[B,4,5] y)",
-            "p = MatMul(x, w) t = Concat<axis=1>(p, cls) "
-            + NORM.format(x="t")
-            + " e = Expand(n, s) y = Identity(e)",
+            "p = MatMul(x, w) t = Concat<axis=1>(p, cls) n = Norm(t)"
+            " e = Expand(n, s) y = Identity(e)",
             {"a": (5,), "b": (5,), "w": (4, 5), "cls": (2, 1, 5)},
             integers={"s": [1, 1, 1]},
         )
         yield example(
             "(float[B,3,4] x) => (float[B,3,5] y)",
-            "p = MatMul(x, w) q = MatMul(x, v) t = Concat<axis=2>(p, q) "
-            + NORM.format(x="t")
-            + " y = MatMul(n, u)",
+            "p = MatMul(x, w) q = MatMul(x, v) t = Concat<axis=2>(p, q)"
+            " n = Norm(t) y = MatMul(n, u)",
             {"a": (7,), "b": (7,), "w": (4, 5), "v": (4, 2), "u": (7, 5)},
         )
         yield example(
             "(float[B,3,4] x, float[B,3,4] z) => (float[B,3,5] y)",
-            NORM.format(x="x") + " t = Concat<axis=2>(n, z) y = MatMul(t, v)",
+            "n = Norm(x) t = Concat<axis=2>(n, z) y = MatMul(t, v)",
             {"a": (4,), "b": (4,), "v": (8, 5)},
         )
         yield example(
             "(float[B,3,6] x) => (float[B,3,5] y, float[B,3,5] z)",
-            NORM.format(x="x") + " p, q = Split<axis=2>(n, s) y = MatMul(p, w) z = MatMul(q, v)",
+            "n = Norm(x) p, q = Split<axis=2>(n, s) y = MatMul(p, w) z = MatMul(q, v)",
             {"a": (6,), "b": (6,), "w": (2, 5), "v": (4, 5)},
             integers={"s": [2, 4]},
         )

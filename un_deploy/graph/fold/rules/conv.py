@@ -16,7 +16,7 @@ import onnx_ir as ir
 from un_deploy.graph.fold.edits import AddBias, Edit, SetConstant
 from un_deploy.graph.fold.graph_facts import GraphFacts
 from un_deploy.graph.fold.rules.channel import along
-from un_deploy.graph.fold.rules.example_models import NORM, example
+from un_deploy.graph.fold.rules.example_models import example
 from un_deploy.graph.fold.rules.operator import absorbing
 from un_deploy.graph.fold.rules.protocol import OUT, Demands, Known, Refuse, Rule, Unit, into
 
@@ -70,12 +70,12 @@ class Conv(Rule):
         image = {"a": (4, 1, 1), "b": (4, 1, 1)}
         yield example(
             "(float[B,4,8,8] x) => (float[B,6,4,4] y)",
-            NORM.format(x="x") + " y = Conv<strides=[2,2], group=2>(n, w, c)",
+            "n = Norm(x) y = Conv<strides=[2,2], group=2>(n, w, c)",
             {**image, "w": (6, 2, 2, 2), "c": (6,)},
         )
         yield example(
             "(float[B,4,8,8] x) => (float[B,4,8,8] y)",
-            NORM.format(x="x") + " y = Conv(n, w)",
+            "n = Norm(x) y = Conv(n, w)",
             {**image, "w": (4, 4, 1, 1)},
         )
         yield example(

@@ -17,7 +17,7 @@ import onnx_ir as ir
 from un_deploy.graph.fold.edits import AddBias, Edit, SetConstant
 from un_deploy.graph.fold.graph_facts import GraphFacts
 from un_deploy.graph.fold.rules.channel import along
-from un_deploy.graph.fold.rules.example_models import NORM, example
+from un_deploy.graph.fold.rules.example_models import example
 from un_deploy.graph.fold.rules.operator import absorbing
 from un_deploy.graph.fold.rules.protocol import OUT, Demands, Known, Refuse, Rule, Unit, into
 
@@ -70,16 +70,13 @@ class ConvTranspose(Rule):
         )
         yield example(
             "(float[B,4,5,5] x) => (float[B,6,9,9] y)",
-            "p = ConvTranspose<strides=[2,2], pads=[1,1,1,1], group=2>(x, w, c) "
-            + NORM.format(x="p")
-            + " y = Identity(n)",
+            "p = ConvTranspose<strides=[2,2], pads=[1,1,1,1], group=2>(x, w, c)"
+            " n = Norm(p) y = Identity(n)",
             {"a": (6, 1, 1), "b": (6, 1, 1), "w": (4, 3, 3, 3), "c": (6,)},
         )
         yield example(
             "(float[B,4,5] x) => (float[B,3,9] y)",
-            "p = ConvTranspose<strides=[2], pads=[1,1]>(x, w) "
-            + NORM.format(x="p")
-            + " y = Identity(n)",
+            "p = ConvTranspose<strides=[2], pads=[1,1]>(x, w) n = Norm(p) y = Identity(n)",
             {"a": (3, 1), "b": (3, 1), "w": (4, 3, 3)},
         )
 

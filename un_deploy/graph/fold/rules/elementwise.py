@@ -18,7 +18,7 @@ import onnx_ir as ir
 from un_deploy.graph.analysis.affine_map import Affine, Gauge, align
 from un_deploy.graph.analysis.dims import same_dim
 from un_deploy.graph.fold.graph_facts import GraphFacts
-from un_deploy.graph.fold.rules.example_models import NORM, example
+from un_deploy.graph.fold.rules.example_models import example
 from un_deploy.graph.fold.rules.operator import Operator
 from un_deploy.graph.fold.rules.protocol import OUT, Demands, Known, Port, Refuse, Rule, Unit, into
 
@@ -56,25 +56,24 @@ class Elementwise(Rule):
         for op in ("Add", "Sub"):
             yield example(
                 "(float[B,3,4] x) => (float[B,3,5] y)",
-                f"p = MatMul(x, w) q = Add(p, c) s = {op}(x, q) "
-                + NORM.format(x="s")
-                + f" f = MatMul(n, w) r = {op}(f, n) y = MatMul(r, v)",
+                f"p = MatMul(x, w) q = Add(p, c) s = {op}(x, q) n = Norm(s)"
+                f" f = MatMul(n, w) r = {op}(f, n) y = MatMul(r, v)",
                 residual,
             )
             yield example(
                 "(float[B,3,4] x) => (float[B,3,5] y)",
-                NORM.format(x="x") + f" t = {op}(n, table) y = MatMul(t, v)",
+                f"n = Norm(x) t = {op}(n, table) y = MatMul(t, v)",
                 {"a": (4,), "b": (4,), "v": (4, 5), "table": (1, 3, 4)},
             )
         for op in ("Neg(n)", "Mul(k, n)", "Div(n, k)"):
             yield example(
                 "(float[B,3,4] x) => (float[B,3,5] y)",
-                NORM.format(x="x") + f" t = {op} y = MatMul(t, v)",
+                f"n = Norm(x) t = {op} y = MatMul(t, v)",
                 {"a": (4,), "b": (4,), "v": (4, 5)} | ({} if "Neg" in op else {"k": ()}),
             )
         yield example(
             "(float[B,3,4] x) => (float[B,3,5] y)",
-            "p = MatMul(x, w) t = Mul(p, k) " + NORM.format(x="t") + " y = Identity(n)",
+            "p = MatMul(x, w) t = Mul(p, k) n = Norm(t) y = Identity(n)",
             {"a": (5,), "b": (5,), "w": (4, 5), "k": ()},
         )
 

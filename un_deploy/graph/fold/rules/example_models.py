@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -9,9 +10,6 @@ import onnx
 import onnx.numpy_helper
 import onnx.parser
 import onnx_ir as ir
-
-#: A norm as UN exports it: scale `a` in [0.5, 1.5], shift `b` normal.
-NORM = "n_scaled = Mul({x}, a)  n = Add(n_scaled, b)"
 
 
 def example(
@@ -27,10 +25,12 @@ def example(
 
     Args:
         signature: ``(float[B,3,4] x) => (float[B,3,5] y)``.
-        body: one operator after another, as the ONNX text form writes them.
+        body: one operator after another, as the ONNX text form writes them; ``n = Norm(x)`` is a
+            norm as UN exports it, with the scale ``a`` and the shift ``b``.
         weights: float32 initializers by name. Those named ``a*`` are scales in [0.5, 1.5].
         integers: int64 initializers by name.
     """
+    body = re.sub(r"n = Norm\((\w+)\)", r"n_scaled = Mul(\1, a)  n = Add(n_scaled, b)", body)
     text = f'<ir_version: 9, opset_import: ["" : {opset}]> example {signature} {{ {body} }}'
     model = onnx.parser.parse_model(text)
     rng = np.random.default_rng(seed)

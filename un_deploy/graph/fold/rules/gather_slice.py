@@ -15,7 +15,7 @@ import onnx_ir as ir
 
 from un_deploy.graph.analysis.affine_map import Gauge
 from un_deploy.graph.fold.graph_facts import GraphFacts
-from un_deploy.graph.fold.rules.example_models import NORM, example
+from un_deploy.graph.fold.rules.example_models import example
 from un_deploy.graph.fold.rules.operator import Operator
 from un_deploy.graph.fold.rules.protocol import OUT, Demands, Known, Refuse, Rule, Unit, into
 
@@ -36,24 +36,24 @@ class Select(Rule):
         weights = {"a": (4,), "b": (4,), "w": (4, 5)}
         yield example(
             "(float[B,3,4] x) => (float[B,5] y)",
-            NORM.format(x="x") + " t = Gather<axis=1>(n, i) y = MatMul(t, w)",
+            "n = Norm(x) t = Gather<axis=1>(n, i) y = MatMul(t, w)",
             weights,
             integers={"i": 0},
         )
         yield example(
             "(int64[B,3] ids) => (float[B,3,4] y)",
-            "x = Gather(table, ids) " + NORM.format(x="x") + " y = Identity(n)",
+            "x = Gather(table, ids) n = Norm(x) y = Identity(n)",
             {"a": (4,), "b": (4,), "table": (9, 4)},
         )
         yield example(
             "(float[B,3,4] x) => (float[B,2,5] y)",
-            NORM.format(x="x") + " t = Slice(n, one, three, one) y = MatMul(t, w)",
+            "n = Norm(x) t = Slice(n, one, three, one) y = MatMul(t, w)",
             weights,
             integers={"one": [1], "three": [3]},
         )
         yield example(
             "(float[B,3,8] x) => (float[B,3,5] y)",
-            NORM.format(x="x") + " t = Slice(n, i, e, axes, step) y = MatMul(t, w)",
+            "n = Norm(x) t = Slice(n, i, e, axes, step) y = MatMul(t, w)",
             {"a": (8,), "b": (8,), "w": (4, 5)},
             integers={"i": [0], "e": [8], "axes": [2], "step": [2]},
         )

@@ -15,7 +15,7 @@ import onnx_ir as ir
 from un_deploy.graph.fold.edits import AddBias, Edit, SetConstant
 from un_deploy.graph.fold.graph_facts import GraphFacts
 from un_deploy.graph.fold.rules.channel import along
-from un_deploy.graph.fold.rules.example_models import NORM, example
+from un_deploy.graph.fold.rules.example_models import example
 from un_deploy.graph.fold.rules.operator import absorbing
 from un_deploy.graph.fold.rules.protocol import OUT, Demands, Known, Refuse, Rule, Unit, into
 
@@ -81,12 +81,12 @@ class Gemm(Rule):
             a = (4, 1) if "transA" in attributes else (4,)
             yield example(
                 f"({x}) => (float[B,5] y)",
-                NORM.format(x="x") + f" y = Gemm{attributes}(n, w, c)",
+                f"n = Norm(x) y = Gemm{attributes}(n, w, c)",
                 {"a": a, "b": a, "w": b_shape, "c": (5,)},
             )
         yield example(
             "(float[B,4] x) => (float[B,5] y)",
-            NORM.format(x="x") + " y = Gemm<alpha=2.0>(n, w)",
+            "n = Norm(x) y = Gemm<alpha=2.0>(n, w)",
             {"a": (4,), "b": (4,), "w": (4, 5)},
         )
         yield example(

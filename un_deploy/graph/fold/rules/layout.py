@@ -16,7 +16,7 @@ import onnx_ir as ir
 from un_deploy.graph.analysis.affine_map import Gauge
 from un_deploy.graph.analysis.dims import Shape, reshape_groups, same_dim
 from un_deploy.graph.fold.graph_facts import GraphFacts
-from un_deploy.graph.fold.rules.example_models import NORM, example
+from un_deploy.graph.fold.rules.example_models import example
 from un_deploy.graph.fold.rules.operator import Operator
 from un_deploy.graph.fold.rules.protocol import OUT, Demands, Known, Refuse, Rule, Unit, into
 
@@ -78,8 +78,7 @@ class Layout(Rule):
         per_channel = {"a": (6,), "b": (6,), "w": (6, 5)}
         yield example(
             "(float[B,6,3] x) => (float[B,3,5] y)",
-            "n_scaled = Mul(x, a) n = Add(n_scaled, b)"
-            " t = Transpose<perm=[0,2,1]>(n) y = MatMul(t, w)",
+            "n = Norm(x) t = Transpose<perm=[0,2,1]>(n) y = MatMul(t, w)",
             {**per_channel, "a": (6, 1), "b": (6, 1)},
         )
         for op, target in (("Reshape(n, s)", [-1, 6]), ("Reshape(n, s)", [0, 1, 3, 6])):
@@ -87,31 +86,31 @@ class Layout(Rule):
             shape = "B,5" if rank == 2 else "B,1,3,5"
             yield example(
                 f"(float[2,3,6] x) => (float[{shape}] y)",
-                NORM.format(x="x") + f" t = {op} y = MatMul(t, w)",
+                f"n = Norm(x) t = {op} y = MatMul(t, w)",
                 per_channel,
                 integers={"s": target},
             )
         yield example(
             "(float[B,3,6] x) => (float[B,3,5] y)",
-            NORM.format(x="x") + " h = Reshape(n, split) t = Transpose<perm=[0,2,1,3]>(h)"
+            "n = Norm(x) h = Reshape(n, split) t = Transpose<perm=[0,2,1,3]>(h)"
             " u = Transpose<perm=[0,2,1,3]>(t) m = Reshape(u, merge) y = MatMul(m, w)",
             per_channel,
             integers={"split": [0, 0, 3, 2], "merge": [0, 3, -1]},
         )
         yield example(
             "(float[B,3,6] x) => (float[B,3,5] y)",
-            NORM.format(x="x") + " u = Unsqueeze(n, i) t = Squeeze(u, i) y = MatMul(t, w)",
+            "n = Norm(x) u = Unsqueeze(n, i) t = Squeeze(u, i) y = MatMul(t, w)",
             per_channel,
             integers={"i": [1]},
         )
         yield example(
             "(float[B,6] x) => (float[B,5] y)",
-            NORM.format(x="x") + " t = Flatten(n) y = MatMul(t, w)",
+            "n = Norm(x) t = Flatten(n) y = MatMul(t, w)",
             per_channel,
         )
         yield example(
             "(float[1,3,6] x) => (float[4,3,5] y)",
-            NORM.format(x="x") + " t = Expand(n, s) y = MatMul(t, w)",
+            "n = Norm(x) t = Expand(n, s) y = MatMul(t, w)",
             per_channel,
             integers={"s": [4, 1, 1]},
         )

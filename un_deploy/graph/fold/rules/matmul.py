@@ -15,7 +15,7 @@ import onnx_ir as ir
 from un_deploy.graph.fold.edits import AddBias, Edit, SetConstant
 from un_deploy.graph.fold.graph_facts import GraphFacts
 from un_deploy.graph.fold.rules.channel import along
-from un_deploy.graph.fold.rules.example_models import NORM, example
+from un_deploy.graph.fold.rules.example_models import example
 from un_deploy.graph.fold.rules.operator import absorbing
 from un_deploy.graph.fold.rules.protocol import OUT, Demands, Known, Refuse, Rule, Unit, into
 
@@ -58,12 +58,12 @@ class MatMul(Rule):
     def examples(self) -> Iterator[ir.Model]:
         yield example(
             "(float[B,3,4] x) => (float[B,3,5] y)",
-            NORM.format(x="x") + " y = MatMul(n, w)",
+            "n = Norm(x) y = MatMul(n, w)",
             {"a": (4,), "b": (4,), "w": (4, 5)},
         )
         yield example(
             "(float[B,3,4] x) => (float[B,3,5] y)",
-            NORM.format(x="x") + " p = MatMul(n, w)  y = Add(c, p)",
+            "n = Norm(x) p = MatMul(n, w)  y = Add(c, p)",
             {"a": (4,), "b": (1, 1, 4), "w": (4, 5), "c": (5,)},
         )
         yield example(

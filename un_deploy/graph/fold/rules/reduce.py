@@ -12,7 +12,7 @@ import numpy as np
 import onnx_ir as ir
 
 from un_deploy.graph.fold.graph_facts import GraphFacts
-from un_deploy.graph.fold.rules.example_models import NORM, example
+from un_deploy.graph.fold.rules.example_models import example
 from un_deploy.graph.fold.rules.operator import Operator
 from un_deploy.graph.fold.rules.protocol import OUT, Demands, Known, Refuse, Rule, Unit, into
 
@@ -46,21 +46,19 @@ class Reduce(Rule):
         weights = {"a": (4,), "b": (4,), "w": (4, 5)}
         yield example(
             "(float[B,3,4] x) => (float[B,5] y)",
-            NORM.format(x="x") + " t = ReduceMean<keepdims=0>(n, i) y = MatMul(t, w)",
+            "n = Norm(x) t = ReduceMean<keepdims=0>(n, i) y = MatMul(t, w)",
             weights,
             integers={"i": [1]},
         )
         yield example(
             "(float[B,3,4] x) => (float[B,1,5] y)",
-            NORM.format(x="x") + " t = ReduceMean<axes=[1]>(n) y = MatMul(t, w)",
+            "n = Norm(x) t = ReduceMean<axes=[1]>(n) y = MatMul(t, w)",
             weights,
             opset=17,
         )
         yield example(
             "(float[B,3,4] x) => (float[B,5] y)",
-            "p = MatMul(x, w) t = ReduceMean<keepdims=0>(p, i) "
-            + NORM.format(x="t")
-            + " y = Identity(n)",
+            "p = MatMul(x, w) t = ReduceMean<keepdims=0>(p, i) n = Norm(t) y = Identity(n)",
             {"a": (5,), "b": (5,), "w": (4, 5)},
             integers={"i": [1]},
         )

@@ -59,14 +59,6 @@ def _expand(node: ir.Node, x: Value, shape: Value) -> Value:
     return x.expand(torch.broadcast_shapes(x.shape, ints(shape, "shape")))
 
 
-def _tile(node: ir.Node, x: Value, repeats: Value) -> Value:
-    return x.repeat(ints(repeats, "repeats"))
-
-
-def _concat(node: ir.Node, *inputs: Value) -> Value:
-    return torch.cat(inputs, attribute(node, "axis"))
-
-
 def _split(node: ir.Node, x: Value, split: Value | None = None) -> Sequence[Value]:
     axis, parts = attribute(node, "axis", 0), len(node.outputs)
     if split is not None:
@@ -79,11 +71,7 @@ def _split(node: ir.Node, x: Value, split: Value | None = None) -> Sequence[Valu
 
 
 def _pad(
-    node: ir.Node,
-    x: Value,
-    pads: Value,
-    fill: Value | None = None,
-    axes: Value | None = None,
+    node: ir.Node, x: Value, pads: Value, fill: Value | None = None, axes: Value | None = None
 ) -> Value:
     only(node, "mode", "constant")
     amounts = ints(pads, "pads")
@@ -105,8 +93,8 @@ HANDLERS: dict[str, Callable[..., Any]] = {
     "Squeeze": _squeeze,
     "Unsqueeze": _unsqueeze,
     "Expand": _expand,
-    "Tile": _tile,
-    "Concat": _concat,
+    "Tile": lambda node, x, repeats: x.repeat(ints(repeats, "repeats")),
+    "Concat": lambda node, *inputs: torch.cat(inputs, attribute(node, "axis")),
     "Split": _split,
     "Pad": _pad,
     "Trilu": _trilu,

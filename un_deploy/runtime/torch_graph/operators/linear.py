@@ -72,10 +72,6 @@ def _conv_transpose(node: ir.Node, x: Value, weight: Value, bias: Value | None =
     return y[tuple(kept)]
 
 
-def _einsum(node: ir.Node, *inputs: Value) -> Value:
-    return torch.einsum(attribute(node, "equation"), *inputs)
-
-
 _ATTENTION_ATTRIBUTES = {"scale", "is_causal", "softcap", "qk_matmul_output_mode"}
 
 
@@ -114,6 +110,6 @@ HANDLERS: dict[str, Callable[..., Any]] = {
     "Gemm": _gemm,
     "Conv": _conv,
     "ConvTranspose": _conv_transpose,
-    "Einsum": _einsum,
+    "Einsum": lambda node, *inputs: torch.einsum(attribute(node, "equation"), *inputs),
     "Attention": _attention,
 }

@@ -28,12 +28,8 @@ def _batch_norm(
     return F.batch_norm(x, mean, variance, weight, bias, training=False, eps=eps)
 
 
-def _softmax(node: ir.Node, x: Value) -> Value:
-    return torch.softmax(x, attribute(node, "axis", -1))
-
-
 HANDLERS: dict[str, Callable[..., Any]] = {
     "LayerNormalization": _layer_norm,
     "BatchNormalization": _batch_norm,
-    "Softmax": _softmax,
+    "Softmax": lambda node, x: torch.softmax(x, attribute(node, "axis", -1)),
 }

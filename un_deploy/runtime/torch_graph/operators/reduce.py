@@ -27,14 +27,10 @@ def _reduction(function: Callable[..., Any]) -> Callable[..., Any]:
     return handler
 
 
-def _global_average_pool(node: ir.Node, x: Value) -> Value:
-    return torch.mean(x, list(range(2, x.ndim)), keepdim=True)
-
-
 HANDLERS: dict[str, Callable[..., Any]] = {
     "ReduceMean": _reduction(torch.mean),
     "ReduceSum": _reduction(torch.sum),
     "ReduceMax": _reduction(torch.amax),
     "ReduceMin": _reduction(torch.amin),
-    "GlobalAveragePool": _global_average_pool,
+    "GlobalAveragePool": lambda node, x: torch.mean(x, list(range(2, x.ndim)), keepdim=True),
 }

@@ -42,14 +42,10 @@ def _shape(node: ir.Node, x: Value) -> Tensor:
     return torch.tensor(list(x.shape)[part], dtype=torch.int64)
 
 
-def _size(node: ir.Node, x: Value) -> Tensor:
-    return torch.tensor(x.shape.numel(), dtype=torch.int64)
-
-
 HANDLERS: dict[str, Callable[..., Any]] = {
     "Constant": _constant,
     "ConstantOfShape": _constant_of_shape,
     "Range": _range,
     "Shape": _shape,
-    "Size": _size,
+    "Size": lambda node, x: torch.tensor(x.shape.numel(), dtype=torch.int64),
 }
