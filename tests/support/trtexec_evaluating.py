@@ -23,9 +23,7 @@ def main() -> int:
     if "--saveEngine" in flags:
         Path(flags["--saveEngine"]).write_bytes(Path(flags["--onnx"]).read_bytes())
         if "--exportLayerInfo" in flags:
-            tell_layers(
-                Path(flags["--exportLayerInfo"]), Path(flags["--onnx"]), double.MAJOR
-            )
+            tell_layers(Path(flags["--exportLayerInfo"]), Path(flags["--onnx"]), double.MAJOR)
     if "--exportOutput" in flags:
         outputs = compute(Path(flags["--loadEngine"]), flags["--loadInputs"], flags.get("--shapes"))
         Path(flags["--exportOutput"]).write_text(outputs)
