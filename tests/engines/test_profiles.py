@@ -7,7 +7,7 @@ import pytest
 
 from un_deploy.engines.profiles import Range, check_profiles, parse_shapes, profiles_of
 from un_deploy.errors import InputError
-from un_deploy.graph.model.signature import TensorSpec
+from un_deploy.graph.model.input_specs import TensorSpec
 
 IMAGES = TensorSpec("images", np.dtype(np.float32), ("batch", 3, None))
 MASK = TensorSpec("mask", np.dtype(np.int64), ("batch", 4))

@@ -11,7 +11,7 @@ import onnx_ir
 import pytest
 
 from un_deploy.errors import InputError, MissingPackageError
-from un_deploy.graph.model.signature import TensorSpec, input_specs
+from un_deploy.graph.model.input_specs import TensorSpec, input_specs
 from un_deploy.runtime.backends import available_runtime
 from un_deploy.runtime.layer_times import TellsLayers
 from un_deploy.runtime.onnxruntime.runtime import OnnxRuntime

@@ -1,4 +1,23 @@
-"""The command line: one thin file for each command; the rooms below do the work."""
+"""The command line: one thin file for each command; the rooms below do the work.
+
+- build: un-deploy build: an ONNX file becomes a TensorRT plan.
+- compare: un-deploy compare, also trtexec-compare: how fast is a network with LN, UN, and without
+  norms?
+- demo: un-deploy demo: exports, folds, checks and times trained networks that come with the
+  package.
+- doctor: un-deploy doctor: what this machine can do, and what to install.
+- export: un-deploy export: from a PyTorch model to an ONNX file without its norms.
+- fold: un-deploy fold: merge the norms of an ONNX file into its linear operators.
+- inspect: un-deploy inspect: what norms an ONNX file has, and what becomes of them.
+- options: Options that several commands share.
+- profile: un-deploy profile: where the time of a network goes, layer by layer.
+- report: un-deploy report: the HTML page of a comparison that was kept as JSON.
+- show: How reports look in a terminal; piped, they are 80 columns wide and without colours.
+- show_comparison: How a comparison looks in a terminal: accuracy first, then times, then engines.
+- strip: un-deploy strip: take the norms of an ONNX file out, for measuring.
+- triton: un-deploy triton: a model's folder in a Triton Inference Server repository.
+- verify: un-deploy verify: does one ONNX file compute what another does?
+"""
 
 from __future__ import annotations
 

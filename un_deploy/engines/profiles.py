@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 
 from un_deploy.errors import InputError
-from un_deploy.graph.model.signature import TensorSpec
+from un_deploy.graph.model.input_specs import TensorSpec
 
 Shape = tuple[int, ...]
 

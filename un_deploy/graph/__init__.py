@@ -5,5 +5,5 @@
 - model/: Models as they come: files, the kinds that users hold, what must be true of each.
 - precision/: Turns a float32 graph into fp16 or bf16.
 - proof/: Proves a fold: recomputes what it changed, and compares.
-- strip/: Takes norms out without folding them, for measuring.
+- strip/: Takes norms out without folding them, for measuring: the answers change.
 """

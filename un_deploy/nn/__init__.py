@@ -1,4 +1,22 @@
-"""PyTorch modules: Unified Normalization and the swap of a model's norms."""
+"""PyTorch modules: Unified Normalization and the swap of a model's norms.
+
+- channel_affine: y = scale * x + shift per channel, and the gradients that training it takes.
+- channel_sums: Sums over tokens, one for each channel, without a tensor for the products.
+- checkpoint: Loads checkpoints strictly, and refuses to deploy norms that never saw data.
+- convert: Swaps a model's LayerNorms for Unified Normalization, for nn.Identity, or for any other
+  norm.
+- official: The training rule of the authors' released module, number for number, defects
+  included.
+- paper: The training rule as its paper writes it, per channel and without the released module's
+  defects.
+- robust: The default training rule: outlier batches are normalised by their own moment and
+  forgotten.
+- rule: What a training rule of Unified Normalization is: settings, state and a forward.
+- statistics: Second moments over real tokens and their history; a replayed forward is not counted
+  twice.
+- unified_norm: Unified Normalization as a module: trains by one of three rules, deploys as a
+  fixed affine.
+"""
 
 from un_deploy.nn.checkpoint import load_checkpoint, require_trained
 from un_deploy.nn.convert import Conversion, convert_norms

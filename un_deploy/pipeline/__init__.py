@@ -1,4 +1,4 @@
-"""The roads across rooms, one for each command.
+"""What each command does, from file to file.
 
 - build: From an ONNX file to a TensorRT plan and its manifest: prepare, check, build, check,
   write.

@@ -14,10 +14,10 @@ from un_deploy.files import check_target
 from un_deploy.graph.fold.check_weights import check_weights
 from un_deploy.graph.fold.fold import Folded, fold_graph
 from un_deploy.graph.fold.report import FoldReport
+from un_deploy.graph.model.input_specs import Feeds
 from un_deploy.graph.model.labels import label_of, node_name
 from un_deploy.graph.model.model_file import save_model
 from un_deploy.graph.model.model_kinds import to_ir
-from un_deploy.graph.model.signature import Feeds
 from un_deploy.json_form import JsonForm
 from un_deploy.measure.equality.verify import VerifyReport, feeds_of, verify_fold
 

@@ -16,9 +16,9 @@ from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.check_weights import check_weights
 from un_deploy.graph.fold.fold import fold_graph
 from un_deploy.graph.fold.report import FoldReport
+from un_deploy.graph.model.input_specs import input_specs
 from un_deploy.graph.model.labels import label_of, node_name
 from un_deploy.graph.model.model_kinds import to_ir
-from un_deploy.graph.model.signature import input_specs
 from un_deploy.json_form import JsonForm
 from un_deploy.pipeline.fold_file import modules_of
 

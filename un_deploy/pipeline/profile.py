@@ -14,8 +14,8 @@ from un_deploy.engines.plan.header import is_plan
 from un_deploy.engines.plan.manifest import read_manifest
 from un_deploy.errors import InputError
 from un_deploy.graph.fold.check_weights import check_weights
+from un_deploy.graph.model.input_specs import Feeds
 from un_deploy.graph.model.model_file import load_model
-from un_deploy.graph.model.signature import Feeds
 from un_deploy.json_form import JsonForm
 from un_deploy.measure.equality.inputs import random_inputs, read_inputs
 from un_deploy.measure.speed.environment import environment

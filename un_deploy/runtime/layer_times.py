@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 
 import onnx_ir as ir
 
-from un_deploy.graph.model.signature import Feeds
+from un_deploy.graph.model.input_specs import Feeds
 
 
 @dataclass(frozen=True)

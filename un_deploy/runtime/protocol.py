@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import onnx_ir
 
-from un_deploy.graph.model.signature import Feeds, TensorSpec
+from un_deploy.graph.model.input_specs import Feeds, TensorSpec
 
 Timer = Callable[[int], float]
 """Seconds that this many runs take, one right after the other."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from un_deploy.graph.model.signature import Feeds
+from un_deploy.graph.model.input_specs import Feeds
 
 
 @dataclass(frozen=True)

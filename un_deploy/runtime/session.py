@@ -14,8 +14,8 @@ import onnx
 import onnx_ir
 
 from un_deploy.errors import InputError, UnDeployError, one_line
+from un_deploy.graph.model.input_specs import Feeds, TensorSpec, input_specs, tensor_names
 from un_deploy.graph.model.model_file import load_model
-from un_deploy.graph.model.signature import Feeds, TensorSpec, input_specs, tensor_names
 from un_deploy.runtime.protocol import Timer
 
 

@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from un_deploy.graph.model.signature import input_specs
+from un_deploy.graph.model.input_specs import input_specs
 from un_deploy.runtime.torch_graph import TorchRuntime
 from un_deploy.runtime.torch_graph.recognize import counts
 

@@ -1,4 +1,4 @@
-"""From a graph and options to an engine.
+"""From an ONNX file and options to an engine.
 
 - builder: Builds a plan from an ONNX file, in either flavour.
 - config: Puts the options into a builder's configuration; each takes effect or is refused by

@@ -24,8 +24,8 @@ from un_deploy.engines.kernels.check_types import TypeReport, check_types
 from un_deploy.engines.kernels.kernels import Kernel
 from un_deploy.engines.profiles import Profile, check_profiles
 from un_deploy.errors import InputError
+from un_deploy.graph.model.input_specs import input_specs
 from un_deploy.graph.model.model_kinds import to_graphsurgeon, to_ir
-from un_deploy.graph.model.signature import input_specs
 from un_deploy.graph.precision.convert import Precision, PrecisionReport, to_precision
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from un_deploy.engines.flavor import Flavor
 from un_deploy.engines.plan.header import read_header
 from un_deploy.engines.profiles import Profile
 from un_deploy.errors import InputError
-from un_deploy.graph.model.signature import TensorSpec
+from un_deploy.graph.model.input_specs import TensorSpec
 from un_deploy.json_form import JsonForm, from_dict, read_object
 
 #: The version of the JSON form; it rises when a field changes its meaning or goes.

@@ -1,12 +1,12 @@
 """Models as they come: files, the kinds that users hold, what must be true of each.
 
 - checks: Checks a model before the rewriter touches it; each refusal names the culprit.
+- input_specs: What a graph takes: its inputs with their types and shapes, and whether arrays fit
+  them.
 - labels: What an operator is called: its name, and the module that it was exported from.
 - model_file: ONNX files in and out: loaded with lazy weights and checked, saved whole or not at
   all.
 - model_kinds: Turns what users hold (path, ModelProto, onnx_ir.Model, gs.Graph) into onnx-ir, and
   back.
-- signature: What a graph takes: its inputs with their types and shapes, and whether arrays fit
-  them.
 - tensor_storage: Makes a model own its tensors, and checks the weights files that it refers to.
 """

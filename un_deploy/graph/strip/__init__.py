@@ -1,4 +1,4 @@
-"""Takes norms out without folding them, for measuring.
+"""Takes norms out without folding them, for measuring: the answers change.
 
 - biases_gained_by_fold: Gives the network without norms the biases that a fold gains, so that
   engines compare fairly.

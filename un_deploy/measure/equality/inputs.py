@@ -10,7 +10,7 @@ import numpy as np
 import onnx_ir
 
 from un_deploy.errors import InputError, UnDeployError, first_line
-from un_deploy.graph.model.signature import TensorSpec, input_specs
+from un_deploy.graph.model.input_specs import TensorSpec, input_specs
 from un_deploy.measure.equality.random_inputs import random_inputs
 from un_deploy.python_file import load_object
 

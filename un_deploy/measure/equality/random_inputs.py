@@ -8,7 +8,7 @@ import numpy as np
 import onnx_ir
 
 from un_deploy.errors import InputError
-from un_deploy.graph.model.signature import Dim, TensorSpec, input_specs
+from un_deploy.graph.model.input_specs import Dim, TensorSpec, input_specs
 
 BATCH = 2
 OTHER = 8

@@ -24,9 +24,9 @@ from un_deploy.graph.analysis.reference import run, stored
 from un_deploy.graph.fold.check_weights import check_weights
 from un_deploy.graph.fold.fold import Folded, fold_graph
 from un_deploy.graph.fold.report import FoldReport
+from un_deploy.graph.model.input_specs import Feeds
 from un_deploy.graph.model.labels import node_name
 from un_deploy.graph.model.model_kinds import to_ir
-from un_deploy.graph.model.signature import Feeds
 from un_deploy.graph.proof.operator_check import TOLERANCE, Blind, OperatorResult, check_operators
 from un_deploy.json_form import JsonForm
 from un_deploy.measure.equality.inputs import check_inputs, random_inputs, read_inputs

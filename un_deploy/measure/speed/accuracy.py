@@ -14,8 +14,8 @@ import numpy as np
 
 from un_deploy.errors import InputError, ThresholdError
 from un_deploy.graph.analysis.reference import run, stored, widen
+from un_deploy.graph.model.input_specs import Feeds
 from un_deploy.graph.model.model_file import load_model
-from un_deploy.graph.model.signature import Feeds
 from un_deploy.measure.equality.outputs import relative_error
 from un_deploy.measure.speed.variant import TITLES, Kind, Variant
 from un_deploy.runtime.backends import load_file

@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from un_deploy.graph.model.signature import Feeds
+from un_deploy.graph.model.input_specs import Feeds
 from un_deploy.measure.speed.compare_report import CompareReport
 from un_deploy.measure.speed.environment import environment
 from un_deploy.measure.speed.statistics import ratio

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from un_deploy.errors import InputError, UnDeployError
-from un_deploy.graph.model.signature import Feeds
+from un_deploy.graph.model.input_specs import Feeds
 from un_deploy.json_form import from_dict, read_object
 from un_deploy.measure.speed.timing import interleaved, loading_orders
 from un_deploy.runtime.backends import load_file, threads_of_process

@@ -10,8 +10,8 @@ from un_deploy.engines.building.builder import Built
 from un_deploy.engines.building.from_graph import engine_of, prepare
 from un_deploy.engines.flavor import Flavor, library
 from un_deploy.engines.kernels.kernels import Kernel, bytes_written, signatures
+from un_deploy.graph.model.input_specs import Feeds
 from un_deploy.graph.model.model_file import load_model
-from un_deploy.graph.model.signature import Feeds
 from un_deploy.graph.precision.convert import Precision
 from un_deploy.graph.strip.biases_gained_by_fold import add_biases
 from un_deploy.measure.speed.engine_facts import EngineFacts, PlannedKernel

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from un_deploy.engines.flavor import Flavor, choose_flavor, library
 from un_deploy.engines.plan.header import is_plan
 from un_deploy.errors import InputError
-from un_deploy.graph.model.signature import Feeds
+from un_deploy.graph.model.input_specs import Feeds
 from un_deploy.graph.precision.convert import Precision
 from un_deploy.measure.speed.accuracy import accuracies
 from un_deploy.measure.speed.clocks import run_and_check_clock

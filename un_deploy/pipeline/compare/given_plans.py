@@ -23,14 +23,14 @@ from un_deploy.engines.plan.manifest import (
 )
 from un_deploy.engines.profiles import profile_holding
 from un_deploy.errors import InputError
-from un_deploy.graph.model.signature import check_feeds
+from un_deploy.graph.model.input_specs import check_feeds
 from un_deploy.graph.precision.convert import Precision
 from un_deploy.measure.speed.variant import TITLES, Kind
 from un_deploy.runtime.backends import BACKENDS
 from un_deploy.runtime.settings import engine_precision
 
 if TYPE_CHECKING:
-    from un_deploy.graph.model.signature import Feeds
+    from un_deploy.graph.model.input_specs import Feeds
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from un_deploy.errors import InputError, needs
 from un_deploy.files import check_target
 from un_deploy.graph.fold.check_weights import check_weights
 from un_deploy.graph.fold.report import FoldReport
+from un_deploy.graph.model.input_specs import Feeds
 from un_deploy.graph.model.model_file import save_model
-from un_deploy.graph.model.signature import Feeds
 from un_deploy.json_form import JsonForm
 from un_deploy.measure.equality.inputs import check_inputs, load_inputs
 from un_deploy.measure.equality.verify import VerifyReport

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from un_deploy.errors import InputError, first_line, needs
-from un_deploy.graph.model.signature import Feeds
+from un_deploy.graph.model.input_specs import Feeds
 
 if TYPE_CHECKING:
     import torch

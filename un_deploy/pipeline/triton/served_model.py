@@ -16,8 +16,8 @@ from un_deploy.engines.plan.manifest import file_sha256
 from un_deploy.engines.profiles import Profile
 from un_deploy.errors import InputError
 from un_deploy.graph.analysis.shapes import Shapes
+from un_deploy.graph.model.input_specs import Dim, TensorSpec, input_specs
 from un_deploy.graph.model.model_file import from_proto, load_model
-from un_deploy.graph.model.signature import Dim, TensorSpec, input_specs
 from un_deploy.graph.model.tensor_storage import external_tensors
 
 

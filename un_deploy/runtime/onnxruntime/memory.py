@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import onnx_ir as ir
 
 from un_deploy.errors import InputError
-from un_deploy.graph.model.signature import Feeds
+from un_deploy.graph.model.input_specs import Feeds
 from un_deploy.runtime.run_memory import RunMemory
 from un_deploy.runtime.session import opened
 

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 import onnx_ir as ir
 
 from un_deploy.errors import InputError
+from un_deploy.graph.model.input_specs import Feeds
 from un_deploy.graph.model.labels import node_name
-from un_deploy.graph.model.signature import Feeds
 from un_deploy.runtime.layer_times import TimedLayer, nodes_between
 from un_deploy.runtime.session import opened
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import onnx_ir
 
 from un_deploy.errors import InputError, needs
-from un_deploy.graph.model.signature import Feeds
+from un_deploy.graph.model.input_specs import Feeds
 from un_deploy.runtime.layer_times import TimedLayer
 from un_deploy.runtime.onnxruntime.memory import run_memory
 from un_deploy.runtime.onnxruntime.profile import layer_times

@@ -12,7 +12,7 @@ import onnx_ir as ir
 from un_deploy.engines.building.from_graph import PreparedGraph, engine_of, prepare
 from un_deploy.engines.flavor import TITLES, Flavor
 from un_deploy.engines.plan.load import deserialized
-from un_deploy.graph.model.signature import Feeds, TensorSpec, input_specs
+from un_deploy.graph.model.input_specs import Feeds, TensorSpec, input_specs
 from un_deploy.graph.precision.convert import Precision
 from un_deploy.runtime.layer_times import TimedLayer
 from un_deploy.runtime.protocol import Timer

@@ -10,7 +10,7 @@ from un_deploy.engines.log import Message, first_error, listening
 from un_deploy.engines.plan.load import LoadedPlan
 from un_deploy.engines.profiles import Range, Shape, profile_holding
 from un_deploy.errors import InputError
-from un_deploy.graph.model.signature import Feeds
+from un_deploy.graph.model.input_specs import Feeds
 
 if TYPE_CHECKING:
     import torch

@@ -17,7 +17,7 @@ import numpy as np
 from un_deploy.engines.plan.load import LoadedPlan, load_engine
 from un_deploy.engines.plan.manifest import input_spec
 from un_deploy.errors import InputError, needs
-from un_deploy.graph.model.signature import Feeds, TensorSpec, check_feeds
+from un_deploy.graph.model.input_specs import Feeds, TensorSpec, check_feeds
 from un_deploy.runtime.layer_times import TimedLayer
 from un_deploy.runtime.protocol import Timer
 from un_deploy.runtime.run_memory import RunMemory

@@ -9,7 +9,7 @@ import onnx_ir as ir
 from torch import Tensor, fx, nn
 
 from un_deploy.errors import InputError
-from un_deploy.graph.model.signature import input_specs
+from un_deploy.graph.model.input_specs import input_specs
 from un_deploy.runtime.torch_graph.record_calls import identifier
 from un_deploy.runtime.torch_graph.specialise import check_operators, specialise
 from un_deploy.runtime.torch_graph.tensors import initializers

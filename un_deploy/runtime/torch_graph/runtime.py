@@ -13,7 +13,7 @@ import numpy as np
 import onnx_ir as ir
 
 from un_deploy.errors import InputError, UnDeployError, needs, one_line
-from un_deploy.graph.model.signature import (
+from un_deploy.graph.model.input_specs import (
     Feeds,
     TensorSpec,
     check_feeds,

@@ -10,7 +10,7 @@ from packaging.version import Version
 from un_deploy.engines.plan.manifest import Manifest, input_spec, load_plan
 from un_deploy.engines.profiles import profile_holding
 from un_deploy.errors import InputError
-from un_deploy.graph.model.signature import Feeds, check_feeds
+from un_deploy.graph.model.input_specs import Feeds, check_feeds
 from un_deploy.runtime.run_memory import RunMemory
 from un_deploy.runtime.trtexec.run_trtexec import Trtexec
 from un_deploy.runtime.trtexec.session import TrtexecSession

@@ -18,7 +18,7 @@ from un_deploy.engines.building.from_graph import PreparedGraph
 from un_deploy.engines.kernels.inspected import kernels_of
 from un_deploy.engines.kernels.layer_info import Layer
 from un_deploy.errors import InputError
-from un_deploy.graph.model.signature import Feeds, TensorSpec, input_specs
+from un_deploy.graph.model.input_specs import Feeds, TensorSpec, input_specs
 from un_deploy.runtime.layer_times import TimedLayer
 from un_deploy.runtime.protocol import Timer
 from un_deploy.runtime.run_memory import RunMemory

@@ -7,9 +7,9 @@ from pathlib import Path
 from statistics import median
 
 from un_deploy.errors import InputError
+from un_deploy.graph.model.input_specs import Feeds
 from un_deploy.graph.model.labels import node_name
 from un_deploy.graph.model.model_file import load_model
-from un_deploy.graph.model.signature import Feeds
 from un_deploy.measure.speed.layers.groups import layer_group, node_groups
 from un_deploy.measure.speed.layers.variant_layers import ProfiledLayer, VariantLayers
 from un_deploy.measure.speed.variant import TITLES, Variant
