@@ -116,7 +116,8 @@ def check_tensorrt(checks: Checks, facts: dict[str, Any]) -> None:
     place = facts["modules"]["tensorrt"] or ""
     right = place.startswith("/usr/") and "dist-packages/tensorrt/" in place
     checks.that("tensorrt is the base's", right, place)
-    stack = re.compile(r"nvidia-|tensorrt|torch|cuda-|triton")
+    # nvidia-ml-py is pure Python: it asks the driver, and brings no library.
+    stack = re.compile(r"nvidia-(?!ml-py$)|tensorrt|torch|cuda-|triton")
     added = [name for name in facts["distributions"] if stack.match(name)]
     checks.that("no nvidia, tensorrt or torch wheel added", not added, added)
     checks.that(
