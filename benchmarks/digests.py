@@ -27,9 +27,9 @@ import click
 import onnx_ir as ir
 
 from models.recipes import RECIPES, Recipe
-from tests.support.engine_graphs import engine_signatures
-from tests.support.exports import FORMS, exported
 from tests.support.graphs import to_bytes
+from tests.support.networks.engine_graphs import engine_signatures
+from tests.support.networks.exports import FORMS, exported
 from tests.support.random_graphs import random_graph
 from un_deploy.errors import UnDeployError
 from un_deploy.graph.fold.fold import fold_graph

@@ -22,7 +22,7 @@ import numpy as np
 
 from benchmarks import entries
 from models.recipes import RECIPES, Recipe
-from tests.support.trained_like import variant
+from tests.support.networks.trained_like import variant
 from un_deploy.graph.fold.fold import fold_graph
 from un_deploy.graph.model.model_file import save_model
 from un_deploy.measure.speed.environment import environment

@@ -30,8 +30,8 @@ import onnx_ir as ir
 from benchmarks import signatures_table
 from benchmarks.signatures_table import Cell
 from models.recipes import LARGE, MICRO, RECIPES
-from tests.support.engine_graphs import engine
-from tests.support.exports import exported
+from tests.support.networks.engine_graphs import engine
+from tests.support.networks.exports import exported
 from un_deploy.engines.building.from_graph import PreparedGraph, prepare
 from un_deploy.engines.flavor import described
 from un_deploy.engines.kernels.kernels import Signature, bytes_written, signatures

@@ -28,7 +28,7 @@ from torch import nn
 
 from benchmarks import entries
 from models.recipes import RECIPES
-from tests.support.trained_like import variant
+from tests.support.networks.trained_like import variant
 from un_deploy.graph.fold.fold import fold_graph
 from un_deploy.graph.model.model_file import save_model
 from un_deploy.graph.model.model_kinds import to_ir

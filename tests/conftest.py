@@ -1,4 +1,4 @@
-"""A folder for what the tests of one run share: see tests/support/kept.py."""
+"""A folder for what the tests of one run share: see tests/support/networks/kept.py."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import tempfile
 
 import pytest
 
-from tests.support.kept import FOLDER
+from tests.support.networks.kept import FOLDER
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.nvml_double import A100, Driver, without_driver
+from tests.support.doubles.nvml_double import A100, Driver, without_driver
 from un_deploy.gpu import Gpu, first_gpu, gpus, with_unit
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from models import bert, vit
-from tests.support.trained_like import norms, variant
+from tests.support.networks.trained_like import norms, variant
 
 Kind = Literal["ln", "ln_separate", "un", "released", "none"]
 """What is exported; the variants are made of these."""
@@ -69,7 +69,7 @@ class SeparateLayerNorm(nn.LayerNorm):
 
 
 def build(name: str, kind: Kind) -> nn.Module:
-    """A network in eval mode; see `tests.support.trained_like.variant`."""
+    """A network in eval mode; see `tests.support.networks.trained_like.variant`."""
     separate = kind == "ln_separate"
     module = variant(NETWORKS[name].make, "ln" if separate else kind, SEED, forwards=FORWARDS)
     for norm in norms(module) if separate else ():

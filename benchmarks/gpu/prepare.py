@@ -15,7 +15,7 @@ from torch.fx.subgraph_rewriter import replace_pattern_with_filters
 
 from benchmarks.gpu.cells import GRAPHS, VARIANTS, Cell
 from benchmarks.gpu.networks import NETWORKS, ROWS, Kind, build, inputs
-from tests.support.trained_like import norms
+from tests.support.networks.trained_like import norms
 from un_deploy.errors import InputError
 from un_deploy.graph.fold.fold import fold_graph
 from un_deploy.graph.model.model_file import save_model

@@ -9,7 +9,7 @@ import inspect
 import pytest
 
 from tests.api.conftest import STANDARD, VERSIONS, StubsOf
-from tests.support import tensorrt_double
+from tests.support.doubles import tensorrt_double
 
 pytestmark = pytest.mark.api
 

@@ -238,7 +238,7 @@ def test_an_older_report_of_something_else(run: Run, folder: Path) -> None:
 @pytest.fixture
 def trtexec(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A double of trtexec, whose engines compute what their graph says."""
-    double = Path(__file__).parents[1] / "support" / "trtexec_evaluating.py"
+    double = Path(__file__).parents[1] / "support" / "doubles" / "trtexec_evaluating.py"
     binary = folder / "trtexec"
     binary.write_text(f"#!/bin/sh\nexec '{sys.executable}' '{double}' \"$@\"\n")
     binary.chmod(0o755)

@@ -11,8 +11,8 @@ import onnx
 import pytest
 
 from tests.cli.conftest import Run
+from tests.support.doubles.nvml_double import A100, Driver, without_driver
 from tests.support.graphs import NORM, build
-from tests.support.nvml_double import A100, Driver, without_driver
 from un_deploy.graph.model.model_file import save_model
 
 LAYER_NORM = "n = LayerNormalization(x, a, b)  y = MatMul(n, w)"

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from models.recipes import LARGE, MICRO
-from tests.support.cases import (
+from tests.support.isomorphism import differences
+from tests.support.networks.cases import (
     Case,
     every_case,
     exact_outputs,
@@ -16,7 +17,6 @@ from tests.support.cases import (
     half_of_the_cases,
     unrounded_outputs,
 )
-from tests.support.isomorphism import differences
 from un_deploy.graph.proof.operator_check import check_operators
 
 pytestmark = pytest.mark.torch

@@ -9,8 +9,8 @@ import onnx_ir as ir
 import pytest
 
 from models.vit import vit_micro
-from tests.support.exports import exported
 from tests.support.graphs import build
+from tests.support.networks.exports import exported
 from un_deploy.engines.building.builder import Built, build_engine
 from un_deploy.engines.building.options import BuildOptions
 

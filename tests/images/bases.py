@@ -21,7 +21,7 @@ SITE = f"usr/local/lib/python{SYSTEM_PYTHON}/dist-packages"
 BINDINGS = "tensorrt_cu13_bindings"
 MERGED_USR = "/usr/share/mmdebstrap/hooks/merged-usr"
 HERE = Path(__file__).parent / "base"
-SUPPORT = Path(__file__).parents[1] / "support"
+SUPPORT = Path(__file__).parents[1] / "support" / "doubles"
 DOUBLE = ("trtexec_double.py", "trtexec_evaluating.py")
 
 LIBRARIES = ("nvinfer", "nvinfer_plugin", "nvonnxparser")

@@ -12,8 +12,8 @@ from torch import nn  # noqa: E402  (needs torch)
 
 import models  # noqa: E402
 from models.recipes import MICRO, RECIPES, Recipe  # noqa: E402
-from tests.support.exports import EXPORTS, SEED, exported  # noqa: E402
-from tests.support.trained_like import variant  # noqa: E402
+from tests.support.networks.exports import EXPORTS, SEED, exported  # noqa: E402
+from tests.support.networks.trained_like import variant  # noqa: E402
 from un_deploy.pipeline.export.torch_to_onnx import Exporter  # noqa: E402
 
 pytestmark = pytest.mark.torch

@@ -8,8 +8,8 @@ torch = pytest.importorskip("torch")
 
 from models.recipes import MICRO, Recipe  # noqa: E402  (needs torch)
 from models.vit import vit_micro  # noqa: E402
-from tests.support.kept import FOLDER  # noqa: E402
-from tests.support.trained_like import FORWARDS, NORM_LAYERS, norms, variant, variants  # noqa: E402
+from tests.support.networks.kept import FOLDER  # noqa: E402
+from tests.support.networks.trained_like import FORWARDS, NORM_LAYERS, norms, variant, variants  # noqa: E402
 
 pytestmark = pytest.mark.torch
 

@@ -11,9 +11,9 @@ import onnx_ir as ir
 import pytest
 
 from models.vit import vit_micro
-from tests.support.engine_graphs import profiles
-from tests.support.exports import exported
 from tests.support.graphs import build as graph
+from tests.support.networks.engine_graphs import profiles
+from tests.support.networks.exports import exported
 from un_deploy.engines.building.options import parse_formats
 from un_deploy.engines.plan.manifest import load_plan
 from un_deploy.engines.profiles import Range

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.runtime.tensorrt.test_plan_runtime import make  # noqa: F401
-from tests.support import tensorrt_double as double
+from tests.support.doubles import tensorrt_double as double
 from tests.support.graphs import build
 from un_deploy.engines.kernels.layer_info import parse_layer_info
 from un_deploy.errors import InputError

@@ -9,8 +9,8 @@ import onnx_ir as ir
 import pytest
 
 from models.vit import vit_micro
-from tests.support.exports import exported
 from tests.support.graphs import build
+from tests.support.networks.exports import exported
 from un_deploy.errors import InputError
 from un_deploy.measure.equality.random_inputs import random_inputs
 from un_deploy.runtime.layer_times import TellsLayers, TimedLayer, nodes_between

@@ -10,8 +10,8 @@ import onnx_ir as ir
 import pytest
 
 from models.vit import vit_micro
-from tests.support.exports import forms
 from tests.support.graphs import NORM, build
+from tests.support.networks.exports import forms
 from un_deploy.errors import InputError
 from un_deploy.graph.fold.fold import fold_graph
 from un_deploy.measure.equality.random_inputs import random_inputs

@@ -11,8 +11,8 @@ import onnx_ir as ir
 import pytest
 
 from models.bert import bert_micro
-from tests.support.exports import exported
 from tests.support.graphs import build as graph
+from tests.support.networks.exports import exported
 from un_deploy.engines.building import builder as module
 from un_deploy.engines.building.builder import Built, build_engine, build_graph
 from un_deploy.engines.profiles import Range

@@ -12,8 +12,8 @@ import pytest
 
 from models.recipes import MICRO, Recipe
 from models.vit import vit_micro
-from tests.support.exports import forms
 from tests.support.graphs import build as graph
+from tests.support.networks.exports import forms
 from un_deploy.engines.building.builder import build_graph
 from un_deploy.engines.kernels.check_types import TypeReport, check_types
 from un_deploy.engines.kernels.kernels import Kernel, KernelTensor

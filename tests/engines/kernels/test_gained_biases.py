@@ -10,9 +10,9 @@ import pytest
 
 from models.vit import vit_micro
 from tests.support.bias_free import behind_norms, vit_bias_free
-from tests.support.engine_graphs import engine_signatures
-from tests.support.exports import exported
 from tests.support.isomorphism import differences
+from tests.support.networks.engine_graphs import engine_signatures
+from tests.support.networks.exports import exported
 from un_deploy.graph.fold.fold import Folded, fold_graph
 from un_deploy.graph.precision.convert import Precision
 

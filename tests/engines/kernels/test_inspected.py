@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import tensorrt_double as double
+from tests.support.doubles import tensorrt_double as double
 from tests.support.graphs import build as graph
 from un_deploy.engines.kernels.check_types import TypeReport, check_types
 from un_deploy.engines.kernels.inspected import engine_kernels

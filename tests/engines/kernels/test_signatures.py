@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import pytest
 
 from models.recipes import LARGE, MICRO, Recipe
-from tests.support.engine_graphs import engine_signatures
-from tests.support.exports import FORMS, exported, forms
+from tests.support.networks.engine_graphs import engine_signatures
+from tests.support.networks.exports import FORMS, exported, forms
 from un_deploy.errors import InputError
 from un_deploy.graph.precision.convert import Precision
 

@@ -20,7 +20,7 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402  (needs torch)
 
 from models.recipes import MICRO  # noqa: E402
-from tests.support.exports import exported  # noqa: E402
+from tests.support.networks.exports import exported  # noqa: E402
 from tests.support.released_norm import ReleasedStyleNorm  # noqa: E402
 from un_deploy.graph.analysis.dims import symbol  # noqa: E402
 from un_deploy.graph.analysis.shapes import Shapes  # noqa: E402

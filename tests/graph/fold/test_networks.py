@@ -10,8 +10,8 @@ import onnx_ir as ir
 import pytest
 
 from models.recipes import MICRO
-from tests.support.cases import Case
 from tests.support.graphs import stored
+from tests.support.networks.cases import Case
 from un_deploy.graph.analysis.affine_map import Affine
 from un_deploy.graph.analysis.constants import Constants
 from un_deploy.graph.analysis.shapes import Shapes

@@ -16,8 +16,8 @@ pytest.importorskip("onnxruntime")
 from onnx.reference import ReferenceEvaluator
 
 from models.recipes import MICRO, Recipe
-from tests.support.cases import feeds_of, graph_of, reference
-from tests.support.exports import Form
+from tests.support.networks.cases import feeds_of, graph_of, reference
+from tests.support.networks.exports import Form
 from un_deploy.graph.analysis.operator_types import element, value_types
 from un_deploy.graph.model.model_file import load_model, save_model
 from un_deploy.graph.precision.convert import Precision, to_precision

@@ -198,7 +198,7 @@ class TestExports:
     @staticmethod
     def _exported(norm: str, exporter: str, opset: int = 20) -> ir.Model:
         from models.vit import vit_micro
-        from tests.support.exports import exported
+        from tests.support.networks.exports import exported
 
         return exported(vit_micro, norm, True, exporter, opset=opset)
 

@@ -302,7 +302,7 @@ def network(kind: str) -> tuple[ir.Model, Folded]:
     pytest.importorskip("torch")
     from models.bert import bert_micro
     from models.vit import vit_micro
-    from tests.support.exports import exported
+    from tests.support.networks.exports import exported
 
     model = exported({"vit": vit_micro, "bert": bert_micro}[kind], "un", dynamic=True)
     return model, fold_graph(to_ir(model)[0])

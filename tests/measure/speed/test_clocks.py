@@ -5,7 +5,7 @@ from __future__ import annotations
 import pynvml
 import pytest
 
-from tests.support.nvml_double import A100, Driver, without_driver
+from tests.support.doubles.nvml_double import A100, Driver, without_driver
 from un_deploy.measure.speed.clocks import run_and_check_clock
 
 CLOCK = ("nvmlDeviceGetClockInfo", pynvml.NVML_CLOCK_SM)

@@ -9,7 +9,7 @@ import pytest
 from models.bert import bert_micro
 from models.vit import vit_micro
 from tests.support.bias_free import vit_bias_free
-from tests.support.exports import exported
+from tests.support.networks.exports import exported
 from un_deploy.graph.fold.fold import fold_graph
 from un_deploy.graph.model.model_file import save_model
 from un_deploy.measure.speed.variant import Kind, Variant

@@ -14,8 +14,8 @@ import pytest
 
 from tests.pipeline.compare.test_compare import LN, NONE, UN, model
 from tests.runtime.trtexec.conftest import executable
-from tests.support import tensorrt_double as double
 from tests.support.comparing import run_here
+from tests.support.doubles import tensorrt_double as double
 from tests.support.plans import plan_of
 from un_deploy.engines.log import logger
 from un_deploy.errors import InputError, MissingPackageError
@@ -31,7 +31,7 @@ from un_deploy.runtime.tensorrt import engine_runtime
 from un_deploy.runtime.tensorrt.plan_runtime import PlanRuntime
 
 IN_PROCESS = partial(compare_variants, build=run_here)
-EVALUATING = Path(__file__).parents[2] / "support" / "trtexec_evaluating.py"
+EVALUATING = Path(__file__).parents[2] / "support" / "doubles" / "trtexec_evaluating.py"
 QUICK: dict[str, Any] = {"builds": 2, "rounds": 2, "sample_s": 1e-4, "threads": 1}
 BATCHES = {"x": {"min": [1, 3, 4], "opt": [5, 3, 4], "max": [8, 3, 4]}}
 

@@ -16,7 +16,7 @@ from torch import nn  # noqa: E402
 
 import un_deploy  # noqa: E402
 from models.vit import vit_micro  # noqa: E402
-from tests.support.trained_like import variant  # noqa: E402
+from tests.support.networks.trained_like import variant  # noqa: E402
 from un_deploy.errors import InputError, UntrainedError, VerificationError  # noqa: E402
 from un_deploy.nn import UnifiedNorm  # noqa: E402
 from un_deploy.pipeline.export import export as module  # noqa: E402

@@ -229,7 +229,7 @@ class TestOnnx:
         pytest.importorskip("torch")
         from models.bert import bert_micro
         from models.vit import vit_micro
-        from tests.support.exports import exported
+        from tests.support.networks.exports import exported
 
         factory = {"vit": vit_micro, "bert": bert_micro}[name]
         exporter = "dynamo" if dynamic else "torchscript"

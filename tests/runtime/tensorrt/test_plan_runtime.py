@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.support import tensorrt_double as double
+from tests.support.doubles import tensorrt_double as double
 from tests.support.graphs import build as graph
 from un_deploy.engines.log import logger
 from un_deploy.engines.plan.manifest import (

@@ -14,8 +14,8 @@ pytest.importorskip("onnxruntime")
 import torch
 
 from models.recipes import LARGE, MICRO, Recipe
-from tests.support.cases import feeds_of, graph_of, reference
-from tests.support.exports import EXPORTS, FORMS, exported
+from tests.support.networks.cases import feeds_of, graph_of, reference
+from tests.support.networks.exports import EXPORTS, FORMS, exported
 from un_deploy.pipeline.export.torch_to_onnx import Exporter
 from un_deploy.runtime.onnxruntime.runtime import OnnxRuntime
 from un_deploy.runtime.torch_graph import TorchRuntime

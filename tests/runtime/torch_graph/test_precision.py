@@ -14,8 +14,8 @@ pytest.importorskip("onnxruntime")
 import torch
 
 from models.recipes import MICRO, Recipe
-from tests.support.cases import feeds_of, graph_of
-from tests.support.exports import FORMS
+from tests.support.networks.cases import feeds_of, graph_of
+from tests.support.networks.exports import FORMS
 from un_deploy.errors import InputError
 from un_deploy.runtime.protocol import Session
 from un_deploy.runtime.torch_graph import TorchRuntime

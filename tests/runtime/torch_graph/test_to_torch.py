@@ -13,7 +13,7 @@ from torch import nn
 
 import un_deploy
 from models.recipes import MICRO
-from tests.support.cases import Case
+from tests.support.networks.cases import Case
 from un_deploy.errors import InputError
 from un_deploy.pipeline.export.torch_to_onnx import to_onnx
 

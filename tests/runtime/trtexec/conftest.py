@@ -11,7 +11,7 @@ import pytest
 
 from un_deploy.runtime.trtexec import Trtexec
 
-DOUBLE = Path(__file__).parents[2] / "support" / "trtexec_double.py"
+DOUBLE = Path(__file__).parents[2] / "support" / "doubles" / "trtexec_double.py"
 VERSIONS = {10: "101602", 11: "110400"}
 
 Make = Callable[..., Trtexec]

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.support.trtexec_double import FLAGS
+from tests.support.doubles.trtexec_double import FLAGS
 from un_deploy.errors import InputError
 from un_deploy.runtime.trtexec import flags as module
 from un_deploy.runtime.trtexec.flags import (

@@ -18,7 +18,7 @@ from un_deploy.runtime.settings import RunSettings
 from un_deploy.runtime.trtexec import Trtexec
 from un_deploy.runtime.trtexec.runtime import TrtexecRuntime
 
-EVALUATING = Path(__file__).parents[2] / "support" / "trtexec_evaluating.py"
+EVALUATING = Path(__file__).parents[2] / "support" / "doubles" / "trtexec_evaluating.py"
 X = {"x": np.linspace(-1, 1, 24, dtype=np.float32).reshape(2, 12)}
 MODEL = build("float[batch,12] x => float[batch,4] y", "y = MatMul(x, w)", w=(12, 4))
 SMALL = {"x": {"min": [1, 12], "opt": [2, 12], "max": [3, 12]}}

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.runtime.trtexec.conftest import VERSIONS, Make, executable
-from tests.support.trtexec_double import NAMES
+from tests.support.doubles.trtexec_double import NAMES
 from un_deploy.errors import InputError, TargetError
 from un_deploy.runtime.trtexec import Settings, Status, Trtexec
 from un_deploy.runtime.trtexec.flags import DEFAULTS

@@ -17,7 +17,7 @@ from un_deploy.runtime.trtexec import Trtexec
 from un_deploy.runtime.trtexec.output_file import parse_output
 from un_deploy.runtime.trtexec.runtime import TrtexecRuntime
 
-EVALUATING = Path(__file__).parents[2] / "support" / "trtexec_evaluating.py"
+EVALUATING = Path(__file__).parents[2] / "support" / "doubles" / "trtexec_evaluating.py"
 X = np.linspace(-1, 1, 24, dtype=np.float32).reshape(2, 12)
 SIX_DIGITS = 5e-6
 """trtexec prints outputs to six digits."""

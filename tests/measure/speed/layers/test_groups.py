@@ -137,7 +137,7 @@ def test_layers(kind: str, nodes: list[str], group: Group) -> None:
 def test_networks_have_norms_where_they_should() -> None:
     pytest.importorskip("torch")
     from models.recipes import MICRO
-    from tests.support.exports import FORMS, forms
+    from tests.support.networks.exports import FORMS, forms
 
     for recipe in MICRO.values():
         made = forms(recipe.factory, dynamic=False)

@@ -27,7 +27,7 @@ MS: dict[str, float] = {"ln": 3, "ln, fast": 2, "unfolded": 4, "folded": 1.5, "n
 def variants(tmp_path: Path) -> list[Variant]:
     pytest.importorskip("torch")
     from models.vit import vit_micro
-    from tests.support.exports import exported
+    from tests.support.networks.exports import exported
 
     made = []
     for kind, form in KINDS.items():

@@ -9,8 +9,8 @@ from typing import Any, Literal, get_args
 import onnx_ir as ir
 from torch import nn
 
-from tests.support.kept import kept
-from tests.support.trained_like import name_of, variant
+from tests.support.networks.kept import kept
+from tests.support.networks.trained_like import name_of, variant
 from un_deploy.graph.fold.fold import fold_graph
 from un_deploy.pipeline.export.torch_to_onnx import Exporter, to_onnx
 
@@ -41,7 +41,7 @@ def exported(
 
     Args:
         factory: takes ``norm_layer``, for example ``models.vit.vit_micro``, or a partial of such.
-        form: a key of `tests.support.trained_like.NORM_LAYERS`, or "folded".
+        form: a key of `tests.support.networks.trained_like.NORM_LAYERS`, or "folded".
         dynamic: leaves the sizes open that the network declares.
         exporter: of PyTorch.
         batch: rows of a static graph.

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from tests.support.kept import kept
+from tests.support.networks.kept import kept
 from tests.support.released_norm import ReleasedStyleNorm
 from un_deploy.nn import UnifiedNorm
 
