@@ -68,10 +68,12 @@ def files_of(how_to: str) -> dict[str, str]:
     parts = re.split(r"   ```python\n(.*?)   ```\n", how_to, flags=re.DOTALL)
     named = [re.findall(PATH, text) for text in parts[::2]]
     code = [re.sub(r"^   ", "", block, flags=re.MULTILINE) for block in parts[1::2]]
-    return {
-        next(path for path in reversed(paths) if not (ROOT / path).exists()): block
-        for paths, block in zip(named, code, strict=False)
-    }
+    files = {}
+    for paths, block in zip(named, code, strict=False):
+        new = [path for path in paths if not (ROOT / path).exists()]
+        assert new, f"{paths} are in the project already: let the how-to show another example"
+        files[new[-1]] = block
+    return files
 
 
 ENTRIES = (

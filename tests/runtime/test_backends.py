@@ -101,18 +101,21 @@ def test_an_entry_says_what_its_runtime_and_sessions_can(backend: str) -> None:
         assert issubclass(session, TellsLayers) == entry.tells_layers
         assert issubclass(session, TellsMemory) == bool(entry.tells_memory)
         assert issubclass(session, KeepsFiles) == entry.keeps_logs
-    elif backend in ("ort-cpu", "torch", "torch-compile"):
-        pytest.importorskip(entry.module or "torch")
-        session = runtime.load(build("float[2] x => float[2] y", "y = Tanh(x)"))
-        assert isinstance(session, TellsLayers)
+    else:
+        try:
+            session = runtime.load(build("float[2] x => float[2] y", "y = Tanh(x)"))
+        except (InputError, MissingPackageError) as error:
+            pytest.skip(f"it does not run here: {error}")
         assert isinstance(session, TellsMemory) == bool(entry.tells_memory)
         assert isinstance(session, KeepsFiles) == entry.keeps_logs
-        try:
-            session.layer_times({"x": np.zeros(2, np.float32)}, 1, 0)
-        except InputError:
-            assert not entry.tells_layers
-        else:
-            assert entry.tells_layers
+        assert isinstance(session, TellsLayers) or not entry.tells_layers
+        if isinstance(session, TellsLayers):
+            try:
+                session.layer_times({"x": np.zeros(2, np.float32)}, 1, 0)
+            except InputError:
+                assert not entry.tells_layers
+            else:
+                assert entry.tells_layers
     if entry.tells_layers:
         require_layers(backend)
     else:

@@ -148,6 +148,7 @@ def test_networks_have_norms_where_they_should() -> None:
         assert counts["un"]["normalization"] == 2 * norms  # a scale and a shift
         assert counts["folded"]["normalization"] == counts["none"]["normalization"] == 0
         for form in FORMS:
-            assert counts[form]["attention"] == counts["none"]["attention"] > 0
+            assert counts[form]["attention"] == counts["none"]["attention"]
+            assert (counts[form]["attention"] > 0) == (recipe.layers["attention"] > 0)
             assert counts[form]["products"] == counts["none"]["products"] > 0
             assert counts[form]["other"] == 0
