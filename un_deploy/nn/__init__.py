@@ -5,8 +5,7 @@
 - checkpoint: Loads checkpoints strictly, and refuses to deploy norms that never saw data.
 - convert: Swaps a model's LayerNorms for Unified Normalization, for nn.Identity, or for any other
   norm.
-- official: The training rule of the authors' released module, number for number, defects
-  included.
+- official: The training rule of the authors' released module, number for number, defects included.
 - paper: The training rule as its paper writes it, per channel and without the released module's
   defects.
 - robust: The default training rule: outlier batches are normalised by their own moment and
@@ -14,8 +13,8 @@
 - rule: What a training rule of Unified Normalization is: settings, state and a forward.
 - statistics: Second moments over real tokens and their history; a replayed forward is not counted
   twice.
-- unified_norm: Unified Normalization as a module: trains by one of three rules, deploys as a
-  fixed affine.
+- unified_norm: Unified Normalization as a module: trains by one of three rules, deploys as a fixed
+  affine.
 """
 
 from un_deploy.nn.checkpoint import load_checkpoint, require_trained

@@ -1,17 +1,15 @@
 """What each command does, from file to file.
 
-- build: From an ONNX file to a TensorRT plan and its manifest: prepare, check, build, check,
-  write.
+- build: From an ONNX file to a TensorRT plan and its manifest: prepare, check, build, check, write.
 - demo: The demo: exports, folds, checks and times the two trained networks that come with the
   package.
 - doctor: What this machine can do: the packages of each extra, and the GPU.
 - fold_file: From an ONNX file to the same network without its norms: load, fold, verify, save.
-- inspect_file: Lists the norms of an ONNX file: which of them fold and where to, and why others
-  do not.
+- inspect_file: Lists the norms of an ONNX file: which of them fold and where to, and why others do
+  not.
 - profile: From a graph or a plan to the time of each of its layers, with the ONNX nodes it
   computes.
-- strip_file: From an ONNX file to the same network with its norms taken out, which changes
-  answers.
+- strip_file: From an ONNX file to the same network with its norms taken out, which changes answers.
 - compare/: From files, or from one model spec, to a comparison.
 - export/: From a PyTorch model to an ONNX file without its norms.
 - triton/: From a model to its entry in Triton's repository.

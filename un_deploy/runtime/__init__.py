@@ -3,16 +3,15 @@
 - backends: The backends, by the names that users give them: one table, from which all lists are
   made.
 - layer_times: Times of a network's layers, told alike by every runtime that can tell them.
-- protocol: What the rest of the package asks of a runtime: load a graph, feed it, fetch any
-  tensor.
+- protocol: What the rest of the package asks of a runtime: load a graph, feed it, fetch any tensor.
 - reference: onnx's own reference evaluator: slow, but there on every install.
 - run_memory: What a run holds in memory, told by every runtime that can tell.
 - session: A session of any runtime that opens a file and has ``run(names, feeds)``.
 - settings: What runs a network, and how: one value, from the user to the runtime.
 - onnxruntime/: ONNX Runtime, on the CPU and on CUDA.
 - tensorrt/: Runs TensorRT engines: plans, or engines built of a graph. Untested on hardware.
-- torch_graph/: An ONNX graph as a torch.fx module, specialised to its input shapes: a runtime,
-  and a way back.
+- torch_graph/: An ONNX graph as a torch.fx module, specialised to its input shapes: a runtime, and
+  a way back.
 - trtexec/: NVIDIA's trtexec as a subprocess: found, told how to time, run, and read by its JSON
   files.
 """

@@ -1,13 +1,12 @@
 """Folds scale and shift into the linear operators around them.
 
 - absorb_into_norm: A norm that cannot be removed absorbs the scale and shift of its neighbours.
-- cancel_layouts: Removes the chains of Transposes and Reshapes that do nothing once a norm is
-  gone.
+- cancel_layouts: Removes the chains of Transposes and Reshapes that do nothing once a norm is gone.
 - check_weights: What weights must be before anything is folded into them: numbers; refusals name
   the tensor.
 - edits: The changes that a fold makes to a graph, as data, and the one place that applies them.
-- find_sites: Finds the sites, the scales and shifts that a fold may remove, in every spelling
-  that counts.
+- find_sites: Finds the sites, the scales and shifts that a fold may remove, in every spelling that
+  counts.
 - fold: Folds every norm it can out of a graph: round after round, until no solution lowers the
   cost.
 - graph_facts: What rules and the search for sites may ask of a graph: shapes, constants, biases,
@@ -18,8 +17,7 @@
   what gauge.
 - report: What a fold did, as data: for people through the command line, for programs as JSON.
 - rewire: Lets readers read another tensor, and removes what nobody reads any more.
-- site: A site, a scale and shift that a fold may remove; and a near miss, what only looks like
-  one.
+- site: A site, a scale and shift that a fold may remove; and a near miss, what only looks like one.
 - solve: The gauge solver: which norms can vanish, and what must change so that they may.
 - rules/: One file per operator family; a file with a `RULE` in it is found by being here.
 """

@@ -2,10 +2,9 @@
 
 - convert: Converts a float32 model to fp16 or bf16 for good, since an engine's types are its
   graph's.
-- insert_casts: Carries out the conversion: rounds constants, retypes attributes, puts Casts
-  between types.
-- names: The precisions by name, apart from what converts, so that settings can name one at no
-  cost.
+- insert_casts: Carries out the conversion: rounds constants, retypes attributes, puts Casts between
+  types.
+- names: The precisions by name, apart from what converts, so that settings can name one at no cost.
 - out_of_range_masks: Finds mask constants too large for fp16 and keeps the operators up to the
   Softmax in fp32.
 - rounding: Rounds float32 numbers to fp16 or bf16, and tells what overflows or becomes zero.

@@ -4,12 +4,11 @@
 - batch_sizes: The section on batch sizes: the ratios at each of them.
 - engines: The section on TensorRT engines: each variant's size, its memory, whether it runs no
   norms.
-- html: Writes the report of a comparison as one HTML file that needs no other file and no
-  network.
+- html: Writes the report of a comparison as one HTML file that needs no other file and no network.
 - kernels: The section on kernels: LN's beside those of UN folded, with the ONNX nodes they come
   from.
-- layer_times: The section on layers: the time of every variant by group, and LN's layers beside
-  UN folded's.
+- layer_times: The section on layers: the time of every variant by group, and LN's layers beside UN
+  folded's.
 - memory: The section on memory: what a run of every variant holds, and the size of a given plan.
 - page_elements: The elements of a page, as the template takes them: sections of sentences, plots
   and tables.

@@ -6,15 +6,14 @@
   processes.
 - compare_report: What a comparison says, as data: times, ratios, accuracy, engines; to JSON and
   back.
-- engine_facts: What the builder of a variant's TensorRT engine tells of it: sizes, memory,
-  kernels.
+- engine_facts: What the builder of a variant's TensorRT engine tells of it: sizes, memory, kernels.
 - environment: What a measurement ran on: processor, system, versions, GPU; never the machine's
   name.
 - statistics: The ratio of two variants' times, with an interval that errs no more often than it
   says.
 - timing: Times several things in turn, so that whatever else the machine does hits all alike.
-- timing_process: One build of a comparison, in a process of its own: loads all entries, times
-  them in turn.
+- timing_process: One build of a comparison, in a process of its own: loads all entries, times them
+  in turn.
 - variant: A variant of a network, as it is compared; and which times are divided by which.
 - variant_engines: Builds a TensorRT engine of every variant, runs none, and tells what each would
   run.

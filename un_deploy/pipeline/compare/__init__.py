@@ -2,8 +2,8 @@
 
 - compare: From files, or from one model spec, to the comparison of LN, UN unfolded, folded and no
   norm.
-- given_plans: TensorRT plans as variants of a comparison: which can be compared, and which
-  backend runs them.
+- given_plans: TensorRT plans as variants of a comparison: which can be compared, and which backend
+  runs them.
 - report_file: From a comparison, or the JSON that one left behind, to the HTML page.
 - variants: The variants of one network for a comparison: given, exported, or derived from one
   another.

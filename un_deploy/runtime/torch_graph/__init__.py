@@ -9,12 +9,12 @@ The files beside `runtime.py` and `to_torch.py` import torch and are loaded by t
   shape.
 - precision: A copy of a float32 graph in half precision, only to be run and timed in torch.
 - profile: Times of torch's calls, one by one, gathered by the ONNX node that they come from.
-- recognize: Linear layers, GELU and attention, however an exporter spelled them, as one torch
-  call each.
+- recognize: Linear layers, GELU and attention, however an exporter spelled them, as one torch call
+  each.
 - record_calls: Records torch calls on tensors of known shape into a torch.fx graph.
 - runtime: torch as a runtime: eager, captured as a CUDA graph, or compiled by inductor.
-- specialise: Imports an ONNX graph for inputs of given shapes: whatever these determine is
-  computed once.
+- specialise: Imports an ONNX graph for inputs of given shapes: whatever these determine is computed
+  once.
 - tensors: ONNX tensors and element types as torch's.
 - to_torch: A folded model back in PyTorch: an nn.Module whose weights take gradients.
 - operators/: The operators that torch runs: one table, a file per family.

@@ -11,8 +11,7 @@ the binary is absent, whoever runs an engine through the Python API writes the s
   inference.
 - plan_session: A plan as trtexec runs it: loaded, never built.
 - process: Runs a command in a process group of its own, its output in a file.
-- profile_file: trtexec's profile (``--exportProfile``): the time of each layer over all
-  iterations.
+- profile_file: trtexec's profile (``--exportProfile``): the time of each layer over all iterations.
 - result: What a run of trtexec gave, as data.
 - run_trtexec: Builds trtexec's command line, runs it, reads its files.
 - runtime: trtexec as one more runtime: it builds an engine once, and every sample is a run of its

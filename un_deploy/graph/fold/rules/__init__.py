@@ -4,22 +4,21 @@ What the rooms around need to know of an operator is stated here too: by its rul
 `without_rule`, and read through `operators` and `operator_named`.
 
 - channel: Reads a gauge along one axis, as linear operators need it.
-- concat_split: Concat and Split: a gauge of the whole is cut into its parts' gauges, or joined
-  from them.
+- concat_split: Concat and Split: a gauge of the whole is cut into its parts' gauges, or joined from
+  them.
 - conv: Conv, 1-d to 3-d, with groups: absorbs what reaches it along its channels.
-- conv_transpose: ConvTranspose, 1-d to 3-d, with groups: takes a scale on either side, and a
-  shift behind it.
+- conv_transpose: ConvTranspose, 1-d to 3-d, with groups: takes a scale on either side, and a shift
+  behind it.
 - elementwise: Add, Sub, Neg, and Mul or Div by a constant.
 - example_models: Builds the small models that rules give as examples, from ONNX's text form.
 - gather_slice: Gather and Slice: they pick elements along axes and change none.
 - gemm: Gemm, y = alpha A B + beta C with constant B and C: absorbs what reaches it.
-- layout: Transpose, Reshape and all that moves elements and changes none: a gauge moves with
-  them.
+- layout: Transpose, Reshape and all that moves elements and changes none: a gauge moves with them.
 - matmul: MatMul by a constant: absorbs every gauge that reaches it.
 - operator: What the rooms around the rules know of an operator, as data: stated here and nowhere
   else.
-- protocol: What a rule is: how one family of operators passes on a change of variables, or
-  absorbs it.
+- protocol: What a rule is: how one family of operators passes on a change of variables, or absorbs
+  it.
 - reduce: ReduceMean: a gauge that is constant along the averaged axes passes through.
 - without_rule: ONNX operators that no rule knows, as far as something is known of them.
 """
