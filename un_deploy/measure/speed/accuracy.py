@@ -51,11 +51,6 @@ def accuracies(
     so that a fault of the fold would show here too. A plan that there is nothing to hold against
     is only seen to give finite numbers.
 
-    Args:
-        variants: see `un_deploy.measure.speed.compare`.
-        feeds: what they run on.
-        settings: what runs them.
-
     Raises:
         InputError: a variant does not run, or a plan gives NaN or infinities.
     """

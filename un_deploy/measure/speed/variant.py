@@ -22,7 +22,6 @@ COMPARED: tuple[tuple[Kind, Kind], ...] = (
     ("ln", "unfolded"),
     ("folded", "none"),
 )
-"""Which times are divided by which."""
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ class ProfiledLayer:
         name, kind: the runtime's; see `un_deploy.runtime.layer_times.TimedLayer`.
         onnx_nodes: names of the ONNX nodes that it computes, as far as they are told.
         operators: what these nodes are, each once, in their order.
-        group: what it is; see `un_deploy.measure.speed.layers.groups`.
+        group: see `un_deploy.measure.speed.layers.groups`.
         median_s: seconds in one run.
     """
 
