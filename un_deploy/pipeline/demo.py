@@ -77,7 +77,6 @@ class DemoReport(JsonForm):
         comparison: the times of LN, UN unfolded, UN folded and no norm.
         report: the file that holds all this as JSON.
         seconds: what the demo took.
-        version: of this form.
     """
 
     variants: tuple[DemoNetwork, ...]

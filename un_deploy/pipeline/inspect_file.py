@@ -62,7 +62,6 @@ class InspectReport(JsonForm):
         measuring: norms that cannot be folded, since they measure their input.
         fold: what a fold would do.
         modules: the module that each operator named in `fold` was exported from.
-        version: of this form.
     """
 
     source: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import statistics
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +28,6 @@ from un_deploy.runtime.tensorrt.plan_runtime import PlanRuntime
 from un_deploy.runtime.trtexec.profile_file import write_profile
 from un_deploy.runtime.trtexec.times_file import Inference, write_times
 
-#: The version of the JSON form; it rises when a field changes its meaning or goes.
-REPORT_VERSION = 1
-
 
 @dataclass(frozen=True)
 class ProfileReport(JsonForm):
@@ -44,9 +41,7 @@ class ProfileReport(JsonForm):
         run_s: seconds of each whole run when nobody looks at the layers: what lies between their
             sum and this is the cost of looking, or of what lies between the layers.
         warm_up: runs before those that were counted.
-        environment: the machine and the versions.
         layer_information: a plan's, JSON of its inspector; else None.
-        version: of this form.
     """
 
     model: str
@@ -57,7 +52,7 @@ class ProfileReport(JsonForm):
     warm_up: int
     environment: Mapping[str, str | int | None]
     layer_information: str | None = None
-    version: int = field(default=REPORT_VERSION)
+    version: int = 1
 
     @property
     def layers_s(self) -> float:
@@ -126,7 +121,6 @@ def profile(
         inputs: data.npz or loader.py:function (runs as code), of which the first is taken; None:
             random.
         dims: sizes of dynamic dimensions by name, for random inputs.
-        seed: of the random inputs.
 
     Raises:
         InputError: the file or the inputs cannot be read or do not fit, the network does not run,

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import onnx_ir as ir
 
@@ -23,14 +22,11 @@ from un_deploy.engines.plan.manifest import (
 )
 from un_deploy.engines.profiles import profile_holding
 from un_deploy.errors import InputError
-from un_deploy.graph.model.input_specs import check_feeds
+from un_deploy.graph.model.input_specs import Feeds, check_feeds
 from un_deploy.graph.precision.convert import Precision
 from un_deploy.measure.speed.variant import TITLES, Kind
 from un_deploy.runtime.backends import BACKENDS
 from un_deploy.runtime.settings import engine_precision
-
-if TYPE_CHECKING:
-    from un_deploy.graph.model.input_specs import Feeds
 
 
 @dataclass(frozen=True)
@@ -56,11 +52,6 @@ class GivenPlan:
         """
         _, manifest = load_plan(path)
         return cls(path, manifest, graph_of(manifest))
-
-    @property
-    def sizes(self) -> dict[str, int]:
-        """See `usual_sizes`."""
-        return usual_sizes(self.manifest, self.graph)
 
     def check_sizes(self, feeds: Feeds) -> None:
         """Hold the shapes of inputs against its profiles.
@@ -103,7 +94,6 @@ def precision_of(
     """The precision of all variants; None: that of the plans' graphs, which nobody tells.
 
     Args:
-        plans: at least one.
         asked: for engines of ONNX files; None: fp32.
         others: variants that are ONNX files.
 

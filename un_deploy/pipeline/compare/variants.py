@@ -6,7 +6,6 @@ import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx_ir as ir
@@ -16,6 +15,7 @@ from un_deploy.graph.analysis.constants import Constants
 from un_deploy.graph.analysis.layernorms import find_layernorms
 from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.check_weights import check_weights
+from un_deploy.graph.fold.report import FoldReport
 from un_deploy.graph.fold.rules import operator_named
 from un_deploy.graph.model.input_specs import Feeds, input_specs
 from un_deploy.graph.model.model_file import has_external, hold_weights, load_model, save_model
@@ -26,15 +26,12 @@ from un_deploy.measure.equality.inputs import check_inputs, random_inputs, read_
 from un_deploy.measure.equality.outputs import signature_problems
 from un_deploy.measure.equality.verify import feeds_of, verify
 from un_deploy.measure.speed.variant import TITLES, Kind, Variant
-from un_deploy.pipeline.compare.given_plans import GivenPlan
+from un_deploy.pipeline.compare.given_plans import GivenPlan, usual_sizes
 from un_deploy.pipeline.export.export import export
 from un_deploy.pipeline.export.model_spec import Norm
 from un_deploy.pipeline.fold_file import fold_and_verify
 from un_deploy.runtime.backends import backend_named, choose_backend, runtime_of
 from un_deploy.runtime.settings import Fusions, RunSettings
-
-if TYPE_CHECKING:
-    from un_deploy.graph.fold.report import FoldReport
 
 _OF_NORM: dict[Norm, Kind] = {"ln": "ln", "un": "unfolded", "none": "none"}
 
@@ -159,7 +156,8 @@ class Network:
         seed: int,
     ) -> dict[str, np.ndarray]:
         if inputs is None:
-            usual = next(iter(self.plans.values())).sizes if self.plans else {}
+            plan = next(iter(self.plans.values()), None)
+            usual = usual_sizes(plan.manifest, plan.graph) if plan else {}
             open_ = {dim for spec in input_specs(graph) for dim in spec.shape or ()}
             sizes = {name: size for name, size in usual.items() if name in open_}
             return random_inputs(graph, seed=seed, dims={**sizes, **(dims or {})})

@@ -45,7 +45,6 @@ class ExportReport(JsonForm):
         fold: what folded where, and what stayed; None where no fold was asked for.
         modules: the module that each operator named in `fold` was exported from.
         verification: the proof of the fold; None where there is no fold or no proof was asked for.
-        version: of this form.
     """
 
     model: str
@@ -92,7 +91,6 @@ def export(
         verify: prove the fold before writing. PyTorch is compared with in any case.
         untrained: accept Unified Normalizations whose statistics were never updated.
         keep: norms to leave alone, each named by an operator of it, or by its module.
-        force: replace a target that exists.
         dynamic: leave the dimensions that the model declares (else the batch) open.
 
     Raises:

@@ -49,7 +49,6 @@ class TritonReport(JsonForm):
         files: in the folder.
         config: config.pbtxt.
         notes: what its reader should know.
-        version: of this form.
     """
 
     source: str
