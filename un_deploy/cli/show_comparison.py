@@ -21,13 +21,12 @@ def comparison(report: CompareReport) -> None:
     show.line(f"{report.backend} on {report.environment['cpu']}{threads}; {shapes}")
     _accuracy(report)
     _times(report)
-    control = _interval(report.control.interval)
-    sure = f"{report.control.interval.confidence:.0%} interval"
+    interval = report.control.interval
+    control, sure = _interval(interval), f"{interval.confidence:.0%} interval"
     show.table(
         ("time of", "over", ">ratio", sure, "says", "A/A control"),
-        [_ratio(ratio, TITLES[ratio.of], TITLES[ratio.to], control) for ratio in report.ratios],
+        [_ratio(ratio, control) for ratio in report.ratios],
     )
-    interval = report.control.interval
     show.line(f"{interval.method}; {interval.rounds} rounds in each build.", show.MUTED)
     if interval.significant:
         show.line(
@@ -123,7 +122,7 @@ def _engines(report: CompareReport) -> None:
     )
     rows = [
         (
-            ", ".join(filter(None, (TITLES[one.kind], one.form))),
+            wording.variant(one.kind, one.form),
             f"{one.plan_bytes:,}",
             _bytes(one.activation_bytes),
             str(len(one.kernels)),
@@ -138,13 +137,13 @@ def _engines(report: CompareReport) -> None:
         show.line(FUSED_AWAY)
 
 
-def _ratio(ratio: Ratio, of: str, to: str, control: str) -> tuple[str | Text, ...]:
+def _ratio(ratio: Ratio, control: str) -> tuple[str | Text, ...]:
     interval = ratio.interval
     says = Text("not significant", show.MUTED)
     if interval.significant:
         says = Text("slower" if interval.ratio > 1 else "faster", show.GOOD)
-    name = f"{of}, {ratio.form}" if ratio.form else of
-    return name, to, f"{interval.ratio:.3f}", _interval(interval), says, control
+    name = wording.variant(ratio.of, ratio.form)
+    return name, TITLES[ratio.to], f"{interval.ratio:.3f}", _interval(interval), says, control
 
 
 def _interval(interval: Interval) -> str:

@@ -62,10 +62,8 @@ def fold_file(
     """Fold a file; nothing is written unless the proof holds.
 
     Args:
-        source: an ONNX file.
         target: where the folded one goes; None only for a dry run.
         keep: norms to leave alone, each named by an operator of it, or by its module.
-        verify: prove the fold before writing.
         inputs: what to prove it on: data.npz, loader.py:function (which runs as code), or arrays
             by input name; None: random ones in valid ranges.
         dry_run: fold and prove, write nothing.

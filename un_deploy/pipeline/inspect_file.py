@@ -54,8 +54,6 @@ class InspectReport(JsonForm):
     """What is in a file.
 
     Attributes:
-        source: the file.
-        opset: of the ONNX operators.
         producer: the program that wrote it.
         inputs, outputs: names, types and shapes, as text.
         operators: how many of each kind, the most frequent first.
@@ -78,10 +76,6 @@ class InspectReport(JsonForm):
 
 def inspect_file(source: str | os.PathLike[str], *, keep: Collection[str] = ()) -> InspectReport:
     """Fold in memory and report; nothing is written or proven.
-
-    Args:
-        source: an ONNX file.
-        keep: norms that the fold is to leave alone.
 
     Raises:
         InputError: the file cannot be read.

@@ -34,8 +34,6 @@ class ProfileReport(JsonForm):
     """Where the time of a network goes.
 
     Attributes:
-        model: the file.
-        runtime: what ran it.
         inputs: shapes by name.
         layers: in the order in which they run, each with its seconds in every run.
         run_s: seconds of each whole run when nobody looks at the layers: what lies between their

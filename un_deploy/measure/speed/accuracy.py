@@ -29,10 +29,8 @@ class Accuracy:
     """How far a variant in this backend is from its network in float64.
 
     Attributes:
-        kind, form: the variant.
         output: the output that is worst.
         error: max |found - expected| / max |expected|, over all entries of all outputs.
-        against: what it is held against.
     """
 
     kind: Kind

@@ -41,7 +41,6 @@ class Entry:
     Attributes:
         name: unique in a job.
         model: an ONNX file, or a plan.
-        fusions: of ONNX Runtime.
     """
 
     name: str

@@ -35,7 +35,6 @@ class GivenPlan:
 
     Attributes:
         path: of the plan, which has its manifest beside it.
-        manifest: what that says.
         graph: with its inputs and outputs, and nothing in between.
     """
 

@@ -61,13 +61,18 @@ class Network:
     notes: list[str] = field(default_factory=list)
     gained_biases: tuple[str, ...] = ()
 
-    def read(self, kind: Kind, path: str | os.PathLike[str]) -> None:
-        """Take a file as a variant.
+    def read(self, kind: Kind, path: Path, source: str = "") -> None:
+        """Take a file as it is, if it is as a derived one would be: one file, without functions.
+
+        How a runtime holds weights follows from how they are stored, and must be alike for all.
 
         Raises:
             InputError: it cannot be read.
         """
-        self._read(kind, Path(path), str(path))
+        model = load_model(path)
+        file = None if model.functions or has_external(model) else path.absolute()
+        model = to_ir(model)[0] if model.functions else model
+        self._add(kind, model, source or str(path), file=file)
 
     def take(self, kind: Kind, plan: GivenPlan) -> None:
         """Take a plan as a variant."""
@@ -85,7 +90,7 @@ class Network:
         export(spec, path, norm=norm, checkpoint=checkpoint, fold=False, untrained=True)
         if checkpoint is None:
             self.notes.append(f"{spec} with {norm} has random weights: times, not answers")
-        self._read(_OF_NORM[norm], path, f"{spec} --norm {norm}")
+        self.read(_OF_NORM[norm], path, f"{spec} --norm {norm}")
 
     def derive(
         self, keep: Collection[str] = (), inputs: str | Feeds | None = None, seed: int = 0
@@ -215,15 +220,6 @@ class Network:
             # Behind a linear operator a norm may write an output of the graph: its name moves.
             self.gained_biases = tuple(str(node.outputs[0].name) for node in gaining)
             self._add("none", model, f"un-deploy strip of {TITLES[source]}", derived=True)
-
-    def _read(self, kind: Kind, path: Path, source: str) -> None:
-        """Take a file as it is, if it is as a derived one would be: one file, without functions.
-
-        How a runtime holds weights follows from how they are stored, and must be alike for all.
-        """
-        model = load_model(path)
-        file = None if model.functions or has_external(model) else path.absolute()
-        self._add(kind, to_ir(model)[0] if model.functions else model, source, file=file)
 
     def _add(
         self,

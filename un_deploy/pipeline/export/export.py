@@ -80,12 +80,10 @@ def export(
     Args:
         model: a module, or a spec: ``FILE.py:factory``, ``package.module:factory`` or
             ``timm:NAME``; the Python behind a spec runs as code.
-        target: the ONNX file to write.
         norm: of a spec: build it with Layer, Unified or no normalization.
         checkpoint: of a spec: its weights.
         inputs: to trace with and to compare on: data.npz, loader.py:function (runs as code), or
             arrays by input name; None: the model's own ``example_inputs()``.
-        opset: of the ONNX operators.
         exporter: "dynamo" (through torch.export) or "torchscript".
         fold: merge the norms into the linear operators.
         verify: prove the fold before writing. PyTorch is compared with in any case.
