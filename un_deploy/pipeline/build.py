@@ -20,13 +20,7 @@ from un_deploy.engines.flavor import Flavor, choose_flavor, library
 from un_deploy.engines.graphsurgeon import extract_region, mark_outputs
 from un_deploy.engines.kernels.check_types import TypeReport
 from un_deploy.engines.kernels.kernels import bytes_written
-from un_deploy.engines.plan.manifest import (
-    Manifest,
-    PlanTensor,
-    file_sha256,
-    manifest_path,
-    sha256,
-)
+from un_deploy.engines.plan.manifest import Manifest, PlanTensor, file_sha256, manifest_path, sha256
 from un_deploy.engines.profiles import Profile
 from un_deploy.errors import TargetError
 from un_deploy.files import check_target, staged

@@ -63,12 +63,7 @@ def loading_orders(entries: Sequence[T], builds: int) -> Iterator[tuple[tuple[T,
 
 
 def reloads(
-    load: Callable[[str], Timer],
-    names: Sequence[str],
-    *,
-    builds: int,
-    rounds: int,
-    sample_s: float,
+    load: Callable[[str], Timer], names: Sequence[str], *, builds: int, rounds: int, sample_s: float
 ) -> dict[str, np.ndarray]:
     """Time builds that are reloads in this process, where a process for each would take too long.
 

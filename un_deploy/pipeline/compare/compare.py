@@ -168,11 +168,7 @@ def compare(
         if profile:
             try:
                 layers = profile_variants(
-                    network.variants,
-                    points[0].timed,
-                    first,
-                    settings,
-                    progress=progress,
+                    network.variants, points[0].timed, first, settings, progress=progress
                 )
             except InputError as error:  # the times are good without it
                 note = f"the layers are not told: {error}"

@@ -13,13 +13,7 @@ from pathlib import Path
 import onnx_ir as ir
 
 from un_deploy.engines.flavor import TITLES as FLAVORS
-from un_deploy.engines.plan.manifest import (
-    Manifest,
-    PlanTensor,
-    input_spec,
-    load_plan,
-    open_sizes,
-)
+from un_deploy.engines.plan.manifest import Manifest, PlanTensor, input_spec, load_plan, open_sizes
 from un_deploy.engines.profiles import profile_holding
 from un_deploy.errors import InputError
 from un_deploy.graph.model.input_specs import Feeds, check_feeds

@@ -154,11 +154,7 @@ class Network:
         return found
 
     def _feeds(
-        self,
-        graph: ir.Model,
-        inputs: str | Feeds | None,
-        dims: Mapping[str, int] | None,
-        seed: int,
+        self, graph: ir.Model, inputs: str | Feeds | None, dims: Mapping[str, int] | None, seed: int
     ) -> dict[str, np.ndarray]:
         if inputs is None:
             plan = next(iter(self.plans.values()), None)
