@@ -8,7 +8,7 @@ from un_deploy.cli import show
 from un_deploy.measure import wording
 from un_deploy.measure.speed.compare_report import CompareReport
 from un_deploy.measure.speed.engine_facts import FUSED_AWAY, fused_away
-from un_deploy.measure.speed.layers.variant_layers import GROUPS, where_it_went
+from un_deploy.measure.speed.layers.variant_layers import GROUPS, groups_of, where_it_went
 from un_deploy.measure.speed.statistics import Interval
 from un_deploy.measure.speed.variant import TITLES
 from un_deploy.measure.speed.variant_times import Ratio
@@ -95,11 +95,9 @@ def _layers(report: CompareReport) -> None:
         return
     by_kind = {one.kind: one for one in report.layers}
     ln, folded = by_kind.get("ln"), by_kind.get("folded")
-    there = {layer.group for one in report.layers for layer in one.layers}
     times = [
         (GROUPS[group], [one.groups_s[group] for one in report.layers])
-        for group in GROUPS
-        if group in there
+        for group in groups_of(report.layers)
     ]
     times.append(("all layers", [one.layers_s for one in report.layers]))
     times.append(("a whole run, not profiled", [one.run_s for one in report.layers]))

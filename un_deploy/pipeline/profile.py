@@ -14,7 +14,6 @@ from un_deploy.engines.plan.header import is_plan
 from un_deploy.engines.plan.manifest import read_manifest
 from un_deploy.errors import InputError
 from un_deploy.graph.fold.check_weights import check_weights
-from un_deploy.graph.model.input_specs import Feeds
 from un_deploy.graph.model.model_file import load_model
 from un_deploy.json_form import JsonForm
 from un_deploy.measure.equality.inputs import random_inputs, read_inputs
@@ -147,6 +146,7 @@ def profile(
     with threads_of_process(settings):
         layers = session.layer_times(feeds, runs, warm_up)
         run_s = _runs(session.timer(feeds), runs, warm_up)
+    told = session.layer_information(feeds) if isinstance(session, TellsEngineLayers) else None
     return ProfileReport(
         model=str(path),
         runtime=name,
@@ -155,7 +155,7 @@ def profile(
         run_s=run_s,
         warm_up=warm_up,
         environment=environment(),
-        layer_information=_information(session, feeds),
+        layer_information=told,
     )
 
 
@@ -163,7 +163,3 @@ def _runs(timer: Timer, runs: int, warm_up: int) -> tuple[float, ...]:
     for _ in range(warm_up):
         timer(1)
     return tuple(timer(1) for _ in range(runs))
-
-
-def _information(session: Session, feeds: Feeds) -> str | None:
-    return session.layer_information(feeds) if isinstance(session, TellsEngineLayers) else None

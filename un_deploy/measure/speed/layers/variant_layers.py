@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import fsum
 
@@ -86,6 +87,12 @@ class VariantLayers:
     def unassigned(self) -> tuple[str, ...]:
         """What the layers are that are in no group, each once."""
         return tuple(dict.fromkeys(one.what for one in self.layers if one.group == "other"))
+
+
+def groups_of(variants: Sequence[VariantLayers]) -> list[Group]:
+    """Those that a layer of some variant is in, in the order of `GROUPS`."""
+    there = {layer.group for one in variants for layer in one.layers}
+    return [group for group in GROUPS if group in there]
 
 
 def where_it_went(ln: VariantLayers, folded: VariantLayers) -> str:
