@@ -10,7 +10,6 @@ import click
 from un_deploy.cli import options
 
 if TYPE_CHECKING:
-    from un_deploy.measure.speed.variant import Kind
     from un_deploy.pipeline.export.model_spec import Norm
 
 NORMS = ("ln", "un", "none")
@@ -197,11 +196,11 @@ def command(
     from un_deploy.files import atomic_write_text, check_target, staged_directory
     from un_deploy.measure.speed.accuracy import require_accuracy
     from un_deploy.measure.speed.compare_report import CompareReport
+    from un_deploy.measure.speed.variant import TITLES
     from un_deploy.pipeline.compare.compare import compare
     from un_deploy.pipeline.compare.report_file import check_page, write_page
 
-    kinds: tuple[Kind, ...] = ("ln", "unfolded", "folded", "none")
-    files = {kind: path for kind in kinds if (path := settings.pop(kind)) is not None}
+    files = {kind: path for kind in TITLES if (path := settings.pop(kind)) is not None}
     given: dict[Norm, Path | None] = {"ln": ln_checkpoint, "un": checkpoint}
     if (model is None) == (not files):
         raise click.UsageError("give MODEL, or some of --ln, --unfolded, --folded and --none")

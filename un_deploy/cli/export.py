@@ -24,12 +24,7 @@ from un_deploy.cli import options
     help="The weights to load into the model: a .pt or .safetensors file.",
 )
 @click.option("--no-fold", is_flag=True, help="Export only; leave the norms in the graph.")
-@click.option(
-    "--opset",
-    type=int,
-    default=20,
-    help="Version of ONNX's operators to export to.",
-)
+@click.option("--opset", type=int, default=20, help="Version of ONNX's operators to export to.")
 @click.option(
     "--exporter",
     type=click.Choice(["dynamo", "torchscript"]),
@@ -67,12 +62,7 @@ def command(
 
     with show.working(f"Exporting {model}"):
         report = export(
-            model,
-            target,
-            fold=not no_fold,
-            verify=not no_verify,
-            dynamic=not static,
-            **settings,
+            model, target, fold=not no_fold, verify=not no_verify, dynamic=not static, **settings
         )
     if as_json:
         click.echo(report.to_json(), nl=False)

@@ -66,11 +66,7 @@ dims = click.option(
     metavar="NAME=SIZE",
     help="The size of a dynamic dimension of the inputs, for example batch=8. May be repeated.",
 )
-device = click.option(
-    "--device",
-    default="cpu",
-    help="Device for the torch backends: cpu or cuda.",
-)
+device = click.option("--device", default="cpu", help="Device for the torch backends: cpu or cuda.")
 threads = click.option(
     "--threads",
     type=click.IntRange(min=1),

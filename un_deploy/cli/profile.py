@@ -19,10 +19,7 @@ from un_deploy.cli import options
 @options.device
 @options.threads
 @click.option(
-    "--runs",
-    type=click.IntRange(min=1),
-    default=20,
-    help="Number of runs that are timed.",
+    "--runs", type=click.IntRange(min=1), default=20, help="Number of runs that are timed."
 )
 @click.option(
     "--warm-up",

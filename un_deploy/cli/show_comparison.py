@@ -8,7 +8,7 @@ from un_deploy.cli import show
 from un_deploy.measure import wording
 from un_deploy.measure.speed.compare_report import CompareReport
 from un_deploy.measure.speed.engine_facts import FUSED_AWAY, fused_away
-from un_deploy.measure.speed.layers.variant_layers import GROUPS, where_it_went
+from un_deploy.measure.speed.layers.variant_layers import GROUPS, groups_of, where_it_went
 from un_deploy.measure.speed.statistics import Interval
 from un_deploy.measure.speed.variant import TITLES
 from un_deploy.measure.speed.variant_times import Ratio
@@ -21,13 +21,12 @@ def comparison(report: CompareReport) -> None:
     show.line(f"{report.backend} on {report.environment['cpu']}{threads}; {shapes}")
     _accuracy(report)
     _times(report)
-    control = _interval(report.control.interval)
-    sure = f"{report.control.interval.confidence:.0%} interval"
+    interval = report.control.interval
+    control, sure = _interval(interval), f"{interval.confidence:.0%} interval"
     show.table(
         ("time of", "over", ">ratio", sure, "says", "A/A control"),
-        [_ratio(ratio, TITLES[ratio.of], TITLES[ratio.to], control) for ratio in report.ratios],
+        [_ratio(ratio, control) for ratio in report.ratios],
     )
-    interval = report.control.interval
     show.line(f"{interval.method}; {interval.rounds} rounds in each build.", show.MUTED)
     if interval.significant:
         show.line(
@@ -96,11 +95,9 @@ def _layers(report: CompareReport) -> None:
         return
     by_kind = {one.kind: one for one in report.layers}
     ln, folded = by_kind.get("ln"), by_kind.get("folded")
-    there = {layer.group for one in report.layers for layer in one.layers}
     times = [
         (GROUPS[group], [one.groups_s[group] for one in report.layers])
-        for group in GROUPS
-        if group in there
+        for group in groups_of(report.layers)
     ]
     times.append(("all layers", [one.layers_s for one in report.layers]))
     times.append(("a whole run, not profiled", [one.run_s for one in report.layers]))
@@ -123,7 +120,7 @@ def _engines(report: CompareReport) -> None:
     )
     rows = [
         (
-            ", ".join(filter(None, (TITLES[one.kind], one.form))),
+            wording.variant(one.kind, one.form),
             f"{one.plan_bytes:,}",
             _bytes(one.activation_bytes),
             str(len(one.kernels)),
@@ -138,13 +135,13 @@ def _engines(report: CompareReport) -> None:
         show.line(FUSED_AWAY)
 
 
-def _ratio(ratio: Ratio, of: str, to: str, control: str) -> tuple[str | Text, ...]:
+def _ratio(ratio: Ratio, control: str) -> tuple[str | Text, ...]:
     interval = ratio.interval
     says = Text("not significant", show.MUTED)
     if interval.significant:
         says = Text("slower" if interval.ratio > 1 else "faster", show.GOOD)
-    name = f"{of}, {ratio.form}" if ratio.form else of
-    return name, to, f"{interval.ratio:.3f}", _interval(interval), says, control
+    name = wording.variant(ratio.of, ratio.form)
+    return name, TITLES[ratio.to], f"{interval.ratio:.3f}", _interval(interval), says, control
 
 
 def _interval(interval: Interval) -> str:

@@ -16,8 +16,7 @@ def scale_and_shift(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
 
     Args:
         x: (..., C).
-        scale: (C,).
-        shift: (C,).
+        scale, shift: (C,).
     """
     y = torch.addcmul(shift, x, scale)
     # PyTorch 2.11 compiles a cast to the same dtype inside an autograd Function to zero gradients.
@@ -30,8 +29,7 @@ def input_gradient(
     """scale * dy - slope * x on real tokens, scale * dy on padding; of x's shape and dtype.
 
     Args:
-        dy: (..., C).
-        x: (..., C).
+        dy, x: (..., C).
         scale: (C,), of the forward.
         slope: (C,), what the statistics' own dependence on x takes away.
         padding_mask: None or bool (...), True where a token is padding.
@@ -52,8 +50,7 @@ def weight_norm_gradients(
     That is weight normalization (arXiv 1602.07868), whose backward is one kernel on the CPU.
 
     Args:
-        dy: (..., C).
-        x: (..., C).
+        dy, x: (..., C).
         g: (C,), a constant.
         length: (C,), root of the sum of x * x over real tokens, and of a constant.
         padding_mask: None or bool (...), True where a token is padding.

@@ -61,8 +61,7 @@ class TrainingRule(ABC):
 
         Args:
             x: (..., C), floating point.
-            weight: (C,).
-            bias: (C,).
+            weight, bias: (C,).
             padding_mask: None or bool of shape x.shape[:-1], True where a token is padding.
             state: the tensors `initial_state` declared.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,34 +15,23 @@ from un_deploy.engines.building.config import as_trtexec_flags
 from un_deploy.engines.building.from_graph import engine_of, operated, prepare
 from un_deploy.engines.building.io_formats import one_format_per_tensor
 from un_deploy.engines.building.options import BuildOptions, IoFormat
+from un_deploy.engines.building.progress import Progress
 from un_deploy.engines.flavor import Flavor, choose_flavor, library
 from un_deploy.engines.graphsurgeon import extract_region, mark_outputs
 from un_deploy.engines.kernels.check_types import TypeReport
 from un_deploy.engines.kernels.kernels import bytes_written
-from un_deploy.engines.plan.manifest import (
-    Manifest,
-    PlanTensor,
-    file_sha256,
-    manifest_path,
-    sha256,
-)
+from un_deploy.engines.plan.manifest import Manifest, PlanTensor, file_sha256, manifest_path, sha256
 from un_deploy.engines.profiles import Profile
 from un_deploy.errors import TargetError
 from un_deploy.files import check_target, staged
 from un_deploy.graph.fold.check_weights import check_weights
 from un_deploy.graph.model.model_kinds import to_ir
-from un_deploy.graph.precision.convert import Precision
+from un_deploy.graph.precision.convert import Precision, PrecisionReport
 from un_deploy.json_form import JsonForm
 from un_deploy.version import __version__
 
 if TYPE_CHECKING:
     import onnx_graphsurgeon as gs
-
-    from un_deploy.engines.building.progress import Progress
-    from un_deploy.graph.precision.convert import PrecisionReport
-
-#: The version of the JSON form; it rises when a field changes its meaning or goes.
-REPORT_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -71,8 +60,6 @@ class BuildReport(JsonForm):
         kernels: how many an inference runs; 0 where TensorRT does not tell, see warnings.
         bytes_written: that they write in one inference; None where sizes are open.
         warnings: of TensorRT.
-        seconds: that the build took.
-        version: of this form.
     """
 
     target: str
@@ -83,7 +70,7 @@ class BuildReport(JsonForm):
     bytes_written: int | None
     warnings: tuple[str, ...]
     seconds: float
-    version: int = field(default=REPORT_VERSION)
+    version: int = 1
 
 
 def build(
@@ -110,10 +97,7 @@ def build(
             says otherwise; None: the graph's own types.
         keep_fp32: nodes, tensors or operator types that stay in fp32.
         profiles: shapes for what is dynamic.
-        options: of the builder.
         surgery: on the graph, first of all.
-        force: replace what exists.
-        progress: told how far the build is.
 
     Raises:
         MissingPackageError: the flavour is not installed.
@@ -179,9 +163,8 @@ def _tensors(
     values: Sequence[ir.Value], formats: Sequence[IoFormat], flag: str
 ) -> tuple[PlanTensor, ...]:
     values = [value for value in values if not value.is_initializer()]
-    wanted = one_format_per_tensor(formats, len(values), flag) or [IoFormat("", ("chw",))] * len(
-        values
-    )
+    usual = [IoFormat("", ("chw",))] * len(values)
+    wanted = one_format_per_tensor(formats, len(values), flag) or usual
     return tuple(
         PlanTensor(
             name=value.name or "",

@@ -48,12 +48,10 @@ class DemoNetwork:
     """One form of the network.
 
     Attributes:
-        name: what it is.
         accuracy: share of the kept images it classifies right.
         changed: how many predictions differ from PyTorch's of the same network, near ties aside;
             None for PyTorch itself.
         operators: in the graph; None for PyTorch.
-        file: where it is.
     """
 
     name: str
@@ -68,7 +66,6 @@ class DemoReport(JsonForm):
     """What the demo saw.
 
     Attributes:
-        variants: the forms of the network.
         images: how many were classified.
         tie: a prediction of the UN network may change where PyTorch's top two logits differ by
             less than this.
@@ -76,8 +73,6 @@ class DemoReport(JsonForm):
         fold: what folded where, and the proof.
         comparison: the times of LN, UN unfolded, UN folded and no norm.
         report: the file that holds all this as JSON.
-        seconds: what the demo took.
-        version: of this form.
     """
 
     variants: tuple[DemoNetwork, ...]

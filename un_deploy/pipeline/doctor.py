@@ -50,7 +50,6 @@ class DoctorReport(JsonForm):
 
     Attributes:
         version: of un-deploy.
-        python: its version.
         machine: operating system and processor.
         extras: the packages, by extra.
         gpus: name, memory and driver of each, as the driver tells; empty where there is none.

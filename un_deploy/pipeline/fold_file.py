@@ -35,7 +35,6 @@ class FileReport(JsonForm):
         modules: the module that each operator named in `fold` was exported from, as far as the
             file tells.
         verification: the proof; None where it was not asked for.
-        version: of this form.
     """
 
     source: str
@@ -63,13 +62,10 @@ def fold_file(
     """Fold a file; nothing is written unless the proof holds.
 
     Args:
-        source: an ONNX file.
         target: where the folded one goes; None only for a dry run.
         keep: norms to leave alone, each named by an operator of it, or by its module.
-        verify: prove the fold before writing.
         inputs: what to prove it on: data.npz, loader.py:function (which runs as code), or arrays
             by input name; None: random ones in valid ranges.
-        force: replace a target that exists.
         dry_run: fold and prove, write nothing.
 
     Raises:

@@ -54,15 +54,12 @@ class InspectReport(JsonForm):
     """What is in a file.
 
     Attributes:
-        source: the file.
-        opset: of the ONNX operators.
         producer: the program that wrote it.
         inputs, outputs: names, types and shapes, as text.
         operators: how many of each kind, the most frequent first.
         measuring: norms that cannot be folded, since they measure their input.
         fold: what a fold would do.
         modules: the module that each operator named in `fold` was exported from.
-        version: of this form.
     """
 
     source: str
@@ -79,10 +76,6 @@ class InspectReport(JsonForm):
 
 def inspect_file(source: str | os.PathLike[str], *, keep: Collection[str] = ()) -> InspectReport:
     """Fold in memory and report; nothing is written or proven.
-
-    Args:
-        source: an ONNX file.
-        keep: norms that the fold is to leave alone.
 
     Raises:
         InputError: the file cannot be read.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import statistics
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,6 @@ from un_deploy.engines.plan.header import is_plan
 from un_deploy.engines.plan.manifest import read_manifest
 from un_deploy.errors import InputError
 from un_deploy.graph.fold.check_weights import check_weights
-from un_deploy.graph.model.input_specs import Feeds
 from un_deploy.graph.model.model_file import load_model
 from un_deploy.json_form import JsonForm
 from un_deploy.measure.equality.inputs import random_inputs, read_inputs
@@ -28,25 +27,18 @@ from un_deploy.runtime.tensorrt.plan_runtime import PlanRuntime
 from un_deploy.runtime.trtexec.profile_file import write_profile
 from un_deploy.runtime.trtexec.times_file import Inference, write_times
 
-#: The version of the JSON form; it rises when a field changes its meaning or goes.
-REPORT_VERSION = 1
-
 
 @dataclass(frozen=True)
 class ProfileReport(JsonForm):
     """Where the time of a network goes.
 
     Attributes:
-        model: the file.
-        runtime: what ran it.
         inputs: shapes by name.
         layers: in the order in which they run, each with its seconds in every run.
         run_s: seconds of each whole run when nobody looks at the layers: what lies between their
             sum and this is the cost of looking, or of what lies between the layers.
         warm_up: runs before those that were counted.
-        environment: the machine and the versions.
         layer_information: a plan's, JSON of its inspector; else None.
-        version: of this form.
     """
 
     model: str
@@ -57,7 +49,7 @@ class ProfileReport(JsonForm):
     warm_up: int
     environment: Mapping[str, str | int | None]
     layer_information: str | None = None
-    version: int = field(default=REPORT_VERSION)
+    version: int = 1
 
     @property
     def layers_s(self) -> float:
@@ -126,7 +118,6 @@ def profile(
         inputs: data.npz or loader.py:function (runs as code), of which the first is taken; None:
             random.
         dims: sizes of dynamic dimensions by name, for random inputs.
-        seed: of the random inputs.
 
     Raises:
         InputError: the file or the inputs cannot be read or do not fit, the network does not run,
@@ -155,6 +146,7 @@ def profile(
     with threads_of_process(settings):
         layers = session.layer_times(feeds, runs, warm_up)
         run_s = _runs(session.timer(feeds), runs, warm_up)
+    told = session.layer_information(feeds) if isinstance(session, TellsEngineLayers) else None
     return ProfileReport(
         model=str(path),
         runtime=name,
@@ -163,7 +155,7 @@ def profile(
         run_s=run_s,
         warm_up=warm_up,
         environment=environment(),
-        layer_information=_information(session, feeds),
+        layer_information=told,
     )
 
 
@@ -171,7 +163,3 @@ def _runs(timer: Timer, runs: int, warm_up: int) -> tuple[float, ...]:
     for _ in range(warm_up):
         timer(1)
     return tuple(timer(1) for _ in range(runs))
-
-
-def _information(session: Session, feeds: Feeds) -> str | None:
-    return session.layer_information(feeds) if isinstance(session, TellsEngineLayers) else None

@@ -52,13 +52,7 @@ def load_inputs(source: str) -> list[Mapping[str, Any]]:
 def check_inputs(
     batches: Sequence[Mapping[str, Any]], model: onnx_ir.Model, source: str = "the inputs"
 ) -> list[dict[str, np.ndarray]]:
-    """Inputs as the graph takes them; see `read_inputs`.
-
-    Args:
-        batches: one mapping for each run.
-        model: fixes names, element types and shapes.
-        source: what the messages call them.
-    """
+    """Inputs as the graph takes them, one mapping for each run; see `read_inputs`."""
     specs = input_specs(model)
     many = len(batches) > 1
     return [

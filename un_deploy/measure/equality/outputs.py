@@ -46,7 +46,6 @@ class OutputResult:
 
     Attributes:
         runtime: what computed it: "float64", or the runtime's name.
-        output: its name.
         error: max |second - first| / max |first|, the worst over the inputs (integers and
             booleans: the share of entries that differ).
         original: the same error of the first graph in this runtime; 0 in float64.

@@ -60,7 +60,6 @@ class VerifyReport(JsonForm):
         outputs: the errors of the whole model's outputs.
         notes: what could not be run, and so says nothing.
         runs: how many sets of inputs were run.
-        version: of this form.
     """
 
     kind: Literal["fold", "outputs"]
@@ -107,7 +106,6 @@ def verify(
         b: the other one, likewise.
         inputs: data.npz, loader.py:function (which runs as code), or arrays by input name;
             None: random ones in valid ranges.
-        seed: of the random inputs.
         keep: the norms that the fold was told to leave alone.
 
     Raises:

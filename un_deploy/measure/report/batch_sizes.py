@@ -59,10 +59,7 @@ def _medians(points: list[CompareReport]) -> Table:
     names = dict.fromkeys(one.name for report in points for one in report.timed if not one.control)
     medians = [{one.name: one.median_s for one in report.timed} for report in points]
     rows = tuple(
-        (
-            name,
-            *(f"{1e3 * known[name]:.{digits}f}" if name in known else "" for known in medians),
-        )
+        (name, *(f"{1e3 * known[name]:.{digits}f}" if name in known else "" for known in medians))
         for name in names
     )
     columns = ("variant", *(f">{wording.point(report)}" for report in points))

@@ -11,6 +11,7 @@ from un_deploy.measure.speed.layers.variant_layers import (
     Group,
     ProfiledLayer,
     VariantLayers,
+    groups_of,
     where_it_went,
 )
 from un_deploy.measure.speed.variant import TITLES
@@ -95,12 +96,6 @@ def _found(report: CompareReport, kind: str) -> VariantLayers | None:
     return next((one for one in report.layers if one.kind == kind), None)
 
 
-def _shown(report: CompareReport) -> list[Group]:
-    """Groups that a layer of some variant is in."""
-    there = {layer.group for one in report.layers for layer in one.layers}
-    return [group for group in GROUPS if group in there]
-
-
 def _groups(report: CompareReport) -> Table:
     digits = wording.decimals(report)
     ln, folded = _found(report, "ln"), _found(report, "folded")
@@ -110,7 +105,7 @@ def _groups(report: CompareReport) -> Table:
         return f"{1e3 * (ln_s - folded_s):+.{digits}f}"
 
     rows: list[tuple[str | Cell, ...]] = []
-    for group in _shown(report):
+    for group in groups_of(report.layers):
         names = dict.fromkeys(n for one in report.layers for n in one.unassigned)
         small = ", ".join(names) if group == "other" else ""
         times = [one.groups_s[group] for one in report.layers]
@@ -147,7 +142,7 @@ def _bars(report: CompareReport) -> Plot:
     drawn = plot_style.figure()
     legend, told = [], []
     rows = list(range(len(report.layers)))
-    for group in _shown(report):
+    for group in groups_of(report.layers):
         times = [1e3 * one.groups_s[group] for one in report.layers]
         name, hatched = GROUPS[group], group == "normalization"
         legend.append((name, COLOURS[group], "▨" if hatched else "■"))

@@ -14,7 +14,6 @@ class Cell:
     """One cell of a table.
 
     Attributes:
-        text: what it says.
         tone: "good", "bad", "strong", "muted" or "": how it looks. The text alone says all.
         small: a second line, smaller.
         code: whether it is a name out of a graph or a file, which may be broken anywhere.
@@ -38,7 +37,6 @@ class Table:
     """A table that scrolls within its own box where the page is narrow.
 
     Attributes:
-        caption: its title.
         columns: headings; ">" before one aligns the column right.
         rows: of the cells; the first of each is the row's heading.
         marks: "good", "bad", "muted" or "" for each row; empty: none is marked.
@@ -87,7 +85,6 @@ class Section:
 
     Attributes:
         name: of its element.
-        title: the heading.
         text: paragraphs before the plots.
         terms: a word each, and what it means.
         plots, tables: in this order.

@@ -29,10 +29,8 @@ class Accuracy:
     """How far a variant in this backend is from its network in float64.
 
     Attributes:
-        kind, form: the variant.
         output: the output that is worst.
         error: max |found - expected| / max |expected|, over all entries of all outputs.
-        against: what it is held against.
     """
 
     kind: Kind
@@ -50,11 +48,6 @@ def accuracies(
     LN is held against LN, and UN in all its forms against the unfolded graph where there is one,
     so that a fault of the fold would show here too. A plan that there is nothing to hold against
     is only seen to give finite numbers.
-
-    Args:
-        variants: see `un_deploy.measure.speed.compare`.
-        feeds: what they run on.
-        settings: what runs them.
 
     Raises:
         InputError: a variant does not run, or a plan gives NaN or infinities.

@@ -58,15 +58,12 @@ def compare_variants(
 
     Args:
         variants: at least one; several of a kind are forms of it, of which the fastest counts.
-        feeds: what they all run on.
-        settings: what runs them.
         builds: independent builds, each in a process of its own.
         rounds: of each build; the order of the variants is reversed from round to round.
         sample_s: seconds a sample takes at least.
         missing, notes: for the report.
         logs: a folder for trtexec's own files, by build and variant.
         build: runs one job; tests put their own here.
-        progress: told what is done.
 
     Raises:
         InputError: a variant does not load or run, or gives NaN or infinities.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,6 @@ class CompareReport(JsonForm):
         precision: of engines; None where the backend runs the graph as it is.
         inputs: the shape of each input.
         timed: the variants, and the control.
-        ratios: of their times.
         control: the variant entered twice, second entry over first. Its interval holds 1 unless
             chance or the machine had it otherwise.
         missing: variants that there were no files for, and why.
@@ -39,7 +38,6 @@ class CompareReport(JsonForm):
         engines: of each variant, where they were asked for.
         layers: of each variant, where a profile was asked for; of LN those of its fastest form.
         sweep: the same comparison at other batch sizes, without engines and layers.
-        version: of this form.
     """
 
     backend: str
@@ -57,7 +55,7 @@ class CompareReport(JsonForm):
     engines: tuple[EngineFacts, ...] = ()
     layers: tuple[VariantLayers, ...] = ()
     sweep: tuple[CompareReport, ...] = ()
-    version: int = field(default=REPORT_VERSION)
+    version: int = REPORT_VERSION
 
     @property
     def batch(self) -> int | None:

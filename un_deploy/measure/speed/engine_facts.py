@@ -23,9 +23,6 @@ class EngineFacts:
     """The TensorRT engine of a variant, as its builder tells of it; it is built and not run.
 
     Attributes:
-        kind, form: the variant.
-        flavor, tensorrt, precision: what was built.
-        plan_bytes: size of the plan.
         activation_bytes: on the device, beside weights; None where it is not told.
         bytes_written: by all kernels in one run; None where a size is open.
         same_as_none: whether its kernels have the signatures of the engine without norms, which

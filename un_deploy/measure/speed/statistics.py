@@ -9,15 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from un_deploy.errors import InputError, needs
 from un_deploy.json_form import JsonForm
-
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
 
 CONFIDENCE = 0.98
 

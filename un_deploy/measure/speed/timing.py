@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import gc
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from un_deploy.runtime.protocol import Timer
+from un_deploy.runtime.protocol import Timer
 
 T = TypeVar("T")
 
@@ -28,7 +25,6 @@ def interleaved(
     every pair of rounds, and all are favoured alike.
 
     Args:
-        timers: by name.
         rounds: samples of each, at least 1.
         sample_s: seconds a sample should take at least; the number of runs in a sample follows
             from the fastest, and is the same for all.
@@ -67,21 +63,12 @@ def loading_orders(entries: Sequence[T], builds: int) -> Iterator[tuple[tuple[T,
 
 
 def reloads(
-    load: Callable[[str], Timer],
-    names: Sequence[str],
-    *,
-    builds: int,
-    rounds: int,
-    sample_s: float,
+    load: Callable[[str], Timer], names: Sequence[str], *, builds: int, rounds: int, sample_s: float
 ) -> dict[str, np.ndarray]:
     """Time builds that are reloads in this process, where a process for each would take too long.
 
-    What varies from process to process is not in these times.
-
-    Args:
-        load: loads what has this name anew and gives its timer.
-        names: of what is timed.
-        builds, rounds, sample_s: see `interleaved`, which each build is one call of.
+    What varies from process to process is not in these times. Each build loads what has a name
+    anew, and is one call of `interleaved`.
 
     Returns:
         Seconds of one run, by name, (builds, rounds).

@@ -41,7 +41,6 @@ class Entry:
     Attributes:
         name: unique in a job.
         model: an ONNX file, or a plan.
-        fusions: of ONNX Runtime.
     """
 
     name: str
@@ -54,7 +53,6 @@ class Job:
     """What a build times.
 
     Attributes:
-        settings: what runs the entries.
         entries: what is timed, in the order of the first round.
         inputs: an .npz file with one array for each input.
         rounds, sample_s, reverse: see `un_deploy.measure.speed.timing.interleaved`.
@@ -127,11 +125,7 @@ def read_memory(file: Path) -> dict[str, RunMemory]:
 
 
 def run_in_process_of_its_own(job: Job, folder: Path) -> Seconds:
-    """`run_job` in a fresh Python.
-
-    Args:
-        job: what to time.
-        folder: for two small files.
+    """`run_job` in a fresh Python; the folder is for two small files.
 
     Raises:
         InputError: see `run_job`; or the process died.
@@ -139,13 +133,8 @@ def run_in_process_of_its_own(job: Job, folder: Path) -> Seconds:
     question, answer = folder / "job.json", folder / "result.json"
     question.write_text(json.dumps(asdict(job)))
     answer.unlink(missing_ok=True)
-    command = [
-        sys.executable,
-        "-m",
-        "un_deploy.measure.speed.timing_process",
-        str(question),
-        str(answer),
-    ]
+    module = "un_deploy.measure.speed.timing_process"
+    command = [sys.executable, "-m", module, str(question), str(answer)]
     found = [str(Path(__file__).parents[3]), os.environ.get("PYTHONPATH", "")]
     done = subprocess.run(
         command,
@@ -175,13 +164,6 @@ def run_builds(
     """Seconds of one run of each entry, (builds, rounds).
 
     The first build alone also tells what a run holds, where the job has a file for that.
-
-    Args:
-        job: what to time.
-        builds: how many.
-        folder: for small files.
-        run: runs one build.
-        progress: told what is done.
 
     Raises:
         InputError: see `run_in_process_of_its_own`.
@@ -222,9 +204,8 @@ def main(arguments: Sequence[str]) -> None:
     """Run the job in the first file, write the result or the error to the second."""
     question, answer = map(Path, arguments)
     try:
-        result: dict[str, Any] = {
-            "seconds": run_job(from_dict(Job, read_object(question.read_text())))
-        }
+        job = from_dict(Job, read_object(question.read_text()))
+        result: dict[str, Any] = {"seconds": run_job(job)}
     except UnDeployError as error:
         result = {"error": str(error)}
     answer.write_text(json.dumps(result))

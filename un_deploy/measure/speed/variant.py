@@ -22,7 +22,6 @@ COMPARED: tuple[tuple[Kind, Kind], ...] = (
     ("ln", "unfolded"),
     ("folded", "none"),
 )
-"""Which times are divided by which."""
 
 
 @dataclass(frozen=True)
@@ -30,13 +29,11 @@ class Variant:
     """One form of a network to be timed.
 
     Attributes:
-        kind: what it is.
         model: the ONNX file, or the plan.
         source: where it comes from, for the reader: a file, a spec, or what it was derived from.
         derived: whether un-deploy made it from another variant.
         operators: in its graph; None: a plan, which does not tell.
         form: what tells it from others of its kind.
-        fusions: of ONNX Runtime.
         plan_bytes: the size of the plan; None: it is an ONNX file.
     """
 

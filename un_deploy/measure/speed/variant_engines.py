@@ -33,9 +33,7 @@ def engine_facts(
         variants: see `un_deploy.measure.speed.compare`; forms that only ONNX Runtime's own settings
             tell apart are one engine.
         feeds: their shapes are the engines', fixed, so that bytes are known.
-        flavor, precision: of the engines.
         gained_biases: of the fold: UN folded is compared with no norm that has biases there too.
-        progress: told what is done.
 
     Raises:
         InputError: a variant does not build in the precision.

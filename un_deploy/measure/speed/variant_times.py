@@ -53,7 +53,6 @@ class Ratio:
     """The time of one variant over that of another.
 
     Attributes:
-        of, to: the variants.
         form: of LN, where it has several: the fastest.
         interval: of the ratio; above 1 the first is slower.
     """

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from un_deploy.engines.flavor import Flavor, choose_flavor, library
 from un_deploy.engines.plan.header import is_plan
@@ -35,8 +35,7 @@ from un_deploy.runtime.backends import BACKENDS, choose_backend, require_layers,
 from un_deploy.runtime.protocol import DescribesItself
 from un_deploy.runtime.settings import RunSettings, engine_precision
 
-if TYPE_CHECKING:
-    PathLike = str | os.PathLike[str]
+PathLike = str | os.PathLike[str]
 
 BATCH = "batch"
 """The name that exporters are given for the dimension of the batch."""
@@ -86,13 +85,10 @@ def compare(
         precision: of engines, of backends that build some and of those below; None: fp32. Plans
             have theirs, and another than that is refused.
         engines: also build TensorRT engines, and tell what they would run.
-        flavor: of these engines.
         profile: afterwards, also time each layer of each variant, at the first batch size.
-        seed: of the random inputs.
         keep: norms that the fold leaves alone.
         logs: a folder for trtexec's own logs and JSON files, by build and variant, and with
             several batch sizes by these; of one more run of each, after its times.
-        progress: told what is done.
 
     Raises:
         InputError: a model or the inputs cannot be read or do not fit, fewer than two variants
@@ -172,11 +168,7 @@ def compare(
         if profile:
             try:
                 layers = profile_variants(
-                    network.variants,
-                    points[0].timed,
-                    first,
-                    settings,
-                    progress=progress,
+                    network.variants, points[0].timed, first, settings, progress=progress
                 )
             except InputError as error:  # the times are good without it
                 note = f"the layers are not told: {error}"

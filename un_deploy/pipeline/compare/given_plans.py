@@ -9,28 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import onnx_ir as ir
 
 from un_deploy.engines.flavor import TITLES as FLAVORS
-from un_deploy.engines.plan.manifest import (
-    Manifest,
-    PlanTensor,
-    input_spec,
-    load_plan,
-    open_sizes,
-)
+from un_deploy.engines.plan.manifest import Manifest, PlanTensor, input_spec, load_plan, open_sizes
 from un_deploy.engines.profiles import profile_holding
 from un_deploy.errors import InputError
-from un_deploy.graph.model.input_specs import check_feeds
+from un_deploy.graph.model.input_specs import Feeds, check_feeds
 from un_deploy.graph.precision.convert import Precision
 from un_deploy.measure.speed.variant import TITLES, Kind
 from un_deploy.runtime.backends import BACKENDS
 from un_deploy.runtime.settings import engine_precision
-
-if TYPE_CHECKING:
-    from un_deploy.graph.model.input_specs import Feeds
 
 
 @dataclass(frozen=True)
@@ -39,7 +29,6 @@ class GivenPlan:
 
     Attributes:
         path: of the plan, which has its manifest beside it.
-        manifest: what that says.
         graph: with its inputs and outputs, and nothing in between.
     """
 
@@ -56,11 +45,6 @@ class GivenPlan:
         """
         _, manifest = load_plan(path)
         return cls(path, manifest, graph_of(manifest))
-
-    @property
-    def sizes(self) -> dict[str, int]:
-        """See `usual_sizes`."""
-        return usual_sizes(self.manifest, self.graph)
 
     def check_sizes(self, feeds: Feeds) -> None:
         """Hold the shapes of inputs against its profiles.
@@ -103,7 +87,6 @@ def precision_of(
     """The precision of all variants; None: that of the plans' graphs, which nobody tells.
 
     Args:
-        plans: at least one.
         asked: for engines of ONNX files; None: fp32.
         others: variants that are ONNX files.
 

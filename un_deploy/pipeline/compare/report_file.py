@@ -38,11 +38,6 @@ def report_file(
 ) -> None:
     """Write the page of the report that `un-deploy compare -o` wrote.
 
-    Args:
-        source: the JSON file.
-        target: where the page goes.
-        force: replace a target that exists.
-
     Raises:
         InputError: the source cannot be read, is no such report, or of another version.
         TargetError, MissingPackageError: see `check_page`.

@@ -6,7 +6,6 @@ import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx_ir as ir
@@ -16,6 +15,7 @@ from un_deploy.graph.analysis.constants import Constants
 from un_deploy.graph.analysis.layernorms import find_layernorms
 from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.check_weights import check_weights
+from un_deploy.graph.fold.report import FoldReport
 from un_deploy.graph.fold.rules import operator_named
 from un_deploy.graph.model.input_specs import Feeds, input_specs
 from un_deploy.graph.model.model_file import has_external, hold_weights, load_model, save_model
@@ -26,15 +26,12 @@ from un_deploy.measure.equality.inputs import check_inputs, random_inputs, read_
 from un_deploy.measure.equality.outputs import signature_problems
 from un_deploy.measure.equality.verify import feeds_of, verify
 from un_deploy.measure.speed.variant import TITLES, Kind, Variant
-from un_deploy.pipeline.compare.given_plans import GivenPlan
+from un_deploy.pipeline.compare.given_plans import GivenPlan, usual_sizes
 from un_deploy.pipeline.export.export import export
 from un_deploy.pipeline.export.model_spec import Norm
 from un_deploy.pipeline.fold_file import fold_and_verify
 from un_deploy.runtime.backends import backend_named, choose_backend, runtime_of
 from un_deploy.runtime.settings import Fusions, RunSettings
-
-if TYPE_CHECKING:
-    from un_deploy.graph.fold.report import FoldReport
 
 _OF_NORM: dict[Norm, Kind] = {"ln": "ln", "un": "unfolded", "none": "none"}
 
@@ -64,13 +61,18 @@ class Network:
     notes: list[str] = field(default_factory=list)
     gained_biases: tuple[str, ...] = ()
 
-    def read(self, kind: Kind, path: str | os.PathLike[str]) -> None:
-        """Take a file as a variant.
+    def read(self, kind: Kind, path: Path, source: str = "") -> None:
+        """Take a file as it is, if it is as a derived one would be: one file, without functions.
+
+        How a runtime holds weights follows from how they are stored, and must be alike for all.
 
         Raises:
             InputError: it cannot be read.
         """
-        self._read(kind, Path(path), str(path))
+        model = load_model(path)
+        file = None if model.functions or has_external(model) else path.absolute()
+        model = to_ir(model)[0] if model.functions else model
+        self._add(kind, model, source or str(path), file=file)
 
     def take(self, kind: Kind, plan: GivenPlan) -> None:
         """Take a plan as a variant."""
@@ -88,7 +90,7 @@ class Network:
         export(spec, path, norm=norm, checkpoint=checkpoint, fold=False, untrained=True)
         if checkpoint is None:
             self.notes.append(f"{spec} with {norm} has random weights: times, not answers")
-        self._read(_OF_NORM[norm], path, f"{spec} --norm {norm}")
+        self.read(_OF_NORM[norm], path, f"{spec} --norm {norm}")
 
     def derive(
         self, keep: Collection[str] = (), inputs: str | Feeds | None = None, seed: int = 0
@@ -152,14 +154,11 @@ class Network:
         return found
 
     def _feeds(
-        self,
-        graph: ir.Model,
-        inputs: str | Feeds | None,
-        dims: Mapping[str, int] | None,
-        seed: int,
+        self, graph: ir.Model, inputs: str | Feeds | None, dims: Mapping[str, int] | None, seed: int
     ) -> dict[str, np.ndarray]:
         if inputs is None:
-            usual = next(iter(self.plans.values())).sizes if self.plans else {}
+            plan = next(iter(self.plans.values()), None)
+            usual = usual_sizes(plan.manifest, plan.graph) if plan else {}
             open_ = {dim for spec in input_specs(graph) for dim in spec.shape or ()}
             sizes = {name: size for name, size in usual.items() if name in open_}
             return random_inputs(graph, seed=seed, dims={**sizes, **(dims or {})})
@@ -217,15 +216,6 @@ class Network:
             # Behind a linear operator a norm may write an output of the graph: its name moves.
             self.gained_biases = tuple(str(node.outputs[0].name) for node in gaining)
             self._add("none", model, f"un-deploy strip of {TITLES[source]}", derived=True)
-
-    def _read(self, kind: Kind, path: Path, source: str) -> None:
-        """Take a file as it is, if it is as a derived one would be: one file, without functions.
-
-        How a runtime holds weights follows from how they are stored, and must be alike for all.
-        """
-        model = load_model(path)
-        file = None if model.functions or has_external(model) else path.absolute()
-        self._add(kind, to_ir(model)[0] if model.functions else model, source, file=file)
 
     def _add(
         self,

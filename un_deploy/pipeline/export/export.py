@@ -45,7 +45,6 @@ class ExportReport(JsonForm):
         fold: what folded where, and what stayed; None where no fold was asked for.
         modules: the module that each operator named in `fold` was exported from.
         verification: the proof of the fold; None where there is no fold or no proof was asked for.
-        version: of this form.
     """
 
     model: str
@@ -81,18 +80,15 @@ def export(
     Args:
         model: a module, or a spec: ``FILE.py:factory``, ``package.module:factory`` or
             ``timm:NAME``; the Python behind a spec runs as code.
-        target: the ONNX file to write.
         norm: of a spec: build it with Layer, Unified or no normalization.
         checkpoint: of a spec: its weights.
         inputs: to trace with and to compare on: data.npz, loader.py:function (runs as code), or
             arrays by input name; None: the model's own ``example_inputs()``.
-        opset: of the ONNX operators.
         exporter: "dynamo" (through torch.export) or "torchscript".
         fold: merge the norms into the linear operators.
         verify: prove the fold before writing. PyTorch is compared with in any case.
         untrained: accept Unified Normalizations whose statistics were never updated.
         keep: norms to leave alone, each named by an operator of it, or by its module.
-        force: replace a target that exists.
         dynamic: leave the dimensions that the model declares (else the batch) open.
 
     Raises:

@@ -37,19 +37,15 @@ class TritonReport(JsonForm):
     """What was written.
 
     Attributes:
-        source: the model.
-        sha256: of its file, which was copied as it is.
+        sha256: of the source, which was copied as it is.
         folder: of the model in the repository.
-        name: of the model.
         model_version: its number in the repository.
         backend: which of Triton's backends runs it.
         tensorrt: the version that a plan needs; empty for ONNX.
         max_batch_size: rows that Triton may put into one batch; 0: it makes none.
         inputs, outputs: as clients see them.
         files: in the folder.
-        config: config.pbtxt.
         notes: what its reader should know.
-        version: of this form.
     """
 
     source: str
@@ -85,7 +81,6 @@ def write_triton(
         repository: its directory; it is made where only it is missing.
         name: of the model; the file's, without its ending, unless given.
         version: of the model, from 1.
-        serving: batches, instances and the like.
         force: replace config.pbtxt and this version of a model that exists; what else is in its
             folder stays.
 

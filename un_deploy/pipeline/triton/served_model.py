@@ -37,7 +37,6 @@ class ServedModel:
     Attributes:
         source: the file that was read.
         kind: an ONNX file or a TensorRT plan.
-        sha256: of the file.
         inputs, outputs: what is fed and what comes out.
         weights: an ONNX model's weights files, by the place beside it at which it looks for them.
         profiles: a plan's optimisation profiles; empty for ONNX.

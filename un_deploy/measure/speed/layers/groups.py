@@ -78,13 +78,7 @@ def node_groups(model: ir.Model) -> dict[str, Group]:
 
 
 def layer_group(kind: str, onnx_nodes: Iterable[str], groups: Mapping[str, Group]) -> Group:
-    """The group that a layer belongs to.
-
-    Args:
-        kind: as the runtime calls it.
-        onnx_nodes: that it computes, as far as they are told.
-        groups: of the nodes; see `node_groups`.
-    """
+    """The group of a layer, from what the runtime calls it and the nodes' `node_groups`."""
     called = _group_of(kind)
     found = {groups[name] for name in onnx_nodes if name in groups}
     if called != "other":

@@ -35,13 +35,6 @@ def profile_variants(
     Every variant is profiled twice, the second time in reverse order, so that a machine that warms
     up or slows down meanwhile favours nobody.
 
-    Args:
-        variants: see `un_deploy.measure.speed.compare`.
-        timed: what the comparison says of them.
-        feeds: what they run on.
-        settings: what runs them.
-        progress: told what is done.
-
     Raises:
         InputError: the backend cannot tell of layers, or tells of others the second time.
     """

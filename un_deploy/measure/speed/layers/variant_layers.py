@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import fsum
 
@@ -28,7 +29,7 @@ class ProfiledLayer:
         name, kind: the runtime's; see `un_deploy.runtime.layer_times.TimedLayer`.
         onnx_nodes: names of the ONNX nodes that it computes, as far as they are told.
         operators: what these nodes are, each once, in their order.
-        group: what it is; see `un_deploy.measure.speed.layers.groups`.
+        group: see `un_deploy.measure.speed.layers.groups`.
         median_s: seconds in one run.
     """
 
@@ -86,6 +87,12 @@ class VariantLayers:
     def unassigned(self) -> tuple[str, ...]:
         """What the layers are that are in no group, each once."""
         return tuple(dict.fromkeys(one.what for one in self.layers if one.group == "other"))
+
+
+def groups_of(variants: Sequence[VariantLayers]) -> list[Group]:
+    """Those that a layer of some variant is in, in the order of `GROUPS`."""
+    there = {layer.group for one in variants for layer in one.layers}
+    return [group for group in GROUPS if group in there]
 
 
 def where_it_went(ln: VariantLayers, folded: VariantLayers) -> str:
