@@ -38,12 +38,7 @@ def mark_outputs(graph: gs.Graph, names: Collection[str]) -> gs.Graph:
 def extract_region(
     graph: gs.Graph, inputs: Collection[str] = (), outputs: Collection[str] = ()
 ) -> gs.Graph:
-    """Keep what lies between some tensors.
-
-    Args:
-        graph: changed in place.
-        inputs: become the inputs; empty: those the graph has.
-        outputs: become the outputs; empty: those the graph has.
+    """Keep what lies between some tensors, its inputs and outputs; empty: those the graph has.
 
     Raises:
         InputError: the graph has no such tensor, the type of one is unknown, or an output needs
@@ -70,9 +65,7 @@ def set_io_types(graph: gs.Graph, types: Mapping[str, int]) -> gs.Graph:
     A Cast that is there already and does what is asked goes, so that none is left that another
     undoes: after a conversion to fp16 that kept an input in fp32, asking for fp16 leaves no Cast.
 
-    Args:
-        graph: changed in place.
-        types: by name, an ``onnx.TensorProto.DataType``.
+    A type is an ``onnx.TensorProto.DataType``.
 
     Raises:
         InputError: no input or output has such a name, or one of the types is neither a float

@@ -55,10 +55,7 @@ class PreparedGraph:
         return replace(self, model=model)
 
     def check_types(self, kernels: Sequence[Kernel]) -> TypeReport | None:
-        """Hold an engine's kernels against the precision; None where none was asked for.
-
-        Args:
-            kernels: all of an engine that was built of this graph.
+        """Hold all kernels of an engine of this graph against the precision, if one was asked for.
 
         Raises:
             InputError: see `un_deploy.engines.kernels.check_types.check_types`.
@@ -126,13 +123,10 @@ def engine_of(
     """Build an engine, and check in which types it computes.
 
     Args:
-        graph: see `prepare`; it is not changed.
+        graph: is not changed.
         origin: what messages call it.
-        flavor: of TensorRT.
-        shapes: sizes that are fixed, by input.
-        profiles: shapes for what is still dynamic.
-        options: of the builder; those that the graph was prepared with.
-        progress: told how far the build is.
+        shapes: sizes that are fixed, by input; the profiles are for what is still dynamic.
+        options: those that the graph was prepared with.
 
     Raises:
         MissingPackageError: the flavour is not installed.
