@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +15,7 @@ import onnx_ir
 
 from un_deploy.engines.building.from_graph import PreparedGraph
 from un_deploy.engines.kernels.inspected import kernels_of
-from un_deploy.engines.kernels.layer_info import Layer
+from un_deploy.engines.kernels.layer_info import layers_named
 from un_deploy.errors import InputError
 from un_deploy.graph.model.input_specs import Feeds, TensorSpec, input_specs
 from un_deploy.runtime.layer_times import TimedLayer
@@ -84,15 +83,12 @@ class TrtexecSession(ABC):
         result = self._ran(engine=engine, flags=flags, profile=True, layers=True).require_passed()
         if result.profile is None or result.layers is None:
             raise InputError("trtexec passed but told nothing of its layers")
-        known: dict[str, list[Layer]] = defaultdict(list)
-        for layer in result.layers.layers:
-            known[layer.name].append(layer)
-        times = []
-        for one in result.profile.layers:
-            layer = known[one.name].pop(0) if known[one.name] else Layer(one.name)
-            seconds = (one.median_s or 0.0,)
-            times.append(TimedLayer(one.name, layer.kind, layer.onnx_nodes, seconds))
-        return tuple(times)
+        times = result.profile.layers
+        layers = layers_named((one.name for one in times), result.layers)
+        return tuple(
+            TimedLayer(layer.name, layer.kind, layer.onnx_nodes, (one.median_s or 0.0,))
+            for layer, one in zip(layers, times, strict=True)
+        )
 
     def run_memory(self, feeds: Feeds) -> RunMemory:
         """See `un_deploy.runtime.run_memory.TellsMemory`."""
