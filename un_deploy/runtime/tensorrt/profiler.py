@@ -35,11 +35,7 @@ def times_of_layers(
 ) -> tuple[TimedLayer, ...]:
     """Run what is bound, and gather the time of each layer.
 
-    Args:
-        plan: loaded.
-        execution: with its inputs bound; it keeps the profiler.
-        runs: how many.
-        wait: until the device has done.
+    The execution keeps the profiler; `wait` waits until the device has done.
 
     Raises:
         InputError: TensorRT refuses, or tells of other layers in one run than in another.

@@ -92,10 +92,7 @@ def parse_profile(text: str) -> Profile:
 
 
 def write_profile(layers: Iterable[tuple[str, Sequence[float]]]) -> str:
-    """The file's text for layers timed in another way.
-
-    Args:
-        layers: name, and seconds in each iteration, in the order in which they run.
+    """The file's text for layers timed in another way: names, and seconds in each iteration.
 
     Raises:
         InputError: a layer has more or fewer iterations than another.

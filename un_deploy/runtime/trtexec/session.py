@@ -32,12 +32,7 @@ DETAILED = "--profilingVerbosity=detailed"
 
 
 class TrtexecSession(ABC):
-    """See `un_deploy.runtime.protocol.Session`.
-
-    Args:
-        inputs: what must be fed.
-        trtexec: the binary and how it times.
-    """
+    """See `un_deploy.runtime.protocol.Session`."""
 
     def __init__(self, inputs: tuple[TensorSpec, ...], trtexec: Trtexec) -> None:
         self.inputs = inputs
@@ -97,11 +92,9 @@ class TrtexecSession(ABC):
     def keep_files(self, feeds: Feeds, folder: Path) -> None:
         """See `un_deploy.runtime.protocol.KeepsFiles`; trtexec runs as it runs by itself.
 
-        Args:
-            feeds: one array for every one of ``inputs``.
-            folder: is made, and given trtexec's log and its files of times, profile and layers;
-                ``result.json``, which says how it was called and ended, whatever that is; and
-                ``build.log`` of an engine that was built here.
+        The folder is given trtexec's log and its files of times, profile and layers;
+        ``result.json``, which says how it was called and ended, whatever that is; and
+        ``build.log`` of an engine that was built here.
 
         Raises:
             InputError: an input is missing or unfit, or the engine cannot be built.
@@ -140,12 +133,7 @@ class TrtexecSession(ABC):
 
 
 class BuiltSession(TrtexecSession):
-    """Builds an engine of a graph, for the shapes of the first inputs.
-
-    Args:
-        graph: in the precision of the engine.
-        trtexec: the binary and how it times.
-    """
+    """Builds an engine of a graph, which has its precision, for the shapes of the first inputs."""
 
     def __init__(self, graph: PreparedGraph, trtexec: Trtexec) -> None:
         super().__init__(input_specs(graph.model), trtexec)
