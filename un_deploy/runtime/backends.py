@@ -6,8 +6,8 @@ made, so the table itself loads nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
@@ -265,12 +265,9 @@ def require_layers(backend: str) -> None:
         raise InputError(f"{backend} cannot tell the times of its layers; {able} can")
 
 
-@contextmanager
-def threads_of_process(settings: RunSettings) -> Iterator[None]:
+def threads_of_process(settings: RunSettings) -> AbstractContextManager[None]:
     """The number of threads of a backend that has one setting for the whole process."""
     threads = backend_named(settings.backend).threads
     if threads is None or settings.threads is None:
-        yield
-        return
-    with threads(settings.threads):
-        yield
+        return nullcontext()
+    return threads(settings.threads)
