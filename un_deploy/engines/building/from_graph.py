@@ -38,9 +38,7 @@ if TYPE_CHECKING:
 class PreparedGraph:
     """A graph as an engine is built of it: TensorRT gives every tensor the type it has here.
 
-    Attributes:
-        model: in its precision.
-        precision: what the conversion did; None where no precision was asked for.
+    The report is of the conversion to its precision, where one was asked for.
     """
 
     model: ir.Model
@@ -65,12 +63,9 @@ class PreparedGraph:
 
 @dataclass(frozen=True)
 class Engine:
-    """An engine that computes in the types that were asked for.
+    """An engine that computes in the types that were asked for, and the graph it was built of.
 
-    Attributes:
-        built: the plan, and what its builder told.
-        graph: that it was built of.
-        types: in which types it computes; None where no precision was asked for.
+    There is no report of its types where no precision was asked for.
     """
 
     built: Built

@@ -24,13 +24,10 @@ _ONNX = re.compile(r"\[ONNX Layer: (.*?)\](?=\s*(?:[\x1e\x1f]|\[ONNX Layer: |$))
 
 @dataclass(frozen=True)
 class LayerTensor:
-    """An input or output of a layer.
+    """An input or output of a layer; a dynamic size is -1.
 
-    Attributes:
-        name: as the engine has it.
-        dims: sizes; -1: dynamic.
-        format: memory layout, in words; up to 10 it tells the type too, in no fixed form.
-        datatype: from 11 on, such as "Half" or "FP16"; up to 10 None.
+    Up to 10 the memory layout, in words, tells the type too, in no fixed form; from 11 on that is
+    the datatype, such as "Half" or "FP16".
     """
 
     name: str
@@ -121,9 +118,8 @@ def layers_named(names: Iterable[str], info: LayerInfo) -> Iterator[Layer]:
 def write_layer_info(inspected: str) -> str:
     """The file's text for an engine inspected in another way.
 
-    Args:
-        inspected: what ``EngineInspector.get_engine_information`` gives as JSON, of an inspector
-            that has an execution context: the sizes are those of its shapes.
+    That is the JSON of ``EngineInspector.get_engine_information``, of an inspector that has an
+    execution context: the sizes are those of its shapes.
 
     Raises:
         InputError: see `parse_layer_info`.

@@ -41,12 +41,9 @@ _LAYER = re.compile(
 
 @dataclass(frozen=True)
 class LayerTime:
-    """The time of a layer.
+    """The time of a layer over all iterations, and of one, None where it never ran.
 
-    Attributes:
-        name: as the engine has it; several layers may have the same.
-        total_s: over all iterations.
-        average_s, median_s: of one iteration; None: the layer never ran.
+    Several layers may have the same name.
     """
 
     name: str
