@@ -38,12 +38,7 @@ def mark_outputs(graph: gs.Graph, names: Collection[str]) -> gs.Graph:
 def extract_region(
     graph: gs.Graph, inputs: Collection[str] = (), outputs: Collection[str] = ()
 ) -> gs.Graph:
-    """Keep what lies between some tensors.
-
-    Args:
-        graph: changed in place.
-        inputs: become the inputs; empty: those the graph has.
-        outputs: become the outputs; empty: those the graph has.
+    """Keep what lies between some tensors, its inputs and outputs; empty: those the graph has.
 
     Raises:
         InputError: the graph has no such tensor, the type of one is unknown, or an output needs
@@ -70,46 +65,35 @@ def set_io_types(graph: gs.Graph, types: Mapping[str, int]) -> gs.Graph:
     A Cast that is there already and does what is asked goes, so that none is left that another
     undoes: after a conversion to fp16 that kept an input in fp32, asking for fp16 leaves no Cast.
 
-    Args:
-        graph: changed in place.
-        types: by name, an ``onnx.TensorProto.DataType``.
+    A type is an ``onnx.TensorProto.DataType``.
 
     Raises:
         InputError: no input or output has such a name, or one of the types is neither a float
             nor int32 or int64, or a float is to become an integer or the reverse.
     """
     for name, wanted in types.items():
-        index = next((i for i, tensor in enumerate(graph.inputs) if tensor.name == name), None)
-        if index is not None:
-            _set_input_type(graph, index, wanted)
-            continue
-        index = next((i for i, tensor in enumerate(graph.outputs) if tensor.name == name), None)
+        is_input = any(tensor.name == name for tensor in graph.inputs)
+        tensors = graph.inputs if is_input else graph.outputs
+        index = next((i for i, tensor in enumerate(tensors) if tensor.name == name), None)
         if index is None:
             raise InputError(f"{name} is neither an input nor an output of the graph")
-        _set_output_type(graph, index, wanted)
+        inner = tensors[index]
+        present = _checked_type(inner, wanted)
+        if present != wanted:
+            tensors[index] = edge = _edge(inner, present, wanted)
+            (_cast_input if is_input else _cast_output)(graph, inner, edge)
     return graph.cleanup(remove_unused_graph_inputs=False).toposort()
 
 
-def _set_input_type(graph: gs.Graph, index: int, wanted: int) -> None:
-    inner = graph.inputs[index]
-    present = _checked_type(inner, wanted)
-    if present == wanted:
-        return
-    edge = _edge(inner, present, wanted)
-    graph.inputs[index] = edge
-    graph.nodes.append(_cast(edge, inner, present))
+def _cast_input(graph: gs.Graph, inner: gs.Variable, edge: gs.Variable) -> None:
+    graph.nodes.append(_cast(edge, inner, _onnx_type(inner)))
     for node in list(inner.outputs):
-        if node.op == "Cast" and node.attrs["to"] == wanted:
+        if node.op == "Cast" and node.attrs["to"] == _onnx_type(edge):
             _replace_reads(node.outputs[0], edge)
 
 
-def _set_output_type(graph: gs.Graph, index: int, wanted: int) -> None:
-    inner = graph.outputs[index]
-    present = _checked_type(inner, wanted)
-    if present == wanted:
-        return
-    edge = _edge(inner, present, wanted)
-    graph.outputs[index] = edge
+def _cast_output(graph: gs.Graph, inner: gs.Variable, edge: gs.Variable) -> None:
+    wanted = _onnx_type(edge)
     if inner.inputs and inner.inputs[0].op == "Cast":
         before = inner.inputs[0].inputs[0]
         if before.dtype is not None and _onnx_type(before) == wanted and before.inputs:

@@ -68,7 +68,5 @@ def listening() -> Iterator[list[Message]]:
 
 def first_error(heard: list[Message]) -> str:
     """The message that came first and is an error, as one line without the library's own place."""
-    for message in heard:
-        if message.is_error:
-            return one_line(message.text)
-    return "no reason was given"
+    errors = (one_line(message.text) for message in heard if message.is_error)
+    return next(errors, "no reason was given")

@@ -91,12 +91,7 @@ def profiles_of(
 def profile_holding(
     profiles: Sequence[Profile], shapes: Mapping[str, Shape], *, origin: str = "it"
 ) -> int:
-    """The first profile that takes these shapes together; 0 where there is none at all.
-
-    Args:
-        profiles: of an engine.
-        shapes: of its inputs, by name.
-        origin: what the message calls the engine.
+    """The first profile that takes these shapes, by input, together; 0 where there is none at all.
 
     Raises:
         InputError: none does; names an input, its shape, and the ranges it may have.

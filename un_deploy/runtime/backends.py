@@ -6,9 +6,10 @@ made, so the table itself loads nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -58,25 +59,21 @@ class Backend:
     threads: Callable[[int], AbstractContextManager[None]] | None = None
 
 
-def _onnxruntime(device: Literal["cpu", "cuda"]) -> Callable[[RunSettings, Fusions], Runtime]:
-    def make(settings: RunSettings, fusions: Fusions) -> Runtime:
-        from un_deploy.runtime.onnxruntime.runtime import OnnxRuntime
+def _onnxruntime(
+    device: Literal["cpu", "cuda"], settings: RunSettings, fusions: Fusions
+) -> Runtime:
+    from un_deploy.runtime.onnxruntime.runtime import OnnxRuntime
 
-        threads = settings.threads if device == "cpu" else None
-        return OnnxRuntime(threads=threads, device=device, fusions=fusions)
-
-    return make
+    threads = settings.threads if device == "cpu" else None
+    return OnnxRuntime(threads=threads, device=device, fusions=fusions)
 
 
 def _torch(
-    mode: Literal["eager", "cuda-graph", "compile"],
-) -> Callable[[RunSettings, Fusions], Runtime]:
-    def make(settings: RunSettings, fusions: Fusions) -> Runtime:
-        from un_deploy.runtime.torch_graph import TorchRuntime
+    mode: Literal["eager", "cuda-graph", "compile"], settings: RunSettings, fusions: Fusions
+) -> Runtime:
+    from un_deploy.runtime.torch_graph import TorchRuntime
 
-        return TorchRuntime(device=settings.device, mode=mode)
-
-    return make
+    return TorchRuntime(device=settings.device, mode=mode)
 
 
 def _torch_threads(count: int) -> AbstractContextManager[None]:
@@ -91,13 +88,10 @@ def _trtexec(settings: RunSettings, fusions: Fusions) -> Runtime:
     return TrtexecRuntime(settings.precision)
 
 
-def _tensorrt(flavor: Flavor) -> Callable[[RunSettings, Fusions], Runtime]:
-    def make(settings: RunSettings, fusions: Fusions) -> Runtime:
-        from un_deploy.runtime.tensorrt.engine_runtime import EngineRuntime
+def _tensorrt(flavor: Flavor, settings: RunSettings, fusions: Fusions) -> Runtime:
+    from un_deploy.runtime.tensorrt.engine_runtime import EngineRuntime
 
-        return EngineRuntime(flavor, settings.precision)
-
-    return make
+    return EngineRuntime(flavor, settings.precision)
 
 
 _ORT_MEMORY = (
@@ -116,7 +110,7 @@ _TABLE = (
     Backend(
         name="ort-cpu",
         help="ONNX Runtime on the CPU",
-        make=_onnxruntime("cpu"),
+        make=partial(_onnxruntime, "cpu"),
         extra="cpu",
         module="onnxruntime",
         tells_layers=True,
@@ -126,7 +120,7 @@ _TABLE = (
     Backend(
         name="ort-cuda",
         help="ONNX Runtime on an NVIDIA GPU",
-        make=_onnxruntime("cuda"),
+        make=partial(_onnxruntime, "cuda"),
         extra="gpu",
         tells_memory=_ORT_MEMORY,
         has_fusions=True,
@@ -134,7 +128,7 @@ _TABLE = (
     Backend(
         name="torch",
         help="torch, call by call",
-        make=_torch("eager"),
+        make=partial(_torch, "eager"),
         extra="torch",
         module="torch",
         tells_layers=True,
@@ -144,7 +138,7 @@ _TABLE = (
     Backend(
         name="torch-cuda-graph",
         help="torch, captured as one CUDA graph",
-        make=_torch("cuda-graph"),
+        make=partial(_torch, "cuda-graph"),
         extra="torch",
         tells_memory=_GRAPH_MEMORY,
         inner_tensors="torch",
@@ -153,7 +147,7 @@ _TABLE = (
     Backend(
         name="torch-compile",
         help="torch, compiled by inductor; on CUDA captured as well",
-        make=_torch("compile"),
+        make=partial(_torch, "compile"),
         extra="torch",
         tells_memory=f"{_TORCH_MEMORY} {_GRAPH_MEMORY}",
         inner_tensors="torch",
@@ -177,7 +171,7 @@ _TABLE = (
     Backend(
         name="tensorrt",
         help="an engine of TensorRT",
-        make=_tensorrt("tensorrt"),
+        make=partial(_tensorrt, "tensorrt"),
         extra="tensorrt",
         builds_engines=True,
         takes_plans=("tensorrt",),
@@ -188,7 +182,7 @@ _TABLE = (
     Backend(
         name="tensorrt-rtx",
         help="an engine of TensorRT-RTX",
-        make=_tensorrt("tensorrt-rtx"),
+        make=partial(_tensorrt, "tensorrt-rtx"),
         extra="rtx",
         builds_engines=True,
         takes_plans=("tensorrt-rtx",),
@@ -222,13 +216,7 @@ def runtime_of(settings: RunSettings, fusions: Fusions = "all") -> Runtime:
 
 
 def load_file(path: Path, settings: RunSettings, fusions: Fusions = "all") -> Session:
-    """A session of a file.
-
-    Args:
-        path: an ONNX file; or a plan with its manifest beside it, for a backend that takes those of
-            its flavour.
-        settings: what runs it; a plan has its precision.
-        fusions: of ONNX Runtime.
+    """A session of an ONNX file; or of a plan with its manifest beside it, which has its precision.
 
     Raises:
         InputError: the file cannot be read, or the backend refuses it.
@@ -277,12 +265,9 @@ def require_layers(backend: str) -> None:
         raise InputError(f"{backend} cannot tell the times of its layers; {able} can")
 
 
-@contextmanager
-def threads_of_process(settings: RunSettings) -> Iterator[None]:
+def threads_of_process(settings: RunSettings) -> AbstractContextManager[None]:
     """The number of threads of a backend that has one setting for the whole process."""
     threads = backend_named(settings.backend).threads
     if threads is None or settings.threads is None:
-        yield
-        return
-    with threads(settings.threads):
-        yield
+        return nullcontext()
+    return threads(settings.threads)

@@ -39,12 +39,7 @@ class TellsLayers(Protocol):
     """A session that can tell the times of its layers."""
 
     def layer_times(self, feeds: Feeds, runs: int, warm_up: int) -> tuple[TimedLayer, ...]:
-        """Run, and time each layer.
-
-        Args:
-            feeds: one array for every input.
-            runs: at least 1.
-            warm_up: runs before them that are not counted.
+        """Time each layer in `runs` runs, at least one, after `warm_up` that are not counted.
 
         Returns:
             The layers in the order in which they run.

@@ -40,9 +40,6 @@ class Session(Protocol):
     def timer(self, feeds: Feeds) -> Timer:
         """Bind inputs for timing, and run once. Moving inputs and outputs is not timed.
 
-        Args:
-            feeds: one array for every one of ``inputs``.
-
         Raises:
             InputError: an input is missing or unfit, or the run fails.
         """
@@ -67,11 +64,7 @@ class KeepsFiles(Protocol):
     """A session that has logs and files of its own."""
 
     def keep_files(self, feeds: Feeds, folder: Path) -> None:
-        """Run once more, and keep what the run writes.
-
-        Args:
-            feeds: one array for every one of ``inputs``.
-            folder: is made.
+        """Run once more, and keep what the run writes in a folder, which is made.
 
         Raises:
             InputError: an input is missing or unfit, or it does not load.
@@ -88,10 +81,7 @@ class Runtime(Protocol):
         ...
 
     def load(self, model: onnx_ir.Model | Path) -> Session:
-        """Prepare a graph for running.
-
-        Args:
-            model: is not changed; or the path of an ONNX file, which is opened where it lies.
+        """Prepare a model, which is not changed, or an ONNX file, which is opened where it lies.
 
         Raises:
             InputError: the file cannot be read, or the runtime refuses the model.

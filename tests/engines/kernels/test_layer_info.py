@@ -40,7 +40,6 @@ def test_names_alone_are_plain_strings() -> None:
         assert info == LayerInfo(
             (Layer("a"), Layer("b"), Layer("a")), (IOTensor("x"), IOTensor("y"))
         )
-        assert not info.detailed
 
 
 def test_details_of_10() -> None:
@@ -71,7 +70,6 @@ def test_details_of_11() -> None:
         "Engine Metadata": {},
     }
     info = parse_layer_info(json.dumps(given))
-    assert info.detailed
     assert info.layers[0].outputs == (
         LayerTensor("y", (-1, 8), "Row major linear (kLINEAR)", "Half"),
     )

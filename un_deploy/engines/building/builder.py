@@ -98,15 +98,8 @@ def build_engine(
     """Build a strongly typed engine: every tensor has the type that the graph gives it.
 
     Engines are built with DETAILED verbosity, since their precision and their kernels are read
-    from what they tell of their layers; the plan names the ONNX nodes for that.
-
-    Args:
-        path: an ONNX file, with its weights.
-        origin: what messages call it.
-        flavor: of TensorRT.
-        options: of the builder.
-        profiles: checked already, see `un_deploy.engines.profiles.check_profiles`.
-        progress: told how far the build is.
+    from what they tell of their layers; the plan names the ONNX nodes for that. Messages call the
+    ONNX file by its origin; the profiles have passed `un_deploy.engines.profiles.check_profiles`.
 
     Raises:
         MissingPackageError: the flavour is not installed.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from un_deploy.engines.building.options import HARDWARE_LEVELS, MEMORY_POOLS, BuildOptions
@@ -69,7 +70,7 @@ def _settings(config: IBuilderConfig, options: BuildOptions, flavor: Flavor) -> 
             partial(_set_optimization_level, config, level),
         )
     if options.timing_cache is not None:
-        yield "--timingCacheFile", lambda: _set_timing_cache(config, options)
+        yield "--timingCacheFile", partial(_set_timing_cache, config, options.timing_cache)
     if options.version_compatible:
         yield "--versionCompatible", lambda: config.set_flag(trt.BuilderFlag.VERSION_COMPATIBLE)
     if options.hardware_compatibility is not None:
@@ -107,9 +108,7 @@ def _set_optimization_level(config: IBuilderConfig, level: int) -> None:
     config.builder_optimization_level = level
 
 
-def _set_timing_cache(config: IBuilderConfig, options: BuildOptions) -> bool:
-    path = options.timing_cache
-    assert path is not None
+def _set_timing_cache(config: IBuilderConfig, path: Path) -> bool:
     try:
         old = path.read_bytes() if path.exists() else b""
     except OSError as error:

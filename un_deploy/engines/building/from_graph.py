@@ -38,9 +38,7 @@ if TYPE_CHECKING:
 class PreparedGraph:
     """A graph as an engine is built of it: TensorRT gives every tensor the type it has here.
 
-    Attributes:
-        model: in its precision.
-        precision: what the conversion did; None where no precision was asked for.
+    The report is of the conversion to its precision, where one was asked for.
     """
 
     model: ir.Model
@@ -55,10 +53,7 @@ class PreparedGraph:
         return replace(self, model=model)
 
     def check_types(self, kernels: Sequence[Kernel]) -> TypeReport | None:
-        """Hold an engine's kernels against the precision; None where none was asked for.
-
-        Args:
-            kernels: all of an engine that was built of this graph.
+        """Hold all kernels of an engine of this graph against the precision, if one was asked for.
 
         Raises:
             InputError: see `un_deploy.engines.kernels.check_types.check_types`.
@@ -68,12 +63,9 @@ class PreparedGraph:
 
 @dataclass(frozen=True)
 class Engine:
-    """An engine that computes in the types that were asked for.
+    """An engine that computes in the types that were asked for, and the graph it was built of.
 
-    Attributes:
-        built: the plan, and what its builder told.
-        graph: that it was built of.
-        types: in which types it computes; None where no precision was asked for.
+    There is no report of its types where no precision was asked for.
     """
 
     built: Built
@@ -126,13 +118,10 @@ def engine_of(
     """Build an engine, and check in which types it computes.
 
     Args:
-        graph: see `prepare`; it is not changed.
+        graph: is not changed.
         origin: what messages call it.
-        flavor: of TensorRT.
-        shapes: sizes that are fixed, by input.
-        profiles: shapes for what is still dynamic.
-        options: of the builder; those that the graph was prepared with.
-        progress: told how far the build is.
+        shapes: sizes that are fixed, by input; the profiles are for what is still dynamic.
+        options: those that the graph was prepared with.
 
     Raises:
         MissingPackageError: the flavour is not installed.

@@ -70,12 +70,7 @@ _BYTES = {"B": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 @dataclass(frozen=True)
 class IoFormat:
-    """Element type and memory layouts of an input or output.
-
-    Attributes:
-        type: a key of `TYPES`.
-        formats: keys of `FORMATS`, of which the builder takes one.
-    """
+    """Element type, a key of `TYPES`; layouts, keys of `FORMATS`: the builder takes one."""
 
     type: str
     formats: tuple[str, ...]

@@ -66,13 +66,10 @@ class TypeReport:
 def check_types(
     kernels: Sequence[Kernel], model: ir.Model, conversion: PrecisionReport
 ) -> TypeReport:
-    """Hold the kernels of an engine against the precision that was asked for.
+    """Hold all kernels of an engine of a model against the precision that was asked for.
 
-    Args:
-        kernels: all of the engine.
-        model: that it was built of.
-        conversion: what precision every product, convolution and attention must have, and which
-            nodes stay in fp32.
+    The conversion says what precision every product, convolution and attention must have, and
+    which nodes stay in fp32.
 
     Raises:
         InputError: a kernel multiplies in another type; what was to stay in fp32 did not, or is

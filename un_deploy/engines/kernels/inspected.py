@@ -49,12 +49,8 @@ def engine_kernels(
 ) -> tuple[Kernel, ...]:
     """Of the builder's message, or of the inspector where that holds no kernel in the known form.
 
-    Args:
-        said: the message that starts with ``Layers:``; "" where there is none.
-        plan: the serialized engine.
-        origin: what messages call it.
-        flavor: that built it.
-        portable: see `un_deploy.engines.plan.load.deserialized`.
+    The builder's message starts with ``Layers:``, or is "" where there is none; see
+    `un_deploy.engines.plan.load.deserialized` for the plan.
 
     Raises:
         InputError: neither tells; says why the inspector does not.

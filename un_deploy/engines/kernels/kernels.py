@@ -128,7 +128,16 @@ def parse_kernels(text: str) -> tuple[Kernel, ...]:
 
 def signatures(kernels: Iterable[Kernel]) -> Counter[Signature]:
     """How often each signature occurs."""
-    return Counter(_signature(kernel) for kernel in kernels)
+    return Counter(
+        Signature(
+            layer_type=kernel.layer_type,
+            fused=kernel.fused,
+            tactic=kernel.tactic,
+            outputs=tuple(sorted((tensor.dims, tensor.type) for tensor in kernel.outputs)),
+            constants=len(kernel.constants),
+        )
+        for kernel in kernels
+    )
 
 
 def bytes_written(kernels: Iterable[Kernel]) -> int | None:
@@ -171,13 +180,3 @@ def _tensors(text: str) -> tuple[KernelTensor, ...]:
     if len(tensors) != text.count("Datatype: "):
         raise InputError(f"TensorRT describes a tensor in a form that is not known: {text[:200]}")
     return tensors
-
-
-def _signature(kernel: Kernel) -> Signature:
-    return Signature(
-        layer_type=kernel.layer_type,
-        fused=kernel.fused,
-        tactic=kernel.tactic,
-        outputs=tuple(sorted((tensor.dims, tensor.type) for tensor in kernel.outputs)),
-        constants=len(kernel.constants),
-    )

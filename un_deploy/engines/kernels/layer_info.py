@@ -10,7 +10,8 @@ from TensorRT 10.x to 11.x"). A layer is a plain string, its name, unless the en
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,13 +24,10 @@ _ONNX = re.compile(r"\[ONNX Layer: (.*?)\](?=\s*(?:[\x1e\x1f]|\[ONNX Layer: |$))
 
 @dataclass(frozen=True)
 class LayerTensor:
-    """An input or output of a layer.
+    """An input or output of a layer; a dynamic size is -1.
 
-    Attributes:
-        name: as the engine has it.
-        dims: sizes; -1: dynamic.
-        format: memory layout, in words; up to 10 it tells the type too, in no fixed form.
-        datatype: from 11 on, such as "Half" or "FP16"; up to 10 None.
+    Up to 10 the memory layout, in words, tells the type too, in no fixed form; from 11 on that is
+    the datatype, such as "Half" or "FP16".
     """
 
     name: str
@@ -70,11 +68,7 @@ class Layer:
 class IOTensor:
     """An input or output of an engine; of the files up to 10 only its name is known.
 
-    Attributes:
-        name: as in the ONNX file.
-        mode: "Input" or "Output".
-        datatype: such as "Float".
-        dims: sizes; -1: dynamic.
+    The mode is "Input" or "Output", the datatype such as "Float"; a dynamic size is -1.
     """
 
     name: str
@@ -89,11 +83,6 @@ class LayerInfo:
 
     layers: tuple[Layer, ...]
     io_tensors: tuple[IOTensor, ...]
-
-    @property
-    def detailed(self) -> bool:
-        """Whether the engine was built so that more than names is told."""
-        return any(layer.detail for layer in self.layers)
 
 
 def parse_layer_info(text: str) -> LayerInfo:
@@ -117,12 +106,20 @@ def parse_layer_info(text: str) -> LayerInfo:
         raise InputError(f"the layer information is not in its form: {error!r}") from error
 
 
+def layers_named(names: Iterable[str], info: LayerInfo) -> Iterator[Layer]:
+    """The layer of each name; of those with the same name in the order in which they run."""
+    known: dict[str, list[Layer]] = defaultdict(list)
+    for layer in info.layers:
+        known[layer.name].append(layer)
+    for name in names:
+        yield known[name].pop(0) if known[name] else Layer(name)
+
+
 def write_layer_info(inspected: str) -> str:
     """The file's text for an engine inspected in another way.
 
-    Args:
-        inspected: what ``EngineInspector.get_engine_information`` gives as JSON, of an inspector
-            that has an execution context: the sizes are those of its shapes.
+    That is the JSON of ``EngineInspector.get_engine_information``, of an inspector that has an
+    execution context: the sizes are those of its shapes.
 
     Raises:
         InputError: see `parse_layer_info`.

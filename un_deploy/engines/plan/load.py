@@ -19,14 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LoadedPlan:
-    """A plan on the GPU.
-
-    Attributes:
-        origin: what messages call it.
-        flavor: of TensorRT.
-        engine: a ``trt.ICudaEngine``.
-        runtime: that made it, and lives as long.
-    """
+    """A plan on the GPU; messages call it by its origin. Its runtime must live as long."""
 
     origin: str
     flavor: Flavor
@@ -55,13 +48,9 @@ def load_engine(path: Path) -> tuple[LoadedPlan, Manifest]:
 
 
 def deserialized(plan: bytes, origin: str, flavor: Flavor, *, portable: bool = False) -> LoadedPlan:
-    """A plan that is known to be sound, loaded.
+    """A plan that is known to be sound, loaded; messages call it by its origin.
 
-    Args:
-        plan: the serialized engine.
-        origin: what messages call it.
-        flavor: that built it.
-        portable: it was built to run on later versions, and holds host code for that.
+    A portable one was built to run on later versions, and holds host code for that.
 
     Raises:
         InputError: the library does not start, or does not load it.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,6 @@ from un_deploy.errors import InputError
 from un_deploy.graph.model.input_specs import TensorSpec
 from un_deploy.json_form import JsonForm, from_dict, read_object
 
-#: The version of the JSON form; it rises when a field changes its meaning or goes.
 MANIFEST_VERSION = 1
 
 
@@ -91,7 +90,7 @@ class Manifest(JsonForm):
     source: str
     source_sha256: str
     un_deploy: str
-    version: int = field(default=MANIFEST_VERSION)
+    version: int = MANIFEST_VERSION
 
     @property
     def portable(self) -> bool:

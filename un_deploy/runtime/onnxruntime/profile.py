@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import onnx_ir as ir
 
 from un_deploy.errors import InputError
-from un_deploy.graph.model.input_specs import Feeds
+from un_deploy.graph.model.input_specs import Feeds, tensor_names
 from un_deploy.graph.model.labels import node_name
 from un_deploy.runtime.layer_times import TimedLayer, nodes_between
 from un_deploy.runtime.session import opened
@@ -103,11 +103,7 @@ def _runs(events: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
 def _onnx_nodes(given: ir.Graph, optimized: ir.Graph) -> dict[str, tuple[str, ...]]:
     """The nodes of the given graph that each node of the optimized one stands for, by its name."""
     originals = {value.name: value for node in given for value in node.outputs if value.name}
-    kept = {
-        value.name
-        for value in (*optimized.inputs, *optimized.initializers.values(), *_written(optimized))
-        if value.name in originals
-    }
+    kept = tensor_names(optimized) & originals.keys()
     found = {}
     for node in optimized:
         ends = _nearest(node.outputs, kept, forward=True)
@@ -117,11 +113,6 @@ def _onnx_nodes(given: ir.Graph, optimized: ir.Graph) -> dict[str, tuple[str, ..
         names = [node_name(one) for one in between if one.op_type != "Constant"]
         found[node.name or ""] = tuple(names)
     return found
-
-
-def _written(graph: ir.Graph) -> Iterator[ir.Value]:
-    for node in graph:
-        yield from node.outputs
 
 
 def _nearest(values: Sequence[ir.Value], kept: Collection[str], *, forward: bool) -> set[str]:

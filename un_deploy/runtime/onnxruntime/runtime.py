@@ -71,13 +71,10 @@ class OnnxRuntime:
     def open(
         self, path: Path, profiled_in: Path | None = None, optimized: Path | None = None
     ) -> onnxruntime.InferenceSession:
-        """Load a file.
+        """Load an ONNX file.
 
-        Args:
-            path: an ONNX file.
-            profiled_in: a folder that takes the profile; None: there is none.
-            optimized: a file that takes the optimized graph, with its weights beside it; None:
-                it is not written.
+        Where they are given, a folder takes the profile, and a file the optimized graph, with its
+        weights beside it.
 
         Raises:
             MissingPackageError, InputError: see `load`.

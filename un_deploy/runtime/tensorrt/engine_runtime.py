@@ -25,10 +25,8 @@ from un_deploy.runtime.tensorrt.plan_runtime import Mode, PlanRuntime, PlanSessi
 class EngineRuntime:
     """See `un_deploy.runtime.protocol.Runtime`. Untested on hardware.
 
-    Args:
-        flavor: of TensorRT.
-        precision: of the engines, decided in the graph; None: the graph's own types.
-        mode: see `PlanRuntime`.
+    The engines' precision is decided in the graph; None: the graph's own types. For the mode see
+    `PlanRuntime`.
     """
 
     flavor: Flavor

@@ -31,9 +31,7 @@ TORCH_TYPES = {
 class Execution:
     """A ``trt.IExecutionContext`` with memory of its own.
 
-    Args:
-        plan: loaded.
-        device: of torch, where inputs and outputs are; the engine itself is on the GPU.
+    Inputs and outputs are on torch's device; the engine itself is on the GPU.
 
     Attributes:
         inputs, outputs: names, in the engine's order.

@@ -57,11 +57,6 @@ class PlanRuntime:
 class PlanSession:
     """See `un_deploy.runtime.protocol.Session`.
 
-    Args:
-        plan: loaded.
-        inputs: what must be fed.
-        runtime: how.
-
     Raises:
         MissingPackageError: torch, which holds inputs and outputs, is not installed.
         InputError: torch has no CUDA; or see `Execution`.

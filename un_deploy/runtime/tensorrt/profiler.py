@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from un_deploy.engines.flavor import Flavor, library
-from un_deploy.engines.kernels.layer_info import Layer, parse_layer_info
+from un_deploy.engines.kernels.layer_info import layers_named, parse_layer_info
 from un_deploy.engines.plan.load import LoadedPlan
 from un_deploy.errors import InputError
 from un_deploy.runtime.layer_times import TimedLayer
@@ -36,11 +35,7 @@ def times_of_layers(
 ) -> tuple[TimedLayer, ...]:
     """Run what is bound, and gather the time of each layer.
 
-    Args:
-        plan: loaded.
-        execution: with its inputs bound; it keeps the profiler.
-        runs: how many.
-        wait: until the device has done.
+    The execution keeps the profiler; `wait` waits until the device has done.
 
     Raises:
         InputError: TensorRT refuses, or tells of other layers in one run than in another.
@@ -60,13 +55,12 @@ def times_of_layers(
     names = [name for name, _ in found[0]]
     if any([name for name, _ in run] != names for run in found):
         raise InputError(f"{plan.origin}: TensorRT tells of other layers from run to run")
-    known = _known(layer_information(plan, execution))
-    layers = []
-    for index, name in enumerate(names):
-        layer = known[name].pop(0) if known[name] else Layer(name)
-        seconds = tuple(run[index][1] / 1e3 for run in found)
-        layers.append(TimedLayer(name, layer.kind, layer.onnx_nodes, seconds))
-    return tuple(layers)
+    layers = layers_named(names, parse_layer_info(layer_information(plan, execution)))
+    seconds = (tuple(run[index][1] / 1e3 for run in found) for index in range(len(names)))
+    return tuple(
+        TimedLayer(layer.name, layer.kind, layer.onnx_nodes, times)
+        for layer, times in zip(layers, seconds, strict=True)
+    )
 
 
 def layer_information(plan: LoadedPlan, execution: Execution) -> str:
@@ -75,11 +69,3 @@ def layer_information(plan: LoadedPlan, execution: Execution) -> str:
     inspector = plan.engine.create_engine_inspector()
     inspector.execution_context = execution.context
     return inspector.get_engine_information(trt.LayerInformationFormat.JSON)
-
-
-def _known(information: str) -> dict[str, list[Layer]]:
-    """The layers by name; of those with the same name in the order in which they run."""
-    layers: dict[str, list[Layer]] = defaultdict(list)
-    for layer in parse_layer_info(information).layers:
-        layers[layer.name].append(layer)
-    return layers

@@ -71,9 +71,7 @@ def read_log(lines: Iterable[str]) -> Said:
 def judge(exit_code: int | None, said: Said) -> tuple[Status, str]:
     """The status as far as exit code and log tell, and why in one line, empty when passed.
 
-    Args:
-        exit_code: None: killed since it did not end in time; negative: ended by that signal.
-        said: what its log says.
+    An exit code of None: killed since it did not end in time; negative: ended by that signal.
     """
     why = f": {said.errors[0]}" if said.errors else ""
     if exit_code is None:

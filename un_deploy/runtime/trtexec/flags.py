@@ -123,10 +123,6 @@ def check_flags(flags: Iterable[str], major: int) -> None:
 
     Flags that are not known here pass: trtexec refuses what it does not have.
 
-    Args:
-        flags: as on the command line, such as "--shapes=x:1x3x224x224".
-        major: the major version of trtexec.
-
     Raises:
         InputError: names the flag and what to say in its place.
     """

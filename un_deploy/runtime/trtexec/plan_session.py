@@ -19,10 +19,6 @@ from un_deploy.runtime.trtexec.session import TrtexecSession
 class TrtexecPlanSession(TrtexecSession):
     """See `un_deploy.runtime.protocol.Session`.
 
-    Args:
-        path: of the plan.
-        trtexec: the binary and how it times.
-
     Raises:
         InputError: plan or manifest is missing or damaged, they differ, or the plan is of
             another flavour or version than trtexec; or there is no trtexec.

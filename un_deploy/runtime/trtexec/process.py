@@ -17,10 +17,7 @@ def run_logged(command: Sequence[str], log: Path, *, timeout_s: float) -> int | 
 
     The group matters: trtexec can have children, and may itself be one of a shell around it.
 
-    Args:
-        command: program and arguments.
-        log: is given what they print, in the order in which they print it.
-        timeout_s: seconds.
+    The log is given what they print, in the order in which they print it.
 
     Returns:
         The exit code, negative for the signal that ended it; None: it did not end in time.

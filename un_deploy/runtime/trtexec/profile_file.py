@@ -41,12 +41,9 @@ _LAYER = re.compile(
 
 @dataclass(frozen=True)
 class LayerTime:
-    """The time of a layer.
+    """The time of a layer over all iterations, and of one, None where it never ran.
 
-    Attributes:
-        name: as the engine has it; several layers may have the same.
-        total_s: over all iterations.
-        average_s, median_s: of one iteration; None: the layer never ran.
+    Several layers may have the same name.
     """
 
     name: str
@@ -92,10 +89,7 @@ def parse_profile(text: str) -> Profile:
 
 
 def write_profile(layers: Iterable[tuple[str, Sequence[float]]]) -> str:
-    """The file's text for layers timed in another way.
-
-    Args:
-        layers: name, and seconds in each iteration, in the order in which they run.
+    """The file's text for layers timed in another way: names, and seconds in each iteration.
 
     Raises:
         InputError: a layer has more or fewer iterations than another.

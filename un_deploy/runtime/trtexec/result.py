@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from un_deploy.engines.kernels.layer_info import LayerInfo
@@ -12,9 +12,6 @@ from un_deploy.runtime.trtexec.exit_status import Status
 from un_deploy.runtime.trtexec.flags import Settings
 from un_deploy.runtime.trtexec.profile_file import Profile
 from un_deploy.runtime.trtexec.times_file import Times
-
-RESULT_VERSION = 1
-"""The version of the JSON form; it rises when a field changes its meaning or goes."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +48,7 @@ class TrtexecResult(JsonForm):
     times: Times | None = None
     profile: Profile | None = None
     layers: LayerInfo | None = None
-    version: int = field(default=RESULT_VERSION)
+    version: int = 1
 
     def require_passed(self) -> TrtexecResult:
         """This result.

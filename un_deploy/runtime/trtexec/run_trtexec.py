@@ -39,12 +39,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Trtexec:
-    """NVIDIA's trtexec, 10 or 11.
-
-    Args:
-        path: the binary; None: see `find_binary`.
-        settings: how it times.
-    """
+    """NVIDIA's trtexec, 10 or 11; without a path the one that `find_binary` finds."""
 
     path: str | os.PathLike[str] | None = None
     settings: Settings = field(default_factory=Settings)
@@ -86,15 +81,13 @@ class Trtexec:
 
         Args:
             folder: is given ``trtexec.log``, ``times.json`` and what else is asked for.
-            onnx: the graph to build from; this or ``engine`` must be given.
-            engine: the plan to load.
+            onnx: the graph to build from; this or ``engine``, the plan to load, must be given.
             save_engine: is given the plan that was built; only if the run passes.
             flags: further flags in trtexec's spelling, such as "--shapes=x:1x3x224x224"; with
                 "--skipInference" nothing is timed and nothing profiled.
             profile: also profile each layer, in a separate run.
             layers: also write what the engine inspector tells of each layer.
             timeout_s: seconds after which trtexec and its children are killed.
-            force: replace files that exist.
 
         Returns:
             How it ended, whatever that is: see `Status`.

@@ -19,19 +19,13 @@ from un_deploy.runtime.trtexec.session import BuiltSession, TrtexecSession
 class TrtexecRuntime:
     """See `un_deploy.runtime.protocol.Runtime`. Untested on hardware.
 
-    Args:
-        precision: of the engines, decided in the graph; they are strongly typed. None: the
-            graph's own types.
-        trtexec: the binary and how it times.
+    The engines' precision is decided in the graph; they are strongly typed. None: the graph's own
+    types.
     """
 
     precision: Precision | None = "fp32"
     trtexec: Trtexec = field(default_factory=Trtexec)
-
-    @property
-    def name(self) -> str:
-        """As messages call it."""
-        return "trtexec"
+    name: str = field(default="trtexec", init=False)
 
     def describe(self) -> str:
         """See `un_deploy.runtime.protocol.DescribesItself`."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +15,7 @@ import onnx_ir
 
 from un_deploy.engines.building.from_graph import PreparedGraph
 from un_deploy.engines.kernels.inspected import kernels_of
-from un_deploy.engines.kernels.layer_info import Layer
+from un_deploy.engines.kernels.layer_info import layers_named
 from un_deploy.errors import InputError
 from un_deploy.graph.model.input_specs import Feeds, TensorSpec, input_specs
 from un_deploy.runtime.layer_times import TimedLayer
@@ -33,12 +32,7 @@ DETAILED = "--profilingVerbosity=detailed"
 
 
 class TrtexecSession(ABC):
-    """See `un_deploy.runtime.protocol.Session`.
-
-    Args:
-        inputs: what must be fed.
-        trtexec: the binary and how it times.
-    """
+    """See `un_deploy.runtime.protocol.Session`."""
 
     def __init__(self, inputs: tuple[TensorSpec, ...], trtexec: Trtexec) -> None:
         self.inputs = inputs
@@ -84,15 +78,12 @@ class TrtexecSession(ABC):
         result = self._ran(engine=engine, flags=flags, profile=True, layers=True).require_passed()
         if result.profile is None or result.layers is None:
             raise InputError("trtexec passed but told nothing of its layers")
-        known: dict[str, list[Layer]] = defaultdict(list)
-        for layer in result.layers.layers:
-            known[layer.name].append(layer)
-        times = []
-        for one in result.profile.layers:
-            layer = known[one.name].pop(0) if known[one.name] else Layer(one.name)
-            seconds = (one.median_s or 0.0,)
-            times.append(TimedLayer(one.name, layer.kind, layer.onnx_nodes, seconds))
-        return tuple(times)
+        times = result.profile.layers
+        layers = layers_named((one.name for one in times), result.layers)
+        return tuple(
+            TimedLayer(layer.name, layer.kind, layer.onnx_nodes, (one.median_s or 0.0,))
+            for layer, one in zip(layers, times, strict=True)
+        )
 
     def run_memory(self, feeds: Feeds) -> RunMemory:
         """See `un_deploy.runtime.run_memory.TellsMemory`."""
@@ -101,11 +92,9 @@ class TrtexecSession(ABC):
     def keep_files(self, feeds: Feeds, folder: Path) -> None:
         """See `un_deploy.runtime.protocol.KeepsFiles`; trtexec runs as it runs by itself.
 
-        Args:
-            feeds: one array for every one of ``inputs``.
-            folder: is made, and given trtexec's log and its files of times, profile and layers;
-                ``result.json``, which says how it was called and ended, whatever that is; and
-                ``build.log`` of an engine that was built here.
+        The folder is given trtexec's log and its files of times, profile and layers;
+        ``result.json``, which says how it was called and ended, whatever that is; and
+        ``build.log`` of an engine that was built here.
 
         Raises:
             InputError: an input is missing or unfit, or the engine cannot be built.
@@ -144,12 +133,7 @@ class TrtexecSession(ABC):
 
 
 class BuiltSession(TrtexecSession):
-    """Builds an engine of a graph, for the shapes of the first inputs.
-
-    Args:
-        graph: in the precision of the engine.
-        trtexec: the binary and how it times.
-    """
+    """Builds an engine of a graph, which has its precision, for the shapes of the first inputs."""
 
     def __init__(self, graph: PreparedGraph, trtexec: Trtexec) -> None:
         super().__init__(input_specs(graph.model), trtexec)

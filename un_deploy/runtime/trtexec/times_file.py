@@ -17,8 +17,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from un_deploy.engines.nvidia_json import parse_json
 from un_deploy.errors import InputError
 
@@ -57,16 +55,6 @@ class Times:
     def compute_s(self) -> tuple[float, ...]:
         """Seconds on the device, one number for each inference."""
         return tuple(inference.compute_s for inference in self.inferences)
-
-    @property
-    def resolution_s(self) -> float:
-        """The step in which trtexec's clock counts at the last inference.
-
-        A time is the difference of two 32-bit floats of milliseconds since timing began, so the
-        longer a run, the coarser its times: 0.24 microseconds after 3 s, 1 after 10 s.
-        """
-        end_ms = max(1e3 * (one.start_s + one.compute_s) for one in self.inferences)
-        return float(np.spacing(np.float32(end_ms))) / 1e3
 
 
 def parse_times(text: str) -> Times:
