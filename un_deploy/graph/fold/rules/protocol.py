@@ -13,6 +13,7 @@ A port whose tensor is constant may be given any gauge: the solver divides it ou
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal, NamedTuple
@@ -96,20 +97,20 @@ class Unit:
             yield Port("out", index), value
 
 
-class Rule:
+class Rule(ABC):
     """One family of operators. Stateless; lives in the file named after the family."""
 
     #: What is known of each operator, by its name: the opsets whose meaning this rule knows, and
     #: what the check, the precision, the graph view and others ask.
     ops: ClassVar[Mapping[str, Operator]]
 
+    @abstractmethod
     def transport(self, unit: Unit, known: Known, view: GraphFacts) -> Demands:
         """What the known gauges demand on other ports (or on the same ones, to be compared).
 
         Raises:
             Refuse: the operator does not commute with these gauges.
         """
-        raise NotImplementedError
 
     def edits(self, unit: Unit, known: Known, view: GraphFacts) -> Iterable[Edit]:
         """The changes that make the unit compute the same in the new variables.
@@ -119,6 +120,6 @@ class Rule:
         """
         return ()
 
+    @abstractmethod
     def examples(self) -> Iterator[ir.Model]:
         """Small models whose one norm folds through or into this family."""
-        raise NotImplementedError
