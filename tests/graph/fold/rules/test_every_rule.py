@@ -12,7 +12,7 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from tests.support.graphs import assert_folds, feeds_for, set_constant, stored
+from tests.support.graphs import assert_folds, feeds_for, set_constant, stored, to_bytes
 from un_deploy.graph.analysis.reference import Float64, run
 from un_deploy.graph.fold.fold import fold_graph
 from un_deploy.graph.fold.rules import operator_named, rules
@@ -35,6 +35,20 @@ def test_the_norm_of_an_example_folds(model: ir.Model) -> None:
     (site,) = folded.report.folded
     assert site.node in [node.name for node in model.graph]
     assert site.node not in [node.name for node in folded.model.graph]
+
+
+@pytest.mark.parametrize("model", EXAMPLES)
+def test_onnx_runtime_gives_the_same_before_and_after(model: ir.Model) -> None:
+    """Another implementation than the one that folds and proves."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    feeds = feeds_for(model)
+    before, after = (
+        onnxruntime.InferenceSession(to_bytes(one)).run(None, feeds)
+        for one in (model, fold_graph(model.clone()).model)
+    )
+    for old, new in zip(before, after, strict=True):
+        # A dozen terms, each of a weight that the fold rounded once.
+        np.testing.assert_allclose(new, old, rtol=0, atol=12 * 2.0**-23 * np.abs(old).max())
 
 
 def test_every_operator_of_a_rule_is_in_an_example() -> None:
