@@ -45,29 +45,19 @@ def slice_of(
     target: ir.Value,
     is_leaf: Callable[[ir.Value], bool],
     is_constant: Callable[[ir.Value], bool],
+    *,
+    to_sizes: bool = False,
 ) -> Slice:
     """What computes `target`, back to leaves and constants; the target itself is no leaf.
 
+    Args:
+        target: a tensor of a main graph.
+        is_leaf, is_constant: where the way back ends.
+        to_sizes: it ends at shapes of tensors, too.
+
     Raises:
-        OutsideError: an input of the graph that is no leaf is read, for more than its shape.
+        OutsideError: an input of the graph that is no leaf is read.
     """
-    try:
-        return _slice(target, is_leaf, is_constant, lambda value: False)
-    except OutsideError:
-        return _slice(target, is_leaf, is_constant, _is_shape)
-
-
-def _is_shape(value: ir.Value) -> bool:
-    node = value.producer()
-    return node is not None and node.op_type in ("Shape", "Size") and not node.domain
-
-
-def _slice(
-    target: ir.Value,
-    is_leaf: Callable[[ir.Value], bool],
-    is_constant: Callable[[ir.Value], bool],
-    is_size: Callable[[ir.Value], bool],
-) -> Slice:
     nodes: dict[ir.Node, None] = {}
     leaves: dict[ir.Value, None] = {}
     constants: dict[ir.Value, None] = {}
@@ -82,7 +72,7 @@ def _slice(
             constants[value] = None
         elif value is not target and is_leaf(value):
             leaves[value] = None
-        elif is_size(value):
+        elif to_sizes and value is not target and _is_shape(value):
             sizes[value] = None
         else:
             node = value.producer()
@@ -96,6 +86,11 @@ def _slice(
             pending.append(node)
             pending.extend(v for v in reversed(node.inputs) if v is not None)
     return Slice(target, tuple(nodes), tuple(leaves), tuple(constants), tuple(sizes))
+
+
+def _is_shape(value: ir.Value) -> bool:
+    node = value.producer()
+    return node is not None and node.op_type in ("Shape", "Size") and not node.domain
 
 
 @dataclass(frozen=True)
