@@ -64,7 +64,7 @@ class _Prover:
             )
         }
         self._order = {name: index for index, name in enumerate(self._old)}
-        constants = Constants(original)
+        constants = Constants(original, folded.shapes)
         self._constants = constants
         self._sources = Sources(original, folded.shapes, constants, self._old, self._exact)
         self._proven: dict[ir.Value, tuple[Claim, ...]] = {}

@@ -11,6 +11,7 @@ import onnx_ir as ir
 from un_deploy.graph.analysis.evaluators import Unknown, evaluate_exact
 from un_deploy.graph.analysis.floating import keeps_all
 from un_deploy.graph.analysis.shapes import Shapes
+from un_deploy.graph.fold.rules import operator_named
 
 Array = np.ndarray
 
@@ -147,24 +148,18 @@ class Evaluation:
 
     def _absolute(self, node: ir.Node, inputs: list[Array | None]) -> list[Array]:
         """The operator with every sign and every subtraction taken for a plus."""
-        if node.op_type == "Neg":
-            return [np.asarray(inputs[0])]
-        if node.op_type == "Sub":
-            return [np.asarray(inputs[0] + inputs[1])]  # type: ignore[operator]
-        if node.op_type == "BatchNormalization":
-            mean = inputs[3]
-            assert mean is not None
-            inputs = [*inputs[:3], -mean, *inputs[4:]]
-        if node.op_type == "Gemm":
-            node = _without_signs(node)
-        return self._exact(node, inputs)
+        subtracted = operator_named(node.op_type).subtracts
+        signed = [-a if i in subtracted and a is not None else a for i, a in enumerate(inputs)]
+        outputs = self._exact(_without_signs(node), signed)
+        return [np.abs(out) if out.dtype.kind == "f" else out for out in outputs]
 
 
 def _without_signs(node: ir.Node) -> ir.Node:
-    """The same operator with the absolute values of its factors."""
-    attributes = {
-        name: abs(a.value) if isinstance(a.value, float) else a.value
-        for name, a in node.attributes.items()
-    }
+    """The same operator with the absolute values of its factors, as Gemm has them."""
+    factors = {n: a.value for n, a in node.attributes.items() if isinstance(a.value, float)}
+    negative = {name: -factor for name, factor in factors.items() if factor < 0}
+    if not negative:
+        return node
     inputs = [None if v is None else ir.Value(name=v.name) for v in node.inputs]
-    return ir.node(node.op_type, inputs, attributes)
+    attributes = {name: attribute.value for name, attribute in node.attributes.items()}
+    return ir.node(node.op_type, inputs, attributes | negative)
