@@ -43,8 +43,8 @@ from un_deploy.graph.analysis.evaluators.evaluator import (
     Evaluator,
     Inputs,
     Unknown,
-    is_real,
 )
+from un_deploy.graph.analysis.floating import widen
 
 EVALUATORS: dict[str, Evaluator] = {
     **arithmetic.EVALUATORS,
@@ -97,9 +97,9 @@ def evaluate_exact(node: ir.Node, inputs: Inputs, opset: int) -> list[Array]:
             A Cast widens if it is to float64, or if the node's input states the type it is from.
     """
     evaluator = _evaluator(node, opset)
-    widened = [None if array is None else _widened(array) for array in inputs]
+    widened = [None if array is None else widen(array) for array in inputs]
     computed = _computed(evaluator.exact or evaluator.compute, node, widened, opset)
-    return [_widened(array) for array in computed]
+    return [widen(array) for array in computed]
 
 
 def _evaluator(node: ir.Node, opset: int) -> Evaluator:
@@ -116,7 +116,3 @@ def _computed(compute: Compute, node: ir.Node, inputs: Inputs, opset: int) -> li
         raise Unknown(f"{node.op_type}: {error}") from error
     except Exception as error:  # whatever does not fit: shapes, indices, attributes
         raise Unknown(f"{node.op_type}: {error}") from error
-
-
-def _widened(array: Array) -> Array:
-    return array.astype(np.float64, copy=False) if is_real(array) else array
