@@ -65,7 +65,7 @@ def test_what_stood_inside_a_norm_is_known_by_its_shape_alone() -> None:
 
 
 def test_the_ends_of_a_cancelled_chain_are_one_tensor() -> None:
-    body = f"""t = Transpose<perm=[0,2,1]>(x) k = Mul(t, a) o = Add(k, b)
+    body = """t = Transpose<perm=[0,2,1]>(x) k = Mul(t, a) o = Add(k, b)
                u = Transpose<perm=[0,2,1]>(o) y = MatMul(u, w)"""
     folded = fold_and_prove(build(SIGNATURE, body, a=(4, 1), b=(4, 1), w=(4, 5)))
     assert {"x", "u"} <= {claim.original for claim in folded.claims["x"]}

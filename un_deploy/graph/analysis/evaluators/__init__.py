@@ -1,7 +1,8 @@
 """Computes single operators from their inputs: a closed list, by ONNX's own words, in numpy.
 
 Fold and proof rest on these and on nothing else, so each is needed, and each is held against two
-other implementations in its test. Whatever is not listed is unknown.
+other implementations in its test. Whatever is not listed is unknown. A file with `EVALUATORS` in it
+is found by being here.
 
 - arithmetic: Add, Sub, Mul, Div, Neg and Sqrt, of floating-point numbers and of integers; Equal.
 - casts: Cast, between the types that are computed with.
@@ -21,22 +22,12 @@ other implementations in its test. Whatever is not listed is unknown.
 
 from __future__ import annotations
 
+from importlib import import_module
+from pkgutil import iter_modules
+
 import numpy as np
 import onnx_ir as ir
 
-from un_deploy.graph.analysis.evaluators import (
-    arithmetic,
-    casts,
-    convolution,
-    joining,
-    layout,
-    normalization,
-    products,
-    quantised,
-    reductions,
-    selection,
-    sources,
-)
 from un_deploy.graph.analysis.evaluators.evaluator import (
     Array,
     Compute,
@@ -46,18 +37,13 @@ from un_deploy.graph.analysis.evaluators.evaluator import (
 )
 from un_deploy.graph.analysis.floating import widen
 
+_FILES = [import_module(f"{__name__}.{file.name}") for file in iter_modules(__path__)]
+
+#: Every evaluator, by ONNX's name of its operator.
 EVALUATORS: dict[str, Evaluator] = {
-    **arithmetic.EVALUATORS,
-    **casts.EVALUATORS,
-    **convolution.EVALUATORS,
-    **joining.EVALUATORS,
-    **layout.EVALUATORS,
-    **normalization.EVALUATORS,
-    **products.EVALUATORS,
-    **quantised.EVALUATORS,
-    **reductions.EVALUATORS,
-    **selection.EVALUATORS,
-    **sources.EVALUATORS,
+    name: evaluator
+    for file in _FILES
+    for name, evaluator in getattr(file, "EVALUATORS", {}).items()
 }
 
 
