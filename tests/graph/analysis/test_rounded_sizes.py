@@ -58,9 +58,7 @@ def test_resize_that_keeps_the_aspect_ratio() -> None:
     ],
 )
 def test_range(start: float, limit: float, delta: float, kind: type, known: bool) -> None:
-    numbers = {
-        name: np.array(v, kind) for name, v in zip("abc", (start, limit, delta), strict=True)
-    }
+    numbers = {"a": np.array(start, kind), "b": np.array(limit, kind), "c": np.array(delta, kind)}
     type_ = {np.int64: "int64", np.float32: "float", np.float64: "double"}[kind]
     shape, made = inferred_and_made(f"=> {type_}[N] y", "y = Range(a, b, c)", **numbers)
     assert shape is not None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from tests.support.float64 import run
 from tests.support.graphs import NORM, build, feeds_for, fold_and_prove, stored
-from un_deploy.graph.analysis.reference import run
 
 SIGNATURE = "float[B,3,4] x => float[B,3,5] y"
 

@@ -6,10 +6,10 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
+from tests.support.float64 import run
 from tests.support.graphs import NORM, assert_folds, build, feeds_for, set_constant, stored
 from un_deploy.errors import InputError
 from un_deploy.graph.analysis.affine_map import Affine
-from un_deploy.graph.analysis.reference import run
 from un_deploy.graph.fold.edits import SetConstant
 from un_deploy.graph.fold.fold import Folded, fold_graph
 from un_deploy.graph.fold.rules.matmul import MatMul

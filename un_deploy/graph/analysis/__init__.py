@@ -7,7 +7,8 @@
 - dims: The arithmetic of tensor dimensions: integers, symbolic expressions and the unknown.
 - evaluators/: Computes single operators from their inputs: a closed list, by ONNX's own words, in
   numpy.
-- floating: Floating types: which are computed with, which hold which, and arrays widened to float64.
+- floating: Floating types: which are computed with, which hold which, and arrays widened to
+  float64.
 - layernorms: Finds Layer Normalization: as one operator, or as the chains in which exporters write
   it out.
 - operator_types: What ONNX's schemas say of element types: which an operator takes, and which its
