@@ -64,27 +64,18 @@ def page(entries: list[dict[str, Any]], seed: int) -> str:
     ]
     head = ["damage", *(one["network"] for one in entries), "all"]
     folded = ", ".join(f"{e['network']} {e['folded']} of {e['operators']}" for e in entries)
-    return (
-        "\n".join(
-            [
-                "# What the proof sees of folds damaged at random places",
-                "",
-                f"corruptions.json: {made:,} damages, seeds from {seed} on, {made - missed:,} seen and "
-                "named. Made by `make corruptions`.",
-                "",
-                *table(head, rows),
-                "",
-                f"Norms that were folded, and operators left: {folded}.",
-                "",
-                *(
-                    f"- not seen: {one['network']}: {text}"
-                    for one in entries
-                    for text in one["not_seen"]
-                ),
-            ]
-        ).rstrip()
-        + "\n"
-    )
+    lines = [
+        "# What the proof sees of folds damaged at random places",
+        "",
+        f"corruptions.json: {made:,} damages, seeds from {seed} on; {made - missed:,} of them were",
+        "seen and named. Made by `make corruptions`.",
+        "",
+        *table(head, rows),
+        "",
+        f"Norms that were folded, and operators left: {folded}.",
+    ]
+    lines += [f"- not seen: {e['network']}: {text}" for e in entries for text in e["not_seen"]]
+    return "\n".join(lines) + "\n"
 
 
 @click.command()

@@ -193,7 +193,8 @@ class Target:
         for one in damaged:
             if isinstance(one, ir.Value):
                 names.add(str(one.name))
-                readers = [node for node, _ in one.uses()]
+                made_by = one.producer()  # a Constant operator
+                readers = [n for n in (made_by, *(node for node, _ in one.uses())) if n is not None]
             else:
                 readers = [one, *(node for value in one.outputs for node, _ in value.uses())]
             for node in readers:
