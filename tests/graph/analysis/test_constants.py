@@ -33,6 +33,23 @@ def test_a_norms_scale_is_computed_in_float64() -> None:
         constants[value_of(model, "y")]
 
 
+@pytest.mark.parametrize(
+    ("dtype", "small"),
+    [
+        (np.int8, True),
+        (np.uint16, True),
+        (ml_dtypes.int4, True),
+        (ml_dtypes.float8_e4m3fn, True),
+        (np.int32, False),  # biases
+    ],
+)
+def test_a_weight_in_a_small_type_is_quantised(dtype: type, small: bool) -> None:
+    body = "c = DequantizeLinear(w, s) d = Transpose(c) y = Neg(x)"
+    weight, scale = np.ones((3, 4), dtype), np.array(0.05, np.float32)
+    model = build("float[2] x => float[2] y", body, opset=21, w=weight, s=scale)
+    assert Constants(model).is_quantised(value_of(model, "d")) == small
+
+
 SEVENTH = {"ten": np.float32([10]), "ratio": np.float32([0.7])}
 
 
@@ -131,7 +148,6 @@ def test_a_weight_in_eight_bits(opset: int) -> None:
     scale, zero = np.array(0.05, np.float32), np.array(3, np.int8)
     model = build("float[2] x => float[2] y", body, opset=opset, w=weight, s=scale, z=zero)
     constants, value = Constants(model), value_of(model, "d")
-    assert constants.is_quantised(value)
     assert constants.dtype(value) == ir.DataType.FLOAT
     expected = (weight.T.astype(np.float64) - 3) * np.float64(scale)
     np.testing.assert_array_equal(constants[value], expected)

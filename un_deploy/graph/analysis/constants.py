@@ -13,13 +13,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx_ir as ir
 
 from un_deploy.graph.analysis.evaluators import Unknown, evaluate, evaluate_exact, is_known
 from un_deploy.graph.analysis.floating import is_floating, stored, widen
-from un_deploy.graph.analysis.shapes import Shapes
+
+if TYPE_CHECKING:
+    from un_deploy.graph.analysis.shapes import Shapes
 
 Array = np.ndarray
 Inputs = list[Array | None]
@@ -30,6 +33,9 @@ _KEEP = 1 << 20
 
 #: Types that weights are stored in to be small.
 _QUANTISED = {ir.DataType.INT8, ir.DataType.UINT8, ir.DataType.INT4, ir.DataType.UINT4}
+_QUANTISED |= {ir.DataType.INT16, ir.DataType.UINT16}
+_QUANTISED |= {ir.DataType.FLOAT8E4M3FN, ir.DataType.FLOAT8E4M3FNUZ}
+_QUANTISED |= {ir.DataType.FLOAT8E5M2, ir.DataType.FLOAT8E5M2FNUZ}
 
 
 class Constants:
@@ -97,7 +103,7 @@ class Constants:
         return ir.DataType.UNDEFINED if value.const_value is None else value.const_value.dtype
 
     def is_quantised(self, value: ir.Value) -> bool:
-        """Whether a constant is computed from a tensor of at most 8-bit integers."""
+        """Whether a constant is computed from a tensor of a type that makes weights small."""
         pending: list[ir.Value | None] = [value]
         seen: set[ir.Value] = set()
         while pending:
