@@ -169,6 +169,11 @@ CASES = {
         "h = Cast<to=10>(a) s = Cast<to=1>(h) n = Mul(x, s) y = MatMul(n, k)",
         {"a": (4,), "k": (4, 5)},
     ),
+    "a weight that is filled": Case(
+        ROWS,
+        f"{NORM} w = ConstantOfShape<value=float[1] {{2.0}}>(s) y = MatMul(n, w)",
+        {"a": (4,), "b": (4,), "s": [4, 5]},
+    ),
     "indices that are not there": Case(
         PICKED,
         f"{NORM} f = Sub(i, i) c = Gather<axis=2>(n, f) d = Squeeze(c, two) y = MatMul(d, k)",
