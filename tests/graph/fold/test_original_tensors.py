@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
+from tests.support.float64 import run
 from tests.support.graphs import NORM, build, feeds_for, fold_and_prove, stored
-from un_deploy.graph.analysis.reference import run
 from un_deploy.graph.fold.fold import Folded
 
 SIGNATURE = "float[B,3,4] x => float[B,3,5] y"

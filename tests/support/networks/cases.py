@@ -11,11 +11,12 @@ import onnx_ir as ir
 import torch
 
 from models.recipes import Recipe
+from tests.support.float64 import run
 from tests.support.graphs import exact
 from tests.support.networks.exports import EXPORTS, SEED, exported
 from tests.support.networks.kept import kept
 from tests.support.networks.trained_like import variant
-from un_deploy.graph.analysis.reference import run, widen
+from un_deploy.graph.analysis.floating import widen
 from un_deploy.graph.fold.fold import Folded, fold_graph
 from un_deploy.pipeline.export.torch_to_onnx import Exporter
 

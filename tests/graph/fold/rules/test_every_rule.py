@@ -12,9 +12,9 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
+from tests.support.float64 import Float64, run
 from tests.support.graphs import assert_folds, feeds_for, set_constant, stored, to_bytes
 from un_deploy.graph.analysis.evaluators import EVALUATORS
-from un_deploy.graph.analysis.reference import Float64, run
 from un_deploy.graph.fold.fold import fold_graph
 from un_deploy.graph.fold.rules import operator_named, operators, rules
 from un_deploy.graph.proof.prove import prove
