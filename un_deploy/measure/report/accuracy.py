@@ -23,13 +23,15 @@ def section(report: CompareReport) -> Section | Absent:
     plans = any(one.against != FLOAT64 for report in points for one in report.accuracy)
     if plans:
         text = (*text, "A plan has no graph: what it is held against stands in its row.")
+    judged = (one.reason for report in points for one in report.accuracy if one.error is None)
+    text = (*text, *(f"Not judged: {reason}." for reason in dict.fromkeys(judged)))
     several = len(points) > 1
     rows = tuple(
         (
             wording.variant(one.kind, one.form),
             *((wording.point(report),) if several else ()),
             Cell(one.output, code=True),
-            f"{one.error:.2e}",
+            one.shown(".2e"),
             *((one.against,) if plans else ()),
         )
         for report in points
