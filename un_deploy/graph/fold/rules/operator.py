@@ -38,6 +38,7 @@ class Operator:
             the precision that was asked for.
         moves: it only moves numbers.
         rearranges: it moves all of them, none twice: a chain of these may be the identity.
+        uniform: it treats all places along an axis alike, but for what its constants say of them.
     """
 
     group: Group = "other"
@@ -54,6 +55,7 @@ class Operator:
     multiplies: bool = False
     moves: bool = False
     rearranges: bool = False
+    uniform: bool = False
 
     @property
     def absorbs(self) -> bool:
@@ -80,4 +82,5 @@ def absorbing(
         sums=True,
         weighs=True,
         multiplies=True,
+        uniform=True,
     )
