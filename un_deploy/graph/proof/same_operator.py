@@ -121,7 +121,7 @@ def _same_bits(new: np.ndarray, old: np.ndarray) -> bool:
 def _held(tensor: ir.TensorProtocol) -> ir.TensorProtocol:
     """The tensor that a lazy one, as `own_tensors` makes them, stands for."""
     while isinstance(tensor, ir.LazyTensor):
-        tensor = tensor.raw  # type: ignore[assignment]  # onnx-ir states another type
+        tensor = tensor.raw()
     return tensor
 
 

@@ -6,15 +6,15 @@ import numpy as np
 import onnx_ir as ir
 
 from un_deploy.graph.proof.proof import Problem
-from un_deploy.runtime.in_double import widen
+from un_deploy.graph.analysis.floating import widen
 
 Array = np.ndarray
 
 
-def signature_problems(first: ir.Model, second: ir.Model, *, shapes: bool) -> list[Problem]:
-    """Where the inputs and outputs of two graphs differ: names, order, types.
+def signature_problems(first: ir.Model, second: ir.Model) -> list[Problem]:
+    """Why two graphs cannot be run on the same inputs: names, order, types of inputs and outputs.
 
-    With `shapes` also the declared shapes, with the names of dynamic dimensions.
+    A proof asks for more, the declared shapes too (`un_deploy.graph.proof.same_signature`).
     """
     problems = []
     for kind in ("inputs", "outputs"):
@@ -25,13 +25,9 @@ def signature_problems(first: ir.Model, second: ir.Model, *, shapes: bool) -> li
             problems.append(Problem(kind, text))
             continue
         for a, b in zip(old, new, strict=True):
-            what, name = kind[:-1], str(a.name)
             if a.dtype != b.dtype:
-                text = f"{what} {name!r} is {b.dtype}, the original's {a.dtype}"
-                problems.append(Problem(name, text))
-            elif shapes and _dims(a) != _dims(b):
-                text = f"{what} {name!r} is {_dims(b)}, the original's {_dims(a)}"
-                problems.append(Problem(name, text))
+                text = f"the {kind[:-1]} {a.name!r} is {b.dtype}, the original's {a.dtype}"
+                problems.append(Problem(str(a.name), text))
     return problems
 
 
@@ -56,9 +52,3 @@ def relative_error(expected: Array, found: Array) -> float:
     with np.errstate(invalid="ignore"):
         difference = np.max(np.abs(found - expected), where=finite, initial=0.0)
     return float(difference) / (scale or 1.0)
-
-
-def _dims(value: ir.Value) -> list[int | str | None] | None:
-    if value.shape is None:
-        return None
-    return [dim if isinstance(dim, int) else dim.value for dim in value.shape]

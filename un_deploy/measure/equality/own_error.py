@@ -16,6 +16,7 @@ import numpy as np
 import onnx_ir as ir
 
 from un_deploy.errors import InputError
+from un_deploy.graph.analysis.floating import is_real
 from un_deploy.graph.model.input_specs import Feeds
 from un_deploy.measure.equality.outputs import relative_error
 from un_deploy.runtime.in_double import InDouble
@@ -90,7 +91,7 @@ def _moved_tensor(tensor: ir.TensorProtocol, seed: int) -> ir.LazyTensor:
 
 def _moved(array: Array, rng: np.random.Generator) -> Array:
     """Each finite entry of a floating array one unit in the last place larger or smaller."""
-    if array.dtype.kind != "f" and array.dtype.name != "bfloat16":
+    if not is_real(array):
         return array
     up = rng.integers(0, 2, array.shape).astype(bool)
     limit = np.where(up, np.array(np.inf, array.dtype), np.array(-np.inf, array.dtype))

@@ -152,8 +152,9 @@ def told(result: OutputResult) -> str:
 
 
 def _sentence(problem: Problem) -> str:
-    """The problem's text, which names its place once."""
-    return problem.text if problem.place in problem.text else f"{problem.place}: {problem.text}"
+    """The problem's text; one that begins with a verb begins with its place here."""
+    whole = problem.text.startswith("the ") or repr(problem.place) in problem.text
+    return problem.text if whole else f"{problem.place!r} {problem.text}"
 
 
 def _capital(text: str) -> str:

@@ -21,6 +21,7 @@ import numpy as np
 import onnx_ir as ir
 
 from un_deploy.errors import InputError
+from un_deploy.graph.analysis.floating import is_floating
 from un_deploy.graph.model.input_specs import Feeds
 from un_deploy.measure.equality.outputs import relative_error
 from un_deploy.measure.equality.own_error import OwnError
@@ -34,8 +35,6 @@ from un_deploy.runtime.protocol import Runtime
 ROUNDINGS = 32
 OWN_ERRORS = 4
 MOST = 1e-3
-
-_FLOATING = {ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE}
 
 
 class CannotLookError(Exception):
@@ -180,5 +179,5 @@ def _floor(*models: ir.Model) -> float:
         for model in models
         for value in (*model.graph.outputs, *model.graph.initializers.values())
     ]
-    coarsest = max((float(v.dtype.eps) for v in values if v.dtype in _FLOATING), default=0.0)
-    return ROUNDINGS * coarsest
+    types = {value.dtype for value in values if value.dtype is not None}
+    return ROUNDINGS * max((float(one.eps) for one in types if is_floating(one)), default=0.0)

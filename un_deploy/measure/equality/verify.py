@@ -70,7 +70,7 @@ def verify(
         return VerifyReport("proven", "the two are one and the same graph")
     for model in (original, other):
         check_weights(model)
-    if problems := signature_problems(original, other, shapes=False):
+    if problems := signature_problems(original, other):
         return VerifyReport("not equal", "inputs or outputs differ", tuple(problems))
     again = fold_again(original, other, keep)
     if not again.difference:
@@ -102,7 +102,9 @@ def verify_fold(original: ir.Model, folded: Folded) -> VerifyReport:
         folded: what `fold_graph` made of a copy of it, perhaps with a saved model in its place.
     """
     proof = prove(original, folded)
-    problems = (*signature_problems(original, folded.model, shapes=True), *proof.problems)
+    # What follows from a constant comes before it in the graph: the constant is told first.
+    constants = folded.model.graph.initializers
+    problems = tuple(sorted(proof.problems, key=lambda one: one.place not in constants))
     verdict: Verdict = "proven"
     if problems:
         verdict = "not equal" if any(one.differs for one in problems) else "cannot tell"
@@ -200,7 +202,7 @@ def _doubts(seen: Look) -> list[str]:
 def _output_problems(seen: Look) -> list[Problem]:
     found = [_output_problem(result) for result in seen.results if result.differs]
     if seen.failure:
-        text = f"it does not run where the original does: {seen.failure}"
+        text = f"the second network does not run where the original does: {seen.failure}"
         found.append(Problem("the second network", text))
     return found
 

@@ -149,7 +149,7 @@ class Network:
         graphs = {**self.models, **{kind: plan.graph for kind, plan in self.plans.items()}}
         (kind, first), *others = graphs.items()
         for other, model in others:
-            if problems := signature_problems(first, model, shapes=False):
+            if problems := signature_problems(first, model):
                 problem = problems[0].text
                 raise InputError(f"{TITLES[other]} is not {TITLES[kind]}'s network: {problem}")
         found = self._feeds(first, inputs, dims, seed)
