@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +17,12 @@ import un_deploy
 from tests.support.doubles.reference_runtime import ReferenceRuntime
 from tests.support.graphs import NORM, build
 from un_deploy.errors import InputError, VerificationError
-from un_deploy.graph.fold.fold import fold
+from un_deploy.graph.fold.fold import fold, fold_graph
 from un_deploy.graph.model.model_file import save_model
 from un_deploy.graph.model.model_kinds import to_ir
 from un_deploy.measure.equality import second_look
 from un_deploy.measure.equality.report import VerifyReport
-from un_deploy.measure.equality.verify import verify
+from un_deploy.measure.equality.verify import verify, verify_fold
 from un_deploy.runtime.session import FileSession
 
 pytest.importorskip("onnxruntime")
@@ -506,3 +507,29 @@ class TestTheReport:
     def test_inputs_that_do_not_fit(self) -> None:
         with pytest.raises(InputError, match="the input 'x0' is missing"):
             verify(small(), small(), inputs={})
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("kind", ["vit", "bert"])
+def test_every_folded_constant_is_watched(kind: str) -> None:
+    """Each in turn 1 % off; one that is all zeros, in its first entry."""
+    pytest.importorskip("torch")
+    from models.bert import bert_micro
+    from models.vit import vit_micro
+    from tests.support.networks.exports import exported
+
+    def off(array: np.ndarray) -> np.ndarray:
+        if array.any():
+            return array * 1.01
+        array.flat[0] = 1e-3
+        return array
+
+    model = exported({"vit": vit_micro, "bert": bert_micro}[kind], "un", dynamic=True)
+    folded = fold_graph(to_ir(model)[0])
+    assert verify_fold(model, folded).verdict == "proven"
+    names = [change.new for change in folded.report.changes]
+    assert len(names) > 8
+    for name in names:
+        wrong = replace(folded, model=replaced(folded.model, name, off))
+        report = verify_fold(model, wrong)
+        assert report.verdict == "not equal" and places(report)[0] == name

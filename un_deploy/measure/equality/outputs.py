@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from un_deploy.graph.proof.proof import Problem
 from un_deploy.graph.analysis.floating import widen
+from un_deploy.graph.proof.proof import Problem
 
 Array = np.ndarray
 
