@@ -14,6 +14,7 @@ _WIDTH = {
     ir.DataType.FLOAT: 2,
     ir.DataType.DOUBLE: 3,
 }
+_NAMES = {"float16", "bfloat16", "float32", "float64"}
 
 
 def is_floating(dtype: ir.DataType | None) -> bool:
@@ -30,7 +31,7 @@ def keeps_all(source: ir.DataType | None, target: ir.DataType) -> bool:
 
 def is_real(array: np.ndarray) -> bool:
     """Whether an array holds such numbers."""
-    return array.dtype.kind == "f" or array.dtype.name == "bfloat16"
+    return array.dtype.name in _NAMES
 
 
 def widen(array: Any) -> np.ndarray:

@@ -68,7 +68,8 @@ class Folded:
 def fold_graph(model: ir.Model, *, keep: Collection[str] = ()) -> Folded:
     """Fold an onnx_ir.Model in place. See `fold`."""
     graph = model.graph
-    shapes, constants = Shapes(model), Constants(model)
+    shapes = Shapes(model)
+    constants = Constants(model, shapes)
     editor, tracker = Editor(model, constants, shapes), OriginalTensors(model)
     before = len(graph)
     order = {node: index for index, node in enumerate(graph)}

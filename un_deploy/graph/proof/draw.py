@@ -52,7 +52,7 @@ class Draw:
         whole = dtype is not None and (dtype.is_integer() or dtype == ir.DataType.BOOL)
         if whole and (known := sizes.integers(old)) is not None:
             return known
-        shape = sizes.shape(old)
+        shape = sizes.shape(old, self._told(value))
         if sizes.opened and math.prod(shape) > _MOST_ENTRIES:
             raise NoSizeError(f"{old.name!r} would be too large")
         if dtype == ir.DataType.BOOL:
@@ -67,9 +67,18 @@ class Draw:
         Raises:
             NoSizeError: it is unknown.
         """
-        if (known := self._sizes.integers(value)) is None:
-            raise NoSizeError(f"{value.name!r} is unknown")
-        return known
+        if (known := self._sizes.integers(value)) is not None:
+            return known
+        for node, position in self._uses((value,)):
+            if (found := self._parameter(node, position)) is not None:
+                return found
+        raise NoSizeError(f"{value.name!r} is unknown")
+
+    def _told(self, value: ir.Value) -> tuple[int, ...]:
+        """The sizes that its gauges know."""
+        gauges = [c.gauge for c in self._region.leaves[value] if c.gauge is not None]
+        shapes = [array.shape for gauge in gauges for array in (gauge.scale, gauge.shift)]
+        return np.broadcast_shapes(*shapes) if shapes else ()
 
     def _floats(self, value: ir.Value, shape: tuple[int, ...]) -> Array:
         """Standard normal in the new variables or in the original's, at random entry by entry.
@@ -93,7 +102,7 @@ class Draw:
             self.rounds = max(self.rounds, math.ceil(least / max(count, 1)))
             return (np.arange(count) + turn * count).reshape(shape) % least
         for node, position in self._uses((value, old)):
-            if (found := self._parameter(node, position, shape)) is not None:
+            if (found := self._parameter(node, position)) is not None and found.shape == shape:
                 return found
         return self._rng.integers(0, _SOME, shape)
 
@@ -103,17 +112,15 @@ class Draw:
                 shape = self._sizes.shape(node.inputs[0])
                 yield shape[node.attributes.get_int("axis", 0) % len(shape)]
 
-    def _parameter(self, node: ir.Node, position: int, shape: tuple[int, ...]) -> Array | None:
+    def _parameter(self, node: ir.Node, position: int) -> Array | None:
         """A target or a bound that is computed from data: that of the shape that is inferred."""
-        target = self._sizes.shape(node.outputs[0])
         if node.op_type in ("Reshape", "Expand") and position == 1:
-            return np.array(target, dtype=np.int64)
+            return np.array(self._sizes.shape(node.outputs[0]), dtype=np.int64)
         if node.op_type == "Slice" and position in (1, 2):
+            target = self._sizes.shape(node.outputs[0])
             axes = node.inputs[3] if len(node.inputs) > 3 else None
-            along = range(shape[0]) if axes is None else self._sizes.integers(axes)
-            if along is None:
-                return None
-            sizes = [target[int(axis)] for axis in along]
+            along = None if axes is None else self._sizes.integers(axes)
+            sizes = [target[int(axis)] for axis in (range(len(target)) if along is None else along)]
             return np.array(sizes if position == 2 else [0] * len(sizes), dtype=np.int64)
         return None
 

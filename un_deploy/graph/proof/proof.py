@@ -29,7 +29,7 @@ class Proof:
         operators: how many operators are the original's, inputs, attributes and bodies alike.
         regions: how many tensors were computed by both graphs and compared.
         constants: how many constants that the fold rewrote were compared, in every entry.
-        worst: the largest |old - new| of a region, as a share of the terms that were summed.
+        worst: the largest |old - new| of a region, as a share of its largest entry.
     """
 
     problems: tuple[Problem, ...] = ()

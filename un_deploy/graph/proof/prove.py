@@ -64,7 +64,7 @@ class _Prover:
             )
         }
         self._order = {name: index for index, name in enumerate(self._old)}
-        constants = Constants(original)
+        constants = Constants(original, folded.shapes)
         self._constants = constants
         self._sources = Sources(original, folded.shapes, constants, self._old, self._exact)
         self._proven: dict[ir.Value, tuple[Claim, ...]] = {}
@@ -204,8 +204,16 @@ class _Prover:
     def _between(self, new: Slice, target: ir.Value, claim: Claim) -> Region:
         leaves = {leaf: self._values(leaf) for leaf in new.leaves}
         names = {c.original for claims in leaves.values() for c in claims}
-        old = slice_of(target, lambda v: v.name in names, lambda v: v in self._constants)
-        return Region(new, old, claim, leaves)
+
+        def old(*, to_sizes: bool) -> Slice:
+            return slice_of(
+                target, lambda v: v.name in names, self._constants.__contains__, to_sizes=to_sizes
+            )
+
+        try:
+            return Region(new, old(to_sizes=False), claim, leaves)
+        except OutsideError:  # the shape of a tensor elsewhere may say how to reshape
+            return Region(new, old(to_sizes=True), claim, leaves)
 
     def _values(self, value: ir.Value) -> tuple[Claim, ...]:
         return tuple(c for c in self._proven.get(value, ()) if not c.shape_only)

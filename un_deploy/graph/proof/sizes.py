@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,7 +11,7 @@ import onnx_ir as ir
 import sympy
 
 from un_deploy.graph.analysis.constants import Constants
-from un_deploy.graph.analysis.dims import Dim
+from un_deploy.graph.analysis.dims import Dim, Shape, symbol
 from un_deploy.graph.analysis.evaluators import Unknown, evaluate_exact
 from un_deploy.graph.analysis.shapes import Shapes
 
@@ -35,6 +35,7 @@ class Sizes:
         first, others: what open dimensions are, as a tensor's first axis and as another.
         cut: static sizes and the smaller ones to take in their place.
         steps: whether each open dimension has a size of its own, from there on.
+        empty: whether a static size of zero was met, so that there is nothing to compare.
     """
 
     model: ir.Model
@@ -44,6 +45,7 @@ class Sizes:
     others: int
     cut: Mapping[int, int]
     steps: bool
+    empty: bool = False
     _chosen: dict[object, int] = field(default_factory=dict)
     _integers: dict[ir.Value, Array | None] = field(default_factory=dict)
 
@@ -52,15 +54,27 @@ class Sizes:
         """Whether a dimension was open, so that another choice gives other shapes."""
         return bool(self._chosen)
 
-    def shape(self, value: ir.Value) -> tuple[int, ...]:
+    def shape(self, value: ir.Value, told: Sequence[int] = ()) -> tuple[int, ...]:
         """The sizes of an original tensor.
 
+        Args:
+            value: the tensor.
+            told: its sizes, as far as it is known to have more than one place along an axis (1
+                elsewhere): they bind what its shape leaves open.
+
         Raises:
-            NoSizeError: its rank is unknown, or a size would be zero or negative.
+            NoSizeError: its rank is unknown, or an open size would be zero or negative.
         """
         shape = self.shapes.of(value)
         if shape is None:
+            shape = _declared(value)
+        if shape is None and told:
+            shape = (None,) * len(told)
+        if shape is None:
             raise NoSizeError(f"the shape of {value.name!r} is unknown")
+        for axis, (dim, size) in enumerate(zip(shape, told, strict=False)):
+            if size != 1 and not isinstance(dim, int):
+                self._chosen.setdefault((value.name, axis) if dim is None else dim, size)
         return tuple(self._size(dim, value, axis) for axis, dim in enumerate(shape))
 
     def integers(self, value: ir.Value) -> Array | None:
@@ -122,8 +136,9 @@ class Sizes:
 
     def _size(self, dim: Dim, value: ir.Value, axis: int) -> int:
         if isinstance(dim, int):
-            size = self.cut.get(dim, dim)
-        elif dim is None:
+            self.empty |= dim == 0
+            return self.cut.get(dim, dim)
+        if dim is None:
             size = self._choice((value.name, axis), axis)
         else:
             size = self._of_expression(dim, axis)
@@ -132,7 +147,7 @@ class Sizes:
         return size
 
     def _of_expression(self, dim: sympy.Expr, axis: int) -> int:
-        if dim.is_Symbol:
+        if dim.is_Symbol or dim in self._chosen:
             return self._choice(dim, axis)
         symbols = sorted(dim.free_symbols, key=str)
         found = dim.xreplace({s: sympy.Integer(self._choice(s, 1)) for s in symbols})
@@ -147,3 +162,17 @@ class Sizes:
             step = len(self._chosen) if about < 16 else 16 * (len(self._chosen) % 3)
             self._chosen[key] = about + step * self.steps
         return self._chosen[key]
+
+
+def _declared(value: ir.Value) -> Shape | None:
+    """What the file says of a shape that is not inferred: good enough to draw numbers by."""
+    if value.shape is None:
+        return None
+    return tuple(
+        symbol(dim.value) if isinstance(dim, ir.SymbolicDim) and dim.value else _number(dim)
+        for dim in value.shape.dims
+    )
+
+
+def _number(dim: int | ir.SymbolicDim) -> int | None:
+    return dim if isinstance(dim, int) and dim >= 0 else None

@@ -11,6 +11,7 @@ import onnx_ir as ir
 from un_deploy.graph.analysis.evaluators import Unknown, evaluate_exact
 from un_deploy.graph.analysis.floating import keeps_all
 from un_deploy.graph.analysis.shapes import Shapes
+from un_deploy.graph.fold.rules import operator_named
 
 Array = np.ndarray
 
@@ -45,29 +46,19 @@ def slice_of(
     target: ir.Value,
     is_leaf: Callable[[ir.Value], bool],
     is_constant: Callable[[ir.Value], bool],
+    *,
+    to_sizes: bool = False,
 ) -> Slice:
     """What computes `target`, back to leaves and constants; the target itself is no leaf.
 
+    Args:
+        target: a tensor of a main graph.
+        is_leaf, is_constant: where the way back ends.
+        to_sizes: it ends at shapes of tensors, too.
+
     Raises:
-        OutsideError: an input of the graph that is no leaf is read, for more than its shape.
+        OutsideError: an input of the graph that is no leaf is read.
     """
-    try:
-        return _slice(target, is_leaf, is_constant, lambda value: False)
-    except OutsideError:
-        return _slice(target, is_leaf, is_constant, _is_shape)
-
-
-def _is_shape(value: ir.Value) -> bool:
-    node = value.producer()
-    return node is not None and node.op_type in ("Shape", "Size") and not node.domain
-
-
-def _slice(
-    target: ir.Value,
-    is_leaf: Callable[[ir.Value], bool],
-    is_constant: Callable[[ir.Value], bool],
-    is_size: Callable[[ir.Value], bool],
-) -> Slice:
     nodes: dict[ir.Node, None] = {}
     leaves: dict[ir.Value, None] = {}
     constants: dict[ir.Value, None] = {}
@@ -82,7 +73,7 @@ def _slice(
             constants[value] = None
         elif value is not target and is_leaf(value):
             leaves[value] = None
-        elif is_size(value):
+        elif to_sizes and value is not target and _is_shape(value):
             sizes[value] = None
         else:
             node = value.producer()
@@ -96,6 +87,11 @@ def _slice(
             pending.append(node)
             pending.extend(v for v in reversed(node.inputs) if v is not None)
     return Slice(target, tuple(nodes), tuple(leaves), tuple(constants), tuple(sizes))
+
+
+def _is_shape(value: ir.Value) -> bool:
+    node = value.producer()
+    return node is not None and node.op_type in ("Shape", "Size") and not node.domain
 
 
 @dataclass(frozen=True)
@@ -152,24 +148,18 @@ class Evaluation:
 
     def _absolute(self, node: ir.Node, inputs: list[Array | None]) -> list[Array]:
         """The operator with every sign and every subtraction taken for a plus."""
-        if node.op_type == "Neg":
-            return [np.asarray(inputs[0])]
-        if node.op_type == "Sub":
-            return [np.asarray(inputs[0] + inputs[1])]  # type: ignore[operator]
-        if node.op_type == "BatchNormalization":
-            mean = inputs[3]
-            assert mean is not None
-            inputs = [*inputs[:3], -mean, *inputs[4:]]
-        if node.op_type == "Gemm":
-            node = _without_signs(node)
-        return self._exact(node, inputs)
+        subtracted = operator_named(node.op_type).subtracts
+        signed = [-a if i in subtracted and a is not None else a for i, a in enumerate(inputs)]
+        outputs = self._exact(_without_signs(node), signed)
+        return [np.abs(out) if out.dtype.kind == "f" else out for out in outputs]
 
 
 def _without_signs(node: ir.Node) -> ir.Node:
-    """The same operator with the absolute values of its factors."""
-    attributes = {
-        name: abs(a.value) if isinstance(a.value, float) else a.value
-        for name, a in node.attributes.items()
-    }
+    """The same operator with the absolute values of its factors, as Gemm has them."""
+    factors = {n: a.value for n, a in node.attributes.items() if isinstance(a.value, float)}
+    negative = {name: -factor for name, factor in factors.items() if factor < 0}
+    if not negative:
+        return node
     inputs = [None if v is None else ir.Value(name=v.name) for v in node.inputs]
-    return ir.node(node.op_type, inputs, attributes)
+    attributes = {name: attribute.value for name, attribute in node.attributes.items()}
+    return ir.node(node.op_type, inputs, attributes | negative)

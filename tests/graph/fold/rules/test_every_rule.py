@@ -13,9 +13,10 @@ import onnx_ir as ir
 import pytest
 
 from tests.support.graphs import assert_folds, feeds_for, set_constant, stored, to_bytes
+from un_deploy.graph.analysis.evaluators import EVALUATORS
 from un_deploy.graph.analysis.reference import Float64, run
 from un_deploy.graph.fold.fold import fold_graph
-from un_deploy.graph.fold.rules import operator_named, rules
+from un_deploy.graph.fold.rules import operator_named, operators, rules
 from un_deploy.graph.proof import operator_check
 from un_deploy.graph.proof.operator_check import OperatorCheck, check_operators
 from un_deploy.graph.strip.biases_gained_by_fold import add_biases
@@ -35,6 +36,13 @@ def test_the_norm_of_an_example_folds(model: ir.Model) -> None:
     (site,) = folded.report.folded
     assert site.node in [node.name for node in model.graph]
     assert site.node not in [node.name for node in folded.model.graph]
+
+
+def test_every_operator_of_a_rule_has_an_evaluator_for_its_opsets() -> None:
+    for name, operator in operators().items():
+        if operator.opsets is not None:
+            (first, last), known = operator.opsets, EVALUATORS[name].opsets
+            assert known[0] <= first and last <= known[1], name
 
 
 @pytest.mark.parametrize("model", EXAMPLES)

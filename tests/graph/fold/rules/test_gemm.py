@@ -69,7 +69,7 @@ REFUSALS = {
     ),
     "a third operand computed from constants, of one entry a row": (
         "float[3,4] x => float[3,5] y",
-        NORM + " d = Abs(c) y = Gemm(n, w, d)",
+        NORM + " d = Neg(c) y = Gemm(n, w, d)",
         {**WEIGHTS, "c": (3, 1)},
         "its third operand differs from row to row",
     ),

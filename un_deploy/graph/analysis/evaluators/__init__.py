@@ -1,7 +1,8 @@
 """Computes single operators from their inputs: a closed list, by ONNX's own words, in numpy.
 
 Fold and proof rest on these and on nothing else, so each is needed, and each is held against two
-other implementations in its test. Whatever is not listed is unknown.
+other implementations in its test. Whatever is not listed is unknown. A file with `EVALUATORS` in it
+is found by being here.
 
 - arithmetic: Add, Sub, Mul, Div, Neg and Sqrt, of floating-point numbers and of integers; Equal.
 - casts: Cast, between the types that are computed with.
@@ -21,43 +22,28 @@ other implementations in its test. Whatever is not listed is unknown.
 
 from __future__ import annotations
 
+from importlib import import_module
+from pkgutil import iter_modules
+
 import numpy as np
 import onnx_ir as ir
 
-from un_deploy.graph.analysis.evaluators import (
-    arithmetic,
-    casts,
-    convolution,
-    joining,
-    layout,
-    normalization,
-    products,
-    quantised,
-    reductions,
-    selection,
-    sources,
-)
 from un_deploy.graph.analysis.evaluators.evaluator import (
     Array,
     Compute,
     Evaluator,
     Inputs,
     Unknown,
-    is_real,
 )
+from un_deploy.graph.analysis.floating import widen
 
+_FILES = [import_module(f"{__name__}.{file.name}") for file in iter_modules(__path__)]
+
+#: Every evaluator, by ONNX's name of its operator.
 EVALUATORS: dict[str, Evaluator] = {
-    **arithmetic.EVALUATORS,
-    **casts.EVALUATORS,
-    **convolution.EVALUATORS,
-    **joining.EVALUATORS,
-    **layout.EVALUATORS,
-    **normalization.EVALUATORS,
-    **products.EVALUATORS,
-    **quantised.EVALUATORS,
-    **reductions.EVALUATORS,
-    **selection.EVALUATORS,
-    **sources.EVALUATORS,
+    name: evaluator
+    for file in _FILES
+    for name, evaluator in getattr(file, "EVALUATORS", {}).items()
 }
 
 
@@ -97,9 +83,9 @@ def evaluate_exact(node: ir.Node, inputs: Inputs, opset: int) -> list[Array]:
             A Cast widens if it is to float64, or if the node's input states the type it is from.
     """
     evaluator = _evaluator(node, opset)
-    widened = [None if array is None else _widened(array) for array in inputs]
+    widened = [None if array is None else widen(array) for array in inputs]
     computed = _computed(evaluator.exact or evaluator.compute, node, widened, opset)
-    return [_widened(array) for array in computed]
+    return [widen(array) for array in computed]
 
 
 def _evaluator(node: ir.Node, opset: int) -> Evaluator:
@@ -116,7 +102,3 @@ def _computed(compute: Compute, node: ir.Node, inputs: Inputs, opset: int) -> li
         raise Unknown(f"{node.op_type}: {error}") from error
     except Exception as error:  # whatever does not fit: shapes, indices, attributes
         raise Unknown(f"{node.op_type}: {error}") from error
-
-
-def _widened(array: Array) -> Array:
-    return array.astype(np.float64, copy=False) if is_real(array) else array

@@ -13,12 +13,12 @@ from un_deploy.graph.analysis.evaluators.evaluator import (
     Inputs,
     check_size,
     is_integer,
-    is_real,
     needed,
     of_one_type,
     require,
     since,
 )
+from un_deploy.graph.analysis.floating import is_real
 
 
 def _operands(inputs: Inputs) -> tuple[Array, Array]:

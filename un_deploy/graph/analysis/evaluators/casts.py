@@ -9,26 +9,19 @@ from un_deploy.graph.analysis.evaluators.evaluator import (
     Array,
     Inputs,
     is_integer,
-    is_real,
     needed,
     require,
     since,
 )
+from un_deploy.graph.analysis.floating import is_floating, is_real, keeps_all
 
-#: How many numbers each floating type holds: 0 in 1 in 2; the half types hold none of each other.
-_WIDTH = {
-    ir.DataType.FLOAT16: 0,
-    ir.DataType.BFLOAT16: 0,
-    ir.DataType.FLOAT: 1,
-    ir.DataType.DOUBLE: 2,
-}
 _INTEGERS = {ir.DataType.INT8, ir.DataType.INT16, ir.DataType.INT32, ir.DataType.INT64}
 _INTEGERS |= {ir.DataType.UINT8, ir.DataType.UINT16, ir.DataType.UINT32, ir.DataType.UINT64}
 
 
 def _to(node: ir.Node) -> ir.DataType:
     target = ir.DataType(node.attributes.get_int("to"))
-    require(target in _WIDTH or target in _INTEGERS or target == ir.DataType.BOOL, str(target))
+    require(is_floating(target) or target in _INTEGERS or target == ir.DataType.BOOL, str(target))
     return target
 
 
@@ -46,12 +39,11 @@ def _cast_exact(node: ir.Node, inputs: Inputs, opset: int) -> list[Array]:
     x, target = needed(inputs), _to(node)
     if not is_real(x):
         (cast,) = _cast(node, inputs, opset)
-        if target in _WIDTH:
+        if is_floating(target):
             require(np.all(cast.astype(x.dtype) == x), "it rounds")
         return [cast]
     source = None if node.inputs[0] is None else node.inputs[0].dtype
-    widens = source in _WIDTH and target in _WIDTH and _WIDTH[source] < _WIDTH[target]
-    widens = widens or target in (source, ir.DataType.DOUBLE)
+    widens = target == ir.DataType.DOUBLE or keeps_all(source, target)
     require(widens, "it rounds, or casts from a type that is not stated")
     return [x]
 

@@ -15,12 +15,12 @@ from un_deploy.graph.analysis.evaluators.evaluator import (
     accumulates,
     check_size,
     given,
-    is_real,
     needed,
     of_one_type,
     require,
     since,
 )
+from un_deploy.graph.analysis.floating import is_real
 
 
 class _Window:

@@ -70,11 +70,6 @@ def needed(inputs: Inputs, index: int = 0) -> Array:
     return array
 
 
-def is_real(array: Array) -> bool:
-    """Whether an array holds floating-point numbers that are computed with."""
-    return array.dtype.kind == "f" or array.dtype.name == "bfloat16"
-
-
 def is_integer(array: Array) -> bool:
     """Whether an array holds integers of 8 bits or more."""
     return array.dtype.kind in "iu"

@@ -9,11 +9,11 @@ from un_deploy.graph.analysis.evaluators.evaluator import (
     Array,
     Inputs,
     accumulates,
-    is_real,
     needed,
     require,
     since,
 )
+from un_deploy.graph.analysis.floating import is_real
 
 #: BatchNormalization's default epsilon: attributes are float32, and so is what runtimes read.
 EPSILON = float(np.float32(1e-5))

@@ -12,12 +12,12 @@ from un_deploy.graph.analysis.evaluators.evaluator import (
     check_size,
     given,
     is_integer,
-    is_real,
     needed,
     of_one_type,
     require,
     since,
 )
+from un_deploy.graph.analysis.floating import is_real
 
 
 def _matmul(node: ir.Node, inputs: Inputs, opset: int) -> list[Array]:

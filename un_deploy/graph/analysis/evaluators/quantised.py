@@ -12,12 +12,12 @@ from un_deploy.graph.analysis.evaluators.evaluator import (
     axis_of,
     check_size,
     given,
-    is_real,
     needed,
     of_one_type,
     require,
     since,
 )
+from un_deploy.graph.analysis.floating import is_real
 
 #: Types that weights are stored in to be small, and int32, in which biases are.
 _STORED = {"int8", "uint8", "int16", "uint16", "int32", "int4", "uint4"}

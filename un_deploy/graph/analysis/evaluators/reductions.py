@@ -11,12 +11,12 @@ from un_deploy.graph.analysis.evaluators.evaluator import (
     accumulates,
     axes_of,
     given,
-    is_real,
     listed,
     needed,
     require,
     since,
 )
+from un_deploy.graph.analysis.floating import is_real
 
 
 def _reduce_mean(node: ir.Node, inputs: Inputs, opset: int) -> list[Array]:

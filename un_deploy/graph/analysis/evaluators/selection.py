@@ -22,6 +22,9 @@ from un_deploy.graph.analysis.evaluators.evaluator import (
     since,
 )
 
+#: What a slice forwards names as its end to mean the last element.
+_TO_THE_END = (2**31 - 1, 2**63 - 1)
+
 
 def _gather(node: ir.Node, inputs: Inputs, opset: int) -> list[Array]:
     table, rows = needed(inputs, 0), needed(inputs, 1)
@@ -57,6 +60,7 @@ def _slice(node: ir.Node, inputs: Inputs, opset: int) -> list[Array]:
 def _bounds(start: int, end: int, step: int, size: int) -> slice:
     """Cut to what is there: backwards, a start before the first element is the first one."""
     require(step != 0, "a step of 0")
+    require(step > 0 or end not in _TO_THE_END, "backwards to the end, which is either end")
     start, end = (at + size if at < 0 else at for at in (start, end))
     if step > 0 or size == 0:
         return slice(max(start, 0), max(end, 0), step)

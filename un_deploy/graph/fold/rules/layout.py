@@ -22,7 +22,7 @@ from un_deploy.graph.fold.rules.example_models import example
 from un_deploy.graph.fold.rules.operator import Operator
 from un_deploy.graph.fold.rules.protocol import OUT, Demands, Known, Refuse, Rule, Unit, into
 
-_REARRANGING = Operator("layout", (7, 26), linear=True, moves=True, rearranges=True)
+_REARRANGING = Operator("layout", (7, 26), moves=True, rearranges=True)
 
 
 class Layout(Rule):
@@ -33,9 +33,9 @@ class Layout(Rule):
         "Squeeze": _REARRANGING,
         "Unsqueeze": _REARRANGING,
         "Identity": replace(_REARRANGING, uniform=True),
-        "Expand": Operator("layout", (8, 26), linear=True, moves=True),
-        "Dropout": Operator("other", (7, 26), linear=True, uniform=True),
-        "Cast": Operator("layout", (7, 26), linear=True, uniform=True),
+        "Expand": Operator("layout", (8, 26), moves=True),
+        "Dropout": Operator("other", (7, 26), uniform=True),
+        "Cast": Operator("layout", (7, 26), uniform=True),
     }
 
     def transport(self, unit: Unit, known: Known, view: GraphFacts) -> Demands:
