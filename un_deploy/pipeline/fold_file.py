@@ -1,4 +1,4 @@
-"""From an ONNX file to the same network without its norms: load, fold, verify, save."""
+"""From an ONNX file to the same network without its norms: load, fold, prove, save."""
 
 from __future__ import annotations
 
@@ -108,8 +108,8 @@ def proven(
         report.require("proven")
     except VerificationError as error:
         raise VerificationError(
-            f"{error}; nothing was written. Leave the norm there alone with --keep, and please "
-            "report the model; --no-verify writes the fold without its proof"
+            f"{error}; leave the norm there alone with --keep, or fold without the proof with "
+            "--no-verify, and please report the model"
         ) from error
     return report if feeds is None else add_second_look(report, original, folded.model, feeds)
 

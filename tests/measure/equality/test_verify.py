@@ -17,12 +17,13 @@ import un_deploy
 from tests.support.doubles.reference_runtime import ReferenceRuntime
 from tests.support.graphs import NORM, build
 from un_deploy.errors import InputError, VerificationError
-from un_deploy.graph.fold.fold import fold, fold_graph
+from un_deploy.graph.fold.fold import fold_graph
 from un_deploy.graph.model.model_file import save_model
 from un_deploy.graph.model.model_kinds import to_ir
 from un_deploy.measure.equality import second_look
 from un_deploy.measure.equality.report import VerifyReport
 from un_deploy.measure.equality.verify import verify, verify_fold
+from un_deploy.pipeline.fold_model import fold
 from un_deploy.runtime.session import FileSession
 
 pytest.importorskip("onnxruntime")
