@@ -24,7 +24,6 @@ from un_deploy.runtime.in_double import InDouble
 from un_deploy.runtime.settings import RunSettings
 
 FLOAT64 = "float64"
-NOT_JUDGED = "not judged"
 
 
 @dataclass(frozen=True)
@@ -35,8 +34,7 @@ class Accuracy:
         output: the output that is worst; "" where nothing was judged.
         error: max |found - expected| / max |expected|, over all entries of all outputs; None where
             nothing was judged.
-        against: what it is held against.
-        reason: why nothing was judged.
+        against: what it is held against; where nothing was judged, why not.
     """
 
     kind: Kind
@@ -44,11 +42,6 @@ class Accuracy:
     output: str
     error: float | None
     against: str = FLOAT64
-    reason: str = ""
-
-    def shown(self, digits: str) -> str:
-        """The error in this format, or that it was not judged."""
-        return NOT_JUDGED if self.error is None else format(self.error, digits)
 
 
 def accuracies(
@@ -83,7 +76,7 @@ def accuracies(
             expected[model] = _in_float64(model, feeds)
         wanted = expected[model]
         if isinstance(wanted, str):
-            found.append(Accuracy(variant.kind, variant.form, "", None, against, wanted))
+            found.append(Accuracy(variant.kind, variant.form, "", None, wanted))
             continue
         errors = {name: relative_error(wanted[name], outputs[name]) for name in outputs}
         worst = max(errors, key=lambda name: errors[name])
@@ -148,7 +141,7 @@ def require_accuracy(found: Sequence[Accuracy], most: float, of: Collection[Kind
         if one.error is None:
             raise ThresholdError(
                 f"the error of {TITLES[one.kind]}{form} was not judged, so it cannot be held "
-                f"against {most:g}: {one.reason}"
+                f"against {most:g}: {one.against}"
             )
         if not one.error <= most:
             raise ThresholdError(
