@@ -86,7 +86,7 @@ def test_a_wrong_fold_is_not_written(run: Run, monkeypatch: pytest.MonkeyPatch) 
     command = ("export", "shifted.py:shifted", "--untrained", "-o", "net.onnx")
     result = run(*command)
     assert result.exit_code == 3
-    assert result.stderr.startswith("error: the graphs are not equal: ")
+    assert "error: the graphs are not equal: " in result.stderr
     assert not Path("net.onnx").exists()
     monkeypatch.undo()
 

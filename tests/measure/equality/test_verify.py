@@ -28,6 +28,7 @@ from un_deploy.runtime.session import FileSession
 
 pytest.importorskip("onnxruntime")
 
+EARLIER = Path(__file__).parent / "folded_earlier"
 CHANNELS = 6
 TWO = np.array(2, np.float32)
 AFFINE = {"a": (CHANNELS,), "b": (CHANNELS,)}
@@ -148,7 +149,10 @@ class TestAFold:
     def test_in_the_other_order(self) -> None:
         report = verify(fold(small())[0], small())
         assert report.verdict == "proven"
-        assert report.reason == "the first network is a fold of the second"
+        assert (
+            report.reason
+            == "in the other order: the first network was held against the fold of the second"
+        )
 
     def test_files(self, tmp_path: Path) -> None:
         a, b = tmp_path / "a.onnx", tmp_path / "b.onnx"
@@ -162,6 +166,14 @@ class TestAFold:
         assert report.stayed
         assert verify(model, folded).verdict == "proven"
         assert verify(model, folded, keep=["Mul_1"]).verdict == "proven"
+
+    def test_files_that_an_earlier_version_folded(self) -> None:
+        """A post-norm encoder whose stream is re-scaled, folded whole and with one norm kept."""
+        for name in ("folded", "kept"):
+            report = verify(EARLIER / "original.onnx", EARLIER / f"{name}.onnx")
+            assert report.verdict == "proven", report
+        kept, folded = (ir.load(EARLIER / f"{name}.onnx") for name in ("kept", "folded"))
+        assert len(kept.graph) > len(folded.graph)
 
     def test_one_of_two_norms_kept(self) -> None:
         second = "k = Mul(h, a2)  l = Add(k, b2)  y = MatMul(l, w2)"

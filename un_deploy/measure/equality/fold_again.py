@@ -11,9 +11,10 @@ import onnx_ir as ir
 
 from un_deploy.errors import InputError
 from un_deploy.graph.fold.fold import Folded, fold_graph
+from un_deploy.graph.fold.report import SiteReport
 from un_deploy.graph.model.labels import node_name
 from un_deploy.graph.model.model_kinds import to_ir
-from un_deploy.graph.proof.same_operator import difference
+from un_deploy.graph.proof.same_operator import difference, same_numbers
 
 
 @dataclass(frozen=True)
@@ -33,22 +34,45 @@ class FoldedAgain:
 def fold_again(original: ir.Model, other: ir.Model, keep: Collection[str] = ()) -> FoldedAgain:
     """Fold the original, and see whether the other network has that form.
 
-    Where it has not, the norms of which the last operator is still in the other network under its
-    name are taken as kept, and the fold is done once more.
+    Where it has not, the norms that are still in the other network are taken as kept, and the fold
+    is done once more: at first those of which every constant is the original's, as a fold leaves
+    what it is told to keep, then all, since another tool may have kept them.
 
     Raises:
         InputError: the original cannot be folded, or a name in `keep` is no norm.
     """
-    folded = fold_graph(to_ir(original)[0], keep=keep)
-    if not (reason := form_difference(folded.model, other)):
-        return FoldedAgain(folded, "")
+    best = _fold(original, other, keep)
     there = {(node_name(node), node.op_type) for node in other.graph}
-    kept = [s.node for s in folded.report.folded if (s.node, s.operators[-1]) in there]
-    if kept:
+    sites = best.folded.report.sites
+    stayed = [site for site in sites if (site.node, site.operators[-1]) in there]
+    untouched = [site for site in stayed if _untouched(site, original, other)]
+    for kept in (untouched, stayed):
+        if not best.difference or all(site.status == "stayed" for site in kept):
+            continue
         with suppress(InputError):  # a norm that only an earlier round of the fold has made
-            folded = fold_graph(to_ir(original)[0], keep=[*keep, *kept])
-            reason = form_difference(folded.model, other)
-    return FoldedAgain(folded, reason)
+            best = _fold(original, other, [*keep, *(site.node for site in kept)])
+    return best
+
+
+def _fold(original: ir.Model, other: ir.Model, keep: Collection[str]) -> FoldedAgain:
+    folded = fold_graph(to_ir(original)[0], keep=keep)
+    return FoldedAgain(folded, form_difference(folded.model, other))
+
+
+def _untouched(site: SiteReport, original: ir.Model, other: ir.Model) -> bool:
+    """Whether the constants of a norm are the same in both networks."""
+    nodes = {node_name(node): node for node in original.graph}
+    node = nodes.get(site.node)
+    for _ in site.operators:
+        if node is None:
+            return False
+        values = [value for value in node.inputs if value is not None]
+        for value in filter(ir.Value.is_initializer, values):
+            held = other.graph.initializers.get(str(value.name))
+            if held is None or not same_numbers(held.const_value, value.const_value):
+                return False
+        node = next((made for value in values if (made := value.producer()) is not None), None)
+    return True
 
 
 def form_difference(expected: ir.Model, found: ir.Model) -> str:

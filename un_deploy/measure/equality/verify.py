@@ -46,6 +46,8 @@ from un_deploy.measure.equality.shared_tensors import compare_shared
 #: From here on two graphs are taken for versions of one: that share of the second one's names.
 _SHARED = 0.9
 
+_OTHER_WAY = "in the other order: the first network was held against the fold of the second"
+
 
 def verify(
     a: Any, b: Any, *, inputs: str | Feeds | None = None, seed: int = 0, keep: Collection[str] = ()
@@ -78,7 +80,7 @@ def verify(
         return add_second_look(report, original, other, feeds, seed)
     if (turned := _folded_other_way(original, other)) is not None:
         report = verify_fold(other, replace(turned.folded, model=original))
-        report = replace(report, reason="the first network is a fold of the second")
+        report = replace(report, reason=_OTHER_WAY)
         return add_second_look(report, original, other, feeds, seed)
     return _not_a_fold(again, original, other, feeds, seed)
 
