@@ -11,7 +11,8 @@ import onnx.numpy_helper
 import onnx.parser
 import onnx_ir as ir
 
-from un_deploy.graph.analysis.reference import run, widen
+from tests.support.float64 import run
+from un_deploy.graph.analysis.floating import widen
 from un_deploy.graph.fold.fold import Folded, fold_graph
 from un_deploy.graph.proof.prove import prove
 

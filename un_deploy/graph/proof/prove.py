@@ -264,6 +264,9 @@ class _Prover:
                 continue
             if not same_numbers(value.const_value, old.const_value):
                 self._note(name, "holds other numbers than in the original", differs=True)
+        for name, old in self._original.graph.initializers.items():
+            if old.is_graph_input() and name not in self._model.graph.initializers:
+                self._note(name, "is an input that has lost its default value", differs=True)
 
 
 def _is_constant(value: ir.Value) -> bool:

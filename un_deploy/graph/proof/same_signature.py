@@ -1,4 +1,4 @@
-"""Whether two graphs are called alike: inputs, outputs, opsets."""
+"""Whether two models are called alike: inputs, outputs, opsets, local functions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from un_deploy.graph.proof.proof import Problem
 
 
 def signature_problems(original: ir.Model, other: ir.Model) -> Iterator[Problem]:
-    """Where inputs or outputs differ in name, order, type or declared shape, or an opset does."""
+    """Where inputs or outputs differ in name, order, type or declared shape.
+
+    And where opsets or local functions do.
+    """
     for kind in ("inputs", "outputs"):
         old, new = (list(getattr(model.graph, kind)) for model in (original, other))
         names = [[str(value.name) for value in values] for values in (old, new)]
@@ -30,9 +33,18 @@ def signature_problems(original: ir.Model, other: ir.Model) -> Iterator[Problem]
             yield Problem(
                 f"opset of {domain or 'ai.onnx'}", f"is {new_opset}, the original's {old_opset}"
             )
+    for key, function in original.functions.items():
+        own = other.functions.get(key)
+        if own is None or _bytes(own) != _bytes(function):
+            yield Problem(f"function {function.name}", "is another one than in the original")
 
 
 def _dims(value: ir.Value) -> list[int | str | None] | None:
     if value.shape is None:
         return None
     return [dim if isinstance(dim, int) else dim.value for dim in value.shape]
+
+
+def _bytes(function: ir.Function) -> bytes:
+    proto = ir.to_proto(function)
+    return bytes(proto.SerializeToString(deterministic=True))

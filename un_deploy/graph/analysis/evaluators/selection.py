@@ -53,12 +53,15 @@ def _slice(node: ir.Node, inputs: Inputs, opset: int) -> list[Array]:
     for axis, start, end, step in zip(
         axes_of(axes, x.ndim, opset), starts, ends, steps, strict=True
     ):
-        index[axis] = _bounds(start, end, step, x.shape[axis])
+        index[axis] = bounds(start, end, step, x.shape[axis])
     return [x[tuple(index)]]
 
 
-def _bounds(start: int, end: int, step: int, size: int) -> slice:
-    """Cut to what is there: backwards, a start before the first element is the first one."""
+def bounds(start: int, end: int, step: int, size: int) -> slice:
+    """A Slice of so many elements, in Python's words.
+
+    Backwards, a start before the first element is the first one.
+    """
     require(step != 0, "a step of 0")
     require(step > 0 or end not in _TO_THE_END, "backwards to the end, which is either end")
     start, end = (at + size if at < 0 else at for at in (start, end))
