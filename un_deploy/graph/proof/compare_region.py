@@ -61,7 +61,7 @@ class Sources:
     old_tensors: Mapping[str, ir.Value]
     exact: Callable[[ir.Value], Array]
 
-    def sizes(self, first: int, others: int, cut: Mapping[int, int], *, steps: bool) -> Sizes:
+    def sizes(self, first: int, others: int, cut: Mapping[int, int], steps: bool) -> Sizes:
         """See `Sizes`."""
         return Sizes(self.original, self.shapes, self.constants, first, others, cut, steps)
 
@@ -74,9 +74,9 @@ def compare_region(region: Region, sources: Sources) -> float:
     """
     bench = _Bench(region, sources)
     reason, worst, compared = "no sizes fit", 0.0, 0
-    for sizes in bench.choices:
+    for sizes, stretched in bench.choices:
         try:
-            worst = max(worst, bench.at(sizes))
+            worst = max(worst, bench.at(sizes, stretched=stretched))
         except (NoSizeError, Unknown, ValueError) as error:  # what does not broadcast
             reason = str(error) or reason
             continue
@@ -127,18 +127,32 @@ class _Bench:
         return {int(number) for array in whole for number in array.ravel() if 1 < number < 1024}
 
     @property
-    def choices(self) -> Iterator[Sizes]:
-        """Sizes to try, the cheapest first; at last those of the constants, which may bind them."""
+    def choices(self) -> Iterator[tuple[Sizes, bool]]:
+        """Sizes to try, the cheapest first; at last those of the constants, which may bind them.
+
+        With each comes whether a lookup may have more indices than the graph gives it.
+        """
         binding = sorted(self._constant_sizes | self._bounds)
         alike = [(size, size) for size in binding[:_MOST_ALIKE]]
-        for cut in [self.cut, {}] if self.cut else [{}]:
+        ways: list[tuple[Mapping[int, int], bool]] = [({}, False)]
+        if self._looks_up:
+            ways.insert(0, ({}, True))
+        if self.cut:
+            ways.insert(0, (self.cut, False))
+        for cut, stretched in ways:
             for first, others in (*_OPEN, *alike):
-                sizes = self._sources.sizes(first, others, cut, steps=(first, others) not in alike)
-                yield sizes
+                sizes = self._sources.sizes(first, others, cut, (first, others) not in alike)
+                yield sizes, stretched
                 if not sizes.opened:
                     break
 
-    def at(self, sizes: Sizes) -> float:
+    @cached_property
+    def _looks_up(self) -> bool:
+        """Whether rows of tables are looked up, and the rest treats all places alike."""
+        operators = [operator_named(node.op_type) for node in self.region.nodes]
+        return not self.is_uniform and all(one.uniform or one.picks for one in operators)
+
+    def at(self, sizes: Sizes, *, stretched: bool) -> float:
         """Compare at these sizes, as often as it takes to look up every row of a table.
 
         Raises:
@@ -146,7 +160,7 @@ class _Bench:
             Unknown: an operator cannot be evaluated.
             NoProofError: the two sides differ.
         """
-        draw, worst, turn = Draw(self.region, sizes), 0.0, 0
+        draw, worst, turn = Draw(self.region, sizes, stretched=stretched), 0.0, 0
         while turn < draw.rounds:
             worst = max(worst, self._compared(self._drawn(draw, turn), sizes.empty))
             turn += 1

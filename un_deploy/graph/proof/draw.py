@@ -17,6 +17,9 @@ Array = np.ndarray
 #: A tensor of more entries is not drawn at open sizes.
 _MOST_ENTRIES = 1 << 20
 
+#: How many rows of a table are looked up at once, where that is free.
+_ROWS = 4096
+
 #: Integers of no known use: enough to tell one from another.
 _SOME = 5
 
@@ -28,9 +31,11 @@ class Draw:
         rounds: how many draws it takes until every row of every table was looked up.
     """
 
-    def __init__(self, region: Region, sizes: Sizes) -> None:
+    def __init__(self, region: Region, sizes: Sizes, *, stretched: bool = False) -> None:
+        """`stretched`: indices of a table have as many rows as it takes to be done soon."""
         self._region = region
         self._sizes = sizes
+        self._stretched = stretched
         self._rng = np.random.default_rng(0)
         self.rounds = 1
 
@@ -99,6 +104,9 @@ class Draw:
         count = math.prod(shape)
         if rows:
             least = min(rows)
+            if self._stretched and shape and 0 < count < min(least, _ROWS):
+                shape = (shape[0] * math.ceil(min(least, _ROWS) / count), *shape[1:])
+                count = math.prod(shape)
             self.rounds = max(self.rounds, math.ceil(least / max(count, 1)))
             return (np.arange(count) + turn * count).reshape(shape) % least
         for node, position in self._uses((value, old)):
