@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 import onnx_ir as ir
@@ -13,7 +12,6 @@ from un_deploy.errors import InputError
 from un_deploy.graph.analysis.constants import Constants
 from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.cancel_layouts import Cancelled, cancel_layouts
-from un_deploy.graph.fold.check_weights import check_weights
 from un_deploy.graph.fold.edits import AddBias, Change, Edit, Editor, SetConstant
 from un_deploy.graph.fold.graph_view import GraphView
 from un_deploy.graph.fold.original_tensors import Claims, OriginalTensors
@@ -21,29 +19,6 @@ from un_deploy.graph.fold.report import ConstantChange, FoldReport, SiteReport
 from un_deploy.graph.fold.rewire import remove_unread
 from un_deploy.graph.fold.site import Site
 from un_deploy.graph.fold.solve import Solution, certify, solve
-from un_deploy.graph.model.model_kinds import to_ir
-
-Model = TypeVar("Model")
-
-
-def fold(model: Model, *, keep: Collection[str] = ()) -> tuple[Model, FoldReport]:
-    """Merge every scale and shift that can be merged into the linear operators around it.
-
-    Args:
-        model: a path, an onnx.ModelProto, an onnx_ir.Model or an onnx_graphsurgeon.Graph. It is
-            not changed.
-        keep: norms to leave alone, each named by an operator of it, or by its module.
-
-    Returns:
-        The folded model, of the same kind (an onnx_ir.Model for a path), and the report.
-
-    Raises:
-        InputError: the model cannot be read, holds NaN or Inf, or a name in `keep` is no norm.
-    """
-    private, restore = to_ir(model)
-    check_weights(private)
-    folded = fold_graph(private, keep=keep)
-    return restore(folded.model), folded.report
 
 
 @dataclass(frozen=True)
@@ -66,7 +41,15 @@ class Folded:
 
 
 def fold_graph(model: ir.Model, *, keep: Collection[str] = ()) -> Folded:
-    """Fold an onnx_ir.Model in place. See `fold`."""
+    """Merge every scale and shift that can be merged into the linear operators around it.
+
+    Args:
+        model: with weights that are numbers (`check_weights`); folded in place.
+        keep: norms to leave alone, each named by an operator of it, or by its module.
+
+    Raises:
+        InputError: a name in `keep` is no norm.
+    """
     graph = model.graph
     shapes = Shapes(model)
     constants = Constants(model, shapes)
