@@ -32,8 +32,8 @@ class Place:
 
     Attributes:
         text: what was done.
-        names: of operators and constants that may be named for it: what is damaged, what reads it,
-            and the operator in whose body it lies.
+        names: what may be named for it: the operator or constant that is damaged, what reads it,
+            the operator in whose body it lies, and what these give.
     """
 
     text: str
@@ -204,6 +204,7 @@ class Target:
 
     def _with_owners(self, node: ir.Node) -> Iterator[str]:
         yield node_name(node)
+        yield from (str(value.name) for value in node.outputs)
         if node.graph in self._owners:
             owner = self._owners[node.graph]
             yield f"function {owner.op_type}"
