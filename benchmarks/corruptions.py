@@ -21,7 +21,7 @@ import click
 
 from benchmarks.entries import table
 from tests.support.corruptor.corrupt import KINDS, Corruptor
-from tests.support.corruptor.judge import unseen
+from tests.support.corruptor.judge import unseen_by_the_proof
 from tests.support.corruptor.networks import NETWORKS, folded_network
 from un_deploy.measure.speed.environment import environment
 
@@ -48,7 +48,7 @@ def of_network(name: str, wanted: int, first_seed: int) -> dict[str, Any]:
             if damaged is None:
                 continue
             made[kind] += 1
-            if why := unseen(original, damaged):
+            if why := unseen_by_the_proof(original, folded, damaged):
                 missed.append(f"{kind}, seed {seed}: {why}")
     raise AssertionError("unreachable: seeds do not end")
 
