@@ -206,7 +206,7 @@ class Editor:
 
 
 def _exact(compute: Callable[[], Array], shape: tuple[int, ...]) -> Exact:
-    return compute if isinstance(compute, Exact) else Exact.small(compute, shape)
+    return compute if isinstance(compute, Exact) else Exact.whole(compute, shape)
 
 
 def _values(graph: ir.Graph) -> Iterable[ir.Value]:

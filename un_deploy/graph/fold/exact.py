@@ -21,13 +21,14 @@ Array = np.ndarray
 Part = tuple[slice | EllipsisType, ...]
 """An index: slices of the first axes, or all there is."""
 
+EVERY = slice(None)
 WHOLE: Part = (...,)
 
 #: Entries of a part.
 _ENTRIES = 1 << 16
 
 #: Columns of a part at least: fewer lie too far apart in memory.
-_COLUMNS = 256
+_COLUMNS = 32
 
 
 class Exact:
@@ -35,17 +36,18 @@ class Exact:
 
     Attributes:
         shape: of the constant.
-        part: computes a part of it.
+        read: gives a function that computes any part of it. What that reads from is held in
+            memory as long as the function is.
     """
 
     def __init__(
         self,
-        part: Callable[[Part], Array],
+        read: Callable[[], Callable[[Part], Array]],
         shape: tuple[int, ...],
         largest: Callable[[], float] | None = None,
     ) -> None:
         """`largest` computes a bound of all absolute values; None: only the values tell."""
-        self.part = part
+        self.read = read
         self.shape = shape
         self._largest = largest
 
@@ -57,64 +59,63 @@ class Exact:
             return exact
         if value.producer() is None and tensor is not None:
             shape = tuple(int(size) for size in tensor.shape.numpy())
-            return Exact(
-                lambda part: widen(tensor.numpy()[part]), shape, lambda: _largest(tensor.numpy())
-            )
-        array = exact()
-        return Exact(lambda part: array[part], array.shape, lambda: _largest(array))
+            stored: Callable[[], Array] = tensor.numpy
+        else:
+            array = exact()
+            shape, stored = array.shape, lambda: array
+        return Exact(lambda: _widened(stored()), shape, lambda: _largest(stored()))
 
     @staticmethod
-    def small(compute: Callable[[], Array], shape: tuple[int, ...]) -> Exact:
+    def whole(compute: Callable[[], Array], shape: tuple[int, ...]) -> Exact:
         """What can only be computed as a whole: computed once, and kept."""
         found: list[Array] = []
 
-        def part(part: Part) -> Array:
+        def read() -> Callable[[Part], Array]:
             if not found:
                 found.append(compute())
-            return found[0][part]
+            return found[0].__getitem__
 
-        return Exact(part, shape)
+        return Exact(read, shape)
 
     def __call__(self) -> Array:
-        return self.part(WHOLE)
+        return self.read()(WHOLE)
 
     def scaled(self, factor: Array, divisor: Array) -> Exact:
         """self * factor / divisor; both have its rank, and size 1 where they broadcast."""
 
-        def part(part: Part) -> Array:
-            return self.part(part) * _cut(factor, part) / _cut(divisor, part)
+        def read() -> Callable[[Part], Array]:
+            old = self.read()
+            return lambda part: old(part) * _cut(factor, part) / _cut(divisor, part)
 
         def largest() -> float:
             with np.errstate(all="ignore"):
                 return self.largest * np.max(np.abs(factor)) / np.min(np.abs(divisor))
 
-        return Exact(part, self.shape, largest)
+        return Exact(read, self.shape, largest)
 
     def through(self, gauge: Gauge) -> Exact:
         """The constant in its new variable, (self - shift) / scale; the gauge has its rank."""
         shift, scale = gauge.shift, gauge.scale
 
-        def part(part: Part) -> Array:
-            return (self.part(part) - _cut(shift, part)) / _cut(scale, part)
+        def read() -> Callable[[Part], Array]:
+            old = self.read()
+            return lambda part: (old(part) - _cut(shift, part)) / _cut(scale, part)
 
         def largest() -> float:
             with np.errstate(all="ignore"):
                 return (self.largest + np.max(np.abs(shift))) / np.min(np.abs(scale))
 
-        return Exact(part, self.shape, largest)
+        return Exact(read, self.shape, largest)
 
     def times(self, vector: Array, *, transposed: bool = False) -> Array:
         """vector @ matrix, or vector @ matrix.T."""
+        read = self.read()
         if transposed:
-            return np.concatenate([vector @ self.part(part).T for part in self.parts()])
+            return np.concatenate([vector @ read(part).T for part in self.parts()])
         rows, columns = self.shape
         step = max(_COLUMNS, _ENTRIES // rows)
-        return np.concatenate(
-            [
-                vector @ self.part((slice(None), slice(start, start + step)))
-                for start in range(0, columns, step)
-            ]
-        )
+        starts = range(0, columns, step)
+        return np.concatenate([vector @ read((EVERY, slice(at, at + step))) for at in starts])
 
     def parts(self) -> Iterator[Part]:
         """Parts of some rows each, which together are all of it."""
@@ -135,7 +136,8 @@ class Exact:
         """Whether all entries are finite in this type. Bounds decide it where they can."""
         if np.isfinite(rounded(np.array(self.largest), dtype)):
             return True
-        return all(np.all(np.isfinite(rounded(self.part(part), dtype))) for part in self.parts())
+        read = self.read()
+        return all(np.all(np.isfinite(rounded(read(part), dtype))) for part in self.parts())
 
 
 def store(value: ir.Value, exact: Exact, before: Exact | None) -> float | None:
@@ -145,18 +147,26 @@ def store(value: ir.Value, exact: Exact, before: Exact | None) -> float | None:
         max |new - old| / max |old|, unrounded; None where there was no old one, or it was zero.
     """
     assert value.dtype is not None
-    array = np.empty(exact.shape, value.dtype.numpy())
-    aligned = before is not None and before.shape == exact.shape
+    dtype = value.dtype.numpy()
+    # numpy's own would ask for huge pages: slow to get where cached files fill the memory.
+    buffer = bytearray(int(np.prod(exact.shape)) * dtype.itemsize)
+    array = np.ndarray(exact.shape, dtype, buffer)
+    read, read_before = exact.read(), None if before is None else before.read()
+    whole = before is not None and before.shape != exact.shape
     differences = []
-    for part in exact.parts() if aligned or before is None else [WHOLE]:
-        new = exact.part(part)
+    for part in [WHOLE] if whole else exact.parts():
+        new = read(part)
         array[part] = rounded(new, value.dtype)
-        if before is not None:
-            differences.append(np.max(np.abs(new - before.part(part)), initial=0))
+        if read_before is not None:
+            differences.append(np.max(np.abs(new - read_before(part)), initial=0))
     value.const_value = ir.Tensor(array, dtype=value.dtype, name=value.name)
     if before is None or before.largest == 0:
         return None
     return float(np.max(differences) / before.largest)
+
+
+def _widened(array: Array) -> Callable[[Part], Array]:
+    return lambda part: widen(array[part])
 
 
 def _cut(array: Array, part: Part) -> Array:
@@ -164,7 +174,7 @@ def _cut(array: Array, part: Part) -> Array:
     if part == WHOLE:
         return array
     places = zip(part, array.shape, strict=False)
-    return array[tuple(slice(None) if size == 1 else place for place, size in places)]
+    return array[tuple(EVERY if size == 1 else place for place, size in places)]
 
 
 def _largest(array: Array) -> float:
