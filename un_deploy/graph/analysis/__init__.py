@@ -4,6 +4,7 @@
   reshape.
 - constants: The values of constant sub-expressions, in float64, evaluated when asked for.
 - dims: The arithmetic of tensor dimensions: integers, symbolic expressions and the unknown.
+- exact: Constants in float64, unrounded, whole or in parts that fit a processor's cache.
 - layernorms: Finds Layer Normalization: as one operator, or as the chains in which exporters write
   it out.
 - operator_types: What ONNX's schemas say of element types: which an operator takes, and which its

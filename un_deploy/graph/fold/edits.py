@@ -14,8 +14,8 @@ import numpy as np
 import onnx_ir as ir
 
 from un_deploy.graph.analysis.constants import Constants, rounded
+from un_deploy.graph.analysis.exact import Exact
 from un_deploy.graph.analysis.shapes import Shapes
-from un_deploy.graph.fold.exact import Exact
 from un_deploy.graph.fold.rewire import replace_value
 from un_deploy.graph.fold.rules.operator import Operator
 from un_deploy.graph.fold.site import Site

@@ -10,11 +10,11 @@ import onnx_ir as ir
 
 from un_deploy.errors import InputError
 from un_deploy.graph.analysis.constants import Constants
+from un_deploy.graph.analysis.exact import store
 from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.cancel_layouts import Cancelled, cancel_layouts
 from un_deploy.graph.fold.check_weights import check_weights
 from un_deploy.graph.fold.edits import AddBias, Change, Edit, Editor, SetConstant
-from un_deploy.graph.fold.exact import store
 from un_deploy.graph.fold.graph_view import GraphView
 from un_deploy.graph.fold.original_tensors import OriginalTensors, ValueMap
 from un_deploy.graph.fold.report import ConstantChange, FoldReport, SiteReport

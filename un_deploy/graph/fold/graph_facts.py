@@ -9,8 +9,8 @@ import onnx_ir as ir
 
 from un_deploy.graph.analysis.constants import Constants
 from un_deploy.graph.analysis.dims import Shape
+from un_deploy.graph.analysis.exact import Exact
 from un_deploy.graph.analysis.shapes import Shapes
-from un_deploy.graph.fold.exact import Exact
 from un_deploy.graph.fold.rules.operator import Operator
 
 #: These read a tensor's shape and none of its values.

@@ -8,7 +8,7 @@ import pytest
 
 from un_deploy.graph.analysis.affine_map import Affine
 from un_deploy.graph.analysis.constants import Constants
-from un_deploy.graph.fold.exact import EVERY, WHOLE, Exact, store
+from un_deploy.graph.analysis.exact import EVERY, WHOLE, Exact, store
 
 ROWS, COLUMNS = 300, 700  # 210,000 entries: several parts
 RNG = np.random.default_rng(0)
