@@ -6,9 +6,9 @@ from random import Random
 
 import pytest
 
+from tests.support.float64 import run
 from tests.support.graphs import feeds_for, fold_and_prove, largest_error, stored
 from tests.support.random_graphs import random_graph
-from un_deploy.graph.analysis.reference import run
 
 
 @pytest.mark.parametrize("seed", range(100))

@@ -12,11 +12,11 @@ import onnx_ir as ir
 import pytest
 from onnx.reference import ReferenceEvaluator
 
+from tests.support.float64 import run
 from tests.support.graphs import build, feeds_for, largest_error, operators, stored, to_bytes
 from tests.support.random_graphs import random_graph
 from un_deploy.errors import InputError
 from un_deploy.graph.analysis.operator_types import element, value_types
-from un_deploy.graph.analysis.reference import run
 from un_deploy.graph.fold.rules import rules
 from un_deploy.graph.model.model_file import load_model, save_model
 from un_deploy.graph.precision.convert import Precision, PrecisionReport, to_precision

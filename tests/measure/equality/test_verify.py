@@ -14,10 +14,11 @@ import onnx_ir as ir
 import pytest
 
 import un_deploy
+from tests.support.float64 import run
 from tests.support.graphs import NORM, build
 from un_deploy.errors import InputError, VerificationError
 from un_deploy.graph.analysis.affine_map import Affine
-from un_deploy.graph.analysis.reference import run, widen
+from un_deploy.graph.analysis.floating import widen
 from un_deploy.graph.fold.fold import Folded, fold, fold_graph
 from un_deploy.graph.model.model_file import save_model
 from un_deploy.graph.model.model_kinds import to_ir

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from tests.runtime.trtexec.conftest import VERSIONS, Make, executable
+from tests.support.float64 import run
 from tests.support.graphs import build
 from un_deploy.errors import InputError
-from un_deploy.graph.analysis.reference import run, stored
+from un_deploy.graph.analysis.floating import stored
 from un_deploy.runtime.layer_times import TellsLayers
 from un_deploy.runtime.trtexec import Trtexec
 from un_deploy.runtime.trtexec.output_file import parse_output

@@ -15,7 +15,7 @@ import onnx_ir as ir
 
 from un_deploy.graph.analysis.affine_map import Gauge
 from un_deploy.graph.analysis.constants import Constants, rounded
-from un_deploy.graph.analysis.reference import widen
+from un_deploy.graph.analysis.floating import widen
 
 Array = np.ndarray
 Part = tuple[slice | EllipsisType, ...]

@@ -7,7 +7,6 @@ float64, so what is computed is the graph's formula without its rounding.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import onnx
@@ -15,36 +14,11 @@ import onnx_ir as ir
 from onnx.reference import ReferenceEvaluator
 
 from un_deploy.errors import InputError, first_line
+from un_deploy.graph.analysis.floating import is_floating, stored, widen
 from un_deploy.graph.analysis.reference_operators import BATCH_NORMALIZATION, OPERATORS
 from un_deploy.graph.model.labels import node_name
 
 Array = np.ndarray
-
-_FLOATING = {
-    ir.DataType.FLOAT,
-    ir.DataType.FLOAT16,
-    ir.DataType.BFLOAT16,
-    ir.DataType.DOUBLE,
-}
-
-
-def is_floating(dtype: ir.DataType | None) -> bool:
-    """Whether a tensor of this type carries real numbers that can be widened to float64."""
-    return dtype in _FLOATING
-
-
-def widen(array: Any) -> Array:
-    """float16, bfloat16 and float32 arrays become float64; others are returned as they are."""
-    array = np.asarray(array)
-    if array.dtype.kind == "f" or array.dtype.name == "bfloat16":
-        return array.astype(np.float64)
-    return array
-
-
-def stored(value: ir.Value) -> Array:
-    """An initializer as the file holds it, float64 where floating."""
-    assert value.const_value is not None
-    return widen(value.const_value.numpy())
 
 
 class Float64:

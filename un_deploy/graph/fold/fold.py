@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -10,13 +10,13 @@ import onnx_ir as ir
 
 from un_deploy.errors import InputError
 from un_deploy.graph.analysis.constants import Constants
-from un_deploy.graph.analysis.exact import store
+from un_deploy.graph.analysis.exact import Exact, store
 from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.cancel_layouts import Cancelled, cancel_layouts
 from un_deploy.graph.fold.check_weights import check_weights
 from un_deploy.graph.fold.edits import AddBias, Change, Edit, Editor, SetConstant
 from un_deploy.graph.fold.graph_view import GraphView
-from un_deploy.graph.fold.original_tensors import OriginalTensors, ValueMap
+from un_deploy.graph.fold.original_tensors import Claims, OriginalTensors
 from un_deploy.graph.fold.report import ConstantChange, FoldReport, SiteReport
 from un_deploy.graph.fold.rewire import remove_unread
 from un_deploy.graph.fold.site import Site
@@ -53,20 +53,23 @@ class Folded:
     Attributes:
         model: the folded model.
         report: what was done.
-        values: for each of its tensors that changed, the original tensor and the gauge.
-        constants: the unrounded float64 values of its constants.
+        claims: which original tensors each of its tensors stands for.
+        exact: the unrounded float64 numbers of each initializer that changed, by name.
+        shapes: of the original's tensors.
     """
 
     model: ir.Model
     report: FoldReport
-    values: ValueMap
-    constants: Constants
+    claims: Claims
+    exact: Mapping[str, Exact]
+    shapes: Shapes
 
 
 def fold_graph(model: ir.Model, *, keep: Collection[str] = ()) -> Folded:
     """Fold an onnx_ir.Model in place. See `fold`."""
     graph = model.graph
-    shapes, constants = Shapes(model), Constants(model)
+    shapes = Shapes(model)
+    constants = Constants(model, shapes)
     editor, tracker = Editor(model, constants, shapes), OriginalTensors(model)
     before = len(graph)
     order = {node: index for index, node in enumerate(graph)}
@@ -89,10 +92,10 @@ def fold_graph(model: ir.Model, *, keep: Collection[str] = ()) -> Folded:
         loose = [value for edit in best.edits for value in _may_die(edit)]
         tracker.gauges(view, best.assignment)
         done, instead = editor.apply(best.edits)
-        tracker.biases(done)
+        tracker.applied(done, best.edits, instead)
         changes += done
         remove_unread(graph, loose)
-        cancelled += cancel_layouts(model, shapes, instead)
+        cancelled += cancel_layouts(model, shapes, instead, tracker.joined)
         view = GraphView(model, constants, shapes, keep)
     for site in view.sites:
         sites.append((order[site.nodes[0]], _report(site, reason=refusals[site])))
@@ -105,7 +108,8 @@ def fold_graph(model: ir.Model, *, keep: Collection[str] = ()) -> Folded:
         operators_before=before,
         operators_after=len(graph),
     )
-    return Folded(model, report, tracker.map(), constants)
+    exact = {str(change.value.name): change.exact for change in changes}
+    return Folded(model, report, tracker.claims(model), exact, shapes)
 
 
 def _best_solution(view: GraphView) -> tuple[Solution, dict[Site, str]]:

@@ -20,7 +20,7 @@ import numpy as np
 import onnx_ir as ir
 
 from un_deploy.graph.analysis.affine_map import Affine, Gauge
-from un_deploy.graph.analysis.reference import is_floating
+from un_deploy.graph.analysis.floating import is_floating
 from un_deploy.graph.fold import absorb_into_norm
 from un_deploy.graph.fold.edits import AddBias, Bypass, Edit, SetConstant
 from un_deploy.graph.fold.graph_view import GraphView

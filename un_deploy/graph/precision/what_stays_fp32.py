@@ -197,10 +197,7 @@ class Fp32Choice:
         if value is None or value not in self._constants:
             return False
         tensor = held_constant(value)
-        try:
-            shape = tensor.shape.numpy() if tensor is not None else self._constants[value].shape
-        except InputError:  # the reference evaluator does not know the operator
-            return True
+        shape = tensor.shape.numpy() if tensor is not None else self._constants[value].shape
         return sum(size > 1 for size in shape) > 1
 
     def _look_at_constants(self) -> None:
@@ -212,11 +209,7 @@ class Fp32Choice:
                 continue
             for value in node.outputs:
                 if self.is_float(value) and value in self._constants:
-                    try:
-                        array = rounded(self._constants[value], _FLOAT)
-                    except InputError:  # the reference evaluator does not know the operator
-                        continue
-                    found = narrowing(array, self.half)
+                    found = narrowing(rounded(self._constants[value], _FLOAT), self.half)
                     if operator.sums:
                         found = replace(found, flush=None)
                     self.narrowings[value] = found

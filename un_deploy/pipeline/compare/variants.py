@@ -236,7 +236,8 @@ class Network:
 
     def _add_forms(self, file: Path, model: ir.Model, source: str) -> None:
         """Add the other forms of LN that the backend can run; the fastest will count."""
-        found = find_layernorms(model.graph, Constants(model), Shapes(model))
+        shapes = Shapes(model)
+        found = find_layernorms(model.graph, Constants(model, shapes), shapes)
         in_parts = any(len(norm.nodes) > 1 for norm in found)
         if backend_named(self.settings.backend).has_fusions:
             fused = "no SkipLayerNormalization"
