@@ -78,7 +78,13 @@ class Exact:
         return Exact(read, shape)
 
     def __call__(self) -> Array:
-        return self.read()(WHOLE)
+        read, (first, *others) = self.read(), self.parts()
+        if not others:
+            return read(first)
+        array = _allocated(self.shape, np.dtype(np.float64))
+        for part in (first, *others):
+            array[part] = read(part)
+        return array
 
     def scaled(self, factor: Array, divisor: Array) -> Exact:
         """self * factor / divisor; both have its rank, and size 1 where they broadcast."""
@@ -147,10 +153,7 @@ def store(value: ir.Value, exact: Exact, before: Exact | None) -> float | None:
         max |new - old| / max |old|, unrounded; None where there was no old one, or it was zero.
     """
     assert value.dtype is not None
-    dtype = value.dtype.numpy()
-    # numpy's own would ask for huge pages: slow to get where cached files fill the memory.
-    buffer = bytearray(int(np.prod(exact.shape)) * dtype.itemsize)
-    array = np.ndarray(exact.shape, dtype, buffer)
+    array = _allocated(exact.shape, value.dtype.numpy())
     read, read_before = exact.read(), None if before is None else before.read()
     whole = before is not None and before.shape != exact.shape
     differences = []
@@ -163,6 +166,11 @@ def store(value: ir.Value, exact: Exact, before: Exact | None) -> float | None:
     if before is None or before.largest == 0:
         return None
     return float(np.max(differences) / before.largest)
+
+
+def _allocated(shape: tuple[int, ...], dtype: np.dtype) -> Array:
+    """Zeros. numpy would ask for huge pages: slow to get where cached files fill the memory."""
+    return np.ndarray(shape, dtype, bytearray(int(np.prod(shape)) * dtype.itemsize))
 
 
 def _widened(array: Array) -> Callable[[Part], Array]:
