@@ -59,7 +59,11 @@ class Exact:
             return exact
         if value.producer() is None and value.const_value is not None:
             return Exact.stored(value)
-        array = exact()
+        return Exact.held(exact())
+
+    @staticmethod
+    def held(array: Array) -> Exact:
+        """An array that there is."""
         return Exact(lambda: _widened(array), array.shape, lambda: _largest(array))
 
     @staticmethod
