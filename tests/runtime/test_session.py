@@ -10,13 +10,13 @@ import numpy as np
 import onnx_ir
 import pytest
 
+from tests.support.doubles.reference_runtime import ReferenceRuntime
 from un_deploy.errors import InputError, MissingPackageError
 from un_deploy.graph.model.input_specs import TensorSpec, input_specs
-from un_deploy.runtime.backends import available_runtime
+from un_deploy.runtime.backends import installed_runtimes
 from un_deploy.runtime.layer_times import TellsLayers
 from un_deploy.runtime.onnxruntime.runtime import OnnxRuntime
 from un_deploy.runtime.protocol import Runtime
-from un_deploy.runtime.reference import ReferenceRuntime
 from un_deploy.runtime.run_memory import TellsMemory
 from un_deploy.runtime.session import FileSession
 from un_deploy.runtime.settings import Fusions
@@ -167,10 +167,14 @@ def test_a_size_of_minus_one_is_unknown() -> None:
     assert spec.shape == (None, 3, "H", 0)
 
 
-def test_available_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert available_runtime() == OnnxRuntime()
-    monkeypatch.setattr("un_deploy.runtime.backends.find_spec", lambda name: None)
-    assert available_runtime() is None
+def test_installed_runtimes(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = {"onnxruntime", "torch"}
+    monkeypatch.setattr("un_deploy.runtime.backends.find_spec", lambda name: name in there)
+    assert installed_runtimes() == [OnnxRuntime(), TorchRuntime()]
+    there.remove("onnxruntime")
+    assert installed_runtimes() == [TorchRuntime()]
+    there.clear()
+    assert installed_runtimes() == []
 
 
 def test_missing_package_is_told(monkeypatch: pytest.MonkeyPatch, model: onnx_ir.Model) -> None:

@@ -16,6 +16,7 @@ import onnx_ir as ir
 
 from un_deploy.graph.analysis.constants import Constants
 from un_deploy.graph.analysis.evaluators import Unknown
+from un_deploy.graph.analysis.exact import Exact
 from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.original_tensors import Claim
 from un_deploy.graph.fold.rules import operator_named
@@ -23,6 +24,7 @@ from un_deploy.graph.proof.draw import Draw, original_of
 from un_deploy.graph.proof.region import NoProofError, Region
 from un_deploy.graph.proof.sizes import NoSizeError, Sizes
 from un_deploy.graph.proof.slices import Evaluation
+from un_deploy.graph.proof.tables import RegionConstants
 
 Array = np.ndarray
 
@@ -59,7 +61,7 @@ class Sources:
     shapes: Shapes
     constants: Constants
     old_tensors: Mapping[str, ir.Value]
-    exact: Callable[[ir.Value], Array]
+    exact: Callable[[ir.Value], Exact]
 
     def sizes(self, first: int, others: int, cut: Mapping[int, int], steps: bool) -> Sizes:
         """See `Sizes`."""
@@ -97,6 +99,11 @@ class _Bench:
         opset = sources.original.opset_imports.get("", 0)
         self._evaluation = Evaluation(opset, sources.shapes)
         self._used = region.used
+        old, new = region.old, region.new
+        self._constants = (
+            RegionConstants(old.nodes, old.constants, lambda v: Exact.of(v, sources.constants)),
+            RegionConstants(new.nodes, new.constants, sources.exact),
+        )
 
     @cached_property
     def is_uniform(self) -> bool:
@@ -112,27 +119,32 @@ class _Bench:
         claims = [self.region.claim, *(c for claims in self.region.leaves.values() for c in claims)]
         gauges = [claim.gauge for claim in claims if claim.gauge is not None]
         kept = self._constant_sizes | {n for g in gauges for n in (*g.scale.shape, *g.shift.shape)}
+        return {size: least for size in self._leaf_sizes - kept if size > least}
+
+    @cached_property
+    def _leaf_sizes(self) -> set[int]:
+        """The static sizes of the tensors that the region starts from."""
         shapes = [self._sources.shapes.of(self._old(claim)) or () for _, claim in self._used]
-        sizes = {size for shape in shapes for size in shape if isinstance(size, int)}
-        return {size: least for size in sizes - kept if size > least}
+        return {size for shape in shapes for size in shape if isinstance(size, int)}
 
     @cached_property
     def _constant_sizes(self) -> set[int]:
-        return {size for array in self._constants.values() for size in array.shape}
+        return {size for side in self._constants for shape in side.shapes for size in shape}
 
     @cached_property
     def _bounds(self) -> set[int]:
         """What bounds or shapes the constants may state."""
-        whole = (a for a in self._constants.values() if a.dtype.kind == "i" and a.size <= _FEW)
+        few = (array for side in self._constants for array in side.small(_FEW))
+        whole = (array for array in few if array.dtype.kind == "i")
         return {int(number) for array in whole for number in array.ravel() if 1 < number < 1024}
 
     @property
     def choices(self) -> Iterator[tuple[Sizes, bool]]:
-        """Sizes to try, the cheapest first; at last those of the constants, which may bind them.
+        """Sizes to try, the cheapest first; at last those that are fixed, which may bind the open.
 
         With each comes whether a lookup may have more indices than the graph gives it.
         """
-        binding = sorted(self._constant_sizes | self._bounds)
+        binding = sorted((self._constant_sizes | self._bounds | self._leaf_sizes) - {0, 1})
         alike = [(size, size) for size in binding[:_MOST_ALIKE]]
         ways: list[tuple[Mapping[int, int], bool]] = [({}, False)]
         if self._looks_up:
@@ -166,37 +178,29 @@ class _Bench:
             turn += 1
         return worst
 
-    @cached_property
-    def _constants(self) -> dict[ir.Value, Array]:
-        """What both sides read of constants, in float64."""
-        region, source = self.region, self._sources
-        found = {value: source.constants[value] for value in region.old.constants}
-        found.update((value, source.exact(value)) for value in region.new.constants)
-        return found
-
     def _old(self, claim: Claim) -> ir.Value:
         return self._sources.old_tensors[claim.original]
 
     def _drawn(self, draw: Draw, turn: int) -> dict[ir.Value, Array]:
         """Numbers for the leaves of both sides."""
-        values = dict(self._constants)
+        values: dict[ir.Value, Array] = {}
         for leaf, claims in self.region.leaves.items():
             values[leaf] = draw.leaf(leaf, self._old(claims[0]), turn)
         for leaf, claim in self._used:
             values[self._old(claim)] = original_of(values[leaf], claim)
         values.update((shape, draw.shape(shape)) for shape in self.region.old.sizes)
+        for side in self._constants:
+            side.add_to(values)
         return values
 
     def _compared(self, values: dict[ir.Value, Array], empty: bool) -> float:
         region, run = self.region, self._evaluation.run
         old, new = run(region.old, values), run(region.new, values)
+        if old.shape != new.shape:
+            raise NoProofError(f"has the shape {new.shape}, not {old.shape}", differs=True)
         if region.claim.shape_only:
-            if old.shape != new.shape:
-                raise NoProofError(f"has the shape {new.shape}, not {old.shape}", differs=True)
             return 0.0
         found = original_of(new, region.claim)
-        if found.shape != old.shape:
-            raise NoProofError(f"has the shape {found.shape}, not {old.shape}", differs=True)
         if not old.size and not empty:
             raise NoSizeError("nothing is left to compare at these sizes")
         self._check_parts(values)
