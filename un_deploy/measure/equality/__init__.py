@@ -1,4 +1,4 @@
-"""Whether two graphs compute the same.
+"""Whether two networks compute the same.
 
 - fold_again: Folds a network anew, as another one was folded: the norms that are still in that one
   stay.
