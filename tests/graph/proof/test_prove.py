@@ -299,30 +299,3 @@ class TestOperators:
         turned = stored(folded.model.graph.initializers["w"]).T
         set_constant(folded.model, "w", turned)
         assert only_problem(original, folded).place == "w"
-
-
-class TestSignature:
-    def test_another_opset_is_another_graph(self) -> None:
-        original = norm_and_matmul()
-        folded = fold_graph(original.clone())
-        folded.model.opset_imports[""] = 21
-        assert only_problem(original, folded).place == "opset of ai.onnx"
-
-    def test_an_input_of_another_type_or_size_is_named(self) -> None:
-        original = norm_and_matmul()
-        for change in (
-            {"type": ir.TensorType(ir.DataType.FLOAT16)},
-            {"shape": ir.Shape([1, 3, 4])},
-        ):
-            folded = fold_graph(original.clone())
-            for name, value in change.items():
-                setattr(folded.model.graph.inputs[0], name, value)
-            assert "x" in {problem.place for problem in prove(original, folded).problems}
-
-    def test_outputs_in_another_order_are_told(self) -> None:
-        body = f"{NORM} y = MatMul(n, w) z = Relu(y)"
-        original = build(f"{SIGNATURE}, float[B,3,5] z", body, **WEIGHTS)
-        folded = fold_graph(original.clone())
-        folded.model.graph.outputs.reverse()
-        problem = prove(original, folded).problems[0]
-        assert (problem.place, problem.text) == ("the outputs", "are z, y, the original's y, z")

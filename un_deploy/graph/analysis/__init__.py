@@ -7,6 +7,7 @@
 - dims: The arithmetic of tensor dimensions: integers, symbolic expressions and the unknown.
 - evaluators/: Computes single operators from their inputs: a closed list, by ONNX's own words, in
   numpy.
+- exact: Constants in float64, unrounded, whole or in parts that fit a processor's cache.
 - floating: Floating types: which are computed with, which hold which, and arrays widened to
   float64.
 - layernorms: Finds Layer Normalization: as one operator, or as the chains in which exporters write

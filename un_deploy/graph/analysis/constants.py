@@ -1,9 +1,9 @@
 """The values of constant sub-expressions, in float64 where that changes nothing but the rounding.
 
 What the closed list of evaluators can compute from constants is one; nothing else is. A number that
-only adds, multiplies, roots and moves have made is computed in float64. Where an operator rounds or
-compares, its inputs are computed as a runtime does, in their own types, operator by operator: 10
-times 0.7 is 7 in float32, and the seventh channel is meant.
+only adds, multiplies, roots and moves have made is computed in float64. Where an operator compares,
+or casts to another type, its inputs are computed as a runtime does, in their own types, operator by
+operator: 10 times 0.7 is 7 in float32, and channel 7 is meant.
 
 A weight that an edit has replaced is held exactly, not as the rounded initializer, so that a
 second fold of the same weight starts from the unrounded value.
@@ -12,13 +12,17 @@ second fold of the same weight starts from the unrounded value.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx_ir as ir
 
 from un_deploy.graph.analysis.evaluators import Unknown, evaluate, evaluate_exact, is_known
-from un_deploy.graph.analysis.floating import is_floating, keeps_all, stored, widen
-from un_deploy.graph.analysis.shapes import Shapes
+from un_deploy.graph.analysis.floating import is_floating, stored, widen
+
+if TYPE_CHECKING:
+    from un_deploy.graph.analysis.shapes import Shapes
 
 Array = np.ndarray
 Inputs = list[Array | None]
@@ -29,6 +33,9 @@ _KEEP = 1 << 20
 
 #: Types that weights are stored in to be small.
 _QUANTISED = {ir.DataType.INT8, ir.DataType.UINT8, ir.DataType.INT4, ir.DataType.UINT4}
+_QUANTISED |= {ir.DataType.INT16, ir.DataType.UINT16}
+_QUANTISED |= {ir.DataType.FLOAT8E4M3FN, ir.DataType.FLOAT8E4M3FNUZ}
+_QUANTISED |= {ir.DataType.FLOAT8E5M2, ir.DataType.FLOAT8E5M2FNUZ}
 
 
 class Constants:
@@ -96,7 +103,7 @@ class Constants:
         return ir.DataType.UNDEFINED if value.const_value is None else value.const_value.dtype
 
     def is_quantised(self, value: ir.Value) -> bool:
-        """Whether a constant is computed from a tensor of at most 8-bit integers."""
+        """Whether a constant is computed from a tensor of a type that makes weights small."""
         pending: list[ir.Value | None] = [value]
         seen: set[ir.Value] = set()
         while pending:
@@ -183,15 +190,11 @@ class Constants:
         return outputs
 
     def _unrounded(self, node: ir.Node, inputs: Inputs) -> list[Array]:
-        if node.op_type == "Cast":
-            source, target = node.inputs[0], ir.DataType(node.attributes["to"].as_int())
-            if source is not None and keeps_all(self.dtype(source), target):
-                return [widen(inputs[0])]
-        try:
-            return evaluate_exact(node, inputs, self._opset)
-        except Unknown:  # it rounds or compares
-            own = [None if v is None else self._as_computed(v) for v in node.inputs]
-            return [widen(array) for array in evaluate(node, own, self._opset)]
+        if node.op_type != "Cast":  # where a type ends, what was rounded to it stays so
+            with suppress(Unknown):
+                return evaluate_exact(node, inputs, self._opset)
+        own = [None if v is None else self._as_computed(v) for v in node.inputs]
+        return [widen(array) for array in evaluate(node, own, self._opset)]
 
     def _as_computed(self, value: ir.Value) -> Array:
         """A constant in its own type, every operator on the way rounded."""

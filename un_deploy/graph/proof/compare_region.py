@@ -112,9 +112,13 @@ class _Bench:
         claims = [self.region.claim, *(c for claims in self.region.leaves.values() for c in claims)]
         gauges = [claim.gauge for claim in claims if claim.gauge is not None]
         kept = self._constant_sizes | {n for g in gauges for n in (*g.scale.shape, *g.shift.shape)}
+        return {size: least for size in self._leaf_sizes - kept if size > least}
+
+    @cached_property
+    def _leaf_sizes(self) -> set[int]:
+        """The static sizes of the tensors that the region starts from."""
         shapes = [self._sources.shapes.of(self._old(claim)) or () for _, claim in self._used]
-        sizes = {size for shape in shapes for size in shape if isinstance(size, int)}
-        return {size: least for size in sizes - kept if size > least}
+        return {size for shape in shapes for size in shape if isinstance(size, int)}
 
     @cached_property
     def _constant_sizes(self) -> set[int]:
@@ -128,11 +132,11 @@ class _Bench:
 
     @property
     def choices(self) -> Iterator[tuple[Sizes, bool]]:
-        """Sizes to try, the cheapest first; at last those of the constants, which may bind them.
+        """Sizes to try, the cheapest first; at last those that are fixed, which may bind the open.
 
         With each comes whether a lookup may have more indices than the graph gives it.
         """
-        binding = sorted(self._constant_sizes | self._bounds)
+        binding = sorted((self._constant_sizes | self._bounds | self._leaf_sizes) - {0, 1})
         alike = [(size, size) for size in binding[:_MOST_ALIKE]]
         ways: list[tuple[Mapping[int, int], bool]] = [({}, False)]
         if self._looks_up:
@@ -190,13 +194,11 @@ class _Bench:
     def _compared(self, values: dict[ir.Value, Array], empty: bool) -> float:
         region, run = self.region, self._evaluation.run
         old, new = run(region.old, values), run(region.new, values)
+        if old.shape != new.shape:
+            raise NoProofError(f"has the shape {new.shape}, not {old.shape}", differs=True)
         if region.claim.shape_only:
-            if old.shape != new.shape:
-                raise NoProofError(f"has the shape {new.shape}, not {old.shape}", differs=True)
             return 0.0
         found = original_of(new, region.claim)
-        if found.shape != old.shape:
-            raise NoProofError(f"has the shape {found.shape}, not {old.shape}", differs=True)
         if not old.size and not empty:
             raise NoSizeError("nothing is left to compare at these sizes")
         self._check_parts(values)

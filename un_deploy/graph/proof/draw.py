@@ -55,7 +55,7 @@ class Draw:
             return sizes.constants[old]
         dtype = sizes.shapes.dtype(old)
         whole = dtype is not None and (dtype.is_integer() or dtype == ir.DataType.BOOL)
-        if whole and (known := sizes.integers(old)) is not None:
+        if whole and (known := self._known(value, old)) is not None:
             return known
         shape = sizes.shape(old, self._told(value))
         if sizes.opened and math.prod(shape) > _MOST_ENTRIES:
@@ -72,12 +72,16 @@ class Draw:
         Raises:
             NoSizeError: it is unknown.
         """
-        if (known := self._sizes.integers(value)) is not None:
+        if (known := self._known(value)) is None:
+            raise NoSizeError(f"{value.name!r} is unknown")
+        return known
+
+    def _known(self, *tensors: ir.Value) -> Array | None:
+        """Integers that follow from shapes: their own, or those that their readers work towards."""
+        if (known := self._sizes.integers(tensors[-1])) is not None:
             return known
-        for node, position in self._uses((value,)):
-            if (found := self._parameter(node, position)) is not None:
-                return found
-        raise NoSizeError(f"{value.name!r} is unknown")
+        found = (self._parameter(node, position) for node, position in self._uses(tensors))
+        return next((array for array in found if array is not None), None)
 
     def _told(self, value: ir.Value) -> tuple[int, ...]:
         """The sizes that its gauges know."""
@@ -109,9 +113,6 @@ class Draw:
                 count = math.prod(shape)
             self.rounds = max(self.rounds, math.ceil(least / max(count, 1)))
             return (np.arange(count) + turn * count).reshape(shape) % least
-        for node, position in self._uses((value, old)):
-            if (found := self._parameter(node, position)) is not None and found.shape == shape:
-                return found
         return self._rng.integers(0, _SOME, shape)
 
     def _rows(self, tensor: ir.Value) -> Iterator[int]:

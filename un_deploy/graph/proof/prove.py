@@ -180,6 +180,8 @@ class _Prover:
                 self._worst = max(self._worst, compare_region(region, self._sources))
             except (NoProofError, OutsideError) as error:
                 self._refused(value, claim, reason, error)
+                # The proof has failed; what is behind is held against what was claimed.
+                self._add(value, claim)
                 continue
             self._regions += 1
             self._covered.update(region.new.nodes)

@@ -119,7 +119,7 @@ def test_settings_are_drawn_for_every_evaluator() -> None:
 
 @pytest.mark.parametrize("op", sorted(EVALUATORS))
 def test_a_few_settings_of_each_opset(op: str) -> None:
-    assert faults(op, 3) == []
+    assert faults(op, 10) == []
 
 
 @pytest.mark.slow

@@ -1,0 +1,285 @@
+"""A model about to be damaged: what may be damaged in it, and what is known of its tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import TypeVar
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import sympy
+from onnx.reference import ReferenceEvaluator
+
+from un_deploy.graph.analysis.shapes import Shapes
+from un_deploy.graph.fold.rules import operator_named
+from un_deploy.graph.model.labels import node_name
+
+T = TypeVar("T")
+
+#: These read no numbers of their inputs (of the second one).
+_READ_NO_NUMBERS = (("Shape", 0), ("Size", 0), ("CastLike", 1))
+
+#: Constants of no more entries than this may say how large a tensor is.
+_SMALL = 64
+
+
+@dataclass(frozen=True)
+class Place:
+    """What was damaged.
+
+    Attributes:
+        text: what was done.
+        names: of operators and constants that may be named for it: what is damaged, what reads it,
+            and the operator in whose body it lies.
+    """
+
+    text: str
+    names: frozenset[str]
+
+
+class Tensors:
+    """What is known of a model's tensors, by name; the same for every copy of it."""
+
+    def __init__(self, model: ir.Model) -> None:
+        self._opset = model.opset_imports[""]
+        self._shapes = Shapes(model)
+        self._in_bodies = _inferred_in_bodies(model)
+        self._sizes: dict[object, int] = {}
+        self._known: dict[str, np.ndarray] = {}
+        self._numbers: dict[object, int] = {}
+        self._keys: dict[str, int] = {}
+        self._take(model.graph)
+
+    def kind(self, value: ir.Value) -> tuple[object, ...] | None:
+        """Element type and sizes; None where they are not known."""
+        if value.name in self._in_bodies:
+            return self._in_bodies[value.name]
+        shape, dtype = self._shapes.of(value), self._shapes.dtype(value)
+        if shape is None or dtype is None or any(dim is None for dim in shape):
+            return None
+        return (dtype.name, *(str(dim) for dim in shape))
+
+    def alike(self, a: ir.Value, b: ir.Value) -> bool:
+        """Whether two tensors hold the same numbers.
+
+        They are computed alike from the same, or are equal and follow from sizes alone.
+        """
+        return self._keys[str(a.name)] == self._keys[str(b.name)]
+
+    def computes_the_same(self, node: ir.Node) -> bool:
+        """Whether an operator, as it is now, still gives what it gave, from sizes alone."""
+        for value in node.outputs:
+            before = self._known.get(str(value.name))
+            if before is None or not np.array_equal(before, self._from_sizes(node, value)):
+                return False
+        return True
+
+    def _take(self, graph: ir.Graph) -> None:
+        for value in graph.inputs:
+            self._note(value, ("input", value.name))
+        for value in graph.initializers.values():
+            self._note(value, self._of_array(value, numbers(value)))
+        for node in graph:
+            for body in bodies(node):
+                self._take(body)
+            for value in node.outputs:
+                self._note(value, self._computed(node, value))
+
+    def _note(self, value: ir.Value, key: object) -> None:
+        self._keys[str(value.name)] = self._numbers.setdefault(key, len(self._numbers))
+
+    def _of_array(self, value: ir.Value, array: np.ndarray) -> object:
+        if array.size <= _SMALL:
+            self._known[str(value.name)] = array
+        return (array.dtype.name, array.shape, array.tobytes())
+
+    def _computed(self, node: ir.Node, value: ir.Value) -> object:
+        if is_constant(value):
+            return self._of_array(value, numbers(value))
+        if bodies(node) or "Random" in node.op_type:
+            return ("of its own", value.name)
+        if (array := self._from_sizes(node, value)) is not None:
+            return self._of_array(value, array)
+        inputs = [None if v is None else self._keys[str(v.name)] for v in node.inputs]
+        attributes = sorted((name, str(a.value)) for name, a in node.attributes.items())
+        place = node.outputs.index(value)
+        return (node.domain, node.op_type, str(attributes), str(inputs), place)
+
+    def _from_sizes(self, node: ir.Node, value: ir.Value) -> np.ndarray | None:
+        """What a tensor holds that follows from sizes and small constants; else None."""
+        first = node.inputs[0] if node.inputs else None
+        if node.op_type == "Shape" and first is not None:
+            shape = self._shapes.of(first)
+            if shape is None or any(dim is None for dim in shape):
+                return None
+            sizes = np.array([self._size(dim) for dim in shape], dtype=np.int64)
+            end = node.attributes.get_int("end", len(sizes))
+            return sizes[node.attributes.get_int("start", 0) : end]
+        names = [str(v.name) for v in node.inputs if v is not None]
+        if node.domain or any(name not in self._known for name in names):
+            return None
+        try:
+            session = ReferenceEvaluator(ir.to_proto(node), opsets={"": self._opset})
+            found = session.run(None, {name: self._known[name] for name in names})
+        except Exception:  # a damaged operator may fit its inputs no longer
+            return None
+        return np.asarray(found[node.outputs.index(value)])
+
+    def _size(self, dim: object) -> int:
+        """A number for a dimension; those of two symbols have no divisor in common."""
+        expression = sympy.sympify(dim)
+        for symbol in sorted(expression.free_symbols - self._sizes.keys(), key=str):
+            self._sizes[symbol] = sympy.prime(30 + len(self._sizes))
+        return int(expression.subs(self._sizes))
+
+
+class Target:
+    """A copy of a folded model that one damage may change.
+
+    Attributes:
+        model: the copy.
+        tensors: of the model that it is a copy of.
+        random: draws the place.
+        nodes: the operators that may be damaged; an output depends on each.
+    """
+
+    def __init__(self, model: ir.Model, tensors: Tensors, random: Random) -> None:
+        self.model = model
+        self.tensors = tensors
+        self.random = random
+        self._owners = {b: node for node in model.graph.all_nodes() for b in bodies(node)}
+        self.nodes = [*_live(model.graph)]
+
+    def bodies(self) -> list[ir.Graph]:
+        """The bodies of operators that an output depends on."""
+        return [body for node in self.nodes for body in bodies(node)]
+
+    def stay_within(self, graph: ir.Graph) -> None:
+        """Damage nothing outside this body."""
+        self.nodes = [node for node in self.nodes if node.graph is graph]
+
+    def shuffled(self, things: Sequence[T]) -> list[T]:
+        return self.random.sample(things, len(things))
+
+    def constants(self) -> list[ir.Value]:
+        """Initializers and what Constant operators give, where an operator reads their numbers."""
+        found = {
+            value: None
+            for node in self.nodes
+            for index, value in enumerate(node.inputs)
+            if value is not None and is_constant(value) and reads_numbers(node, index)
+        }
+        return self.shuffled([*found])
+
+    def before(self, node: ir.Node) -> Iterator[ir.Value]:
+        """The tensors that an operator could read: of its graph, and of those around it."""
+        graph = node.graph
+        assert isinstance(graph, ir.Graph)
+        yield from graph.inputs
+        yield from graph.initializers.values()
+        for other in graph:
+            if other is node:
+                break
+            yield from other.outputs
+        if graph in self._owners:
+            yield from self.before(self._owners[graph])
+
+    def place(self, text: str, *damaged: ir.Node | ir.Value) -> Place:
+        """What these are called, and what reads them."""
+        names: set[str] = set()
+        for one in damaged:
+            if isinstance(one, ir.Value):
+                names.add(str(one.name))
+                made_by = one.producer()  # a Constant operator
+                readers = [n for n in (made_by, *(node for node, _ in one.uses())) if n is not None]
+            else:
+                readers = [one, *(node for value in one.outputs for node, _ in value.uses())]
+            for node in readers:
+                names.update(name for n in _with_bias(node) for name in self._with_owners(n))
+        return Place(text, frozenset(names))
+
+    def _with_owners(self, node: ir.Node) -> Iterator[str]:
+        yield node_name(node)
+        if node.graph in self._owners:
+            yield from self._with_owners(self._owners[node.graph])
+
+
+def bodies(node: ir.Node) -> list[ir.Graph]:
+    """Of If, Loop and Scan."""
+    found = []
+    for attribute in node.attributes.values():
+        if attribute.type == ir.AttributeType.GRAPH:
+            found.append(attribute.as_graph())
+        elif attribute.type == ir.AttributeType.GRAPHS:
+            found.extend(attribute.as_graphs())
+    return found
+
+
+def is_constant(value: ir.Value) -> bool:
+    node = value.producer()
+    if node is None:
+        return value.is_initializer() and not value.is_graph_input()
+    return node.op_type == "Constant" and "value" in node.attributes
+
+
+def numbers(value: ir.Value) -> np.ndarray:
+    """What a constant holds, in its own type; a copy."""
+    node = value.producer()
+    tensor = value.const_value if node is None else node.attributes["value"].as_tensor()
+    assert tensor is not None
+    return np.array(tensor.numpy())
+
+
+def put(value: ir.Value, array: np.ndarray) -> None:
+    """Let a constant hold other numbers of its type."""
+    node = value.producer()
+    if node is None:
+        assert value.const_value is not None
+        value.const_value = ir.Tensor(array, dtype=value.const_value.dtype, name=value.name)
+    else:
+        dtype = node.attributes["value"].as_tensor().dtype
+        node.attributes["value"] = ir.AttrTensor("value", ir.Tensor(array, dtype=dtype))
+
+
+def reads_numbers(node: ir.Node, index: int) -> bool:
+    """Whether an operator reads more of this input than its shape or type."""
+    return (node.op_type, index) not in _READ_NO_NUMBERS
+
+
+def _with_bias(node: ir.Node) -> list[ir.Node]:
+    """An operator, and the Add behind it that holds its bias, or the operator whose bias it is."""
+    found = [node]
+    if operator_named(node.op_type).bias == "behind":
+        found += [n for n, _ in node.outputs[0].uses() if n.op_type == "Add"]
+    if node.op_type == "Add":
+        producers = (v.producer() for v in node.inputs if v is not None)
+        found += [n for n in producers if n and operator_named(n.op_type).bias == "behind"]
+    return found
+
+
+def _live(graph: ir.Graph) -> Iterator[ir.Node]:
+    """The operators that an output of the graph depends on, those of their bodies among them."""
+    needed = set(graph.outputs)
+    for node in reversed(graph):
+        if needed.isdisjoint(node.outputs):
+            continue
+        yield node
+        needed.update(v for v in node.inputs if v is not None)
+        for body in bodies(node):
+            for inner in _live(body):
+                yield inner
+                needed.update(v for v in inner.inputs if v is not None)
+
+
+def _inferred_in_bodies(model: ir.Model) -> dict[str, tuple[object, ...]]:
+    inferred = ir.from_proto(onnx.shape_inference.infer_shapes(ir.to_proto(model)))
+    inside = (body for node in inferred.graph.all_nodes() for body in bodies(node))
+    return {
+        str(v.name): (v.dtype.name, *(str(dim) for dim in v.shape))
+        for body in inside
+        for v in (*body.inputs, *(v for node in body for v in node.outputs))
+        if v.dtype is not None and v.shape is not None
+    }
