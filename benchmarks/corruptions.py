@@ -58,8 +58,11 @@ def page(entries: list[dict[str, Any]], seed: int) -> str:
     made = sum(sum(one["made"].values()) for one in entries)
     missed = sum(len(one["not_seen"]) for one in entries)
     rows = [
-        [kind, *(str(one["made"][kind] or "") for one in entries)]
-        + [str(sum(one["made"][kind] for one in entries))]
+        [
+            kind,
+            *(str(one["made"][kind] or "") for one in entries),
+            str(sum(one["made"][kind] for one in entries)),
+        ]
         for kind in KINDS
     ]
     head = ["damage", *(one["network"] for one in entries), "all"]

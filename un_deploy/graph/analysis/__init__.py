@@ -14,9 +14,6 @@
   it out.
 - operator_types: What ONNX's schemas say of element types: which an operator takes, and which its
   results have.
-- reference: Runs single operators and whole graphs in float64, through onnx's reference evaluator.
-- reference_operators: Our versions of the operators that onnx's reference evaluator computes
-  wrongly, or too slowly.
 - rounded_sizes: Sizes that come of rounding, which runtimes do in other ways: known where all ways
   agree.
 - shape_rules: Infers shapes, operator by operator, where onnx-shape-inference leaves them open or

@@ -54,16 +54,21 @@ class Exact:
     @staticmethod
     def of(value: ir.Value, constants: Constants) -> Exact:
         """A constant of a model, whatever becomes of the graph."""
-        exact, tensor = constants.exact(value), value.const_value
+        exact = constants.exact(value)
         if isinstance(exact, Exact):
             return exact
-        if value.producer() is None and tensor is not None:
-            shape = tuple(int(size) for size in tensor.shape.numpy())
-            stored: Callable[[], Array] = tensor.numpy
-        else:
-            array = exact()
-            shape, stored = array.shape, lambda: array
-        return Exact(lambda: _widened(stored()), shape, lambda: _largest(stored()))
+        if value.producer() is None and value.const_value is not None:
+            return Exact.stored(value)
+        array = exact()
+        return Exact(lambda: _widened(array), array.shape, lambda: _largest(array))
+
+    @staticmethod
+    def stored(value: ir.Value) -> Exact:
+        """An initializer as the file holds it."""
+        tensor = value.const_value
+        assert tensor is not None
+        shape = tuple(int(size) for size in tensor.shape.numpy())
+        return Exact(lambda: _widened(tensor.numpy()), shape, lambda: _largest(tensor.numpy()))
 
     @staticmethod
     def whole(compute: Callable[[], Array], shape: tuple[int, ...]) -> Exact:
