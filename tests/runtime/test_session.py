@@ -229,3 +229,14 @@ def test_weights_beyond_two_gigabytes() -> None:
     session = OnnxRuntime(threads=1).load(onnx_ir.Model(graph, ir_version=10))
     feed = np.arange(side, dtype=np.float32)[None]
     np.testing.assert_array_equal(session.run({"x": feed})["y"], 2 * feed)
+
+
+def test_a_run_that_fails_prints_nothing(
+    runtime: Runtime, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """torch.fx has a traceback of its own for it."""
+    text = '<ir_version: 8, opset_import: ["": 20]> g (float[n] x, int64[1] i) => (float[1] y) '
+    session = runtime.load(onnx_ir.from_onnx_text(f"{text} {{ y = Gather(x, i) }}"))
+    with pytest.raises(InputError):
+        session.run({"x": X[0], "i": np.array([9])})
+    assert capsys.readouterr() == ("", "")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
-import numpy as np
 import onnx_ir as ir
 
 from un_deploy.errors import InputError
 from un_deploy.graph.analysis.constants import Constants
+from un_deploy.graph.analysis.exact import Exact, store
 from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.cancel_layouts import Cancelled, cancel_layouts
 from un_deploy.graph.fold.edits import AddBias, Change, Edit, Editor, SetConstant
@@ -36,7 +36,7 @@ class Folded:
     model: ir.Model
     report: FoldReport
     claims: Claims
-    exact: Mapping[str, Callable[[], np.ndarray]]
+    exact: Mapping[str, Exact]
     shapes: Shapes
 
 
@@ -85,13 +85,13 @@ def fold_graph(model: ir.Model, *, keep: Collection[str] = ()) -> Folded:
     report = FoldReport(
         sites=tuple(site for _, site in sorted(sites, key=lambda entry: entry[0])),
         near_misses=near_misses,
-        changes=tuple(_constant_changes(changes, constants)),
+        changes=tuple(_constant_changes(changes)),
         gained_biases=tuple(c.output for c in changes if c.old is None),
         cancelled=tuple(cancelled),
         operators_before=before,
         operators_after=len(graph),
     )
-    exact = {str(c.value.name): constants.exact(c.value) for c in changes}
+    exact = {str(change.value.name): change.exact for change in changes}
     return Folded(model, report, tracker.claims(model), exact, shapes)
 
 
@@ -155,17 +155,13 @@ def _may_die(edit: Edit) -> list[ir.Value | None]:
     return [value for node in edit.site.nodes for value in node.inputs]
 
 
-def _constant_changes(changes: list[Change], constants: Constants) -> Iterator[ConstantChange]:
-    """One entry an initializer, from the first old value to the last new one."""
-    first: dict[ir.Value, Change] = {}
-    for change in changes:
-        first.setdefault(change.value, change)
-    for value, change in first.items():
-        relative = None
-        if change.before is not None:
-            old, new = change.before(), constants[value]
-            if np.any(old):
-                relative = float(np.max(np.abs(new - old)) / np.max(np.abs(old)))
+def _constant_changes(changes: list[Change]) -> Iterator[ConstantChange]:
+    """One entry an initializer, from the first old value to the last new one, which it gets."""
+    first = {change.value: change for change in reversed(changes)}
+    last = {change.value: change.exact for change in changes}
+    for value, exact in last.items():
+        change = first[value]
+        relative = store(value, exact, change.before)
         yield ConstantChange(change.node, change.old, str(value.name), relative)
 
 

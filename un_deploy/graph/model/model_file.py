@@ -12,7 +12,8 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from un_deploy.errors import InputError, first_cause, one_line
 from un_deploy.files import staged
 from un_deploy.graph.model.checks import check_model
-from un_deploy.graph.model.tensor_storage import check_external, own_tensors
+from un_deploy.graph.model.tensor_storage import check_external, leave_message, own_tensors
+from un_deploy.graph.model.write_model import write_model
 
 #: Weights beyond this many bytes go to a file of their own: protobuf ends at 2 GiB, and the nodes
 #: need room too.
@@ -37,6 +38,7 @@ def load_model(path: str | os.PathLike[str]) -> ir.Model:
     for graph in (model.graph, *(function.graph for function in model.functions.values())):
         ir.external_data.set_base_dir(graph, directory)
     check_external(model, path)
+    leave_message(model)
     own_tensors(model)
     check_model(model, str(path))
     return model
@@ -60,8 +62,8 @@ def save_model(model: ir.Model, path: str | os.PathLike[str], *, force: bool = F
     """
     path = Path(path)
     if not has_external(model) and _weight_bytes(model) <= _INLINE_LIMIT:
-        with staged(path, force=force) as (place,):
-            onnx.save(ir.to_proto(model), place, format="protobuf")
+        with staged(path, force=force) as (place,), place.open("wb") as file:
+            write_model(model, file)
         return
     data = path.with_name(f"{path.name}.data")
     values = [v for graph in model.graphs() for v in graph.initializers.values()]

@@ -16,6 +16,7 @@ import onnx_ir as ir
 
 from un_deploy.graph.analysis.constants import Constants
 from un_deploy.graph.analysis.evaluators import Unknown
+from un_deploy.graph.analysis.exact import Exact
 from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.original_tensors import Claim
 from un_deploy.graph.fold.rules import operator_named
@@ -23,6 +24,7 @@ from un_deploy.graph.proof.draw import Draw, original_of
 from un_deploy.graph.proof.region import NoProofError, Region
 from un_deploy.graph.proof.sizes import NoSizeError, Sizes
 from un_deploy.graph.proof.slices import Evaluation
+from un_deploy.graph.proof.tables import RegionConstants
 
 Array = np.ndarray
 
@@ -59,7 +61,7 @@ class Sources:
     shapes: Shapes
     constants: Constants
     old_tensors: Mapping[str, ir.Value]
-    exact: Callable[[ir.Value], Array]
+    exact: Callable[[ir.Value], Exact]
 
     def sizes(self, first: int, others: int, cut: Mapping[int, int], steps: bool) -> Sizes:
         """See `Sizes`."""
@@ -97,6 +99,11 @@ class _Bench:
         opset = sources.original.opset_imports.get("", 0)
         self._evaluation = Evaluation(opset, sources.shapes)
         self._used = region.used
+        old, new = region.old, region.new
+        self._constants = (
+            RegionConstants(old.nodes, old.constants, lambda v: Exact.of(v, sources.constants)),
+            RegionConstants(new.nodes, new.constants, sources.exact),
+        )
 
     @cached_property
     def is_uniform(self) -> bool:
@@ -122,12 +129,13 @@ class _Bench:
 
     @cached_property
     def _constant_sizes(self) -> set[int]:
-        return {size for array in self._constants.values() for size in array.shape}
+        return {size for side in self._constants for shape in side.shapes for size in shape}
 
     @cached_property
     def _bounds(self) -> set[int]:
         """What bounds or shapes the constants may state."""
-        whole = (a for a in self._constants.values() if a.dtype.kind == "i" and a.size <= _FEW)
+        few = (array for side in self._constants for array in side.small(_FEW))
+        whole = (array for array in few if array.dtype.kind == "i")
         return {int(number) for array in whole for number in array.ravel() if 1 < number < 1024}
 
     @property
@@ -170,25 +178,19 @@ class _Bench:
             turn += 1
         return worst
 
-    @cached_property
-    def _constants(self) -> dict[ir.Value, Array]:
-        """What both sides read of constants, in float64."""
-        region, source = self.region, self._sources
-        found = {value: source.constants[value] for value in region.old.constants}
-        found.update((value, source.exact(value)) for value in region.new.constants)
-        return found
-
     def _old(self, claim: Claim) -> ir.Value:
         return self._sources.old_tensors[claim.original]
 
     def _drawn(self, draw: Draw, turn: int) -> dict[ir.Value, Array]:
         """Numbers for the leaves of both sides."""
-        values = dict(self._constants)
+        values: dict[ir.Value, Array] = {}
         for leaf, claims in self.region.leaves.items():
             values[leaf] = draw.leaf(leaf, self._old(claims[0]), turn)
         for leaf, claim in self._used:
             values[self._old(claim)] = original_of(values[leaf], claim)
         values.update((shape, draw.shape(shape)) for shape in self.region.old.sizes)
+        for side in self._constants:
+            side.add_to(values)
         return values
 
     def _compared(self, values: dict[ir.Value, Array], empty: bool) -> float:

@@ -18,7 +18,7 @@ Array = np.ndarray
 _MOST_ENTRIES = 1 << 20
 
 #: How many rows of a table are looked up at once, where that is free.
-_ROWS = 4096
+_ROWS = 1024
 
 #: Integers of no known use: enough to tell one from another.
 _SOME = 5
@@ -112,7 +112,7 @@ class Draw:
                 shape = (shape[0] * math.ceil(min(least, _ROWS) / count), *shape[1:])
                 count = math.prod(shape)
             self.rounds = max(self.rounds, math.ceil(least / max(count, 1)))
-            return (np.arange(count) + turn * count).reshape(shape) % least
+            return np.minimum(np.arange(count) + turn * count, least - 1).reshape(shape)
         return self._rng.integers(0, _SOME, shape)
 
     def _rows(self, tensor: ir.Value) -> Iterator[int]:

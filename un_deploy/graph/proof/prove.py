@@ -24,7 +24,7 @@ import numpy as np
 import onnx_ir as ir
 
 from un_deploy.graph.analysis.constants import Constants
-from un_deploy.graph.analysis.floating import widen
+from un_deploy.graph.analysis.exact import Exact
 from un_deploy.graph.fold.fold import Folded
 from un_deploy.graph.fold.original_tensors import Claim
 from un_deploy.graph.model.labels import node_name
@@ -241,13 +241,13 @@ class _Prover:
 
     # Constants
 
-    def _exact(self, value: ir.Value) -> Array:
+    def _exact(self, value: ir.Value) -> Exact:
         """A constant's exact numbers; what is saved is held against them on the way."""
         name = str(value.name)
         assert value.const_value is not None
-        if name not in self._folded.exact:
-            return widen(value.const_value.numpy())
-        exact = self._folded.exact[name]()
+        exact = self._folded.exact.get(name)
+        if exact is None:
+            return Exact.stored(value)
         if name not in self._saved:
             self._saved.add(name)
             if text := saved_difference(value.const_value, exact):

@@ -6,19 +6,17 @@ import numpy as np
 import onnx_ir as ir
 
 from un_deploy.graph.analysis.constants import rounded
+from un_deploy.graph.analysis.exact import Exact
 
 Array = np.ndarray
 
-#: Entries compared in one go; keeps the temporary arrays small.
-_BLOCK = 1 << 20
 
-
-def saved_difference(saved: ir.TensorProtocol, exact: Array) -> str:
+def saved_difference(saved: ir.TensorProtocol, exact: Exact) -> str:
     """The first entry that is not the exact one rounded, within one unit in the last place.
 
     Args:
         saved: the constant as the file holds it, in its own type.
-        exact: what it should be, in float64.
+        exact: what it should be, in float64; one part after the other is computed.
 
     Returns:
         A clause for a sentence that begins with the constant's name; empty where all are right.
@@ -26,22 +24,22 @@ def saved_difference(saved: ir.TensorProtocol, exact: Array) -> str:
     array = saved.numpy()
     if array.shape != exact.shape:
         return f"has the shape {array.shape}, the fold gives {exact.shape}"
-    flat, wanted = array.reshape(-1), exact.reshape(-1)
-    for start in range(0, flat.size, _BLOCK):
-        block = slice(start, start + _BLOCK)
-        right = rounded(wanted[block], saved.dtype)
-        bad = np.flatnonzero(_units_apart(flat[block], right) > 1)
+    read = exact.read()
+    for part in exact.parts():
+        held, right = array[part], rounded(read(part), saved.dtype)
+        if np.array_equal(held, right):
+            continue
+        bad = np.argwhere(_units_apart(held, right) > 1)
         if bad.size:
-            index = start + int(bad[0])
-            place = [int(i) for i in np.unravel_index(index, array.shape)]
-            return f"holds {flat[index]} at {place}, the fold gives {right[bad[0]]}"
+            at = tuple(int(i) for i in bad[0])
+            first = part[0].start if part and isinstance(part[0], slice) else 0
+            place = [at[0] + (first or 0), *at[1:]] if at else []
+            return f"holds {held[at]} at {place}, the fold gives {right[at]}"
     return ""
 
 
 def _units_apart(first: Array, second: Array) -> Array:
     """How many numbers of their type lie between two arrays; NaN is far from all but itself."""
-    if np.array_equal(first, second):
-        return np.zeros(first.shape, dtype=np.int64)
     apart = np.abs(_ordinal(first) - _ordinal(second))
     nans = np.isnan(first), np.isnan(second)
     apart[nans[0] != nans[1]] = np.iinfo(np.int64).max
