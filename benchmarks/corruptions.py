@@ -4,12 +4,13 @@
 
 A damage is seen where the verdict is not that the two are equal, and where what is told names the
 damaged operator or constant, or what reads it. The kinds of damage take turns, each at places that
-its seed draws; one that a network offers no place for is left out. Counts go to
-benchmarks/results/corruptions.json and .md; the exit code is 1 if a damage was not seen.
+its seed draws; one that a network offers no place for is left out, and none is made twice. Counts
+go to benchmarks/results/corruptions.json and .md; the exit code is 1 if a damage was not seen.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 from collections import Counter
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import onnx_ir as ir
 
 from benchmarks.entries import table
 from tests.support.corruptor.corrupt import KINDS, Corruptor
@@ -29,11 +31,12 @@ RESULT = Path(__file__).parent / "results" / "corruptions.json"
 
 
 def of_network(name: str, wanted: int, first_seed: int) -> dict[str, Any]:
-    """How many damages of each kind one network got, and what was not seen of them."""
+    """How many damages of each kind one network got, each once, and what was not seen of them."""
     original, folded = folded_network(name)
     corruptor = Corruptor(folded.model)
     made: Counter[str] = Counter()
-    missed = []
+    missed: list[str] = []
+    drawn: set[bytes] = set()
     for seed in count(first_seed):
         for kind in KINDS:
             if made.total() == wanted:
@@ -45,12 +48,17 @@ def of_network(name: str, wanted: int, first_seed: int) -> dict[str, Any]:
                     "not_seen": missed,
                 }
             damaged = corruptor.damaged(kind, seed)
-            if damaged is None:
+            if damaged is None or (found := _digest(damaged.model)) in drawn:
                 continue
+            drawn.add(found)
             made[kind] += 1
             if why := unseen_by_the_proof(original, folded, damaged):
                 missed.append(f"{kind}, seed {seed}: {why}")
     raise AssertionError("unreachable: seeds do not end")
+
+
+def _digest(model: ir.Model) -> bytes:
+    return hashlib.sha256(ir.to_proto(model).SerializeToString(deterministic=True)).digest()
 
 
 def page(entries: list[dict[str, Any]], seed: int) -> str:
@@ -66,8 +74,8 @@ def page(entries: list[dict[str, Any]], seed: int) -> str:
     lines = [
         "# What the proof sees of folds damaged at random places",
         "",
-        f"corruptions.json: {made:,} damages, seeds from {seed} on; {made - missed:,} of them were",
-        "seen and named. Made by `make corruptions`.",
+        f"corruptions.json: {made:,} different damages, seeds from {seed} on; {made - missed:,} of",
+        "them were seen and named. Made by `make corruptions`.",
         "",
         *table(head, rows),
         "",
