@@ -22,8 +22,11 @@ def unseen(original: ir.Model, damaged: Damaged) -> str:
 
 
 def unseen_by_the_proof(original: ir.Model, folded: Folded, damaged: Damaged) -> str:
-    """The same of the proof alone, which is not told that it has no fold before it."""
-    return _wrong(verify_fold(original, replace(folded, model=damaged.model)), damaged)
+    """The same of the proof alone, whose first problem must be there: what is told behind it may
+    follow from it.
+    """
+    report = verify_fold(original, replace(folded, model=damaged.model))
+    return _wrong(replace(report, problems=report.problems[:1]), damaged)
 
 
 def _wrong(report: VerifyReport, damaged: Damaged) -> str:
