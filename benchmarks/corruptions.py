@@ -3,9 +3,10 @@
     python -m benchmarks.corruptions [--per-network 200] [--seed 0]
 
 A damage is seen where the proof does not pass, and where the first problem that it tells is at the
-damaged operator or constant, or at what reads it. The kinds of damage take turns, each at places that
-its seed draws; one that a network offers no place for is left out, and none is made twice. Counts
-go to benchmarks/results/corruptions.json and .md; the exit code is 1 if a damage was not seen.
+damaged operator or constant, or at what reads it. The kinds of damage take turns, each at places
+that its seed draws; one that a network offers no place for is left out, and none is made twice.
+Counts go to benchmarks/results/corruptions.json and .md; the exit code is 1 if a damage was not
+seen.
 """
 
 from __future__ import annotations
