@@ -48,7 +48,7 @@ def of_network(name: str, wanted: int, first_seed: int) -> dict[str, Any]:
             if damaged is None:
                 continue
             made[kind] += 1
-            if why := unseen(original, folded, damaged):
+            if why := unseen(original, damaged):
                 missed.append(f"{kind}, seed {seed}: {why}")
     raise AssertionError("unreachable: seeds do not end")
 
@@ -57,14 +57,10 @@ def page(entries: list[dict[str, Any]], seed: int) -> str:
     """The counts as a table in Markdown."""
     made = sum(sum(one["made"].values()) for one in entries)
     missed = sum(len(one["not_seen"]) for one in entries)
-    rows = [
-        [
-            kind,
-            *(str(one["made"][kind] or "") for one in entries),
-            str(sum(one["made"][kind] for one in entries)),
-        ]
-        for kind in KINDS
-    ]
+    rows = []
+    for kind in KINDS:
+        counts = [one["made"][kind] for one in entries]
+        rows.append([kind, *(str(number or "") for number in counts), str(sum(counts))])
     head = ["damage", *(one["network"] for one in entries), "all"]
     folded = ", ".join(f"{e['network']} {e['folded']} of {e['operators']}" for e in entries)
     lines = [

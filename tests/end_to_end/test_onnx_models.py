@@ -1,15 +1,14 @@
-"""The models that onnx ships: operators by the dozen, sequences, strings, and eight CNNs."""
+"""The models that onnx ships: operators by the dozen, sequences, strings, and nine CNNs."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import onnx
 import onnx_ir as ir
 import pytest
 
+from benchmarks.onnx_models import in_own_process
 from tests.support import onnx_models
 from tests.support.onnx_models import Weights, name_of, shipped
 from un_deploy.graph.fold.fold import Folded, fold_graph
@@ -17,21 +16,6 @@ from un_deploy.graph.proof.prove import prove
 
 SMALL = shipped("simple", "pytorch-operator", "pytorch-converted")
 LIGHT = {name_of(path).removeprefix("light/"): path for path in shipped("light")}
-
-#: What ONNX Runtime does not run, whoever wrote it.
-NOT_RUN = {
-    "simple/gradient_of_add": "an operator for training",
-    "simple/gradient_of_add_and_mul": "an operator for training",
-    # Other locales than those that a machine has.
-    "simple/strnorm_model_monday_casesensintive_lower": "en_US.UTF-8 is not everywhere",
-    "simple/strnorm_model_monday_casesensintive_upper": "en_US.UTF-8 is not everywhere",
-    "simple/strnorm_model_monday_empty_output": "en_US.UTF-8 is not everywhere",
-    "simple/strnorm_model_monday_insensintive_upper_twodim": "en_US.UTF-8 is not everywhere",
-    # Below opset 7 a slope has an entry a channel; the converter leaves it as it is.
-    "pytorch-converted/PReLU_1d_multiparam": "converted, it means something else",
-    "pytorch-converted/PReLU_2d_multiparam": "converted, it means something else",
-    "pytorch-converted/PReLU_3d_multiparam": "converted, it means something else",
-}
 
 #: Norms that fold where the weights are constant, of the light ones.
 NORMS = {
@@ -51,17 +35,9 @@ def folded_and_proven(model: onnx.ModelProto) -> Folded:
 
 
 def assert_equal_in_onnx_runtime(path: Path, model: onnx.ModelProto, folded: Folded) -> None:
-    onnxruntime = pytest.importorskip("onnxruntime")
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.log_severity_level = 4
-    feeds = onnx_models.feeds(path, model)
-    before, after = (
-        onnxruntime.InferenceSession(one.SerializeToString(), options).run(None, feeds)
-        for one in (model, ir.to_proto(folded.model))
-    )
-    # The weights were rounded once more than in the original.
-    assert onnx_models.largest_difference(after, before) <= 1e-4
+    pytest.importorskip("onnxruntime")
+    difference = onnx_models.difference(path, model, ir.to_proto(folded.model))
+    assert difference <= 1e-4  # weights were rounded once more than in the original
 
 
 @pytest.mark.parametrize("path", SMALL, ids=name_of)
@@ -69,14 +45,14 @@ def test_a_small_model_is_proven_and_equal(path: Path) -> None:
     for weights in ("as shipped", "constant"):
         model = onnx_models.load(path, weights)
         folded = folded_and_proven(model)
-        if name_of(path) not in NOT_RUN:
+        if name_of(path) not in onnx_models.NOT_RUN:
             assert_equal_in_onnx_runtime(path, model, folded)
 
 
 def test_there_are_as_many_as_there_were() -> None:
     """A newer onnx may ship more; of what is excused everything exists."""
     assert len(SMALL) >= 140 and len(LIGHT) >= 9
-    assert NOT_RUN.keys() <= {name_of(path) for path in SMALL}
+    assert onnx_models.NOT_RUN.keys() <= {name_of(path) for path in SMALL}
 
 
 @pytest.mark.parametrize("name", ["densenet121", "shufflenet", "vgg19"])
@@ -105,26 +81,12 @@ def test_a_cnn_is_proven_and_equal(name: str, weights: Weights) -> None:
     assert_equal_in_onnx_runtime(LIGHT[name], model, folded)
 
 
-PEAK = """
-import resource, sys
-import onnx_ir as ir
-from tests.support import onnx_models
-from un_deploy.graph.fold.fold import fold_graph
-from un_deploy.graph.proof.prove import prove
-(path,) = (p for p in onnx_models.shipped("light") if sys.argv[1] in p.name)
-original = ir.from_proto(onnx_models.load(path, sys.argv[2]))
-assert prove(original, fold_graph(original.clone())).passed
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
-"""
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("weights", onnx_models.WEIGHTS)
 @pytest.mark.parametrize("name", ["densenet121", "vgg19"])
 def test_the_large_ones_take_no_more_than_two_and_a_half_gigabytes(
     name: str, weights: Weights
 ) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", PEAK, name, weights], check=True, capture_output=True, text=True
-    )
-    assert int(done.stdout) < 2.5e9
+    pytest.importorskip("onnxruntime")
+    measured = in_own_process(LIGHT[name], weights)
+    assert measured["proven"] and measured["peak_mb"] < 2500

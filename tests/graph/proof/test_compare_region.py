@@ -8,9 +8,10 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from tests.support.graphs import NORM, build, stored
+from tests.support.graphs import NORM, build
 from un_deploy.graph.analysis.affine_map import Affine, Gauge
 from un_deploy.graph.analysis.constants import Constants
+from un_deploy.graph.analysis.exact import Exact
 from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.original_tensors import Claim
 from un_deploy.graph.proof.compare_region import TOLERANCE, Sources, compare_region
@@ -38,7 +39,7 @@ def compared(
     constants = Constants(old)
     tensors = {str(v.name): v for v in (*old.graph.inputs, *old.graph.initializers.values())}
     tensors |= {str(v.name): v for node in old.graph for v in node.outputs}
-    sources = Sources(old, Shapes(old), constants, tensors, stored)
+    sources = Sources(old, Shapes(old), constants, tensors, Exact.stored)
     slices = [
         slice_of(model.graph.outputs[0], lambda v: v.name in claims, lambda v: v.is_initializer())
         for model in (new, old)

@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.graphs import NORM, build
 from un_deploy.graph.analysis.affine_map import Affine
+from un_deploy.graph.analysis.exact import Exact
 from un_deploy.graph.fold.fold import Folded, fold_graph
 from un_deploy.graph.fold.original_tensors import Claim
 from un_deploy.graph.proof.proof import Proof
@@ -110,5 +111,5 @@ def test_every_row_of_a_table_is_looked_up() -> None:
     for row in (0, 7, 251, 499):
         wrong = right.copy()
         wrong[row, 1] *= 1.01
-        spoilt = replace(folded, exact={**folded.exact, "table": lambda array=wrong: array})
+        spoilt = replace(folded, exact={**folded.exact, "table": Exact.held(wrong)})
         assert any("gives" in problem.text for problem in prove(original, spoilt).problems), row

@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.graphs import NORM, assert_folds, build, exact, set_constant, stored
 from un_deploy.graph.analysis.affine_map import Affine
+from un_deploy.graph.analysis.exact import Exact
 from un_deploy.graph.fold.edits import SetConstant
 from un_deploy.graph.fold.fold import Folded, fold_graph
 from un_deploy.graph.fold.original_tensors import Claim
@@ -122,7 +123,7 @@ class TestConstants:
         table[7] *= 1.5
         set_constant(folded.model, "table", table)
         assert only_problem(original, folded).place == "table"
-        as_if_meant = replace(folded, exact={**folded.exact, "table": lambda: table})
+        as_if_meant = replace(folded, exact={**folded.exact, "table": Exact.held(table)})
         problem = prove(original, as_if_meant).problems[0]
         assert problem.differs and problem.place == "Gather_0"
 
@@ -170,13 +171,14 @@ class TestClaims:
     def test_an_output_must_hold_what_it_held_whatever_is_claimed(self) -> None:
         original = norm_and_matmul()
         folded = fold_graph(original.clone())
-        moved = {"c": lambda: 1 + right()}
-        right = folded.exact["c"]
-        set_constant(folded.model, "c", moved["c"]())
+        moved = 1 + folded.exact["c"]()
+        set_constant(folded.model, "c", moved)
         shifted = Claim("y", Affine(np.ones((1, 1, 1)), -np.ones((1, 1, 1))))
         for claims in ((), (shifted,), (Claim("y", shape_only=True),)):
             spoilt = replace(
-                folded, exact={**folded.exact, **moved}, claims={**folded.claims, "y": claims}
+                folded,
+                exact={**folded.exact, "c": Exact.held(moved)},
+                claims={**folded.claims, "y": claims},
             )
             assert "y" in {problem.place for problem in prove(original, spoilt).problems}
 

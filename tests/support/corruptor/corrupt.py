@@ -16,9 +16,11 @@ Kind = Callable[[Target], Place | None]
 
 
 def body_changed(target: Target) -> Place | None:
-    """A body of If, Loop or Scan damaged in one of the other ways, or two branches swapped."""
+    """A body, or a local function, damaged in another way; or two branches swapped."""
     for body in target.shuffled(target.bodies()):
-        swappable = [n for n in target.nodes if n.op_type == "If" and body in bodies(n)]
+        swappable = [
+            n for n in target.nodes if n.op_type == "If" and body in bodies(n, target.model)
+        ]
         if swappable and target.random.random() < 0.1:
             (node,) = swappable
             branches = [node.attributes[name].as_graph() for name in _BRANCHES]

@@ -160,19 +160,22 @@ def quantised() -> ir.Model:
 
 
 def of_another_domain() -> ir.Model:
-    """Operators that ONNX does not know, between norms that fold."""
+    """Operators that ONNX does not know, and a local function, between norms that fold."""
     text = """
         h0 = MatMul(x, w0_4_6) k0 = Add(h0, c0_6) m0 = Mul(k0, a0_6) n0 = Add(m0, b0_6)
         q0 = com.microsoft.QuickGelu<alpha=1.7>(n0) h1 = MatMul(q0, w1_6_6)
-        q1 = com.microsoft.BiasGelu(h1, c1_6) s0 = Add(q1, q0) m1 = Mul(s0, a1_6)
+        q1 = com.microsoft.BiasGelu(h1, c1_6) s0 = own.Blend(q1, q0) m1 = Mul(s0, a1_6)
         n1 = Add(m1, b1_6) h2 = MatMul(n1, w2_6_6)
         l0 = com.microsoft.FusedMatMul<transB=1, alpha=0.5>(h2, q1) p0 = Softmax(l0)
         o0 = com.microsoft.FusedMatMul(p0, h2)
         e0 = com.microsoft.SkipLayerNormalization<epsilon=0.00001>(o0, h2, a2_6, b2_6)
         e1 = Reshape(e0, as_x) m2 = Mul(e1, a3_6) n2 = Add(m2, b3_6) y = MatMul(n2, w3_6_5)"""
+    function = """} <domain: "own", opset_import: ["" : 20]> Blend (one, other) => (blended) {
+        part = Constant<value = float {0.25}>() less = Mul(part, one) half = Tanh(other)
+        blended = Add(less, half)"""
     numbers = {"as_x": [-1, 7, 6]}
-    model = build("float[B,7,4] x => float[B,7,5] y", text, **_weights(text), **numbers)
-    model.opset_imports["com.microsoft"] = 1
+    model = build("float[B,7,4] x => float[B,7,5] y", text + function, **_weights(text), **numbers)
+    model.opset_imports.update({"com.microsoft": 1, "own": 1})
     return model
 
 

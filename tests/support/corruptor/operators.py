@@ -242,11 +242,10 @@ def _bypass(node: ir.Node, value: ir.Value | None) -> None:
     assert value is not None and node.graph is not None
     output = node.outputs[0]
     ends = output.is_graph_output()
-    value.type, value.shape = output.type, output.shape
     output.replace_all_uses_with(value, replace_graph_outputs=True)
     node.graph.remove(node, safe=True)
     if ends:
-        value.name = output.name
+        value.name, value.type, value.shape = output.name, output.type, output.shape
 
 
 def _alike(first: ir.Value, second: ir.Value) -> bool:

@@ -32,8 +32,8 @@ class Place:
 
     Attributes:
         text: what was done.
-        names: of operators and constants that may be named for it: what is damaged, what reads it,
-            and the operator in whose body it lies.
+        names: what may be named for it: the operator or constant that is damaged, what reads it,
+            the operator in whose body it lies, and what these give.
     """
 
     text: str
@@ -45,6 +45,7 @@ class Tensors:
 
     def __init__(self, model: ir.Model) -> None:
         self._opset = model.opset_imports[""]
+        self._model = model
         self._shapes = Shapes(model)
         self._in_bodies = _inferred_in_bodies(model)
         self._sizes: dict[object, int] = {}
@@ -83,7 +84,7 @@ class Tensors:
         for value in graph.initializers.values():
             self._note(value, self._of_array(value, numbers(value)))
         for node in graph:
-            for body in bodies(node):
+            for body in bodies(node, self._model):
                 self._take(body)
             for value in node.outputs:
                 self._note(value, self._computed(node, value))
@@ -99,7 +100,7 @@ class Tensors:
     def _computed(self, node: ir.Node, value: ir.Value) -> object:
         if is_constant(value):
             return self._of_array(value, numbers(value))
-        if bodies(node) or "Random" in node.op_type:
+        if bodies(node, self._model) or "Random" in node.op_type:
             return ("of its own", value.name)
         if (array := self._from_sizes(node, value)) is not None:
             return self._of_array(value, array)
@@ -150,12 +151,12 @@ class Target:
         self.model = model
         self.tensors = tensors
         self.random = random
-        self._owners = {b: node for node in model.graph.all_nodes() for b in bodies(node)}
-        self.nodes = [*_live(model.graph)]
+        self.nodes = [*_live(model.graph, model)]
+        self._owners = {body: node for node in self.nodes for body in bodies(node, model)}
 
     def bodies(self) -> list[ir.Graph]:
         """The bodies of operators that an output depends on."""
-        return [body for node in self.nodes for body in bodies(node)]
+        return [body for node in self.nodes for body in bodies(node, self.model)]
 
     def stay_within(self, graph: ir.Graph) -> None:
         """Damage nothing outside this body."""
@@ -203,13 +204,17 @@ class Target:
 
     def _with_owners(self, node: ir.Node) -> Iterator[str]:
         yield node_name(node)
+        yield from (str(value.name) for value in node.outputs)
         if node.graph in self._owners:
-            yield from self._with_owners(self._owners[node.graph])
+            owner = self._owners[node.graph]
+            yield f"function {owner.op_type}"
+            yield from self._with_owners(owner)
 
 
-def bodies(node: ir.Node) -> list[ir.Graph]:
-    """Of If, Loop and Scan."""
-    found = []
+def bodies(node: ir.Node, model: ir.Model) -> list[ir.Graph]:
+    """Of If, Loop and Scan, and of the local function that is called."""
+    function = model.functions.get(node.op_identifier())
+    found = [] if function is None else [function.graph]
     for attribute in node.attributes.values():
         if attribute.type == ir.AttributeType.GRAPH:
             found.append(attribute.as_graph())
@@ -260,7 +265,7 @@ def _with_bias(node: ir.Node) -> list[ir.Node]:
     return found
 
 
-def _live(graph: ir.Graph) -> Iterator[ir.Node]:
+def _live(graph: ir.Graph, model: ir.Model) -> Iterator[ir.Node]:
     """The operators that an output of the graph depends on, those of their bodies among them."""
     needed = set(graph.outputs)
     for node in reversed(graph):
@@ -268,15 +273,15 @@ def _live(graph: ir.Graph) -> Iterator[ir.Node]:
             continue
         yield node
         needed.update(v for v in node.inputs if v is not None)
-        for body in bodies(node):
-            for inner in _live(body):
+        for body in bodies(node, model):
+            for inner in _live(body, model):
                 yield inner
                 needed.update(v for v in inner.inputs if v is not None)
 
 
 def _inferred_in_bodies(model: ir.Model) -> dict[str, tuple[object, ...]]:
     inferred = ir.from_proto(onnx.shape_inference.infer_shapes(ir.to_proto(model)))
-    inside = (body for node in inferred.graph.all_nodes() for body in bodies(node))
+    inside = (body for node in inferred.graph.all_nodes() for body in bodies(node, inferred))
     return {
         str(v.name): (v.dtype.name, *(str(dim) for dim in v.shape))
         for body in inside

@@ -5,8 +5,6 @@
 - constants: The values of constant sub-expressions, in float64 where that changes nothing but the
   rounding.
 - dims: The arithmetic of tensor dimensions: integers, symbolic expressions and the unknown.
-- evaluators/: Computes single operators from their inputs: a closed list, by ONNX's own words, in
-  numpy.
 - exact: Constants in float64, unrounded, whole or in parts that fit a processor's cache.
 - floating: Floating types: which are computed with, which hold which, and arrays widened to
   float64.
@@ -22,4 +20,6 @@
   on it.
 - side_dims: Dimensions as onnx-shape-inference writes them, on the side model, and the algebra of
   them.
+- evaluators/: Computes single operators from their inputs: a closed list, by ONNX's own words, in
+  numpy.
 """

@@ -59,7 +59,11 @@ class Exact:
             return exact
         if value.producer() is None and value.const_value is not None:
             return Exact.stored(value)
-        array = exact()
+        return Exact.held(exact())
+
+    @staticmethod
+    def held(array: Array) -> Exact:
+        """An array that there is."""
         return Exact(lambda: _widened(array), array.shape, lambda: _largest(array))
 
     @staticmethod
@@ -191,7 +195,7 @@ def _cut(array: Array, part: Part) -> Array:
 
 
 def _largest(array: Array) -> float:
-    """The largest absolute value; NaN or infinite where an entry is."""
+    """The largest absolute value of a floating array; NaN or infinite where an entry is."""
     if array.dtype.itemsize == 2:  # numpy compares half types one at a time: their bits, at once
         bits = np.max(array.view(np.uint16) & 0x7FFF, initial=0)
         return float(np.uint16(bits).view(array.dtype))

@@ -27,6 +27,8 @@ def saved_difference(saved: ir.TensorProtocol, exact: Exact) -> str:
     read = exact.read()
     for part in exact.parts():
         held, right = array[part], rounded(read(part), saved.dtype)
+        if np.array_equal(held, right):
+            continue
         bad = np.argwhere(_units_apart(held, right) > 1)
         if bad.size:
             at = tuple(int(i) for i in bad[0])
@@ -38,8 +40,6 @@ def saved_difference(saved: ir.TensorProtocol, exact: Exact) -> str:
 
 def _units_apart(first: Array, second: Array) -> Array:
     """How many numbers of their type lie between two arrays; NaN is far from all but itself."""
-    if np.array_equal(first, second):
-        return np.zeros(first.shape, dtype=np.int64)
     apart = np.abs(_ordinal(first) - _ordinal(second))
     nans = np.isnan(first), np.isnan(second)
     apart[nans[0] != nans[1]] = np.iinfo(np.int64).max

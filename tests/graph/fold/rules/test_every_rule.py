@@ -15,6 +15,7 @@ import pytest
 from tests.support.float64 import Float64, run
 from tests.support.graphs import assert_folds, feeds_for, set_constant, stored, to_bytes
 from un_deploy.graph.analysis.evaluators import EVALUATORS
+from un_deploy.graph.analysis.exact import Exact
 from un_deploy.graph.fold.fold import fold_graph
 from un_deploy.graph.fold.rules import operator_named, operators, rules
 from un_deploy.graph.proof.prove import prove
@@ -77,7 +78,7 @@ def test_one_per_cent_of_any_folded_entry_is_seen(model: ir.Model) -> None:
             set_constant(folded.model, name, wrong)
             (problem,) = prove(model, folded).problems
             assert problem.place == name and f"at {list(place)}" in problem.text
-            meant = replace(folded, exact={**folded.exact, name: lambda array=wrong: array})
+            meant = replace(folded, exact={**folded.exact, name: Exact.held(wrong)})
             problem = prove(model, meant).problems[0]
             assert problem.differs and problem.place != name, f"{name}{list(place)}"
         set_constant(folded.model, name, right)
