@@ -145,7 +145,9 @@ class _Prover:
             self._operators += 1
             self._covered.add(node)
         for value in node.outputs:
-            self._prove_claims(value, reason)
+            # A mask that nobody reads need not be told.
+            if value.index() == 0 or value.uses() or value.is_graph_output():
+                self._prove_claims(value, reason)
 
     def _as_original(self, node: ir.Node) -> str:
         """Prove what the outputs stand for by the operator being one of the original's.
