@@ -207,7 +207,8 @@ class Target:
         yield from (str(value.name) for value in node.outputs)
         if node.graph in self._owners:
             owner = self._owners[node.graph]
-            yield f"function {owner.op_type}"
+            if owner.op_identifier() in self.model.functions:
+                yield f"function {owner.op_type}"
             yield from self._with_owners(owner)
 
 
