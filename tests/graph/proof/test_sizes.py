@@ -68,6 +68,15 @@ def test_what_is_told_binds_an_open_size() -> None:
     assert sizes.shape(value(model, "y"))[2] == 4
 
 
+def test_what_an_if_gives_is_drawn_as_its_first_branch_says() -> None:
+    """Its shape is not inferred, since another branch may give another."""
+    branches = """then_branch = t () => (float[B,7,4] u) { u = Neg(x) },
+                  else_branch = e () => (float[B,7,4] v) { v = Abs(x) }"""
+    signature = "float[B,7,4] x, bool c => float[B,7,4] y"
+    model = build(signature, f"i = If(c) <{branches}> y = Neg(i)")
+    assert sizes_of(model).shape(value(model, "i")) == (3, 7, 4)
+
+
 def test_a_size_that_would_be_no_size_is_refused() -> None:
     """Slice from the eighth place on, of five."""
     body = "y = Slice(x, start, end, axis)"

@@ -166,11 +166,14 @@ class Sizes:
 
 def _declared(value: ir.Value) -> Shape | None:
     """What the file says of a shape that is not inferred: good enough to draw numbers by."""
-    if value.shape is None:
+    shape, node = value.shape, value.producer()
+    if shape is None and node is not None and node.op_type == "If":
+        shape = node.attributes["then_branch"].as_graph().outputs[value.index() or 0].shape
+    if shape is None:
         return None
     return tuple(
         symbol(dim.value) if isinstance(dim, ir.SymbolicDim) and dim.value else _number(dim)
-        for dim in value.shape.dims
+        for dim in shape.dims
     )
 
 

@@ -21,6 +21,13 @@ def node(op: str, outputs: int = 1, domain: str = "", **attributes: Any) -> ir.N
     return ir.from_proto(onnx.helper.make_node(op, [""], names, domain=domain, **attributes))
 
 
+def masking() -> ir.Node:
+    """A Dropout whose mask another operator reads; that keeps its nodes alive."""
+    dropout = node("Dropout", 2)
+    ir.Graph([], [], nodes=[dropout, ir.node("Not", [dropout.outputs[1]])])
+    return dropout
+
+
 def ints(*numbers: int) -> np.ndarray:
     return np.array(numbers, np.int64)
 
@@ -90,7 +97,7 @@ CASES = {
     "a mean of nothing": (node("ReduceMean"), [NOTHING]),
     "a mean of integers": (node("ReduceMean"), [I]),
     "elements that drop": (node("Dropout"), [F, None, np.array(True)]),
-    "a mask": (node("Dropout", 2), [F]),
+    "a mask that is read": (masking(), [F]),
     "statistics of the batch": (node("BatchNormalization", training_mode=1), [F, *[F[0]] * 4]),
     "a number beyond the type": (node("Cast", to=ir.DataType.INT8), [F * 128]),
     "no number": (node("Cast", to=ir.DataType.INT32), [F * np.nan]),
@@ -108,6 +115,20 @@ def test_what_does_not_fit(of: ir.Node, inputs: list[np.ndarray | None]) -> None
     for function in (evaluate, evaluate_exact):
         with pytest.raises(Unknown):
             function(of, inputs, 20)
+
+
+def test_a_mask_that_nobody_reads_is_not_asked_for() -> None:
+    """TorchScript writes it all the same."""
+    (y,) = evaluate(node("Dropout", 2), [F], 20)
+    np.testing.assert_array_equal(y, F)
+
+
+@pytest.mark.parametrize("of", [node("Conv"), node("ConvTranspose")], ids=lambda of: of.op_type)
+def test_of_no_image_nothing_is_made(of: ir.Node) -> None:
+    weight = W if of.op_type == "Conv" else W[:2]
+    (one,) = evaluate(of, [IMAGE, weight], 20)
+    (none,) = evaluate(of, [IMAGE[:0], weight], 20)
+    assert none.shape == (0, *one.shape[1:])
 
 
 LARGE = ints(LARGEST_RESULT // 4 + 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import product
 
@@ -103,10 +104,11 @@ def _conv(node: ir.Node, inputs: Inputs, opset: int) -> list[Array]:
     check_size((len(x), channels, *counts), x.dtype)
     x = np.pad(x, [(0, 0), (0, 0), *window.pads])
     weight = _by_offset(w.reshape(groups, channels // groups, per_group, *window.kernel))
-    y = np.zeros((len(x), groups, channels // groups, int(np.prod(counts))), x.dtype)
+    places = math.prod(counts)
+    y = np.zeros((len(x), groups, channels // groups, places), x.dtype)
     for offset in window.offsets():
         pixels = x[window.reached(offset, counts)]
-        y += weight[offset] @ pixels.reshape(len(x), groups, per_group, -1)
+        y += weight[offset] @ pixels.reshape(len(x), groups, per_group, places)
     return _with_bias(y.reshape(len(x), channels, *counts), b, dtype)
 
 
@@ -121,7 +123,8 @@ def _conv_transpose(node: ir.Node, inputs: Inputs, opset: int) -> list[Array]:
         s * (n - 1) + span + more
         for s, n, span, more in zip(window.strides, x.shape[2:], window.spans, longer, strict=True)
     ]
-    channels, columns = per_group * groups, x.reshape(len(x), groups, len(w) // groups, -1)
+    channels, places = per_group * groups, math.prod(x.shape[2:])
+    columns = x.reshape(len(x), groups, len(w) // groups, places)
     grouped = w.reshape(groups, len(w) // groups, per_group, *window.kernel)
     weight = _by_offset(grouped.swapaxes(1, 2))
     check_size((len(x), channels, *sizes), x.dtype)

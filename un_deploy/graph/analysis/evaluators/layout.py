@@ -29,8 +29,12 @@ def _dropout(node: ir.Node, inputs: Inputs, opset: int) -> list[Array]:
     """At inference; up to opset 11 a runtime is never asked for anything else."""
     training = given(inputs, 2)
     require(training is None or not training.any(), "it drops elements")
-    require(not any(value.name for value in node.outputs[1:]), "its mask is asked for")
+    require(not any(map(_is_read, node.outputs[1:])), "its mask is asked for")
     return [needed(inputs)]
+
+
+def _is_read(value: ir.Value) -> bool:
+    return bool(value.uses()) or value.is_graph_output()
 
 
 def _transpose(node: ir.Node, inputs: Inputs, opset: int) -> list[Array]:
