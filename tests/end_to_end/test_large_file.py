@@ -62,8 +62,8 @@ def test_external_data_beyond_2_gb_folds(large: Path, tmp_path: Path) -> None:
 
     assert len(folded.report.folded) == LAYERS and folded.report.stayed == ()
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
-    # Never the whole file twice: a few float64 copies of one weight, and pages of the mapped file.
-    assert grown < 2 * large.with_name("large.onnx.data").stat().st_size
+    # The new weights once; of the old ones no more than one at a time, mapped from the file.
+    assert grown < 1.2 * large.with_name("large.onnx.data").stat().st_size
 
     saved = load_model(tmp_path / "folded.onnx")
     proof = prove(original, replace(folded, model=saved))

@@ -113,3 +113,11 @@ def test_every_row_of_a_table_is_looked_up() -> None:
         wrong[row, 1] *= 1.01
         spoilt = replace(folded, exact={**folded.exact, "table": Exact.held(wrong)})
         assert any("gives" in problem.text for problem in prove(original, spoilt).problems), row
+
+
+def test_a_tensor_without_axes_is_compared() -> None:
+    signature, old = "float x => float y", "y = Mul(x, k)"
+    half = np.array(0.5, np.float32)
+    assert proof_of("u = Identity(x) y = Mul(u, k)", old, signature, k=half).passed
+    (problem,) = proof_of("u = Neg(x) y = Mul(u, k)", old, signature, k=half).problems
+    assert problem.differs and problem.place == "Mul_1"

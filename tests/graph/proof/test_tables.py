@@ -33,7 +33,7 @@ def looked_up(body: str, **indices: list[int]) -> tuple[np.ndarray, np.ndarray]:
     model, constants, _ = constants_of(body)
     inputs = {str(value.name): value for value in model.graph.inputs}
     values = {inputs[name]: np.array(numbers) for name, numbers in indices.items()}
-    constants.add_to(values)
+    values = constants.beside(values)
     table = values[model.graph.initializers["t"]]
     return table, table[values[inputs["i"]]]
 
@@ -68,7 +68,7 @@ def test_what_is_read_whole_is_read_once() -> None:
     model, constants, read = constants_of("k = Gather(t, i) l = Identity(t) y = Add(k, l)")
     for _ in range(3):
         values = {value: np.array([1, 2, 3]) for value in model.graph.inputs}
-        constants.add_to(values)
+        constants.beside(values)
     assert len(read) == 1
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from tests.support.corruptor.target import Place, Target, is_constant, numbers, put
+from tests.support.corruptor.target import Place, Target
+from tests.support.corruptor.tensors import is_constant, numbers, put
 
 #: Where operators read a bias: an Add either operand, the others one input.
 _BIASES = {"Gemm": 2, "Conv": 2, "ConvTranspose": 2, "BatchNormalization": 2}

@@ -9,7 +9,8 @@ from random import Random
 import onnx_ir as ir
 
 from tests.support.corruptor import constants, operators
-from tests.support.corruptor.target import Place, Target, Tensors, bodies
+from tests.support.corruptor.target import Place, Target
+from tests.support.corruptor.tensors import Tensors, bodies
 
 #: Damages the target at a random place; None where it offers no such place.
 Kind = Callable[[Target], Place | None]

@@ -71,28 +71,32 @@ def post_norm() -> ir.Model:
 
 def with_bodies() -> ir.Model:
     """If and Loop beside folded norms; branches read tensors and constants of the graph around."""
-    text = """
-        h0 = MatMul(x, w0_4_4) m0 = Mul(h0, a0_4) n0 = Add(m0, b0_4)
-        i0 = If(c) <
-            then_branch = then () => (float[B,3,4] to) {
-                t1 = MatMul(n0, wt_4_4) t2 = Add(t1, ct_4) t3 = Sigmoid(t2) to = Mul(t3, n0)
-            },
-            else_branch = other () => (float[B,3,4] eo) {
-                e0 = Constant<value = float[4] {0.5, 1.25, -2.0, 3.0}>()
-                e1 = Sub(n0, e0) e2 = Softmax<axis=-1>(e1) eo = Add(e2, x)
-            }
-        >
-        i1 = Reshape(i0, as_x) m1 = Mul(i1, a1_4) n1 = Add(m1, b1_4) h1 = MatMul(n1, w1_4_4)
-        yes = Constant<value = bool {1}>()
-        l0 = Loop(trip, yes, h1) <
-            body = step (int64 turn, bool before, float[B,3,4] p0)
-                => (bool after, float[B,3,4] p3) {
-                after = Identity(before) p1 = MatMul(p0, wl_4_4) p2 = Add(p1, cl_4) p3 = Tanh(p2)
-            }
-        >
-        l1 = Reshape(l0, as_x) s0 = Add(l1, h1) m2 = Mul(s0, a2_4) n2 = Add(m2, b2_4)
-        h2 = MatMul(n2, w2_4_5) y = Add(h2, c2_5)"""
-    signature = "float[B,3,4] x, bool c, int64 trip => float[B,3,5] y"
+    text = ""
+    for i in range(2):
+        text += f"""
+            h{i} = MatMul(x{i}, w{i}_4_4) m{i} = Mul(h{i}, a{i}_4) n{i} = Add(m{i}, b{i}_4)
+            i{i} = If(c) <
+                then_branch = then{i} () => (float[B,3,4] to{i}) {{
+                    t{i} = MatMul(n{i}, wt{i}_4_4) u{i} = Add(t{i}, ct{i}_4) s{i} = Sigmoid(u{i})
+                    to{i} = Mul(s{i}, n{i})
+                }},
+                else_branch = other{i} () => (float[B,3,4] eo{i}) {{
+                    e{i} = Constant<value = float[4] {{0.5, 1.25, -2.0, 3.0}}>()
+                    d{i} = Sub(n{i}, e{i}) p{i} = Softmax<axis=-1>(d{i}) eo{i} = Add(p{i}, x{i})
+                }}
+            >
+            j{i} = Reshape(i{i}, as_x) o{i} = Mul(j{i}, ao{i}_4) q{i} = Add(o{i}, bo{i}_4)
+            r{i} = MatMul(q{i}, wr{i}_4_4) yes{i} = Constant<value = bool {{1}}>()
+            l{i} = Loop(trip, yes{i}, r{i}) <
+                body = step{i} (int64 turn{i}, bool before{i}, float[B,3,4] li{i})
+                    => (bool after{i}, float[B,3,4] lo{i}) {{
+                    after{i} = Identity(before{i}) lm{i} = MatMul(li{i}, wl{i}_4_4)
+                    la{i} = Add(lm{i}, cl{i}_4) lo{i} = Tanh(la{i})
+                }}
+            >
+            k{i} = Reshape(l{i}, as_x) x{i + 1} = Add(k{i}, r{i})"""
+    text += " mm = Mul(x2, am_4) nn = Add(mm, bn_4) hh = MatMul(nn, wh_4_5) y = Add(hh, ch_5)"
+    signature = "float[B,3,4] x0, bool c, int64 trip => float[B,3,5] y"
     return build(signature, text, **_weights(text), as_x=[-1, 3, 4])
 
 
@@ -140,41 +144,50 @@ def pieces() -> ir.Model:
 
 def quantised() -> ir.Model:
     """Products of 8-bit weights and activations, per tensor and per channel, and norms between."""
-    text = """
-        xq = QuantizeLinear(x, sx, zx) xd = DequantizeLinear(xq, sx, zx)
-        wd = DequantizeLinear<axis=1>(w8, sw, zw) h0 = MatMul(xd, wd) h1 = Add(h0, c0_6)
-        m0 = Mul(h1, a0_6) n0 = Add(m0, b0_6) k0 = MatMul(n0, w1_6_6) r0 = Relu(k0)
-        rq = QuantizeLinear(r0, sx, zx) rd = DequantizeLinear(rq, sx, zx)
-        vd = DequantizeLinear(v8, sx) h2 = MatMul(rd, vd) s0 = Add(h2, k0)
-        m1 = Mul(s0, a1_6) n1 = Add(m1, b1_6) y = Gemm(n1, w2_6_5, c2_5)"""
+    text = ""
+    for i in range(3):
+        text += f"""
+            xq{i} = QuantizeLinear(x{i}, sx, zx) xd{i} = DequantizeLinear(xq{i}, sx, zx)
+            wd{i} = DequantizeLinear<axis=1>(w{i}, sw, zw) h{i} = MatMul(xd{i}, wd{i})
+            j{i} = Add(h{i}, cj{i}_6) m{i} = Mul(j{i}, am{i}_6) n{i} = Add(m{i}, bn{i}_6)
+            k{i} = MatMul(n{i}, wk{i}_6_6) r{i} = Relu(k{i}) rq{i} = QuantizeLinear(r{i}, sx, zx)
+            rd{i} = DequantizeLinear(rq{i}, sx, zx) vd{i} = DequantizeLinear(v{i}, sx)
+            g{i} = MatMul(rd{i}, vd{i}) s{i} = Add(g{i}, k{i}) e{i} = Mul(s{i}, ae{i}_6)
+            z{i} = Add(e{i}, be{i}_6) x{i + 1} = MatMul(z{i}, wz{i}_6_6)"""
+    text += " y = Gemm(x3, wy_6_5, cy_5)"
     rng = np.random.default_rng(0)
     numbers = {
         "sx": np.array(0.05, np.float32),
         "zx": np.array(3, np.int8),
-        "w8": rng.integers(-99, 99, (4, 6)).astype(np.int8),
         "sw": rng.uniform(0.01, 0.1, 6).astype(np.float32),
         "zw": np.array([0, 1, 2, 3, -1, -2], np.int8),
-        "v8": rng.integers(-99, 99, (6, 6)).astype(np.int8),
     }
-    return build("float[B,4] x => float[B,5] y", text, **_weights(text), **numbers)
+    numbers |= {
+        f"{n}{i}": rng.integers(-99, 99, (6, 6)).astype("i1") for n in "wv" for i in range(3)
+    }
+    return build("float[B,6] x0 => float[B,5] y", text, **_weights(text), **numbers)
 
 
 def of_another_domain() -> ir.Model:
     """Operators that ONNX does not know, and a local function, between norms that fold."""
-    text = """
-        h0 = MatMul(x, w0_4_6) k0 = Add(h0, c0_6) m0 = Mul(k0, a0_6) n0 = Add(m0, b0_6)
-        q0 = com.microsoft.QuickGelu<alpha=1.7>(n0) h1 = MatMul(q0, w1_6_6)
-        q1 = com.microsoft.BiasGelu(h1, c1_6) s0 = own.Blend(q1, q0) m1 = Mul(s0, a1_6)
-        n1 = Add(m1, b1_6) h2 = MatMul(n1, w2_6_6)
-        l0 = com.microsoft.FusedMatMul<transB=1, alpha=0.5>(h2, q1) p0 = Softmax(l0)
-        o0 = com.microsoft.FusedMatMul(p0, h2)
-        e0 = com.microsoft.SkipLayerNormalization<epsilon=0.00001>(o0, h2, a2_6, b2_6)
-        e1 = Reshape(e0, as_x) m2 = Mul(e1, a3_6) n2 = Add(m2, b3_6) y = MatMul(n2, w3_6_5)"""
+    text = ""
+    for i in range(2):
+        text += f"""
+            h{i} = MatMul(x{i}, w{i}_6_6) k{i} = Add(h{i}, ck{i}_6) m{i} = Mul(k{i}, am{i}_6)
+            n{i} = Add(m{i}, bn{i}_6) q{i} = com.microsoft.QuickGelu<alpha=1.7>(n{i})
+            g{i} = MatMul(q{i}, wg{i}_6_6) u{i} = com.microsoft.BiasGelu(g{i}, cu{i}_6)
+            s{i} = own.Blend(u{i}, q{i}) t{i} = Reshape(s{i}, as_x) d{i} = Mul(t{i}, ad{i}_6)
+            v{i} = Add(d{i}, bv{i}_6) j{i} = MatMul(v{i}, wj{i}_6_6)
+            l{i} = com.microsoft.FusedMatMul<transB=1, alpha=0.5>(j{i}, u{i}) p{i} = Softmax(l{i})
+            o{i} = com.microsoft.FusedMatMul(p{i}, j{i})
+            e{i} = com.microsoft.SkipLayerNormalization<epsilon=0.001>(o{i}, j{i}, ae{i}_6, be{i}_6)
+            r{i} = Reshape(e{i}, as_x) f{i} = Mul(r{i}, af{i}_6) x{i + 1} = Add(f{i}, bf{i}_6)"""
+    text += " y = MatMul(x2, wy_6_5)"
     function = """} <domain: "own", opset_import: ["" : 20]> Blend (one, other) => (blended) {
         part = Constant<value = float {0.25}>() less = Mul(part, one) half = Tanh(other)
         blended = Add(less, half)"""
     numbers = {"as_x": [-1, 7, 6]}
-    model = build("float[B,7,4] x => float[B,7,5] y", text + function, **_weights(text), **numbers)
+    model = build("float[B,7,6] x0 => float[B,7,5] y", text + function, **_weights(text), **numbers)
     model.opset_imports.update({"com.microsoft": 1, "own": 1})
     return model
 

@@ -6,16 +6,22 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import onnx
 import onnx_ir as ir
 
 from tests.support.corruptor.constants import biases
-from tests.support.corruptor.target import Place, Target, is_constant, numbers, reads_numbers
+from tests.support.corruptor.target import Place, Target, reads_numbers
+from tests.support.corruptor.tensors import is_constant, numbers
 
 #: Attributes without which the operator computes the same, or may.
 _IDLE = {"auto_pad", "momentum", "allowzero", "noop_with_empty_axes", "saturate", "storage_order"}
 _IDLE |= {"ceil_mode", "count_include_pad", "stash_type", "training_mode", "output_dtype"}
 _IDLE |= {"block_size", "round_mode", "precision"}
+
+#: Attributes that say yes or no, yes by any number but zero.
+_FLAGS = {"transA", "transB", "keepdims", "select_last_index", "exclusive", "reverse", "fmod"}
+_FLAGS |= {"largest", "sorted", "is_causal", "exclude_outside", "unidirectional"}
 
 #: How often another change of an attribute is drawn where no runtime would load the first.
 _TRIES = 5
@@ -92,8 +98,10 @@ def edge_moved(target: Target) -> Place | None:
             if others:
                 other = target.random.choice(others)
                 place = target.place(f"{other.name} read for {value.name}", node)
+                picked = target.tensors.picked(node)
                 node.replace_input_with(index, other)
-                if not target.tensors.computes_the_same(node):
+                same = picked is not None and np.array_equal(picked, target.tensors.picked(node))
+                if not same and not target.tensors.computes_the_same(node):
                     return place
                 node.replace_input_with(index, value)
     return None
@@ -176,6 +184,8 @@ def _changes(target: Target, node: ir.Node) -> Iterator[ir.Attr]:
             continue
         if name == "axis":
             yield from _other_axis(target, node, value)
+        elif name in _FLAGS:
+            yield ir.AttrInt64(name, int(not value))
         elif isinstance(value, int):
             yield ir.AttrInt64(name, value + target.random.choice((-1, 1)))
         elif isinstance(value, float):

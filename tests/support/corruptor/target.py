@@ -1,4 +1,4 @@
-"""A model about to be damaged: what may be damaged in it, and what is known of its tensors."""
+"""A model about to be damaged: what may be damaged in it, and what is named for it."""
 
 from __future__ import annotations
 
@@ -7,13 +7,9 @@ from dataclasses import dataclass
 from random import Random
 from typing import TypeVar
 
-import numpy as np
-import onnx
 import onnx_ir as ir
-import sympy
-from onnx.reference import ReferenceEvaluator
 
-from un_deploy.graph.analysis.shapes import Shapes
+from tests.support.corruptor.tensors import Tensors, bodies, is_constant
 from un_deploy.graph.fold.rules import operator_named
 from un_deploy.graph.model.labels import node_name
 
@@ -21,9 +17,6 @@ T = TypeVar("T")
 
 #: These read no numbers of their inputs (of the second one).
 _READ_NO_NUMBERS = (("Shape", 0), ("Size", 0), ("CastLike", 1))
-
-#: Constants of no more entries than this may say how large a tensor is.
-_SMALL = 64
 
 
 @dataclass(frozen=True)
@@ -38,103 +31,6 @@ class Place:
 
     text: str
     names: frozenset[str]
-
-
-class Tensors:
-    """What is known of a model's tensors, by name; the same for every copy of it."""
-
-    def __init__(self, model: ir.Model) -> None:
-        self._opset = model.opset_imports[""]
-        self._model = model
-        self._shapes = Shapes(model)
-        self._in_bodies = _inferred_in_bodies(model)
-        self._sizes: dict[object, int] = {}
-        self._known: dict[str, np.ndarray] = {}
-        self._numbers: dict[object, int] = {}
-        self._keys: dict[str, int] = {}
-        self._take(model.graph)
-
-    def kind(self, value: ir.Value) -> tuple[object, ...] | None:
-        """Element type and sizes; None where they are not known."""
-        if value.name in self._in_bodies:
-            return self._in_bodies[value.name]
-        shape, dtype = self._shapes.of(value), self._shapes.dtype(value)
-        if shape is None or dtype is None or any(dim is None for dim in shape):
-            return None
-        return (dtype.name, *(str(dim) for dim in shape))
-
-    def alike(self, a: ir.Value, b: ir.Value) -> bool:
-        """Whether two tensors hold the same numbers.
-
-        They are computed alike from the same, or are equal and follow from sizes alone.
-        """
-        return self._keys[str(a.name)] == self._keys[str(b.name)]
-
-    def computes_the_same(self, node: ir.Node) -> bool:
-        """Whether an operator, as it is now, still gives what it gave, from sizes alone."""
-        for value in node.outputs:
-            before = self._known.get(str(value.name))
-            if before is None or not np.array_equal(before, self._from_sizes(node, value)):
-                return False
-        return True
-
-    def _take(self, graph: ir.Graph) -> None:
-        for value in graph.inputs:
-            self._note(value, ("input", value.name))
-        for value in graph.initializers.values():
-            self._note(value, self._of_array(value, numbers(value)))
-        for node in graph:
-            for body in bodies(node, self._model):
-                self._take(body)
-            for value in node.outputs:
-                self._note(value, self._computed(node, value))
-
-    def _note(self, value: ir.Value, key: object) -> None:
-        self._keys[str(value.name)] = self._numbers.setdefault(key, len(self._numbers))
-
-    def _of_array(self, value: ir.Value, array: np.ndarray) -> object:
-        if array.size <= _SMALL:
-            self._known[str(value.name)] = array
-        return (array.dtype.name, array.shape, array.tobytes())
-
-    def _computed(self, node: ir.Node, value: ir.Value) -> object:
-        if is_constant(value):
-            return self._of_array(value, numbers(value))
-        if bodies(node, self._model) or "Random" in node.op_type:
-            return ("of its own", value.name)
-        if (array := self._from_sizes(node, value)) is not None:
-            return self._of_array(value, array)
-        inputs = [None if v is None else self._keys[str(v.name)] for v in node.inputs]
-        attributes = sorted((name, str(a.value)) for name, a in node.attributes.items())
-        place = node.outputs.index(value)
-        return (node.domain, node.op_type, str(attributes), str(inputs), place)
-
-    def _from_sizes(self, node: ir.Node, value: ir.Value) -> np.ndarray | None:
-        """What a tensor holds that follows from sizes and small constants; else None."""
-        first = node.inputs[0] if node.inputs else None
-        if node.op_type == "Shape" and first is not None:
-            shape = self._shapes.of(first)
-            if shape is None or any(dim is None for dim in shape):
-                return None
-            sizes = np.array([self._size(dim) for dim in shape], dtype=np.int64)
-            end = node.attributes.get_int("end", len(sizes))
-            return sizes[node.attributes.get_int("start", 0) : end]
-        names = [str(v.name) for v in node.inputs if v is not None]
-        if node.domain or any(name not in self._known for name in names):
-            return None
-        try:
-            session = ReferenceEvaluator(ir.to_proto(node), opsets={"": self._opset})
-            found = session.run(None, {name: self._known[name] for name in names})
-        except Exception:  # a damaged operator may fit its inputs no longer
-            return None
-        return np.asarray(found[node.outputs.index(value)])
-
-    def _size(self, dim: object) -> int:
-        """A number for a dimension; those of two symbols have no divisor in common."""
-        expression = sympy.sympify(dim)
-        for symbol in sorted(expression.free_symbols - self._sizes.keys(), key=str):
-            self._sizes[symbol] = sympy.prime(30 + len(self._sizes))
-        return int(expression.subs(self._sizes))
 
 
 class Target:
@@ -207,46 +103,9 @@ class Target:
         yield from (str(value.name) for value in node.outputs)
         if node.graph in self._owners:
             owner = self._owners[node.graph]
-            yield f"function {owner.op_type}"
+            if owner.op_identifier() in self.model.functions:
+                yield f"function {owner.op_type}"
             yield from self._with_owners(owner)
-
-
-def bodies(node: ir.Node, model: ir.Model) -> list[ir.Graph]:
-    """Of If, Loop and Scan, and of the local function that is called."""
-    function = model.functions.get(node.op_identifier())
-    found = [] if function is None else [function.graph]
-    for attribute in node.attributes.values():
-        if attribute.type == ir.AttributeType.GRAPH:
-            found.append(attribute.as_graph())
-        elif attribute.type == ir.AttributeType.GRAPHS:
-            found.extend(attribute.as_graphs())
-    return found
-
-
-def is_constant(value: ir.Value) -> bool:
-    node = value.producer()
-    if node is None:
-        return value.is_initializer() and not value.is_graph_input()
-    return node.op_type == "Constant" and "value" in node.attributes
-
-
-def numbers(value: ir.Value) -> np.ndarray:
-    """What a constant holds, in its own type; a copy."""
-    node = value.producer()
-    tensor = value.const_value if node is None else node.attributes["value"].as_tensor()
-    assert tensor is not None
-    return np.array(tensor.numpy())
-
-
-def put(value: ir.Value, array: np.ndarray) -> None:
-    """Let a constant hold other numbers of its type."""
-    node = value.producer()
-    if node is None:
-        assert value.const_value is not None
-        value.const_value = ir.Tensor(array, dtype=value.const_value.dtype, name=value.name)
-    else:
-        dtype = node.attributes["value"].as_tensor().dtype
-        node.attributes["value"] = ir.AttrTensor("value", ir.Tensor(array, dtype=dtype))
 
 
 def reads_numbers(node: ir.Node, index: int) -> bool:
@@ -277,14 +136,3 @@ def _live(graph: ir.Graph, model: ir.Model) -> Iterator[ir.Node]:
             for inner in _live(body, model):
                 yield inner
                 needed.update(v for v in inner.inputs if v is not None)
-
-
-def _inferred_in_bodies(model: ir.Model) -> dict[str, tuple[object, ...]]:
-    inferred = ir.from_proto(onnx.shape_inference.infer_shapes(ir.to_proto(model)))
-    inside = (body for node in inferred.graph.all_nodes() for body in bodies(node, inferred))
-    return {
-        str(v.name): (v.dtype.name, *(str(dim) for dim in v.shape))
-        for body in inside
-        for v in (*body.inputs, *(v for node in body for v in node.outputs))
-        if v.dtype is not None and v.shape is not None
-    }

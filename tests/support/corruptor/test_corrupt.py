@@ -94,6 +94,17 @@ def test_an_edge_is_not_moved_to_a_tensor_of_the_same_numbers() -> None:
         assert damaged is None or damaged.place.text != "c read for b"
 
 
+def test_a_bound_is_not_moved_to_one_that_picks_the_same() -> None:
+    """Of four tokens -99 and 0 are the same start; of an open axis they are not."""
+    numbers = {"zero": [0], "far": [-99], "two": [2], "axis": [1]}
+    body = "s = Slice(x, zero, two, axis) y = Relu(s)"
+    for size, moved in (("4", set()), ("T", {"far read for zero"})):
+        corruptor = Corruptor(build(f"float[B,{size}] x => float[B,R] y", body, **numbers))
+        drawn = [corruptor.damaged("an edge moved", seed) for seed in range(60)]
+        texts = {damaged.place.text for damaged in drawn if damaged is not None}
+        assert {text for text in texts if text == "far read for zero"} == moved
+
+
 def test_what_gives_what_it_takes_is_not_dropped() -> None:
     body = "p = Identity(x) q = Reshape(p, shape) y = Relu(q)"
     corruptor = Corruptor(build("float[B,4] x => float[B,4] y", body, shape=[-1, 4]))

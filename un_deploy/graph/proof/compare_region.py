@@ -100,10 +100,9 @@ class _Bench:
         self._evaluation = Evaluation(opset, sources.shapes)
         self._used = region.used
         old, new = region.old, region.new
-        self._constants = (
-            RegionConstants(old.nodes, old.constants, lambda v: Exact.of(v, sources.constants)),
-            RegionConstants(new.nodes, new.constants, sources.exact),
-        )
+        known = sources.constants
+        self._of_old = RegionConstants(old.nodes, old.constants, lambda v: Exact.of(v, known))
+        self._of_new = RegionConstants(new.nodes, new.constants, sources.exact)
 
     @cached_property
     def is_uniform(self) -> bool:
@@ -129,12 +128,14 @@ class _Bench:
 
     @cached_property
     def _constant_sizes(self) -> set[int]:
-        return {size for side in self._constants for shape in side.shapes for size in shape}
+        return {
+            size for side in (self._of_old, self._of_new) for shape in side.shapes for size in shape
+        }
 
     @cached_property
     def _bounds(self) -> set[int]:
         """What bounds or shapes the constants may state."""
-        few = (array for side in self._constants for array in side.small(_FEW))
+        few = (array for side in (self._of_old, self._of_new) for array in side.small(_FEW))
         whole = (array for array in few if array.dtype.kind == "i")
         return {int(number) for array in whole for number in array.ravel() if 1 < number < 1024}
 
@@ -189,13 +190,15 @@ class _Bench:
         for leaf, claim in self._used:
             values[self._old(claim)] = original_of(values[leaf], claim)
         values.update((shape, draw.shape(shape)) for shape in self.region.old.sizes)
-        for side in self._constants:
-            side.add_to(values)
         return values
 
-    def _compared(self, values: dict[ir.Value, Array], empty: bool) -> float:
-        region, run = self.region, self._evaluation.run
-        old, new = run(region.old, values), run(region.new, values)
+    def _run_old(self, values: Mapping[ir.Value, Array]) -> Array:
+        return self._evaluation.run(self.region.old, self._of_old.beside(values))
+
+    def _compared(self, values: Mapping[ir.Value, Array], empty: bool) -> float:
+        # One side after the other: the constants of both are never in memory at once.
+        old, region = self._run_old(values), self.region
+        new = self._evaluation.run(region.new, self._of_new.beside(values))
         if old.shape != new.shape:
             raise NoProofError(f"has the shape {new.shape}, not {old.shape}", differs=True)
         if region.claim.shape_only:
@@ -210,7 +213,7 @@ class _Bench:
             return 0.0
         return self._largest(old, found, values)
 
-    def _check_parts(self, values: dict[ir.Value, Array]) -> None:
+    def _check_parts(self, values: Mapping[ir.Value, Array]) -> None:
         """Every tensor that the region starts from plays a part, where operators choose."""
         if self.is_uniform:
             return
@@ -220,19 +223,19 @@ class _Bench:
                 continue
             if all(tensor in self._sources.constants for tensor in tensors):
                 continue
-            spoilt = values | {t: np.full_like(values[t], np.nan) for t in tensors}
-            if not np.any(np.isnan(self._evaluation.run(self.region.old, spoilt))):
+            spoilt = {**values, **{t: np.full_like(values[t], np.nan) for t in tensors}}
+            if not np.any(np.isnan(self._run_old(spoilt))):
                 raise NoSizeError(f"{leaf.name!r} plays no part at these sizes")
 
-    def _largest(self, old: Array, found: Array, values: dict[ir.Value, Array]) -> float:
+    def _largest(self, old: Array, found: Array, values: Mapping[ir.Value, Array]) -> float:
         """The largest difference, as a share of the largest entry; entry by entry it is bounded."""
         if old.size and np.all(np.isnan(old)):
             raise NoSizeError("nothing but NaN is left to compare")
+        alike = (old == found) | (np.isnan(old) & np.isnan(found))
         with np.errstate(invalid="ignore"):
-            error = np.abs(old - found)
-        error[(old == found) | (np.isnan(old) & np.isnan(found))] = 0.0
+            error = np.where(alike, 0.0, np.abs(old - found))
         if not np.all(error <= TOLERANCE * np.abs(old)):
-            terms = self._evaluation.magnitude(self.region.old, values)
+            terms = self._evaluation.magnitude(self.region.old, self._of_old.beside(values))
             bad = ~(error <= TOLERANCE * terms)
             if np.any(bad):
                 place = tuple(int(i) for i in np.argwhere(bad)[0])

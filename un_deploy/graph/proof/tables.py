@@ -15,6 +15,9 @@ from un_deploy.graph.fold.rules import operator_named
 
 Array = np.ndarray
 
+#: Constants of more entries are computed again for each choice of sizes, not kept.
+_KEPT = 1 << 22
+
 
 class RegionConstants:
     """What one side of a region reads of constants, in float64."""
@@ -28,7 +31,7 @@ class RegionConstants:
         """`exact` gives a constant's numbers."""
         self._exact = {value: exact(value) for value in constants}
         self._indices = dict(_tables(tuple(nodes), self._exact))
-        self._whole: dict[ir.Value, Array] = {}
+        self._kept: dict[ir.Value, Array] = {}
 
     @property
     def shapes(self) -> Iterator[tuple[int, ...]]:
@@ -41,8 +44,9 @@ class RegionConstants:
             if np.prod(exact.shape) <= entries:
                 yield self._all(value)
 
-    def add_to(self, values: dict[ir.Value, Array]) -> None:
-        """Add the constants; indices of tables become those of the rows that are read."""
+    def beside(self, given: Mapping[ir.Value, Array]) -> dict[ir.Value, Array]:
+        """The given tensors and the constants; indices of tables become those of the rows read."""
+        values = dict(given)
         parts: dict[ir.Value, slice] = {}
         for value in self._exact:
             index = self._indices.get(value)
@@ -55,11 +59,15 @@ class RegionConstants:
             values[value] = self._exact[value].read()((parts[index],))
         for index, rows in parts.items():
             values[index] = values[index] - rows.start
+        return values
 
     def _all(self, value: ir.Value) -> Array:
-        if value not in self._whole:
-            self._whole[value] = self._exact[value]()
-        return self._whole[value]
+        if value in self._kept:
+            return self._kept[value]
+        array = self._exact[value]()
+        if array.size <= _KEPT:
+            self._kept[value] = array
+        return array
 
 
 def _tables(

@@ -3,8 +3,9 @@
 1. The same graph, bit for bit: proven, whatever it computes.
 2. One is a fold of the other: the fold is done once more, and `un_deploy.graph.proof.prove` holds
    the saved one against it and against the original, for all inputs. Nothing is run.
-3. It shares nearly all its names with the fold and is not it: what stands at the same name is
-   compared, and the shared tensors are (`un_deploy.measure.equality.shared_tensors`).
+3. It shares nearly all its names with the fold and is not it: the same proof is tried, what stands
+   at the same name is compared, and where both leave it open the shared tensors are, in a runtime
+   (`un_deploy.measure.equality.shared_tensors`).
 4. Any other pair: whole outputs in a runtime, at several sizes
    (`un_deploy.measure.equality.second_look`).
 """
@@ -162,13 +163,17 @@ def _not_a_fold(
     found = list(differences(fold, other)) if shares else []
     problems = [Problem(one.place, one.text) for one in found if not one.may_be_equal]
     reason = f"not a fold of the original: {found[0].text if found else again.difference}"
+    if shares:
+        report = verify_fold(original, replace(again.folded, model=other))
+        if report.verdict == "proven":
+            return add_second_look(report, original, other, feeds, seed)
+        problems += [problem for problem in report.problems if problem.differs]
+        if problems:
+            return VerifyReport("not equal", reason, tuple(problems))
     try:
         seen = look(original, other, feeds, seed)
     except CannotLookError as error:
-        text = f"nothing could be run: {error}"
-        if problems:
-            return VerifyReport("not equal", reason, tuple(problems), notes=(text,))
-        return VerifyReport("cannot tell", f"{reason}; {text}")
+        return VerifyReport("cannot tell", f"{reason}; nothing could be run: {error}")
     problems += _output_problems(seen)
     doubts = _doubts(seen)
     if shares and not seen.failure:
