@@ -139,7 +139,7 @@ def propagate(
 def certify(view: GraphView, assignment: Assignment) -> None:
     """Ask every unit again, all ports known, in no order: do its demands agree with what is?
 
-    This proves the gauges consistent. It says nothing of the edits: `operator_check` does.
+    This proves the gauges consistent. It says nothing of the edits: `un_deploy.graph.proof` does.
 
     Raises:
         Refuse: they do not.
