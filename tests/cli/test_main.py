@@ -86,22 +86,21 @@ def test_sigterm(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
 
 SIGTERM_TWICE = """
 import os, shutil, signal
-import onnx
 from un_deploy.cli import main
+from un_deploy.graph.model import model_file
 
-save, clear_away = onnx.save, shutil.rmtree
+write, clear_away = model_file.write_model, shutil.rmtree
 
-def save_half(model, place, **settings):
-    save(model, place, **settings)
-    if place.name == "folded.onnx":
-        shutil.rmtree = rmtree
-        os.kill(os.getpid(), signal.SIGTERM)
+def write_half(model, file):
+    write(model, file)
+    shutil.rmtree = rmtree
+    os.kill(os.getpid(), signal.SIGTERM)
 
 def rmtree(*arguments, **settings):
     os.kill(os.getpid(), signal.SIGTERM)
     clear_away(*arguments, **settings)
 
-onnx.save = save_half
+model_file.write_model = write_half
 main(["fold", "model.onnx", "-o", "folded.onnx"])
 """
 
