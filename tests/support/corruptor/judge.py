@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 
 import onnx_ir as ir
@@ -33,13 +32,6 @@ def unseen_by_the_proof(original: ir.Model, folded: Folded, damaged: Damaged) ->
 def _wrong(report: VerifyReport, damaged: Damaged) -> str:
     if report.passed:
         return f"{report.verdict}: {damaged.place.text}"
-    if not any(_names(damaged, problem.place) for problem in report.problems):
+    if damaged.place.names.isdisjoint(problem.place for problem in report.problems):
         return f"not named: {damaged.place.text}; {report.verdict}: {report.problems[:3]}"
     return ""
-
-
-def _names(damaged: Damaged, place: str) -> bool:
-    """Whether this is the damage's place; inlining calls what a function left nameless "node"."""
-    names = damaged.place.names
-    inlined = any(name.startswith("function ") for name in names)
-    return place in names or (inlined and re.fullmatch(r"node(_\d+)?", place) is not None)

@@ -183,12 +183,15 @@ def of_another_domain() -> ir.Model:
             e{i} = com.microsoft.SkipLayerNormalization<epsilon=0.001>(o{i}, j{i}, ae{i}_6, be{i}_6)
             r{i} = Reshape(e{i}, as_x) f{i} = Mul(r{i}, af{i}_6) x{i + 1} = Add(f{i}, bf{i}_6)"""
     text += " y = MatMul(x2, wy_6_5)"
-    function = """} <domain: "own", opset_import: ["" : 20]> Blend (one, other) => (blended) {
+    blend = """} <domain: "own", opset_import: ["" : 20]> Blend (one, other) => (blended) {
         part = Constant<value = float {0.25}>() less = Mul(part, one) half = Tanh(other)
         blended = Add(less, half)"""
     numbers = {"as_x": [-1, 7, 6]}
-    model = build("float[B,7,6] x0 => float[B,7,5] y", text + function, **_weights(text), **numbers)
+    model = build("float[B,7,6] x0 => float[B,7,5] y", text + blend, **_weights(text), **numbers)
     model.opset_imports.update({"com.microsoft": 1, "own": 1})
+    for function in model.functions.values():
+        for node in function:
+            node.name = f"{node.op_type}_{node.outputs[0].name}"
     return model
 
 

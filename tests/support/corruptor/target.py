@@ -101,6 +101,11 @@ class Target:
     def _with_owners(self, node: ir.Node) -> Iterator[str]:
         yield node_name(node)
         yield from (str(value.name) for value in node.outputs)
+        if (function := self.model.functions.get(node.op_identifier())) is not None:
+            calls = sum(one.op_identifier() == node.op_identifier() for one in self.nodes)
+            for inner in function:  # it reads what the call reads; inlining numbers the copies
+                yield node_name(inner)
+                yield from (f"{node_name(inner)}_{copy}" for copy in range(2, calls + 1))
         if node.graph in self._owners:
             owner = self._owners[node.graph]
             if owner.op_identifier() in self.model.functions:
