@@ -165,3 +165,33 @@ class TestAFoldWithADifference:
         report = verify(model("Neg"), fold(model("Abs"))[0])
         assert report.verdict == "not equal" and places(report) == ["Abs_4"]
         assert "no input gives it anything to compute" in report.problems[0].text
+
+
+class TestAnOperatorLeftOut:
+    """The rest is the fold, and what reads the missing operator's tensor nobody can compute."""
+
+    signature = "float[B,6] x => float[B,6] y"
+
+    def original(self, left_out: str) -> ir.Model:
+        body = f"{NORM} h = MatMul(n, w) s = {left_out} p = Gelu(s) y = MatMul(p, v)"
+        shape = (CHANNELS, CHANNELS)
+        return build(self.signature, body, **AFFINE, w=shape, v=shape, tiny=np.float32(1e-7))
+
+    def without(self, left_out: str) -> ir.Model:
+        graph = ir.to_proto(fold(self.original(left_out))[0])
+        (node,) = (n for n in graph.graph.node if n.output[0] == "s")
+        (reader,) = (n for n in graph.graph.node if n.op_type == "Gelu")
+        reader.input[0] = node.input[0]
+        graph.graph.node.remove(node)
+        return ir.from_proto(graph)
+
+    @pytest.mark.parametrize("left_out", ["Identity(h)", "Dropout(h)", "Cast<to=1>(h)"])
+    def test_one_that_does_nothing_is_proven_to(self, left_out: str) -> None:
+        report = verify(self.original(left_out), self.without(left_out))
+        assert report.verdict == "proven"
+
+    def test_one_whose_effect_rounding_hides_is_seen_by_the_proof(self) -> None:
+        report = verify(self.original("Add(h, tiny)"), self.without("Add(h, tiny)"))
+        assert report.verdict == "cannot tell"
+        assert all(result.passed for result in report.outputs)
+        assert places(report)[0] == "Gelu_4"

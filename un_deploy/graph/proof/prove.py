@@ -24,6 +24,7 @@ import numpy as np
 import onnx_ir as ir
 
 from un_deploy.graph.analysis.constants import Constants
+from un_deploy.graph.analysis.evaluators import is_known
 from un_deploy.graph.analysis.exact import Exact
 from un_deploy.graph.fold.fold import Folded
 from un_deploy.graph.fold.original_tensors import Claim
@@ -141,6 +142,8 @@ class _Prover:
 
     def _node(self, node: ir.Node) -> None:
         reason = self._as_original(node)
+        if reason and self._knows_what_it_reads(node):
+            reason = self._as_original(node)
         if not reason:
             self._operators += 1
             self._covered.add(node)
@@ -167,6 +170,30 @@ class _Prover:
                 self._add(new_value, Claim(str(old_value.name)))
             return ""
         return reason
+
+    def _knows_what_it_reads(self, node: ir.Node) -> bool:
+        """Prove that what an operator that is not evaluated reads is what the original reads.
+
+        Another tool may have left out an Identity in front of it.
+        """
+        if is_known(node, self._original.opset_imports.get("", 0)):
+            return False  # a region will tell
+        (claim, *_) = (*(c for v in node.outputs for c in self._claims(v)), Claim(""))
+        old = self._old[claim.original].producer() if claim.original else None
+        if old is None or len(old.inputs) != len(node.inputs):
+            return False
+        for new_value, old_value in zip(node.inputs, old.inputs, strict=True):
+            if new_value is None or old_value is None or self._same(new_value, old_value, False):
+                continue
+            name = str(old_value.name)
+            if _is_constant(new_value) or name not in self._old:
+                return False
+            try:
+                self._compared(self._region(new_value, Claim(name)))
+            except (NoProofError, OutsideError):
+                return False
+            self._add(new_value, Claim(name))
+        return True
 
     def _add(self, value: ir.Value, claim: Claim) -> None:
         self._proven[value] = (*self._proven.get(value, ()), claim)

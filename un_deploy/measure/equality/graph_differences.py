@@ -64,6 +64,15 @@ def share_of_names(first: ir.Model, second: ir.Model) -> float:
     return len(names & set(_tensors(first))) / len(names) if names else 0.0
 
 
+def has_no_more_operators(first: ir.Model, second: ir.Model) -> bool:
+    """Whether each operator of the second graph is one of the first, by type and what it makes.
+
+    Then nothing in it can do the work of those that are missing.
+    """
+    there = {(_key(node), node.op_type, node.domain) for node in first.graph}
+    return all((_key(node), node.op_type, node.domain) in there for node in second.graph)
+
+
 def same_graph(first: ir.Model, second: ir.Model) -> bool:
     """Whether two models are one and the same: signature, operators, bodies, and every bit."""
     if _ends(first) != _ends(second) or first.opset_imports != second.opset_imports:

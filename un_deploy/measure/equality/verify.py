@@ -29,6 +29,7 @@ from un_deploy.graph.proof.prove import prove
 from un_deploy.measure.equality.fold_again import FoldedAgain, fold_again
 from un_deploy.measure.equality.graph_differences import (
     differences,
+    has_no_more_operators,
     same_graph,
     share_of_names,
 )
@@ -163,17 +164,19 @@ def _not_a_fold(
     found = list(differences(fold, other)) if shares else []
     problems = [Problem(one.place, one.text) for one in found if not one.may_be_equal]
     reason = f"not a fold of the original: {found[0].text if found else again.difference}"
+    untold: tuple[Problem, ...] = ()
     if shares:
         report = verify_fold(original, replace(again.folded, model=other))
         if report.verdict == "proven":
             return add_second_look(report, original, other, feeds, seed)
-        problems += [problem for problem in report.problems if problem.differs]
+        untold = report.problems
+        problems += [problem for problem in untold if problem.differs]
         if problems:
             return VerifyReport("not equal", reason, tuple(problems))
     try:
         seen = look(original, other, feeds, seed)
     except CannotLookError as error:
-        return VerifyReport("cannot tell", f"{reason}; nothing could be run: {error}")
+        return VerifyReport("cannot tell", f"{reason}; nothing could be run: {error}", untold)
     problems += _output_problems(seen)
     doubts = _doubts(seen)
     if shares and not seen.failure:
@@ -191,8 +194,11 @@ def _not_a_fold(
     )
     if problems:
         return replace(report, verdict="not equal", problems=tuple(problems))
+    if shares and has_no_more_operators(fold, other):
+        doubts.append("it has no operator that the fold lacks, and what is missing is not proven")
     if doubts:
-        return replace(report, verdict="cannot tell", reason=f"{reason}; {doubts[0]}")
+        reason = f"{reason}; {doubts[0]}"
+        return replace(report, verdict="cannot tell", reason=reason, problems=untold)
     return report
 
 
