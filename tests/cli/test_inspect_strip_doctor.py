@@ -89,9 +89,10 @@ class TestStrip:
         assert [node.op_type for node in onnx.load("b.onnx").graph.node] == ["MatMul", "Add"]
 
     def test_existing_target(self, run: Run) -> None:
-        result = run("strip", "model.onnx", "-o", "model.onnx")
+        Path("old.onnx").write_bytes(b"old")
+        result = run("strip", "model.onnx", "-o", "old.onnx")
         assert result.exit_code == 1
-        assert result.stderr.startswith("error: model.onnx exists already")
+        assert result.stderr.startswith("error: old.onnx exists already")
 
 
 class TestDoctor:

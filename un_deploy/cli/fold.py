@@ -12,7 +12,9 @@ from un_deploy.cli import options
 
 @click.command()
 @click.argument("source", metavar="IN", type=options.MODEL_FILE)
-@options.path("-o", "--output", "target", metavar="OUT", help="The file to write.")
+@options.writes(
+    "-o", "--output", "target", type=options.MODEL_TARGET, metavar="OUT", help="The file to write."
+)
 @click.option("--dry-run", is_flag=True, help="Fold and verify, but write nothing.")
 @options.keep
 @options.inputs

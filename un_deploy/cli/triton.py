@@ -8,12 +8,20 @@ from typing import Any
 import click
 
 from un_deploy.cli import options
+from un_deploy.cli.overwriting import Writes
+
+
+def _replaced(repository: Path, values: dict[str, Any]) -> tuple[Path, Path]:
+    """What is not kept of a model that is there: its configuration, and this version of it."""
+    folder = repository / (values["name"] or values["source"].stem)
+    return folder / "config.pbtxt", folder / str(values["version"])
 
 
 @click.command()
 @click.argument("source", metavar="MODEL", type=options.MODEL_FILE)
-@options.path(
+@options.writes(
     "--repository",
+    type=Writes(_replaced, folder=True),
     required=True,
     metavar="DIR",
     help="The model repository, that is the folder that tritonserver is given.",

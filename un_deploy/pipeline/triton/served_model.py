@@ -8,7 +8,6 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 import numpy as np
-import onnx
 import onnx_ir
 import sympy
 
@@ -17,8 +16,7 @@ from un_deploy.engines.profiles import Profile
 from un_deploy.errors import InputError
 from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.model.input_specs import Dim, TensorSpec, input_specs
-from un_deploy.graph.model.model_file import from_proto, load_model
-from un_deploy.graph.model.tensor_storage import external_tensors
+from un_deploy.graph.model.model_file import load_model, weights_files
 
 
 @dataclass(frozen=True)
@@ -81,13 +79,11 @@ def read_onnx(path: Path) -> ServedModel:
 
 
 def _weights(path: Path) -> dict[str, Path]:
-    """Read from the file itself: a loaded model holds external tensors inside nodes in memory."""
-    model = from_proto(onnx.load(path, load_external_data=False), str(path))
-    places = dict.fromkeys(str(tensor.location) for _, tensor in external_tensors(model))
-    for place in map(PurePosixPath, places):
+    files = weights_files(path)
+    for place in map(PurePosixPath, files):
         if place.is_absolute() or ".." in place.parts:
             raise InputError(f"{path} keeps weights at {place}: save it with them beside it")
-    return {place: path.parent / place for place in places}
+    return files
 
 
 def _input(spec: TensorSpec) -> ServedTensor:
