@@ -117,6 +117,7 @@ class TestDoctor:
             return Load("onnxruntime", "1.30.0", ""), broken
 
         monkeypatch.setattr("un_deploy.pipeline.doctor.load_each", load_each)
+        monkeypatch.setattr("un_deploy.pipeline.doctor.driver_crash", lambda: "")
         return asked
 
     def test_versions(self, run: Run) -> None:
@@ -182,7 +183,7 @@ class TestDoctor:
         Driver(monkeypatch, A100)
         run("doctor")
         assert loads == [False, True, True]
-        assert "The NVIDIA driver says: RM has detected an NVML/RM version mismatch: rest" in said
+        assert "NVIDIA's driver: RM has detected an NVML/RM version mismatch: rest" in said
 
     def test_the_gpus_that_cuda_computes_on(
         self, run: Run, monkeypatch: pytest.MonkeyPatch
@@ -197,11 +198,17 @@ class TestDoctor:
             )
         assert any("CUDA_DEVICE_ORDER=PCI_BUS_ID" in line for line in lines)
 
+    def test_a_driver_that_crashes(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+        crash = "libnvidia-ml crashes with SIGSEGV"
+        monkeypatch.setattr("un_deploy.pipeline.doctor.driver_crash", lambda: crash)
+        result = run("doctor")
+        assert result.exit_code == 0 and f"driver: {crash}" in result.stdout
+
     def test_a_lost_gpu(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
         Driver(monkeypatch, A100, pynvml.NVML_ERROR_GPU_IS_LOST)
         said = run("doctor").stdout
         assert "GPU: NVIDIA A100" in said
-        assert "The NVIDIA driver says: GPU 1: GPU is lost: restart the machine." in said
+        assert "NVIDIA's driver: GPU 1: GPU is lost: restart the machine." in said
 
     def test_trtexec(self, run: Run, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
         first = "&&&& RUNNING TensorRT.trtexec [TensorRT v101602] [b10] # trtexec --help"

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
+from shutil import which
 
 import pytest
 
 from un_deploy.runtime import loads
-from un_deploy.runtime.loads import Load, load_each
+from un_deploy.runtime.loads import Load, driver_crash, load_each
 
-NAMES = ("onnxruntime", "torch", "tensorrt", "tensorrt_rtx")
 TORCH = """
 __version__ = "2.11.0"
 class version: cuda = "13.0"
@@ -60,22 +61,20 @@ def test_a_crash_is_a_line(install) -> None:
     )
 
 
-def test_a_crash_once_it_reaches_the_gpu(install, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_crash_once_it_reaches_the_gpu(install) -> None:
     install(torch=TORCH.format("import os; os.abort()"))
-    monkeypatch.delitem(loads._TRIES, "libcuda")
-    assert load_each(cuda=True) == (Load("torch", "2.11.0", "crashes with SIGABRT"),)
+    assert load_each(cuda=True)[1:] == (Load("torch", "2.11.0", "crashes with SIGABRT"),)
     assert load_each(cuda=False) == (Load("torch", "2.11.0", ""),)
 
 
-def test_a_failure_is_told_in_its_own_words(install, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_is_told_in_its_own_words(install) -> None:
     said = "The NVIDIA driver on your system is too old (found version 11040)."
     logged = "[TRT] [E] createInferBuilder: CUDA initialization failure with error: 35"
     install(
         torch=TORCH.format(f"raise RuntimeError({said!r} + chr(10) + 'Please update')"),
         tensorrt=TENSORRT.format(f"print({logged!r}, file=sys.stderr); raise TypeError('nullptr')"),
     )
-    monkeypatch.delitem(loads._TRIES, "libcuda")
-    torch, tensorrt = load_each(cuda=True)
+    _, torch, tensorrt = load_each(cuda=True)
     assert torch == Load("torch", "2.11.0", f"RuntimeError: {said}")
     assert tensorrt == Load("tensorrt", "10.16.1", f"{logged}: TypeError: nullptr")
 
@@ -99,30 +98,47 @@ def test_silence_and_a_wrong_exit(install) -> None:
     assert load_each(cuda=False) == (Load("torch", "", "ends with exit code 7"),)
 
 
-def test_the_driver_is_tried_where_a_gpu_is_to_be_reached(
-    install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A stand-in of its library, built here: error 803, as of a driver that does not fit."""
-    from shutil import which
-    from subprocess import run
-
+@pytest.fixture
+def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Builds a stand-in of a library of the driver, which children load in its place."""
     compiler = which("cc") or which("gcc")
     if compiler is None:
         pytest.skip("needs a C compiler")
-    (tmp_path / "cuda.c").write_text(
+
+    def built(name: str, code: str) -> None:
+        (tmp_path / "library.c").write_text(code)
+        command = [compiler, "-w", "-shared", "-fPIC", "library.c", "-o", name]
+        subprocess.run(command, check=True, cwd=tmp_path)
+        monkeypatch.setenv("LD_LIBRARY_PATH", str(tmp_path))
+
+    return built
+
+
+def test_the_driver_is_tried_where_a_gpu_is_to_be_reached(install, library) -> None:
+    """Error 803, as of a driver that does not fit."""
+    library(
+        "libcuda.so.1",
         "int cuInit(unsigned flags) { return 803; }\n"
         "int cuDriverGetVersion(int *version) { *version = 12040; return 0; }\n"
         "int cuGetErrorString(int code, const char **text) {\n"
         '    *text = code == 803 ? "unsupported display driver / cuda driver combination" : "no";\n'
-        "    return 0;\n}\n"
+        "    return 0;\n}\n",
     )
-    library = tmp_path / "libcuda.so.1"
-    run([compiler, "-shared", "-fPIC", tmp_path / "cuda.c", "-o", library], check=True)
-    monkeypatch.setenv("LD_LIBRARY_PATH", str(tmp_path))
     install()
     assert load_each(cuda=True) == (
         Load("libcuda", "12.4", "unsupported display driver / cuda driver combination (803)"),
     )
+
+
+def test_a_driver_that_crashes_when_it_is_asked(library) -> None:
+    library("libnvidia-ml.so.1", "int nvmlInitWithFlags(int flags) { return *(volatile int *)0; }")
+    assert driver_crash() == "libnvidia-ml crashes with SIGSEGV"
+
+
+@pytest.mark.parametrize("code", ["int nvmlInitWithFlags(int flags) { return 18; }", ""])
+def test_a_driver_that_answers_with_an_error_does_not_crash(code: str, library) -> None:
+    library("libnvidia-ml.so.1", code)
+    assert driver_crash() == ""
 
 
 def test_the_working_directory_is_no_place_for_modules(

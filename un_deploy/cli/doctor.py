@@ -51,5 +51,5 @@ def command(load: bool, as_json: bool) -> None:
     for note in report.notes:
         show.line(f"Note: {note}.", show.MUTED)
     for problem in report.problems:
-        show.line(f"The NVIDIA driver says: {problem}.")
+        show.line(f"NVIDIA's driver: {problem}.")
     raise SystemExit(code)

@@ -12,7 +12,7 @@ from importlib import metadata
 from un_deploy.errors import InputError
 from un_deploy.gpu import VISIBLE, Driver, Gpu, ask_driver, with_unit
 from un_deploy.json_form import JsonForm
-from un_deploy.runtime.loads import WITHIN_S, Load, load_each
+from un_deploy.runtime.loads import WITHIN_S, Load, driver_crash, load_each
 from un_deploy.runtime.trtexec.find import find_binary, read_version
 from un_deploy.version import __version__, version_of
 
@@ -85,7 +85,8 @@ def examine(*, load: bool = True) -> DoctorReport:
     Raises:
         InputError: un-deploy runs from a folder, and so declares no packages.
     """
-    driver = ask_driver()
+    crash = driver_crash()
+    driver = Driver(problems=(crash,)) if crash else ask_driver()
     return DoctorReport(
         version=__version__,
         python=platform.python_version(),

@@ -3,7 +3,7 @@
 - backends: The backends, by the names that users give them: one table, from which all lists are
   made.
 - layer_times: Times of a network's layers, told alike by every runtime that can tell them.
-- loads: Whether the runtimes that are installed load, and reach the GPU where there is one.
+- loads: Whether the driver answers, and the runtimes that are installed load and reach the GPU.
 - protocol: What the rest of the package asks of a runtime: load a graph, feed it, fetch any tensor.
 - reference: onnx's own reference evaluator: slow, but there on every install.
 - run_memory: What a run holds in memory, told by every runtime that can tell.

@@ -1,4 +1,4 @@
-"""Whether the runtimes that are installed load, and reach the GPU where there is one.
+"""Whether the driver answers, and the runtimes that are installed load and reach the GPU.
 
 Each is tried in a process of its own, since a library that does not fit the driver may crash or
 hang.
@@ -11,7 +11,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
@@ -19,6 +19,7 @@ from signal import Signals
 
 from un_deploy.engines.flavor import Flavor, library
 from un_deploy.errors import InputError, first_line
+from un_deploy.gpu import ask_driver
 
 WITHIN_S = 20.0
 """How long one may take; a container's health check waits little longer."""
@@ -29,7 +30,7 @@ class Load:
     """What became of loading one.
 
     Attributes:
-        name: of the Python package; "libcuda" is the driver's own library.
+        name: of the Python package; "libcuda" is CUDA's library of the driver.
         version: as it says itself.
         problem: why it cannot be used, in its own words; empty where it can.
     """
@@ -45,7 +46,17 @@ def load_each(*, cuda: bool) -> tuple[Load, ...]:
     Args:
         cuda: there is a GPU that they have to reach; then the driver's library is tried as well.
     """
-    names = [name for name in _TRIES if (cuda if name == "libcuda" else find_spec(name))]
+    there = [name for name in _RUNTIMES if find_spec(name)]
+    return _try(["libcuda", *there] if cuda else there, cuda=cuda)
+
+
+def driver_crash() -> str:
+    """Why the driver cannot even be asked; empty where it answers, whatever it says."""
+    (found,) = _try([_NVML], cuda=False)
+    return f"{_NVML} {found.problem}" if found.problem else ""
+
+
+def _try(names: Sequence[str], *, cuda: bool) -> tuple[Load, ...]:
     children = {name: _start(name, cuda=cuda) for name in names}
     ends = time.monotonic() + WITHIN_S
     try:
@@ -93,13 +104,17 @@ def try_one() -> None:
     """Load the runtime that the first argument names: what the child does."""
     name, cuda = sys.argv[1:]
     try:
-        _TRIES[name](bool(cuda))
+        {**_RUNTIMES, _NVML: _nvml, "libcuda": _libcuda}[name](bool(cuda))
     except Exception as error:
         sys.exit(str(error) if isinstance(error, InputError) else first_line(error))
 
 
 def _say(version: str) -> None:
     print(version, flush=True)  # before anything that may crash
+
+
+def _nvml(cuda: bool) -> None:
+    _say(ask_driver().version)
 
 
 def _libcuda(cuda: bool) -> None:
@@ -145,8 +160,8 @@ def _tensorrt(flavor: Flavor, cuda: bool) -> None:
         found.Builder(found.Logger())
 
 
-_TRIES: dict[str, Callable[[bool], None]] = {
-    "libcuda": _libcuda,
+_NVML = "libnvidia-ml"
+_RUNTIMES: dict[str, Callable[[bool], None]] = {
     "onnxruntime": _onnxruntime,
     "torch": _torch,
     "tensorrt": partial(_tensorrt, "tensorrt"),
