@@ -213,6 +213,15 @@ class TestTheDriversWords:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
         assert gpus() == ()
 
+    def test_a_driver_that_fails_to_the_last(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def fail() -> None:
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_UNKNOWN)
+
+        Driver(monkeypatch, A100)
+        monkeypatch.setattr(pynvml, "nvmlDeviceGetCount", fail)
+        monkeypatch.setattr(pynvml, "nvmlShutdown", fail)
+        assert ask_driver() == asked.Driver(problems=("Unknown Error",))
+
     def test_its_version_and_the_cuda_that_it_runs(self, monkeypatch: pytest.MonkeyPatch) -> None:
         Driver(monkeypatch, A100)
         answer = ask_driver()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from ctypes import CDLL
 from dataclasses import dataclass
 from typing import Any
@@ -95,7 +96,8 @@ def ask_driver() -> Driver:
     except nvml.NVMLError as error:
         return Driver(problems=(_words(nvml, error),))
     finally:
-        nvml.nvmlShutdown()
+        with suppress(nvml.NVMLError):  # which a lost GPU answers here too
+            nvml.nvmlShutdown()
 
 
 def _words(nvml: Any, error: Any) -> str:

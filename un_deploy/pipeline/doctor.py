@@ -133,7 +133,9 @@ def _notes(driver: Driver) -> Iterator[str]:
     chosen, there = os.environ.get(VISIBLE), len(driver.all_gpus)
     if chosen is not None and there:
         yield f"{VISIBLE}={chosen}: CUDA computes on {len(driver.gpus)} of {there}"
-    if len(set(driver.all_gpus)) > 1 and os.environ.get("CUDA_DEVICE_ORDER") != "PCI_BUS_ID":
+    by_number = not (chosen or "").startswith(("GPU-", "MIG-"))
+    ordered = os.environ.get("CUDA_DEVICE_ORDER") == "PCI_BUS_ID"
+    if by_number and not ordered and len(set(driver.all_gpus)) > 1:
         yield (
             "the GPUs differ, and CUDA may count them in another order than the driver: set "
             "CUDA_DEVICE_ORDER=PCI_BUS_ID"
