@@ -14,9 +14,11 @@ import sympy
 from un_deploy.engines.plan.manifest import file_sha256
 from un_deploy.engines.profiles import Profile
 from un_deploy.errors import InputError
+from un_deploy.graph.analysis.dims import Shape
 from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.model.input_specs import Dim, TensorSpec, input_specs
 from un_deploy.graph.model.model_file import load_model, weights_files
+from un_deploy.pipeline.triton.branches import output_shapes
 
 _INVENTED = "the batch"
 """Name of the batch where the file has none for it."""
@@ -28,7 +30,7 @@ class ServedTensor:
 
     Attributes:
         rows_unknown: it is an output whose first dimension its operators do not give, since it
-            depends on values, or comes out of a branch or a loop.
+            depends on values, or comes out of a loop.
     """
 
     name: str
@@ -87,7 +89,10 @@ def read_onnx(path: Path) -> ServedModel:
         kind="onnx",
         sha256=file_sha256(path),
         inputs=inputs,
-        outputs=tuple(_output(value, shapes, path, nameless) for value in model.graph.outputs),
+        outputs=tuple(
+            _output(value, shape, shapes.contradictions, path, nameless)
+            for value, shape in zip(model.graph.outputs, output_shapes(model, shapes), strict=True)
+        ),
         optional=optional,
         weights=_weights(path),
     )
@@ -131,15 +136,21 @@ def _name_batch(model: onnx_ir.Model, inputs: Sequence[ServedTensor]) -> str:
     return "" if name else _INVENTED
 
 
-def _output(value: onnx_ir.Value, shapes: Shapes, path: Path, nameless: str) -> ServedTensor:
+def _output(
+    value: onnx_ir.Value,
+    shape: Shape | None,
+    contradictions: Mapping[str, str],
+    path: Path,
+    nameless: str,
+) -> ServedTensor:
     """Sizes as its operators give them: a file may call the dimensions of its outputs anything."""
     name = str(value.name)
     if not isinstance(value.type, onnx_ir.TensorType):
         raise InputError(f"{path}, output {name} is no tensor of a known type: {value.type}")
-    if name in shapes.contradictions:
-        raise InputError(f"{path}, output {name}: {shapes.contradictions[name]}; export it anew")
+    if name in contradictions:
+        raise InputError(f"{path}, output {name}: {contradictions[name]}; export it anew")
     assert value.shape is not None  # the check on loading refuses an output without
-    found = shapes.of(value) or (None,) * len(value.shape)
+    found = (None,) * len(value.shape) if shape is None else shape
     dims: list[Dim] = []
     for said, dim in zip(value.shape.dims, found, strict=True):
         if isinstance(dim, int):
