@@ -164,6 +164,12 @@ class TestLargeNumbers:
         with pytest.raises(InputError, match=rf"^{option} \d+, but Triton takes at most {most}$"):
             configured(model, tmp_path, **{"max_batch_size": 8, **serving})
 
+    @pytest.mark.parametrize("size", [0, -1])
+    def test_a_size_that_is_none(self, size: int, tmp_path: Path) -> None:
+        model = build("int64[batch,seq] x => float[batch,seq,4] y", "y = Gather(w, x)", w=(9, 4))
+        with pytest.raises(InputError, match=f"--dim seq is {size}, but Triton needs sizes >= 1"):
+            configured(model, tmp_path, max_batch_size=8, sizes={"seq": size})
+
     def test_the_largest_are_written(self, tmp_path: Path) -> None:
         config, _ = configured(
             build(*LINEAR, w=(6, 4)),

@@ -126,6 +126,9 @@ def _check_numbers(serving: Serving) -> None:
         ("--max-queue-delay", serving.max_queue_delay, 64),
         *((f"--dim {name}", size, 63) for name, size in serving.sizes.items()),
     ]
+    for name, size in serving.sizes.items():
+        if size < 1:
+            raise InputError(f"--dim {name} is {size}, but Triton needs sizes >= 1")
     for option, number, bits in numbers:
         if number is not None and number >= 1 << bits:
             raise InputError(f"{option} is {number}, but Triton takes at most {(1 << bits) - 1}")
