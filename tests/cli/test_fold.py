@@ -61,9 +61,10 @@ def test_keep(run: Run) -> None:
 
 
 def test_force(run: Run) -> None:
-    assert run("fold", "model.onnx", "-o", "model.onnx").exit_code == 1
-    assert run("fold", "model.onnx", "-o", "model.onnx", "--force").exit_code == 0
-    assert len(onnx.load("model.onnx").graph.node) == 2
+    assert run("fold", "model.onnx", "-o", "folded.onnx").exit_code == 0
+    assert run("fold", "model.onnx", "-o", "folded.onnx").exit_code == 1
+    assert run("fold", "model.onnx", "-o", "folded.onnx", "--force").exit_code == 0
+    assert len(onnx.load("folded.onnx").graph.node) == 2
 
 
 @pytest.mark.usefixtures("one_wrong_edit")

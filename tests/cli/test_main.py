@@ -65,7 +65,7 @@ def test_wrong_usage(arguments: list[str], run: Run) -> None:
 
 def doctor_that(monkeypatch: pytest.MonkeyPatch, run: Run, act) -> Result:
     """`doctor`, in which something happens."""
-    monkeypatch.setattr(doctor, "examine", act)
+    monkeypatch.setattr(doctor, "examine", lambda **_: act())
     return run("doctor")
 
 
@@ -127,7 +127,7 @@ def test_warnings_are_one_line(monkeypatch: pytest.MonkeyPatch, run: Run) -> Non
 
     def warn():
         warnings.warn("take care", stacklevel=1)
-        return examine()
+        return examine(load=False)
 
     result = doctor_that(monkeypatch, run, warn)
     assert (result.exit_code, result.stderr) == (0, "warning: take care\n")

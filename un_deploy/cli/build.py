@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from un_deploy.cli import options
+from un_deploy.cli.overwriting import Writes, plan_target
 
 
 def _spelled(name: str, **settings: Any) -> Callable[[Any], Any]:
@@ -20,10 +21,11 @@ def _spelled(name: str, **settings: Any) -> Callable[[Any], Any]:
 
 @click.command()
 @click.argument("source", metavar="MODEL.onnx", type=options.MODEL_FILE)
-@options.path(
+@options.writes(
     "-o",
     "--output",
     "target",
+    type=Writes(plan_target),
     required=True,
     metavar="MODEL.plan",
     help="The plan to write; its manifest goes beside it.",
@@ -83,7 +85,7 @@ def _spelled(name: str, **settings: Any) -> Callable[[Any], Any]:
 )
 @_spelled(
     "timingCacheFile",
-    type=options.MODEL_FILE,
+    type=Writes(),
     help="Timings of kernels: read from this file where it exists, written to it after the build.",
 )
 @_spelled(

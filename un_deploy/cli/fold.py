@@ -12,11 +12,14 @@ from un_deploy.cli import options
 
 @click.command()
 @click.argument("source", metavar="IN", type=options.MODEL_FILE)
-@options.path("-o", "--output", "target", metavar="OUT", help="The file to write.")
+@options.writes(
+    "-o", "--output", "target", type=options.MODEL_TARGET, metavar="OUT", help="The file to write."
+)
 @click.option("--dry-run", is_flag=True, help="Fold and prove, but write nothing.")
 @options.keep
-@click.option(
+@options.reads(
     "--inputs",
+    type=options.PYTHON,
     metavar="DATA",
     help="Inputs for a second look beside the proof, whole outputs in a runtime: data.npz, or "
     "loader.py:function, which runs as code. The proof itself needs none.",

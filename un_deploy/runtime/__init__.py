@@ -4,6 +4,7 @@
   made.
 - in_double: Runs a network in float64: what its formula gives, all but free of rounding.
 - layer_times: Times of a network's layers, told alike by every runtime that can tell them.
+- loads: Whether the driver answers, and the runtimes that are installed load and reach the GPU.
 - protocol: What the rest of the package asks of a runtime: load a graph, feed it, fetch any tensor.
 - run_memory: What a run holds in memory, told by every runtime that can tell.
 - session: A session of any runtime that opens a file and has ``run(names, feeds)``.
