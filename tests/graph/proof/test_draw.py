@@ -23,7 +23,7 @@ def draw_of(model: ir.Model, claims: dict[str, Claim] | None = None, open_: int 
     whole = slice_of(model.graph.outputs[0], lambda v: v in inputs, lambda v: v.is_initializer())
     leaves = {v: ((claims or {}).get(str(v.name), Claim(str(v.name))),) for v in inputs}
     shapes, constants = Shapes(model), Constants(model)
-    sizes = Sizes(model, shapes, constants, open_, open_, {}, True)
+    sizes = Sizes(model, shapes, constants, open_, open_, {}, {})
     return Draw(Region(whole, whole, Claim("y"), leaves), sizes)
 
 

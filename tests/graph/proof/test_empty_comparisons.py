@@ -121,3 +121,29 @@ def test_a_tensor_without_axes_is_compared() -> None:
     assert proof_of("u = Identity(x) y = Mul(u, k)", old, signature, k=half).passed
     (problem,) = proof_of("u = Neg(x) y = Mul(u, k)", old, signature, k=half).problems
     assert problem.differs and problem.place == "Mul_1"
+
+
+class TestNoChance:
+    """Whole numbers that are equal once may be so by chance, and sizes that are equal too."""
+
+    def test_a_boolean_is_not_taken_for_a_constant_that_it_happens_to_equal(self) -> None:
+        body = "t = Constant<value = bool {{1}}>() y = If({}) <then_branch = a () => (float[B,4] u)"
+        body += " {{ u = Neg(x) }}, else_branch = b () => (float[B,4] v) {{ v = Abs(x) }}>"
+        signature = "float[B,4] x, bool c => float[B,4] y"
+        assert not proof_of(body.format("c"), body.format("t"), signature).passed
+        assert proof_of(body.format("t"), body.format("t"), signature).passed
+
+    @pytest.mark.parametrize("dtype", ["bool", "int64"])
+    def test_one_input_is_not_taken_for_another(self, dtype: str) -> None:
+        signature = f"{dtype} c, {dtype} d => {dtype} y"
+        new = "u = Identity(d) y = Identity(u)"
+        assert not proof_of(new, "u = Identity(c) y = Identity(u)", signature).passed
+
+    def test_one_open_size_is_not_taken_for_another_where_a_third_is_bound(self) -> None:
+        """The batch must be 2, for the class token; S and T are still told apart."""
+        body = "k = Concat<axis=1>(x, cls) s = Shape<start={0}, end={1}>(z) m = Concat<axis=0>({2})"
+        body += " y = Reshape(k, m)"
+        signature = "float[B,S,4] x, float[S,T,4] z => float[B,P,Q] y"
+        cls, four = np.ones((2, 1, 4), np.float32), np.array([-1, 4])
+        old, new = (body.format(start, start + 1, "s, four") for start in (0, 1))
+        assert not proof_of(new, old, signature, cls=cls, four=four).passed

@@ -12,11 +12,17 @@ from un_deploy.graph.proof.sizes import NoSizeError, Sizes
 
 
 def sizes_of(
-    model: ir.Model, first: int = 3, others: int = 5, *, steps: bool = True, **cut: int
+    model: ir.Model,
+    first: int = 3,
+    others: int = 5,
+    *,
+    bound: tuple[int, int] | None = None,
+    **cut: int,
 ) -> Sizes:
     """`cut` is the sizes to take in place of static ones, such as s197=3."""
     cuts = {int(name[1:]): size for name, size in cut.items()}
-    return Sizes(model, Shapes(model), Constants(model), first, others, cuts, steps)
+    known = Shapes(model), Constants(model)
+    return Sizes(model, *known, first, others, cuts, dict([bound] if bound else []))
 
 
 def value(model: ir.Model, name: str) -> ir.Value:
@@ -45,10 +51,10 @@ def test_every_open_size_has_its_own_number_and_keeps_it() -> None:
     assert x[2] == 4 and len({x[0], x[1], z[1]}) == 3
 
 
-def test_or_all_have_the_same() -> None:
+def test_or_one_is_bound_to_a_size_that_is_fixed_elsewhere() -> None:
     model = build("float[B,S,4] x, float[B,T,4] z => float[B,S,4] y", "y = Neg(x)")
-    sizes = sizes_of(model, 16, 16, steps=False)
-    assert [sizes.shape(value(model, name)) for name in "xz"] == [(16, 16, 4)] * 2
+    sizes = sizes_of(model, bound=(1, 12))
+    assert [sizes.shape(value(model, name)) for name in "xz"] == [(3, 12, 4), (3, 7, 4)]
 
 
 def test_what_is_computed_from_an_open_size_follows_it() -> None:
@@ -86,9 +92,9 @@ def test_a_size_that_would_be_no_size_is_refused() -> None:
         small = sizes_of(model)
         small.shape(value(model, "x"))
         small.shape(value(model, "y"))
-    large = sizes_of(model, 16, 16, steps=False)
-    assert large.shape(value(model, "x")) == (16, 16, 4)
-    assert large.shape(value(model, "y")) == (16, 8, 4)
+    large = sizes_of(model, 16, 16)
+    assert large.shape(value(model, "x")) == (16, 32, 4)
+    assert large.shape(value(model, "y")) == (16, 24, 4)
 
 
 class TestIntegers:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import combinations, islice, product
 
 import numpy as np
 import onnx_ir as ir
@@ -37,8 +38,8 @@ TOLERANCE = 1e-10
 _OPEN = ((3, 5), (4, 32), (16, 16), (4, 7), (4, 64), (4, 128), (3, 512), (512, 512))
 _COMPARED = 2
 
-#: How many sizes of constants are tried for all open dimensions at once.
-_MOST_ALIKE = 12
+#: How often open dimensions are bound to sizes that are fixed elsewhere.
+_MOST_BOUND = 400
 
 #: Integer constants of more entries are no bounds and no shapes.
 _FEW = 8
@@ -63,9 +64,11 @@ class Sources:
     old_tensors: Mapping[str, ir.Value]
     exact: Callable[[ir.Value], Exact]
 
-    def sizes(self, first: int, others: int, cut: Mapping[int, int], steps: bool) -> Sizes:
+    def sizes(
+        self, first: int, others: int, cut: Mapping[int, int], bound: Mapping[int, int]
+    ) -> Sizes:
         """See `Sizes`."""
-        return Sizes(self.original, self.shapes, self.constants, first, others, cut, steps)
+        return Sizes(self.original, self.shapes, self.constants, first, others, cut, bound)
 
 
 def compare_region(region: Region, sources: Sources) -> float:
@@ -141,23 +144,33 @@ class _Bench:
 
     @property
     def choices(self) -> Iterator[tuple[Sizes, bool]]:
-        """Sizes to try, the cheapest first; at last those that are fixed, which may bind the open.
+        """Sizes to try, the cheapest first; at last with open ones bound to some that are fixed.
 
         With each comes whether a lookup may have more indices than the graph gives it.
         """
-        binding = sorted((self._constant_sizes | self._bounds | self._leaf_sizes) - {0, 1})
-        alike = [(size, size) for size in binding[:_MOST_ALIKE]]
         ways: list[tuple[Mapping[int, int], bool]] = [({}, False)]
         if self._looks_up:
             ways.insert(0, ({}, True))
         if self.cut:
             ways.insert(0, (self.cut, False))
         for cut, stretched in ways:
-            for first, others in (*_OPEN, *alike):
-                sizes = self._sources.sizes(first, others, cut, (first, others) not in alike)
+            opened = 0
+            for first, others in _OPEN:
+                sizes = self._sources.sizes(first, others, cut, {})
                 yield sizes, stretched
-                if not sizes.opened:
+                opened = max(opened, sizes.opened)
+                if not opened:
                     break
+            for bound in islice(self._bindings(opened), _MOST_BOUND):
+                yield self._sources.sizes(*_OPEN[0], cut, bound), stretched
+
+    def _bindings(self, opened: int) -> Iterator[Mapping[int, int]]:
+        """One open dimension, or two, with a size that is fixed elsewhere."""
+        fixed = sorted((self._constant_sizes | self._bounds | self._leaf_sizes) - {0, 1})
+        for count in (1, 2):
+            for which in combinations(range(opened), count):
+                for sizes in product(fixed, repeat=count):
+                    yield dict(zip(which, sizes, strict=True))
 
     @cached_property
     def _looks_up(self) -> bool:
@@ -190,6 +203,8 @@ class _Bench:
         for leaf, claim in self._used:
             values[self._old(claim)] = original_of(values[leaf], claim)
         values.update((shape, draw.shape(shape)) for shape in self.region.old.sizes)
+        if strangers := draw.drawn - {leaf for leaf, _ in self._used}:
+            raise NoSizeError(f"the original does not read {min(str(v.name) for v in strangers)!r}")
         return values
 
     def _run_old(self, values: Mapping[ir.Value, Array]) -> Array:

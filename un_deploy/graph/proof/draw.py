@@ -20,6 +20,9 @@ _MOST_ENTRIES = 1 << 20
 #: How many rows of a table are looked up at once, where that is free.
 _ROWS = 1024
 
+#: How often whole numbers are drawn at least.
+_WHOLE = 16
+
 #: Integers of no known use: enough to tell one from another.
 _SOME = 5
 
@@ -28,7 +31,9 @@ class Draw:
     """Draws the leaves of one region at one choice of sizes; the same again for the same seed.
 
     Attributes:
-        rounds: how many draws it takes until every row of every table was looked up.
+        rounds: how many draws it takes: until every row of every table was looked up, and until
+            whole numbers that are equal are not so by chance.
+        drawn: the tensors whose numbers were drawn, as against those that are known.
     """
 
     def __init__(self, region: Region, sizes: Sizes, *, stretched: bool = False) -> None:
@@ -38,6 +43,7 @@ class Draw:
         self._stretched = stretched
         self._rng = np.random.default_rng(0)
         self.rounds = 1
+        self.drawn: set[ir.Value] = set()
 
     def leaf(self, value: ir.Value, old: ir.Value, turn: int) -> Array:
         """A new tensor's numbers.
@@ -60,11 +66,12 @@ class Draw:
         shape = sizes.shape(old, self._told(value))
         if sizes.opened and math.prod(shape) > _MOST_ENTRIES:
             raise NoSizeError(f"{old.name!r} would be too large")
+        self.drawn.add(value)
+        if not whole:
+            return self._floats(value, shape)
         if dtype == ir.DataType.BOOL:
-            return self._rng.integers(0, 2, shape).astype(bool)
-        if whole:
-            return self._integers(value, old, shape, turn)
-        return self._floats(value, shape)
+            return self._whole(2, shape).astype(bool)
+        return self._integers(value, old, shape, turn)
 
     def shape(self, value: ir.Value) -> Array:
         """The shape of an original tensor elsewhere.
@@ -113,7 +120,11 @@ class Draw:
                 count = math.prod(shape)
             self.rounds = max(self.rounds, math.ceil(least / max(count, 1)))
             return np.minimum(np.arange(count) + turn * count, least - 1).reshape(shape)
-        return self._rng.integers(0, _SOME, shape)
+        return self._whole(_SOME, shape)
+
+    def _whole(self, end: int, shape: tuple[int, ...]) -> Array:
+        self.rounds = max(self.rounds, _WHOLE)
+        return self._rng.integers(0, end, shape)
 
     def _rows(self, tensor: ir.Value) -> Iterator[int]:
         for node, position in self._uses((tensor,)):

@@ -32,9 +32,10 @@ class Sizes:
 
     Attributes:
         model, shapes, constants: of the original.
-        first, others: what open dimensions are, as a tensor's first axis and as another.
+        first, others: what open dimensions are, as a tensor's first axis and as another; from
+            there on each has a size of its own, so that no two are taken for one.
         cut: static sizes and the smaller ones to take in their place.
-        steps: whether each open dimension has a size of its own, from there on.
+        bound: the sizes of some open dimensions, by the order in which they are met.
         empty: whether a static size of zero was met, so that there is nothing to compare.
     """
 
@@ -44,15 +45,15 @@ class Sizes:
     first: int
     others: int
     cut: Mapping[int, int]
-    steps: bool
+    bound: Mapping[int, int]
     empty: bool = False
     _chosen: dict[object, int] = field(default_factory=dict)
     _integers: dict[ir.Value, Array | None] = field(default_factory=dict)
 
     @property
-    def opened(self) -> bool:
-        """Whether a dimension was open, so that another choice gives other shapes."""
-        return bool(self._chosen)
+    def opened(self) -> int:
+        """How many dimensions were open, so that another choice gives other shapes."""
+        return len(self._chosen)
 
     def shape(self, value: ir.Value, told: Sequence[int] = ()) -> tuple[int, ...]:
         """The sizes of an original tensor.
@@ -157,10 +158,11 @@ class Sizes:
 
     def _choice(self, key: object, axis: int) -> int:
         if key not in self._chosen:
+            met = len(self._chosen)
             about = self.first if axis == 0 else self.others
             # Long ones are multiples of 16, as patches and strides need them.
-            step = len(self._chosen) if about < 16 else 16 * (len(self._chosen) % 3)
-            self._chosen[key] = about + step * self.steps
+            step = met if about < 16 else 16 * (met % 3)
+            self._chosen[key] = self.bound.get(met, about + step)
         return self._chosen[key]
 
 
