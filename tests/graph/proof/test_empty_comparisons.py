@@ -130,8 +130,10 @@ class TestNoChance:
         body = "t = Constant<value = bool {{1}}>() y = If({}) <then_branch = a () => (float[B,4] u)"
         body += " {{ u = Neg(x) }}, else_branch = b () => (float[B,4] v) {{ v = Abs(x) }}>"
         signature = "float[B,4] x, bool c => float[B,4] y"
-        assert not proof_of(body.format("c"), body.format("t"), signature).passed
-        assert proof_of(body.format("t"), body.format("t"), signature).passed
+        original, other = (build(signature, body.format(condition)) for condition in "tc")
+        folded = fold_graph(original.clone())
+        assert prove(original, folded).passed
+        assert not prove(original, replace(folded, model=other)).passed
 
     @pytest.mark.parametrize("dtype", ["bool", "int64"])
     def test_one_input_is_not_taken_for_another(self, dtype: str) -> None:
