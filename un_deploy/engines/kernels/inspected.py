@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from un_deploy.engines.flavor import Flavor, library
 from un_deploy.engines.kernels.kernels import (
     BYTES,
+    IDLE,
     NARROW,
     Kernel,
     KernelTensor,
@@ -39,9 +40,6 @@ _WORDS = {name.lower(): name for name in (*BYTES, *NARROW)} | {
     "bf16": "BFloat16",
 }
 """TensorRT's names of types, by how its sentences spell them."""
-
-_IDLE = ("Constant", "NoOp")
-"""Layers of standard TensorRT that run nothing."""
 
 
 def engine_kernels(
@@ -84,8 +82,8 @@ def inspected_kernels(plan: LoadedPlan) -> tuple[Kernel, ...]:
 
 
 def kernels_of(layers: Iterable[Layer]) -> tuple[Kernel, ...]:
-    """The layers that run something; of an engine that was not built in detail none is known."""
-    return tuple(_kernel(layer) for layer in layers if layer.detail and layer.kind not in _IDLE)
+    """The layers that compute something; of an engine that was not built in detail none is known."""
+    return tuple(_kernel(layer) for layer in layers if layer.detail and layer.kind not in IDLE)
 
 
 def is_readable(tensor: KernelTensor) -> bool:

@@ -23,7 +23,7 @@ from un_deploy.errors import InputError
 _LINE = re.compile(
     r"\s*Name: (?P<name>.*), LayerType: (?P<type>[^,]*), Inputs: \[(?P<inputs>.*)\],"
     r" Constants: \[(?P<constants>.*)\], Outputs: \[(?P<outputs>.*)\],"
-    r" TacticName: (?P<tactic>.*), StreamId: \d+(?:, JumpTarget.*)?, Metadata:(?P<metadata>.*)"
+    r" TacticName: (?P<tactic>.*), StreamId: \d+(?:, .*?)?, Metadata:(?P<metadata>.*)"
 )
 _TENSOR = re.compile(
     r"\{ Name: (?P<name>.*?), Dimensions: \[(?P<dims>[^\]]*)\],.*?Datatype: (?P<type>[^,]+),"
@@ -47,6 +47,9 @@ BYTES = {
 
 NARROW = ("FP4", "Int4")
 """Types of which two elements share a byte."""
+
+IDLE = ("Constant", "NoOp", "signal", "wait")
+"""Layer types that compute nothing: an engine's streams wait for each other's signals."""
 
 _MULTIPLIES = re.compile(r"gemm|correlation|conv|mha|attention|matrixmultiply", re.IGNORECASE)
 """In the layer type, or the name of a generated kernel, of a product, convolution or attention."""
@@ -118,12 +121,15 @@ class Signature:
 
 
 def parse_kernels(text: str) -> tuple[Kernel, ...]:
-    """Read the message that starts with ``Layers:``; a line without a layer type is no kernel.
+    """Read the message that starts with ``Layers:``.
+
+    A line without a layer type is no kernel, nor is one with a type that computes nothing.
 
     Raises:
         InputError: a kernel's line is of a form that this version does not know.
     """
-    return tuple(_kernel(line) for line in text.splitlines() if "LayerType: " in line)
+    found = (_kernel(line) for line in text.splitlines() if "LayerType: " in line)
+    return tuple(kernel for kernel in found if kernel.layer_type not in IDLE)
 
 
 def signatures(kernels: Iterable[Kernel]) -> Counter[Signature]:
