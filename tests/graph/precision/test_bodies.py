@@ -14,7 +14,7 @@ from onnx.reference import ReferenceEvaluator
 from tests.support.graphs import build, feeds_for
 from tests.support.networks.foreign import NETWORKS
 from un_deploy.errors import InputError
-from un_deploy.graph.precision.bodies import all_types, every_node
+from un_deploy.graph.precision.bodies import all_types, every_graph, every_node
 from un_deploy.graph.precision.convert import Precision, PrecisionReport, to_precision
 
 HALF = {"fp16": ir.DataType.FLOAT16, "bf16": ir.DataType.BFLOAT16}
@@ -103,6 +103,17 @@ def test_a_loop_keeps_its_state_in_fp32(precision: Precision) -> None:
         np.testing.assert_allclose(got, wanted, rtol=8 * EPS[precision], atol=0)
 
 
+def test_inputs_of_a_body_need_no_types_of_their_own() -> None:
+    model = NETWORKS["Loop that refines"].model()
+    inputs = [v for graph in every_graph(model.graph) for v in graph.inputs]
+    for value in inputs[len(model.graph.inputs) :]:
+        value.type = None
+    types = all_types(model)
+    loop = [ir.DataType(types[v].tensor_type.elem_type).name for v in inputs[-3:]]
+    assert loop == ["INT64", "BOOL", "FLOAT"]
+    assert made(to_precision(model, "fp16")[0], "MatMul") == {"FLOAT16"}
+
+
 def test_a_scan(precision: Precision) -> None:
     body = """
         last, y = Scan<num_scan_inputs=1, body = b (float[4] s, float[4] e)
@@ -150,7 +161,7 @@ def test_a_mask_beyond_the_range_stays_in_fp32_through_a_branch_up_to_the_softma
     result, report = converted(model, "fp16")
     assert {one.operator for one in report.kept} == {"Mul", "Identity", "Add", "Softmax"}
     assert made(result, "MatMul") == {"FLOAT16"}
-    with pytest.raises(InputError, match="'lowest' holds -3e\\+38, .* and no Softmax bounds it"):
+    with pytest.raises(InputError, match=r"'lowest' holds -3e\+38, .* no Softmax bounds it"):
         to_precision(
             build(signature, MASKED.replace("Softmax(s)", "Relu(s)"), k=(4, 4), lowest=lowest),
             "fp16",

@@ -337,6 +337,14 @@ class TestOperators:
         _, report = converted(build(SIGNATURE, body, opset=13, **constants))
         assert list(reasons(report)) == ["QuantizeLinear_0", "DequantizeLinear_1"]
 
+    def test_what_the_builder_fails_at_in_bf16_stays(self):
+        body = "t = ConvTranspose(x, k) y = Relu(t)"
+        model = build("float[1,4,3,3] x => float[1,4,3,3] y", body, k=(4, 4, 1, 1), opset=22)
+        assert converted(model, "fp16")[1].kept == ()
+        result, report = converted(model, "bf16")
+        told = {"ConvTranspose_0": "TensorRT-RTX 1.7 builds no ConvTranspose in bf16"}
+        assert reasons(report) == told and types_of(result)["Relu_1"] == "BFLOAT16"
+
     def test_sequences_stay(self):
         body = "s = SequenceConstruct(x, x) h = ConcatFromSequence<axis=0>(s) y = Relu(h)"
         result, report = converted(build("float[2] x => float[4] y", body))

@@ -11,13 +11,21 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
+import numpy as np
 import onnx
 import onnx_ir as ir
 
 from un_deploy.errors import InputError
 from un_deploy.graph.analysis.constants import Constants
-from un_deploy.graph.analysis.operator_types import OperatorTypes, bodies, has_body, value_types
+from un_deploy.graph.analysis.operator_types import (
+    OperatorTypes,
+    bodies,
+    tensor_type,
+    value_types,
+)
 from un_deploy.graph.model.labels import node_name
+
+_COUNTER_AND_CONDITION = (ir.DataType.INT64, ir.DataType.BOOL)
 
 
 def every_graph(graph: ir.Graph) -> Iterator[ir.Graph]:
@@ -34,6 +42,12 @@ def every_node(graph: ir.Graph) -> Iterator[ir.Node]:
         for body in bodies(node):
             yield from every_node(body)
         yield node
+
+
+def graph_of(value: ir.Value) -> ir.Graph:
+    """The graph or body that a value is in."""
+    assert isinstance(value.graph, ir.Graph)
+    return value.graph
 
 
 def is_control_flow(node: ir.Node) -> bool:
@@ -68,15 +82,15 @@ class ConstantsOfAll:
     """Which values of a model and its bodies are constant, and what they are."""
 
     def __init__(self, model: ir.Model) -> None:
-        self._of: dict[ir.Graph, Constants] = {}
+        self._of: dict[ir.Graph | None, Constants] = {}
         for graph in every_graph(model.graph):
             graph.opset_imports.update(model.opset_imports)  # a body states none of its own
             self._of[graph] = Constants(ir.Model(graph, ir_version=model.ir_version or 10))
 
     def __contains__(self, value: ir.Value | None) -> bool:
-        return value is not None and value.graph in self._of and value in self._of[value.graph]
+        return value is not None and value in self._of.get(value.graph, ())
 
-    def __getitem__(self, value: ir.Value) -> object:
+    def __getitem__(self, value: ir.Value) -> np.ndarray:
         return self._of[value.graph][value]
 
 
@@ -98,16 +112,18 @@ def _pairs(node: ir.Node) -> Iterator[tuple[ir.Value | None, ir.Value]]:
 def _add_types_in_bodies(
     node: ir.Node, found: dict[ir.Value, onnx.TypeProto], operators: OperatorTypes
 ) -> None:
-    outside = {inside: value for value, inside in _pairs(node) if value in found}
+    outside = {inside: found[value] for value, inside in _pairs(node) if value in found}
     for body in bodies(node):
+        if node.op_type == "Loop":  # the number of the round, and whether there is another
+            outside.update(zip(body.inputs, map(tensor_type, _COUNTER_AND_CONDITION), strict=False))
         for value in body.inputs:
-            _add(found, value, found.get(outside.get(value)), node)
+            _add(found, value, outside.get(value), node)
         for value in body.initializers.values():
             _add(found, value, None, node)
         for inner in body:
             _add_types_in_bodies(inner, found, operators)
             inputs = [None if value is None else found.get(value) for value in inner.inputs]
-            inside = {value: found.get(made) for made, value in _pairs(inner) if made in found}
+            inside = {value: found[made] for made, value in _pairs(inner) if made in found}
             for value, told in zip(inner.outputs, operators.results(inner, inputs), strict=True):
                 if value.name:  # else it is left out
                     _add(found, value, told or inside.get(value), inner)
@@ -121,7 +137,7 @@ def _add(
 ) -> None:
     """What the file claims counts only where nothing else tells: it may be stale."""
     if value.const_value is not None:
-        told = onnx.helper.make_tensor_type_proto(int(value.const_value.dtype), None)
+        told = tensor_type(value.const_value.dtype)
     if told is None or told.WhichOneof("value") is None:
         if value.type is None:
             raise InputError(

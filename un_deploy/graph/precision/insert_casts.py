@@ -8,7 +8,7 @@ import onnx_ir as ir
 
 from un_deploy.graph.analysis.operator_types import element, has_body, tensor_type
 from un_deploy.graph.model.labels import unique_name
-from un_deploy.graph.precision.bodies import every_graph
+from un_deploy.graph.precision.bodies import every_graph, graph_of
 from un_deploy.graph.precision.rounding import NAMES, narrowed
 from un_deploy.graph.precision.what_stays_fp32 import Fp32Choice, is_filled
 
@@ -67,10 +67,10 @@ class Retyper:
         converted = narrowed(tensor, self._half, name)
         if node is None:
             twin = ir.Value(name=name, const_value=converted, shape=value.shape)
-            value.graph.register_initializer(twin)
+            graph_of(value).register_initializer(twin)
         else:
             made = ir.node("Constant", [], attributes={"value": converted}, name=name)
-            node.graph.insert_after(node, made)
+            graph_of(value).insert_after(node, made)
             twin = made.outputs[0]
             twin.name, twin.shape = name, value.shape
         self._set(twin, self._half)
@@ -119,9 +119,9 @@ class Retyper:
         node = ir.node("Cast", [value], attributes={"to": int(dtype)}, name=name)
         producer = value.producer()
         if producer is None:
-            value.graph.insert_before(value.graph[0], node)
+            graph_of(value).insert_before(graph_of(value)[0], node)
         else:
-            producer.graph.insert_after(producer, node)
+            graph_of(value).insert_after(producer, node)
         made = node.outputs[0]
         made.name, made.shape = name, value.shape
         self._set(made, dtype)
@@ -129,13 +129,14 @@ class Retyper:
         return made
 
     def _outputs(self, graph: ir.Graph) -> None:
-        """Give the outputs their types, under the names that they had; a body's are fp32."""
+        """Give the outputs their types: a body's fp32, the graph's under the names they had."""
         dtype = _FLOAT if self._keep_io or graph is not self._graph else self._half
         for value in dict.fromkeys(graph.outputs):
             if self._now.get(value, dtype) == dtype:
                 continue
             made, name = self._as(value, dtype), value.name
-            value.name, made.name = self._unique(value, self._now[value]), name
+            if graph is self._graph:
+                value.name, made.name = self._unique(value, self._now[value]), name
             for index, output in enumerate(graph.outputs):
                 if output is value:
                     graph.outputs[index] = made

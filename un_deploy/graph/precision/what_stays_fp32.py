@@ -4,7 +4,7 @@ An operator stays when
 
 - the user named it, its type, its module, or a tensor that it reads or makes;
 - it holds other things than tensors, or is not ONNX's own: its inside is unknown;
-- ONNX does not give it the half type at the model's opset;
+- ONNX does not give it the half type at the model's opset, or TensorRT does not;
 - it computes from integers alone, such as sizes, counts, positions and masks: fp16 has no odd
   number beyond 2048 and nothing beyond 65504, bf16 none beyond 256;
 - it carries a number beyond the type's range to where it is bounded again (`out_of_range_masks`);
@@ -36,6 +36,10 @@ from un_deploy.graph.precision.out_of_range_masks import carriers
 from un_deploy.graph.precision.rounding import NAMES, Narrowing, narrowing
 
 _FLOAT = ir.DataType.FLOAT
+
+#: What TensorRT-RTX 1.7 fails at in bf16, whatever ONNX says; between Casts it may compute in bf16.
+_NO_BF16 = ("ConvTranspose", "GRU")
+BUILDER_LACKS = "TensorRT-RTX 1.7 builds no"
 
 
 class Fp32Choice:
@@ -158,6 +162,8 @@ class Fp32Choice:
                 self._note_bodies(node, f"the inside of a {node.op_type} is not known")
             if self.operators.schema(node) is None:
                 self._note(node, f"ONNX has no {node.op_type} in the domain {node.domain!r}")
+            elif node.op_type in _NO_BF16 and self.half == ir.DataType.BFLOAT16:
+                self._note(node, f"{BUILDER_LACKS} {node.op_type} in bf16")
             elif any(element(kind) is None for kind in kinds):
                 self._note(node, "it reads or makes something else than tensors")
             elif node.op_type != "Constant" and not self._has_half_port(node):
