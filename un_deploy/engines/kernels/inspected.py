@@ -82,7 +82,7 @@ def inspected_kernels(plan: LoadedPlan) -> tuple[Kernel, ...]:
 
 
 def kernels_of(layers: Iterable[Layer]) -> tuple[Kernel, ...]:
-    """The layers that compute something; of an engine that was not built in detail none is known."""
+    """The layers that compute something; of an engine not built in detail none is known."""
     return tuple(_kernel(layer) for layer in layers if layer.detail and layer.kind not in IDLE)
 
 

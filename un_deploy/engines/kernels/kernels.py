@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import prod
 
@@ -30,7 +30,13 @@ _TENSOR = re.compile(
     r" Format: .*? \}"
 )
 _FUSED = re.compile(r"__myl_([A-Za-z]+)_")
-_ONNX_NODE = re.compile(r"\[ONNX Layer: ([^\]]*)\]")
+_OWN_LAYER = re.compile(
+    r"\s*Name: (?P<name>.*), LayerType: (?P<type>[^,]*), Inputs: \[.*\], Outputs: \[.*\],"
+    r" TacticValue: [^,]*, StreamId: \d+(?:, .*?)?, Metadata:.*"
+)
+_ONNX_NODE = re.compile(r"\[ONNX Layer: (.*?)\](?=\s*(?:\[ONNX Layer: |$))")
+_OWN_NAME = re.compile(r"_myl\d+_\d+$")
+_SCALE = re.compile(r"__mye\d+(.*)_(?:alpha|beta)_myl\d+")
 
 BYTES = {
     "Float": 4,
@@ -48,8 +54,8 @@ BYTES = {
 NARROW = ("FP4", "Int4")
 """Types of which two elements share a byte."""
 
-IDLE = ("Constant", "NoOp", "signal", "wait")
-"""Layer types that compute nothing: an engine's streams wait for each other's signals."""
+IDLE = ("Constant", "NoOp", "signal", "wait", "TrainStation")
+"""Layer types that compute nothing: streams and parts of an engine wait for each other."""
 
 _MULTIPLIES = re.compile(r"gemm|correlation|conv|mha|attention|matrixmultiply", re.IGNORECASE)
 """In the layer type, or the name of a generated kernel, of a product, convolution or attention."""
@@ -160,18 +166,35 @@ def fused_in(name: str) -> str:
 
 def _kernel(line: str) -> Kernel:
     found = _LINE.fullmatch(line)
+    own = None if found else _OWN_LAYER.fullmatch(line)
+    if own and not _MULTIPLIES.search(own["type"]):
+        return Kernel(own["name"], own["type"], "", "", (), (), (), ())
     if not found:
         raise InputError(f"TensorRT describes a kernel in a form that is not known: {line[:200]}")
+    constants = _tensors(found["constants"])
+    nodes = _ONNX_NODE.findall(found["metadata"])
     return Kernel(
         name=found["name"],
         layer_type=found["type"],
         fused=fused_in(found["name"]),
         tactic=found["tactic"],
         inputs=_tensors(found["inputs"]),
-        constants=_tensors(found["constants"]),
+        constants=constants,
         outputs=_tensors(found["outputs"]),
-        onnx_nodes=tuple(_ONNX_NODE.findall(found["metadata"])),
+        onnx_nodes=tuple(nodes or _nodes_in_names(found["name"], constants)),
     )
+
+
+def _nodes_in_names(name: str, constants: Iterable[KernelTensor]) -> Iterator[str]:
+    """Nodes that a kernel without metadata tells in other names: its own, and those of its scales.
+
+    A node in a body comes behind ``$$myelin$$(Unnamed Loop* 0)^``; names of several are joined.
+    """
+    scales = (found[1] for tensor in constants if (found := _SCALE.fullmatch(tensor.name)))
+    for told in dict.fromkeys((*_OWN_NAME.sub("", name).split("+"), *scales)):
+        node = told.rpartition("^")[2]
+        if not node.startswith("__my") and "[" not in node:  # not a name of TensorRT's own
+            yield node
 
 
 def _tensors(text: str) -> tuple[KernelTensor, ...]:
