@@ -87,6 +87,7 @@ def make_config(model: ServedModel, name: str, serving: Serving) -> tuple[Any, t
         MissingPackageError: tritonclient is not installed.
     """
     messages = triton_messages()
+    _check_numbers(serving)
     _check_servable(model)
     size, notes = choose_max_batch_size(model, serving.max_batch_size)
     backend, platform = BACKENDS[model.kind]
@@ -106,6 +107,23 @@ def make_config(model: ServedModel, name: str, serving: Serving) -> tuple[Any, t
         config.parameters["tensorrt_version"].string_value = model.version
     notes = (*notes, *add_warm_up(config, model, serving.warm_up, serving.sizes))
     return config, (*notes, *_notes(config, model))
+
+
+def _check_numbers(serving: Serving) -> None:
+    """Refuse what does not fit into the fields of Triton's messages."""
+    numbers = [
+        ("--max-batch-size", serving.max_batch_size, 31),
+        *(("--preferred-batch-size", size, 31) for size in serving.preferred_batch_sizes),
+        ("--instances", serving.instances, 31),
+        ("--max-queue-delay", serving.max_queue_delay, 64),
+        *((f"--dim {name}", size, 63) for name, size in serving.sizes.items()),
+    ]
+    for name, size in serving.sizes.items():
+        if size < 1:
+            raise InputError(f"--dim {name} is {size}, but Triton needs sizes >= 1")
+    for option, number, bits in numbers:
+        if number is not None and number >= 1 << bits:
+            raise InputError(f"{option} is {number}, but Triton takes at most {(1 << bits) - 1}")
 
 
 def _check_servable(model: ServedModel) -> None:

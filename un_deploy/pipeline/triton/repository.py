@@ -96,6 +96,8 @@ def write_triton(
             f"{name!r} is no name for a model in Triton: use letters, digits, '_', '-' and '.', "
             f"and give it with --name"
         )
+    if version >= 1 << 63:
+        raise InputError(f"--version is {version}, but Triton takes at most {(1 << 63) - 1}")
     if version < 1:
         raise InputError(f"Triton ignores version {version}: versions begin at 1")
     folder = repository / name
