@@ -12,7 +12,5 @@ from tests.support.networks.foreign import control_flow, mixed, several
 from tests.support.networks.foreign.writer import Network
 
 NETWORKS: dict[str, Network] = {
-    network.name: network
-    for room in (several, mixed, control_flow)
-    for network in room.networks()
+    network.name: network for room in (several, mixed, control_flow) for network in room.networks()
 }

@@ -39,9 +39,7 @@ def windows() -> onnx.ModelProto:
         seen = write.attention(
             write.reshape(parts, 16, 49, width), width, 3, mask=mask if shifted else ""
         )
-        seen = write(
-            f"Transpose<perm=[0,1,3,2,4,5]>({write.reshape(seen, 1, 4, 4, 7, 7, width)})"
-        )
+        seen = write(f"Transpose<perm=[0,1,3,2,4,5]>({write.reshape(seen, 1, 4, 4, 7, 7, width)})")
         x = write(f"Add({rolled}, {write.reshape(seen, 1, 28, 28, width)})")
         x = write(f"Add({x}, {write.mlp(write.affine(x, width), width)})")
     flat = write.pooled(write.reshape(x, 1, 784, width))
@@ -188,9 +186,7 @@ def linear_attention() -> onnx.ModelProto:
     write, width, x = Writer(), 128, "x"
     for _ in range(2):
         normed = write.affine(x, width)
-        q, k, v = (
-            write.reshape(write.linear(normed, width, width), 0, -1, 4, 32) for _ in "qkv"
-        )
+        q, k, v = (write.reshape(write.linear(normed, width, width), 0, -1, 4, 32) for _ in "qkv")
         q, k = write(f"Softmax<axis=-1>({q})"), write(f"Softmax<axis=1>({k})")
         summed = write(f'Einsum<equation="bnhd,bnhe->bhde">({k}, {v})')
         seen = write(f'Einsum<equation="bnhd,bhde->bnhe">({q}, {summed})')

@@ -68,7 +68,9 @@ def conditioned() -> onnx.ModelProto:
             made = write.attention(normed, width, 4) if layer == "a" else write.mlp(normed, width)
             x = write(f"Add({x}, {write(f'Mul({made}, {gate})')})")
     write.lines.append(f"noise = Identity({write.linear(x, width, 32)})")
-    return write.model("float[batch,64,128] latent, float[batch,128] time", "float[batch,64,32] noise")
+    return write.model(
+        "float[batch,64,128] latent, float[batch,128] time", "float[batch,64,32] noise"
+    )
 
 
 def encoder_decoder() -> onnx.ModelProto:
