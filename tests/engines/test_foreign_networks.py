@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 import onnx_ir as ir
 import pytest
 
 from benchmarks.engine_types import BEGIN, END, PAGE, faults, markdown, report, reports
 from tests.support.graphs import build
 from tests.support.networks.foreign import NETWORKS
+from un_deploy.engines.building import builder
 from un_deploy.engines.building.from_graph import engine_of, prepare
 from un_deploy.engines.flavor import described
 from un_deploy.engines.kernels.check_types import TypeReport
+from un_deploy.engines.kernels.kernels import Kernel
 from un_deploy.graph.precision.names import Precision
 
 NAMES = {"fp32": "Float", "fp16": "Half", "bf16": "BFloat16"}
@@ -109,6 +114,27 @@ def test_what_the_builder_fails_at_in_bf16_is_built_and_shown() -> None:
     recurrent = report("recurrent layers", "bf16", "default")
     assert recurrent.multiplying.keys() == {"BFloat16", "Float"}
     assert [one.name for one in recurrent.not_shown] == ["node_of_l"]
+
+
+def test_one_line_that_cannot_be_read_costs_its_own_kernel_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As a later version may write one: the engine is built, and the product is named."""
+    model = build(
+        "float[8,64] x => float[8,64] y", "a = MatMul(x, w)  r = Softmax(a)  y = MatMul(r, w)",
+        w=(64, 64),
+    )  # fmt: skip
+
+    original = builder.engine_kernels
+
+    def told(said: str, plan: bytes, **given: Any) -> tuple[Kernel, ...]:
+        return original(re.sub(r", Inputs: (.*MatMul_2\])", r", Reads: \1", said), plan, **given)
+
+    monkeypatch.setattr(builder, "engine_kernels", told)
+    found = types(model)
+    assert (found.shown, found.products) == (1, 2)
+    assert [one.name for one in found.not_shown] == ["MatMul_2"]
+    assert "does not tell what the kernel __myl_FcCast" in found.not_shown[0].reason
 
 
 @pytest.mark.slow

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from un_deploy.engines.kernels.kernels import bytes_written, parse_kernels, signatures
+from un_deploy.engines.kernels.kernels import (
+    bytes_written,
+    parse_kernels,
+    parse_readable_kernels,
+    signatures,
+)
 from un_deploy.errors import InputError
 
 LAYERS = """Layers:
@@ -151,3 +156,20 @@ def test_everything_else_is(old: str, new: str) -> None:
 def test_another_form_is_refused_and_not_guessed_at(old: str, new: str) -> None:
     with pytest.raises(InputError, match="in a form that is not known"):
         parse_kernels(LAYERS.replace(old, new, 1))
+
+
+def test_a_line_that_cannot_be_read_is_a_kernel_like_no_other() -> None:
+    changed = LAYERS.replace("LayerType: gemm, Inputs: [", "LayerType: gemm, Reads: [")
+    fused, unread, shape = parse_readable_kernels(changed)
+    assert (fused, shape) == (parse_kernels(LAYERS)[0], parse_kernels(LAYERS)[2])
+    assert (unread.name, unread.layer_type, unread.multiplies) == (
+        "node_MatMul_61_myl0_5",
+        "unread",
+        True,
+    )
+    assert unread.onnx_nodes == ("node_MatMul_61",)
+    assert bytes_written([fused, unread]) is None
+    other = parse_readable_kernels(changed.replace("[2500,50,1]", "[2500,1,50]"))
+    assert signatures([unread]) != signatures([other[1]])
+    assert parse_readable_kernels(LAYERS) == parse_kernels(LAYERS)
+    assert parse_readable_kernels(changed.splitlines()[2]) == ()  # none of a form that is known

@@ -25,6 +25,7 @@ from un_deploy.engines.kernels.kernels import (
     KernelTensor,
     fused_in,
     parse_kernels,
+    parse_readable_kernels,
 )
 from un_deploy.engines.kernels.layer_info import Layer, LayerTensor, parse_layer_info
 from un_deploy.engines.log import first_error, listening
@@ -47,8 +48,9 @@ def engine_kernels(
 ) -> tuple[Kernel, ...]:
     """Of the builder's message, or of the inspector where that holds no kernel in the known form.
 
-    The builder's message starts with ``Layers:``, or is "" where there is none; see
-    `un_deploy.engines.plan.load.deserialized` for the plan.
+    Where the inspector cannot tell either, the kernels whose lines can be read are known, and the
+    others are there unread. The builder's message starts with ``Layers:``, or is "" where there is
+    none; see `un_deploy.engines.plan.load.deserialized` for the plan.
 
     Raises:
         InputError: neither tells; says why the inspector does not.
@@ -58,7 +60,11 @@ def engine_kernels(
     except InputError:
         found = ()
     if not found:
-        found = inspected_kernels(deserialized(plan, origin, flavor, portable=portable))
+        try:
+            found = inspected_kernels(deserialized(plan, origin, flavor, portable=portable))
+        except InputError:
+            if not (found := parse_readable_kernels(said)):
+                raise
     if not found:
         raise InputError(f"{origin}: TensorRT tells of no kernels")
     return found

@@ -57,6 +57,9 @@ NARROW = ("FP4", "Int4")
 IDLE = ("Constant", "NoOp", "signal", "wait", "TrainStation")
 """Layer types that compute nothing: streams and parts of an engine wait for each other."""
 
+UNREAD = "unread"
+"""The layer type of a kernel whose line is of a form that is not known."""
+
 _MULTIPLIES = re.compile(r"gemm|correlation|conv|mha|attention|matrixmultiply", re.IGNORECASE)
 """In the layer type, or the name of a generated kernel, of a product, convolution or attention."""
 
@@ -104,8 +107,10 @@ class Kernel:
 
     @property
     def multiplies(self) -> bool:
-        """Whether it holds a matrix product, a convolution or attention."""
-        if _MULTIPLIES.search(self.layer_type) or self.fused.startswith("Fc"):
+        """Whether it holds a matrix product, a convolution or attention, as far as is told."""
+        if self.layer_type == UNREAD or self.fused.startswith("Fc"):
+            return True
+        if _MULTIPLIES.search(self.layer_type):
             return True
         return self.name.startswith("_") and bool(re.match(r"_+(gemm|mha|conv)", self.name))
 
@@ -136,6 +141,24 @@ def parse_kernels(text: str) -> tuple[Kernel, ...]:
     """
     found = (_kernel(line) for line in text.splitlines() if "LayerType: " in line)
     return tuple(kernel for kernel in found if kernel.layer_type not in IDLE)
+
+
+def parse_readable_kernels(text: str) -> tuple[Kernel, ...]:
+    """As `parse_kernels`, with an `UNREAD` kernel for a line of an unknown form.
+
+    Nothing where no line is of a known one. The whole line is such a kernel's tactic, so that its
+    signature is that of no other.
+    """
+    found: list[Kernel] = []
+    for line in text.splitlines():
+        try:
+            found += parse_kernels(line)
+        except InputError:
+            name = line.strip().removeprefix("Name: ").partition(", LayerType: ")[0]
+            nodes = tuple(_ONNX_NODE.findall(line.partition("Metadata:")[2]))
+            told = KernelTensor("", (), UNREAD)
+            found.append(Kernel(name, UNREAD, "", line, (), (), (told,), nodes))
+    return tuple(found) if any(kernel.layer_type != UNREAD for kernel in found) else ()
 
 
 def signatures(kernels: Iterable[Kernel]) -> Counter[Signature]:
