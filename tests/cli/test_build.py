@@ -70,6 +70,26 @@ def test_values_of_an_input_that_is_read_as_a_shape(run: Run, folder: Path) -> N
     assert told == {"min": [2, 4], "opt": [4, 8], "max": [8, 16], "of_values": True}
 
 
+@pytest.mark.parametrize(
+    ("signature", "body", "given"),
+    [
+        ("float[1,8] x, int64[2] to => float[P,Q] y", "h = MatMul(x, w)  y = Expand(h, to)", "4x8"),
+        (
+            "float[4,8] x, int64 to => float[P,8] y",
+            "e = Reshape(to, one)  s = Slice(x, zero, e, zero)  y = MatMul(s, w)",
+            "3",
+        ),
+    ],
+)
+def test_other_values(run: Run, folder: Path, signature: str, body: str, given: str) -> None:
+    model = build(signature, body, w=(8, 8), one=[1], zero=[0])
+    save_model(model, folder / "shaped.onnx")
+    flags = ("build", "shaped.onnx", "-o", "m.plan", *FP16)
+    assert run(*flags, "--shapes", f"to:{given}").exit_code == 0
+    result = run(*flags, "--force", "--shapes", "to:scalar" if given == "3" else "to:2")
+    assert result.exit_code == 1 and "reads input to as a shape" in result.stderr
+
+
 @pytest.mark.parametrize("past", ["0", "16"])
 def test_a_plan_for_an_empty_past(run: Run, folder: Path, past: str) -> None:
     body = "c = Concat<axis=1>(p, x)  n = Mul(c, a)  y = MatMul(n, k)"
