@@ -48,6 +48,12 @@ def _spelled(name: str, **settings: Any) -> Callable[[Any], Any]:
     metavar="NAME",
     help="A node, tensor or operator type to leave in fp32. May be repeated.",
 )
+@click.option(
+    "--require-types",
+    is_flag=True,
+    help="Refuse an engine, too, whose kernels do not tell in which type every product is "
+    "computed; else these products are named.",
+)
 @_spelled(
     "minShapes",
     multiple=True,
@@ -71,7 +77,9 @@ def _spelled(name: str, **settings: Any) -> Callable[[Any], Any]:
     "--shapes",
     multiple=True,
     metavar="NAME:8x3x224x224,...",
-    help="The only shapes that the engine takes: a profile whose three shapes are the same.",
+    help="The only shapes that the engine takes: a profile whose three shapes are the same. For "
+    "all four: scalar for a scalar; quotes around a name that holds commas and colons; of an input "
+    "that the network reads as a shape, its values.",
 )
 @_spelled(
     "memPoolSize",
@@ -174,8 +182,9 @@ def command(
     from un_deploy.pipeline.build import Surgery, build
 
     all_alike = [parse_shapes(text) for text in shapes]
+    three = (("--minShapes", min_shapes), ("--optShapes", opt_shapes), ("--maxShapes", max_shapes))
     profiles = profiles_of(
-        *([*map(parse_shapes, texts), *all_alike] for texts in (min_shapes, opt_shapes, max_shapes))
+        *([*(parse_shapes(text, flag) for text in texts), *all_alike] for flag, texts in three)
     )
     texts = (
         ("memory_pools", engine.parse_memory_pools, mem_pool_size),

@@ -12,14 +12,16 @@ from un_deploy.runtime.backends import BACKENDS
 
 
 class Sizes(click.ParamType):
-    """NAME=SIZE, as in batch=8."""
+    """NAME=SIZE, as in batch=8; 0 is the size of an empty past."""
 
     name = "sizes"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, int]:
         name, _, size = str(value).rpartition("=")
-        if not name or not size.isdecimal() or int(size) < 1:
+        if not name or not (size.isascii() and size.isdecimal()):
             self.fail(f"{value!r} is not NAME=SIZE, as in batch=8", param, ctx)
+        if len(size) > 19 or int(size) >= 2**63:
+            self.fail(f"{size} for {name} is beyond the largest size, 2**63 - 1", param, ctx)
         return name, int(size)
 
 
@@ -82,10 +84,12 @@ dims = click.option(
 device = click.option("--device", default="cpu", help="Device for the torch backends: cpu or cuda.")
 threads = click.option(
     "--threads",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, 1024),
     help="Number of CPU threads that the backend computes with.",
 )
-seed = click.option("--seed", type=int, default=0, help="Seed of the random inputs.")
+seed = click.option(
+    "--seed", type=click.IntRange(0, 2**63 - 1), default=0, help="Seed of the random inputs."
+)
 
 
 def backend(text: str, *, engines: bool = True) -> Callable[[Any], Any]:

@@ -149,8 +149,12 @@ def build(report: BuildReport) -> None:
         line(f"Kernels that multiply: {counts}; asked for {report.types.precision}.")
         if report.types.fp32_outputs:
             line(f"Kernels that write fp32: {', '.join(report.types.fp32_outputs)}", MUTED)
-        if report.types.unnamed:
-            line(f"Products that no kernel names: {', '.join(report.types.unnamed)}", MUTED)
+        missing = report.types.not_shown
+        line(f"{str(report.types).capitalize()}.", BAD if missing else MUTED)
+        for one in missing[:5]:
+            line(f"Not shown: {one.name}: {one.reason}", MUTED)
+        if len(missing) > 5:
+            line(f"... and {len(missing) - 5} more", MUTED)
     written = "" if report.bytes_written is None else f", {report.bytes_written:,} bytes written"
     memory = ", ".join(f"{size:,} bytes of {what}" for what, size in manifest.memory.items())
     line(f"{report.kernels} kernels{written}; on the device {memory or 'unknown'}.")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import onnx_ir
 
-from un_deploy.errors import InputError
+from un_deploy.errors import InputError, one_line
 from un_deploy.graph.model.input_specs import Dim, TensorSpec, input_specs
 
 BATCH = 2
@@ -46,8 +46,8 @@ def random_inputs(
             Slice, is smaller.
 
     Raises:
-        InputError: an unknown dimension in ``dims``, a size below 1, an input of unknown rank or
-            one that is no number.
+        InputError: an unknown dimension in ``dims``, a size below 0 or beyond memory, an input of
+            unknown rank or one that is no number.
     """
     specs = input_specs(model)
     sizes = _sizes(model, specs, dims or {}, batch, size)
@@ -61,7 +61,11 @@ def random_inputs(
             sizes[axis, dim] if not isinstance(dim, int) else dim
             for axis, dim in enumerate(spec.shape)
         ]
-        feeds[spec.name] = np.asarray(_random(rng, values[spec.name], shape), spec.dtype)
+        try:
+            feeds[spec.name] = np.asarray(_random(rng, values[spec.name], shape), spec.dtype)
+        except (MemoryError, ValueError) as error:
+            given = ", ".join(f"--dim {name}={size}" for name, size in (dims or {}).items())
+            raise InputError(f"input {spec} with {given}: {one_line(error)}") from error
     return feeds
 
 
@@ -80,7 +84,7 @@ def _random(rng: np.random.Generator, value: onnx_ir.Value, shape: list[int]) ->
 def _mask(rng: np.random.Generator, shape: list[int]) -> np.ndarray:
     """Booleans; each row of the last axis True up to a random length of at least one."""
     *rows, length = shape or [1]
-    lengths = rng.integers(1, length + 1, (*rows, 1))
+    lengths = rng.integers(min(1, length), length + 1, (*rows, 1))
     return (np.arange(length) < lengths).reshape(shape)
 
 
@@ -128,7 +132,7 @@ def _sizes(
         if name not in named:
             have = ", ".join(named) or "none"
             raise InputError(f"no dynamic dimension is named {name!r}; the inputs have {have}")
-        if given < 1:
+        if given < 0:
             raise InputError(f"dimension {name} cannot be {given}")
     batches = {dim for axis, dim in dynamic if dim and (axis == 0 or "batch" in dim)}
     other = min([size, *_position_tables(model.graph)])
