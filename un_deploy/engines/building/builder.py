@@ -212,8 +212,10 @@ def _add_profile(
     with listening() as heard:
         try:
             for name, shapes in profile.items():
-                put = made.set_shape_input if name in shape_inputs else made.set_shape
-                put(name, shapes.min, shapes.opt, shapes.max)
+                if name in shape_inputs:
+                    made.set_shape_input(name, shapes.min, shapes.opt, shapes.max)
+                else:
+                    made.set_shape(name, shapes.min, shapes.opt, shapes.max)
         except (RuntimeError, TypeError, ValueError) as error:
             raise InputError(
                 f"{described(flavor)} refuses profile {number} for {name}: {one_line(error)}"
