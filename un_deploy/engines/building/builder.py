@@ -213,7 +213,8 @@ def _add_profile(
         try:
             for name, shapes in profile.items():
                 if name in shape_inputs:
-                    made.set_shape_input(name, shapes.min, shapes.opt, shapes.max)
+                    values = list(shapes.min), list(shapes.opt), list(shapes.max)
+                    made.set_shape_input(name, *values)
                 else:
                     made.set_shape(name, shapes.min, shapes.opt, shapes.max)
         except (RuntimeError, TypeError, ValueError) as error:
