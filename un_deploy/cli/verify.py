@@ -21,7 +21,7 @@ from un_deploy.errors import VerificationError
     "--require",
     "level",
     type=click.Choice(["proven"]),
-    help="Exit with 3 for anything less, for outputs that are equal on these inputs too.",
+    help='Exit with 3 unless the verdict is "proven": "equal on these inputs" is not enough.',
 )
 @options.as_json
 def command(
@@ -31,11 +31,12 @@ def command(
 
     \b
     proven                  B is a fold of A, shown by parts for all inputs; or the same graph
-    equal on these inputs   any other pair, run in a runtime at several sizes
-    cannot tell             random operators, no runtime, or rounding hides what differs
+    equal on these inputs   any other pair whose outputs agree in a runtime, at several sizes
+    cannot tell             random operators, no runtime, an operator left out that cannot be
+                            computed, or rounding hides what differs
     not equal               names the place
 
-    Exit code 0 for the first two, 3 for the others. Norms that were kept are read off B.
+    Exit code 0 for the first two, 3 for the others. Which norms the fold kept is seen from B.
     """
     from un_deploy.cli import show
     from un_deploy.measure.equality.verify import verify

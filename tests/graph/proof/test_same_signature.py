@@ -46,7 +46,15 @@ def test_another_type_is_named() -> None:
 def test_another_declared_shape_is_named(dims: list[int | str | None] | None) -> None:
     changed = model()
     changed.graph.outputs[1].shape = None if dims is None else ir.Shape(dims)
-    assert told(changed) == [("z", f"is {dims}, the original's ['B', 3, 4]")]
+    assert told(changed) == [("z", f"has the shape {dims}, the original's is ['B', 3, 4]")]
+
+
+def test_an_open_dimension_may_be_called_something_else_everywhere() -> None:
+    changed = model()
+    for value in (*changed.graph.inputs, *changed.graph.outputs):
+        assert value.shape is not None
+        value.shape = ir.Shape("N" if not isinstance(d, int) else d for d in value.shape.dims)
+    assert told(changed) == []
 
 
 def test_the_order_of_outputs_counts() -> None:

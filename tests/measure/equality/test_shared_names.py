@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
+import onnx.helper
+import onnx.numpy_helper
 import onnx_ir as ir
 import pytest
 
@@ -195,3 +198,31 @@ class TestAnOperatorLeftOut:
         assert report.verdict == "cannot tell"
         assert all(result.passed for result in report.outputs)
         assert places(report)[0] == "Gelu_4"
+
+
+def test_a_rewritten_constant_may_stand_in_a_constant_node() -> None:
+    """Other tools write them so; the numbers are held against the fold's all the same."""
+    model = build("float[B,6] x => float[B,4] y", f"{NORM} y = MatMul(n, w)", **AFFINE, w=(6, 4))
+    for factor in (1.0, 1.01):
+        graph = ir.to_proto(fold(model)[0])
+        (weight,) = (t for t in graph.graph.initializer if t.name == "w")
+        array = onnx.numpy_helper.to_array(weight) * np.float32(factor)
+        held = onnx.numpy_helper.from_array(array, "w")
+        graph.graph.initializer.remove(weight)
+        graph.graph.node.insert(0, onnx.helper.make_node("Constant", [], ["w"], value=held))
+        report = verify(model, ir.from_proto(graph))
+        assert report.verdict == ("proven" if factor == 1 else "not equal")
+
+
+def test_outputs_without_a_finite_entry_tell_nothing() -> None:
+    """The square root of what is negative: NaN on both sides, whatever the weights."""
+    signature = "float[B,6] x => float[B,4] y"
+    body = "h = MatMul(x, {0}) e = Exp(h) n = Neg(e) y = Sqrt(n)"
+    first, second = (build(signature, body.format(name), **{name: (6, 4)}) for name in ("w", "v"))
+    report = verify(first, second)
+    assert report.verdict == "cannot tell" and "no finite entry" in report.reason
+
+
+def test_what_was_said_of_kept_norms_does_not_make_a_right_fold_wrong() -> None:
+    model = build("float[B,6] x => float[B,4] y", f"{NORM} y = MatMul(n, w)", **AFFINE, w=(6, 4))
+    assert verify(model, fold(model)[0], keep=["Mul_0"]).verdict == "proven"

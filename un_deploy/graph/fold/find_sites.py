@@ -157,6 +157,8 @@ def _batch_normalization(node: ir.Node, facts: GraphFacts) -> _Step | str | None
     if x in facts.constants:
         return None
     if x is None or any(v not in facts.constants for v in node.inputs[1:5]):
+        if (overridable := _overridable(node, facts)) is not None:
+            return overridable
         return "its parameters are not constant"
     shape = facts.shape(x)
     if shape is None or len(shape) < 2:

@@ -255,7 +255,7 @@ class _Bench:
             if np.any(bad):
                 place = tuple(int(i) for i in np.argwhere(bad)[0])
                 raise NoProofError(
-                    f"gives {found[place]:.6g} where the original gives {old[place]:.6g} "
+                    f"gives {found[place]:.9g} where the original gives {old[place]:.9g} "
                     f"(entry {list(place)} of a drawn example)",
                     differs=True,
                 )

@@ -23,7 +23,7 @@ from contextlib import suppress
 import numpy as np
 import onnx_ir as ir
 
-from un_deploy.graph.analysis.constants import Constants
+from un_deploy.graph.analysis.constants import Constants, held_constant
 from un_deploy.graph.analysis.evaluators import is_known
 from un_deploy.graph.analysis.exact import Exact
 from un_deploy.graph.fold.fold import Folded
@@ -141,6 +141,9 @@ class _Prover:
     # Operators
 
     def _node(self, node: ir.Node) -> None:
+        if node.outputs and self._is_rewritten_node(node.outputs[0]):
+            self._covered.add(node)
+            return
         reason = self._as_original(node)
         if reason and self._knows_what_it_reads(node):
             reason = self._as_original(node)
@@ -186,7 +189,7 @@ class _Prover:
             if new_value is None or old_value is None or self._same(new_value, old_value, False):
                 continue
             name = str(old_value.name)
-            if _is_constant(new_value) or name not in self._old:
+            if self._is_constant(new_value) or name not in self._old:
                 return False
             try:
                 self._compared(self._region(new_value, Claim(name)))
@@ -243,7 +246,7 @@ class _Prover:
                 return self._between(alone, target, claim)
         if value.producer() is None:
             raise OutsideError(f"{value.name!r} is an input")
-        new = slice_of(value, self._has_numbers, _is_constant)
+        new = slice_of(value, self._has_numbers, self._is_constant)
         return self._between(new, target, claim)
 
     def _between(self, new: Slice, target: ir.Value, claim: Claim) -> Region:
@@ -284,16 +287,24 @@ class _Prover:
 
     # Constants
 
+    def _is_constant(self, value: ir.Value) -> bool:
+        stored = value.is_initializer() and not value.is_graph_input()
+        return stored or self._is_rewritten_node(value)
+
+    def _is_rewritten_node(self, value: ir.Value) -> bool:
+        """Whether a constant that the fold rewrote stands in a Constant node here."""
+        node = value.producer()
+        return node is not None and node.op_type == "Constant" and value.name in self._folded.exact
+
     def _exact(self, value: ir.Value) -> Exact:
         """A constant's exact numbers; what is saved is held against them on the way."""
-        name = str(value.name)
-        assert value.const_value is not None
+        name, tensor = str(value.name), held_constant(value)
         exact = self._folded.exact.get(name)
         if exact is None:
             return Exact.stored(value)
-        if name not in self._saved:
+        if name not in self._saved and tensor is not None:
             self._saved.add(name)
-            if text := saved_difference(value.const_value, exact):
+            if text := saved_difference(tensor, exact):
                 self._note(name, text, differs=True)
         return exact
 
@@ -319,7 +330,3 @@ class _Prover:
         for name, old in self._original.graph.initializers.items():
             if old.is_graph_input() and name not in self._model.graph.initializers:
                 self._note(name, "is an input that has lost its default value", differs=True)
-
-
-def _is_constant(value: ir.Value) -> bool:
-    return value.is_initializer() and not value.is_graph_input()

@@ -43,6 +43,8 @@ class _Comparison:
             if a is None and b is None:
                 continue
             if a is None or b is None or not self._same(a, b, shape_only):
+                if a is not None and b is not None and a.name == b.name:
+                    return f"reads {_named(a)}, which holds something else in the original"
                 return f"reads {_named(a)}, where the original reads {_named(b)}"
         for name in sorted(new.attributes.keys() | old.attributes.keys()):
             if reason := self._attributes(name, new.attributes.get(name), old.attributes.get(name)):

@@ -14,6 +14,7 @@ def signature_problems(original: ir.Model, other: ir.Model) -> Iterator[Problem]
 
     And where opsets or local functions do.
     """
+    renamed: dict[object, object] = {}
     for kind in ("inputs", "outputs"):
         old, new = (list(getattr(model.graph, kind)) for model in (original, other))
         names = [[str(value.name) for value in values] for values in (old, new)]
@@ -25,8 +26,9 @@ def signature_problems(original: ir.Model, other: ir.Model) -> Iterator[Problem]
         for a, b in zip(old, new, strict=True):
             if a.type != b.type:
                 yield Problem(str(a.name), f"is {b.type}, the original's {a.type}")
-            elif _dims(a) != _dims(b):
-                yield Problem(str(a.name), f"is {_dims(b)}, the original's {_dims(a)}")
+            elif not _same_dims(_dims(a), _dims(b), renamed):
+                text = f"has the shape {_dims(b)}, the original's is {_dims(a)}"
+                yield Problem(str(a.name), text, differs=False)
     for domain, opset in original.opset_imports.items():
         if other.opset_imports.get(domain) != opset:
             text = f"is {other.opset_imports.get(domain)}, the original's {opset}"
@@ -36,6 +38,19 @@ def signature_problems(original: ir.Model, other: ir.Model) -> Iterator[Problem]
         own = other.functions.get(key)
         if own is None or _bytes(own) != _bytes(function):
             yield Problem(f"function {function.name}", "is another one than in the original")
+
+
+def _same_dims(
+    old: list[int | str | None] | None, new: list[int | str | None] | None, renamed: dict
+) -> bool:
+    """Whether two shapes are one, however the open dimensions are called: each by one name."""
+    if old is None or new is None or len(old) != len(new):
+        return old is new
+    for a, b in zip(old, new, strict=True):
+        named = isinstance(a, str) and isinstance(b, str)
+        if (renamed.setdefault(a, b) if named else a) != b:
+            return False
+    return True
 
 
 def _dims(value: ir.Value) -> list[int | str | None] | None:

@@ -77,7 +77,7 @@ def _untouched(site: SiteReport, original: ir.Model, other: ir.Model) -> bool:
 
 def form_difference(expected: ir.Model, found: ir.Model) -> str:
     """The first thing that tells two graphs apart, the numbers of their constants aside."""
-    if expected.opset_imports != found.opset_imports:
+    if any(found.opset_imports.get(d) != v for d, v in expected.opset_imports.items()):
         return "the operators are of other opsets than the fold has"
     for one, other in zip_longest(expected.graph, found.graph):
         if one is None or other is None:

@@ -64,13 +64,16 @@ def share_of_names(first: ir.Model, second: ir.Model) -> float:
     return len(names & set(_tensors(first))) / len(names) if names else 0.0
 
 
-def has_no_more_operators(first: ir.Model, second: ir.Model) -> bool:
-    """Whether each operator of the second graph is one of the first, by type and what it makes.
+def left_out(first: ir.Model, second: ir.Model) -> list[str]:
+    """Operators of the first graph that the second one lacks, if it has none that it lacks itself.
 
-    Then nothing in it can do the work of those that are missing.
+    Then nothing in it can do their work.
     """
-    there = {(_key(node), node.op_type, node.domain) for node in first.graph}
-    return all((_key(node), node.op_type, node.domain) in there for node in second.graph)
+    old, new = (
+        {(_key(node), node.op_type, node.domain): node_name(node) for node in model.graph}
+        for model in (first, second)
+    )
+    return [name for key, name in old.items() if key not in new] if new.keys() <= old.keys() else []
 
 
 def same_graph(first: ir.Model, second: ir.Model) -> bool:

@@ -122,7 +122,7 @@ class VerifyReport(JsonForm):
     def lines(self) -> list[str]:
         """The report in sentences, the verdict last."""
         found = [_capital(self.reason)] if self.reason else []
-        if self.proof is not None:
+        if self.proof is not None and self.verdict == "proven":
             found.append(
                 f"{self.proof.operators} operators are the original's; {self.proof.constants} "
                 f"rewritten constants compared in every entry; {self.proof.regions} tensors "

@@ -50,7 +50,7 @@ class Look:
         feeds: the inputs of each run.
         results: of each output that does not depend on a random operator.
         random: the outputs that do, with the operator.
-        empty: outputs that have no entries in any run.
+        empty: outputs that have no finite entry in any run, so that nothing was compared.
         failure: why the second network does not run where the first one does; empty where it does.
         unreached: what these inputs did not reach, in either network.
         notes: axes that were seen at one size alone.
@@ -64,6 +64,10 @@ class Look:
     failure: str = ""
     unreached: tuple[Unreached, ...] = ()
     notes: tuple[str, ...] = ()
+
+
+def _some_finite(array: np.ndarray) -> bool:
+    return bool(array.size) and (array.dtype.kind not in "fc" or bool(np.any(np.isfinite(array))))
 
 
 def look(first: ir.Model, second: ir.Model, feeds: Sequence[Feeds] | None, seed: int = 0) -> Look:
@@ -119,7 +123,7 @@ def _look_in(
         found = [session.run(one, fetch) for one in feeds]
     except InputError as error:
         return Look(runtime, feeds, random=random, failure=str(error), notes=notes)
-    empty = tuple(name for name in outputs if not any(run[name].size for run in expected))
+    empty = tuple(name for name in outputs if not any(_some_finite(r[name]) for r in expected))
     compared = [name for name in outputs if name not in random]
     judge = Judge(first, second, runtime)
     results = tuple(judge.results(feeds, expected, found, compared))

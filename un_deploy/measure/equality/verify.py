@@ -29,7 +29,7 @@ from un_deploy.graph.proof.prove import prove
 from un_deploy.measure.equality.fold_again import FoldedAgain, fold_again
 from un_deploy.measure.equality.graph_differences import (
     differences,
-    has_no_more_operators,
+    left_out,
     same_graph,
     share_of_names,
 )
@@ -77,6 +77,8 @@ def verify(
     if problems := signature_problems(original, other):
         return VerifyReport("not equal", "inputs or outputs differ", tuple(problems))
     again = fold_again(original, other, keep)
+    if again.difference and keep:  # what B shows counts for more than what was said of it
+        again = fold_again(original, other)
     if not again.difference:
         report = verify_fold(original, replace(again.folded, model=other))
         return add_second_look(report, original, other, feeds, seed)
@@ -194,8 +196,9 @@ def _not_a_fold(
     )
     if problems:
         return replace(report, verdict="not equal", problems=tuple(problems))
-    if shares and has_no_more_operators(fold, other):
-        doubts.append("it has no operator that the fold lacks, and what is missing is not proven")
+    if shares and (missing := left_out(fold, other)):
+        named = ", ".join(missing[:3])
+        doubts.append(f"it lacks the operators {named} and has none that could do their work")
     if doubts:
         reason = f"{reason}; {doubts[0]}"
         return replace(report, verdict="cannot tell", reason=reason, problems=untold)
@@ -208,7 +211,7 @@ def _doubts(seen: Look) -> list[str]:
     return [
         *(f"the original's own rounding error is too large at {name!r}" for name in untold),
         *_random_notes(seen),
-        *(f"the output {name!r} has no entries on these inputs" for name in seen.empty),
+        *(f"the output {name!r} has no finite entry on these inputs" for name in seen.empty),
     ]
 
 
