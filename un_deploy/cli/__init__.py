@@ -123,6 +123,7 @@ def main() -> None:
     A network trained with Unified Normalization leaves PyTorch as ONNX, loses every norm, and is
     proven equal.
 
-    Exit codes: 0 done; 1 something to mend, which the message names; 2 wrong usage; 3 not equal, or
-    not as fast or as exact as asked; 130 interrupted (Ctrl-C); 143 terminated (SIGTERM).
+    Exit codes: 0 done; 1 something to mend, which the message names; 2 wrong usage; 3 not equal (or
+    nobody can tell), or not as fast or as exact as asked; 130 interrupted (Ctrl-C); 143 terminated
+    (SIGTERM).
     """
