@@ -12,7 +12,7 @@ PYTEST := $(TEST_ENV) $(BIN)/python -m pytest -q -n 2 --dist worksteal
 # What else pytest is to be told: make test ARGS="tests/graph/fold -k conv"
 ARGS ?=
 
-.PHONY: setup demo test test-slow api-test wheel-test compare-test browser-test image-test lint bench clean
+.PHONY: setup demo test evaluators-test test-slow api-test wheel-test compare-test browser-test image-test lint bench corruptions clean
 
 setup: $(STAMP)
 
@@ -26,6 +26,10 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	$(PYTEST) -m "not slow and not browser" $(ARGS)
+
+# Every evaluator against two other implementations, a hundred drawn settings an opset.
+evaluators-test: $(STAMP)
+	$(PYTEST) tests/graph/analysis/evaluators
 
 test-slow: $(STAMP)
 	$(PYTEST) -m slow --durations=10 $(ARGS)
@@ -75,6 +79,10 @@ lint: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks.startup
 	$(BIN)/python -m benchmarks.estimator
+
+# 2,000 folds damaged at random places: the proof must see each. Minutes; nothing is timed.
+corruptions: $(STAMP)
+	$(TEST_ENV) $(BIN)/python -m benchmarks.corruptions
 
 clean:
 	rm -rf $(VENV) build dist demo-out

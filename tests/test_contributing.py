@@ -108,7 +108,7 @@ def test_the_how_tos_work(tmp_path: Path) -> None:
         )
 
     tests = [path for path in shown if path.startswith("tests/")]
-    assert (len(tests), len(shown)) == (3, 7)
+    assert (len(tests), len(shown)) == (3, 8)
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests],
         cwd=tmp_path,

@@ -39,6 +39,12 @@ def test_folding_and_verifying_load_neither_torch_nor_a_runtime(statement: str) 
     assert loaded.isdisjoint(HEAVY)
 
 
+@pytest.mark.parametrize("room", ["fold.fold", "strip.strip", "precision.convert"])
+def test_the_rewriter_rests_on_no_evaluators_but_its_own(room: str) -> None:
+    statement = f"import sys, un_deploy.graph.{room}\nassert 'onnx.reference' not in sys.modules"
+    assert "onnx_ir" in loaded_by(statement)
+
+
 def test_the_package_alone_loads_nothing() -> None:
     assert loaded_by("import un_deploy").isdisjoint(
         {*HEAVY, "numpy", "onnx", "onnx_ir", "click", "cattrs"}

@@ -17,7 +17,7 @@ _HOME = {
     "compare": "un_deploy.pipeline.compare.compare",
     "convert_norms": "un_deploy.nn",
     "export": "un_deploy.pipeline.export.export",
-    "fold": "un_deploy.graph.fold.fold",
+    "fold": "un_deploy.pipeline.fold_model",
     "to_torch": "un_deploy.runtime.torch_graph",
     "verify": "un_deploy.measure.equality.verify",
 }
@@ -34,12 +34,12 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from un_deploy.graph.fold.fold import fold
     from un_deploy.measure.equality.verify import verify
     from un_deploy.nn import UnifiedNorm, convert_norms
     from un_deploy.pipeline.build import build
     from un_deploy.pipeline.compare.compare import compare
     from un_deploy.pipeline.export.export import export
+    from un_deploy.pipeline.fold_model import fold
     from un_deploy.runtime.torch_graph import to_torch
 
 

@@ -1,21 +1,32 @@
-"""What the NVIDIA driver says about the GPUs, through its library NVML.
+"""What the NVIDIA driver says about the GPUs that CUDA computes on, through its library NVML.
 
-No GPU, no driver, or one that does not answer is an ordinary answer: there are no GPUs.
+NVML counts all GPUs in the order of the PCI bus, CUDA those that CUDA_VISIBLE_DEVICES names, in its
+order; here they are CUDA's. No GPU, no driver, or one that does not answer is an ordinary answer:
+there are no GPUs, and `Driver.problems` says why.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from ctypes import CDLL
 from dataclasses import dataclass
 from typing import Any
 
 NOT_TOLD = "[N/A]"
 """Written where the driver does not tell a figure, as nvidia-smi writes it."""
 
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+"""The environment variable by which CUDA chooses among GPUs."""
+
+_LIBRARY = "libnvidia-ml.so.1"
+
 
 @dataclass(frozen=True)
 class Gpu:
-    """A GPU at this moment; None where the driver does not tell.
+    """A GPU, or a part of one (MIG), at this moment; None where the driver does not tell.
 
     Attributes:
         name: of the product.
@@ -41,37 +52,170 @@ class Gpu:
     held_back: int | None
 
 
+@dataclass(frozen=True)
+class Driver:
+    """What the driver says.
+
+    Attributes:
+        version: of the driver; empty where it does not tell.
+        cuda: the newest CUDA that it runs, such as "12.4"; empty where it does not tell.
+        gpus: those that CUDA computes on, in its order.
+        all_gpus: the names of all there are, in the order of the PCI bus.
+        problems: what does not work, in the driver's own words; none where there is no driver.
+    """
+
+    version: str = ""
+    cuda: str = ""
+    gpus: tuple[Gpu, ...] = ()
+    all_gpus: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
 def gpus() -> tuple[Gpu, ...]:
-    """All GPUs in the driver's order; empty where there is none, or no driver that answers."""
+    """The GPUs that CUDA computes on, in its order; empty where there is none that answers."""
+    return ask_driver().gpus
+
+
+def first_gpu() -> Gpu | None:
+    """The GPU that CUDA computes on unless told otherwise; None where there is none."""
+    return next(iter(gpus()), None)
+
+
+def ask_driver() -> Driver:
+    """Ask the driver for everything that it tells."""
     import pynvml as nvml
 
     try:
         nvml.nvmlInit()
-    except nvml.NVMLError:
-        return ()
+    except nvml.NVMLError as error:
+        absent = error.value == nvml.NVML_ERROR_LIBRARY_NOT_FOUND
+        problem = _why_not_loaded() if absent else _words(nvml, error)
+        return Driver(problems=(problem,) if problem else ())
     try:
-        driver = nvml.nvmlSystemGetDriverVersion()
-        handles = map(nvml.nvmlDeviceGetHandleByIndex, range(nvml.nvmlDeviceGetCount()))
-        return tuple(_gpu(nvml, handle, driver) for handle in handles)
-    except nvml.NVMLError:  # for example a GPU that has fallen off the bus
-        return ()
+        return _ask(nvml)
+    except nvml.NVMLError as error:
+        return Driver(problems=(_words(nvml, error),))
     finally:
-        nvml.nvmlShutdown()
+        with suppress(nvml.NVMLError):  # which a lost GPU answers here too
+            nvml.nvmlShutdown()
 
 
-def first_gpu() -> Gpu | None:
-    """The driver's first GPU; None where there is none."""
-    return next(iter(gpus()), None)
+def _words(nvml: Any, error: Any) -> str:
+    """The driver's own words, and what helps where that is known."""
+    cures = {
+        nvml.NVML_ERROR_DRIVER_NOT_LOADED: "load or install the kernel module",
+        nvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH: "restart the machine after an update",
+        nvml.NVML_ERROR_GPU_IS_LOST: "restart the machine",
+        nvml.NVML_ERROR_FUNCTION_NOT_FOUND: "the driver is too old, so update it",
+    }
+    said = str(error).rstrip(".")
+    return f"{said}: {cures[error.value]}" if error.value in cures else said
+
+
+def _why_not_loaded() -> str:
+    """What the system's loader says of a library that is there; "" of one that is not."""
+    try:
+        CDLL(_LIBRARY)
+    except OSError as error:
+        return "" if "No such file" in str(error) and _LIBRARY in str(error) else str(error)
+    return ""
+
+
+def _ask(nvml: Any) -> Driver:
+    version = nvml.nvmlSystemGetDriverVersion()
+    cuda = _told(nvml, nvml.nvmlSystemGetCudaDriverVersion_v2)
+    found: list[Any] = []
+    names: list[str] = []
+    problems: list[str] = []
+    for index in range(nvml.nvmlDeviceGetCount()):
+        try:
+            handle = nvml.nvmlDeviceGetHandleByIndex(index)
+            names.append(nvml.nvmlDeviceGetName(handle))
+            found.append(handle)
+        except nvml.NVMLError as error:  # for example a GPU that has fallen off the bus
+            problems.append(f"GPU {index}: {_words(nvml, error)}")
+            found.append(None)
+    visible: list[Gpu] = []
+    for handle in _visible(nvml, found, os.environ.get(VISIBLE)):
+        try:
+            visible.append(_gpu(nvml, handle, version))
+        except nvml.NVMLError as error:
+            problems.append(_words(nvml, error))
+    return Driver(
+        version=version,
+        cuda="" if cuda is None else f"{cuda // 1000}.{cuda % 1000 // 10}",
+        gpus=tuple(visible),
+        all_gpus=tuple(names),
+        problems=tuple(problems),
+    )
+
+
+def _visible(nvml: Any, handles: list[Any], chosen: str | None) -> list[Any]:
+    """The handles of what CUDA sees, given those of all GPUs (None: one that does not answer).
+
+    As CUDA reads its variable: numbers, or UUIDs of GPUs, or UUIDs of parts of GPUs, each as short
+    as it is unique; the first entry that names nothing ends the list, and one that is there twice
+    empties it. Numbers are in the order of the PCI bus: where GPUs differ, CUDA has another order
+    unless CUDA_DEVICE_ORDER is PCI_BUS_ID.
+    """
+    if chosen is None:
+        return [part for handle in handles for part in _first_part(nvml, handle)]
+    entries = [entry.strip() for entry in chosen.split(",")]
+    kind = next((kind for kind in ("GPU-", "MIG-") if entries[0].startswith(kind)), "")
+    seen: list[tuple[str, Any]] = []
+    for entry in entries:
+        found = list(_named(nvml, handles, entry, kind))
+        if len(found) != 1:
+            break
+        if found[0][0] in (key for key, _ in seen):
+            return []
+        seen += found
+    return [part for _, handle in seen for part in _first_part(nvml, handle)]
+
+
+def _named(nvml: Any, handles: list[Any], entry: str, kind: str) -> Iterator[tuple[str, Any]]:
+    """What an entry names, each with a key of its own."""
+    if not kind:
+        number = re.match(r"\+?(\d+)", entry)  # "1gpu" is 1 to CUDA
+        if number and int(number[1]) < len(handles) and handles[int(number[1])] is not None:
+            yield str(int(number[1])), handles[int(number[1])]
+        return
+    if not entry.startswith(kind):
+        return
+    there = [handle for handle in handles if handle is not None]
+    if kind == "MIG-":
+        there = [part for handle in there for part in _parts(nvml, handle)]
+    for handle in there:
+        uuid = _told(nvml, nvml.nvmlDeviceGetUUID, handle)
+        if uuid and uuid.startswith(entry):
+            yield uuid, handle
+
+
+def _first_part(nvml: Any, handle: Any) -> list[Any]:
+    """The GPU itself; of one that is divided its first part, which is all that CUDA takes of it."""
+    if handle is None:
+        return []
+    mode = _told(nvml, nvml.nvmlDeviceGetMigMode, handle)
+    if mode is None or mode[0] != nvml.NVML_DEVICE_MIG_ENABLE:
+        return [handle]
+    return _parts(nvml, handle)[:1]
+
+
+def _parts(nvml: Any, handle: Any) -> list[Any]:
+    most = _told(nvml, nvml.nvmlDeviceGetMaxMigDeviceCount, handle) or 0
+    found = (_told(nvml, nvml.nvmlDeviceGetMigDeviceHandleByIndex, handle, i) for i in range(most))
+    return [part for part in found if part is not None]
 
 
 def _gpu(nvml: Any, handle: Any, driver: str) -> Gpu:
-    def told(ask: Callable[..., Any], *what: Any) -> Any:
-        try:
-            return ask(handle, *what)
-        except nvml.NVMLError:  # not every GPU tells everything
-            return None
+    whole = _told(nvml, nvml.nvmlDeviceGetDeviceHandleFromMigDeviceHandle, handle)
 
-    memory = told(nvml.nvmlDeviceGetMemoryInfo)
+    def told(ask: Callable[..., Any], *what: Any) -> Any:
+        """Of the part, else of the whole, which has the clocks of all its parts."""
+        answer = _told(nvml, ask, handle, *what)
+        return _told(nvml, ask, whole, *what) if answer is None and whole is not None else answer
+
+    memory = _told(nvml, nvml.nvmlDeviceGetMemoryInfo, handle)
     persistent = told(nvml.nvmlDeviceGetPersistenceMode)
     power = told(nvml.nvmlDeviceGetPowerUsage)
     return Gpu(
@@ -86,6 +230,14 @@ def _gpu(nvml: Any, handle: Any, driver: str) -> Gpu:
         power_w=None if power is None else power / 1000,
         held_back=told(nvml.nvmlDeviceGetCurrentClocksEventReasons),
     )
+
+
+def _told(nvml: Any, ask: Callable[..., Any], *what: Any) -> Any:
+    """The driver's answer, or None: not every GPU and driver tells everything."""
+    try:
+        return ask(*what)
+    except nvml.NVMLError:
+        return None
 
 
 def with_unit(figure: int | None, unit: str) -> str:

@@ -12,7 +12,7 @@ from torch import fx
 
 from benchmarks.gpu.networks import ROWS
 from un_deploy.errors import UnDeployError
-from un_deploy.graph.analysis.reference import widen
+from un_deploy.graph.analysis.floating import widen
 from un_deploy.measure.equality.outputs import relative_error
 from un_deploy.measure.speed.statistics import Interval
 from un_deploy.measure.wording import EQUAL

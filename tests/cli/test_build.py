@@ -6,15 +6,18 @@ import json
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from tests.cli.conftest import Run
 from tests.support.graphs import build
+from tests.support.networks.foreign import NETWORKS
 from un_deploy.graph.model.model_file import save_model
 
 pytest.importorskip("tensorrt_rtx", reason="needs TensorRT-RTX: the rtx extra")
 
 SHAPES = ("--shapes", "x:8x3x6")
+FP16 = ("--precision", "fp16")
 
 
 def test_builds_and_says_what(run: Run, folder: Path) -> None:
@@ -28,17 +31,83 @@ def test_builds_and_says_what(run: Run, folder: Path) -> None:
     ]
 
 
-def test_a_product_that_no_kernel_names_is_told(run: Run, folder: Path) -> None:
-    model = build(
-        "float[8,64] x => float[8,64] y",
-        "d = MatMul(x, u)  y = MatMul(x, v)",
-        u=(64, 64),
-        v=(64, 64),
-    )
-    save_model(model, folder / "dead.onnx")
-    result = run("build", "dead.onnx", "-o", "m.plan", "--precision", "fp16")
+def test_products_whose_type_is_not_shown_are_named_and_counted(run: Run, folder: Path) -> None:
+    """No kernel tells whether it is of the LSTM in bf16, or of the GRU, which may be in fp32."""
+    onnx.save(NETWORKS["recurrent layers"].write(), folder / "two.onnx")
+    flags = ("build", "two.onnx", "-o", "m.plan", "--precision", "bf16")
+    result = run(*flags, "--require-types")
+    assert result.exit_code == 1 and not (folder / "m.plan").exists()
+    assert "the type is shown for 11 of 12 products: node_of_l: no kernel names" in result.stderr
+    result = run(*flags)
     assert result.exit_code == 0
-    assert "Products that no kernel names: MatMul_0" in result.stdout
+    assert "The type is shown for 11 of 12 products." in result.stdout
+    assert "Not shown: node_of_l: no kernel names it" in result.stdout
+
+
+def test_types_are_required_of_a_precision(run: Run) -> None:
+    result = run("build", "model.onnx", "-o", "m.plan", "--require-types", *SHAPES)
+    assert result.exit_code == 1
+    assert "--require-types is of a precision: give --precision with it" in result.stderr
+    result = run("build", "model.onnx", "-o", "m.plan", "--require-types", *SHAPES, *FP16)
+    assert result.exit_code == 0
+    assert "The type is shown for 1 of 1 products." in result.stdout
+
+
+def test_values_of_an_input_that_is_read_as_a_shape(run: Run, folder: Path) -> None:
+    body = "h = MatMul(x, w)  y = Reshape(h, target)"
+    model = build("float[4,8] x, int64[2] target => float[P,Q] y", body, w=(8, 8))
+    save_model(model, folder / "shaped.onnx")
+    flags = ("build", "shaped.onnx", "-o", "m.plan")
+    for given in ((), ("--shapes", "target:2")):
+        result = run(*flags, *given)
+        assert result.exit_code == 1
+        assert "reads input target as a shape, so every profile has to give its 2 val" in (
+            result.stderr
+        )
+    three = ("--minShapes", "target:2x4", "--optShapes", "target:4x8", "--maxShapes", "target:8x16")
+    assert run(*flags, *three).exit_code == 0
+    told = json.loads((folder / "m.plan.json").read_text())["profiles"][0]["target"]
+    assert told == {"min": [2, 4], "opt": [4, 8], "max": [8, 16], "of_values": True}
+
+
+@pytest.mark.parametrize(
+    ("signature", "body", "given"),
+    [
+        ("float[1,8] x, int64[2] to => float[P,Q] y", "h = MatMul(x, w)  y = Expand(h, to)", "4x8"),
+        (
+            "float[4,8] x, int64 to => float[P,8] y",
+            "e = Reshape(to, one)  s = Slice(x, zero, e, zero)  y = MatMul(s, w)",
+            "3",
+        ),
+    ],
+)
+def test_other_values(run: Run, folder: Path, signature: str, body: str, given: str) -> None:
+    model = build(signature, body, w=(8, 8), one=[1], zero=[0])
+    save_model(model, folder / "shaped.onnx")
+    flags = ("build", "shaped.onnx", "-o", "m.plan", *FP16)
+    assert run(*flags, "--shapes", f"to:{given}").exit_code == 0
+    result = run(*flags, "--force", "--shapes", "to:scalar" if given == "3" else "to:2")
+    assert result.exit_code == 1 and "reads input to as a shape" in result.stderr
+
+
+@pytest.mark.parametrize("past", ["0", "16"])
+def test_a_plan_for_an_empty_past(run: Run, folder: Path, past: str) -> None:
+    body = "c = Concat<axis=1>(p, x)  n = Mul(c, a)  y = MatMul(n, k)"
+    signature = "float[1,3,8] x, float[1,past,8] p => float[1,N,4] y"
+    save_model(build(signature, body, a=(8,), k=(8, 4)), folder / "past.onnx")
+    three = ("--minShapes", "p:1x0x8", "--optShapes", "p:1x0x8", "--maxShapes", f"p:1x{past}x8")
+    result = run("build", "past.onnx", "-o", "m.plan", *three, *FP16)
+    assert result.exit_code == 0, result.stderr
+    assert "The type is shown for 1 of 1 products." in result.stdout
+
+
+def test_only_what_is_read_as_a_shape_has_values(run: Run, folder: Path) -> None:
+    body = "h = MatMul(x, w)  i = Gather<axis=0>(h, rows)  y = Relu(i)"
+    model = build("float[4,8] x, int64[2] rows => float[2,8] y", body, w=(8, 8))
+    save_model(model, folder / "rows.onnx")
+    result = run("build", "rows.onnx", "-o", "m.plan", "--shapes", "rows:1x3")
+    assert result.exit_code == 1
+    assert "gives input rows a shape of 2 axes, and it has 1" in result.stderr
 
 
 def test_a_product_that_did_not_stay_in_fp32_is_one_line_and_no_plan(

@@ -15,6 +15,7 @@ from tests.support.plans import plan_of
 from tests.support.reports import full_report
 from un_deploy.cli import compare, show_comparison
 from un_deploy.graph.model.model_file import load_model
+from un_deploy.runtime import in_double
 from un_deploy.runtime.backends import BACKENDS
 from un_deploy.runtime.trtexec.profile_file import parse_profile
 from un_deploy.runtime.trtexec.times_file import parse_times
@@ -136,6 +137,17 @@ def test_accuracy_comes_first_and_can_be_a_threshold(run: Run) -> None:
     missed = run("compare", "--unfolded", "model.onnx", "--max-error", "0", *QUICK)
     assert missed.exit_code == 3
     assert "is off by" in missed.stderr
+
+
+def test_an_error_that_nobody_can_judge_misses_every_threshold(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(in_double, "installed_runtimes", list)
+    result = run("compare", "--unfolded", "model.onnx", "--max-error", "1", *QUICK)
+    assert result.exit_code == 3
+    shown = " ".join(result.stdout.split())
+    assert "Errors are not judged of UN unfolded, UN folded: no runtime computes" in shown
+    assert "the error of UN unfolded was not judged" in result.stderr
 
 
 def test_a_sweep_of_batch_sizes(run: Run, folder: Path) -> None:

@@ -8,12 +8,22 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import pynvml
 import pytest
 
 from tests.cli.conftest import Run
-from tests.support.doubles.nvml_double import A100, Driver, without_driver
+from tests.runtime.trtexec.conftest import executable
+from tests.support.doubles.nvml_double import (
+    A100,
+    UUIDS,
+    Driver,
+    gpu,
+    with_broken_driver,
+    without_driver,
+)
 from tests.support.graphs import NORM, build
 from un_deploy.graph.model.model_file import save_model
+from un_deploy.runtime.loads import Load
 
 LAYER_NORM = "n = LayerNormalization(x, a, b)  y = MatMul(n, w)"
 WRITTEN_OUT = """
@@ -89,12 +99,27 @@ class TestStrip:
         assert [node.op_type for node in onnx.load("b.onnx").graph.node] == ["MatMul", "Add"]
 
     def test_existing_target(self, run: Run) -> None:
-        result = run("strip", "model.onnx", "-o", "model.onnx")
+        Path("old.onnx").write_bytes(b"old")
+        result = run("strip", "model.onnx", "-o", "old.onnx")
         assert result.exit_code == 1
-        assert result.stderr.startswith("error: model.onnx exists already")
+        assert result.stderr.startswith("error: old.onnx exists already")
 
 
 class TestDoctor:
+    @pytest.fixture(autouse=True)
+    def loads(self, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+        """What becomes of loading the runtimes, and whether they were to reach a GPU."""
+        asked: list[bool] = []
+
+        def load_each(*, cuda: bool) -> tuple[Load, ...]:
+            asked.append(cuda)
+            broken = Load("torch", "2.0", "crashes with SIGSEGV")
+            return Load("onnxruntime", "1.30.0", ""), broken
+
+        monkeypatch.setattr("un_deploy.pipeline.doctor.load_each", load_each)
+        monkeypatch.setattr("un_deploy.pipeline.doctor.driver_crash", lambda: "")
+        return asked
+
     def test_versions(self, run: Run) -> None:
         result = run("doctor")
         assert result.exit_code == 0
@@ -138,3 +163,59 @@ class TestDoctor:
         assert "GPU: NVIDIA A100, 40960 MiB, 550.1" in run("doctor").stdout
         without_driver(monkeypatch)
         assert "No NVIDIA GPU" in run("doctor").stdout
+
+    def test_what_loads_and_what_does_not(self, run: Run, loads: list[bool]) -> None:
+        result = run("doctor")
+        assert result.exit_code == 0
+        assert "onnxruntime 1.30.0 loads\n" in result.stdout
+        assert "torch 2.0 does not work: crashes with SIGSEGV\n" in result.stdout
+        assert json.loads(run("doctor", "--json").stdout)["loads"][1]["name"] == "torch"
+        assert "crashes" not in run("doctor", "--no-load").stdout
+        assert len(loads) == 2
+
+    def test_runtimes_reach_a_gpu_where_there_is_one(
+        self, run: Run, monkeypatch: pytest.MonkeyPatch, loads: list[bool]
+    ) -> None:
+        without_driver(monkeypatch)
+        run("doctor")
+        with_broken_driver(monkeypatch, pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH)
+        said = run("doctor").stdout
+        Driver(monkeypatch, A100)
+        run("doctor")
+        assert loads == [False, True, True]
+        assert "NVIDIA's driver: RM has detected an NVML/RM version mismatch: rest" in said
+
+    def test_the_gpus_that_cuda_computes_on(
+        self, run: Run, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        Driver(monkeypatch, gpu("A", UUIDS[0]), gpu("B", UUIDS[1]))
+        for chosen, named in (("1", ["GPU: B, "]), ("1,0", ["GPU: B, ", "GPU: A, "]), ("", [])):
+            monkeypatch.setenv("CUDA_VISIBLE_DEVICES", chosen)
+            lines = run("doctor").stdout.splitlines()
+            assert [line[:8] for line in lines if line.startswith("GPU: ")] == named
+            assert (
+                f"Note: CUDA_VISIBLE_DEVICES={chosen}: CUDA computes on {len(named)} of 2." in lines
+            )
+        assert any("CUDA_DEVICE_ORDER=PCI_BUS_ID" in line for line in lines)
+
+    def test_a_driver_that_crashes(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+        crash = "libnvidia-ml crashes with SIGSEGV"
+        monkeypatch.setattr("un_deploy.pipeline.doctor.driver_crash", lambda: crash)
+        result = run("doctor")
+        assert result.exit_code == 0 and f"driver: {crash}" in result.stdout
+
+    def test_a_lost_gpu(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+        Driver(monkeypatch, A100, pynvml.NVML_ERROR_GPU_IS_LOST)
+        said = run("doctor").stdout
+        assert "GPU: NVIDIA A100" in said
+        assert "NVIDIA's driver: GPU 1: GPU is lost: restart the machine." in said
+
+    def test_trtexec(self, run: Run, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+        first = "&&&& RUNNING TensorRT.trtexec [TensorRT v101602] [b10] # trtexec --help"
+        monkeypatch.setenv("TRTEXEC", str(executable(folder / "trtexec", f"echo '{first}'")))
+        assert json.loads(run("doctor", "--json").stdout)["trtexec"] == f"10.16.2, {folder}/trtexec"
+        assert "trtexec: 10.16.2, " in run("doctor").stdout
+        executable(folder / "trtexec", "exit 1")
+        assert "says no version of TensorRT" in " ".join(run("doctor").stdout.split())
+        monkeypatch.setenv("TRTEXEC", "nowhere/trtexec")
+        assert "nowhere/trtexec (from $TRTEXEC) is no" in " ".join(run("doctor").stdout.split())

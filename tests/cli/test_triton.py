@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Run
+from tests.support.graphs import build
 from tests.support.plans import write_plan
+from un_deploy.graph.model.model_file import save_model
 
 ARGUMENTS = ("triton", "model.onnx", "--repository", "served")
 
@@ -33,6 +35,7 @@ def test_without_tritonclient(run: Run, monkeypatch: pytest.MonkeyPatch) -> None
         ("--kind", "tpu"),
         ("--dim", "batch"),
         ("--preferred-batch-size", "0"),
+        ("--accelerator", "openvino"),
     ],
 )
 def test_wrong_usage(wrong: tuple[str, str], run: Run) -> None:
@@ -75,6 +78,36 @@ class TestWithTritonclient:
         assert "max_queue_delay_microseconds: 100" in config and "model_warmup" not in config
         off = run(*ARGUMENTS, "--max-batch-size", "8", "--no-dynamic-batching", "--json")
         assert "dynamic_batching" not in json.loads(off.stdout)["config"]
+
+    def test_an_accelerator_arrives(self, run: Run) -> None:
+        result = run(*ARGUMENTS, "--max-batch-size", "8", "--accelerator", "tensorrt:fp16")
+        assert result.exit_code == 0 and "TensorRT chooses what it computes in fp16" in " ".join(
+            result.stdout.split()
+        )
+        config = Path("served/model/config.pbtxt").read_text()
+        assert 'name: "tensorrt"' in config and 'value: "FP16"' in config
+
+    def test_an_optional_input_is_named(self, run: Run, folder: Path) -> None:
+        body = ("float[2,6] x, float[6] w => float[2,6] y", "y = Mul(x, w)")
+        save_model(build(*body, w=(6,)), folder / "optional.onnx")
+        result = run("triton", "optional.onnx", "--repository", "served")
+        assert "input w (optional) TYPE_FP32 6" in " ".join(result.stdout.split())
+
+    @pytest.mark.parametrize(
+        "large",
+        [
+            ("--max-batch-size", "3000000000"),
+            ("--instances", "3000000000"),
+            ("--preferred-batch-size", "3000000000"),
+            ("--max-queue-delay", "99999999999999999999"),
+            ("--version", "99999999999999999999"),
+        ],
+    )
+    def test_a_number_beyond_its_type_is_one_line(self, large: tuple[str, str], run: Run) -> None:
+        result = run(*ARGUMENTS, "--max-batch-size", "8", *large)
+        assert result.exit_code == 1 and result.stderr.count("\n") == 1
+        assert result.stderr.startswith(f"error: {large[0]} is {large[1]}, but Triton takes at")
+        assert not Path("served").exists()
 
     def test_a_plan(self, run: Run, folder: Path) -> None:
         write_plan(folder / "net.plan")

@@ -11,6 +11,8 @@ import onnx.numpy_helper
 import pytest
 
 from tests.cli.conftest import Run
+from tests.support.graphs import build
+from un_deploy.graph.model.model_file import save_model
 
 
 @pytest.fixture(autouse=True)
@@ -30,16 +32,26 @@ def spoil() -> None:
 def test_a_fold_is_proven(run: Run) -> None:
     result = run("verify", "model.onnx", "folded.onnx")
     assert result.exit_code == 0
-    assert "operators compared with the original in float64" in result.stdout
-    assert result.stdout.endswith("equal\n")
+    assert "2 rewritten constants compared in every entry" in " ".join(result.stdout.split())
+    assert "Output y in onnxruntime: off by" in result.stdout
+    assert result.stdout.endswith("\nproven\n")
+    assert run("verify", "model.onnx", "folded.onnx", "--require", "proven").exit_code == 0
+
+
+def test_a_file_is_proven_to_be_itself(run: Run) -> None:
+    result = run("verify", "model.onnx", "model.onnx")
+    assert (result.exit_code, result.stdout) == (
+        0,
+        "The two are one and the same graph.\nproven\n",
+    )
 
 
 def test_a_wrong_fold(run: Run) -> None:
     spoil()
     result = run("verify", "model.onnx", "folded.onnx")
     assert (result.exit_code, result.stderr) == (3, "")
-    assert "operator 'Add_3' (Add) is off by" in " ".join(result.stdout.split())
-    assert result.stdout.endswith("NOT EQUAL\n")
+    assert "'w' holds" in " ".join(result.stdout.split())
+    assert result.stdout.endswith("\nnot equal\n")
 
 
 def test_json(run: Run) -> None:
@@ -48,20 +60,34 @@ def test_json(run: Run) -> None:
     result = run("verify", "model.onnx", "folded.onnx", "--json")
     assert result.exit_code == 3
     data = json.loads(result.stdout)
-    assert (data["passed"], data["kind"], data["version"]) == (False, "fold", 1)
+    assert (data["passed"], data["verdict"], data["version"]) == (False, "not equal", 2)
+    assert data["problems"][0]["place"] == "w"
 
 
-def test_any_other_pair_is_said_to_be_one(run: Run) -> None:
-    result = run("verify", "folded.onnx", "model.onnx")
+def two_ways() -> None:
+    """a.onnx and b.onnx: other operators, the same numbers."""
+    signature = "float[B,4] x => float[B,4] y"
+    save_model(build(signature, "y = Add(x, x)"), "a.onnx")
+    two = np.array(2, np.float32)
+    save_model(build(signature, "y = Mul(x, two)", two=two), "b.onnx")
+
+
+def test_any_other_pair_is_run(run: Run) -> None:
+    two_ways()
+    result = run("verify", "a.onnx", "b.onnx")
     assert result.exit_code == 0
-    assert result.stdout.startswith("Not a graph and its fold (operator 'Mul_0'")
+    assert result.stdout.startswith("Not a fold of the original: the operator 'Mul_0'")
+    assert result.stdout.endswith("\nequal on these inputs\n")
+    result = run("verify", "a.onnx", "b.onnx", "--require", "proven")
+    assert result.exit_code == 3
+    assert result.stdout.endswith("\nequal on these inputs\n")
 
 
 def test_own_inputs(run: Run) -> None:
-    np.savez("data.npz", x=np.zeros((1, 3, 6), np.float32))
-    result = run("verify", "model.onnx", "folded.onnx", "--inputs", "data.npz", "--json")
-    (blind,) = json.loads(result.stdout)["blind"]
-    assert blind == {"constant": "w", "rows": 6, "of": 6}
+    two_ways()
+    np.savez("data.npz", x=np.zeros((7, 4), np.float32))
+    data = json.loads(run("verify", "a.onnx", "b.onnx", "--inputs", "data.npz", "--json").stdout)
+    assert (data["runs"], data["outputs"][0]["error"]) == (1, 0)
 
 
 def test_without_a_runtime(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,4 +97,9 @@ def test_without_a_runtime(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     result = run("verify", "model.onnx", "folded.onnx")
     assert result.exit_code == 0
     assert "no runtime is installed" in result.stdout
-    assert "onnxruntime" not in result.stdout
+    assert result.stdout.endswith("\nproven\n")
+    two_ways()
+    result = run("verify", "a.onnx", "b.onnx")
+    assert result.exit_code == 3
+    assert 'pip install "un-deploy[cpu]"' in " ".join(result.stdout.split())
+    assert result.stdout.endswith("\ncannot tell\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 from un_deploy.graph.fold.fold import fold_graph
 from un_deploy.graph.fold.rules.example_models import example
 from un_deploy.graph.model.model_file import load_model, save_model
-from un_deploy.graph.proof.operator_check import check_operators
+from un_deploy.graph.proof.prove import prove
 
 WIDTH, LAYERS = 8192, 9  # 9 * 8192 * 8192 * 4 bytes = 2.4 GB
 
@@ -61,10 +62,9 @@ def test_external_data_beyond_2_gb_folds(large: Path, tmp_path: Path) -> None:
 
     assert len(folded.report.folded) == LAYERS and folded.report.stayed == ()
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
-    # Never the whole file twice: a few float64 copies of one weight, and pages of the mapped file.
-    assert grown < 2 * large.with_name("large.onnx.data").stat().st_size
+    # The new weights once; of the old ones no more than one at a time, mapped from the file.
+    assert grown < 1.2 * large.with_name("large.onnx.data").stat().st_size
 
     saved = load_model(tmp_path / "folded.onnx")
-    feeds = {"x": np.random.default_rng(1).standard_normal((2, WIDTH), dtype=np.float32)}
-    check = check_operators(original, saved, folded.values, feeds)
-    assert check.passed, check.failures
+    proof = prove(original, replace(folded, model=saved))
+    assert proof.passed, proof.problems

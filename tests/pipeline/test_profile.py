@@ -11,13 +11,13 @@ import pytest
 
 from tests.runtime.tensorrt.test_plan_runtime import make  # noqa: F401
 from tests.support.doubles import tensorrt_double as double
+from tests.support.doubles.reference_runtime import ReferenceRuntime
 from tests.support.graphs import build
 from un_deploy.engines.kernels.layer_info import parse_layer_info
 from un_deploy.errors import InputError
 from un_deploy.graph.model.model_file import save_model
 from un_deploy.pipeline import profile as module
 from un_deploy.pipeline.profile import profile
-from un_deploy.runtime.reference import ReferenceRuntime
 from un_deploy.runtime.tensorrt.plan_runtime import PlanRuntime
 from un_deploy.runtime.trtexec.profile_file import parse_profile
 from un_deploy.runtime.trtexec.times_file import parse_times

@@ -10,13 +10,13 @@ import numpy as np
 import onnx_ir
 import pytest
 
+from tests.support.doubles.reference_runtime import ReferenceRuntime
 from un_deploy.errors import InputError, MissingPackageError
 from un_deploy.graph.model.input_specs import TensorSpec, input_specs
-from un_deploy.runtime.backends import available_runtime
+from un_deploy.runtime.backends import installed_runtimes
 from un_deploy.runtime.layer_times import TellsLayers
 from un_deploy.runtime.onnxruntime.runtime import OnnxRuntime
 from un_deploy.runtime.protocol import Runtime
-from un_deploy.runtime.reference import ReferenceRuntime
 from un_deploy.runtime.run_memory import TellsMemory
 from un_deploy.runtime.session import FileSession
 from un_deploy.runtime.settings import Fusions
@@ -167,10 +167,14 @@ def test_a_size_of_minus_one_is_unknown() -> None:
     assert spec.shape == (None, 3, "H", 0)
 
 
-def test_available_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert available_runtime() == OnnxRuntime()
-    monkeypatch.setattr("un_deploy.runtime.backends.find_spec", lambda name: None)
-    assert available_runtime() is None
+def test_installed_runtimes(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = {"onnxruntime", "torch"}
+    monkeypatch.setattr("un_deploy.runtime.backends.find_spec", lambda name: name in there)
+    assert installed_runtimes() == [OnnxRuntime(), TorchRuntime()]
+    there.remove("onnxruntime")
+    assert installed_runtimes() == [TorchRuntime()]
+    there.clear()
+    assert installed_runtimes() == []
 
 
 def test_missing_package_is_told(monkeypatch: pytest.MonkeyPatch, model: onnx_ir.Model) -> None:
@@ -225,3 +229,14 @@ def test_weights_beyond_two_gigabytes() -> None:
     session = OnnxRuntime(threads=1).load(onnx_ir.Model(graph, ir_version=10))
     feed = np.arange(side, dtype=np.float32)[None]
     np.testing.assert_array_equal(session.run({"x": feed})["y"], 2 * feed)
+
+
+def test_a_run_that_fails_prints_nothing(
+    runtime: Runtime, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """torch.fx has a traceback of its own for it."""
+    text = '<ir_version: 8, opset_import: ["": 20]> g (float[n] x, int64[1] i) => (float[1] y) '
+    session = runtime.load(onnx_ir.from_onnx_text(f"{text} {{ y = Gather(x, i) }}"))
+    with pytest.raises(InputError):
+        session.run({"x": X[0], "i": np.array([9])})
+    assert capsys.readouterr() == ("", "")

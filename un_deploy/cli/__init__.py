@@ -10,6 +10,8 @@
 - fold: un-deploy fold: merge the norms of an ONNX file into its linear operators.
 - inspect: un-deploy inspect: what norms an ONNX file has, and what becomes of them.
 - options: Options that several commands share.
+- overwriting: No command writes over what it reads, not even with --force: one check for all of
+  them.
 - profile: un-deploy profile: where the time of a network goes, layer by layer.
 - report: un-deploy report: the HTML page of a comparison that was kept as JSON.
 - show: How reports look in a terminal; piped, they are 80 columns wide and without colours.
@@ -31,6 +33,7 @@ from typing import Any, NoReturn
 import click
 
 import un_deploy
+from un_deploy.cli.overwriting import guarded
 from un_deploy.errors import UnDeployError
 
 COMMANDS = {
@@ -70,8 +73,7 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"un_deploy.cli.{COMMANDS[cmd_name]}").command
-        return command
+        return guarded(import_module(f"un_deploy.cli.{COMMANDS[cmd_name]}").command)
 
     def invoke(self, ctx: click.Context) -> Any:
         with warnings.catch_warnings(), _ended_by_sigterm():
@@ -121,6 +123,7 @@ def main() -> None:
     A network trained with Unified Normalization leaves PyTorch as ONNX, loses every norm, and is
     proven equal.
 
-    Exit codes: 0 done; 1 something to mend, which the message names; 2 wrong usage; 3 not equal, or
-    not as fast or as exact as asked; 130 interrupted (Ctrl-C); 143 terminated (SIGTERM).
+    Exit codes: 0 done; 1 something to mend, which the message names; 2 wrong usage; 3 not equal (or
+    nobody can tell), or not as fast or as exact as asked; 130 interrupted (Ctrl-C); 143 terminated
+    (SIGTERM).
     """

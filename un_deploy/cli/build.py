@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from un_deploy.cli import options
+from un_deploy.cli.overwriting import Writes, plan_target
 
 
 def _spelled(name: str, **settings: Any) -> Callable[[Any], Any]:
@@ -20,10 +21,11 @@ def _spelled(name: str, **settings: Any) -> Callable[[Any], Any]:
 
 @click.command()
 @click.argument("source", metavar="MODEL.onnx", type=options.MODEL_FILE)
-@options.path(
+@options.writes(
     "-o",
     "--output",
     "target",
+    type=Writes(plan_target),
     required=True,
     metavar="MODEL.plan",
     help="The plan to write; its manifest goes beside it.",
@@ -45,6 +47,12 @@ def _spelled(name: str, **settings: Any) -> Callable[[Any], Any]:
     multiple=True,
     metavar="NAME",
     help="A node, tensor or operator type to leave in fp32. May be repeated.",
+)
+@click.option(
+    "--require-types",
+    is_flag=True,
+    help="Refuse an engine, too, whose kernels do not tell in which type every product is "
+    "computed; else these products are named.",
 )
 @_spelled(
     "minShapes",
@@ -69,7 +77,9 @@ def _spelled(name: str, **settings: Any) -> Callable[[Any], Any]:
     "--shapes",
     multiple=True,
     metavar="NAME:8x3x224x224,...",
-    help="The only shapes that the engine takes: a profile whose three shapes are the same.",
+    help="The only shapes that the engine takes: a profile whose three shapes are the same. For "
+    "all four: scalar for a scalar; quotes around a name that holds commas and colons; of an input "
+    "that the network reads as a shape, its values.",
 )
 @_spelled(
     "memPoolSize",
@@ -83,7 +93,7 @@ def _spelled(name: str, **settings: Any) -> Callable[[Any], Any]:
 )
 @_spelled(
     "timingCacheFile",
-    type=options.MODEL_FILE,
+    type=Writes(),
     help="Timings of kernels: read from this file where it exists, written to it after the build.",
 )
 @_spelled(
@@ -172,8 +182,9 @@ def command(
     from un_deploy.pipeline.build import Surgery, build
 
     all_alike = [parse_shapes(text) for text in shapes]
+    three = (("--minShapes", min_shapes), ("--optShapes", opt_shapes), ("--maxShapes", max_shapes))
     profiles = profiles_of(
-        *([*map(parse_shapes, texts), *all_alike] for texts in (min_shapes, opt_shapes, max_shapes))
+        *([*(parse_shapes(text, flag) for text in texts), *all_alike] for flag, texts in three)
     )
     texts = (
         ("memory_pools", engine.parse_memory_pools, mem_pool_size),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from un_deploy.cli import options
+from un_deploy.cli.overwriting import Writes
 
 if TYPE_CHECKING:
     from un_deploy.pipeline.export.model_spec import Norm
@@ -44,22 +45,26 @@ def _check_replaced(logs: Path) -> None:
 
 
 @click.command()
-@click.argument("model", metavar="[MODEL]", required=False)
-@options.path("--ln", help="The network with LN: an ONNX file, or a TensorRT plan.")
-@options.path("--unfolded", help="The network with UN, not folded: likewise.")
-@options.path("--folded", help="The network with UN, folded: likewise.")
-@options.path("--none", help="The network without norms: likewise.")
+@click.argument("model", metavar="[MODEL]", required=False, type=options.PYTHON)
+@options.reads(
+    "--ln", type=options.MODEL_FILE, help="The network with LN: an ONNX file, or a TensorRT plan."
+)
+@options.reads(
+    "--unfolded", type=options.MODEL_FILE, help="The network with UN, not folded: likewise."
+)
+@options.reads("--folded", type=options.MODEL_FILE, help="The network with UN, folded: likewise.")
+@options.reads("--none", type=options.MODEL_FILE, help="The network without norms: likewise.")
 @click.option(
     "--norms",
     default="ln,un",
     callback=_norms,
     help="With MODEL: the norms to export it with, out of ln, un, none. The rest is derived.",
 )
-@options.path(
+@options.reads(
     "--ln-checkpoint",
     help="With MODEL: the weights of the network with LN, a .pt or .safetensors file.",
 )
-@options.path(
+@options.reads(
     "--checkpoint",
     help="With MODEL: the weights of the network with UN, a .pt or .safetensors file.",
 )
@@ -135,26 +140,27 @@ def _check_replaced(logs: Path) -> None:
     help="Exit with 3 where a variant differs from float64 by more than this share of the output's "
     "range.",
 )
-@options.path(
+@options.reads(
     "--against",
     metavar="OLD.json",
     help="Exit with 3 where a ratio is worse than in this older report, beyond both intervals.",
 )
-@options.path(
+@options.writes(
     "-o",
     "--output",
     "target",
     metavar="OUT",
     help="Write the report, with every sample, to this file as JSON.",
 )
-@options.path(
+@options.writes(
     "--html",
     "html_target",
     metavar="FILE",
     help="Write the report to this file as one HTML page with plots.",
 )
-@options.path(
+@options.writes(
     "--keep-logs",
+    type=Writes(folder=True),
     metavar="DIR",
     help="With --backend trtexec: keep its logs and its JSON files of times, profile and layers in "
     "this folder, from one more run of every variant in every build.",
@@ -190,7 +196,6 @@ def command(
     --max-error or --against is missed.
     """
     from contextlib import nullcontext
-    from itertools import combinations
 
     from un_deploy.cli import show, show_comparison
     from un_deploy.files import atomic_write_text, check_target, staged_directory
@@ -206,10 +211,6 @@ def command(
         raise click.UsageError("give MODEL, or some of --ln, --unfolded, --folded and --none")
     if target is not None:
         check_target(target, force=force)
-    outputs = {"-o": target, "--html": html_target, "--keep-logs": keep_logs}
-    for one, another in combinations(filter(outputs.get, outputs), 2):
-        if outputs[one] == outputs[another]:
-            raise click.UsageError(f"{one} and {another} name the same file")
     if html_target is not None:
         check_page(html_target, force=force)
     old = None if against is None else CompareReport.read(against)

@@ -10,9 +10,8 @@ from un_deploy.cli import options
 
 
 @click.command()
-@click.option(
+@options.writes(
     "--out",
-    type=click.Path(path_type=Path, file_okay=False),
     default=Path("demo-out"),
     help="Folder for the models and the report; it is created.",
 )

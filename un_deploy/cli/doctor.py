@@ -8,8 +8,13 @@ from un_deploy.cli import options
 
 
 @click.command()
+@click.option(
+    "--load/--no-load",
+    default=True,
+    help="Load each runtime, in a process of its own, and let it reach the GPU.",
+)
 @options.as_json
-def command(as_json: bool) -> None:
+def command(load: bool, as_json: bool) -> None:
     """Say what this machine can do, and what to install.
 
     Exit code 1 where a package is missing that un-deploy always needs.
@@ -18,7 +23,7 @@ def command(as_json: bool) -> None:
     from un_deploy.pipeline.doctor import examine
     from un_deploy.runtime.backends import BACKENDS
 
-    report = examine()
+    report = examine(load=load)
     code = 1 if report.extras[0].install else 0
     if as_json:
         click.echo(report.to_json(), nl=False)
@@ -35,8 +40,16 @@ def command(as_json: bool) -> None:
     for extra in report.extras:
         if extra.install and (report.gpus or extra.name not in ("gpu", "tensorrt")):
             show.line(f"For {extra.purpose}: {extra.install}")
+    for one in report.loads:
+        said = f"does not work: {one.problem}" if one.problem else "loads"
+        show.line(f"{f'{one.name} {one.version}'.strip()} {said}")
+    show.line(f"trtexec: {report.trtexec}")
     for gpu in report.gpus:
         show.line(f"GPU: {gpu}")
     if not report.gpus:
-        show.line("No NVIDIA GPU: no driver here tells of one.")
+        show.line("No NVIDIA GPU: no driver here tells of one that CUDA may use.")
+    for note in report.notes:
+        show.line(f"Note: {note}.", show.MUTED)
+    for problem in report.problems:
+        show.line(f"NVIDIA's driver: {problem}.")
     raise SystemExit(code)

@@ -11,7 +11,7 @@ from un_deploy.cli import options
 
 
 @click.command()
-@click.argument("model", metavar="MODEL")
+@click.argument("model", metavar="MODEL", type=options.PYTHON)
 @options.output
 @click.option(
     "--norm",
@@ -19,7 +19,7 @@ from un_deploy.cli import options
     help="Build the model with Layer, Unified or no normalization. Without it, the norms that the "
     "factory chooses.",
 )
-@options.path(
+@options.reads(
     "--checkpoint",
     help="The weights to load into the model: a .pt or .safetensors file.",
 )
@@ -31,8 +31,9 @@ from un_deploy.cli import options
     default="dynamo",
     help="Which of PyTorch's exporters: dynamo, through torch.export, or the older tracer.",
 )
-@click.option(
+@options.reads(
     "--inputs",
+    type=options.PYTHON,
     metavar="DATA",
     help="The inputs to export and compare with: data.npz, or loader.py:function, which runs as "
     "code. Without it, the model's own example_inputs().",

@@ -12,10 +12,18 @@ from un_deploy.cli import options
 
 @click.command()
 @click.argument("source", metavar="IN", type=options.MODEL_FILE)
-@options.path("-o", "--output", "target", metavar="OUT", help="The file to write.")
-@click.option("--dry-run", is_flag=True, help="Fold and verify, but write nothing.")
+@options.writes(
+    "-o", "--output", "target", type=options.MODEL_TARGET, metavar="OUT", help="The file to write."
+)
+@click.option("--dry-run", is_flag=True, help="Fold and prove, but write nothing.")
 @options.keep
-@options.inputs
+@options.reads(
+    "--inputs",
+    type=options.PYTHON,
+    metavar="DATA",
+    help="Inputs for a second look beside the proof, whole outputs in a runtime: data.npz, or "
+    "loader.py:function, which runs as code. The proof itself needs none.",
+)
 @options.no_verify
 @options.force
 @options.as_json
@@ -30,7 +38,7 @@ def command(
     """Fold the norms of an ONNX file into its linear operators.
 
     Every affine normalization (Unified or Batch Normalization, LayerScale) is merged into the
-    operators around it, the result is proven equal operator by operator, and then written.
+    operators around it, the result is proven equal part by part for all inputs, and then written.
     """
     if target is None and not dry_run:
         raise click.UsageError("Missing option '-o' / '--output' (or '--dry-run').")

@@ -3,38 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import click
 
+from un_deploy.cli.overwriting import Reads, Writes, model_files, onnx_target, python_files
 from un_deploy.runtime.backends import BACKENDS
 
 
 class Sizes(click.ParamType):
-    """NAME=SIZE, as in batch=8."""
+    """NAME=SIZE, as in batch=8; 0 is the size of an empty past."""
 
     name = "sizes"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, int]:
         name, _, size = str(value).rpartition("=")
-        if not name or not size.isdecimal() or int(size) < 1:
+        if not name or not (size.isascii() and size.isdecimal()):
             self.fail(f"{value!r} is not NAME=SIZE, as in batch=8", param, ctx)
+        if len(size) > 19 or int(size) >= 2**63:
+            self.fail(f"{size} for {name} is beyond the largest size, 2**63 - 1", param, ctx)
         return name, int(size)
 
 
-MODEL_FILE = click.Path(path_type=Path)
+MODEL_FILE = Reads(model_files)
+MODEL_TARGET = Writes(onnx_target)
+PYTHON = Reads(python_files, path_type=str)
 
 
-def path(*names: str, **settings: Any) -> Callable[[Any], Any]:
-    """An option that takes a path."""
-    return click.option(*names, type=MODEL_FILE, **settings)
+def reads(*names: str, **settings: Any) -> Callable[[Any], Any]:
+    """An option that takes a file to read."""
+    return click.option(*names, type=settings.pop("type", Reads()), **settings)
+
+
+def writes(*names: str, **settings: Any) -> Callable[[Any], Any]:
+    """An option that takes a file to write."""
+    return click.option(*names, type=settings.pop("type", Writes()), **settings)
 
 
 as_json = click.option(
     "--json", "as_json", is_flag=True, help="Print the report as JSON, and nothing else."
 )
-force = click.option("--force", is_flag=True, help="Replace an output that exists already.")
+force = click.option(
+    "--force",
+    is_flag=True,
+    help="Replace an output that exists already; never a file that the command reads.",
+)
 keep = click.option(
     "--keep",
     multiple=True,
@@ -44,16 +57,18 @@ keep = click.option(
 no_verify = click.option(
     "--no-verify", is_flag=True, help="Write the result without proving that it is equal."
 )
-output = path(
+output = writes(
     "-o",
     "--output",
     "target",
+    type=MODEL_TARGET,
     required=True,
     metavar="OUT",
     help="The ONNX file to write.",
 )
-inputs = click.option(
+inputs = reads(
     "--inputs",
+    type=PYTHON,
     metavar="DATA",
     help="The inputs to run the networks on: data.npz, or loader.py:function, which runs as code. "
     "Without it, random inputs in valid ranges.",
@@ -69,10 +84,12 @@ dims = click.option(
 device = click.option("--device", default="cpu", help="Device for the torch backends: cpu or cuda.")
 threads = click.option(
     "--threads",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, 1024),
     help="Number of CPU threads that the backend computes with.",
 )
-seed = click.option("--seed", type=int, default=0, help="Seed of the random inputs.")
+seed = click.option(
+    "--seed", type=click.IntRange(0, 2**63 - 1), default=0, help="Seed of the random inputs."
+)
 
 
 def backend(text: str, *, engines: bool = True) -> Callable[[Any], Any]:

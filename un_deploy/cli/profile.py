@@ -33,7 +33,7 @@ from un_deploy.cli import options
 @click.option(
     "--top", type=click.IntRange(min=1), metavar="N", help="Show only the N slowest layers."
 )
-@options.path(
+@options.writes(
     "-o",
     "--output",
     "--exportProfile",
@@ -42,14 +42,14 @@ from un_deploy.cli import options
     metavar="OUT",
     help="Write the layers' times to this file, in trtexec's form.",
 )
-@options.path(
+@options.writes(
     "--exportTimes",
     "--export-times",
     "times_file",
     metavar="OUT",
     help="Write the times of whole runs to this file, in trtexec's form.",
 )
-@options.path(
+@options.writes(
     "--exportLayerInfo",
     "--export-layer-info",
     "layers_file",

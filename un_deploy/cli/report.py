@@ -7,11 +7,12 @@ from pathlib import Path
 import click
 
 from un_deploy.cli import options
+from un_deploy.cli.overwriting import Reads
 
 
 @click.command()
-@click.argument("source", metavar="REPORT.json", type=options.MODEL_FILE)
-@options.path(
+@click.argument("source", metavar="REPORT.json", type=Reads())
+@options.writes(
     "-o",
     "--output",
     "target",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from un_deploy.graph.fold.report import FoldReport, SiteReport
     from un_deploy.graph.fold.site import NearMiss
     from un_deploy.graph.strip.strip import StripReport
-    from un_deploy.measure.equality.verify import VerifyReport
+    from un_deploy.measure.equality.report import VerifyReport
     from un_deploy.pipeline.build import BuildReport
     from un_deploy.pipeline.profile import ProfileReport
     from un_deploy.runtime.layer_times import TimedLayer
@@ -127,36 +127,11 @@ def _site(site: SiteReport, modules: Mapping[str, str]) -> tuple[str | Text, ...
 
 
 def verification(report: VerifyReport) -> None:
-    """What was proven, how well, and what was not seen."""
-    if report.kind == "fold":
-        worst = f", the worst at {report.worst.ratio:.2g}" if report.worst else ""
-        line(
-            f"{report.operators} operators compared with the original in float64{worst} times "
-            f"what rounding allows (up to {report.tolerance:g} passes)."
-        )
-    else:
-        line(f"Not a graph and its fold ({report.reason}): only outputs are compared.")
-    if report.outputs:
-        rows = [
-            (
-                result.output,
-                result.runtime,
-                Text(f"{result.error:.1e}", style=GOOD if result.passed else BAD),
-                f"{result.allowed:.1e}",
-            )
-            for result in report.outputs
-        ]
-        table(("output", "computed by", ">error", ">allowed"), rows)
-    for blind in report.blind:
-        rows_read = f"{blind.rows} of {blind.of} rows of {blind.constant}"
-        line(f"Not reached by these inputs: {rows_read}.", MUTED)
-    for note in report.notes:
-        line(f"Note: {note}.", MUTED)
-    for problem in report.problems[:5]:
-        line(problem, BAD)
-    if len(report.problems) > 5:
-        line(f"... and {len(report.problems) - 5} more", BAD)
-    line("equal" if report.passed else "NOT EQUAL", GOOD if report.passed else BAD)
+    """The report in sentences; the verdict comes last, coloured by what it says."""
+    *lines, verdict = report.lines()
+    for text in lines:
+        line(text)
+    line(verdict, GOOD if report.passed else BAD)
 
 
 def build(report: BuildReport) -> None:
@@ -174,8 +149,12 @@ def build(report: BuildReport) -> None:
         line(f"Kernels that multiply: {counts}; asked for {report.types.precision}.")
         if report.types.fp32_outputs:
             line(f"Kernels that write fp32: {', '.join(report.types.fp32_outputs)}", MUTED)
-        if report.types.unnamed:
-            line(f"Products that no kernel names: {', '.join(report.types.unnamed)}", MUTED)
+        missing = report.types.not_shown
+        line(f"{str(report.types).capitalize()}.", BAD if missing else MUTED)
+        for one in missing[:5]:
+            line(f"Not shown: {one.name}: {one.reason}", MUTED)
+        if len(missing) > 5:
+            line(f"... and {len(missing) - 5} more", MUTED)
     written = "" if report.bytes_written is None else f", {report.bytes_written:,} bytes written"
     memory = ", ".join(f"{size:,} bytes of {what}" for what, size in manifest.memory.items())
     line(f"{report.kernels} kernels{written}; on the device {memory or 'unknown'}.")

@@ -70,11 +70,12 @@ def _bytes(count: int | None) -> str:
 
 def _accuracy(report: CompareReport) -> None:
     for against in dict.fromkeys(one.against for one in report.accuracy):
-        said = "; ".join(
-            f"{TITLES[one.kind]}{f' ({one.form})' if one.form else ''} {one.error:.2g}"
-            for one in report.accuracy
-            if one.against == against
-        )
+        same = [one for one in report.accuracy if one.against == against]
+        names = [f"{TITLES[one.kind]}{f' ({one.form})' if one.form else ''}" for one in same]
+        if any(one.error is None for one in same):
+            show.line(f"Errors are not judged of {', '.join(names)}: {against}.", show.BAD)
+            continue
+        said = "; ".join(f"{name} {one.error:.2g}" for name, one in zip(names, same, strict=True))
         show.line(f"Largest error against {against}, as a share of the output's range: {said}.")
 
 

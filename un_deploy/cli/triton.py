@@ -8,12 +8,20 @@ from typing import Any
 import click
 
 from un_deploy.cli import options
+from un_deploy.cli.overwriting import Writes
+
+
+def _replaced(repository: Path, values: dict[str, Any]) -> tuple[Path, Path]:
+    """What is not kept of a model that is there: its configuration, and this version of it."""
+    folder = repository / (values["name"] or values["source"].stem)
+    return folder / "config.pbtxt", folder / str(values["version"])
 
 
 @click.command()
 @click.argument("source", metavar="MODEL", type=options.MODEL_FILE)
-@options.path(
+@options.writes(
     "--repository",
+    type=Writes(_replaced, folder=True),
     required=True,
     metavar="DIR",
     help="The model repository, that is the folder that tritonserver is given.",
@@ -67,6 +75,12 @@ from un_deploy.cli import options
     help="Where the copies run; auto: on the GPUs, if the server has any. Plans run on GPUs only.",
 )
 @click.option(
+    "--accelerator",
+    type=click.Choice(["tensorrt", "tensorrt:fp16"]),
+    help="Let TensorRT run what it can of an ONNX file on GPUs; with fp16 it may compute in that, "
+    "which is not checked.",
+)
+@click.option(
     "--warm-up/--no-warm-up",
     default=None,
     help="Let Triton run the model on zeros before it serves. On unless a size is unknown.",
@@ -115,7 +129,11 @@ def command(
         click.echo(report.to_json(), nl=False)
         return
     rows = [
-        (f"{role} {tensor.name}", tensor.type, ", ".join(map(str, tensor.shape)))
+        (
+            f"{role} {tensor.name}{' (optional)' if tensor.optional else ''}",
+            tensor.type,
+            ", ".join(map(str, tensor.shape)),
+        )
         for role, tensors in (("input", report.inputs), ("output", report.outputs))
         for tensor in tensors
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -17,12 +17,26 @@ from un_deploy.errors import VerificationError
 @options.inputs
 @options.seed
 @options.keep
+@click.option(
+    "--require",
+    "level",
+    type=click.Choice(["proven"]),
+    help='Exit with 3 unless the verdict is "proven": "equal on these inputs" is not enough.',
+)
 @options.as_json
-def command(first: Path, second: Path, as_json: bool, **settings: Any) -> None:
-    """Prove that one ONNX file computes what another does.
+def command(
+    first: Path, second: Path, level: Literal["proven"] | None, as_json: bool, **settings: Any
+) -> None:
+    """Say whether one ONNX file computes what another does.
 
-    Exit code 3 if it does not. If B is what folding A gives (with the same --keep), every operator
-    is compared in float64. Of any other two files only the outputs are compared.
+    \b
+    proven                  B is a fold of A, shown by parts for all inputs; or the same graph
+    equal on these inputs   any other pair whose outputs agree in a runtime, at several sizes
+    cannot tell             random operators, no runtime, an operator left out that cannot be
+                            computed, or rounding hides what differs
+    not equal               names the place
+
+    Exit code 0 for the first two, 3 for the others. Which norms the fold kept is seen from B.
     """
     from un_deploy.cli import show
     from un_deploy.measure.equality.verify import verify
@@ -33,5 +47,5 @@ def command(first: Path, second: Path, as_json: bool, **settings: Any) -> None:
         click.echo(report.to_json(), nl=False)
     else:
         show.verification(report)
-    if not report.passed:
+    if not report.passed or (level == "proven" and report.verdict != "proven"):
         raise click.exceptions.Exit(VerificationError.exit_code)

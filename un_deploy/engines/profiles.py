@@ -5,26 +5,43 @@ Spelled as trtexec spells them, ``input_ids:1x128,attention_mask:1x128``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
+from math import prod
 
 from un_deploy.errors import InputError
 from un_deploy.graph.model.input_specs import TensorSpec
 
 Shape = tuple[int, ...]
 
+LARGEST_SIZE = 2**31 - 1
+
+_PART = re.compile(
+    r"""\s*(?:(?P<quote>['"])(?P<quoted>.*?)(?P=quote)|(?P<name>.*?))\s*"""
+    r""":(?P<sizes>scalar|\d+(?:x\d+)*|)\s*(?P<end>,|$)""",
+    re.ASCII,
+)
+
 
 @dataclass(frozen=True)
 class Range:
-    """The smallest, the usual and the largest shape of one input."""
+    """The smallest, the usual and the largest shape of one input.
+
+    Of an input that the network reads as a shape they are its values, as for trtexec: its own shape
+    is fixed.
+    """
 
     min: Shape
     opt: Shape
     max: Shape
+    of_values: bool = False
 
     def holds(self, shape: Shape) -> bool:
-        """Whether a shape lies between the smallest and the largest."""
+        """Whether a shape lies between the smallest and the largest; TensorRT looks at values."""
+        if self.of_values:
+            return True
         return len(shape) == len(self.min) and all(
             least <= size <= most
             for least, size, most in zip(self.min, shape, self.max, strict=True)
@@ -38,21 +55,35 @@ Profile = Mapping[str, Range]
 """One range for every dynamic input, by name."""
 
 
-def parse_shapes(text: str) -> dict[str, Shape]:
-    """Read ``name:1x3x224x224,other:1x128``; a name may hold colons; an empty shape is a scalar.
+def parse_shapes(text: str, option: str = "--shapes") -> dict[str, Shape]:
+    """Read ``name:1x3x224x224,other:1x128``; an empty shape, or ``scalar``, is that of a scalar.
+
+    A name may hold commas and colons; one that could be read in two ways stands in quotes,
+    ``'a:1,b':2x3``, as for trtexec.
 
     Raises:
-        InputError: the text is not of that form, or names an input twice.
+        InputError: the text is not of that form, names an input twice, or holds a size that
+            TensorRT cannot.
     """
     shapes: dict[str, Shape] = {}
-    for part in text.split(","):
-        name, colon, dims = part.strip().rpartition(":")
-        sizes = dims.split("x") if dims else []
-        if not colon or not name or not all(size.isdecimal() for size in sizes):
-            raise InputError(f"{part.strip()!r} is not NAME:SIZES, as in pixel_values:1x3x224x224")
+    at = 0
+    while at <= len(text):
+        found = _PART.match(text, at)
+        name = found and (found["quoted"] or found["name"])
+        if not found or not name:
+            raise InputError(
+                f"{option}: {text[at:].strip()!r} is not NAME:SIZES, as in pixel_values:1x3x224x224"
+            )
         if name in shapes:
-            raise InputError(f"{text!r} names {name} twice")
-        shapes[name] = tuple(map(int, sizes))
+            raise InputError(f"{option}: {text!r} names {name} twice")
+        sizes = found["sizes"].removeprefix("scalar")
+        shapes[name] = tuple(map(int, sizes.split("x"))) if sizes else ()
+        if (largest := max(shapes[name], default=0)) > LARGEST_SIZE:
+            raise InputError(
+                f"{option}: {largest} for {name} is beyond {LARGEST_SIZE}, the largest size that "
+                "TensorRT takes"
+            )
+        at = found.end() if found["end"] else len(text) + 1
     return shapes
 
 
@@ -141,10 +172,20 @@ def _is_static(spec: TensorSpec) -> bool:
     return spec.shape is not None and all(isinstance(dim, int) for dim in spec.shape)
 
 
+def may_be_values(shapes: Range, spec: TensorSpec) -> bool:
+    """Whether a range may be one of an input's values: it has as many as the input has elements."""
+    shape = spec.shape
+    if shape is None or len(shape) > 1 or spec.dtype.kind != "i" or not _is_static(spec):
+        return False
+    count = prod(dim for dim in shape if isinstance(dim, int))
+    return {len(shapes.min), len(shapes.opt), len(shapes.max)} == {count}
+
+
 def _check_range(shapes: Range, spec: TensorSpec, where: str) -> None:
+    values = may_be_values(shapes, spec)
     for title, shape in (("min", shapes.min), ("opt", shapes.opt), ("max", shapes.max)):
         text = f"{where}: the {title} shape {_text(shape)} of input {spec}"
-        if spec.shape is None:
+        if spec.shape is None or values:
             continue
         if len(shape) != len(spec.shape):
             raise InputError(f"{text} has {len(shape)} axes, not {len(spec.shape)}")
@@ -159,11 +200,6 @@ def _check_range(shapes: Range, spec: TensorSpec, where: str) -> None:
                 f"{where}: axis {axis} of input {spec} has min {sizes[0]}, opt {sizes[1]}, max "
                 f"{sizes[2]}: they must not fall"
             )
-        if sizes[1] == 0:
-            raise InputError(
-                f"{where}: axis {axis} of input {spec} has opt 0: an engine cannot be tuned for "
-                "nothing, so give 1 or more; only min may be 0"
-            )
 
 
 def _check_named_sizes(profile: Profile, known: Mapping[str, TensorSpec], where: str) -> None:
@@ -171,7 +207,7 @@ def _check_named_sizes(profile: Profile, known: Mapping[str, TensorSpec], where:
     seen: dict[str, tuple[str, tuple[int, int, int]]] = {}
     for name, shapes in profile.items():
         dims = known[name].shape
-        if dims is None:
+        if dims is None or may_be_values(shapes, known[name]):
             continue
         ranges = zip(shapes.min, shapes.opt, shapes.max, strict=True)
         for dim, sizes in zip(dims, ranges, strict=True):

@@ -4,6 +4,6 @@
 - fold/: Folds scale and shift into the linear operators around them.
 - model/: Models as they come: files, the kinds that users hold, what must be true of each.
 - precision/: Turns a float32 graph into fp16 or bf16.
-- proof/: Proves a fold: recomputes what it changed, and compares.
+- proof/: Proves a fold by parts: what it did not touch, what it touched, and every constant.
 - strip/: Takes norms out without folding them, for measuring: the answers change.
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,7 +22,7 @@ from un_deploy.engines.kernels.check_types import TypeReport
 from un_deploy.engines.kernels.kernels import bytes_written
 from un_deploy.engines.plan.manifest import Manifest, PlanTensor, file_sha256, manifest_path, sha256
 from un_deploy.engines.profiles import Profile
-from un_deploy.errors import TargetError
+from un_deploy.errors import InputError, TargetError
 from un_deploy.files import check_target, staged
 from un_deploy.graph.fold.check_weights import check_weights
 from un_deploy.graph.model.model_kinds import to_ir
@@ -80,6 +80,7 @@ def build(
     flavor: Flavor | Literal["auto"] = "auto",
     precision: Precision | None = None,
     keep_fp32: Collection[str] = (),
+    require_types: bool = False,
     profiles: Sequence[Profile] = (),
     options: BuildOptions | None = None,
     surgery: Surgery | None = None,
@@ -96,6 +97,7 @@ def build(
         precision: decided in the graph, with inputs and outputs left in fp32 unless a format
             says otherwise; None: the graph's own types.
         keep_fp32: nodes, tensors or operator types that stay in fp32.
+        require_types: refuse an engine, too, of which some product's type is not told.
         profiles: shapes for what is dynamic.
         surgery: on the graph, first of all.
 
@@ -106,6 +108,8 @@ def build(
         TargetError: the target exists or cannot be written, or is the model.
     """
     target, options, kind = Path(target), options or BuildOptions(), choose_flavor(flavor)
+    if require_types and precision is None:
+        raise InputError("--require-types is of a precision: give --precision with it")
     check_target(target, force=force)
     check_target(manifest_path(target), force=force)
     original, _ = to_ir(model)
@@ -119,6 +123,7 @@ def build(
         flavor=kind,
         profiles=profiles,
         options=options,
+        require_types=require_types,
         progress=progress,
     )
     built, graph = engine.built, engine.graph.model.graph
@@ -130,7 +135,7 @@ def build(
         precision=precision,
         inputs=_tensors(graph.inputs, options.input_formats, "--inputIOFormats"),
         outputs=_tensors(graph.outputs, options.output_formats, "--outputIOFormats"),
-        profiles=tuple(profiles),
+        profiles=tuple(_with_values_told(one, built.shape_inputs) for one in profiles),
         options=tuple(as_trtexec_flags(options)),
         compute_capabilities=options.compute_capabilities,
         memory=built.memory,
@@ -174,6 +179,10 @@ def _tensors(
         )
         for value, one in zip(values, wanted, strict=True)
     )
+
+
+def _with_values_told(profile: Profile, shape_inputs: Collection[str]) -> Profile:
+    return {name: replace(one, of_values=name in shape_inputs) for name, one in profile.items()}
 
 
 def _shape(shape: ir.Shape | None) -> tuple[int | str | None, ...] | None:

@@ -1,15 +1,19 @@
-"""What this machine can do: the packages of each extra, and the GPU."""
+"""What this machine can do: the packages of each extra, whether they load, and the GPU."""
 
 from __future__ import annotations
 
+import os
 import platform
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
 
 from un_deploy.errors import InputError
-from un_deploy.gpu import Gpu, gpus, with_unit
+from un_deploy.gpu import VISIBLE, Driver, Gpu, ask_driver, with_unit
 from un_deploy.json_form import JsonForm
+from un_deploy.runtime.loads import WITHIN_S, Load, driver_crash, load_each
+from un_deploy.runtime.trtexec.find import find_binary, read_version
 from un_deploy.version import __version__, version_of
 
 DISTRIBUTION = "un-deploy"
@@ -52,7 +56,11 @@ class DoctorReport(JsonForm):
         version: of un-deploy.
         machine: operating system and processor.
         extras: the packages, by extra.
-        gpus: name, memory and driver of each, as the driver tells; empty where there is none.
+        gpus: name, memory and driver of each that CUDA computes on, in its order.
+        notes: on which GPUs that is, where it is not simply all.
+        problems: what does not work of the driver or a GPU, in the driver's own words.
+        loads: what became of loading each runtime; empty where that was not asked for.
+        trtexec: its version and path, or why there is none.
         report_version: of this form.
     """
 
@@ -61,21 +69,34 @@ class DoctorReport(JsonForm):
     machine: str
     extras: tuple[Extra, ...]
     gpus: tuple[str, ...]
+    notes: tuple[str, ...]
+    problems: tuple[str, ...]
+    loads: tuple[Load, ...]
+    trtexec: str
     report_version: int = 1
 
 
-def examine() -> DoctorReport:
-    """Look at this machine; only package metadata is read, and the driver asked for GPUs.
+def examine(*, load: bool = True) -> DoctorReport:
+    """Look at this machine: package metadata, what the driver tells, and trtexec.
+
+    Args:
+        load: also load each runtime, in a process of its own, and let it reach the GPU.
 
     Raises:
         InputError: un-deploy runs from a folder, and so declares no packages.
     """
+    crash = driver_crash()
+    driver = Driver(problems=(crash,)) if crash else ask_driver()
     return DoctorReport(
         version=__version__,
         python=platform.python_version(),
         machine=f"{platform.system()} {platform.machine()}",
         extras=tuple(_extra(name, purpose) for name, purpose in EXTRAS.items()),
-        gpus=tuple(map(_described, gpus())),
+        gpus=tuple(map(_described, driver.gpus)),
+        notes=tuple(_notes(driver)),
+        problems=driver.problems,
+        loads=load_each(cuda=bool(driver.gpus or driver.problems)) if load else (),
+        trtexec=_trtexec(),
     )
 
 
@@ -106,3 +127,26 @@ def _packages(extra: str) -> list[str]:
 def _described(one: Gpu) -> str:
     memory = None if one.memory_bytes is None else one.memory_bytes >> 20
     return f"{one.name}, {with_unit(memory, 'MiB')}, {one.driver}"
+
+
+def _notes(driver: Driver) -> Iterator[str]:
+    chosen, there = os.environ.get(VISIBLE), len(driver.all_gpus)
+    if chosen is not None and there:
+        yield f"{VISIBLE}={chosen}: CUDA computes on {len(driver.gpus)} of {there}"
+    by_number = not (chosen or "").startswith(("GPU-", "MIG-"))
+    ordered = os.environ.get("CUDA_DEVICE_ORDER") == "PCI_BUS_ID"
+    if by_number and not ordered and len(set(driver.all_gpus)) > 1:
+        yield (
+            "the GPUs differ, and CUDA may count them in another order than the driver: set "
+            "CUDA_DEVICE_ORDER=PCI_BUS_ID"
+        )
+    if driver.cuda:
+        yield f"driver {driver.version} runs CUDA up to {driver.cuda}"
+
+
+def _trtexec() -> str:
+    try:
+        binary = find_binary()
+        return f"{read_version(binary, within_s=WITHIN_S)}, {binary}"
+    except InputError as error:
+        return str(error)

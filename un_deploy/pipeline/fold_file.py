@@ -1,4 +1,4 @@
-"""From an ONNX file to the same network without its norms: load, fold, verify, save."""
+"""From an ONNX file to the same network without its norms: load, fold, prove, save."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import onnx_ir as ir
 
-from un_deploy.errors import InputError
+from un_deploy.errors import InputError, VerificationError
 from un_deploy.files import check_target
 from un_deploy.graph.fold.check_weights import check_weights
 from un_deploy.graph.fold.fold import Folded, fold_graph
@@ -19,7 +19,8 @@ from un_deploy.graph.model.labels import label_of, node_name
 from un_deploy.graph.model.model_file import save_model
 from un_deploy.graph.model.model_kinds import to_ir
 from un_deploy.json_form import JsonForm
-from un_deploy.measure.equality.verify import VerifyReport, feeds_of, verify_fold
+from un_deploy.measure.equality.report import VerifyReport
+from un_deploy.measure.equality.verify import add_second_look, feeds_of, verify_fold
 
 Path = str | os.PathLike[str]
 
@@ -64,14 +65,15 @@ def fold_file(
     Args:
         target: where the folded one goes; None only for a dry run.
         keep: norms to leave alone, each named by an operator of it, or by its module.
-        inputs: what to prove it on: data.npz, loader.py:function (which runs as code), or arrays
-            by input name; None: random ones in valid ranges.
+        verify: prove the fold before anything is written. The proof needs no inputs.
+        inputs: for a second look beside the proof, whole outputs in a runtime: data.npz,
+            loader.py:function (which runs as code), or arrays by input name; None: no such look.
         dry_run: fold and prove, write nothing.
 
     Raises:
-        InputError: the source or the inputs cannot be read, or an operator cannot be verified.
+        InputError: the source or the inputs cannot be read.
         TargetError: the target exists or cannot be written; said before the work and at its end.
-        VerificationError: the folded graph is not equal to the original.
+        VerificationError: the fold could not be proven; names the place.
     """
     if not dry_run:
         if target is None:
@@ -79,8 +81,9 @@ def fold_file(
         check_target(target, force=force)
     original, _ = to_ir(source)
     check_weights(original)
-    feeds = feeds_of(original, inputs) if verify else None
-    folded, verification = fold_and_verify(original, feeds, keep=keep)
+    feeds = None if inputs is None else feeds_of(original, inputs)
+    folded = fold_graph(to_ir(original)[0], keep=keep)
+    verification = proven(original, folded, feeds) if verify else None
     if not dry_run and target is not None:
         save_model(folded.model, target, force=force)
     return FileReport(
@@ -92,26 +95,23 @@ def fold_file(
     )
 
 
-def fold_and_verify(
-    original: ir.Model, feeds: Sequence[Feeds] | None, *, keep: Collection[str] = ()
-) -> tuple[Folded, VerifyReport | None]:
-    """Fold a copy of a model, and prove it on these inputs where there are any.
+def proven(
+    original: ir.Model, folded: Folded, feeds: Sequence[Feeds] | None = None
+) -> VerifyReport:
+    """The proof of a fold, with a second look where there are inputs for it.
 
     Raises:
-        InputError: an operator cannot be run in float64.
-        VerificationError: the folded graph is not equal to the original.
+        VerificationError: it could not be proven; names the place.
     """
-    folded = fold_graph(to_ir(original)[0], keep=keep)
-    if feeds is None:
-        return folded, None
+    report = verify_fold(original, folded)
     try:
-        report = verify_fold(original, folded, feeds)
-    except InputError as error:
-        raise InputError(
-            f"{error}; --inputs runs it on others, --no-verify folds without this proof"
+        report.require("proven")
+    except VerificationError as error:
+        raise VerificationError(
+            f"{error}; leave the norm there alone with --keep, or fold without the proof with "
+            "--no-verify, and please report the model"
         ) from error
-    report.require()
-    return folded, report
+    return report if feeds is None else add_second_look(report, original, folded.model, feeds)
 
 
 def modules_of(folded: Folded) -> dict[str, str]:

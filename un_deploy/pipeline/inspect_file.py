@@ -101,7 +101,8 @@ def inspect_file(source: str | os.PathLike[str], *, keep: Collection[str] = ()) 
 
 
 def _measuring(model: ir.Model) -> Iterator[MeasuringNorm]:
-    norms = find_layernorms(model.graph, Constants(model), Shapes(model))
+    shapes = Shapes(model)
+    norms = find_layernorms(model.graph, Constants(model, shapes), shapes)
     runs = [norm.nodes for norm in norms]
     runs += [(node,) for node in model.graph if node.op_type in _MEASURING]
     for nodes in runs:

@@ -2,9 +2,10 @@
 
 - backends: The backends, by the names that users give them: one table, from which all lists are
   made.
+- in_double: Runs a network in float64: what its formula gives, all but free of rounding.
 - layer_times: Times of a network's layers, told alike by every runtime that can tell them.
+- loads: Whether the driver answers, and the runtimes that are installed load and reach the GPU.
 - protocol: What the rest of the package asks of a runtime: load a graph, feed it, fetch any tensor.
-- reference: onnx's own reference evaluator: slow, but there on every install.
 - run_memory: What a run holds in memory, told by every runtime that can tell.
 - session: A session of any runtime that opens a file and has ``run(names, feeds)``.
 - settings: What runs a network, and how: one value, from the user to the runtime.

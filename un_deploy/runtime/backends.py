@@ -233,9 +233,10 @@ def load_file(path: Path, settings: RunSettings, fusions: Fusions = "all") -> Se
     raise InputError(f"{path} is a plan: TensorRT runs it, not {settings.backend}")
 
 
-def available_runtime() -> Runtime | None:
-    """A runtime that stands for production, or None where only the base install is there."""
-    return runtime_of(RunSettings("ort-cpu")) if find_spec("onnxruntime") else None
+def installed_runtimes() -> list[Runtime]:
+    """What can judge a whole network here: ONNX Runtime, then torch, each if it is installed."""
+    found = [one for one in BACKENDS.values() if one.module and find_spec(one.module)]
+    return [runtime_of(RunSettings(one.name)) for one in found]
 
 
 def choose_backend(backend: str) -> str:

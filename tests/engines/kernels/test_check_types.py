@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-import onnx
 import onnx_ir as ir
 import pytest
 
@@ -45,7 +44,7 @@ def test_an_engine_in_the_precision_asked_for(recipe: Recipe) -> None:
     kernels, model, conversion = built(forms(recipe.factory, dynamic=False)["folded"], "fp16")
     report = check_types(kernels, model, conversion)
     assert report.multiplying == {"Half": sum(kernel.multiplies for kernel in kernels)}
-    assert report.unnamed == ()
+    assert report.shown == report.products > 0 and report.not_shown == ()
 
 
 @pytest.mark.parametrize("precision", ["fp16", "bf16"])
@@ -121,31 +120,16 @@ def test_a_product_that_is_no_gemm_is_held_to_it_as_well(signature: str, body: s
         check_types(kernels, as_it_was, replace(conversion, precision="fp16"))
 
 
-def test_products_in_the_body_of_a_loop_stay_in_fp32() -> None:
-    model = ir.from_proto(
-        onnx.parser.parse_model(
-            """<ir_version: 10, opset_import: ["" : 20]>
-            g (float[8,16] x, float[16,16] w) => (float[8,16] y) {
-              a = MatMul(x, w)
-              n = Constant <value = int64 {3}> ()
-              c = Constant <value = bool {1}> ()
-              y = Loop (n, c, a) <body = b (int64 i, bool ci, float[8,16] s)
-                  => (bool co, float[8,16] t) { co = Identity(ci)  t = MatMul(s, w) }>
-            }"""
-        )
-    )
-    assert checked(model, "fp16").multiplying == {"Half": 1, "Float": 1}
-
-
 @pytest.mark.parametrize("body", ["d = MatMul(x, u)", "d = MatMul(x, u)  e = Relu(d)"])
-def test_products_that_nothing_needs_are_named(body: str) -> None:
+def test_products_that_nothing_needs_are_not_counted(body: str) -> None:
     model = graph(
         "float[8,64] x => float[8,64] y", f"{body}  y = MatMul(x, v)", u=(64, 64), v=(64, 64)
     )
-    assert checked(model, "fp16").unnamed == ("MatMul_0",)
+    report = checked(model, "fp16")
+    assert (report.shown, report.products, report.not_shown) == (1, 1, ())
 
 
-def test_one_of_two_products_that_are_alike_is_named() -> None:
+def test_one_of_two_products_that_are_alike_shows_both() -> None:
     model = graph(
         "float[8,64] x => float[8,64] y",
         "a = MatMul(x, u)  b = MatMul(x, u)  r = Relu(b)  y = Add(a, r)",
@@ -153,7 +137,7 @@ def test_one_of_two_products_that_are_alike_is_named() -> None:
     )
     report = checked(model, "fp16")
     assert report.multiplying == {"Half": 1}
-    assert len(report.unnamed) == 1
+    assert (report.shown, report.products, report.not_shown) == (2, 2, ())
 
 
 # Kernels as a build of `TWO` might give them.
@@ -172,8 +156,10 @@ def kernel(nodes: str, *reads: str) -> Kernel:
 FIRST, SECOND = kernel("MatMul_0", "Half", "Half"), kernel("MatMul_2 Relu_1", "Half", "Half")
 
 
-def verdict(kernels: Sequence[Kernel], keep: Sequence[str] = ()) -> TypeReport:
-    return check_types(kernels, *to_precision(TWO, "fp16", keep=keep))
+def verdict(
+    kernels: Sequence[Kernel], keep: Sequence[str] = (), require: bool = False
+) -> TypeReport:
+    return check_types(kernels, *to_precision(TWO, "fp16", keep=keep), require=require)
 
 
 def test_the_kernels_that_are_right() -> None:
@@ -190,11 +176,27 @@ def test_kernels_that_are_wrong(reads: tuple[str, ...]) -> None:
         verdict([FIRST, SECOND, kernel("", *reads)])  # one that names no node
 
 
-def test_a_kernel_of_a_kept_and_another_product_is_refused() -> None:
+def test_a_kernel_of_a_kept_and_another_product_shows_neither() -> None:
     """Which of them reads which tensor is not told."""
     both = kernel("MatMul_0 MatMul_2 Relu_1", "Float", "Half", "Float")
-    with pytest.raises(InputError, match="MatMul_2, which stays in fp32, together with MatMul_0"):
-        verdict([both], keep=["MatMul_2"])
+    report = verdict([both], keep=["MatMul_2"])
+    assert (report.shown, report.products) == (0, 2)
+    assert "MatMul_2, which stays in fp32, together with MatMul_0" in report.not_shown[0].reason
+    with pytest.raises(
+        InputError, match=r"the type is shown for 0 of 2 products: MatMul_0: .* tog"
+    ):
+        verdict([both], keep=["MatMul_2"], require=True)
+
+
+def test_a_kernel_that_names_nothing_may_be_the_one_that_was_to_stay() -> None:
+    """MatMul_2 stays in fp32 and no kernel names it; where one does, fp32 is seen to be wrong."""
+    nameless = kernel("", "Float", "Float")
+    report = verdict([FIRST, nameless], keep=["MatMul_2"])
+    assert report.multiplying == {"Half": 1, "Float": 1}
+    assert [one.name for one in report.not_shown] == ["MatMul_2"]
+    named = kernel("MatMul_2", "Float", "Float")
+    with pytest.raises(InputError, match="1 kernels multiply in another type: fc in Float"):
+        verdict([FIRST, named, nameless], keep=["MatMul_2"])
 
 
 def test_what_the_graph_gives_the_product_itself_excuses_nothing() -> None:
@@ -259,17 +261,37 @@ def test_single_numbers_are_no_operands_and_open_sizes_are(
 
 
 @pytest.mark.parametrize(
-    ("kernels", "message"),
+    ("kernels", "reason"),
     [
-        ([], "the engine tells of no kernel for MatMul_0: its precision cannot be shown"),
-        ([kernel("MatMul_0")], "does not tell what the kernel fc reads: .* cannot be shown"),
+        ([], "no kernel names it"),
+        ([SECOND], "no kernel names it"),
+        ([kernel("MatMul_0")], "does not tell what the kernel fc reads"),
         ([kernel("MatMul_0", "Int32")], "does not tell what the kernel fc reads"),
         (
             [kernel("MatMul_0", "Half", "N/A due to dynamic shapes")],
-            "tells 'N/A due to dynamic shapes' for the type of t1, .* precision cannot be shown",
+            "tells 'N/A due to dynamic shapes' for the type of t1, which the kernel fc reads",
         ),
     ],
 )
-def test_what_tells_nothing_proves_nothing(kernels: Sequence[Kernel], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        verdict(kernels)
+def test_what_tells_nothing_proves_nothing(kernels: Sequence[Kernel], reason: str) -> None:
+    report = verdict(kernels)
+    assert (report.shown, report.products) == (len([k for k in kernels if k is SECOND]), 2)
+    assert report.not_shown[0].name == "MatMul_0" and reason in report.not_shown[0].reason
+    with pytest.raises(InputError, match=r"shown for . of 2 products: MatMul_0: .*--require-types"):
+        verdict(kernels, require=True)
+
+
+def test_times_of_an_engine_that_tells_nothing_are_nobodys() -> None:
+    verdict([FIRST]).require_some()
+    with pytest.raises(
+        InputError, match=r"^fp16 was asked for, but the type is shown for 0 of 2 p"
+    ):
+        verdict([]).require_some()
+
+
+def test_a_kernel_that_names_nothing_and_tells_nothing_is_named_itself() -> None:
+    report = verdict([FIRST, SECOND, kernel("")])
+    assert (report.shown, report.products) == (2, 2)
+    assert [one.name for one in report.not_shown] == ["fc"]
+    with pytest.raises(InputError, match="2 of 2 products: fc: TensorRT does not tell what"):
+        verdict([FIRST, SECOND, kernel("")], require=True)

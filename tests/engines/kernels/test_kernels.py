@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from un_deploy.engines.kernels.kernels import bytes_written, parse_kernels, signatures
+from un_deploy.engines.kernels.kernels import (
+    bytes_written,
+    parse_kernels,
+    parse_readable_kernels,
+    signatures,
+)
 from un_deploy.errors import InputError
 
 LAYERS = """Layers:
@@ -60,6 +65,69 @@ def test_the_jump_of_a_loop_is_a_kernel() -> None:
     assert parse_kernels(jump)[0].onnx_nodes == ("node_MatMul_12", "node_linear")
 
 
+def test_streams_that_wait_for_each_other_are_no_kernels() -> None:
+    event = "Name: __mye27{}_myl0_{}, LayerType: {}, Inputs: [], Constants: [], Outputs: [], "
+    event += "TacticName: , StreamId: 1, EventId: 2, Metadata: \n"
+    told = LAYERS.replace(
+        "\nName: node_M",
+        f"\n{event.format(64, 1, 'signal')}{event.format(66, 2, 'wait')}Name: node_M",
+    )
+    assert parse_kernels(told) == parse_kernels(LAYERS)
+    on_another = LAYERS.replace("StreamId: 0, M", "StreamId: 3, EventId: 7, M")
+    assert signatures(parse_kernels(on_another)) == signatures(parse_kernels(LAYERS))
+
+
+OWN_LAYER = """Name: h[size][DevicetoShapeHostCopy], LayerType: DeviceToShapeHost, Inputs: [ { \
+Name: h[size], Location: Device, Dimensions: [3], Datatype: Int64, Format: Format not available \
+due to dynamic shapes }], Outputs: [], TacticValue: 0x0000000000000000, StreamId: 0, Metadata: """
+
+
+def test_a_layer_of_the_runtime_itself_may_tell_less_unless_it_multiplies() -> None:
+    (layer,) = parse_kernels(OWN_LAYER)
+    assert (layer.layer_type, layer.multiplies) == ("DeviceToShapeHost", False)
+    with pytest.raises(InputError, match="in a form that is not known"):
+        parse_kernels(OWN_LAYER.replace("DeviceToShapeHost", "gemm"))
+
+
+@pytest.mark.parametrize(
+    ("metadata", "nodes"),
+    [
+        ("[ONNX Layer: a | t (then_branch) | b (If)]", ("a | t (then_branch) | b (If)",)),
+        ("[ONNX Layer: a[0]/b][ONNX Layer: c, d]", ("a[0]/b", "c, d")),
+        ("", ("node_MatMul_61",)),  # its own name
+    ],
+)
+def test_names_of_nodes(metadata: str, nodes: tuple[str, ...]) -> None:
+    told = LAYERS.replace(
+        "[ONNX \
+Layer: node_MatMul_61]",
+        metadata,
+    )
+    assert parse_kernels(told)[1].onnx_nodes == nodes
+
+
+@pytest.mark.parametrize(
+    ("name", "scale", "nodes"),
+    [
+        (
+            "$$myelin$$(Unnamed IfConditional* 0)^$$myelin$$then^node_of_ty_myl0_5",
+            "",
+            ("node_of_ty",),
+        ),
+        ("__mye20_unroll0+$$myelin$$(Unnamed Loop* 0)^q+k_myl0_2", "", ("q", "k")),
+        ("__mye20_unroll0_myl0_2", "__mye16$$myelin$$(Unnamed Loop* 0)^q_alpha_myl0", ("q",)),
+        ("__mye20_unroll0_myl0_2", "__mye16(Unnamed Layer* 46) [Matrix Multiply]_beta_myl0", ()),
+    ],
+)
+def test_a_kernel_without_metadata_may_name_nodes_elsewhere(
+    name: str, scale: str, nodes: tuple[str, ...]
+) -> None:
+    tensor = f"{{ Name: {scale}, Dimensions: [1], Datatype: Float, Format: (Linear) }}"
+    told = LAYERS.replace("[ONNX Layer: node_MatMul_61]", "").replace("node_MatMul_61_myl0_5", name)
+    told = told.replace("Constants: []", f"Constants: [ {tensor}]" if scale else "Constants: []", 1)
+    assert parse_kernels(told)[1].onnx_nodes == nodes
+
+
 def test_names_of_tensors_and_nodes_are_not_in_a_signature() -> None:
     renamed = LAYERS.replace("__myln_k_arg__bb1_6_myl0", "other").replace("node_linear", "n")
     assert signatures(parse_kernels(renamed)) == signatures(parse_kernels(LAYERS))
@@ -88,3 +156,20 @@ def test_everything_else_is(old: str, new: str) -> None:
 def test_another_form_is_refused_and_not_guessed_at(old: str, new: str) -> None:
     with pytest.raises(InputError, match="in a form that is not known"):
         parse_kernels(LAYERS.replace(old, new, 1))
+
+
+def test_a_line_that_cannot_be_read_is_a_kernel_like_no_other() -> None:
+    changed = LAYERS.replace("LayerType: gemm, Inputs: [", "LayerType: gemm, Reads: [")
+    fused, unread, shape = parse_readable_kernels(changed)
+    assert (fused, shape) == (parse_kernels(LAYERS)[0], parse_kernels(LAYERS)[2])
+    assert (unread.name, unread.layer_type, unread.multiplies) == (
+        "node_MatMul_61_myl0_5",
+        "unread",
+        True,
+    )
+    assert unread.onnx_nodes == ("node_MatMul_61",)
+    assert bytes_written([fused, unread]) is None
+    other = parse_readable_kernels(changed.replace("[2500,50,1]", "[2500,1,50]"))
+    assert signatures([unread]) != signatures([other[1]])
+    assert parse_readable_kernels(LAYERS) == parse_kernels(LAYERS)
+    assert parse_readable_kernels(changed.splitlines()[2]) == ()  # none of a form that is known

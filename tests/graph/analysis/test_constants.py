@@ -1,6 +1,8 @@
-"""Constant sub-expressions: which they are, their float64 values, their stored types."""
+"""Constant sub-expressions: which they are, their values, their types."""
 
 from __future__ import annotations
+
+import tracemalloc
 
 import ml_dtypes
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 
 from tests.support.graphs import build
 from un_deploy.graph.analysis.constants import Constants, rounded
+from un_deploy.graph.analysis.shapes import Shapes
 
 
 def value_of(model: ir.Model, name: str) -> ir.Value:
@@ -28,6 +31,126 @@ def test_a_norms_scale_is_computed_in_float64() -> None:
     assert value_of(model, "y") not in constants
     with pytest.raises(KeyError):
         constants[value_of(model, "y")]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "small"),
+    [
+        (np.int8, True),
+        (np.uint16, True),
+        (ml_dtypes.int4, True),
+        (ml_dtypes.float8_e4m3fn, True),
+        (np.int32, False),  # biases
+    ],
+)
+def test_a_weight_in_a_small_type_is_quantised(dtype: type, small: bool) -> None:
+    body = "c = DequantizeLinear(w, s) d = Transpose(c) y = Neg(x)"
+    weight, scale = np.ones((3, 4), dtype), np.array(0.05, np.float32)
+    model = build("float[2] x => float[2] y", body, opset=21, w=weight, s=scale)
+    assert Constants(model).is_quantised(value_of(model, "d")) == small
+
+
+SEVENTH = {"ten": np.float32([10]), "ratio": np.float32([0.7])}
+
+
+@pytest.mark.parametrize(
+    ("made", "expected"),
+    [
+        ("c = Cast<to=7>(m)", 7),
+        ("d = Neg(m) c = Cast<to=7>(d)", -7),
+        ("d = Reshape(m, one) c = Cast<to=7>(d)", 7),
+        ("c = Equal(m, seven)", True),
+    ],
+)
+def test_what_is_compared_or_cast_is_rounded_as_a_runtime_does(made: str, expected: int) -> None:
+    """In float64, 10 times 0.7f is 6.9999999."""
+    body = f"m = Mul(ten, ratio) {made} y = Neg(x)"
+    given = {**SEVENTH, "seven": np.float32([7]), "one": [1]}
+    model = build("float[2] x => float[2] y", body, **given)
+    constants = Constants(model)
+    assert constants[value_of(model, "c")].tolist() == [expected]
+    assert constants[value_of(model, "m")].item() == 10 * np.float64(np.float32(0.7)) != 7
+
+
+def test_a_weight_that_was_in_float16_is_what_float16_left_of_it() -> None:
+    body = "h = Cast<to=10>(w) s = Mul(h, h) c = Cast<to=1>(s) y = Neg(x)"
+    model = build("float[2] x => float[2] y", body, w=(64,))
+    constants = Constants(model)
+    half = value_of(model, "w").const_value.numpy().astype(np.float16)
+    np.testing.assert_array_equal(constants[value_of(model, "h")], half.astype(np.float64))
+    exact = half.astype(np.float64) ** 2
+    np.testing.assert_array_equal(constants[value_of(model, "s")], exact)
+    np.testing.assert_array_equal(constants[value_of(model, "c")], (half * half).astype(np.float64))
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        "c = Softmax(w)",
+        "c = Tanh(w)",
+        "c = Gather<axis=0>(w, nine)",
+        "c = Reshape(w, nine)",
+        "c = Div(nine, nought)",
+        "c = Add(w, nine)",
+        "c = Squeeze(w, nought)",
+        "f = Mul(w, huge) c = Cast<to=6>(f)",
+        "c = ConstantOfShape(tera)",
+        "t = Unsqueeze(w, two) c = Expand(w, tera)",
+        "t = Gather<axis=0>(w, nine) c = Neg(t)",
+    ],
+)
+def test_what_cannot_be_computed_is_not_constant(made: str) -> None:
+    given = {"nine": [9], "nought": [0], "two": [2], "tera": [2**20, 2**20]}
+    huge = np.float32([1e30])
+    model = build("float[2] x => float[2] y", f"{made} y = Neg(x)", w=(2, 3), huge=huge, **given)
+    constants = Constants(model)
+    assert value_of(model, "c") not in constants
+    with pytest.raises(KeyError):
+        constants[value_of(model, "c")]
+
+
+def test_what_has_another_shape_than_the_inferred_one_is_not_constant() -> None:
+    model = build("float[2] x => float[2] y", "c = Neg(w) d = Neg(c) y = Add(x, d)", w=(2,))
+    shapes, c, d = Shapes(model), value_of(model, "c"), value_of(model, "d")
+    assert c in Constants(model, shapes)
+    shapes.set(c, (3,))
+    constants = Constants(model, shapes)
+    assert c not in constants
+    assert d not in constants
+
+
+def test_a_chain_of_any_length() -> None:
+    chain = " ".join(f"c{k + 1} = Neg(c{k})" for k in range(3001))
+    model = build("float[2] x => float[2] y", f"{chain} y = Add(x, c3001)", c0=(2,))
+    value = value_of(model, "c3001")
+    stored = value_of(model, "c0").const_value.numpy()
+    np.testing.assert_array_equal(Constants(model)[value], -stored.astype(np.float64))
+
+
+def test_results_on_the_way_to_a_large_constant_are_dropped() -> None:
+    """Eight of them, of 8 MB each in float64: two are there at a time."""
+    chain = " ".join(f"c{k + 1} = Neg(c{k})" for k in range(8))
+    model = build("float[2] x => float[2] y", f"{chain} y = Neg(x)", c0=(1024, 1024))
+    stored = value_of(model, "c0").const_value.numpy()
+    tracemalloc.start()
+    constants = Constants(model)
+    array = constants[value_of(model, "c8")]
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 4 * array.nbytes
+    np.testing.assert_array_equal(array, stored)
+
+
+@pytest.mark.parametrize("opset", [11, 13, 20])
+def test_a_weight_in_eight_bits(opset: int) -> None:
+    weight = np.arange(-6, 6, dtype=np.int8).reshape(3, 4)
+    body = "c = DequantizeLinear(w, s, z) d = Transpose(c) y = Neg(x)"
+    scale, zero = np.array(0.05, np.float32), np.array(3, np.int8)
+    model = build("float[2] x => float[2] y", body, opset=opset, w=weight, s=scale, z=zero)
+    constants, value = Constants(model), value_of(model, "d")
+    assert constants.dtype(value) == ir.DataType.FLOAT
+    expected = (weight.T.astype(np.float64) - 3) * np.float64(scale)
+    np.testing.assert_array_equal(constants[value], expected)
 
 
 def test_what_the_caller_may_override_is_not_constant() -> None:
@@ -71,15 +194,14 @@ def test_exact_is_what_was_there_whatever_becomes_of_the_graph() -> None:
         ("c = Identity(w)", ir.DataType.FLOAT16),
         ("c = Cast<to=1>(w)", ir.DataType.FLOAT),
         ("c = Where(k, w, w)", ir.DataType.FLOAT16),
-        ("c = CastLike(i, w)", ir.DataType.FLOAT16),
         ("d = Cast<to=11>(i) c = Neg(d)", ir.DataType.DOUBLE),
         ("c = Constant<value_float=1.0>()", ir.DataType.FLOAT),
-        ("c = ConstantOfShape(i)", ir.DataType.INT64),
+        ("c = ConstantOfShape(i)", ir.DataType.FLOAT),
+        ("c = Shape(w)", ir.DataType.INT64),
         ("c = RandomNormal<shape=[2]>()", ir.DataType.UNDEFINED),
     ],
 )
 def test_the_type_of_a_computed_constant(made: str, dtype: ir.DataType) -> None:
-    """ConstantOfShape is wrong, and an integer: so nothing is folded into it."""
     w, k = np.float16([1, 2]), np.array([True, False])
     model = build("float[2] x => float[2] x2", f"{made} x2 = Neg(x)", w=w, k=k, i=[1, 2])
     assert Constants(model).dtype(value_of(model, "c")) == dtype

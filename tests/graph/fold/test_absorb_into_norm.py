@@ -7,6 +7,7 @@ import onnx_ir as ir
 import pytest
 
 from tests.support.graphs import build, fold_and_prove, stored
+from un_deploy.graph.analysis.constants import Constants
 from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold import absorb_into_norm
 from un_deploy.graph.fold.graph_view import GraphView
@@ -68,7 +69,7 @@ CANNOT = {
 def test_what_cannot_take_another_in(case: str) -> None:
     folded = fold_and_prove(stream(CANNOT[case], "y = Mul(t, a4)"))
     assert [site.status for site in folded.report.sites] == ["folded", "stayed", "stayed"]
-    view = GraphView(folded.model, folded.constants, Shapes(folded.model))
+    view = GraphView(folded.model, Constants(folded.model), Shapes(folded.model))
     with pytest.raises(Refuse, match="is not a product and a sum that could take in another norm"):
         absorb_into_norm.check(view.sites[0])
 
@@ -77,7 +78,7 @@ def test_a_norm_that_is_kept_takes_nothing_in() -> None:
     model = stream("k = Mul(s, a2) o = Add(k, b2)", "y = Mul(t, a4)")
     folded = fold_and_prove(model, keep=("o",))
     assert [site.status for site in folded.report.sites] == ["folded", "stayed", "stayed"]
-    view = GraphView(folded.model, folded.constants, Shapes(folded.model), keep=("o",))
+    view = GraphView(folded.model, Constants(folded.model), Shapes(folded.model), keep=("o",))
     with pytest.raises(Refuse, match="is kept, so its input and output must stay"):
         absorb_into_norm.check(view.sites[0])
 

@@ -6,9 +6,9 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
+from tests.support.float64 import run
 from tests.support.graphs import NORM, build, feeds_for, stored
 from un_deploy.graph.analysis.constants import Constants
-from un_deploy.graph.analysis.reference import run
 from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.graph_view import GraphView
 from un_deploy.graph.fold.site import Site

@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
-import onnx_graphsurgeon as gs
 import onnx_ir as ir
 import pytest
 from hypothesis import given, settings
@@ -26,7 +24,7 @@ from tests.support.graphs import (
     to_bytes,
 )
 from un_deploy.errors import InputError
-from un_deploy.graph.fold.fold import fold, fold_graph
+from un_deploy.graph.fold.fold import fold_graph
 
 SIGNATURE = "float[B,3,4] x => float[B,3,5] y"
 WEIGHTS = {"a": (4,), "b": (4,), "w": (4, 5)}
@@ -196,43 +194,6 @@ def assert_equal_in_float32(original: ir.Model, folded: ir.Model) -> None:
 def path_to(model: ir.Model, folder: Path) -> Path:
     ir.save(model, folder / "model.onnx")
     return folder / "model.onnx"
-
-
-def bytes_of(held: Any) -> bytes:
-    if isinstance(held, Path):
-        return held.read_bytes()
-    if isinstance(held, ir.Model):
-        return to_bytes(held)
-    proto = held if isinstance(held, onnx.ModelProto) else gs.export_onnx(held, do_type_check=False)
-    return proto.SerializeToString(deterministic=True)
-
-
-@pytest.mark.parametrize("kind", ["path", "proto", "ir", "graphsurgeon"])
-def test_every_kind_of_model_folds_and_is_left_as_it_was(kind: str, tmp_path: Path) -> None:
-    model = pre_norm()
-    held: Any = {
-        "path": lambda: path_to(model, tmp_path),
-        "proto": lambda: ir.to_proto(model),
-        "ir": lambda: model,
-        "graphsurgeon": lambda: gs.import_onnx(ir.to_proto(model)),
-    }[kind]()
-    before = bytes_of(held)
-    folded, report = fold(held)
-    assert isinstance(folded, ir.Model if kind == "path" else type(held))
-    assert len(report.folded) == 3 and not report.stayed
-    assert bytes_of(held) == before
-    nodes = folded.nodes if kind == "graphsurgeon" else folded.graph
-    nodes = nodes.node if kind == "proto" else nodes
-    types = [node.op if kind == "graphsurgeon" else node.op_type for node in nodes]
-    assert "Mul" not in types and "MatMul" in types
-
-
-@pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_a_weight_that_is_no_number_is_refused(bad: float) -> None:
-    w = np.full((4, 5), bad, np.float32)
-    model = build(SIGNATURE, f"{NORM} y = MatMul(n, w)", a=(4,), b=(4,), w=w)
-    with pytest.raises(InputError, match="the weight 'w' has 20"):
-        fold(model)
 
 
 #: (operator, its extra constant): each keeps the shape (2, 3, 4) or permutes it.

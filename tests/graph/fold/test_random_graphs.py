@@ -6,9 +6,14 @@ from random import Random
 
 import pytest
 
+from tests.support.float64 import run
 from tests.support.graphs import feeds_for, fold_and_prove, largest_error, stored
 from tests.support.random_graphs import random_graph
-from un_deploy.graph.analysis.reference import run
+from tests.support.random_kinds import IMAGES, TOKENS, Kind, random_graph_of
+from un_deploy.graph.fold.fold import fold_graph
+from un_deploy.graph.proof.prove import prove
+
+KINDS = pytest.mark.parametrize("kind", [TOKENS, IMAGES], ids=["tokens", "images"])
 
 
 @pytest.mark.parametrize("seed", range(100))
@@ -27,3 +32,26 @@ def test_most_norms_of_such_graphs_fold() -> None:
     sites = [site for report in reports for site in report.sites]
     folded = [site for site in sites if site.status == "folded"]
     assert len(sites) > 60 and len(folded) / len(sites) > 0.5
+
+
+@KINDS
+def test_whatever_surrounds_a_fold_it_is_proven(kind: Kind) -> None:
+    assert folded_and_proven(kind, range(150)) > 100
+
+
+@pytest.mark.slow
+@KINDS
+def test_and_so_are_thousands(kind: Kind) -> None:
+    assert folded_and_proven(kind, range(150, 4000)) > 3000
+
+
+def folded_and_proven(kind: Kind, seeds: range) -> int:
+    """How many norms folded in these graphs; each graph is proven."""
+    folded = 0
+    for seed in seeds:
+        original = random_graph_of(kind, Random(seed))
+        done = fold_graph(original.clone())
+        proof = prove(original, done)
+        assert proof.passed, (seed, proof.problems)
+        folded += len(done.report.folded)
+    return folded

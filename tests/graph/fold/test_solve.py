@@ -133,10 +133,10 @@ REFUSALS = {
         {"a": np.full(4, 100, np.float16), "w": np.full((4, 2), 1000, np.float16)},
         "'w' would leave the range of float16",
     ),
-    "a weight of unknown type": (
-        SIGNATURE,
-        f"{NORM} w = ConstantOfShape<value=float[1] {{2.0}}>(s) y = MatMul(n, w)",
-        {"a": (4,), "b": (4,), "s": [4, 5]},
+    "a weight of integers": (
+        "float[B,4] x => float[B,5] y",
+        f"{NORM} y = MatMul(n, w)",
+        {"a": (4,), "b": (4,), "w": np.ones((4, 5), np.int64)},
         "the type of 'w' is not known to be floating",
     ),
     "a graph output": (

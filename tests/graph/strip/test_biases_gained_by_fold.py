@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tests.support.float64 import run
 from tests.support.graphs import build
 from un_deploy.errors import InputError
-from un_deploy.graph.analysis.reference import run, stored
+from un_deploy.graph.analysis.floating import stored
 from un_deploy.graph.strip.biases_gained_by_fold import add_biases
 
 X = np.arange(8, dtype=np.float32).reshape(2, 4)

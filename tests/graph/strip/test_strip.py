@@ -239,7 +239,8 @@ class TestExports:
 
 
 def test_a_stripped_network_computes_what_the_rest_computes():
-    from un_deploy.graph.analysis.reference import run, widen
+    from tests.support.float64 import run
+    from un_deploy.graph.analysis.floating import widen
 
     model = _affine("x.UnifiedNorm")
     strip_graph(model)

@@ -140,7 +140,7 @@ def test_seed_decides() -> None:
     [
         ("float[n, m] x", {"k": 3}, "no dynamic dimension is named 'k'; the inputs have n, m"),
         ("float[4] x", {"k": 3}, "no dynamic dimension is named 'k'; the inputs have none"),
-        ("float[n] x", {"n": 0}, "dimension n cannot be 0"),
+        ("float[n] x", {"n": -1}, "dimension n cannot be -1"),
         ("float[] x", {}, "input x has no known rank; give its data with --inputs"),
         ("string[n] x", {}, "input x is STRING; give its data with --inputs"),
     ],
@@ -148,3 +148,17 @@ def test_seed_decides() -> None:
 def test_what_cannot_be_made(inputs: str, dims: dict[str, int], message: str) -> None:
     with pytest.raises(InputError, match=f"^{message}$"):
         random_inputs(graph(inputs), dims=dims)
+
+
+def test_an_empty_past_is_a_size() -> None:
+    """Of floats, of token ids, and of a mask; the sizes beside it are the usual ones."""
+    inputs = "float[batch, past, 8] p, int64[batch, past] mask, float[batch, new, 8] x"
+    feeds = random_inputs(graph(inputs), dims={"past": 0})
+    shapes = {name: array.shape for name, array in feeds.items()}
+    assert shapes == {"p": (2, 0, 8), "mask": (2, 0), "x": (2, 8, 8)}
+
+
+def test_sizes_beyond_memory_are_named_with_their_option() -> None:
+    for size in (10**15, 2**63 - 1):
+        with pytest.raises(InputError, match=f"input x: float32 .* with --dim n={size}: "):
+            random_inputs(graph("float[n, 999] x"), dims={"n": size})

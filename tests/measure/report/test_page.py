@@ -16,6 +16,7 @@ from tests.support.reports import COUNTED, HOSTILE, full_report, kernel, layer, 
 from un_deploy.errors import MissingPackageError
 from un_deploy.measure.report import layer_times, plot_style
 from un_deploy.measure.report.html import page, require_packages
+from un_deploy.measure.speed.accuracy import Accuracy
 from un_deploy.measure.speed.compare_report import CompareReport
 from un_deploy.measure.speed.variant import TITLES
 
@@ -181,6 +182,14 @@ def test_accuracy_and_engines(full: CompareReport, shown: Page) -> None:
     assert "does not have the kernels" not in shown.text
     bars = shown.plots["plot-memory"]["data"]
     assert bars[0]["x"] == [1, 1, 32_020 / 19_220]
+
+
+def test_an_accuracy_that_was_not_judged_says_why(full: CompareReport) -> None:
+    why = "no runtime computes the network in float64"
+    unjudged = (Accuracy("ln", "", "", None, why), *full.accuracy[1:])
+    shown = Page(page(replace(full, accuracy=unjudged, sweep=())))
+    assert shown.tables["Error against float64"][1] == ["LN", "", "not judged"]
+    assert f"Not judged: {why}." in shown.text
 
 
 def test_the_kernels_are_there_to_be_opened(shown: Page) -> None:

@@ -13,6 +13,7 @@ from un_deploy.graph.fold.fold import fold_graph
 from un_deploy.graph.model.model_file import save_model
 from un_deploy.measure.speed.accuracy import accuracies, require_accuracy
 from un_deploy.measure.speed.variant import Kind, Variant
+from un_deploy.runtime import in_double
 from un_deploy.runtime.settings import RunSettings
 
 pytest.importorskip("onnxruntime")
@@ -59,3 +60,22 @@ def test_a_folded_graph_that_is_wrong_is_seen_against_the_unfolded(
     assert found[1].error > 0.1
     with pytest.raises(ThresholdError, match=r"UN folded: output y is off by .* more than 1e-05"):
         require_accuracy(found, 1e-5)
+
+
+def test_what_no_runtime_computes_in_float64_is_not_judged(
+    variants: list[Variant], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(in_double, "installed_runtimes", list)
+    found = accuracies(variants, FEEDS, RunSettings("ort-cpu", threads=1))
+    assert [one.error for one in found] == [None, None]
+    assert all("neither torch nor ONNX Runtime is installed" in one.against for one in found)
+    with pytest.raises(ThresholdError, match=r"UN unfolded was not judged, .*: no runtime"):
+        require_accuracy(found, 1.0)
+
+
+def test_float64_is_not_the_backend_that_is_judged(tmp_path: Path) -> None:
+    """x + 1e8 - 1e8 is x in float64 and far from it in float32."""
+    big = np.array(1e8, np.float32)
+    model = build("float[2,3,6] x => float[2,3,6] y", "z = Add(x, c)  y = Sub(z, c)", c=big)
+    (only,) = accuracies([variant("ln", model, tmp_path)], FEEDS, RunSettings("ort-cpu"))
+    assert only.error == pytest.approx(1, abs=0.1)

@@ -9,10 +9,10 @@ torch = pytest.importorskip("torch")
 
 from torch import Tensor, nn  # noqa: E402
 
+from tests.support.doubles.reference_runtime import ReferenceRuntime  # noqa: E402
 from un_deploy.errors import VerificationError  # noqa: E402
 from un_deploy.pipeline.export.check_export import check_export, tolerance  # noqa: E402
 from un_deploy.pipeline.export.torch_to_onnx import to_onnx  # noqa: E402
-from un_deploy.runtime.reference import ReferenceRuntime  # noqa: E402
 
 pytestmark = [pytest.mark.torch, pytest.mark.filterwarnings("ignore:.*in log:RuntimeWarning")]
 

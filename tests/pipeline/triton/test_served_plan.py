@@ -65,6 +65,10 @@ class TestRefusals:
             ([], "no profile for the dynamic input x"),
             ([profile(1, 4, 8), {}], "profile 1 has no shapes of rank 4 for x"),
             ([{"x": {"min": [1], "opt": [4], "max": [8]}}], "profile 0 has no shapes of rank 4"),
+            (
+                [{"x": {"min": [1], "opt": [4], "max": [8], "of_values": True}}],
+                "reads input x as a shape, which is not served",
+            ),
         ],
     )
     def test_profiles_that_do_not_fit(

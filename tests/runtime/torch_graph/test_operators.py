@@ -13,9 +13,9 @@ import pytest
 
 pytest.importorskip("torch")
 
+from tests.support.float64 import run
 from tests.support.graphs import build, feeds_for, stored
 from un_deploy.errors import InputError
-from un_deploy.graph.analysis.reference import run
 from un_deploy.graph.fold.rules import operators
 from un_deploy.runtime.torch_graph import TorchRuntime
 from un_deploy.runtime.torch_graph.operators import HANDLERS

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from tests.runtime.trtexec.conftest import executable
+from tests.support.float64 import run
 from tests.support.graphs import build
 from tests.support.plans import plan_of
 from un_deploy.errors import InputError
-from un_deploy.graph.analysis.reference import run, stored
+from un_deploy.graph.analysis.floating import stored
 from un_deploy.runtime.backends import load_file
 from un_deploy.runtime.settings import RunSettings
 from un_deploy.runtime.trtexec import Trtexec

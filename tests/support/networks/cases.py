@@ -11,10 +11,12 @@ import onnx_ir as ir
 import torch
 
 from models.recipes import Recipe
+from tests.support.float64 import run
+from tests.support.graphs import exact
 from tests.support.networks.exports import EXPORTS, SEED, exported
 from tests.support.networks.kept import kept
 from tests.support.networks.trained_like import variant
-from un_deploy.graph.analysis.reference import run, widen
+from un_deploy.graph.analysis.floating import widen
 from un_deploy.graph.fold.fold import Folded, fold_graph
 from un_deploy.pipeline.export.torch_to_onnx import Exporter
 
@@ -118,7 +120,7 @@ def _save(array: np.ndarray, path: Path) -> None:
 
 def unrounded_outputs(folded: Folded, feeds: Feeds) -> Feeds:
     """The folded graph in float64, with its constants as computed and not as saved."""
-    return run(folded.model, feeds, lambda value: folded.constants[value])
+    return run(folded.model, feeds, lambda value: exact(folded, value))
 
 
 def float64_outputs(model: ir.Model, feeds: Feeds) -> Feeds:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Event
@@ -51,6 +52,7 @@ class Built:
         plan: the serialized engine.
         kernels: of the engine, for the first compute capability where there are several; empty
             where TensorRT does not tell.
+        shape_inputs: inputs that the network reads as a shape: the profiles give their values.
         memory: bytes on the device by "scratch", "activation" and "weights", as far as told.
         warnings: what the library warned of, and why it tells of no kernels.
         seconds: that the build took.
@@ -61,6 +63,7 @@ class Built:
     memory: dict[str, int]
     warnings: tuple[str, ...]
     seconds: float
+    shape_inputs: tuple[str, ...] = ()
 
 
 def build_graph(
@@ -116,8 +119,9 @@ def build_engine(
         config = builder.create_builder_config()
         config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
         configure(config, options, flavor)
+        shape_inputs = _shape_inputs(network, profiles)
         for number, profile in enumerate(profiles):
-            _add_profile(builder, config, profile, number, flavor)
+            _add_profile(builder, config, profile, number, flavor, shape_inputs)
         memory = _serialized(builder, network, config, flavor, progress)
     if memory is None:
         _settle(builder, flavor)
@@ -136,7 +140,7 @@ def build_engine(
         kernels = engine_kernels(layers, plan, origin=origin, flavor=flavor, portable=portable)
     except InputError as error:
         warnings.append(f"the engine's kernels are not known: {error}")
-    return Built(plan, kernels, _memory(heard), tuple(warnings), seconds)
+    return Built(plan, kernels, _memory(heard), tuple(warnings), seconds, shape_inputs)
 
 
 def _builder(flavor: Flavor, heard: list[Message]) -> Builder:
@@ -171,13 +175,52 @@ def _parser_error(parser: OnnxParser, error: ParserError) -> str:
     return f"{operator} {error.node_name()!r}: {why}"
 
 
+def _shape_inputs(network: INetworkDefinition, profiles: Sequence[Profile]) -> tuple[str, ...]:
+    """The inputs that are read as a shape, of which every profile has to give the values."""
+    found = []
+    for index in range(network.num_inputs):
+        tensor = network.get_input(index)
+        name, shape = tensor.name, tuple(tensor.shape)
+        if tensor.is_shape_tensor:
+            found.append(name)
+            count = prod(shape)
+            if not profiles or any(name not in p or len(p[name].opt) != count for p in profiles):
+                values = "x".join(str(index + 2) for index in range(count))
+                raise InputError(
+                    f"the network reads input {name} as a shape, so every profile has to give its "
+                    f"{count} values, as in --shapes {name}:{values}"
+                )
+        for profile in profiles:
+            given = profile.get(name)
+            if not tensor.is_shape_tensor and given and len(given.opt) != len(shape):
+                raise InputError(
+                    f"a profile gives input {name} a shape of {len(given.opt)} axes, and it has "
+                    f"{len(shape)}; only what the network reads as a shape is given by its values"
+                )
+    return tuple(found)
+
+
 def _add_profile(
-    builder: Builder, config: IBuilderConfig, profile: Profile, number: int, flavor: Flavor
+    builder: Builder,
+    config: IBuilderConfig,
+    profile: Profile,
+    number: int,
+    flavor: Flavor,
+    shape_inputs: Collection[str],
 ) -> None:
     made = builder.create_optimization_profile()
     with listening() as heard:
-        for name, shapes in profile.items():
-            made.set_shape(name, shapes.min, shapes.opt, shapes.max)
+        try:
+            for name, shapes in profile.items():
+                if name in shape_inputs:
+                    values = list(shapes.min), list(shapes.opt), list(shapes.max)
+                    made.set_shape_input(name, *values)
+                else:
+                    made.set_shape(name, shapes.min, shapes.opt, shapes.max)
+        except (RuntimeError, TypeError, ValueError) as error:
+            raise InputError(
+                f"{described(flavor)} refuses profile {number} for {name}: {one_line(error)}"
+            ) from error
         index = config.add_optimization_profile(made)
     if index < 0:
         raise InputError(f"{described(flavor)} refuses profile {number}: {first_error(heard)}")

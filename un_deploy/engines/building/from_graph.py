@@ -52,13 +52,17 @@ class PreparedGraph:
                 value.shape = ir.Shape(shape)
         return replace(self, model=model)
 
-    def check_types(self, kernels: Sequence[Kernel]) -> TypeReport | None:
+    def check_types(self, kernels: Sequence[Kernel], *, require: bool = False) -> TypeReport | None:
         """Hold all kernels of an engine of this graph against the precision, if one was asked for.
+
+        `require` refuses, too, what the kernels do not tell.
 
         Raises:
             InputError: see `un_deploy.engines.kernels.check_types.check_types`.
         """
-        return None if self.precision is None else check_types(kernels, self.model, self.precision)
+        if self.precision is None:
+            return None
+        return check_types(kernels, self.model, self.precision, require=require)
 
 
 @dataclass(frozen=True)
@@ -113,6 +117,7 @@ def engine_of(
     shapes: Mapping[str, Sequence[int]] | None = None,
     profiles: Sequence[Profile] = (),
     options: BuildOptions | None = None,
+    require_types: bool = False,
     progress: Progress = lambda phase, done, steps: None,
 ) -> Engine:
     """Build an engine, and check in which types it computes.
@@ -122,6 +127,7 @@ def engine_of(
         origin: what messages call it.
         shapes: sizes that are fixed, by input; the profiles are for what is still dynamic.
         options: those that the graph was prepared with.
+        require_types: refuse an engine, too, of which some product's type is not told.
 
     Raises:
         MissingPackageError: the flavour is not installed.
@@ -139,7 +145,7 @@ def engine_of(
         profiles=profiles,
         progress=progress,
     )
-    return Engine(built, graph, graph.check_types(built.kernels))
+    return Engine(built, graph, graph.check_types(built.kernels, require=require_types))
 
 
 def operated(model: ir.Model, operate: Callable[[gs.Graph], object]) -> ir.Model:

@@ -6,4 +6,8 @@
 - kernels: The kernels that an engine will run, read from what the builder tells about its layers.
 - layer_info: Reads and writes trtexec's ``--exportLayerInfo``: what the engine inspector tells of
   layers.
+- products: The products of a graph that an engine has to compute, and what TensorRT calls their
+  nodes.
+- wanted_types: In which types the kernels of an engine must multiply, and what else its graph lets
+  them read.
 """

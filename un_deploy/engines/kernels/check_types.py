@@ -5,41 +5,33 @@ tensor goes into which node. So the graph is asked: what a kernel reads in anoth
 its products must be what the graph gives the other nodes in it, such as the fp32 mask that is added
 between the two products of an attention, or the inside of a LayerNormalization that another kernel
 began: TensorRT takes its statistics in fp32.
+
+What a kernel does not tell is not taken for right: its products are named, and counted as not
+shown. Only a kernel that is seen in another type refuses the engine, unless every product must be
+shown.
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from un_deploy.engines.kernels.inspected import is_readable
-from un_deploy.engines.kernels.kernels import Kernel, KernelTensor
+from un_deploy.engines.kernels.kernels import Kernel
+from un_deploy.engines.kernels.products import needed_products, told_as
+from un_deploy.engines.kernels.wanted_types import NAMES, NotToldError, WantedTypes, types_read
 from un_deploy.errors import InputError
-from un_deploy.graph.analysis.operator_types import element, value_types
-from un_deploy.graph.fold.rules import operator_named
-from un_deploy.graph.model.labels import node_name
 from un_deploy.graph.precision.convert import Precision, PrecisionReport
 
-NAMES: dict[str, str] = {"fp32": "Float", "fp16": "Half", "bf16": "BFloat16"}
-"""TensorRT's names of the precisions."""
 
-_NOT_MULTIPLIED = ("Int32", "Int64", "Bool")
-"""Types of sizes, indices and masks."""
+@dataclass(frozen=True)
+class NotShown:
+    """A product whose type is not told, or a kernel that names none of its products, and why."""
 
-_OF_ONNX = {
-    "FLOAT": "Float",
-    "FLOAT16": "Half",
-    "BFLOAT16": "BFloat16",
-    "FLOAT8E4M3FN": "FP8",
-    "FLOAT4E2M1": "FP4",
-    "INT8": "Int8",
-    "UINT8": "UInt8",
-    "INT4": "Int4",
-}
-"""TensorRT's names of ONNX's types, by those of ``onnx_ir.DataType``."""
+    name: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -52,49 +44,86 @@ class TypeReport:
             in which they multiply.
         fp32_outputs: kernels that write fp32 although less was asked for: graph outputs, and
             statistics of a LayerNormalization, which TensorRT computes in fp32.
-        unnamed: nodes with a product that no kernel names, since nothing needs them, or since
-            TensorRT computes two that are alike once. Every kernel that multiplies is held against
-            the precision, whatever it names.
+        products: how many the engine has to compute; see `needed_products`.
+        shown: how many of them a kernel computes in the type that they must have.
+        not_shown: the others. Every kernel that multiplies is held against the precision, whatever
+            it names.
     """
 
     precision: Precision
     multiplying: Mapping[str, int]
     fp32_outputs: tuple[str, ...]
-    unnamed: tuple[str, ...]
+    products: int
+    shown: int
+    not_shown: tuple[NotShown, ...]
+
+    def __str__(self) -> str:
+        return f"the type is shown for {self.shown} of {self.products} products"
+
+    def require_some(self) -> None:
+        """Refuse an engine that tells nothing: its times might be those of another precision.
+
+        Raises:
+            InputError: there are products, and no kernel is seen to multiply.
+        """
+        if self.products and not self.multiplying:
+            first = self.not_shown[0]
+            raise InputError(
+                f"{self.precision} was asked for, but {self}: {first.name}: {first.reason}"
+            )
 
 
 def check_types(
-    kernels: Sequence[Kernel], model: ir.Model, conversion: PrecisionReport
+    kernels: Sequence[Kernel],
+    model: ir.Model,
+    conversion: PrecisionReport,
+    *,
+    require: bool = False,
 ) -> TypeReport:
     """Hold all kernels of an engine of a model against the precision that was asked for.
 
     The conversion says what precision every product, convolution and attention must have, and
     which nodes stay in fp32.
 
+    Args:
+        require: refuse an engine, too, of which some product's type is not told.
+
     Raises:
-        InputError: a kernel multiplies in another type; what was to stay in fp32 did not, or is
-            computed together with what was not; the types that a kernel reads are not told; or no
-            kernel tells of a product.
+        InputError: a kernel multiplies in another type; what was to stay in fp32 did not; or the
+            type of a product is not told, where it has to be.
     """
     precision = conversion.precision
-    asked = _Asked(model, conversion, kernels)
-    told = {node for kernel in kernels if kernel.multiplies for node in kernel.onnx_nodes}
+    asked = WantedTypes(model, conversion, kernels)
+    told = {node for kernel in kernels if kernel.multiplies for node in asked.products(kernel)}
     # A generated kernel may have a product's name for moving its input, or for being the product.
     multiplying = [
         k for k in kernels if k.multiplies or any(n not in told for n in asked.products(k))
     ]
     found: Counter[str] = Counter()
-    wrong = []
+    nameless: set[str] = set()
+    shown: set[ir.Node] = set()
+    why: dict[ir.Node, str] = {}
+    lost, wrong = [], []
     for kernel in multiplying:
-        wanted = asked.type_of(kernel)
-        if asked.computes_in(kernel, wanted):
-            found[wanted] += 1
-        elif wanted == NAMES[precision]:
-            wrong.append(f"{kernel.name} in {_types_read(kernel)}")
+        products = asked.products(kernel)
+        try:
+            wanted = asked.types_of(kernel)
+            type_ = next((one for one in wanted if asked.computes_in(kernel, one)), None)
+        except NotToldError as reason:
+            why.update(dict.fromkeys(products, str(reason)))
+            if not products:
+                lost.append(NotShown(kernel.name, str(reason)))
+            continue
+        if type_ is not None:
+            found[type_] += 1
+            shown.update(products)
+            nameless |= set() if products else {type_}
+        elif NAMES[precision] in wanted:
+            wrong.append(f"{kernel.name} in {types_read(kernel)}")
         else:
             raise InputError(
-                f"{asked.products(kernel)[0]} was to stay in fp32, but TensorRT multiplies it in "
-                f"{_types_read(kernel)} (the kernel {kernel.name}), since what is around it is in "
+                f"{told_as(products[0])} was to stay in fp32, but TensorRT multiplies it in "
+                f"{types_read(kernel)} (the kernel {kernel.name}), since what is around it is in "
                 f"{precision}: ask for fp32, or for bf16, which has fp32's range and needs no "
                 f"exception"
             )
@@ -103,14 +132,12 @@ def check_types(
             f"{precision} was asked for, but {len(wrong)} kernels multiply in another type: "
             f"{'; '.join(wrong[:3])}"
         )
-    named = {node for kernel in kernels for node in kernel.onnx_nodes}
-    unnamed = tuple(name for name in asked.all_products if name not in named)
-    if unnamed and not multiplying:
-        raise InputError(
-            f"{precision} was asked for, but the engine tells of no kernel for {unnamed[0]}: its "
-            "precision cannot be shown"
-        )
-    return TypeReport(
+    shown |= asked.in_nameless(set() if lost else nameless)
+    shown -= why.keys()
+    needed = needed_products(model.graph)
+    numbers = {needed[node] for node in shown if node in needed}
+    missing = [node for node, number in needed.items() if number not in numbers]
+    report = TypeReport(
         precision=precision,
         multiplying=dict(found),
         fp32_outputs=tuple(
@@ -118,140 +145,17 @@ def check_types(
             for kernel in kernels
             if precision != "fp32" and any(t.type == NAMES["fp32"] for t in kernel.outputs)
         ),
-        unnamed=unnamed,
+        products=len(needed),
+        shown=len(needed) - len(missing),
+        not_shown=(
+            *(NotShown(told_as(node), why.get(node, "no kernel names it")) for node in missing),
+            *lost,
+        ),
     )
-
-
-class _Asked:
-    """What a graph asks of the kernels, by the names that TensorRT has for its nodes."""
-
-    def __init__(
-        self, model: ir.Model, conversion: PrecisionReport, kernels: Sequence[Kernel]
-    ) -> None:
-        self._precision = conversion.precision
-        self._makers = {t.name: set(k.onnx_nodes) for k in kernels for t in k.outputs}
-        self._types = value_types(model)
-        self._nodes: dict[str, list[ir.Node]] = defaultdict(list)
-        self._kept: set[ir.Node] = set()
-        kept = {one.node for one in conversion.kept}
-        for outer in model.graph:
-            for node in (outer, *_inside(outer)):
-                self._nodes[_told_as(node)].append(node)
-                if node_name(outer) in kept:
-                    self._kept.add(node)
-
-    @property
-    def all_products(self) -> list[str]:
-        """Names of the nodes that multiply."""
-        return [name for name, nodes in self._nodes.items() if any(map(_multiplies, nodes))]
-
-    def products(self, kernel: Kernel) -> list[str]:
-        """Those that a kernel names."""
-        return [_told_as(node) for node in self._of(kernel) if _multiplies(node)]
-
-    def type_of(self, kernel: Kernel) -> str:
-        """In which type a kernel must multiply.
-
-        Raises:
-            InputError: its products ask for two.
-        """
-        products = [node for node in self._of(kernel) if _multiplies(node)]
-        kept = [node_name(node) for node in products if node in self._kept]
-        if kept and len(kept) < len(products):
-            other = next(node_name(node) for node in products if node not in self._kept)
-            raise InputError(
-                f"the kernel {kernel.name} computes {kept[0]}, which stays in fp32, together with "
-                f"{other}, which does not: their precision cannot be shown"
-            )
-        return NAMES["fp32" if kept else self._precision]
-
-    def computes_in(self, kernel: Kernel, wanted: str) -> bool:
-        """Whether a kernel multiplies in this type, and reads others only where the graph asks.
-
-        Raises:
-            InputError: the type of something it reads is not told, or nothing that it reads.
-        """
-        if not (read := _read(kernel)):
-            raise InputError(
-                f"TensorRT does not tell what the kernel {kernel.name} reads: the engine's "
-                "precision cannot be shown"
-            )
-        allowed, multiplied = self._read_by_graph(kernel)
-        allowed += self._begun(kernel)
-        return (wanted in read or not multiplied) and all(
-            count <= allowed[type_] for type_, count in read.items() if type_ != wanted
+    if require and report.not_shown:
+        first = report.not_shown[0]
+        raise InputError(
+            f"{precision} was asked for, but {report}: {first.name}: {first.reason}; leave out "
+            "--require-types, or ask for a precision that the engine shows"
         )
-
-    def _read_by_graph(self, kernel: Kernel) -> tuple[Counter[str], bool]:
-        """What nodes that do not multiply read from outside the kernel, and whether others do."""
-        nodes = self._of(kernel)
-        made = {output for node in nodes for output in node.outputs}
-        products = [node for node in nodes if _multiplies(node)]
-        others = [node for node in nodes if not _multiplies(node)]
-        types = (self._type(value) for value in _inputs(others) - made)
-        return Counter(t for t in types if t), not products or bool(_inputs(products) - made)
-
-    def _begun(self, kernel: Kernel) -> Counter[str]:
-        """Types of what a kernel reads of a LayerNormalization that it ends and another began.
-
-        That it reads a statistic, one number a row, shows that it divides by it itself. Else what
-        it reads may be the normalized tensor, which the product would multiply in fp32.
-        """
-        norms = {
-            _told_as(node) for node in self._of(kernel) if node.op_type == "LayerNormalization"
-        }
-        inner = {t.name: t for t in kernel.inputs if norms & self._makers.get(t.name, set())}
-        if not any(t.dims and t.dims[-1] == 1 for t in inner.values()):
-            return Counter()
-        return Counter(t.type for t in inner.values())
-
-    def _type(self, value: ir.Value) -> str | None:
-        found = element(self._types.get(value)) or value.dtype
-        return None if found is None else _OF_ONNX.get(found.name)
-
-    def _of(self, kernel: Kernel) -> list[ir.Node]:
-        return [node for name in kernel.onnx_nodes for node in self._nodes.get(name, ())]
-
-
-def _told_as(node: ir.Node) -> str:
-    """What TensorRT's parser calls a node."""
-    return node.name or f"node_of_{node.outputs[0].name}"
-
-
-def _multiplies(node: ir.Node) -> bool:
-    return operator_named(node.op_type).multiplies
-
-
-def _inside(node: ir.Node) -> Iterable[ir.Node]:
-    """The nodes of its bodies, if it is control flow."""
-    for attribute in node.attributes.values():
-        if attribute.type == ir.AttributeType.GRAPH:
-            yield from attribute.as_graph().all_nodes()
-
-
-def _inputs(nodes: Iterable[ir.Node]) -> set[ir.Value]:
-    return {value for node in nodes for value in node.inputs if value is not None}
-
-
-def _read(kernel: Kernel) -> Counter[str]:
-    """How many tensors a kernel reads of each type that can be multiplied.
-
-    Single numbers, such as a product's scale, count only where there is nothing else.
-
-    Raises:
-        InputError: a type is not told.
-    """
-    read: tuple[KernelTensor, ...] = (*kernel.inputs, *kernel.constants)
-    for tensor in read:
-        if not is_readable(tensor):
-            raise InputError(
-                f"TensorRT tells {tensor.type!r} for the type of {tensor.name}, which the kernel "
-                f"{kernel.name} reads: the engine's precision cannot be shown"
-            )
-    distinct = {t.name: t for t in read if t.type not in _NOT_MULTIPLIED}.values()
-    several = [t for t in distinct if any(dim != 1 for dim in t.dims)]
-    return Counter(t.type for t in several or distinct)
-
-
-def _types_read(kernel: Kernel) -> str:
-    return ", ".join(sorted(_read(kernel)))
+    return report

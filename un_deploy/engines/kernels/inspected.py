@@ -19,11 +19,13 @@ from typing import TYPE_CHECKING
 from un_deploy.engines.flavor import Flavor, library
 from un_deploy.engines.kernels.kernels import (
     BYTES,
+    IDLE,
     NARROW,
     Kernel,
     KernelTensor,
     fused_in,
     parse_kernels,
+    parse_readable_kernels,
 )
 from un_deploy.engines.kernels.layer_info import Layer, LayerTensor, parse_layer_info
 from un_deploy.engines.log import first_error, listening
@@ -40,17 +42,15 @@ _WORDS = {name.lower(): name for name in (*BYTES, *NARROW)} | {
 }
 """TensorRT's names of types, by how its sentences spell them."""
 
-_IDLE = ("Constant", "NoOp")
-"""Layers of standard TensorRT that run nothing."""
-
 
 def engine_kernels(
     said: str, plan: bytes, *, origin: str, flavor: Flavor, portable: bool = False
 ) -> tuple[Kernel, ...]:
     """Of the builder's message, or of the inspector where that holds no kernel in the known form.
 
-    The builder's message starts with ``Layers:``, or is "" where there is none; see
-    `un_deploy.engines.plan.load.deserialized` for the plan.
+    Where the inspector cannot tell either, the kernels whose lines can be read are known, and the
+    others are there unread. The builder's message starts with ``Layers:``, or is "" where there is
+    none; see `un_deploy.engines.plan.load.deserialized` for the plan.
 
     Raises:
         InputError: neither tells; says why the inspector does not.
@@ -60,7 +60,11 @@ def engine_kernels(
     except InputError:
         found = ()
     if not found:
-        found = inspected_kernels(deserialized(plan, origin, flavor, portable=portable))
+        try:
+            found = inspected_kernels(deserialized(plan, origin, flavor, portable=portable))
+        except InputError:
+            if not (found := parse_readable_kernels(said)):
+                raise
     if not found:
         raise InputError(f"{origin}: TensorRT tells of no kernels")
     return found
@@ -84,8 +88,8 @@ def inspected_kernels(plan: LoadedPlan) -> tuple[Kernel, ...]:
 
 
 def kernels_of(layers: Iterable[Layer]) -> tuple[Kernel, ...]:
-    """The layers that run something; of an engine that was not built in detail none is known."""
-    return tuple(_kernel(layer) for layer in layers if layer.detail and layer.kind not in _IDLE)
+    """The layers that compute something; of an engine not built in detail none is known."""
+    return tuple(_kernel(layer) for layer in layers if layer.detail and layer.kind not in IDLE)
 
 
 def is_readable(tensor: KernelTensor) -> bool:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import prod
 
@@ -23,14 +23,20 @@ from un_deploy.errors import InputError
 _LINE = re.compile(
     r"\s*Name: (?P<name>.*), LayerType: (?P<type>[^,]*), Inputs: \[(?P<inputs>.*)\],"
     r" Constants: \[(?P<constants>.*)\], Outputs: \[(?P<outputs>.*)\],"
-    r" TacticName: (?P<tactic>.*), StreamId: \d+(?:, JumpTarget.*)?, Metadata:(?P<metadata>.*)"
+    r" TacticName: (?P<tactic>.*), StreamId: \d+(?:, .*?)?, Metadata:(?P<metadata>.*)"
 )
 _TENSOR = re.compile(
     r"\{ Name: (?P<name>.*?), Dimensions: \[(?P<dims>[^\]]*)\],.*?Datatype: (?P<type>[^,]+),"
     r" Format: .*? \}"
 )
 _FUSED = re.compile(r"__myl_([A-Za-z]+)_")
-_ONNX_NODE = re.compile(r"\[ONNX Layer: ([^\]]*)\]")
+_OWN_LAYER = re.compile(
+    r"\s*Name: (?P<name>.*), LayerType: (?P<type>[^,]*), Inputs: \[.*\], Outputs: \[.*\],"
+    r" TacticValue: [^,]*, StreamId: \d+(?:, .*?)?, Metadata:.*"
+)
+_ONNX_NODE = re.compile(r"\[ONNX Layer: (.*?)\](?=\s*(?:\[ONNX Layer: |$))")
+_OWN_NAME = re.compile(r"_myl\d+_\d+$")
+_SCALE = re.compile(r"__mye\d+(.*)_(?:alpha|beta)_myl\d+")
 
 BYTES = {
     "Float": 4,
@@ -47,6 +53,12 @@ BYTES = {
 
 NARROW = ("FP4", "Int4")
 """Types of which two elements share a byte."""
+
+IDLE = ("Constant", "NoOp", "signal", "wait", "TrainStation")
+"""Layer types that compute nothing: streams and parts of an engine wait for each other."""
+
+UNREAD = "unread"
+"""The layer type of a kernel whose line is of a form that is not known."""
 
 _MULTIPLIES = re.compile(r"gemm|correlation|conv|mha|attention|matrixmultiply", re.IGNORECASE)
 """In the layer type, or the name of a generated kernel, of a product, convolution or attention."""
@@ -95,8 +107,10 @@ class Kernel:
 
     @property
     def multiplies(self) -> bool:
-        """Whether it holds a matrix product, a convolution or attention."""
-        if _MULTIPLIES.search(self.layer_type) or self.fused.startswith("Fc"):
+        """Whether it holds a matrix product, a convolution or attention, as far as is told."""
+        if self.layer_type == UNREAD or self.fused.startswith("Fc"):
+            return True
+        if _MULTIPLIES.search(self.layer_type):
             return True
         return self.name.startswith("_") and bool(re.match(r"_+(gemm|mha|conv)", self.name))
 
@@ -118,12 +132,33 @@ class Signature:
 
 
 def parse_kernels(text: str) -> tuple[Kernel, ...]:
-    """Read the message that starts with ``Layers:``; a line without a layer type is no kernel.
+    """Read the message that starts with ``Layers:``.
+
+    A line without a layer type is no kernel, nor is one with a type that computes nothing.
 
     Raises:
         InputError: a kernel's line is of a form that this version does not know.
     """
-    return tuple(_kernel(line) for line in text.splitlines() if "LayerType: " in line)
+    found = (_kernel(line) for line in text.splitlines() if "LayerType: " in line)
+    return tuple(kernel for kernel in found if kernel.layer_type not in IDLE)
+
+
+def parse_readable_kernels(text: str) -> tuple[Kernel, ...]:
+    """As `parse_kernels`, with an `UNREAD` kernel for a line of an unknown form.
+
+    Nothing where no line is of a known one. The whole line is such a kernel's tactic, so that its
+    signature is that of no other.
+    """
+    found: list[Kernel] = []
+    for line in text.splitlines():
+        try:
+            found += parse_kernels(line)
+        except InputError:
+            name = line.strip().removeprefix("Name: ").partition(", LayerType: ")[0]
+            nodes = tuple(_ONNX_NODE.findall(line.partition("Metadata:")[2]))
+            told = KernelTensor("", (), UNREAD)
+            found.append(Kernel(name, UNREAD, "", line, (), (), (told,), nodes))
+    return tuple(found) if any(kernel.layer_type != UNREAD for kernel in found) else ()
 
 
 def signatures(kernels: Iterable[Kernel]) -> Counter[Signature]:
@@ -154,18 +189,35 @@ def fused_in(name: str) -> str:
 
 def _kernel(line: str) -> Kernel:
     found = _LINE.fullmatch(line)
+    own = None if found else _OWN_LAYER.fullmatch(line)
+    if own and not _MULTIPLIES.search(own["type"]):
+        return Kernel(own["name"], own["type"], "", "", (), (), (), ())
     if not found:
         raise InputError(f"TensorRT describes a kernel in a form that is not known: {line[:200]}")
+    constants = _tensors(found["constants"])
+    nodes = _ONNX_NODE.findall(found["metadata"])
     return Kernel(
         name=found["name"],
         layer_type=found["type"],
         fused=fused_in(found["name"]),
         tactic=found["tactic"],
         inputs=_tensors(found["inputs"]),
-        constants=_tensors(found["constants"]),
+        constants=constants,
         outputs=_tensors(found["outputs"]),
-        onnx_nodes=tuple(_ONNX_NODE.findall(found["metadata"])),
+        onnx_nodes=tuple(nodes or _nodes_in_names(found["name"], constants)),
     )
+
+
+def _nodes_in_names(name: str, constants: Iterable[KernelTensor]) -> Iterator[str]:
+    """Nodes that a kernel without metadata tells in other names: its own, and those of its scales.
+
+    A node in a body comes behind ``$$myelin$$(Unnamed Loop* 0)^``; names of several are joined.
+    """
+    scales = (found[1] for tensor in constants if (found := _SCALE.fullmatch(tensor.name)))
+    for told in dict.fromkeys((*_OWN_NAME.sub("", name).split("+"), *scales)):
+        node = told.rpartition("^")[2]
+        if not node.startswith("__my") and "[" not in node:  # not a name of TensorRT's own
+            yield node
 
 
 def _tensors(text: str) -> tuple[KernelTensor, ...]:

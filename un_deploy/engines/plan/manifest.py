@@ -106,7 +106,7 @@ class Manifest(JsonForm):
 
 def manifest_path(plan: Path) -> Path:
     """Where the manifest of a plan is: ``MODEL.plan.json`` beside ``MODEL.plan``."""
-    return plan.with_name(f"{plan.name}.json")
+    return plan.parent / f"{plan.name}.json"
 
 
 def sha256(data: bytes) -> str:

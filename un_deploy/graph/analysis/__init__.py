@@ -2,17 +2,24 @@
 
 - affine_map: Affine maps y = scale * x + shift over some axes of a tensor: compose, invert,
   reshape.
-- constants: The values of constant sub-expressions, in float64, evaluated when asked for.
+- constants: The values of constant sub-expressions, in float64 where that changes nothing but the
+  rounding.
 - dims: The arithmetic of tensor dimensions: integers, symbolic expressions and the unknown.
+- exact: Constants in float64, unrounded, whole or in parts that fit a processor's cache.
+- floating: Floating types: which are computed with, which hold which, and arrays widened to
+  float64.
 - layernorms: Finds Layer Normalization: as one operator, or as the chains in which exporters write
   it out.
 - operator_types: What ONNX's schemas say of element types: which an operator takes, and which its
   results have.
-- reference: Runs single operators and whole graphs in float64, through onnx's reference evaluator.
-- reference_operators: Our versions of the operators that onnx's reference evaluator computes
-  wrongly, or too slowly.
+- rounded_sizes: Sizes that come of rounding, which runtimes do in other ways: known where all ways
+  agree.
 - shape_rules: Infers shapes, operator by operator, where onnx-shape-inference leaves them open or
   guesses.
 - shapes: Infers the shape of every tensor, once, on the side, and never guesses: the one authority
   on it.
+- side_dims: Dimensions as onnx-shape-inference writes them, on the side model, and the algebra of
+  them.
+- evaluators/: Computes single operators from their inputs: a closed list, by ONNX's own words, in
+  numpy.
 """

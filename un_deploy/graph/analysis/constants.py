@@ -1,4 +1,9 @@
-"""The values of constant sub-expressions, in float64, evaluated when asked for.
+"""The values of constant sub-expressions, in float64 where that changes nothing but the rounding.
+
+What the closed list of evaluators can compute from constants is one; nothing else is. A number that
+only adds, multiplies, roots and moves have made is computed in float64. Where an operator compares,
+or casts to another type, its inputs are computed as a runtime does, in their own types, operator by
+operator: 10 times 0.7 is 7 in float32, and channel 7 is meant.
 
 A weight that an edit has replaced is held exactly, not as the rounded initializer, so that a
 second fold of the same weight starts from the unrounded value.
@@ -6,50 +11,58 @@ second fold of the same weight starts from the unrounded value.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx_ir as ir
 
-from un_deploy.graph.analysis.reference import Float64, is_floating, widen
+from un_deploy.graph.analysis.evaluators import Unknown, evaluate, evaluate_exact, is_known
+from un_deploy.graph.analysis.floating import is_floating, stored, widen
+
+if TYPE_CHECKING:
+    from un_deploy.graph.analysis.shapes import Shapes
 
 Array = np.ndarray
+Inputs = list[Array | None]
 
-#: Values up to this many bytes are kept once computed; larger weights are read again.
+#: Values up to this many bytes are kept once computed; larger ones are computed again when asked
+#: for. `evaluators.evaluator.LARGEST_RESULT` says how large one may be at all.
 _KEEP = 1 << 20
-
-#: Operators whose result is not a function of their inputs, or may be changed by the user.
-_NOT_CONSTANT = {"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike"}
-_NOT_CONSTANT |= {"Multinomial", "Bernoulli", "Dropout", "If", "Loop", "Scan"}
 
 #: Types that weights are stored in to be small.
 _QUANTISED = {ir.DataType.INT8, ir.DataType.UINT8, ir.DataType.INT4, ir.DataType.UINT4}
-
-#: The input that a result has its type from, where that is not the first.
-_TYPED_BY = {"Where": 1, "DequantizeLinear": 1, "CastLike": 1}
+_QUANTISED |= {ir.DataType.INT16, ir.DataType.UINT16}
+_QUANTISED |= {ir.DataType.FLOAT8E4M3FN, ir.DataType.FLOAT8E4M3FNUZ}
+_QUANTISED |= {ir.DataType.FLOAT8E5M2, ir.DataType.FLOAT8E5M2FNUZ}
 
 
 class Constants:
     """Which values of a model's main graph are constant, and what they are.
 
-    A graph input with a default (an overridable initializer) is not constant.
+    A graph input with a default (an overridable initializer) is not constant. Neither is what
+    cannot be computed, or comes out in another shape than the inferred one.
+
+    Args:
+        model: every constant in it is computed once, so that what is called constant can be had.
+        shapes: of its tensors, where they are known; what is computed is held against them.
     """
 
-    def __init__(self, model: ir.Model) -> None:
-        self._float64 = Float64(model.opset_imports, model.ir_version or 10)
-        self._computed: set[ir.Value] = set()
+    def __init__(self, model: ir.Model, shapes: Shapes | None = None) -> None:
+        self._opset = model.opset_imports.get("", 0)
+        self._types: dict[ir.Value, ir.DataType] = {}  # of every computed constant
+        self._own: dict[ir.Value, Array] = {}  # small computed ones, in their own types
         self._values: dict[ir.Value, Array] = {}
         self._exact: dict[ir.Value, Callable[[], Array]] = {}
-        for node in model.graph:  # in topological order, so no recursion however deep the graph
-            if self._is_constant(node):
-                self._computed.update(node.outputs)
+        self._find(model.graph, shapes)
 
     def __contains__(self, value: ir.Value | None) -> bool:
         if value is None or value.is_graph_input():
             return False
         if value.producer() is None:
             return value.const_value is not None
-        return value in self._computed
+        return value in self._types
 
     def __getitem__(self, value: ir.Value) -> Array:
         """The value: float64 where floating, else as stored.
@@ -82,27 +95,22 @@ class Constants:
         return lambda: array
 
     def dtype(self, value: ir.Value) -> ir.DataType:
-        """The type a constant is stored in; for a computed one, that of what it is computed of."""
-        while value.dtype is None:
-            tensor = ir.convenience.get_const_tensor(value)
-            if tensor is not None:
-                return tensor.dtype
-            node = value.producer()
-            if node is not None and node.op_type == "Cast":
-                return ir.DataType(node.attributes["to"].as_int())
-            inputs = node.inputs[_TYPED_BY.get(node.op_type, 0) :] if node is not None else ()
-            if not inputs or inputs[0] is None:
-                return ir.DataType.UNDEFINED
-            value = inputs[0]
-        return value.dtype
+        """The type that a constant has in the graph."""
+        if value in self._types:
+            return self._types[value]
+        if value.dtype is not None:
+            return value.dtype
+        return ir.DataType.UNDEFINED if value.const_value is None else value.const_value.dtype
 
     def is_quantised(self, value: ir.Value) -> bool:
-        """Whether a constant is computed from a tensor of at most 8-bit integers."""
+        """Whether a constant is computed from a tensor of a type that makes weights small."""
         pending: list[ir.Value | None] = [value]
+        seen: set[ir.Value] = set()
         while pending:
             current = pending.pop()
-            if current is None:
+            if current is None or current in seen:
                 continue
+            seen.add(current)
             node = current.producer()
             if node is None:
                 tensor = current.const_value
@@ -112,12 +120,49 @@ class Constants:
                 pending.extend(node.inputs)
         return False
 
-    def _is_constant(self, node: ir.Node) -> bool:
-        if node.domain or node.op_type in _NOT_CONSTANT:
-            return False
-        if node.op_type == "Gather" and self._looks_up(node):
-            return False
-        return all(v is None or v in self for v in node.inputs)
+    def _find(self, graph: ir.Graph, shapes: Shapes | None) -> None:
+        """Compute every constant once in its own type; the large ones are dropped when read."""
+        candidates = self._candidates(graph)
+        last = _last_readers(candidates)
+        held: dict[ir.Value, Array] = {}
+        for node in candidates:
+            arrays = self._computed(node, held)
+            fitting = zip(node.outputs, arrays, strict=False)
+            if all(_fits(array, value, shapes) for value, array in fitting):
+                for value, array in zip(node.outputs, arrays, strict=False):
+                    self._types[value] = ir.DataType.from_numpy(array.dtype)
+                    if array.nbytes <= _KEEP:
+                        self._own[value] = array.copy()  # it may be a view of a large one
+                    elif value in last:
+                        held[value] = array
+            _drop(held, node, last)
+
+    def _computed(self, node: ir.Node, held: Mapping[ir.Value, Array]) -> list[Array]:
+        """Its outputs in their own types; none where they cannot be told."""
+        if not all(v is None or v in self for v in node.inputs):
+            return []
+        inputs = [None if v is None else self._read(v, self._own, held) for v in node.inputs]
+        try:
+            return evaluate(node, inputs, self._opset)
+        except Unknown:
+            return []
+
+    def _candidates(self, graph: ir.Graph) -> list[ir.Node]:
+        """The operators that compute nothing but constants, as far as one can see without doing it.
+
+        A Dropout in training may drop something.
+        """
+        made: set[ir.Value] = set()
+        found = []
+        for node in graph:  # in topological order
+            if not is_known(node, self._opset) or node.op_type == "Dropout":
+                continue
+            if node.op_type == "Gather" and self._looks_up(node):
+                continue
+            if all(v is None or v in made or v in self for v in node.inputs):
+                made.update(node.outputs)
+                found.append(node)
+        return found
 
     @staticmethod
     def _looks_up(node: ir.Node) -> bool:
@@ -133,12 +178,90 @@ class Constants:
     def _compute(self, value: ir.Value) -> Array:
         if value in self._exact:
             return self._exact[value]()
-        node = value.producer()
-        if node is None:
+        if value.producer() is None:
+            return stored(value)
+        return self._run(value, self._values, self._exactly)
+
+    def _exactly(self, node: ir.Node, inputs: Inputs) -> list[Array]:
+        outputs = self._unrounded(node, inputs)
+        for value, array in zip(node.outputs, outputs, strict=False):
+            if array.nbytes <= _KEEP:
+                self._values[value] = array
+        return outputs
+
+    def _unrounded(self, node: ir.Node, inputs: Inputs) -> list[Array]:
+        if node.op_type != "Cast":  # where a type ends, what was rounded to it stays so
+            with suppress(Unknown):
+                return evaluate_exact(node, inputs, self._opset)
+        own = [None if v is None else self._as_computed(v) for v in node.inputs]
+        return [widen(array) for array in evaluate(node, own, self._opset)]
+
+    def _as_computed(self, value: ir.Value) -> Array:
+        """A constant in its own type, every operator on the way rounded."""
+        if value.producer() is None or value in self._own:
+            return self._read(value, self._own, {})
+        return self._run(value, self._own, lambda node, inputs: evaluate(node, inputs, self._opset))
+
+    def _run(
+        self,
+        value: ir.Value,
+        kept: Mapping[ir.Value, Array],
+        compute: Callable[[ir.Node, Inputs], list[Array]],
+    ) -> Array:
+        """A value from what is kept; every other result is dropped after its last reader."""
+        nodes = _order(value, kept)
+        last = _last_readers(nodes)
+        held: dict[ir.Value, Array] = {}
+        for node in nodes:
+            inputs = [None if v is None else self._read(v, kept, held) for v in node.inputs]
+            outputs = zip(node.outputs, compute(node, inputs), strict=False)
+            held.update((v, array) for v, array in outputs if v is value or v in last)
+            _drop(held, node, last)
+        return held[value]
+
+    @staticmethod
+    def _read(
+        value: ir.Value, kept: Mapping[ir.Value, Array], held: Mapping[ir.Value, Array]
+    ) -> Array:
+        if value.producer() is None:
             assert value.const_value is not None
-            return widen(value.const_value.numpy())
-        inputs = [None if v is None else self[v] for v in node.inputs]
-        return self._float64.node(node, inputs)[value.index() or 0]
+            return value.const_value.numpy()
+        return held[value] if value in held else kept[value]
+
+
+def _fits(array: Array, value: ir.Value, shapes: Shapes | None) -> bool:
+    """Whether it has the inferred shape, as far as that is known."""
+    shape = None if shapes is None else shapes.of(value)
+    if shape is None:
+        return True
+    same = (size == dim for size, dim in zip(array.shape, shape, strict=False) if dim is not None)
+    return array.ndim == len(shape) and all(same)
+
+
+def _order(value: ir.Value, kept: Mapping[ir.Value, Array]) -> list[ir.Node]:
+    """The operators that compute a value from what is kept, each behind those that it reads."""
+    order: dict[ir.Node, None] = {}
+    producer = value.producer()
+    pending = [] if producer is None else [producer]
+    while pending:
+        node = pending[-1]
+        before = (v.producer() for v in node.inputs if v is not None and v not in kept)
+        missing = [other for other in before if other is not None and other not in order]
+        if missing:
+            pending.extend(missing)
+        else:
+            order[pending.pop()] = None
+    return list(order)
+
+
+def _last_readers(nodes: list[ir.Node]) -> dict[ir.Value, ir.Node]:
+    return {value: node for node in nodes for value in node.inputs if value is not None}
+
+
+def _drop(held: dict[ir.Value, Array], node: ir.Node, last: Mapping[ir.Value, ir.Node]) -> None:
+    for value in node.inputs:
+        if value is not None and last[value] is node:
+            held.pop(value, None)
 
 
 def rounded(array: Array, dtype: ir.DataType) -> Array:

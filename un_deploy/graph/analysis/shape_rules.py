@@ -9,21 +9,32 @@ Concat and arithmetic. Three things are missing for a rewriter that may not gues
   is taken to lie inside it, a Squeeze without axes to meet no symbolic axis of size 1, a Split
   into parts of unknown sizes to halve;
 * a number computed at run time may be -1, which a Reshape does not take for a size.
+
+Numbers are kept only where every step is exact: no detour through floating point, no Cast to a type
+that does not hold them.
 """
 
 from __future__ import annotations
 
-import re
+import math
 from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
+from functools import partial
 
+import numpy as np
 import onnx_ir as ir
 import sympy
 from onnx_shape_inference import ShapeInferenceContext
 
-from un_deploy.graph.analysis.dims import symbol
-
-SideDim = int | ir.SymbolicDim
+from un_deploy.graph.analysis.evaluators.selection import bounds
+from un_deploy.graph.analysis.rounded_sizes import ROUNDED
+from un_deploy.graph.analysis.side_dims import (
+    SideDim,
+    aligned,
+    broadcast_sizes,
+    expression,
+    quotient,
+    side_dim,
+)
 
 BROADCASTING = frozenset(
     (
@@ -33,27 +44,8 @@ BROADCASTING = frozenset(
     )
 )
 SHAPE_TENSOR_LIMIT = 64
-_NAME = re.compile(r"[A-Za-z_]\w*")
-_FUNCTIONS = {
-    name: getattr(sympy, name) for name in ("Max", "Min", "Mod", "ceiling", "floor", "sqrt")
-}
-
-
-@lru_cache(maxsize=4096)
-def _parse(text: str) -> sympy.Expr:
-    # Every name in here is one that this package or the inference gave: no text of the user's.
-    names = {name: symbol(name) for name in _NAME.findall(text) if name not in _FUNCTIONS}
-    return sympy.parse_expr(text, local_dict=names | _FUNCTIONS)
-
-
-def expression(dim: SideDim) -> sympy.Expr:
-    """A dimension of the side model as an expression over positive integer symbols."""
-    return sympy.Integer(dim) if isinstance(dim, int) else _parse(str(dim.value))
-
-
-def side_dim(value: sympy.Expr) -> SideDim:
-    """An expression as a dimension that the side model can carry."""
-    return int(value) if value.is_Integer else ir.SymbolicDim(value)
+#: Ends by which a Slice means the last element, whatever the size.
+_TO_THE_END = (2**31 - 1, 2**63 - 1)
 
 
 class Corrections:
@@ -68,17 +60,15 @@ class Corrections:
             "Where": self._where,
         }
         self.after: dict[str, Callable[[ir.Node], None]] = {
-            "AveragePool": self._pool,
             "ConstantOfShape": self._constant_of_shape,
             "Div": self._divide,
             "Equal": self._equal,
-            "LpPool": self._pool,
-            "MaxPool": self._pool,
             "Reshape": self._reshape,
             "Slice": self._slice,
             "Split": self._split,
             "Squeeze": self._squeeze,
             "Unique": self._unique,
+            **{op: partial(correct, context) for op, correct in ROUNDED.items()},
         }
 
     def infer(
@@ -94,7 +84,18 @@ class Corrections:
             self._broadcast(node)
         if standard and node.op_type in self.after:
             self.after[node.op_type](node)
+        self._check_counts(node.outputs)
         self.note_sizes(node.outputs)
+
+    def _check_counts(self, values: Iterable[ir.Value]) -> None:
+        """Forget numbers that are not as many as the tensor has: a table was taken for a row."""
+        for value in values:
+            numbers = self.context.get_symbolic_value(value)
+            if numbers is None or value.shape is None or not value.shape.is_static():
+                continue
+            if len(numbers) != math.prod(value.shape.numpy()):
+                self.context._symbolic_values.pop(value, None)
+                value.const_value = None
 
     def note_sizes(self, values: Iterable[ir.Value]) -> None:
         """Remember the sizes of these tensors."""
@@ -115,6 +116,7 @@ class Corrections:
 
     def _state(self, node: ir.Node, values: Sequence[SideDim] | None) -> None:
         if values is not None:
+            node.outputs[0].const_value = None  # what the package's own rule may have stated
             self.context.set_symbolic_value(node.outputs[0], list(values))
 
     def _fresh(self, count: int) -> ir.Shape:
@@ -132,7 +134,7 @@ class Corrections:
             return
         rank = max(len(shape) for shape in known)
         columns = zip(*((*(1,) * (rank - len(s)), *s.dims) for s in known), strict=True)
-        dims = [_broadcast_sizes(column) for column in columns]
+        dims = [broadcast_sizes(column) for column in columns]
         node.outputs[0].shape = (
             None if None in dims else ir.Shape([d for d in dims if d is not None])
         )
@@ -143,8 +145,13 @@ class Corrections:
         target = ir.DataType(node.attributes["to"].as_int())
         assert source is not None
         result.shape, result.type = source.shape, ir.TensorType(target)
-        if source.dtype is not None and source.dtype.is_integer() and target.is_integer():
-            self._state(node, self._values(node, 0))
+        numbers = self._values(node, 0)
+        if source.dtype is None or not source.dtype.is_integer() or numbers is None:
+            return
+        if target in (ir.DataType.INT32, ir.DataType.INT64):
+            bounds = np.iinfo(target.numpy())
+            if all(not isinstance(n, int) or bounds.min <= n <= bounds.max for n in numbers):
+                self._state(node, numbers)
 
     def _where(self, node: ir.Node) -> None:
         condition, yes, no = (self._values(node, index) for index in range(3))
@@ -154,13 +161,13 @@ class Corrections:
         self._broadcast(node)  # a symbolic value is kept with a tensor of known shape
         if condition is None or yes is None or no is None:
             return
-        rows = _aligned(condition, yes, no)
+        rows = aligned(condition, yes, no)
         if rows is not None and all(isinstance(chosen, int) for chosen, _, _ in rows):
             self._state(node, [a if chosen else b for chosen, a, b in rows])
 
     def _equal(self, node: ir.Node) -> None:
         left, right = self._values(node, 0), self._values(node, 1)
-        if left is None or right is None or (rows := _aligned(left, right)) is None:
+        if left is None or right is None or (rows := aligned(left, right)) is None:
             return
         answers = [self._equal_numbers(a, b) for a, b in rows]
         if None not in answers:
@@ -178,7 +185,7 @@ class Corrections:
     def _divide(self, node: ir.Node) -> None:
         """Integer division truncates, which is floor for sizes."""
         above, below = self._values(node, 0), self._values(node, 1)
-        if above is None or below is None or (rows := _aligned(above, below)) is None:
+        if above is None or below is None or (rows := aligned(above, below)) is None:
             return
         if all(self._is_size(a) and isinstance(b, int) and b > 0 for a, b in rows):
             self._state(
@@ -211,7 +218,7 @@ class Corrections:
             elif number == -1 and source.shape is not None:
                 others = [dims[i] for i in range(len(dims)) if i != axis]
                 if copies or 0 not in target:
-                    dims[axis] = _quotient(source.shape.dims, others)
+                    dims[axis] = quotient(source.shape.dims, others)
         result.shape = ir.Shape(dims)
 
     def _slice(self, node: ir.Node) -> None:
@@ -226,21 +233,28 @@ class Corrections:
             result.shape = self._fresh(rank)
             return
         dims = list(result.shape.dims)
+        numbers = self._values(node, 0)
         for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
             axis = int(expression(axis)) % rank
             size = source.shape.dims[axis]
-            if isinstance(end, int):
-                inside = isinstance(size, int) or not 0 <= end < 2**31 - 1
-            else:
-                inside = self._is_size(end)
-            if inside:
+            known = [number for number in (start, end, step, size) if isinstance(number, int)]
+            if len(known) == 4:
+                cut = bounds(*known)
+                dims[axis] = len(range(known[3])[cut])
+                numbers = None if numbers is None or rank > 1 else numbers[cut]
+                continue
+            numbers = None
+            as_it_is = (end < 0 or end in _TO_THE_END) if isinstance(end, int) else None
+            if self._is_size(end) if as_it_is is None else as_it_is:
                 continue
             if isinstance(end, int) and isinstance(start, int) and start >= 0 and step == 1:
-                extent = sympy.Max(0, sympy.Min(expression(size), end) - start)
-                dims[axis] = side_dim(extent)
+                whole = expression(size)
+                reach = whole if end > _TO_THE_END[0] else sympy.Min(whole, end)
+                dims[axis] = side_dim(sympy.Max(0, reach - start))
             else:
                 dims[axis] = self.context.new_symbolic_dim()
         result.shape = ir.Shape(dims)
+        self._state(node, numbers)
 
     def _optional(
         self, node: ir.Node, index: int, default: Sequence[SideDim]
@@ -268,43 +282,7 @@ class Corrections:
                 dims[node.attributes.get_int("axis", 0)] = self.context.new_symbolic_dim()
                 value.shape = ir.Shape(dims)
 
-    def _pool(self, node: ir.Node) -> None:
-        """A last window that would begin in the padding is left out, which only numbers tell."""
-        rounds_up = node.attributes.get_int("ceil_mode", 0) == 1
-        for value in node.outputs:
-            if value.shape is not None and rounds_up:
-                spatial = [
-                    dim if isinstance(dim, int) else self.context.new_symbolic_dim()
-                    for dim in value.shape.dims[2:]
-                ]
-                value.shape = ir.Shape([*value.shape.dims[:2], *spatial])
-
     def _unique(self, node: ir.Node) -> None:
         """Along an axis the result keeps its rank."""
         if "axis" in node.attributes:
             node.outputs[0].shape = None
-
-
-def _broadcast_sizes(sizes: Sequence[SideDim]) -> SideDim:
-    fixed = {size for size in sizes if isinstance(size, int) and size != 1}
-    if len(fixed) > 1:
-        raise ValueError(f"sizes {sizes} do not broadcast")
-    if fixed:
-        return fixed.pop()
-    return side_dim(sympy.Max(*(expression(size) for size in sizes)))
-
-
-def _quotient(numerator: Sequence[SideDim], denominator: Sequence[SideDim]) -> SideDim:
-    return side_dim(
-        sympy.cancel(
-            sympy.Mul(*map(expression, numerator)) / sympy.Mul(*map(expression, denominator))
-        )
-    )
-
-
-def _aligned(*rows: Sequence[SideDim]) -> list[tuple[SideDim, ...]] | None:
-    """Shape tensors element by element, a single number repeated; None where they do not match."""
-    length = max(len(row) for row in rows)
-    if any(len(row) not in (1, length) for row in rows):
-        return None
-    return list(zip(*(list(row) * (length // len(row)) for row in rows), strict=True))

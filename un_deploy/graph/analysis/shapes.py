@@ -17,7 +17,8 @@ import sympy
 from onnx_ir.passes.common import InlinePass
 
 from un_deploy.graph.analysis.dims import Dim, Shape, simplest, symbol
-from un_deploy.graph.analysis.shape_rules import Corrections, expression
+from un_deploy.graph.analysis.shape_rules import Corrections
+from un_deploy.graph.analysis.side_dims import expression
 
 _SUBGRAPHS = (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS)
 

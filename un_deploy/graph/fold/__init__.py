@@ -13,7 +13,7 @@
   readers.
 - graph_view: The graph as the solver sees it: units joined by tensors, with their shapes and
   constants.
-- original_tensors: Which original tensor each tensor of the folded graph stands for, and through
+- original_tensors: Which original tensors each tensor of the folded graph stands for, and through
   what gauge.
 - report: What a fold did, as data: for people through the command line, for programs as JSON.
 - rewire: Lets readers read another tensor, and removes what nobody reads any more.

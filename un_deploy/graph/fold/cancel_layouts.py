@@ -12,7 +12,7 @@ exactly when the row is in its first order again and the shape is the first shap
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import onnx_ir as ir
@@ -51,13 +51,19 @@ class _Chain:
     nodes: tuple[ir.Node, ...]
 
 
-def cancel_layouts(model: ir.Model, shapes: Shapes, seeds: Iterable[ir.Value]) -> list[Cancelled]:
+def cancel_layouts(
+    model: ir.Model,
+    shapes: Shapes,
+    seeds: Iterable[ir.Value],
+    joined: Callable[[ir.Value, ir.Value], None] = lambda kept, removed: None,
+) -> list[Cancelled]:
     """Remove the layout chains through these values that together are the identity.
 
     Args:
         model: changed in place.
         shapes: of this model. A chain with an unknown size stays.
         seeds: values of the main graph, each where a norm was. Chains elsewhere are the user's.
+        joined: told of each chain's two ends, the kept and the removed one, before it goes.
 
     Returns:
         What was cancelled, the longest chain through a seed first.
@@ -65,6 +71,7 @@ def cancel_layouts(model: ir.Model, shapes: Shapes, seeds: Iterable[ir.Value]) -
     cancelled = []
     for seed in seeds:
         while (chain := _longest_identity(model.graph, shapes, seed)) is not None:
+            joined(chain.start, chain.end)
             cancelled.append(_cancel(model.graph, chain))
     return cancelled
 

@@ -1,19 +1,20 @@
 """The changes that a fold makes to a graph, as data, and the one place that applies them.
 
 Constants are copied on write: an edit speaks of one use of a constant, other readers keep the
-old value. New values are computed in float64 when the model is saved, one at a time, and rounded
-once.
+old value. New values are computed in float64 when they are asked for, and rounded once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import onnx_ir as ir
 
 from un_deploy.graph.analysis.constants import Constants, rounded
+from un_deploy.graph.analysis.exact import Exact
 from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.rewire import replace_value
 from un_deploy.graph.fold.rules.operator import Operator
@@ -38,6 +39,11 @@ class SetConstant:
     compute: Callable[[], Array] = field(repr=False)
     shape: tuple[int, ...]
 
+    @cached_property
+    def exact(self) -> Exact:
+        """The new value, in parts where its rule has said how."""
+        return _exact(self.compute, self.shape)
+
 
 @dataclass(frozen=True)
 class AddBias:
@@ -54,6 +60,11 @@ class AddBias:
     operator: Operator
     compute: Callable[[], Array] = field(repr=False)
     size: int
+
+    @cached_property
+    def exact(self) -> Exact:
+        """The bias."""
+        return _exact(self.compute, (self.size,))
 
 
 @dataclass(frozen=True)
@@ -75,15 +86,17 @@ class Change:
         output: the tensor that its unit makes.
         value: the initializer that holds the new numbers.
         old: the name of the constant that held the numbers before; None for a gained bias.
-        before: the old numbers in float64; None for a gained bias.
+        exact: the new numbers.
+        before: the old numbers; None for a gained bias.
         added: the Add that holds the bias that the operator gained, where one does.
     """
 
     node: str
     output: str
     value: ir.Value
+    exact: Exact = field(repr=False)
     old: str | None = None
-    before: Callable[[], Array] | None = field(default=None, repr=False)
+    before: Exact | None = field(default=None, repr=False)
     added: ir.Node | None = None
 
 
@@ -115,15 +128,15 @@ class Editor:
         assert old is not None and old.name
         alone = len(old.uses()) == 1 and not old.is_graph_output()
         dtype = self._constants.dtype(old)
-        name, before = old.name, self._constants.exact(old)
+        name, before = old.name, Exact.of(old, self._constants)
         if alone and old.is_initializer():
             new = old
         else:
             new = self._initializer(f"{old.name}_folded", dtype, edit.shape, old)
             edit.node.replace_input_with(edit.index, new)
-        self._fill(new, edit.compute, dtype, edit.shape)
+        self._fill(new, edit.exact, dtype)
         output = str(edit.node.outputs[0].name)
-        return Change(node_name(edit.node), output, new, name, before)
+        return Change(node_name(edit.node), output, new, edit.exact, name, before)
 
     def _add_bias(self, edit: AddBias) -> Change:
         node, place = edit.node, edit.operator.bias
@@ -131,13 +144,14 @@ class Editor:
         assert weight is not None and place is not None
         dtype = self._constants.dtype(weight)
         bias = self._initializer(f"{weight.name}_folded_bias", dtype, (edit.size,), None)
-        self._fill(bias, edit.compute, dtype, (edit.size,))
+        self._fill(bias, edit.exact, dtype)
         output = str(node.outputs[0].name)
         if place == "behind":
-            return Change(node_name(node), output, bias, added=self._add_behind(node, bias))
+            added = self._add_behind(node, bias)
+            return Change(node_name(node), output, bias, edit.exact, added=added)
         node.resize_inputs(place + 1)
         node.replace_input_with(place, bias)
-        return Change(node_name(node), output, bias)
+        return Change(node_name(node), output, bias, edit.exact)
 
     def _add_behind(self, node: ir.Node, bias: ir.Value) -> ir.Node:
         """Put Add(., bias) between the node and its readers; the Add takes over the name."""
@@ -177,24 +191,22 @@ class Editor:
             value.doc_string = like.doc_string
         return value
 
-    def _fill(
-        self,
-        value: ir.Value,
-        compute: Callable[[], Array],
-        dtype: ir.DataType,
-        shape: tuple[int, ...],
-    ) -> None:
+    def _fill(self, value: ir.Value, exact: Exact, dtype: ir.DataType) -> None:
         value.const_value = ir.LazyTensor(
-            lambda: ir.Tensor(rounded(compute(), dtype), dtype=dtype, name=value.name),
+            lambda: ir.Tensor(rounded(exact(), dtype), dtype=dtype, name=value.name),
             dtype=dtype,
-            shape=ir.Shape(shape),
+            shape=ir.Shape(exact.shape),
             name=value.name,
         )
-        value.shape = ir.Shape(shape)
+        value.shape = ir.Shape(exact.shape)
         if not value.is_initializer():
             self._graph.register_initializer(value)
-        self._constants.replaced(value, compute)
-        self._shapes.set(value, shape)
+        self._constants.replaced(value, exact)
+        self._shapes.set(value, exact.shape)
+
+
+def _exact(compute: Callable[[], Array], shape: tuple[int, ...]) -> Exact:
+    return compute if isinstance(compute, Exact) else Exact.whole(compute, shape)
 
 
 def _values(graph: ir.Graph) -> Iterable[ir.Value]:

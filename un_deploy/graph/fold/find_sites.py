@@ -14,7 +14,8 @@ import onnx_ir as ir
 
 from un_deploy.graph.analysis.affine_map import Affine, align
 from un_deploy.graph.analysis.dims import same_dim, same_shape
-from un_deploy.graph.analysis.reference import is_floating
+from un_deploy.graph.analysis.evaluators.normalization import EPSILON
+from un_deploy.graph.analysis.floating import is_floating
 from un_deploy.graph.fold.graph_facts import GraphFacts
 from un_deploy.graph.fold.site import NearMiss, Site
 from un_deploy.graph.model.labels import label_of, node_name
@@ -153,14 +154,18 @@ def _batch_normalization(node: ir.Node, facts: GraphFacts) -> _Step | str | None
     # Up to opset 13 nothing but its further outputs tells that it is in training.
     if node.attributes.get_int("training_mode", 0) != 0 or len(node.outputs) > 1:
         return "it is in training mode"
+    if x in facts.constants:
+        return None
     if x is None or any(v not in facts.constants for v in node.inputs[1:5]):
+        if (overridable := _overridable(node, facts)) is not None:
+            return overridable
         return "its parameters are not constant"
     shape = facts.shape(x)
     if shape is None or len(shape) < 2:
         return f"the channels of {x.name!r} are unknown"
     gamma, beta, mean, var = (facts.constants[v] for v in node.inputs[1:5] if v is not None)
     with np.errstate(divide="ignore", invalid="ignore"):
-        scale = gamma / np.sqrt(var + node.attributes.get_float("epsilon", 1e-5))
+        scale = gamma / np.sqrt(var + node.attributes.get_float("epsilon", EPSILON))
     channel = (1, -1) + (1,) * (len(shape) - 2)
     affine = Affine(scale.reshape(channel), (beta - mean * scale).reshape(channel))
     if not (np.all(np.isfinite(affine.scale)) and np.all(np.isfinite(affine.shift))):

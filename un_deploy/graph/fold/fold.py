@@ -2,48 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
 
-import numpy as np
 import onnx_ir as ir
 
 from un_deploy.errors import InputError
 from un_deploy.graph.analysis.constants import Constants
+from un_deploy.graph.analysis.exact import Exact, store
 from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.cancel_layouts import Cancelled, cancel_layouts
-from un_deploy.graph.fold.check_weights import check_weights
 from un_deploy.graph.fold.edits import AddBias, Change, Edit, Editor, SetConstant
 from un_deploy.graph.fold.graph_view import GraphView
-from un_deploy.graph.fold.original_tensors import OriginalTensors, ValueMap
+from un_deploy.graph.fold.original_tensors import Claims, OriginalTensors
 from un_deploy.graph.fold.report import ConstantChange, FoldReport, SiteReport
 from un_deploy.graph.fold.rewire import remove_unread
 from un_deploy.graph.fold.site import Site
 from un_deploy.graph.fold.solve import Solution, certify, solve
-from un_deploy.graph.model.model_kinds import to_ir
-
-Model = TypeVar("Model")
-
-
-def fold(model: Model, *, keep: Collection[str] = ()) -> tuple[Model, FoldReport]:
-    """Merge every scale and shift that can be merged into the linear operators around it.
-
-    Args:
-        model: a path, an onnx.ModelProto, an onnx_ir.Model or an onnx_graphsurgeon.Graph. It is
-            not changed.
-        keep: norms to leave alone, each named by an operator of it, or by its module.
-
-    Returns:
-        The folded model, of the same kind (an onnx_ir.Model for a path), and the report.
-
-    Raises:
-        InputError: the model cannot be read, holds NaN or Inf, or a name in `keep` is no norm.
-    """
-    private, restore = to_ir(model)
-    check_weights(private)
-    folded = fold_graph(private, keep=keep)
-    return restore(folded.model), folded.report
 
 
 @dataclass(frozen=True)
@@ -53,20 +28,31 @@ class Folded:
     Attributes:
         model: the folded model.
         report: what was done.
-        values: for each of its tensors that changed, the original tensor and the gauge.
-        constants: the unrounded float64 values of its constants.
+        claims: which original tensors each of its tensors stands for.
+        exact: the unrounded float64 numbers of each initializer that changed, by name.
+        shapes: of the original's tensors.
     """
 
     model: ir.Model
     report: FoldReport
-    values: ValueMap
-    constants: Constants
+    claims: Claims
+    exact: Mapping[str, Exact]
+    shapes: Shapes
 
 
 def fold_graph(model: ir.Model, *, keep: Collection[str] = ()) -> Folded:
-    """Fold an onnx_ir.Model in place. See `fold`."""
+    """Merge every scale and shift that can be merged into the linear operators around it.
+
+    Args:
+        model: with weights that are numbers (`check_weights`); folded in place.
+        keep: norms to leave alone, each named by an operator of it, or by its module.
+
+    Raises:
+        InputError: a name in `keep` is no norm.
+    """
     graph = model.graph
-    shapes, constants = Shapes(model), Constants(model)
+    shapes = Shapes(model)
+    constants = Constants(model, shapes)
     editor, tracker = Editor(model, constants, shapes), OriginalTensors(model)
     before = len(graph)
     order = {node: index for index, node in enumerate(graph)}
@@ -89,23 +75,24 @@ def fold_graph(model: ir.Model, *, keep: Collection[str] = ()) -> Folded:
         loose = [value for edit in best.edits for value in _may_die(edit)]
         tracker.gauges(view, best.assignment)
         done, instead = editor.apply(best.edits)
-        tracker.biases(done)
+        tracker.applied(done, best.edits, instead)
         changes += done
         remove_unread(graph, loose)
-        cancelled += cancel_layouts(model, shapes, instead)
+        cancelled += cancel_layouts(model, shapes, instead, tracker.joined)
         view = GraphView(model, constants, shapes, keep)
     for site in view.sites:
         sites.append((order[site.nodes[0]], _report(site, reason=refusals[site])))
     report = FoldReport(
         sites=tuple(site for _, site in sorted(sites, key=lambda entry: entry[0])),
         near_misses=near_misses,
-        changes=tuple(_constant_changes(changes, constants)),
+        changes=tuple(_constant_changes(changes)),
         gained_biases=tuple(c.output for c in changes if c.old is None),
         cancelled=tuple(cancelled),
         operators_before=before,
         operators_after=len(graph),
     )
-    return Folded(model, report, tracker.map(), constants)
+    exact = {str(change.value.name): change.exact for change in changes}
+    return Folded(model, report, tracker.claims(model), exact, shapes)
 
 
 def _best_solution(view: GraphView) -> tuple[Solution, dict[Site, str]]:
@@ -168,17 +155,13 @@ def _may_die(edit: Edit) -> list[ir.Value | None]:
     return [value for node in edit.site.nodes for value in node.inputs]
 
 
-def _constant_changes(changes: list[Change], constants: Constants) -> Iterator[ConstantChange]:
-    """One entry an initializer, from the first old value to the last new one."""
-    first: dict[ir.Value, Change] = {}
-    for change in changes:
-        first.setdefault(change.value, change)
-    for value, change in first.items():
-        relative = None
-        if change.before is not None:
-            old, new = change.before(), constants[value]
-            if np.any(old):
-                relative = float(np.max(np.abs(new - old)) / np.max(np.abs(old)))
+def _constant_changes(changes: list[Change]) -> Iterator[ConstantChange]:
+    """One entry an initializer, from the first old value to the last new one, which it gets."""
+    first = {change.value: change for change in reversed(changes)}
+    last = {change.value: change.exact for change in changes}
+    for value, exact in last.items():
+        change = first[value]
+        relative = store(value, exact, change.before)
         yield ConstantChange(change.node, change.old, str(value.name), relative)
 
 

@@ -9,6 +9,7 @@ import onnx_ir as ir
 
 from un_deploy.graph.analysis.constants import Constants
 from un_deploy.graph.analysis.dims import Shape
+from un_deploy.graph.analysis.exact import Exact
 from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.rules.operator import Operator
 
@@ -39,6 +40,7 @@ class GraphFacts(ABC):
         self.opset = model.opset_imports.get("", 0)
         self._operators = operators
         self.biases = dict(self._biases_behind())
+        self._exact: dict[ir.Value, Exact] = {}
 
     def shape(self, value: ir.Value) -> Shape | None:
         """Its shape: an int, a symbolic size, or None for each axis; None where unranked."""
@@ -54,6 +56,12 @@ class GraphFacts(ABC):
         if shape is None or not all(isinstance(size, int) for size in shape):
             return self.constants[constant].shape
         return tuple(int(size) for size in shape)  # type: ignore[arg-type]
+
+    def exact(self, constant: ir.Value) -> Exact:
+        """A constant in float64, the same object at each call."""
+        if constant not in self._exact:
+            self._exact[constant] = Exact.of(constant, self.constants)
+        return self._exact[constant]
 
     def readers(self, value: ir.Value) -> list[ir.Node]:
         """The nodes that read the tensor's values, one entry a use; Shape reads none."""

@@ -1,17 +1,53 @@
-"""Which original tensor each tensor of the folded graph stands for, and through what gauge."""
+"""Which original tensors each tensor of the folded graph stands for, and through what gauge.
+
+A norm that is gone leaves one tensor where two were: the one before it and the one behind it. So
+a tensor may stand for several. Each is a *claim*, old = gauge(new), which the fold writes down and
+nothing believes: `un_deploy.graph.proof` proves every one.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import onnx_ir as ir
 
-from un_deploy.graph.analysis.affine_map import Affine, Gauge
-from un_deploy.graph.fold.edits import Change
+from un_deploy.graph.analysis.affine_map import Gauge
+from un_deploy.graph.fold.edits import Bypass, Change, Edit
 from un_deploy.graph.fold.graph_view import GraphView
+from un_deploy.graph.fold.site import Site
 from un_deploy.graph.fold.solve import Assignment
 
-ValueMap = Mapping[str, tuple[str, Gauge] | None]
+
+@dataclass(frozen=True)
+class Claim:
+    """A tensor of the folded graph stands for this one of the original.
+
+    Attributes:
+        original: the original tensor's name.
+        gauge: original = gauge(new); None where the two are equal.
+        shape_only: no more is claimed than that the shapes are equal.
+    """
+
+    original: str
+    gauge: Gauge | None = None
+    shape_only: bool = False
+
+    @property
+    def is_equality(self) -> bool:
+        """Whether the two tensors hold the same numbers."""
+        return not self.shape_only and (self.gauge is None or self.gauge.is_identity)
+
+    def after(self, gauge: Gauge) -> Claim:
+        """The claim on a tensor of which the one before is the image under `gauge`."""
+        if self.shape_only:
+            return self
+        return replace(self, gauge=gauge if self.gauge is None else self.gauge.after(gauge))
+
+
+#: By the name of the tensor in the folded graph; one that is not named keeps its own numbers, and
+#: one without a claim is the inside of an operator and its bias, or of a norm that stays.
+Claims = Mapping[str, tuple[Claim, ...]]
 
 
 class OriginalTensors:
@@ -19,45 +55,48 @@ class OriginalTensors:
 
     def __init__(self, model: ir.Model) -> None:
         values = [*model.graph.inputs, *(v for node in model.graph for v in node.outputs)]
-        self._first: dict[ir.Value, str] = {value: str(value.name) for value in values}
-        self._gauges: dict[ir.Value, Gauge] = {}
-        self._inside: set[ir.Value] = set()
+        self._claims: dict[ir.Value, tuple[Claim, ...]]
+        self._claims = {value: (Claim(str(value.name)),) for value in values}
 
     def gauges(self, view: GraphView, assignment: Assignment) -> None:
         """A solution is about to be applied: compose its gauges with those of earlier rounds."""
         for value, gauge in assignment.tensors.items():
-            if not gauge.is_identity:
-                before = self._gauges.get(value, Affine.identity(gauge.rank))
-                self._gauges[value] = before.after(gauge)
+            if not gauge.is_identity and value in self._claims:
+                self._claims[value] = tuple(claim.after(gauge) for claim in self._claims[value])
         for unit in view.units:
             if unit.bias is not None and assignment.known(unit, view):
-                self._inside.add(unit.node.outputs[0])
+                self._claims[unit.node.outputs[0]] = ()
         for site in view.sites:
             if site not in assignment.vanished and not assignment.untouched(site):
-                self._inside.update(node.outputs[0] for node in site.nodes[:-1])
+                self._claims.update((node.outputs[0], ()) for node in site.nodes[:-1])
 
-    def biases(self, changes: Iterable[Change]) -> None:
-        """A MatMul that gained an Add: the Add's output stands for what was the MatMul's."""
+    def applied(
+        self, changes: Iterable[Change], edits: Sequence[Edit], instead: Iterable[ir.Value]
+    ) -> None:
+        """The solution was applied; `instead` is what is read now in place of each bypassed site.
+
+        A MatMul may have gained an Add: the Add's output stands for what was the MatMul's.
+        """
         for change in changes:
-            if change.added is None:
-                continue
-            inner = change.added.inputs[0]
-            outer = change.added.outputs[0]
-            assert inner is not None
-            self._first[outer] = self._first[inner]
-            self._inside.add(inner)
-            if inner in self._gauges:
-                self._gauges[outer] = self._gauges.pop(inner)
+            if change.added is not None:
+                inner, outer = change.added.inputs[0], change.added.outputs[0]
+                assert inner is not None
+                self._claims[outer], self._claims[inner] = self._claims[inner], ()
+        sites = [edit.site for edit in edits if isinstance(edit, Bypass)]
+        for site, value in zip(sites, instead, strict=True):
+            self._bypassed(site, value)
 
-    def map(self) -> ValueMap:
-        """The map, by the names that the folded graph has now."""
-        found: dict[str, tuple[str, Gauge] | None] = {}
-        for value, first in self._first.items():
-            name = str(value.name)
-            if value in self._inside:
-                found[name] = None
-            elif value in self._gauges:
-                found[name] = (first, self._gauges[value])
-            elif name != first:
-                found[name] = (first, Affine.identity(0))
-        return found
+    def joined(self, kept: ir.Value, removed: ir.Value) -> None:
+        """What read `removed` reads `kept` now: it stands for both."""
+        self._claims[kept] = (*self._claims[kept], *self._claims[removed])
+
+    def claims(self, model: ir.Model) -> Claims:
+        """The claims, by the names that the folded graph has now."""
+        values = [*model.graph.inputs, *(v for node in model.graph for v in node.outputs)]
+        found = {str(value.name): self._claims[value] for value in values}
+        return {name: claims for name, claims in found.items() if claims != (Claim(name),)}
+
+    def _bypassed(self, site: Site, value: ir.Value) -> None:
+        inner = (claim for node in site.nodes[:-1] for claim in self._claims[node.outputs[0]])
+        shapes = [replace(claim, gauge=None, shape_only=True) for claim in inner]
+        self._claims[value] = (*self._claims[value], *self._claims[site.y], *shapes)

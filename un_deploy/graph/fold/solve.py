@@ -12,7 +12,7 @@ which then leaves no trace; so nothing is ever undone.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -20,8 +20,7 @@ import numpy as np
 import onnx_ir as ir
 
 from un_deploy.graph.analysis.affine_map import Affine, Gauge
-from un_deploy.graph.analysis.constants import rounded
-from un_deploy.graph.analysis.reference import is_floating
+from un_deploy.graph.analysis.floating import is_floating
 from un_deploy.graph.fold import absorb_into_norm
 from un_deploy.graph.fold.edits import AddBias, Bypass, Edit, SetConstant
 from un_deploy.graph.fold.graph_view import GraphView
@@ -140,7 +139,7 @@ def propagate(
 def certify(view: GraphView, assignment: Assignment) -> None:
     """Ask every unit again, all ports known, in no order: do its demands agree with what is?
 
-    This proves the gauges consistent. It says nothing of the edits: `operator_check` does.
+    This proves the gauges consistent. It says nothing of the edits: `un_deploy.graph.proof` does.
 
     Raises:
         Refuse: they do not.
@@ -196,6 +195,7 @@ def solve(view: GraphView, direction: Direction) -> Solution:
     reaches them.
     """
     assignment, cost = Assignment(), 0.0
+    edits: dict[Unit | Site, list[Edit]] = {}
     refusals: dict[Site, str] = {}
     hopeless: set[Site] = set()
     for site in view.sites if direction == "forward" else reversed(view.sites):
@@ -224,7 +224,8 @@ def solve(view: GraphView, direction: Direction) -> Solution:
                 trial = propagate(view, seeds, vanish, assignment)
                 # Nothing reaches a site that does nothing.
                 trial = replace(trial, vanished=trial.vanished | {site})
-                gain = _gain(view, assignment, trial)
+                changed = _changed(view, assignment, trial)
+                gain = _gain(view, edits, changed, trial.vanished - assignment.vanished)
             except Refuse as refusal:
                 # What it reached on the way would meet the same refusal.
                 hopeless |= reached
@@ -233,26 +234,32 @@ def solve(view: GraphView, direction: Direction) -> Solution:
                     break
                 continue
             assignment, cost = trial, cost + gain
+            edits |= changed
             break
     for site in assignment.vanished:
         refusals.pop(site, None)
-    return Solution(assignment, tuple(all_edits(view, assignment)), cost, refusals)
+    in_order = (edit for part in _parts(view) for edit in edits.get(part, ()))
+    return Solution(assignment, tuple(in_order), cost, refusals)
+
+
+def _parts(view: GraphView) -> tuple[Unit | Site, ...]:
+    return (*view.units, *view.sites)
 
 
 def all_edits(view: GraphView, assignment: Assignment) -> Iterator[Edit]:
     """What must change so that the graph computes the same in the new variables."""
-    yield from _edits(view, assignment, (*view.units, *view.sites))
+    for part in _parts(view):
+        yield from _edits(view, assignment, part)
 
 
-def _edits(view: GraphView, assignment: Assignment, parts: Iterable[Unit | Site]) -> Iterator[Edit]:
-    for part in parts:
-        if isinstance(part, Site):
-            if part in assignment.vanished:
-                yield Bypass(part)
-            elif not assignment.untouched(part):
-                yield from absorb_into_norm.edits(part, *assignment.ends(part), view)
-        elif not all(gauge.is_identity for gauge in assignment.known(part, view).values()):
-            yield from _unit_edits(view, assignment, part)
+def _edits(view: GraphView, assignment: Assignment, part: Unit | Site) -> Iterator[Edit]:
+    if isinstance(part, Site):
+        if part in assignment.vanished:
+            yield Bypass(part)
+        elif not assignment.untouched(part):
+            yield from absorb_into_norm.edits(part, *assignment.ends(part), view)
+    elif not all(gauge.is_identity for gauge in assignment.known(part, view).values()):
+        yield from _unit_edits(view, assignment, part)
 
 
 def _unit_edits(view: GraphView, assignment: Assignment, unit: Unit) -> Iterator[Edit]:
@@ -268,32 +275,48 @@ def _absorbed(
     node: ir.Node, index: int, value: ir.Value, gauge: Gauge, view: GraphView
 ) -> SetConstant:
     """A constant in its new variable: (old - shift) / scale, in its own rank where it fits."""
-    old, sizes = view.constants.exact(value), view.sizes(value)
+    old, sizes = view.exact(value), view.sizes(value)
     shape = np.broadcast_shapes(sizes, gauge.scale.shape, gauge.shift.shape)
     while len(shape) > len(sizes) and shape[0] == 1:
         shape = shape[1:]
+    if shape == sizes:
+        return SetConstant(node, index, old.through(gauge.aligned(len(shape))), shape)
     return SetConstant(
         node, index, lambda: ((old() - gauge.shift) / gauge.scale).reshape(shape), shape
     )
 
 
-def _gain(view: GraphView, base: Assignment, trial: Assignment) -> float:
-    """What the trial changes the cost by.
+def _changed(view: GraphView, base: Assignment, trial: Assignment) -> dict[Unit | Site, list[Edit]]:
+    """The edits of the parts that a trial reaches, or lets vanish."""
+    new = (value for value in trial.tensors if value not in base.tensors)
+    parts: list[Unit | Site] = [part for value in new for part in view.touching(value)]
+    parts += [site for site in view.sites if site in trial.vanished - base.vanished]
+    return {part: list(_edits(view, trial, part)) for part in dict.fromkeys(parts)}
+
+
+def _gain(
+    view: GraphView,
+    before: Mapping[Unit | Site, Sequence[Edit]],
+    after: Mapping[Unit | Site, Sequence[Edit]],
+    vanished: Iterable[Site],
+) -> float:
+    """What these edits, in place of those before, and these sites change the cost by.
 
     Raises:
-        Refuse: it does not lower the cost, or a new constant leaves the range of its type.
+        Refuse: they do not lower it, or a new constant leaves the range of its type.
     """
-    new = (value for value in trial.tensors if value not in base.tensors)
-    parts = list(dict.fromkeys(part for value in new for part in view.touching(value)))
-    edits = list(_edits(view, trial, parts))
-    before = sum(isinstance(e, AddBias) for e in _edits(view, base, parts))
-    gained = sum(isinstance(e, AddBias) for e in edits) - before
-    removed = sum(site.cost for site in trial.vanished - base.vanished)
+    gained = sum(_biases(edits) - _biases(before.get(part, ())) for part, edits in after.items())
+    removed = sum(site.cost for site in vanished)
     if GAINED_BIAS * gained >= removed:
         raise Refuse(f"{gained} linear operators would gain a bias, which costs more than the norm")
-    for edit in edits:
-        _check_fits(edit, view)
+    for edits in after.values():
+        for edit in edits:
+            _check_fits(edit, view)
     return GAINED_BIAS * gained - removed
+
+
+def _biases(edits: Iterable[Edit]) -> int:
+    return sum(isinstance(edit, AddBias) for edit in edits)
 
 
 def _check_fits(edit: Edit, view: GraphView) -> None:
@@ -307,7 +330,7 @@ def _check_fits(edit: Edit, view: GraphView) -> None:
         raise Refuse(f"the type of {value.name!r} is not known to be floating")
     if isinstance(edit, SetConstant) and view.constants.is_quantised(value):
         raise Refuse(f"{value.name!r} is computed from integers, and would be stored as floats")
-    if not np.all(np.isfinite(rounded(edit.compute(), dtype))):
+    if not edit.exact.fits(dtype):
         raise Refuse(f"{value.name!r} would leave the range of {dtype.name.lower()}")
 
 

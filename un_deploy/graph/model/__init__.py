@@ -9,4 +9,5 @@
 - model_kinds: Turns what users hold (path, ModelProto, onnx_ir.Model, gs.Graph) into onnx-ir, and
   back.
 - tensor_storage: Makes a model own its tensors, and checks the weights files that it refers to.
+- write_model: Writes a model to a file byte for byte as protobuf does, one weight at a time.
 """

@@ -12,7 +12,13 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from un_deploy.errors import InputError, first_cause, one_line
 from un_deploy.files import staged
 from un_deploy.graph.model.checks import check_model
-from un_deploy.graph.model.tensor_storage import check_external, own_tensors
+from un_deploy.graph.model.tensor_storage import (
+    check_external,
+    external_tensors,
+    leave_message,
+    own_tensors,
+)
+from un_deploy.graph.model.write_model import write_model
 
 #: Weights beyond this many bytes go to a file of their own: protobuf ends at 2 GiB, and the nodes
 #: need room too.
@@ -37,6 +43,7 @@ def load_model(path: str | os.PathLike[str]) -> ir.Model:
     for graph in (model.graph, *(function.graph for function in model.functions.values())):
         ir.external_data.set_base_dir(graph, directory)
     check_external(model, path)
+    leave_message(model)
     own_tensors(model)
     check_model(model, str(path))
     return model
@@ -60,10 +67,10 @@ def save_model(model: ir.Model, path: str | os.PathLike[str], *, force: bool = F
     """
     path = Path(path)
     if not has_external(model) and _weight_bytes(model) <= _INLINE_LIMIT:
-        with staged(path, force=force) as (place,):
-            onnx.save(ir.to_proto(model), place, format="protobuf")
+        with staged(path, force=force) as (place,), place.open("wb") as file:
+            write_model(model, file)
         return
-    data = path.with_name(f"{path.name}.data")
+    data = data_path(path)
     values = [v for graph in model.graphs() for v in graph.initializers.values()]
     held = [value.const_value for value in values]
     replaced = [t for t in held if isinstance(t, ir.ExternalTensor) and _same_file(t.path, data)]
@@ -85,6 +92,24 @@ def save_model(model: ir.Model, path: str | os.PathLike[str], *, force: bool = F
         ir.external_data.set_base_dir(model.graph, data.absolute().parent)
         for tensor in replaced:
             tensor.invalidate()
+
+
+def data_path(path: Path) -> Path:
+    """Where `save_model` puts the weights that do not go into a model's own file."""
+    return path.parent / f"{path.name}.data"
+
+
+def weights_files(path: Path) -> dict[str, Path]:
+    """The weights files of an ONNX file, by the names that it has for them.
+
+    Read from the file itself: a loaded model holds external tensors inside nodes in memory.
+
+    Raises:
+        InputError: it cannot be read, or is not valid.
+    """
+    model = from_proto(_read(path), str(path))
+    places = dict.fromkeys(str(tensor.location) for _, tensor in external_tensors(model))
+    return {place: path.parent / place for place in places}
 
 
 def hold_weights(model: ir.Model) -> None:

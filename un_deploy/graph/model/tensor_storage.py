@@ -5,10 +5,46 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+import onnx
 import onnx_ir as ir
 
 from un_deploy.errors import InputError, one_line
 from un_deploy.graph.model.labels import node_name
+
+
+class FileTensor(ir.ExternalTensor):
+    """A tensor in a weights file, which is in memory only as long as somebody holds its array."""
+
+    __slots__ = ()
+
+    def numpy(self) -> np.ndarray:
+        """The tensor, mapped from its file."""
+        array = super().numpy()
+        self._array = self.raw = None
+        return array
+
+
+def leave_message(model: ir.Model) -> None:
+    """Take the tensors out of the protobuf message that the model was read from.
+
+    The message copies a weight each time it is read, and frees its memory all at once.
+    """
+    for graph in model.graphs():
+        for value in graph.initializers.values():
+            tensor = value.const_value
+            if isinstance(tensor, ir.TensorProtoTensor) and tensor.dtype != ir.DataType.STRING:
+                held = ir.Tensor(tensor.numpy(), dtype=tensor.dtype, name=tensor.name)
+                held.doc_string = tensor.doc_string
+                held.metadata_props.update(tensor.metadata_props)
+                value.const_value = held
+    for node, attribute in _tensor_attributes(model):
+        tensor = attribute.as_tensor()
+        if isinstance(tensor, ir.TensorProtoTensor):
+            message = onnx.TensorProto()
+            message.CopyFrom(tensor.raw)
+            own = ir.TensorProtoTensor(message)
+            node.attributes[attribute.name] = ir.AttrTensor(attribute.name, own)
 
 
 def own_tensors(model: ir.Model) -> None:
@@ -87,7 +123,7 @@ def _tensor_attributes(model: ir.Model) -> Iterator[tuple[ir.Node, ir.Attr]]:
 def _own(tensor: ir.TensorProtocol) -> ir.TensorProtocol:
     own: ir.ExternalTensor | ir.StringTensor | ir.LazyTensor
     if isinstance(tensor, ir.ExternalTensor):
-        own = ir.ExternalTensor(
+        own = FileTensor(
             tensor.location,
             tensor.offset,
             tensor.length,

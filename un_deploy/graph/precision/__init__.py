@@ -1,5 +1,6 @@
 """Turns a float32 graph into fp16 or bf16.
 
+- bodies: The bodies of an If, a Loop or a Scan: what is in them, and what crosses their edges.
 - convert: Converts a float32 model to fp16 or bf16 for good, since an engine's types are its
   graph's.
 - insert_casts: Carries out the conversion: rounds constants, retypes attributes, puts Casts between

@@ -21,9 +21,10 @@ from typing import TypeVar
 import onnx_ir as ir
 
 from un_deploy.errors import InputError
-from un_deploy.graph.analysis.operator_types import element, opset_for, value_types
+from un_deploy.graph.analysis.operator_types import element, opset_for
 from un_deploy.graph.model.labels import node_name
 from un_deploy.graph.model.model_kinds import to_ir
+from un_deploy.graph.precision.bodies import all_types, every_node
 from un_deploy.graph.precision.insert_casts import Retyper
 from un_deploy.graph.precision.names import Precision
 from un_deploy.graph.precision.rounding import NAMES
@@ -174,8 +175,8 @@ def _checked(choice: Fp32Choice) -> list[Converted]:
 
 def _computes_in(model: ir.Model) -> tuple[ir.DataType, str] | None:
     """A half type that an operator reads or makes otherwise than to store it, and the operator."""
-    types = value_types(model)
-    for node in model.graph:
+    types = all_types(model)
+    for node in every_node(model.graph):
         if node.op_type in _STORING and not node.domain:
             continue
         for value in (*node.inputs, *node.outputs):

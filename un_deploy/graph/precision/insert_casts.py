@@ -6,8 +6,9 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
-from un_deploy.graph.analysis.operator_types import bodies, element, tensor_type
+from un_deploy.graph.analysis.operator_types import element, has_body, tensor_type
 from un_deploy.graph.model.labels import unique_name
+from un_deploy.graph.precision.bodies import every_graph, graph_of
 from un_deploy.graph.precision.rounding import NAMES, narrowed
 from un_deploy.graph.precision.what_stays_fp32 import Fp32Choice, is_filled
 
@@ -30,7 +31,7 @@ class Retyper:
         self._now: dict[ir.Value, ir.DataType] = {}
         self._in: dict[tuple[ir.Value, ir.DataType], ir.Value] = {}
         self._names = {value.name for value in choice.types}
-        self._names |= {v.name for node in self._graph.all_nodes() for v in node.outputs}
+        self._names |= {v.name for node in choice.nodes for v in node.outputs}
 
     def run(self) -> None:
         floats = [value for value in self._choice.types if self._choice.is_float(value)]
@@ -40,13 +41,13 @@ class Retyper:
             for value in self._graph.inputs:
                 if value in demands:
                     self._narrow(value, value.const_value)
-        nodes = list(self._graph)
         for value, tensor in list(self._choice.constants()):
             if not value.is_graph_input() and not is_filled(value):
                 self._constant(value, tensor, demands[value])
-        for node in nodes:
+        for node in self._choice.nodes:
             self._node(node)
-        self._outputs()
+        for graph in every_graph(self._graph):
+            self._outputs(graph)
 
     def _constant(
         self, value: ir.Value, tensor: ir.TensorProtocol, demands: set[ir.DataType]
@@ -66,10 +67,10 @@ class Retyper:
         converted = narrowed(tensor, self._half, name)
         if node is None:
             twin = ir.Value(name=name, const_value=converted, shape=value.shape)
-            self._graph.register_initializer(twin)
+            graph_of(value).register_initializer(twin)
         else:
             made = ir.node("Constant", [], attributes={"value": converted}, name=name)
-            self._graph.insert_after(node, made)
+            graph_of(value).insert_after(node, made)
             twin = made.outputs[0]
             twin.name, twin.shape = name, value.shape
         self._set(twin, self._half)
@@ -84,13 +85,8 @@ class Retyper:
         for index, value in enumerate(list(node.inputs)):
             if value is not None and self._choice.is_float(value):
                 node.replace_input_with(index, self._as(value, self._choice.wanted(node, index)))
-        for body in bodies(node):
-            for inner in body.all_nodes():
-                for index, value in enumerate(list(inner.inputs)):
-                    if value is not None and value in self._now:
-                        inner.replace_input_with(index, self._as(value, _FLOAT))
         made = [value for value in node.outputs if self._choice.is_float(value)]
-        if not made or node in self._choice.kept or node.op_type == "Constant":
+        if not made or node in self._choice.kept or node.op_type == "Constant" or has_body(node):
             return
         self._retype_attributes(node)
         types = [None if v is None else self._type_now(v) for v in node.inputs]
@@ -123,26 +119,27 @@ class Retyper:
         node = ir.node("Cast", [value], attributes={"to": int(dtype)}, name=name)
         producer = value.producer()
         if producer is None:
-            self._graph.insert_before(self._graph[0], node)
+            graph_of(value).insert_before(graph_of(value)[0], node)
         else:
-            self._graph.insert_after(producer, node)
+            graph_of(value).insert_after(producer, node)
         made = node.outputs[0]
         made.name, made.shape = name, value.shape
         self._set(made, dtype)
         self.casts += 1
         return made
 
-    def _outputs(self) -> None:
-        """Give the outputs their types, under the names that they had."""
-        dtype = _FLOAT if self._keep_io else self._half
-        for value in dict.fromkeys(self._graph.outputs):
+    def _outputs(self, graph: ir.Graph) -> None:
+        """Give the outputs their types: a body's fp32, the graph's under the names they had."""
+        dtype = _FLOAT if self._keep_io or graph is not self._graph else self._half
+        for value in dict.fromkeys(graph.outputs):
             if self._now.get(value, dtype) == dtype:
                 continue
             made, name = self._as(value, dtype), value.name
-            value.name, made.name = self._unique(value, self._now[value]), name
-            for index, output in enumerate(self._graph.outputs):
+            if graph is self._graph:
+                value.name, made.name = self._unique(value, self._now[value]), name
+            for index, output in enumerate(graph.outputs):
                 if output is value:
-                    self._graph.outputs[index] = made
+                    graph.outputs[index] = made
 
     def _type_now(self, value: ir.Value) -> onnx.TypeProto:
         dtype = self._now.get(value)

@@ -9,10 +9,11 @@ may become infinite.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import onnx_ir as ir
 
+from un_deploy.graph.analysis.operator_types import has_body
 from un_deploy.graph.precision.rounding import Entry
 
 #: Operators through which a mask goes on its way to the scores.
@@ -29,32 +30,36 @@ def carriers(
     entry: Entry,
     is_float: Callable[[ir.Value], bool],
     named: Collection[ir.Node],
+    across: Mapping[ir.Value, Sequence[ir.Value]],
     *,
     may_leave: bool,
 ) -> list[ir.Node] | None:
     """The operators that must stay in fp32 for the number's sake.
 
     Args:
-        value: a constant of the main graph.
+        value: a constant.
         entry: the number.
         is_float: whether a value is float32.
         named: operators that the user keeps in fp32; what they make is the user's care.
+        across: what a value is called on the other side of a body's edge, where it stays fp32.
         may_leave: whether the graph's outputs are float32.
 
     Returns:
         None where the number reaches what may overflow in the half type.
     """
-    graph = value.graph
     found: list[ir.Node] = []
     pending, seen = [value], {value}
     while pending:
         current = pending.pop()
-        if current.is_graph_output() and not may_leave:
+        beyond = across.get(current, ())
+        pending += [other for other in beyond if other not in seen]
+        seen.update(beyond)
+        if current.is_graph_output() and not beyond and not may_leave:
             return None
         for node, index in current.uses():
-            if node in named or _clips_nothing(node, index, entry):
+            if node in named or _clips_nothing(node, index, entry) or has_body(node):
                 continue
-            if node.graph is not graph or node.domain:
+            if node.domain:
                 return None
             found.append(node)
             made = [output for output in node.outputs if is_float(output) and output not in seen]

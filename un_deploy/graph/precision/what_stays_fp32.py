@@ -3,8 +3,8 @@
 An operator stays when
 
 - the user named it, its type, its module, or a tensor that it reads or makes;
-- it is control flow, holds other things than tensors, or is not ONNX's own: its inside is unknown;
-- ONNX does not give it the half type at the model's opset;
+- it holds other things than tensors, or is not ONNX's own: its inside is unknown;
+- ONNX does not give it the half type at the model's opset, or TensorRT does not;
 - it computes from integers alone, such as sizes, counts, positions and masks: fp16 has no odd
   number beyond 2048 and nothing beyond 65504, bf16 none beyond 256;
 - it carries a number beyond the type's range to where it is bounded again (`out_of_range_masks`);
@@ -20,19 +20,26 @@ from dataclasses import replace
 import onnx_ir as ir
 
 from un_deploy.errors import InputError
-from un_deploy.graph.analysis.constants import Constants, held_constant, rounded
-from un_deploy.graph.analysis.operator_types import (
-    OperatorTypes,
-    element,
-    has_body,
-    value_types,
-)
+from un_deploy.graph.analysis.constants import held_constant, rounded
+from un_deploy.graph.analysis.operator_types import OperatorTypes, bodies, element, has_body
 from un_deploy.graph.fold.rules import operator_named
 from un_deploy.graph.model.labels import label_of, node_name
+from un_deploy.graph.precision.bodies import (
+    ConstantsOfAll,
+    all_types,
+    crossings,
+    every_graph,
+    every_node,
+    is_control_flow,
+)
 from un_deploy.graph.precision.out_of_range_masks import carriers
 from un_deploy.graph.precision.rounding import NAMES, Narrowing, narrowing
 
 _FLOAT = ir.DataType.FLOAT
+
+#: What TensorRT-RTX 1.7 fails at in bf16, whatever ONNX says; between Casts it may compute in bf16.
+_NO_BF16 = ("ConvTranspose", "GRU")
+BUILDER_LACKS = "TensorRT-RTX 1.7 builds no"
 
 
 class Fp32Choice:
@@ -40,9 +47,10 @@ class Fp32Choice:
 
     Attributes:
         half: FLOAT16 or BFLOAT16.
-        types: of every value of the main graph, before the conversion.
+        types: of every value, before the conversion.
         operators: the schemas at the opset that the result will have.
-        kept: the operators that stay in fp32, with the reason, in the graph's order.
+        nodes: every operator; those of a body come before the one that it belongs to.
+        kept: the operators that stay in fp32, with the reason, in that order.
         narrowings: what becomes of each float32 constant, stored or computed, if it is rounded.
     """
 
@@ -56,12 +64,13 @@ class Fp32Choice:
         keep_io: bool,
     ) -> None:
         self.half = half
-        self.types = value_types(model)
+        self.types = all_types(model)
+        self.nodes = list(every_node(model.graph))
         self.operators = OperatorTypes(model, opset)
         self.narrowings: dict[ir.Value, Narrowing] = {}
         self._graph = model.graph
         self._keep_io = keep_io
-        self._constants = Constants(model)
+        self._constants = ConstantsOfAll(model)
         self._fixed: set[ir.Value] = set()
         self._kept: dict[ir.Node, str] = {}
         self._keep_named(keep)
@@ -71,15 +80,15 @@ class Fp32Choice:
         self._look_at_constants()
         self._keep_beyond_range(keep)
         self._keep_sources()
-        self.kept = {node: self._kept[node] for node in model.graph if node in self._kept}
+        self.kept = {node: self._kept[node] for node in self.nodes if node in self._kept}
 
     def is_float(self, value: ir.Value | None) -> bool:
-        """Whether it is a float32 tensor of the main graph, before the conversion."""
+        """Whether it is a float32 tensor, before the conversion."""
         return value is not None and element(self.types.get(value)) == _FLOAT
 
     def wanted(self, node: ir.Node, index: int) -> ir.DataType:
         """The type in which a node wants a float32 input."""
-        if node.graph is not self._graph or node in self._kept:
+        if node in self._kept or has_body(node):
             return _FLOAT
         return self.half if self.operators.takes(node, index, self.half) else _FLOAT
 
@@ -87,17 +96,18 @@ class Fp32Choice:
         """The types in which a float32 value is read."""
         found = {self.wanted(node, index) for node, index in value.uses()}
         if value.is_graph_output():
-            found.add(_FLOAT if self._keep_io else self.half)
+            of_body = value.graph is not self._graph
+            found.add(_FLOAT if self._keep_io or of_body else self.half)
         return found
 
     def constants(self) -> Iterator[tuple[ir.Value, ir.TensorProtocol]]:
-        """The float32 tensors that the main graph holds: in initializers and in attributes."""
-        for value in self._graph.initializers.values():
-            if self.is_float(value) and value.const_value is not None:
-                yield value, value.const_value
-        for node in self._graph:
-            value = node.outputs[0]
-            if not self.is_float(value):
+        """The float32 tensors that the graphs hold: in initializers and in attributes."""
+        for graph in every_graph(self._graph):
+            for value in graph.initializers.values():
+                if self.is_float(value) and value.const_value is not None:
+                    yield value, value.const_value
+        for node in self.nodes:
+            if not node.outputs or not self.is_float(value := node.outputs[0]):
                 continue
             if node.op_type == "Constant" and (tensor := held_constant(value)) is not None:
                 yield value, tensor
@@ -118,11 +128,12 @@ class Fp32Choice:
     def _keep_named(self, keep: Collection[str]) -> None:
         values = {str(value.name): value for value in self.types}
         known = set(values)
-        for node in self._graph:
+        for node in self.nodes:
             names = {node.name or node.op_type, node.op_type, label_of(node)}
             known |= names
             for name in sorted(names & set(keep)):
                 self._note(node, f"{name!r} is named to be kept")
+                self._note_bodies(node, f"it is in {node_name(node)!r}, which is named to be kept")
                 if node.op_type == "Constant":
                     self._keep_around(node.outputs[0], name)
         for name in sorted(set(keep)):
@@ -140,16 +151,19 @@ class Fp32Choice:
         if (maker := value.producer()) is not None:
             self._note(maker, f"it makes {name!r}, which is named to be kept")
         for reader, _ in value.uses():
-            if reader.graph is self._graph:
-                self._note(reader, f"it reads {name!r}, which is named to be kept")
+            self._note(reader, f"it reads {name!r}, which is named to be kept")
 
     def _keep_what_must(self) -> None:
-        for node in self._graph:
+        for node in self.nodes:
             kinds = [self.types[v] for v in (*node.inputs, *node.outputs) if v in self.types]
-            if has_body(node):
-                self._note(node, "it is control flow: its bodies stay in fp32")
-            elif self.operators.schema(node) is None:
+            if is_control_flow(node):
+                continue
+            if self.operators.schema(node) is None or has_body(node):
+                self._note_bodies(node, f"the inside of a {node.op_type} is not known")
+            if self.operators.schema(node) is None:
                 self._note(node, f"ONNX has no {node.op_type} in the domain {node.domain!r}")
+            elif node.op_type in _NO_BF16 and self.half == ir.DataType.BFLOAT16:
+                self._note(node, f"{BUILDER_LACKS} {node.op_type} in bf16")
             elif any(element(kind) is None for kind in kinds):
                 self._note(node, "it reads or makes something else than tensors")
             elif node.op_type != "Constant" and not self._has_half_port(node):
@@ -168,8 +182,8 @@ class Fp32Choice:
     def _keep_counting(self) -> None:
         """Keep what is computed from integers alone, up to the first weights."""
         counted: set[ir.Value] = set()
-        for node in self._graph:
-            if node.outputs[0] in self._constants:
+        for node in self.nodes:
+            if not node.outputs or node.outputs[0] in self._constants or has_body(node):
                 continue
             read = [v for v in node.inputs if self.is_float(v)]
             made = [v for v in node.outputs if self.is_float(v)]
@@ -197,36 +211,32 @@ class Fp32Choice:
         if value is None or value not in self._constants:
             return False
         tensor = held_constant(value)
-        try:
-            shape = tensor.shape.numpy() if tensor is not None else self._constants[value].shape
-        except InputError:  # the reference evaluator does not know the operator
-            return True
+        shape = tensor.shape.numpy() if tensor is not None else self._constants[value].shape
         return sum(size > 1 for size in shape) > 1
 
     def _look_at_constants(self) -> None:
         for value, tensor in self.constants():
             self.narrowings[value] = narrowing(tensor.numpy(), self.half)
-        for node in self._graph:
+        for node in self.nodes:
             operator = operator_named(node.op_type)
             if operator.moves:  # what was looked at once need not be looked at again
                 continue
             for value in node.outputs:
                 if self.is_float(value) and value in self._constants:
-                    try:
-                        array = rounded(self._constants[value], _FLOAT)
-                    except InputError:  # the reference evaluator does not know the operator
-                        continue
-                    found = narrowing(array, self.half)
+                    found = narrowing(rounded(self._constants[value], _FLOAT), self.half)
                     if operator.sums:
                         found = replace(found, flush=None)
                     self.narrowings[value] = found
 
     def _keep_beyond_range(self, keep: Collection[str]) -> None:
+        across = crossings(self._graph)
         for value, found in self.narrowings.items():
             entry = found.overflow
             if entry is None or value.name in keep:
                 continue
-            nodes = carriers(value, entry, self.is_float, self._named, may_leave=self._keep_io)
+            nodes = carriers(
+                value, entry, self.is_float, self._named, across, may_leave=self._keep_io
+            )
             holds = f"{value.name!r} holds {entry}, beyond the range of {NAMES[self.half]}"
             if nodes is None:
                 raise InputError(
@@ -237,7 +247,7 @@ class Fp32Choice:
 
     def _keep_sources(self) -> None:
         """What is read in fp32 must not have been rounded before, so no Cast may do that."""
-        for node in reversed(self._graph):
+        for node in reversed(self.nodes):
             fixed = node.op_type != "Constant" and self._is_fixed(node.outputs[0])
             if fixed or self._from_other_type(node, real=True):
                 for value in node.outputs:
@@ -252,8 +262,15 @@ class Fp32Choice:
         return dtype not in (None, _FLOAT) and (real or not dtype.is_floating_point())
 
     def _note(self, node: ir.Node, reason: str) -> None:
-        if any(map(self.is_float, (*node.inputs, *node.outputs))) or has_body(node):
+        """Keep an operator; what enters and leaves an If, a Loop or a Scan is in fp32 anyway."""
+        floats = any(map(self.is_float, (*node.inputs, *node.outputs)))
+        if floats and not is_control_flow(node):
             self._kept.setdefault(node, reason)
+
+    def _note_bodies(self, node: ir.Node, reason: str) -> None:
+        for body in bodies(node):
+            for inner in every_node(body):
+                self._note(inner, reason)
 
 
 def is_filled(value: ir.Value) -> bool:

@@ -35,4 +35,4 @@ def add_biases(model: ir.Model, outputs: Collection[str]) -> None:
         if not isinstance(channels, int):
             raise InputError(f"it is not known how many channels {name} has")
         edits.append(AddBias(node, operator, partial(np.ones, channels), channels))
-    Editor(model, Constants(model), shapes).apply(edits)
+    Editor(model, Constants(model, shapes), shapes).apply(edits)

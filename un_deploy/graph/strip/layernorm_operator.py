@@ -39,7 +39,8 @@ def use_operator(model: ir.Model) -> int:
     opset = model.opset_imports.get("", 0)
     if opset < OLDEST:
         return 0
-    constants, shapes = Constants(model), Shapes(model)
+    shapes = Shapes(model)
+    constants = Constants(model, shapes)
     replaced = sum(
         _replace(model.graph, norm, constants, shapes)
         for norm in find_layernorms(model.graph, constants, shapes)

@@ -110,7 +110,8 @@ def strip(model: Model, *, nodes: Collection[str] | None = None) -> tuple[Model,
 def strip_graph(model: ir.Model, *, nodes: Collection[str] | None = None) -> StripReport:
     """Strip an onnx_ir.Model in place. See `strip`."""
     graph = model.graph
-    constants, shapes = Constants(model), Shapes(model)
+    shapes = Shapes(model)
+    constants = Constants(model, shapes)
     before = len(graph)
     norms, near_misses = _find(model, constants, shapes)
     norms = _by_class(norms) if nodes is None else _by_name(norms, nodes)

@@ -7,15 +7,12 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import onnx_ir
 
-from un_deploy.errors import InputError
+from un_deploy.errors import InputError, one_line
 from un_deploy.graph.model.input_specs import Dim, TensorSpec, input_specs
 
 BATCH = 2
 OTHER = 8
 """Sizes of dynamic dimensions: of axis 0 or named batch, and of the others."""
-
-SIZES = (OTHER, 32, 48, 512)
-"""What the others are tried with: enough for tokens, for images, lines of text, and sound."""
 
 LAYOUT = {"Cast", "Concat", "Expand", "Flatten", "Identity", "Reshape", "Slice", "Squeeze"}
 LAYOUT |= {"Tile", "Transpose", "Unsqueeze"}
@@ -26,7 +23,12 @@ COUNTING = {"Range", "CumSum"}
 
 
 def random_inputs(
-    model: onnx_ir.Model, *, seed: int = 0, dims: Mapping[str, int] | None = None, size: int = OTHER
+    model: onnx_ir.Model,
+    *,
+    seed: int = 0,
+    dims: Mapping[str, int] | None = None,
+    batch: int = BATCH,
+    size: int = OTHER,
 ) -> dict[str, np.ndarray]:
     """One set of inputs, the same for the same seed, NumPy and model.
 
@@ -38,17 +40,17 @@ def random_inputs(
       and ones change places. A row so keeps at least one token.
 
     Args:
-        dims: sizes of dynamic dimensions by name. Else axis 0 and what is named batch is 2, any
-            other `size`.
+        dims: sizes of dynamic dimensions by name. Else axis 0 and what is named batch is `batch`,
+            any other `size`.
         size: of other dynamic dimensions; less where a position table, read by a counter or a
             Slice, is smaller.
 
     Raises:
-        InputError: an unknown dimension in ``dims``, a size below 1, an input of unknown rank or
-            one that is no number.
+        InputError: an unknown dimension in ``dims``, a size below 0 or beyond memory, an input of
+            unknown rank or one that is no number.
     """
     specs = input_specs(model)
-    sizes = _sizes(model, specs, dims or {}, size)
+    sizes = _sizes(model, specs, dims or {}, batch, size)
     values = {value.name: value for value in model.graph.inputs}
     rng = np.random.default_rng(seed)
     feeds = {}
@@ -59,7 +61,11 @@ def random_inputs(
             sizes[axis, dim] if not isinstance(dim, int) else dim
             for axis, dim in enumerate(spec.shape)
         ]
-        feeds[spec.name] = np.asarray(_random(rng, values[spec.name], shape), spec.dtype)
+        try:
+            feeds[spec.name] = np.asarray(_random(rng, values[spec.name], shape), spec.dtype)
+        except (MemoryError, ValueError) as error:
+            given = ", ".join(f"--dim {name}={size}" for name, size in (dims or {}).items())
+            raise InputError(f"input {spec} with {given}: {one_line(error)}") from error
     return feeds
 
 
@@ -78,7 +84,7 @@ def _random(rng: np.random.Generator, value: onnx_ir.Value, shape: list[int]) ->
 def _mask(rng: np.random.Generator, shape: list[int]) -> np.ndarray:
     """Booleans; each row of the last axis True up to a random length of at least one."""
     *rows, length = shape or [1]
-    lengths = rng.integers(1, length + 1, (*rows, 1))
+    lengths = rng.integers(min(1, length), length + 1, (*rows, 1))
     return (np.arange(length) < lengths).reshape(shape)
 
 
@@ -108,7 +114,11 @@ def _downstream(value: onnx_ir.Value) -> Iterable[onnx_ir.Value]:
 
 
 def _sizes(
-    model: onnx_ir.Model, specs: tuple[TensorSpec, ...], dims: Mapping[str, int], size: int
+    model: onnx_ir.Model,
+    specs: tuple[TensorSpec, ...],
+    dims: Mapping[str, int],
+    batch: int,
+    size: int,
 ) -> dict[tuple[int, Dim], int]:
     """Size of every (axis, dynamic dimension) of the inputs."""
     dynamic = [
@@ -118,18 +128,18 @@ def _sizes(
         if not isinstance(dim, int)
     ]
     named = dict.fromkeys(dim for _, dim in dynamic if dim)
-    for name, size in dims.items():
+    for name, given in dims.items():
         if name not in named:
             have = ", ".join(named) or "none"
             raise InputError(f"no dynamic dimension is named {name!r}; the inputs have {have}")
-        if size < 1:
-            raise InputError(f"dimension {name} cannot be {size}")
+        if given < 0:
+            raise InputError(f"dimension {name} cannot be {given}")
     batches = {dim for axis, dim in dynamic if dim and (axis == 0 or "batch" in dim)}
     other = min([size, *_position_tables(model.graph)])
     sizes: dict[tuple[int, Dim], int] = {}
     for axis, dim in dynamic:
         is_batch = dim in batches or (dim is None and axis == 0)
-        sizes[axis, dim] = dims.get(dim or "", BATCH if is_batch else other)
+        sizes[axis, dim] = dims.get(dim or "", batch if is_batch else other)
     return sizes
 
 

@@ -1,280 +1,236 @@
-"""Proves that a folded graph computes what the original computes, operator by operator.
+"""Says of two networks whether they compute the same: proven, seen to be equal, open, or not equal.
 
-For a graph and its fold: the fold is done once more in memory to learn what each tensor stands for,
-every operator is checked against the original (`un_deploy.graph.proof.operator_check`), and so are
-the signature and the outputs (`un_deploy.measure.equality.outputs`). For any other two graphs the
-outputs are all that can be compared.
+1. The same graph, bit for bit: proven, whatever it computes.
+2. One is a fold of the other: the fold is done once more, and `un_deploy.graph.proof.prove` holds
+   the saved one against it and against the original, for all inputs. Nothing is run.
+3. It shares nearly all its names with the fold and is not it: the same proof is tried, what stands
+   at the same name is compared, and where both leave it open the shared tensors are, in a runtime
+   (`un_deploy.measure.equality.shared_tensors`).
+4. Any other pair: whole outputs in a runtime, at several sizes
+   (`un_deploy.measure.equality.second_look`).
 """
 
 from __future__ import annotations
 
-import math
-import warnings
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from itertools import zip_longest
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
-import numpy as np
 import onnx_ir as ir
 
-from un_deploy.errors import InputError, VerificationError
-from un_deploy.graph.analysis.reference import run, stored
+from un_deploy.errors import InputError
 from un_deploy.graph.fold.check_weights import check_weights
-from un_deploy.graph.fold.fold import Folded, fold_graph
-from un_deploy.graph.fold.report import FoldReport
+from un_deploy.graph.fold.fold import Folded
 from un_deploy.graph.model.input_specs import Feeds
-from un_deploy.graph.model.labels import node_name
 from un_deploy.graph.model.model_kinds import to_ir
-from un_deploy.graph.proof.operator_check import TOLERANCE, Blind, OperatorResult, check_operators
-from un_deploy.json_form import JsonForm
-from un_deploy.measure.equality.inputs import check_inputs, random_inputs, read_inputs
-from un_deploy.measure.equality.outputs import (
-    CannotRunError,
-    OutputResult,
-    float64_results,
-    runtime_results,
-    signature_problems,
+from un_deploy.graph.proof.proof import Problem
+from un_deploy.graph.proof.prove import prove
+from un_deploy.measure.equality.fold_again import FoldedAgain, fold_again
+from un_deploy.measure.equality.graph_differences import (
+    differences,
+    left_out,
+    same_graph,
+    share_of_names,
 )
-from un_deploy.measure.equality.random_inputs import SIZES
-from un_deploy.runtime.backends import available_runtime
+from un_deploy.measure.equality.inputs import check_inputs, read_inputs
+from un_deploy.measure.equality.outputs import signature_problems
+from un_deploy.measure.equality.report import (
+    OutputResult,
+    ProofFigures,
+    Verdict,
+    VerifyReport,
+    told,
+)
+from un_deploy.measure.equality.second_look import CannotLookError, Look, look
+from un_deploy.measure.equality.shared_tensors import compare_shared
 
-_SHOWN = 5
+#: From here on two graphs are taken for versions of one: that share of the second one's names.
+_SHARED = 0.9
 
-
-@dataclass(frozen=True)
-class VerifyReport(JsonForm):
-    """The outcome of a comparison. It passed when there is no problem.
-
-    Attributes:
-        kind: "fold": the second graph is the first one's fold, and every operator was checked;
-            "outputs": it is not, and only the outputs were compared.
-        reason: why it is no fold; empty where it is one.
-        problems: what is wrong, one line each.
-        operators: how many operators were compared.
-        worst: the operator with the largest error, in units of what rounding allows.
-        failures: the first few that exceed `tolerance`.
-        tolerance: largest ratio of error to rounding that an operator may have.
-        blind: rows of folded constants that the inputs never reached.
-        outputs: the errors of the whole model's outputs.
-        notes: what could not be run, and so says nothing.
-        runs: how many sets of inputs were run.
-    """
-
-    kind: Literal["fold", "outputs"]
-    reason: str = ""
-    problems: tuple[str, ...] = ()
-    operators: int = 0
-    worst: OperatorResult | None = None
-    failures: tuple[OperatorResult, ...] = ()
-    tolerance: float = TOLERANCE
-    blind: tuple[Blind, ...] = ()
-    outputs: tuple[OutputResult, ...] = ()
-    notes: tuple[str, ...] = ()
-    runs: int = 0
-    version: int = 1
-
-    @property
-    def passed(self) -> bool:
-        return not self.problems
-
-    def require(self) -> None:
-        """Raise if it did not pass.
-
-        Raises:
-            VerificationError: states the first problem.
-        """
-        if self.problems:
-            rest = len(self.problems) - 1
-            more = f" (and {rest} more)" if rest else ""
-            raise VerificationError(f"the graphs are not equal: {self.problems[0]}{more}")
-
-    def json_form(self, given: dict[str, Any]) -> dict[str, Any]:
-        """Whether it passed comes first; None where a number is not finite."""
-        return {"passed": self.passed, **_finite(given)}
+_OTHER_WAY = "in the other order: the first network was held against the fold of the second"
 
 
 def verify(
     a: Any, b: Any, *, inputs: str | Feeds | None = None, seed: int = 0, keep: Collection[str] = ()
 ) -> VerifyReport:
-    """Compare two models; if the second is the first one's fold, prove it operator by operator.
+    """Say whether a network computes what another one does.
 
     Args:
         a: the original: a path, an onnx.ModelProto, an onnx_ir.Model or an
             onnx_graphsurgeon.Graph.
         b: the other one, likewise.
-        inputs: data.npz, loader.py:function (which runs as code), or arrays by input name;
-            None: random ones in valid ranges.
-        keep: the norms that the fold was told to leave alone.
+        inputs: for what is run: data.npz, loader.py:function (which runs as code), or arrays by
+            input name; None: random ones in valid ranges, of several sizes.
+        seed: of the random inputs.
+        keep: norms that the fold was told to leave alone, where that is not to be seen from `b`.
 
     Raises:
-        InputError: a model or the inputs cannot be read, or an operator cannot be run.
+        InputError: a model or the inputs cannot be read.
     """
     (original, _), (other, _) = to_ir(a), to_ir(b)
+    feeds = None if inputs is None else feeds_of(original, inputs)
+    if same_graph(original, other):
+        return VerifyReport("proven", "the two are one and the same graph")
     for model in (original, other):
         check_weights(model)
-    feeds = feeds_of(original, inputs, seed)
-    folded = fold_graph(to_ir(original)[0], keep=keep)
-    reason = _difference(folded.model, other)
-    if reason is None:
-        return verify_fold(original, replace(folded, model=other), feeds)
-    problems = tuple(signature_problems(original, other, shapes=False))
-    report = VerifyReport("outputs", reason, problems)
-    return _with_outputs(report, original, other, feeds)
+    if problems := signature_problems(original, other):
+        return VerifyReport("not equal", "inputs or outputs differ", tuple(problems))
+    again = fold_again(original, other, keep)
+    if again.difference and keep:  # what B shows counts for more than what was said of it
+        again = fold_again(original, other)
+    if not again.difference:
+        report = verify_fold(original, replace(again.folded, model=other))
+        return add_second_look(report, original, other, feeds, seed)
+    if (turned := _folded_other_way(original, other)) is not None:
+        report = verify_fold(other, replace(turned.folded, model=original))
+        report = replace(report, reason=_OTHER_WAY)
+        return add_second_look(report, original, other, feeds, seed)
+    return _not_a_fold(again, original, other, feeds, seed)
 
 
-def verify_fold(original: ir.Model, folded: Folded, feeds: Sequence[Feeds]) -> VerifyReport:
-    """Prove what `fold_graph` made of a copy, with the weights rounded as they will be saved.
-
-    Raises:
-        InputError: an operator cannot be run in float64.
-    """
-    model = folded.model
-    checks = [check_operators(original, model, folded.values, feed) for feed in feeds]
-    results = sorted((r for c in checks for r in c.results), key=_severity, reverse=True)
-    failures = tuple(r for r in results if not r.ratio <= TOLERANCE)
-    unmapped = dict.fromkeys(name for check in checks for name in check.unmapped)
-    problems = signature_problems(original, model, shapes=True)
-    problems += [
-        f"operator {r.node!r} ({r.operator}) is off by {r.ratio:.3g} times what rounding allows "
-        f"(up to {TOLERANCE:g} passes)"
-        for r in failures
-    ]
-    problems += [f"operator {name!r} stands for nothing in the original" for name in unmapped]
-    problems += _changed_unsaid(original, model, folded.report)
-    report = VerifyReport(
-        "fold",
-        problems=tuple(problems),
-        operators=len(checks[0].results),
-        worst=results[0] if results else None,
-        failures=failures[:_SHOWN],
-        blind=tuple(_never_reached([check.blind for check in checks])),
-    )
-    return _with_outputs(report, original, model, feeds)
-
-
-def feeds_of(model: ir.Model, inputs: str | Feeds | None, seed: int = 0) -> list[Feeds]:
-    """Inputs for a graph, one mapping a run; see `verify`.
+def feeds_of(model: ir.Model, inputs: str | Feeds) -> list[Feeds]:
+    """The user's inputs for a graph, one mapping a run; see `verify`.
 
     Raises:
         InputError: they cannot be read or do not fit the graph.
     """
-    if inputs is None:
-        return [_runnable(model, seed)]
     if isinstance(inputs, Mapping):
         return [*check_inputs([inputs], model)]
     return [*read_inputs(inputs, model)]
 
 
-def _runnable(model: ir.Model, seed: int) -> Feeds:
-    """Random inputs, of the first sizes on which the model runs if it leaves them open.
+def verify_fold(original: ir.Model, folded: Folded) -> VerifyReport:
+    """Prove a fold by parts, for all inputs; nothing is run.
 
-    Where it runs on none, those of the usual size: whoever runs it will say what is wrong.
+    Args:
+        original: the network before the fold.
+        folded: what `fold_graph` made of a copy of it, perhaps with a saved model in its place.
     """
-    usual, larger = (random_inputs(model, seed=seed, size=size) for size in SIZES[:2])
-    if all(usual[name].shape == larger[name].shape for name in usual):
-        return usual
-    for size in SIZES:
-        feeds = random_inputs(model, seed=seed, size=size)
-        with suppress(InputError), warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)
-            # The mean of an image that was shrunk to nothing is NaN.
-            if all(np.all(np.isfinite(out)) for out in run(model, feeds, stored).values()):
-                return feeds
-    return usual
+    proof = prove(original, folded)
+    # What follows from a constant comes before it in the graph: the constant is told first.
+    constants = folded.model.graph.initializers
+    problems = tuple(sorted(proof.problems, key=lambda one: one.place not in constants))
+    verdict: Verdict = "proven"
+    if problems:
+        verdict = "not equal" if any(one.differs for one in problems) else "cannot tell"
+    return VerifyReport(verdict, problems=problems, proof=ProofFigures.of(proof))
 
 
-def _with_outputs(
-    report: VerifyReport, original: ir.Model, other: ir.Model, feeds: Sequence[Feeds]
+def add_second_look(
+    report: VerifyReport,
+    original: ir.Model,
+    folded: ir.Model,
+    feeds: Sequence[Feeds] | None,
+    seed: int = 0,
 ) -> VerifyReport:
-    """Compare the outputs too, if the signatures let them be compared."""
-    problems = list(report.problems)
-    outputs: list[OutputResult] = []
-    notes: list[str] = []
-    if not signature_problems(original, other, shapes=False):
-        outputs, expected = float64_results(original, other, feeds)
-        runtime = available_runtime()
-        try:
-            if runtime is None:
-                notes.append("no runtime is installed, so the outputs were computed in float64")
-            else:
-                outputs += runtime_results(runtime, original, other, feeds, expected)
-        except CannotRunError as error:
-            notes.append(f"the original itself does not run: {error}")
-        except InputError as error:
-            problems.append(str(error))
-    problems += [
-        f"output {r.output!r} differs by {r.error:.2g} of its largest entry in {r.runtime} "
-        f"({r.allowed:.2g} is allowed)"
-        if math.isfinite(r.error)
-        else f"output {r.output!r} is not finite, or of another shape, in {r.runtime}"
-        for r in outputs
-        if not r.passed
-    ]
-    return replace(
-        report,
-        problems=tuple(problems),
-        outputs=tuple(outputs),
-        notes=tuple(notes),
-        runs=len(feeds),
-    )
+    """Add to a proof what whole outputs in a runtime look like; the verdict stays."""
+    if report.verdict != "proven":
+        return report
+    try:
+        seen = look(original, folded, feeds, seed)
+    except CannotLookError as error:
+        return replace(report, notes=(*report.notes, f"outputs were not compared: {error}"))
+    notes = [*report.notes, *_random_notes(seen)]
+    if seen.failure:
+        notes.append(f"{seen.runtime.name} runs the original and not the fold: {seen.failure}")
+    if any(result.differs for result in seen.results):
+        notes.append(
+            f"{seen.runtime.name} computes other outputs for the two than rounding explains: it "
+            "may have an operator wrong, which the proof does not rest on"
+        )
+    if any(result.allowed is None for result in seen.results):
+        notes.append("the outputs say nothing: the original's own rounding error is too large")
+    return replace(report, outputs=seen.results, notes=tuple(notes), runs=len(seen.feeds))
 
 
-def _difference(expected: ir.Model, found: ir.Model) -> str | None:
-    """The first thing that tells a graph from the fold of the original; constants may differ."""
-    for one, other in zip_longest(expected.graph, found.graph):
-        if one is None or other is None or _form(one) != _form(other):
-            node = other or one
-            assert node is not None
-            return f"operator {node_name(node)!r} is not as the fold has it"
-    weights = [
-        {name: (v.dtype, v.shape) for name, v in model.graph.initializers.items()}
-        for model in (expected, found)
-    ]
-    for name in weights[0].keys() | weights[1].keys():
-        if weights[0].get(name) != weights[1].get(name):
-            return f"initializer {name!r} is not as the fold has it"
+def _folded_other_way(original: ir.Model, other: ir.Model) -> FoldedAgain | None:
+    """The fold of the other network, where the original has that form."""
+    with suppress(InputError):
+        again = fold_again(other, original)
+        if not again.difference:
+            return again
     return None
 
 
-def _form(node: ir.Node) -> bytes:
-    """What an operator is: its type, attributes, and the tensors by name."""
-    proto = ir.to_proto(node)
-    for field_ in ("name", "doc_string", "metadata_props"):
-        proto.ClearField(field_)
-    return bytes(proto.SerializeToString(deterministic=True))
+def _not_a_fold(
+    again: FoldedAgain,
+    original: ir.Model,
+    other: ir.Model,
+    feeds: Sequence[Feeds] | None,
+    seed: int,
+) -> VerifyReport:
+    """The report of a pair that is no fold of each other."""
+    fold = again.folded.model
+    shares = share_of_names(fold, other) >= _SHARED
+    found = list(differences(fold, other)) if shares else []
+    problems = [Problem(one.place, one.text) for one in found if not one.may_be_equal]
+    reason = f"not a fold of the original: {found[0].text if found else again.difference}"
+    untold: tuple[Problem, ...] = ()
+    if shares:
+        report = verify_fold(original, replace(again.folded, model=other))
+        if report.verdict == "proven":
+            return add_second_look(report, original, other, feeds, seed)
+        untold = report.problems
+        problems += [problem for problem in untold if problem.differs]
+        if problems:
+            return VerifyReport("not equal", reason, tuple(problems))
+    try:
+        seen = look(original, other, feeds, seed)
+    except CannotLookError as error:
+        return VerifyReport("cannot tell", f"{reason}; nothing could be run: {error}", untold)
+    problems += _output_problems(seen)
+    doubts = _doubts(seen)
+    if shares and not seen.failure:
+        try:
+            problems += compare_shared(fold, other, found, seen.runtime, seen.feeds)
+        except InputError as error:
+            doubts.append(f"the tensors inside could not be compared: {error}")
+    report = VerifyReport(
+        "equal on these inputs",
+        reason,
+        outputs=seen.results,
+        unreached=seen.unreached,
+        notes=(*seen.notes, *doubts),
+        runs=len(seen.feeds),
+    )
+    if problems:
+        return replace(report, verdict="not equal", problems=tuple(problems))
+    if shares and (missing := left_out(fold, other)):
+        named = ", ".join(missing[:3])
+        doubts.append(f"it lacks the operators {named} and has none that could do their work")
+    if doubts:
+        reason = f"{reason}; {doubts[0]}"
+        return replace(report, verdict="cannot tell", reason=reason, problems=untold)
+    return report
 
 
-def _changed_unsaid(original: ir.Model, model: ir.Model, report: FoldReport) -> Iterator[str]:
-    """Constants that hold other bits than the original's and that the report does not name."""
-    said = {change.new for change in report.changes}
-    before = original.graph.initializers
-    for name, value in model.graph.initializers.items():
-        if name in said or name not in before:
-            continue
-        old, new = before[name].const_value, value.const_value
-        if old is new or old is None or new is None:
-            continue
-        if old.tobytes() != new.tobytes():
-            yield f"initializer {name!r} is no part of the fold and has changed"
+def _doubts(seen: Look) -> list[str]:
+    """Why outputs that were not seen to differ may still be different."""
+    untold = [result.output for result in seen.results if result.allowed is None]
+    return [
+        *(f"the original's own rounding error is too large at {name!r}" for name in untold),
+        *_random_notes(seen),
+        *(f"the output {name!r} has no finite entry on these inputs" for name in seen.empty),
+    ]
 
 
-def _never_reached(blind: list[tuple[Blind, ...]]) -> Iterator[Blind]:
-    """What no run reached: at most what the best run left, by constant."""
-    for candidate in blind[0]:
-        others = [next((b for b in run if b.constant == candidate.constant), None) for run in blind]
-        if None not in others:
-            yield min((b for b in others if b is not None), key=lambda b: b.rows)
+def _output_problems(seen: Look) -> list[Problem]:
+    found = [_output_problem(result) for result in seen.results if result.differs]
+    if seen.failure:
+        text = f"the second network does not run where the original does: {seen.failure}"
+        found.append(Problem("the second network", text))
+    return found
 
 
-def _severity(result: OperatorResult) -> float:
-    return math.inf if math.isnan(result.ratio) else result.ratio
+def _output_problem(result: OutputResult) -> Problem:
+    text = f"the output {result.output!r} differs in {result.runtime}: {told(result)}"
+    return Problem(result.output, text)
 
 
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(part) for key, part in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(part) for part in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def _random_notes(seen: Look) -> list[str]:
+    """One line for each random operator that outputs depend on."""
+    return [
+        f"the output {name!r} depends on the random operator {operator!r}: it is not compared"
+        for name, operator in seen.random.items()
+    ]

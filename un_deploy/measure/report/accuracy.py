@@ -20,17 +20,20 @@ def section(report: CompareReport) -> Section | Absent:
         "folded or not, against the unfolded graph where there is one. No norm computes something "
         "else and is only timed.",
     )
-    plans = any(one.against != FLOAT64 for report in points for one in report.accuracy)
+    of_all = [one for point in points for one in point.accuracy]
+    plans = any(one.against != FLOAT64 for one in of_all if one.error is not None)
     if plans:
         text = (*text, "A plan has no graph: what it is held against stands in its row.")
+    unjudged = dict.fromkeys(one.against for one in of_all if one.error is None)
+    text = (*text, *(f"Not judged: {reason}." for reason in unjudged))
     several = len(points) > 1
     rows = tuple(
         (
             wording.variant(one.kind, one.form),
             *((wording.point(report),) if several else ()),
             Cell(one.output, code=True),
-            f"{one.error:.2e}",
-            *((one.against,) if plans else ()),
+            "not judged" if one.error is None else f"{one.error:.2e}",
+            *(("" if one.error is None else one.against,) if plans else ()),
         )
         for report in points
         for one in report.accuracy

@@ -1,7 +1,9 @@
 """Compares what every variant computes, in the backend that times it, with float64.
 
-A plan has no graph to compute in float64. It is held against the graph of another form of the same
-network where one was given, else plans of UN are held against each other.
+What is right in float64 a runtime computes (`un_deploy.runtime.in_double`); where none can, nothing
+is judged, and that is said. A plan has no graph to compute in float64. It is held against the graph
+of another form of the same network where one was given, else plans of UN are held against each
+other.
 """
 
 from __future__ import annotations
@@ -13,12 +15,12 @@ from pathlib import Path
 import numpy as np
 
 from un_deploy.errors import InputError, ThresholdError
-from un_deploy.graph.analysis.reference import run, stored, widen
 from un_deploy.graph.model.input_specs import Feeds
 from un_deploy.graph.model.model_file import load_model
 from un_deploy.measure.equality.outputs import relative_error
 from un_deploy.measure.speed.variant import TITLES, Kind, Variant
 from un_deploy.runtime.backends import load_file
+from un_deploy.runtime.in_double import InDouble
 from un_deploy.runtime.settings import RunSettings
 
 FLOAT64 = "float64"
@@ -29,14 +31,16 @@ class Accuracy:
     """How far a variant in this backend is from its network in float64.
 
     Attributes:
-        output: the output that is worst.
-        error: max |found - expected| / max |expected|, over all entries of all outputs.
+        output: the output that is worst; "" where nothing was judged.
+        error: max |found - expected| / max |expected|, over all entries of all outputs; None where
+            nothing was judged.
+        against: what it is held against; where nothing was judged, why not.
     """
 
     kind: Kind
     form: str
     output: str
-    error: float
+    error: float | None
     against: str = FLOAT64
 
 
@@ -57,7 +61,7 @@ def accuracies(
         for variant in variants
         if variant.kind != "none"
     }
-    expected: dict[str, dict[str, np.ndarray]] = {}
+    expected: dict[str, dict[str, np.ndarray] | str] = {}
     found = []
     for variant, outputs in computed.items():
         reference = _reference(variant, variants)
@@ -67,13 +71,25 @@ def accuracies(
         against, model = FLOAT64, reference.model
         if reference.plan_bytes is not None:
             against = _plan_of(reference.kind)
-            expected[model] = {name: widen(array) for name, array in computed[reference].items()}
+            expected[model] = computed[reference]
         elif model not in expected:
-            expected[model] = run(load_model(model), feeds, stored)
-        errors = {name: relative_error(expected[model][name], outputs[name]) for name in outputs}
+            expected[model] = _in_float64(model, feeds)
+        wanted = expected[model]
+        if isinstance(wanted, str):
+            found.append(Accuracy(variant.kind, variant.form, "", None, wanted))
+            continue
+        errors = {name: relative_error(wanted[name], outputs[name]) for name in outputs}
         worst = max(errors, key=lambda name: errors[name])
         found.append(Accuracy(variant.kind, variant.form, worst, errors[worst], against))
     return tuple(found)
+
+
+def _in_float64(model: str, feeds: Feeds) -> dict[str, np.ndarray] | str:
+    """The outputs in float64, or why there are none."""
+    try:
+        return InDouble(load_model(model)).run(feeds)
+    except InputError as error:
+        return str(error)
 
 
 def _reference(variant: Variant, variants: Sequence[Variant]) -> Variant | None:
@@ -108,7 +124,7 @@ def require_accuracy(found: Sequence[Accuracy], most: float, of: Collection[Kind
         of: variants that must be among these, or be what another was held against.
 
     Raises:
-        ThresholdError: names the first, its output and its error.
+        ThresholdError: names the first, its output and its error; or one that was not judged.
         InputError: a variant was held against nothing, or none against anything.
     """
     held = {one.kind for one in found}
@@ -121,8 +137,13 @@ def require_accuracy(found: Sequence[Accuracy], most: float, of: Collection[Kind
             "the ONNX file of such a network (of UN, folded or unfolded, beside its plan)"
         )
     for one in found:
+        form = f" ({one.form})" if one.form else ""
+        if one.error is None:
+            raise ThresholdError(
+                f"the error of {TITLES[one.kind]}{form} was not judged, so it cannot be held "
+                f"against {most:g}: {one.against}"
+            )
         if not one.error <= most:
-            form = f" ({one.form})" if one.form else ""
             raise ThresholdError(
                 f"{TITLES[one.kind]}{form}: output {one.output} is off by {one.error:.3g} of its "
                 f"range, more than {most:g}"

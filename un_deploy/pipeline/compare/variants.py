@@ -15,6 +15,7 @@ from un_deploy.graph.analysis.constants import Constants
 from un_deploy.graph.analysis.layernorms import find_layernorms
 from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.check_weights import check_weights
+from un_deploy.graph.fold.fold import fold_graph
 from un_deploy.graph.fold.report import FoldReport
 from un_deploy.graph.fold.rules import operator_named
 from un_deploy.graph.model.input_specs import Feeds, input_specs
@@ -24,12 +25,12 @@ from un_deploy.graph.strip.layernorm_operator import use_operator
 from un_deploy.graph.strip.strip import strip_graph
 from un_deploy.measure.equality.inputs import check_inputs, random_inputs, read_inputs
 from un_deploy.measure.equality.outputs import signature_problems
-from un_deploy.measure.equality.verify import feeds_of, verify
+from un_deploy.measure.equality.verify import verify
 from un_deploy.measure.speed.variant import TITLES, Kind, Variant
 from un_deploy.pipeline.compare.given_plans import GivenPlan, usual_sizes
 from un_deploy.pipeline.export.export import export
 from un_deploy.pipeline.export.model_spec import Norm
-from un_deploy.pipeline.fold_file import fold_and_verify
+from un_deploy.pipeline.fold_file import proven
 from un_deploy.runtime.backends import backend_named, choose_backend, runtime_of
 from un_deploy.runtime.settings import Fusions, RunSettings
 
@@ -99,7 +100,8 @@ class Network:
 
         Args:
             keep: norms that the fold leaves alone.
-            inputs, seed: what the fold is proven on; see `un_deploy.verify`.
+            inputs, seed: for a pair of files that is no network and its fold; see
+                `un_deploy.verify`.
 
         Raises:
             InputError: nothing folds, fewer than two variants are to be had, or the inputs do
@@ -109,8 +111,9 @@ class Network:
         unfolded, folded = self.models.get("unfolded"), self.models.get("folded")
         report = None
         if unfolded is not None:
-            feeds = None if self._has("folded") else feeds_of(unfolded, inputs, seed)
-            made, _ = fold_and_verify(unfolded, feeds, keep=keep)
+            made = fold_graph(to_ir(unfolded)[0], keep=keep)
+            if not self._has("folded"):
+                proven(unfolded, made)
             report = made.report
             self.gained_biases = report.gained_biases
             if folded is not None:
@@ -146,8 +149,9 @@ class Network:
         graphs = {**self.models, **{kind: plan.graph for kind, plan in self.plans.items()}}
         (kind, first), *others = graphs.items()
         for other, model in others:
-            if problems := signature_problems(first, model, shapes=False):
-                raise InputError(f"{TITLES[other]} is not {TITLES[kind]}'s network: {problems[0]}")
+            if problems := signature_problems(first, model):
+                problem = problems[0].text
+                raise InputError(f"{TITLES[other]} is not {TITLES[kind]}'s network: {problem}")
         found = self._feeds(first, inputs, dims, seed)
         for plan in self.plans.values():
             plan.check_sizes(found)
@@ -236,7 +240,8 @@ class Network:
 
     def _add_forms(self, file: Path, model: ir.Model, source: str) -> None:
         """Add the other forms of LN that the backend can run; the fastest will count."""
-        found = find_layernorms(model.graph, Constants(model), Shapes(model))
+        shapes = Shapes(model)
+        found = find_layernorms(model.graph, Constants(model, shapes), shapes)
         in_parts = any(len(norm.nodes) > 1 for norm in found)
         if backend_named(self.settings.backend).has_fusions:
             fused = "no SkipLayerNormalization"

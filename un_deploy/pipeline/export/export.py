@@ -16,17 +16,19 @@ import numpy as np
 from un_deploy.errors import InputError, needs
 from un_deploy.files import check_target
 from un_deploy.graph.fold.check_weights import check_weights
+from un_deploy.graph.fold.fold import fold_graph
 from un_deploy.graph.fold.report import FoldReport
 from un_deploy.graph.model.input_specs import Feeds
 from un_deploy.graph.model.model_file import save_model
+from un_deploy.graph.model.model_kinds import to_ir
 from un_deploy.json_form import JsonForm
 from un_deploy.measure.equality.inputs import check_inputs, load_inputs
-from un_deploy.measure.equality.verify import VerifyReport
+from un_deploy.measure.equality.report import VerifyReport
 from un_deploy.pipeline.export.check_export import check_export
 from un_deploy.pipeline.export.forward import as_tensors, example_inputs
 from un_deploy.pipeline.export.model_spec import Norm, load_module
 from un_deploy.pipeline.export.torch_to_onnx import Exporter, to_onnx
-from un_deploy.pipeline.fold_file import fold_and_verify, modules_of
+from un_deploy.pipeline.fold_file import modules_of, proven
 
 if TYPE_CHECKING:
     from torch import nn
@@ -82,11 +84,13 @@ def export(
             ``timm:NAME``; the Python behind a spec runs as code.
         norm: of a spec: build it with Layer, Unified or no normalization.
         checkpoint: of a spec: its weights.
-        inputs: to trace with and to compare on: data.npz, loader.py:function (runs as code), or
-            arrays by input name; None: the model's own ``example_inputs()``.
+        inputs: to trace with and to compare on, before the fold and behind it: data.npz,
+            loader.py:function (runs as code), or arrays by input name; None: the model's own
+            ``example_inputs()``, for the first of these comparisons alone.
         exporter: "dynamo" (through torch.export) or "torchscript".
         fold: merge the norms into the linear operators.
-        verify: prove the fold before writing. PyTorch is compared with in any case.
+        verify: prove the fold before writing, for all inputs. PyTorch is compared with in any
+            case.
         untrained: accept Unified Normalizations whose statistics were never updated.
         keep: norms to leave alone, each named by an operator of it, or by its module.
         dynamic: leave the dimensions that the model declares (else the batch) open.
@@ -96,7 +100,7 @@ def export(
             opset is not to be had, a weight is NaN.
         UntrainedError: a Unified Normalization was never trained.
         TargetError: the target exists or cannot be written; said before the work and at its end.
-        VerificationError: the graph is not equal to PyTorch, or the folded one not to it.
+        VerificationError: the graph is not equal to PyTorch, or the fold could not be proven.
         MissingPackageError: torch or onnxscript is not installed.
     """
     check_target(target, force=force)
@@ -111,8 +115,9 @@ def export(
     difference = check_export(module, graph, tensors)
     report = modules = proof = None
     if fold:
-        feeds = check_inputs(batches, graph) if verify else None
-        folded, proof = fold_and_verify(graph, feeds, keep=keep)
+        feeds = None if inputs is None else check_inputs(batches, graph)
+        folded = fold_graph(to_ir(graph)[0], keep=keep)
+        proof = proven(graph, folded, feeds) if verify else None
         graph, report, modules = folded.model, folded.report, modules_of(folded)
     save_model(graph, target, force=force)
     return ExportReport(

@@ -1,6 +1,7 @@
 """From a model to its entry in Triton's repository.
 
 - batching: Whether Triton may put requests together into one batch, and how large it may be.
+- branches: The shapes of a model's outputs where it has branches: what all of them agree on.
 - config: config.pbtxt for Triton Inference Server: how a model is served, as Triton's own message.
 - repository: From a model to its entry in a Triton Inference Server repository: the files and
   config.pbtxt.

@@ -38,13 +38,16 @@ def choose_max_batch_size(model: ServedModel, asked: int | None) -> tuple[int, t
 def why_not_batched(model: ServedModel) -> str:
     """Empty where every input and output has the same dynamic first dimension.
 
-    A dimension without a name, as all of a plan's are, is taken for the same, as Triton does.
+    A dimension without a name, as all of a plan's are, is taken for the same, as Triton does. One
+    that the operators do not give is none: joined requests could not be told apart in it.
     """
     batch: tuple[str, str] | None = None
     for tensor in model.tensors:
         first = tensor.shape[0]
         if isinstance(first, int):
             return f"the first dimension of {tensor.name} is always {first}"
+        if tensor.rows_unknown:
+            return f"the operators do not give the first dimension of {tensor.name}"
         if first is None:
             continue
         if batch and batch[1] != first:

@@ -22,6 +22,7 @@ BACKENDS = {"onnx": ("onnxruntime", "onnxruntime_onnx"), "plan": ("tensorrt", "t
 
 _TYPES = {
     "bool": "BOOL",
+    "object": "STRING",  # as NumPy holds them
     **{f"float{bits}": f"FP{bits}" for bits in (16, 32, 64)},
     **{f"int{bits}": f"INT{bits}" for bits in (8, 16, 32, 64)},
     **{f"uint{bits}": f"UINT{bits}" for bits in (8, 16, 32, 64)},
@@ -34,6 +35,8 @@ _KNOWN = {
         "bfloat16": "BF16",
     },
 }
+
+Accelerator = Literal["tensorrt", "tensorrt:fp16"]
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,8 @@ class Serving:
             on GPUs alone.
         warm_up: run the model on zeros before it serves; None: where every size is known.
         sizes: dynamic dimensions' sizes for that, by name.
+        accelerator: what runs an ONNX file's operators on a GPU as far as it can: TensorRT in
+            fp32, or with leave to compute in fp16; None: ONNX Runtime's own.
     """
 
     max_batch_size: int | None = None
@@ -62,6 +67,7 @@ class Serving:
     kind: Literal["auto", "gpu", "cpu"] = "auto"
     warm_up: bool | None = None
     sizes: Mapping[str, int] = field(default_factory=dict)
+    accelerator: Accelerator | None = None
 
 
 def triton_messages() -> Any:
@@ -87,6 +93,7 @@ def make_config(model: ServedModel, name: str, serving: Serving) -> tuple[Any, t
         MissingPackageError: tritonclient is not installed.
     """
     messages = triton_messages()
+    _check_numbers(serving)
     _check_servable(model)
     size, notes = choose_max_batch_size(model, serving.max_batch_size)
     backend, platform = BACKENDS[model.kind]
@@ -96,16 +103,35 @@ def make_config(model: ServedModel, name: str, serving: Serving) -> tuple[Any, t
     for fields, tensors in ((config.input, model.inputs), (config.output, model.outputs)):
         for tensor in tensors:
             _add(fields, tensor, model, messages, batched=size > 0)
+    notes += tuple(_add_optional(config, model, messages))
     group = config.instance_group.add(
         count=serving.instances, kind=messages.ModelInstanceGroup.Kind.Value(_kind(model, serving))
     )
     if len(model.profiles) > 1:  # else Triton takes the first alone
         group.profile.extend(str(index) for index in range(len(model.profiles)))
     _add_dynamic_batching(config, serving)
+    _add_accelerator(config, model, serving)
     if model.kind == "plan":
         config.parameters["tensorrt_version"].string_value = model.version
     notes = (*notes, *add_warm_up(config, model, serving.warm_up, serving.sizes))
     return config, (*notes, *_notes(config, model))
+
+
+def _check_numbers(serving: Serving) -> None:
+    """Refuse what does not fit into the fields of Triton's messages."""
+    numbers = [
+        ("--max-batch-size", serving.max_batch_size, 31),
+        *(("--preferred-batch-size", size, 31) for size in serving.preferred_batch_sizes),
+        ("--instances", serving.instances, 31),
+        ("--max-queue-delay", serving.max_queue_delay, 64),
+        *((f"--dim {name}", size, 63) for name, size in serving.sizes.items()),
+    ]
+    for name, size in serving.sizes.items():
+        if size < 1:
+            raise InputError(f"--dim {name} is {size}, but Triton needs sizes >= 1")
+    for option, number, bits in numbers:
+        if number is not None and number >= 1 << bits:
+            raise InputError(f"{option} is {number}, but Triton takes at most {(1 << bits) - 1}")
 
 
 def _check_servable(model: ServedModel) -> None:
@@ -144,6 +170,34 @@ def _add(
         added.reshape.SetInParent()
 
 
+def _add_optional(config: Any, model: ServedModel, messages: Any) -> Iterator[str]:
+    """Inputs with a default: the backend loads a model with them only where it makes no batches."""
+    for tensor in model.optional:
+        if config.max_batch_size:
+            yield (
+                f"clients cannot send {tensor.name}, which has its default: Triton has no optional "
+                f"inputs where it makes batches"
+            )
+        elif not tensor.shape or 0 in tensor.shape or tensor.dtype not in _TYPES:
+            yield f"clients cannot send {tensor.name}, which has its default: a server takes none"
+        else:
+            _add(config.input, tensor, model, messages, batched=False)
+            config.input[-1].optional = True
+
+
+def _add_accelerator(config: Any, model: ServedModel, serving: Serving) -> None:
+    if serving.accelerator is None:
+        return
+    if model.kind == "plan":
+        raise InputError("--accelerator is for ONNX files: a plan runs in TensorRT anyway")
+    if serving.kind == "cpu":
+        raise InputError("--accelerator tensorrt runs on GPUs, so not with --kind cpu")
+    added = config.optimization.execution_accelerators.gpu_execution_accelerator.add()
+    added.name, _, precision = serving.accelerator.partition(":")
+    # Said in fp32 too: without a parameter the backend does not tell TensorRT which GPU it is on.
+    added.parameters["precision_mode"] = precision.upper() or "FP32"
+
+
 def _kind(model: ServedModel, serving: Serving) -> str:
     if model.kind == "plan" and serving.kind == "cpu":
         raise InputError(f"{model.source} is a TensorRT plan, which runs on a GPU: not --kind cpu")
@@ -175,6 +229,16 @@ def _add_dynamic_batching(config: Any, serving: Serving) -> None:
 
 
 def _notes(config: Any, model: ServedModel) -> Iterator[str]:
+    for accelerator in config.optimization.execution_accelerators.gpu_execution_accelerator:
+        yield (
+            "TensorRT builds its engines in the server, for each new range of shapes, before it "
+            "answers; without a GPU, ONNX Runtime runs alone"
+        )
+        if accelerator.parameters["precision_mode"] == "FP16":
+            yield (
+                "TensorRT chooses what it computes in fp16, and nobody checks the answers: "
+                "un-deploy build --precision fp16 checks what it builds"
+            )
     if model.kind == "plan":
         if "--versionCompatible" in model.options:
             yield (

@@ -25,11 +25,17 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 @dataclass(frozen=True)
 class TritonTensor:
-    """An input or output as clients see it; -1 in its shape is any size."""
+    """An input or output as clients see it.
+
+    Attributes:
+        shape: -1 is any size.
+        optional: clients may leave it out.
+    """
 
     name: str
     type: str
     shape: tuple[int, ...]
+    optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,6 +102,8 @@ def write_triton(
             f"{name!r} is no name for a model in Triton: use letters, digits, '_', '-' and '.', "
             f"and give it with --name"
         )
+    if version >= 1 << 63:
+        raise InputError(f"--version is {version}, but Triton takes at most {(1 << 63) - 1}")
     if version < 1:
         raise InputError(f"Triton ignores version {version}: versions begin at 1")
     folder = repository / name
@@ -185,4 +193,12 @@ def _versions(folder: Path) -> Iterator[int]:
 def _seen(config: Any, fields: Any) -> tuple[TritonTensor, ...]:
     batch = (-1,) if config.max_batch_size else ()
     type_name = triton_messages().DataType.Name
-    return tuple(TritonTensor(f.name, type_name(f.data_type), (*batch, *f.dims)) for f in fields)
+    return tuple(
+        TritonTensor(
+            name=field.name,
+            type=type_name(field.data_type),
+            shape=(*batch, *field.dims),
+            optional=getattr(field, "optional", False),
+        )
+        for field in fields
+    )

@@ -49,6 +49,10 @@ def _check_profiles(
         if dynamic and not profiles:
             raise InputError(f"{file} has no profile for the dynamic input {name}: build anew")
         for index, profile in enumerate(profiles):
+            if name in profile and profile[name].of_values:
+                raise InputError(
+                    f"{file}: the plan reads input {name} as a shape, which is not served"
+                )
             ranks = {len(s) for r in [profile.get(name)] if r for s in (r.min, r.opt, r.max)}
             if ranks != {len(shape)} and (ranks or dynamic):
                 raise InputError(

@@ -7,6 +7,7 @@ be NaN.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from math import prod
 from typing import Any
 
 from un_deploy.errors import InputError
@@ -41,11 +42,12 @@ def add_warm_up(
         _of_profiles(config, model) if model.kind == "plan" else _of_sizes(config, model, sizes)
     )
     for shapes in {tuple(shapes.items()): shapes for shapes in samples}.values():
+        _check_elements(shapes)
         rows = next(iter(shapes.values()))[0] if batched else 1
         name = " ".join(f"{name} {'x'.join(map(str, shape))}" for name, shape in shapes.items())
         # Triton makes a batch of this many equal requests. A count of 0 means 1: here it is said.
         sample = config.model_warmup.add(name=name, batch_size=rows, count=1)
-        for field in config.input:
+        for field in _asked(config):
             given = sample.inputs[field.name]
             given.data_type, given.zero_data = field.data_type, True
             given.dims.extend(shapes[field.name][batched:])
@@ -102,8 +104,15 @@ def _check_sizes(
             )
 
 
+def _check_elements(shapes: _Shapes) -> None:
+    for name, shape in shapes.items():
+        if prod(shape) >= 1 << 63:
+            text = "x".join(map(str, shape))
+            raise InputError(f"the warm-up cannot hold {name} of {text}: give smaller sizes")
+
+
 def _obstacle(config: Any, model: ServedModel, sizes: Mapping[str, int], batched: bool) -> str:
-    for field in config.input:
+    for field in _asked(config):
         if field.HasField("reshape"):  # Triton does not reshape what it warms up with
             return f"{field.name} has no dimension besides the batch"
     if model.kind == "plan":
@@ -114,6 +123,11 @@ def _obstacle(config: Any, model: ServedModel, sizes: Mapping[str, int], batched
         if dim not in sizes:
             return f"the size of {dim} is unknown; --dim {dim}=SIZE gives it"
     return ""
+
+
+def _asked(config: Any) -> Iterator[Any]:
+    """The inputs that every request has."""
+    return (field for field in config.input if not field.optional)
 
 
 def _dynamic(model: ServedModel, batched: bool) -> Iterator[tuple[ServedTensor, str | None]]:

@@ -85,6 +85,8 @@ class EngineSession:
         if self._built is None or self._built[0] != shapes:
             flavor, origin = self._runtime.flavor, "the graph"
             engine = engine_of(self._graph, origin=origin, flavor=flavor, shapes=shapes)
+            if engine.types is not None:
+                engine.types.require_some()
             plan = deserialized(engine.built.plan, origin, flavor)
             inputs = input_specs(engine.graph.model)
             self._built = shapes, PlanSession(plan, inputs, PlanRuntime(mode=self._runtime.mode))

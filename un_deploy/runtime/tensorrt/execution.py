@@ -65,13 +65,14 @@ class Execution:
         """
         dynamic = [n for n in self.inputs if -1 in tuple(self._engine.get_tensor_shape(n))]
         profiles = [
-            {
-                n: Range(*map(tuple, self._engine.get_tensor_profile_shape(n, index)))
-                for n in dynamic
-            }
+            {n: self._range(n, index) for n in dynamic}
             for index in range(self._engine.num_optimization_profiles)
         ]
         return profile_holding(profiles, shapes, origin=self._plan.origin)
+
+    def _range(self, name: str, profile: int) -> Range:
+        least, usual, most = map(tuple, self._engine.get_tensor_profile_shape(name, profile))
+        return Range(least, usual, most)
 
     def bind(self, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Take inputs of these shapes, at these addresses, and memory for the outputs.

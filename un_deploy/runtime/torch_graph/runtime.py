@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -274,9 +275,13 @@ def device_timer(run: Callable[[], Any]) -> Timer:
 
 @contextmanager
 def _one_line_errors() -> Iterator[None]:
-    """What torch raises depends on the operator: whatever it is, it becomes one line."""
+    """What torch raises depends on the operator: whatever it is, it becomes one line.
+
+    torch.fx prints a traceback of the traced code too, and raises all the same.
+    """
     try:
-        yield
+        with redirect_stderr(io.StringIO()):
+            yield
     except InputError as error:
         if str(error).startswith(_PREFIX):
             raise

@@ -53,7 +53,7 @@ def find_binary(
     return Path(found)
 
 
-def read_version(binary: Path) -> Version:
+def read_version(binary: Path, *, within_s: float = _ANSWERS_WITHIN_S) -> Version:
     """The version of TensorRT in the first line that the binary prints, which needs no GPU.
 
     Raises:
@@ -62,12 +62,12 @@ def read_version(binary: Path) -> Version:
     with TemporaryDirectory(prefix="un-deploy-") as folder:
         log = Path(folder) / "help.txt"
         try:
-            exit_code = run_logged([str(binary), "--help"], log, timeout_s=_ANSWERS_WITHIN_S)
+            exit_code = run_logged([str(binary), "--help"], log, timeout_s=within_s)
         except OSError as error:
             raise InputError(f"{binary} does not start: {error.strerror or error}") from error
         text = log.read_text(encoding="utf-8", errors="backslashreplace")
     if exit_code is None:
-        raise InputError(f"{binary} --help did not end within {_ANSWERS_WITHIN_S:g} s")
+        raise InputError(f"{binary} --help did not end within {within_s:g} s")
     match = _RUNNING.search(text)
     if match is None:
         last = (text.strip().splitlines() or ["nothing"])[-1]

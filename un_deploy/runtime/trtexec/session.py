@@ -152,7 +152,9 @@ class BuiltSession(TrtexecSession):
         result = self._ran(onnx=file, save_engine=plan, flags=flags, layers=True).require_passed()
         if result.layers is None:
             raise InputError("trtexec passed but told nothing of its layers")
-        graph.check_types(kernels_of(result.layers.layers))
+        types = graph.check_types(kernels_of(result.layers.layers))
+        if types is not None:
+            types.require_some()
         (self._folder / LOG).replace(self._folder / BUILD_LOG)  # the next run has a log as well
         self._built_for = shapes
         return plan

@@ -21,8 +21,8 @@ from un_deploy.graph.fold.rules.protocol import OUT, Demands, Known, Port, Refus
 
 class Join(Rule):
     ops: ClassVar = {
-        "Concat": Operator("layout", (7, 26), linear=True, moves=True, shift_from="every"),
-        "Split": Operator("layout", (7, 26), linear=True, moves=True),
+        "Concat": Operator("layout", (7, 26), moves=True, shift_from="every"),
+        "Split": Operator("layout", (7, 26), moves=True),
     }
 
     def transport(self, unit: Unit, known: Known, view: GraphFacts) -> Demands:

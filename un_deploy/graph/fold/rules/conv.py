@@ -37,8 +37,8 @@ class Conv(Rule):
     def edits(self, unit: Unit, known: Known, view: GraphFacts) -> Iterable[Edit]:
         node, weight = unit.node, unit.input(1)
         s, t = along(known[into(0)], 1), along(known[OUT], 1)
-        w = view.constants.exact(weight)
-        shape = view.sizes(weight)
+        w = view.exact(weight)
+        shape = w.shape
         channels, per_group = shape[0], shape[1]
         groups = node.attributes.get_int("group", 1)
 
@@ -47,10 +47,6 @@ class Conv(Rule):
             grid = np.broadcast_to(vector, groups * per_group).reshape(groups, per_group)
             return np.repeat(grid, channels // groups, axis=0)
 
-        def scaled() -> np.ndarray:
-            rows = per_weight(s.scale).reshape(channels, per_group, *[1] * (len(shape) - 2))
-            return rows * w() / t.scale.reshape(-1, *[1] * (len(shape) - 1))
-
         def shift() -> np.ndarray:
             if not s.shifts:
                 return np.zeros(channels)
@@ -58,7 +54,9 @@ class Conv(Rule):
             return (per_weight(s.shift) * summed).sum(axis=1)
 
         if s.scales or t.scales:
-            yield SetConstant(node, 1, scaled, shape)
+            kernel = [1] * (len(shape) - 2)
+            factor = per_weight(s.scale).reshape(channels, per_group, *kernel)
+            yield SetConstant(node, 1, w.scaled(factor, t.scale.reshape(-1, 1, *kernel)), shape)
         bias = node.inputs[2] if len(node.inputs) > 2 else None
         if bias is not None and (s.shifts or t.scales or t.shifts):
             b = view.constants.exact(bias)

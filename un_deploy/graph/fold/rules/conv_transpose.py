@@ -37,19 +37,16 @@ class ConvTranspose(Rule):
     def edits(self, unit: Unit, known: Known, view: GraphFacts) -> Iterable[Edit]:
         node, weight = unit.node, unit.input(1)
         s, t = along(known[into(0)], 1), along(known[OUT], 1)
-        w = view.constants.exact(weight)
-        shape = view.sizes(weight)
+        w = view.exact(weight)
+        shape = w.shape
         groups = node.attributes.get_int("group", 1)
         inputs, per_group = shape[0], shape[1]
         channels, kernel = groups * per_group, (1,) * (len(shape) - 2)
 
-        def scaled() -> np.ndarray:
-            of_group = np.broadcast_to(t.scale, channels).reshape(groups, per_group)
-            behind = np.repeat(of_group, inputs // groups, axis=0)
-            return s.scale.reshape(-1, 1, *kernel) * w() / behind.reshape(inputs, -1, *kernel)
-
         if s.scales or t.scales:
-            yield SetConstant(node, 1, scaled, shape)
+            of_group = np.broadcast_to(t.scale, channels).reshape(groups, per_group)
+            divisor = np.repeat(of_group, inputs // groups, axis=0).reshape(inputs, -1, *kernel)
+            yield SetConstant(node, 1, w.scaled(s.scale.reshape(-1, 1, *kernel), divisor), shape)
         bias = node.inputs[2] if len(node.inputs) > 2 else None
         if bias is not None and (t.scales or t.shifts):
             b = view.constants.exact(bias)

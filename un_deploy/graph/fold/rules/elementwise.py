@@ -22,15 +22,15 @@ from un_deploy.graph.fold.rules.example_models import example
 from un_deploy.graph.fold.rules.operator import Operator
 from un_deploy.graph.fold.rules.protocol import OUT, Demands, Known, Port, Refuse, Rule, Unit, into
 
-_SUM = Operator("elementwise", (7, 26), linear=True, shift_from="every", sums=True)
-_PRODUCT = Operator("elementwise", (7, 26), linear=True, shift_from="computed", weighs=True)
+_SUM = Operator("elementwise", (7, 26), shift_from="every", sums=True, uniform=True)
+_PRODUCT = Operator("elementwise", (7, 26), shift_from="computed", weighs=True, uniform=True)
 
 
 class Elementwise(Rule):
     ops: ClassVar = {
         "Add": _SUM,
         "Sub": replace(_SUM, subtracts=(1,)),
-        "Neg": Operator("elementwise", (7, 26), linear=True),
+        "Neg": Operator("elementwise", (7, 26), uniform=True),
         "Mul": _PRODUCT,
         "Div": _PRODUCT,
     }

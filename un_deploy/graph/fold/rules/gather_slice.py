@@ -22,8 +22,8 @@ from un_deploy.graph.fold.rules.protocol import OUT, Demands, Known, Refuse, Rul
 
 class Select(Rule):
     ops: ClassVar = {
-        "Gather": Operator("layout", (7, 26), linear=True, moves=True, picks=True),
-        "Slice": Operator("layout", (10, 26), linear=True, moves=True),
+        "Gather": Operator("layout", (7, 26), moves=True, picks=True),
+        "Slice": Operator("layout", (10, 26), moves=True),
     }
 
     def transport(self, unit: Unit, known: Known, view: GraphFacts) -> Demands:

@@ -44,23 +44,20 @@ class Gemm(Rule):
         transposed = bool(node.attributes.get_int("transB", 0))
         alpha, beta = (node.attributes.get_float(name, 1.0) for name in ("alpha", "beta"))
         s, t = along(known[into(0)], self._inner_axis(node)), along(known[OUT], 1)
-        stored = view.constants.exact(weight)
-        shape = view.sizes(weight)
-        rows, columns = shape[::-1] if transposed else shape
-
-        def w() -> np.ndarray:
-            return stored().T if transposed else stored()
-
-        def scaled() -> np.ndarray:
-            new = s.scale[:, None] * w() / t.scale[None, :]
-            return new.T if transposed else new
+        w = view.exact(weight)
+        rows, columns = w.shape[::-1] if transposed else w.shape
 
         def shift() -> np.ndarray:
-            product = np.broadcast_to(s.shift, rows) @ w() if s.shifts else np.zeros(columns)
+            product = np.zeros(columns)
+            if s.shifts:
+                product = w.times(np.broadcast_to(s.shift, rows), transposed=transposed)
             return (alpha * product - t.shift) / (beta * t.scale)
 
         if s.scales or t.scales:
-            yield SetConstant(node, 1, scaled, shape)
+            factor, divisor = s.scale[:, None], t.scale[None, :]
+            if transposed:
+                factor, divisor = factor.T, divisor.T
+            yield SetConstant(node, 1, w.scaled(factor, divisor), w.shape)
         bias = node.inputs[2] if len(node.inputs) > 2 else None
         if bias is not None and (s.shifts or t.scales or t.shifts):
             c = view.constants.exact(bias)

@@ -8,6 +8,7 @@ not vary. Identity, an inference Dropout and a widening Cast leave it as it is.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -15,34 +16,26 @@ import onnx_ir as ir
 
 from un_deploy.graph.analysis.affine_map import Gauge
 from un_deploy.graph.analysis.dims import Shape, reshape_groups, same_dim
+from un_deploy.graph.analysis.floating import is_floating, keeps_all
 from un_deploy.graph.fold.graph_facts import GraphFacts
 from un_deploy.graph.fold.rules.example_models import example
 from un_deploy.graph.fold.rules.operator import Operator
 from un_deploy.graph.fold.rules.protocol import OUT, Demands, Known, Refuse, Rule, Unit, into
 
-#: Floating types from narrow to wide; float16 and bfloat16 hold none of each other.
-_WIDTH = {
-    ir.DataType.FLOAT16: 1,
-    ir.DataType.BFLOAT16: 1,
-    ir.DataType.FLOAT: 2,
-    ir.DataType.DOUBLE: 3,
-}
-
-
-_REARRANGING = Operator("layout", (7, 26), linear=True, moves=True, rearranges=True)
+_REARRANGING = Operator("layout", (7, 26), moves=True, rearranges=True)
 
 
 class Layout(Rule):
     ops: ClassVar = {
-        "Transpose": _REARRANGING,
+        "Transpose": replace(_REARRANGING, uniform=True),
         "Reshape": _REARRANGING,
         "Flatten": _REARRANGING,
         "Squeeze": _REARRANGING,
         "Unsqueeze": _REARRANGING,
-        "Identity": _REARRANGING,
-        "Expand": Operator("layout", (8, 26), linear=True, moves=True),
-        "Dropout": Operator("other", (7, 26), linear=True),
-        "Cast": Operator("layout", (7, 26), linear=True),
+        "Identity": replace(_REARRANGING, uniform=True),
+        "Expand": Operator("layout", (8, 26), moves=True),
+        "Dropout": Operator("other", (7, 26), uniform=True),
+        "Cast": Operator("layout", (7, 26), uniform=True),
     }
 
     def transport(self, unit: Unit, known: Known, view: GraphFacts) -> Demands:
@@ -144,9 +137,9 @@ def _check_inference(node: ir.Node, view: GraphFacts) -> None:
 def _check_widens(unit: Unit, view: GraphFacts) -> None:
     given = view.dtype(unit.input(0))
     target = ir.DataType(unit.node.attributes["to"].as_int())
-    if given not in _WIDTH or target not in _WIDTH:
+    if not (is_floating(given) and is_floating(target)):
         raise Refuse("it casts to or from a type that is not known to be floating")
-    if given != target and _WIDTH[given] >= _WIDTH[target]:
+    if not keeps_all(given, target):
         raise Refuse("it casts to a narrower type")
 
 

@@ -36,15 +36,13 @@ class MatMul(Rule):
     def edits(self, unit: Unit, known: Known, view: GraphFacts) -> Iterable[Edit]:
         node, weight = unit.node, unit.input(1)
         s, t = along(known[into(0)], -1), along(known[OUT], -1)
-        w = view.constants.exact(weight)
-        rows, columns = view.sizes(weight)
+        w = view.exact(weight)
+        rows, columns = w.shape
         if s.scales or t.scales:
-            yield SetConstant(
-                node, 1, lambda: s.scale[:, None] * w() / t.scale[None, :], (rows, columns)
-            )
+            yield SetConstant(node, 1, w.scaled(s.scale[:, None], t.scale[None, :]), w.shape)
 
         def shift() -> np.ndarray:
-            return np.broadcast_to(s.shift, rows) @ w() if s.shifts else np.zeros(columns)
+            return w.times(np.broadcast_to(s.shift, rows)) if s.shifts else np.zeros(columns)
 
         if unit.bias is not None and (s.shifts or t.scales or t.shifts):
             add, index = unit.bias

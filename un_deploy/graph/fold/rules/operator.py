@@ -23,9 +23,7 @@ class Operator:
     Attributes:
         group: what kind of work it is.
         opsets: the first and last whose meaning its rule knows; None without a rule.
-        linear: in each floating input, so that rounding a constant by half a unit in the last
-            place changes the result by no more than that times the result on absolute values.
-        subtracts: inputs that it subtracts.
+        subtracts: inputs that it subtracts from others.
         bias: of a linear operator that absorbs what reaches it (its data is input 0, its weight
             input 1): which input holds its bias, or that an Add behind it does.
         channels: the axis of the channels of its data and of its output, where it absorbs.
@@ -38,11 +36,11 @@ class Operator:
             the precision that was asked for.
         moves: it only moves numbers.
         rearranges: it moves all of them, none twice: a chain of these may be the identity.
+        uniform: it treats all places along an axis alike, but for what its constants say of them.
     """
 
     group: Group = "other"
     opsets: tuple[int, int] | None = None
-    linear: bool = False
     subtracts: tuple[int, ...] = ()
     bias: int | Literal["behind"] | None = None
     channels: int = -1
@@ -54,6 +52,7 @@ class Operator:
     multiplies: bool = False
     moves: bool = False
     rearranges: bool = False
+    uniform: bool = False
 
     @property
     def absorbs(self) -> bool:
@@ -73,11 +72,11 @@ def absorbing(
     return Operator(
         "products",
         opsets,
-        linear=True,
         bias=bias,
         channels=channels,
         transposed=transposed,
         sums=True,
         weighs=True,
         multiplies=True,
+        uniform=True,
     )

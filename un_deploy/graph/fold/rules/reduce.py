@@ -18,7 +18,7 @@ from un_deploy.graph.fold.rules.protocol import OUT, Demands, Known, Refuse, Rul
 
 
 class Reduce(Rule):
-    ops: ClassVar = {"ReduceMean": Operator(opsets=(7, 26), linear=True, sums=True)}
+    ops: ClassVar = {"ReduceMean": Operator(opsets=(7, 26), sums=True)}
 
     def transport(self, unit: Unit, known: Known, view: GraphFacts) -> Demands:
         source = unit.input(0)

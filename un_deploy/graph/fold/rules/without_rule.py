@@ -27,7 +27,7 @@ _ONLY_GROUP: dict[Group, str] = {
 OPERATORS: dict[str, Operator] = {
     "Einsum": Operator("products", sums=True, weighs=True, multiplies=True),
     "Attention": Operator("attention", multiplies=True),
-    "BatchNormalization": Operator("normalization", weighs=True),
+    "BatchNormalization": Operator("normalization", subtracts=(3,), weighs=True, uniform=True),
     "LayerNormalization": Operator("normalization", weighs=True),
     "Sum": Operator("elementwise", sums=True),
     "ReduceSum": Operator(sums=True),

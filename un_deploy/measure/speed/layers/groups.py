@@ -67,7 +67,8 @@ def node_groups(model: ir.Model) -> dict[str, Group]:
     Normalization is every Layer Normalization, as an operator or in its parts, and whatever
     un-deploy folds: scale and shift per channel, as of UN, BatchNormalization or LayerScale.
     """
-    constants, shapes = Constants(model), Shapes(model)
+    shapes = Shapes(model)
+    constants = Constants(model, shapes)
     view = GraphView(model, constants, shapes)
     groups = {node_name(node): _group_of(node.op_type) for node in model.graph}
     norms = [norm.nodes for norm in find_layernorms(model.graph, constants, shapes)]

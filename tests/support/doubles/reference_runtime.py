@@ -1,4 +1,4 @@
-"""onnx's own reference evaluator: slow, but there on every install."""
+"""onnx's own reference evaluator as a runtime: slow, and no part of the package."""
 
 from __future__ import annotations
 

@@ -1,0 +1,104 @@
+"""Computes single operators from their inputs: a closed list, by ONNX's own words, in numpy.
+
+Fold and proof rest on these and on nothing else, so each is needed, and each is held against two
+other implementations in its test. Whatever is not listed is unknown. A file with `EVALUATORS` in it
+is found by being here.
+
+- arithmetic: Add, Sub, Mul, Div, Neg and Sqrt, of floating-point numbers and of integers; Equal.
+- casts: Cast, between the types that are computed with.
+- convolution: Conv and ConvTranspose of any rank: each offset in the kernel adds one product of
+  matrices.
+- evaluator: What an evaluator is, and what all of them need: the unknown, sizes, axes, types.
+- joining: Concat and Split.
+- layout: What moves elements and changes none: Transpose, Reshape and their like, Expand, Identity.
+- normalization: BatchNormalization at inference.
+- products: MatMul and Gemm. Half types are added up in float32, as runtimes do, and rounded at the
+  end.
+- quantised: DequantizeLinear: per tensor, along an axis, in blocks.
+- reductions: ReduceMean.
+- selection: Gather, Slice and Where: they pick elements.
+- sources: Constant, ConstantOfShape, Shape and Size: they make tensors of no numbers but sizes.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pkgutil import iter_modules
+
+import numpy as np
+import onnx_ir as ir
+
+from un_deploy.graph.analysis.evaluators.evaluator import (
+    Array,
+    Compute,
+    Evaluator,
+    Inputs,
+    Unknown,
+)
+from un_deploy.graph.analysis.floating import widen
+
+_FILES = [import_module(f"{__name__}.{file.name}") for file in iter_modules(__path__)]
+
+#: Every evaluator, by ONNX's name of its operator.
+EVALUATORS: dict[str, Evaluator] = {
+    name: evaluator
+    for file in _FILES
+    for name, evaluator in getattr(file, "EVALUATORS", {}).items()
+}
+
+
+def is_known(node: ir.Node, opset: int) -> bool:
+    """Whether there is an evaluator for this operator at this opset, with these attributes."""
+    evaluator = None if node.domain else EVALUATORS.get(node.op_type)
+    if evaluator is None:
+        return False
+    first, last = evaluator.opsets
+    return first <= opset <= last and node.attributes.keys() <= evaluator.attributes
+
+
+def evaluate(node: ir.Node, inputs: Inputs, opset: int) -> list[Array]:
+    """The node's outputs in the inputs' own types, as ONNX states them.
+
+    Args:
+        node: the operator; its own inputs are not looked at.
+        inputs: an array for each of them, None where an optional one is absent.
+        opset: of the main domain, as the model imports it.
+
+    Returns:
+        An array for each output; an optional one at the end that is not asked for is left out.
+        They may share memory with the inputs, and are not to be written to.
+
+    Raises:
+        Unknown: the operator, its opset, an attribute or a type is not on the list, or the inputs
+            do not fit, or the result would be larger than `evaluator.LARGEST_RESULT`.
+    """
+    return _computed(_evaluator(node, opset).compute, node, inputs, opset)
+
+
+def evaluate_exact(node: ir.Node, inputs: Inputs, opset: int) -> list[Array]:
+    """The same without rounding: every floating array is widened to float64, before and after.
+
+    Raises:
+        Unknown: as `evaluate`; or the operator rounds or compares, which float64 does differently.
+            A Cast widens if it is to float64, or if the node's input states the type it is from.
+    """
+    evaluator = _evaluator(node, opset)
+    widened = [None if array is None else widen(array) for array in inputs]
+    computed = _computed(evaluator.exact or evaluator.compute, node, widened, opset)
+    return [widen(array) for array in computed]
+
+
+def _evaluator(node: ir.Node, opset: int) -> Evaluator:
+    if not is_known(node, opset):
+        raise Unknown(f"{node.op_type} of opset {opset} with {sorted(node.attributes)}")
+    return EVALUATORS[node.op_type]
+
+
+def _computed(compute: Compute, node: ir.Node, inputs: Inputs, opset: int) -> list[Array]:
+    try:
+        with np.errstate(all="ignore"):
+            return compute(node, inputs, opset)
+    except Unknown as error:
+        raise Unknown(f"{node.op_type}: {error}") from error
+    except Exception as error:  # whatever does not fit: shapes, indices, attributes
+        raise Unknown(f"{node.op_type}: {error}") from error

@@ -1,0 +1,83 @@
+"""Add, Sub, Mul, Div, Neg and Sqrt, of floating-point numbers and of integers; Equal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import onnx_ir as ir
+
+from un_deploy.graph.analysis.evaluators.evaluator import (
+    Array,
+    Compute,
+    Inputs,
+    check_size,
+    is_integer,
+    needed,
+    of_one_type,
+    require,
+    since,
+)
+from un_deploy.graph.analysis.floating import is_real
+
+
+def _operands(inputs: Inputs) -> tuple[Array, Array]:
+    a, b = needed(inputs, 0), needed(inputs, 1)
+    of_one_type(a, b)
+    check_size(np.broadcast_shapes(a.shape, b.shape), a.dtype)
+    return a, b
+
+
+def _of_two(function: Callable[[Array, Array], Array]) -> Compute:
+    def compute(node: ir.Node, inputs: Inputs, opset: int) -> list[Array]:
+        a, b = _operands(inputs)
+        require(is_real(a) or is_integer(a), f"numbers of {a.dtype}")
+        return [np.asarray(function(a, b))]
+
+    return compute
+
+
+def _quotient(a: Array, b: Array) -> Array:
+    """Integers are divided towards zero."""
+    if is_real(a):
+        return a / b
+    require(np.all(b != 0), "it divides an integer by zero")
+    if a.dtype.kind == "u":
+        return a // b
+    overflows = np.any((a == np.iinfo(a.dtype).min) & (b == -1))
+    require(not overflows, "its quotient does not fit the type")
+    return a // b + ((a % b != 0) & ((a < 0) != (b < 0)))
+
+
+def _neg(node: ir.Node, inputs: Inputs, opset: int) -> list[Array]:
+    x = needed(inputs)
+    require(is_real(x) or x.dtype.kind == "i", f"numbers of {x.dtype}")
+    return [np.asarray(-x)]
+
+
+def _sqrt(node: ir.Node, inputs: Inputs, opset: int) -> list[Array]:
+    x = needed(inputs)
+    require(is_real(x), f"numbers of {x.dtype}")
+    return [np.asarray(np.sqrt(x))]
+
+
+def _equal(node: ir.Node, inputs: Inputs, opset: int) -> list[Array]:
+    a, b = _operands(inputs)
+    require(is_real(a) or is_integer(a) or a.dtype.kind == "b", f"a comparison of {a.dtype}")
+    return [np.asarray(a == b)]
+
+
+def _equal_exact(node: ir.Node, inputs: Inputs, opset: int) -> list[Array]:
+    require(not is_real(needed(inputs)), "it compares numbers that are rounded")
+    return _equal(node, inputs, opset)
+
+
+EVALUATORS = {
+    "Add": since(7, _of_two(np.add)),
+    "Sub": since(7, _of_two(np.subtract)),
+    "Mul": since(7, _of_two(np.multiply)),
+    "Div": since(7, _of_two(_quotient)),
+    "Neg": since(6, _neg),
+    "Sqrt": since(6, _sqrt),
+    "Equal": since(7, _equal, exact=_equal_exact),
+}

@@ -1,0 +1,275 @@
+"""Computes both sides of a region and compares them.
+
+Numbers are drawn for the new tensors and old = gauge(new) gives the original's, so nothing is
+inverted. Then old_out = gauge_out(new_out) must hold to the rounding of float64, whatever the
+tensors' types, since the folded constants are taken unrounded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations, islice, product
+
+import numpy as np
+import onnx_ir as ir
+
+from un_deploy.graph.analysis.constants import Constants
+from un_deploy.graph.analysis.evaluators import Unknown
+from un_deploy.graph.analysis.exact import Exact
+from un_deploy.graph.analysis.shapes import Shapes
+from un_deploy.graph.fold.original_tensors import Claim
+from un_deploy.graph.fold.rules import operator_named
+from un_deploy.graph.proof.draw import Draw, original_of
+from un_deploy.graph.proof.region import NoProofError, Region
+from un_deploy.graph.proof.sizes import NoSizeError, Sizes
+from un_deploy.graph.proof.slices import Evaluation
+from un_deploy.graph.proof.tables import RegionConstants
+
+Array = np.ndarray
+
+#: What |old - gauge(new)| may be, as a share of the terms that are summed. float64 rounds to 1e-16;
+#: sums of ten thousand terms and gauges composed over a hundred norms stay below 1e-13.
+TOLERANCE = 1e-10
+
+#: Sizes of open dimensions, of the first axis and of others: small, as images and sentences need
+#: them, and long. Where a dimension is open, two of them must give a comparison.
+_OPEN = ((3, 5), (4, 32), (16, 16), (4, 7), (4, 64), (4, 128), (3, 512), (512, 512))
+_COMPARED = 2
+
+#: How often open dimensions are bound to sizes that are fixed elsewhere.
+_MOST_BOUND = 400
+
+#: Integer constants of more entries are no bounds and no shapes.
+_FEW = 8
+
+#: What a long static axis is cut to where no operator and no constant tells its places apart.
+_CUT = 3
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What regions of one pair of graphs are computed from.
+
+    Attributes:
+        original, shapes, constants: the original, and what is known of it.
+        old_tensors: its tensors by name.
+        exact: the exact numbers of a constant of the folded graph.
+    """
+
+    original: ir.Model
+    shapes: Shapes
+    constants: Constants
+    old_tensors: Mapping[str, ir.Value]
+    exact: Callable[[ir.Value], Exact]
+
+    def sizes(
+        self, first: int, others: int, cut: Mapping[int, int], bound: Mapping[int, int]
+    ) -> Sizes:
+        """See `Sizes`."""
+        return Sizes(self.original, self.shapes, self.constants, first, others, cut, bound)
+
+
+def compare_region(region: Region, sources: Sources) -> float:
+    """The largest |old - gauge(new)| as a share of the terms that are summed.
+
+    Raises:
+        NoProofError: it is larger than `TOLERANCE`, or cannot be told.
+    """
+    bench = _Bench(region, sources)
+    reason, worst, compared = "no sizes fit", 0.0, 0
+    for sizes, stretched in bench.choices:
+        try:
+            worst = max(worst, bench.at(sizes, stretched=stretched))
+        except (NoSizeError, Unknown, ValueError) as error:  # what does not broadcast
+            reason = str(error) or reason
+            continue
+        compared += 1
+        if compared == _COMPARED or not sizes.opened or bench.is_uniform:
+            return worst
+    if not compared:
+        raise NoProofError(f"cannot be compared with the original: {reason}", differs=False)
+    return worst
+
+
+class _Bench:
+    """Computes one region, at one choice of sizes after the other."""
+
+    def __init__(self, region: Region, sources: Sources) -> None:
+        self.region = region
+        self._sources = sources
+        opset = sources.original.opset_imports.get("", 0)
+        self._evaluation = Evaluation(opset, sources.shapes)
+        self._used = region.used
+        old, new = region.old, region.new
+        known = sources.constants
+        self._of_old = RegionConstants(old.nodes, old.constants, lambda v: Exact.of(v, known))
+        self._of_new = RegionConstants(new.nodes, new.constants, sources.exact)
+
+    @cached_property
+    def is_uniform(self) -> bool:
+        """Whether the operators treat all places along an axis alike."""
+        return all(operator_named(node.op_type).uniform for node in self.region.nodes)
+
+    @cached_property
+    def cut(self) -> Mapping[int, int]:
+        """Static sizes of the leaves that no constant has, and the smaller ones to take."""
+        if not self.is_uniform:
+            return {}
+        least = max(map(_reach, self.region.nodes), default=_CUT)
+        claims = [self.region.claim, *(c for claims in self.region.leaves.values() for c in claims)]
+        gauges = [claim.gauge for claim in claims if claim.gauge is not None]
+        kept = self._constant_sizes | {n for g in gauges for n in (*g.scale.shape, *g.shift.shape)}
+        return {size: least for size in self._leaf_sizes - kept if size > least}
+
+    @cached_property
+    def _leaf_sizes(self) -> set[int]:
+        """The static sizes of the tensors that the region starts from."""
+        shapes = [self._sources.shapes.of(self._old(claim)) or () for _, claim in self._used]
+        return {size for shape in shapes for size in shape if isinstance(size, int)}
+
+    @cached_property
+    def _constant_sizes(self) -> set[int]:
+        return {
+            size for side in (self._of_old, self._of_new) for shape in side.shapes for size in shape
+        }
+
+    @cached_property
+    def _bounds(self) -> set[int]:
+        """What bounds or shapes the constants may state."""
+        few = (array for side in (self._of_old, self._of_new) for array in side.small(_FEW))
+        whole = (array for array in few if array.dtype.kind == "i")
+        return {int(number) for array in whole for number in array.ravel() if 1 < number < 1024}
+
+    @property
+    def choices(self) -> Iterator[tuple[Sizes, bool]]:
+        """Sizes to try, the cheapest first; at last with open ones bound to some that are fixed.
+
+        With each comes whether a lookup may have more indices than the graph gives it.
+        """
+        ways: list[tuple[Mapping[int, int], bool]] = [({}, False)]
+        if self._looks_up:
+            ways.insert(0, ({}, True))
+        if self.cut:
+            ways.insert(0, (self.cut, False))
+        for cut, stretched in ways:
+            opened = 0
+            for first, others in _OPEN:
+                sizes = self._sources.sizes(first, others, cut, {})
+                yield sizes, stretched
+                opened = max(opened, sizes.opened)
+                if not opened:
+                    break
+            for bound in islice(self._bindings(opened), _MOST_BOUND):
+                yield self._sources.sizes(*_OPEN[0], cut, bound), stretched
+
+    def _bindings(self, opened: int) -> Iterator[Mapping[int, int]]:
+        """One open dimension, or two, with a size that is fixed elsewhere."""
+        fixed = sorted((self._constant_sizes | self._bounds | self._leaf_sizes) - {0, 1})
+        for count in (1, 2):
+            for which in combinations(range(opened), count):
+                for sizes in product(fixed, repeat=count):
+                    yield dict(zip(which, sizes, strict=True))
+
+    @cached_property
+    def _looks_up(self) -> bool:
+        """Whether rows of tables are looked up, and the rest treats all places alike."""
+        operators = [operator_named(node.op_type) for node in self.region.nodes]
+        return not self.is_uniform and all(one.uniform or one.picks for one in operators)
+
+    def at(self, sizes: Sizes, *, stretched: bool) -> float:
+        """Compare at these sizes, as often as it takes to look up every row of a table.
+
+        Raises:
+            NoSizeError: they do not fit, or leave nothing to compare.
+            Unknown: an operator cannot be evaluated.
+            NoProofError: the two sides differ.
+        """
+        draw, worst, turn = Draw(self.region, sizes, stretched=stretched), 0.0, 0
+        while turn < draw.rounds:
+            worst = max(worst, self._compared(self._drawn(draw, turn), sizes.empty))
+            turn += 1
+        return worst
+
+    def _old(self, claim: Claim) -> ir.Value:
+        return self._sources.old_tensors[claim.original]
+
+    def _drawn(self, draw: Draw, turn: int) -> dict[ir.Value, Array]:
+        """Numbers for the leaves of both sides."""
+        values: dict[ir.Value, Array] = {}
+        for leaf, claims in self.region.leaves.items():
+            values[leaf] = draw.leaf(leaf, self._old(claims[0]), turn)
+        for leaf, claim in self._used:
+            values[self._old(claim)] = original_of(values[leaf], claim)
+        values.update((shape, draw.shape(shape)) for shape in self.region.old.sizes)
+        if strangers := draw.drawn - {leaf for leaf, _ in self._used}:
+            raise NoSizeError(f"the original does not read {min(str(v.name) for v in strangers)!r}")
+        return values
+
+    def _run_old(self, values: Mapping[ir.Value, Array]) -> Array:
+        return self._evaluation.run(self.region.old, self._of_old.beside(values))
+
+    def _compared(self, values: Mapping[ir.Value, Array], empty: bool) -> float:
+        # One side after the other: the constants of both are never in memory at once.
+        old, region = self._run_old(values), self.region
+        new = self._evaluation.run(region.new, self._of_new.beside(values))
+        if old.shape != new.shape:
+            raise NoProofError(f"has the shape {new.shape}, not {old.shape}", differs=True)
+        if region.claim.shape_only:
+            return 0.0
+        found = original_of(new, region.claim)
+        if not old.size and not empty:
+            raise NoSizeError("nothing is left to compare at these sizes")
+        self._check_parts(values)
+        if old.dtype.kind != "f":
+            if not np.array_equal(old, found):
+                raise NoProofError("holds other numbers than the original's", differs=True)
+            return 0.0
+        return self._largest(old, found, values)
+
+    def _check_parts(self, values: Mapping[ir.Value, Array]) -> None:
+        """Every tensor that the region starts from plays a part, where operators choose."""
+        if self.is_uniform:
+            return
+        for leaf in self.region.leaves:
+            tensors = [self._old(claim) for value, claim in self._used if value is leaf]
+            if not tensors or values[leaf].dtype.kind != "f" or not values[leaf].size:
+                continue
+            if all(tensor in self._sources.constants for tensor in tensors):
+                continue
+            spoilt = {**values, **{t: np.full_like(values[t], np.nan) for t in tensors}}
+            if not np.any(np.isnan(self._run_old(spoilt))):
+                raise NoSizeError(f"{leaf.name!r} plays no part at these sizes")
+
+    def _largest(self, old: Array, found: Array, values: Mapping[ir.Value, Array]) -> float:
+        """The largest difference, as a share of the largest entry; entry by entry it is bounded."""
+        if old.size and np.all(np.isnan(old)):
+            raise NoSizeError("nothing but NaN is left to compare")
+        alike = (old == found) | (np.isnan(old) & np.isnan(found))
+        with np.errstate(invalid="ignore"):
+            error = np.where(alike, 0.0, np.abs(old - found))
+        if not np.all(error <= TOLERANCE * np.abs(old)):
+            terms = self._evaluation.magnitude(self.region.old, self._of_old.beside(values))
+            bad = ~(error <= TOLERANCE * terms)
+            if np.any(bad):
+                place = tuple(int(i) for i in np.argwhere(bad)[0])
+                raise NoProofError(
+                    f"gives {found[place]:.9g} where the original gives {old[place]:.9g} "
+                    f"(entry {list(place)} of a drawn example)",
+                    differs=True,
+                )
+        finite = np.abs(old[np.isfinite(old)])
+        return float(np.max(error, initial=0)) / (float(np.max(finite, initial=0)) or 1.0)
+
+
+def _reach(node: ir.Node) -> int:
+    """How many places along an axis an operator must have to show all that it does."""
+    if node.op_type not in ("Conv", "ConvTranspose"):
+        return _CUT
+    shape = node.inputs[1].shape if node.inputs[1] is not None else None
+    kernel = [n for n in (shape.dims[2:] if shape is not None else ()) if isinstance(n, int)]
+    dilations = node.attributes.get_ints("dilations", [1] * len(kernel))
+    strides = node.attributes.get_ints("strides", [1] * len(kernel))
+    reach = [(n - 1) * d + 1 + 2 * s for n, d, s in zip(kernel, dilations, strides, strict=False)]
+    return max([_CUT, *reach])

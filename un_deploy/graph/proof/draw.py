@@ -1,0 +1,157 @@
+"""Numbers for the tensors that a region starts from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import onnx_ir as ir
+
+from un_deploy.graph.fold.original_tensors import Claim
+from un_deploy.graph.proof.region import Region
+from un_deploy.graph.proof.sizes import NoSizeError, Sizes
+
+Array = np.ndarray
+
+#: A tensor of more entries is not drawn at open sizes.
+_MOST_ENTRIES = 1 << 20
+
+#: How many rows of a table are looked up at once, where that is free.
+_ROWS = 1024
+
+#: How often whole numbers are drawn at least.
+_WHOLE = 16
+
+#: Integers of no known use: enough to tell one from another.
+_SOME = 5
+
+
+class Draw:
+    """Draws the leaves of one region at one choice of sizes; the same again for the same seed.
+
+    Attributes:
+        rounds: how many draws it takes: until every row of every table was looked up, and until
+            whole numbers that are equal are not so by chance.
+        drawn: the tensors whose numbers were drawn, as against those that are known.
+    """
+
+    def __init__(self, region: Region, sizes: Sizes, *, stretched: bool = False) -> None:
+        """`stretched`: indices of a table have as many rows as it takes to be done soon."""
+        self._region = region
+        self._sizes = sizes
+        self._stretched = stretched
+        self._rng = np.random.default_rng(0)
+        self.rounds = 1
+        self.drawn: set[ir.Value] = set()
+
+    def leaf(self, value: ir.Value, old: ir.Value, turn: int) -> Array:
+        """A new tensor's numbers.
+
+        Args:
+            value: the leaf of the folded graph.
+            old: an original tensor that it stands for.
+            turn: the number of this draw.
+
+        Raises:
+            NoSizeError: there is no size for it under this choice.
+        """
+        sizes = self._sizes
+        if old in sizes.constants:
+            return sizes.constants[old]
+        dtype = sizes.shapes.dtype(old)
+        whole = dtype is not None and (dtype.is_integer() or dtype == ir.DataType.BOOL)
+        if whole and (known := self._known(value, old)) is not None:
+            return known
+        shape = sizes.shape(old, self._told(value))
+        if sizes.opened and math.prod(shape) > _MOST_ENTRIES:
+            raise NoSizeError(f"{old.name!r} would be too large")
+        self.drawn.add(value)
+        if not whole:
+            return self._floats(value, shape)
+        if dtype == ir.DataType.BOOL:
+            return self._whole(2, shape).astype(bool)
+        return self._integers(value, old, shape, turn)
+
+    def shape(self, value: ir.Value) -> Array:
+        """The shape of an original tensor elsewhere.
+
+        Raises:
+            NoSizeError: it is unknown.
+        """
+        if (known := self._known(value)) is None:
+            raise NoSizeError(f"{value.name!r} is unknown")
+        return known
+
+    def _known(self, *tensors: ir.Value) -> Array | None:
+        """Integers that follow from shapes: their own, or those that their readers work towards."""
+        if (known := self._sizes.integers(tensors[-1])) is not None:
+            return known
+        found = (self._parameter(node, position) for node, position in self._uses(tensors))
+        return next((array for array in found if array is not None), None)
+
+    def _told(self, value: ir.Value) -> tuple[int, ...]:
+        """The sizes that its gauges know."""
+        gauges = [c.gauge for c in self._region.leaves[value] if c.gauge is not None]
+        shapes = [array.shape for gauge in gauges for array in (gauge.scale, gauge.shift)]
+        return np.broadcast_shapes(*shapes) if shapes else ()
+
+    def _floats(self, value: ir.Value, shape: tuple[int, ...]) -> Array:
+        """Standard normal in the new variables or in the original's, at random entry by entry.
+
+        A channel that is tiny in one of them is not in the other.
+        """
+        array = self._rng.standard_normal(shape)
+        for claim in self._region.leaves[value]:
+            if claim.gauge is not None and not claim.shape_only:
+                scale = np.abs(claim.gauge.scale)
+                scale = np.where((scale > 0) & np.isfinite(scale), scale, 1.0)
+                array = np.where(self._rng.integers(0, 2, shape) == 1, array / scale, array)
+        return array
+
+    def _integers(self, value: ir.Value, old: ir.Value, shape: tuple[int, ...], turn: int) -> Array:
+        """In the range that its readers take; indices of a table run through all of its rows."""
+        rows = [r for tensor in (value, old) for r in self._rows(tensor)]
+        count = math.prod(shape)
+        if rows:
+            least = min(rows)
+            if self._stretched and shape and 0 < count < min(least, _ROWS):
+                shape = (shape[0] * math.ceil(min(least, _ROWS) / count), *shape[1:])
+                count = math.prod(shape)
+            self.rounds = max(self.rounds, math.ceil(least / max(count, 1)))
+            return np.minimum(np.arange(count) + turn * count, least - 1).reshape(shape)
+        return self._whole(_SOME, shape)
+
+    def _whole(self, end: int, shape: tuple[int, ...]) -> Array:
+        self.rounds = max(self.rounds, _WHOLE)
+        return self._rng.integers(0, end, shape)
+
+    def _rows(self, tensor: ir.Value) -> Iterator[int]:
+        for node, position in self._uses((tensor,)):
+            if node.op_type == "Gather" and position == 1 and node.inputs[0] is not None:
+                shape = self._sizes.shape(node.inputs[0])
+                yield shape[node.attributes.get_int("axis", 0) % len(shape)]
+
+    def _parameter(self, node: ir.Node, position: int) -> Array | None:
+        """A target or a bound that is computed from data: that of the shape that is inferred."""
+        if node.op_type in ("Reshape", "Expand") and position == 1:
+            return np.array(self._sizes.shape(node.outputs[0]), dtype=np.int64)
+        if node.op_type == "Slice" and position in (1, 2):
+            target = self._sizes.shape(node.outputs[0])
+            axes = node.inputs[3] if len(node.inputs) > 3 else None
+            along = None if axes is None else self._sizes.integers(axes)
+            sizes = [target[int(axis)] for axis in (range(len(target)) if along is None else along)]
+            return np.array(sizes if position == 2 else [0] * len(sizes), dtype=np.int64)
+        return None
+
+    def _uses(self, tensors: Iterable[ir.Value]) -> Iterator[tuple[ir.Node, int]]:
+        nodes = set(self._region.nodes)
+        for tensor in tensors:
+            yield from (use for use in tensor.uses() if use[0] in nodes)
+
+
+def original_of(new: Array, claim: Claim) -> Array:
+    """The original tensor's numbers, from those of the tensor that stands for it."""
+    if claim.gauge is None or new.dtype.kind != "f":
+        return new
+    return claim.gauge.scale * new + claim.gauge.shift

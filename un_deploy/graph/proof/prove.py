@@ -1,0 +1,332 @@
+"""Proves a fold by parts, without running the network.
+
+The fold says which original tensors each tensor of the folded graph stands for, and through what
+gauge. Nothing of that is believed. In the order of the graph each claim is proven from those on
+the tensors before it:
+
+- an operator that is the original's, and that reads and gives what the original's does, is proven
+  by being the same (`same_operator`): any operator, of any domain, with any body;
+- everything else is computed on both sides between proven tensors, and compared (`compare_region`):
+  an operator that a norm was folded into, and the norm itself, in the slice of the original.
+
+Every constant is the original's bit for bit, or was rewritten by the fold and is held against its
+exact value in every entry (`saved`). And the outputs of the graph are the original's.
+
+So the whole graph is looked at, branches and rows that no input would reach among it, at the price
+of reading the weights. `solve.certify` proves the gauges consistent; this needs none of it.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import numpy as np
+import onnx_ir as ir
+
+from un_deploy.graph.analysis.constants import Constants, held_constant
+from un_deploy.graph.analysis.evaluators import is_known
+from un_deploy.graph.analysis.exact import Exact
+from un_deploy.graph.fold.fold import Folded
+from un_deploy.graph.fold.original_tensors import Claim
+from un_deploy.graph.model.labels import node_name
+from un_deploy.graph.proof.compare_region import Sources, compare_region
+from un_deploy.graph.proof.proof import Problem, Proof
+from un_deploy.graph.proof.region import NoProofError, Region
+from un_deploy.graph.proof.same_operator import difference, same_numbers
+from un_deploy.graph.proof.same_signature import signature_problems
+from un_deploy.graph.proof.saved import saved_difference
+from un_deploy.graph.proof.slices import OutsideError, Slice, slice_of
+
+Array = np.ndarray
+
+
+def prove(original: ir.Model, folded: Folded) -> Proof:
+    """Prove that a folded graph computes what the original computes.
+
+    Args:
+        original: before the fold.
+        folded: what `fold_graph` made of a copy. Its model may be another one of the same names,
+            such as one read from a file: then that is proven.
+    """
+    return _Prover(original, folded).proof()
+
+
+class _Prover:
+    def __init__(self, original: ir.Model, folded: Folded) -> None:
+        self._original = original
+        self._folded = folded
+        self._model = folded.model
+        self._old = {
+            str(v.name): v
+            for v in (
+                *original.graph.inputs,
+                *original.graph.initializers.values(),
+                *(v for node in original.graph for v in node.outputs),
+            )
+        }
+        self._order = {name: index for index, name in enumerate(self._old)}
+        constants = Constants(original, folded.shapes)
+        self._constants = constants
+        self._sources = Sources(original, folded.shapes, constants, self._old, self._exact)
+        self._proven: dict[ir.Value, tuple[Claim, ...]] = {}
+        self._covered: set[ir.Node] = set()
+        self._problems: list[Problem] = []
+        self._bits: dict[ir.Value, bool] = {}
+        self._saved: set[str] = set()
+        self._worst = 0.0
+        self._operators = self._regions = 0
+
+    def proof(self) -> Proof:
+        self._problems += signature_problems(self._original, self._model)
+        self._inputs()
+        for node in self._model.graph:
+            self._node(node)
+        self._initializers()
+        self._outputs()
+        for node in self._model.graph:
+            if node not in self._covered and not self._problems:
+                self._note(node_name(node), "stands for nothing in the original", differs=False)
+        return Proof(
+            tuple(self._problems), self._operators, self._regions, len(self._saved), self._worst
+        )
+
+    def _note(self, place: str, text: str, *, differs: bool) -> None:
+        self._problems.append(Problem(place, text, differs))
+
+    # Tensors
+
+    def _claims(self, value: ir.Value) -> list[Claim]:
+        """What a tensor is claimed to stand for, the earliest of the original first."""
+        name = str(value.name)
+        claims = self._folded.claims.get(name, (Claim(name),))
+        known = (claim for claim in claims if claim.original in self._order)
+        return sorted(known, key=lambda claim: self._order[claim.original])
+
+    def _inputs(self) -> None:
+        for value in self._model.graph.inputs:
+            old = self._old.get(str(value.name))
+            if old is not None and old.is_graph_input():
+                self._add(value, Claim(str(value.name)))
+            self._prove_claims(value, "")
+
+    def _outputs(self) -> None:
+        for value, old in zip(
+            self._model.graph.outputs, self._original.graph.outputs, strict=False
+        ):
+            if not self._same(value, old, False) and not self._problems:
+                self._note(str(old.name), "is an output that could not be proven", differs=False)
+
+    def _same(self, new: ir.Value, old: ir.Value, shape_only: bool) -> bool:
+        """Whether a tensor of the folded graph holds what one of the original holds."""
+        if old.name not in self._old or self._old[str(old.name)] is not old:
+            return False
+        if new.is_initializer() and not new.is_graph_input():
+            return self._same_constant(new, old)
+        return any(
+            claim.original == old.name and (shape_only or claim.is_equality)
+            for claim in self._proven.get(new, ())
+        )
+
+    def _same_constant(self, new: ir.Value, old: ir.Value) -> bool:
+        if old.is_graph_input() or old.producer() is not None:
+            return False
+        if new.name == old.name and new.name in self._folded.exact:
+            return False
+        if new.name != old.name:
+            return same_numbers(new.const_value, old.const_value)
+        if new not in self._bits:
+            self._bits[new] = same_numbers(new.const_value, old.const_value)
+        return self._bits[new]
+
+    # Operators
+
+    def _node(self, node: ir.Node) -> None:
+        if node.outputs and self._is_rewritten_node(node.outputs[0]):
+            self._covered.add(node)
+            return
+        reason = self._as_original(node)
+        if reason and self._knows_what_it_reads(node):
+            reason = self._as_original(node)
+        if not reason:
+            self._operators += 1
+            self._covered.add(node)
+        for value in node.outputs:
+            # A mask that nobody reads need not be told.
+            if value.index() == 0 or value.uses() or value.is_graph_output():
+                self._prove_claims(value, reason)
+
+    def _as_original(self, node: ir.Node) -> str:
+        """Prove what the outputs stand for by the operator being one of the original's.
+
+        Returns:
+            Why it is none; empty where it is one.
+        """
+        reason = "stands for nothing in the original"
+        for claim in (c for v in node.outputs for c in self._claims(v) if c.is_equality):
+            old = self._old[claim.original].producer()
+            if old is None:
+                continue
+            reason = difference(node, old, self._same)
+            if reason:
+                continue
+            for new_value, old_value in zip(node.outputs, old.outputs, strict=True):
+                self._add(new_value, Claim(str(old_value.name)))
+            return ""
+        return reason
+
+    def _knows_what_it_reads(self, node: ir.Node) -> bool:
+        """Prove that what an operator that is not evaluated reads is what the original reads.
+
+        Another tool may have left out an Identity in front of it.
+        """
+        if is_known(node, self._original.opset_imports.get("", 0)):
+            return False  # a region will tell
+        (claim, *_) = (*(c for v in node.outputs for c in self._claims(v)), Claim(""))
+        old = self._old[claim.original].producer() if claim.original else None
+        if old is None or len(old.inputs) != len(node.inputs):
+            return False
+        for new_value, old_value in zip(node.inputs, old.inputs, strict=True):
+            if new_value is None or old_value is None or self._same(new_value, old_value, False):
+                continue
+            name = str(old_value.name)
+            if self._is_constant(new_value) or name not in self._old:
+                return False
+            try:
+                self._compared(self._region(new_value, Claim(name)))
+            except (NoProofError, OutsideError):
+                return False
+            self._add(new_value, Claim(name))
+        return True
+
+    def _add(self, value: ir.Value, claim: Claim) -> None:
+        self._proven[value] = (*self._proven.get(value, ()), claim)
+
+    def _prove_claims(self, value: ir.Value, reason: str) -> None:
+        """Prove by evaluation what a tensor is claimed to stand for beyond what is proven."""
+        for claim in self._claims(value):
+            known = (c for c in self._proven.get(value, ()) if c.original == claim.original)
+            if any(c.is_equality and (claim.is_equality or claim.shape_only) for c in known):
+                continue
+            try:
+                region = self._region(value, claim)
+                self._worst = max(self._worst, self._compared(region))
+            except (NoProofError, OutsideError) as error:
+                self._refused(value, claim, reason, error)
+                # The proof has failed; what is behind is held against what was claimed.
+                self._add(value, claim)
+                continue
+            self._regions += 1
+            self._covered.update(region.new.nodes)
+            self._add(value, claim)
+
+    def _compared(self, region: Region) -> float:
+        """See `compare_region`; of constants of which no exact numbers are known, nothing is told.
+
+        A model by others may hold them rounded, as a file does.
+        """
+        try:
+            return compare_region(region, self._sources)
+        except NoProofError as error:
+            strange = [str(v.name) for v in region.new.constants if not self._is_known(v)]
+            if not strange or not error.differs:
+                raise
+            text = f"{error}, with the constant {strange[0]!r}, which is not the fold's"
+            raise NoProofError(text, differs=False) from error
+
+    def _region(self, value: ir.Value, claim: Claim) -> Region:
+        """From the tensor's other claims, as behind a norm that is gone, or from before it.
+
+        Raises:
+            OutsideError: the original computes the tensor from something else.
+        """
+        target = self._old[claim.original]
+        alone = Slice(value, (), (value,), ())
+        if self._has_numbers(value):
+            with suppress(OutsideError):
+                return self._between(alone, target, claim)
+        if value.producer() is None:
+            raise OutsideError(f"{value.name!r} is an input")
+        new = slice_of(value, self._has_numbers, self._is_constant)
+        return self._between(new, target, claim)
+
+    def _between(self, new: Slice, target: ir.Value, claim: Claim) -> Region:
+        leaves = {leaf: self._values(leaf) for leaf in new.leaves}
+        names = {c.original for claims in leaves.values() for c in claims}
+
+        def old(*, to_sizes: bool) -> Slice:
+            return slice_of(
+                target, lambda v: v.name in names, self._constants.__contains__, to_sizes=to_sizes
+            )
+
+        try:
+            return Region(new, old(to_sizes=False), claim, leaves)
+        except OutsideError:  # the shape of a tensor elsewhere may say how to reshape
+            return Region(new, old(to_sizes=True), claim, leaves)
+
+    def _values(self, value: ir.Value) -> tuple[Claim, ...]:
+        return tuple(c for c in self._proven.get(value, ()) if not c.shape_only)
+
+    def _has_numbers(self, value: ir.Value) -> bool:
+        return bool(self._values(value))
+
+    def _refused(self, value: ir.Value, claim: Claim, reason: str, error: Exception) -> None:
+        node = value.producer() or self._old[claim.original].producer()
+        place = node_name(node) if node is not None else str(value.name)
+        if isinstance(error, NoProofError) and error.differs:
+            self._note(place, str(error), differs=True)
+        elif isinstance(error, NoProofError):
+            said = reason or "stands for a norm that is gone"
+            self._note(place, f"{said}, and {error}", differs=False)
+        else:
+            self._note(
+                place,
+                f"{reason or 'is behind a norm that is gone'}, and the original computes "
+                f"{claim.original!r} from another tensor",
+                differs=False,
+            )
+
+    # Constants
+
+    def _is_constant(self, value: ir.Value) -> bool:
+        stored = value.is_initializer() and not value.is_graph_input()
+        return stored or self._is_rewritten_node(value)
+
+    def _is_rewritten_node(self, value: ir.Value) -> bool:
+        """Whether a constant that the fold rewrote stands in a Constant node here."""
+        node = value.producer()
+        return node is not None and node.op_type == "Constant" and value.name in self._folded.exact
+
+    def _exact(self, value: ir.Value) -> Exact:
+        """A constant's exact numbers; what is saved is held against them on the way."""
+        name, tensor = str(value.name), held_constant(value)
+        exact = self._folded.exact.get(name)
+        if exact is None:
+            return Exact.stored(value)
+        if name not in self._saved and tensor is not None:
+            self._saved.add(name)
+            if text := saved_difference(tensor, exact):
+                self._note(name, text, differs=True)
+        return exact
+
+    def _is_known(self, value: ir.Value) -> bool:
+        """Whether a constant is the original's, or one that the fold rewrote."""
+        old = self._original.graph.initializers.get(str(value.name))
+        return value.name in self._folded.exact or (
+            old is not None and self._same_constant(value, old)
+        )
+
+    def _initializers(self) -> None:
+        """What the fold rewrote and no region read, and what it did not: bit for bit the same."""
+        for name, value in self._model.graph.initializers.items():
+            if name in self._folded.exact:
+                if name not in self._saved:
+                    self._exact(value)
+                continue
+            old = self._original.graph.initializers.get(name)
+            if old is None or self._bits.get(value):
+                continue
+            if not same_numbers(value.const_value, old.const_value):
+                self._note(name, "holds other numbers than in the original", differs=True)
+        for name, old in self._original.graph.initializers.items():
+            if old.is_graph_input() and name not in self._model.graph.initializers:
+                self._note(name, "is an input that has lost its default value", differs=True)

@@ -1,0 +1,101 @@
+"""Folds a network anew, as another one was folded: the norms that are still in that one stay."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import zip_longest
+
+import onnx_ir as ir
+
+from un_deploy.errors import InputError
+from un_deploy.graph.fold.fold import Folded, fold_graph
+from un_deploy.graph.fold.report import SiteReport
+from un_deploy.graph.model.labels import node_name
+from un_deploy.graph.model.model_kinds import to_ir
+from un_deploy.graph.proof.same_operator import difference, same_numbers
+
+
+@dataclass(frozen=True)
+class FoldedAgain:
+    """The fold of a network, and the first thing that tells another one from it.
+
+    Attributes:
+        folded: the fold.
+        difference: empty where operators, names, types and shapes are alike: then only the
+            numbers of the main graph's constants may differ.
+    """
+
+    folded: Folded
+    difference: str
+
+
+def fold_again(original: ir.Model, other: ir.Model, keep: Collection[str] = ()) -> FoldedAgain:
+    """Fold the original, and see whether the other network has that form.
+
+    Where it has not, the norms that are still in the other network are taken as kept, and the fold
+    is done once more: at first those of which every constant is the original's, as a fold leaves
+    what it is told to keep, then all, since another tool may have kept them.
+
+    Raises:
+        InputError: the original cannot be folded, or a name in `keep` is no norm.
+    """
+    best = _fold(original, other, keep)
+    there = {(node_name(node), node.op_type) for node in other.graph}
+    sites = best.folded.report.sites
+    stayed = [site for site in sites if (site.node, site.operators[-1]) in there]
+    untouched = [site for site in stayed if _untouched(site, original, other)]
+    for kept in (untouched, stayed):
+        if not best.difference or all(site.status == "stayed" for site in kept):
+            continue
+        with suppress(InputError):  # a norm that only an earlier round of the fold has made
+            best = _fold(original, other, [*keep, *(site.node for site in kept)])
+    return best
+
+
+def _fold(original: ir.Model, other: ir.Model, keep: Collection[str]) -> FoldedAgain:
+    folded = fold_graph(to_ir(original)[0], keep=keep)
+    return FoldedAgain(folded, form_difference(folded.model, other))
+
+
+def _untouched(site: SiteReport, original: ir.Model, other: ir.Model) -> bool:
+    """Whether the constants of a norm are the same in both networks."""
+    nodes = {node_name(node): node for node in original.graph}
+    node = nodes.get(site.node)
+    for _ in site.operators:
+        if node is None:
+            return False
+        values = [value for value in node.inputs if value is not None]
+        for value in filter(ir.Value.is_initializer, values):
+            held = other.graph.initializers.get(str(value.name))
+            if held is None or not same_numbers(held.const_value, value.const_value):
+                return False
+        node = next((made for value in values if (made := value.producer()) is not None), None)
+    return True
+
+
+def form_difference(expected: ir.Model, found: ir.Model) -> str:
+    """The first thing that tells two graphs apart, the numbers of their constants aside."""
+    if any(found.opset_imports.get(d) != v for d, v in expected.opset_imports.items()):
+        return "the operators are of other opsets than the fold has"
+    for one, other in zip_longest(expected.graph, found.graph):
+        if one is None or other is None:
+            return f"the operator {node_name(other or one)!r} is not as the fold has it"
+        text = difference(other, one, _same_name)
+        if not text and [v.name for v in one.outputs] != [v.name for v in other.outputs]:
+            text = "gives its outputs other names"
+        if text:
+            return f"the operator {node_name(other)!r} {text}".replace("the original", "the fold")
+    weights = [
+        {name: (v.dtype, v.shape) for name, v in model.graph.initializers.items()}
+        for model in (expected, found)
+    ]
+    for name in sorted(weights[0].keys() | weights[1].keys()):
+        if weights[0].get(name) != weights[1].get(name):
+            return f"the constant {name!r} is not as the fold has it"
+    return ""
+
+
+def _same_name(new: ir.Value, old: ir.Value, shape_only: bool) -> bool:
+    return new.name == old.name

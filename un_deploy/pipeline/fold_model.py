@@ -1,0 +1,40 @@
+"""From a model in memory to the same network without its norms, as Python has it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TypeVar
+
+from un_deploy.graph.fold.check_weights import check_weights
+from un_deploy.graph.fold.fold import fold_graph
+from un_deploy.graph.fold.report import FoldReport
+from un_deploy.graph.model.model_kinds import to_ir
+from un_deploy.pipeline.fold_file import proven
+
+Model = TypeVar("Model")
+
+
+def fold(
+    model: Model, *, keep: Collection[str] = (), verify: bool = True
+) -> tuple[Model, FoldReport]:
+    """Merge every scale and shift that can be merged into the linear operators around it.
+
+    Args:
+        model: a path, an onnx.ModelProto, an onnx_ir.Model or an onnx_graphsurgeon.Graph. It is
+            not changed.
+        keep: norms to leave alone, each named by an operator of it, or by its module.
+        verify: prove the fold, for all inputs, before it is given out.
+
+    Returns:
+        The folded model, of the same kind (an onnx_ir.Model for a path), and the report.
+
+    Raises:
+        InputError: the model cannot be read, holds NaN or Inf, or a name in `keep` is no norm.
+        VerificationError: the fold could not be proven; names the place.
+    """
+    original, restore = to_ir(model)
+    check_weights(original)
+    folded = fold_graph(to_ir(original)[0], keep=keep)
+    if verify:
+        proven(original, folded)
+    return restore(folded.model), folded.report

@@ -1,0 +1,169 @@
+"""Whether the driver answers, and the runtimes that are installed load and reach the GPU.
+
+Each is tried in a process of its own, since a library that does not fit the driver may crash or
+hang.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
+from signal import Signals
+
+from un_deploy.engines.flavor import Flavor, library
+from un_deploy.errors import InputError, first_line
+from un_deploy.gpu import ask_driver
+
+WITHIN_S = 20.0
+"""How long one may take; a container's health check waits little longer."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """What became of loading one.
+
+    Attributes:
+        name: of the Python package; "libcuda" is CUDA's library of the driver.
+        version: as it says itself.
+        problem: why it cannot be used, in its own words; empty where it can.
+    """
+
+    name: str
+    version: str
+    problem: str
+
+
+def load_each(*, cuda: bool) -> tuple[Load, ...]:
+    """Try every runtime that is installed, all at once.
+
+    Args:
+        cuda: there is a GPU that they have to reach; then the driver's library is tried as well.
+    """
+    there = [name for name in _RUNTIMES if find_spec(name)]
+    return _try(["libcuda", *there] if cuda else there, cuda=cuda)
+
+
+def driver_crash() -> str:
+    """Why the driver cannot even be asked; empty where it answers, whatever it says."""
+    (found,) = _try([_NVML], cuda=False)
+    return f"{_NVML} {found.problem}" if found.problem else ""
+
+
+def _try(names: Sequence[str], *, cuda: bool) -> tuple[Load, ...]:
+    children = {name: _start(name, cuda=cuda) for name in names}
+    ends = time.monotonic() + WITHIN_S
+    try:
+        return tuple(_end(name, child, ends) for name, child in children.items())
+    finally:
+        for child in children.values():
+            child.kill()  # where this process was interrupted, or that one hangs
+
+
+def _start(name: str, *, cuda: bool) -> subprocess.Popen[str]:
+    # With the same path as here: by itself the child would look into the working directory first.
+    code = f"import sys; sys.path[:] = {sys.path!r}; from {__name__} import try_one; try_one()"
+    return subprocess.Popen(
+        [sys.executable, "-c", code, name, "cuda" if cuda else ""],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="backslashreplace",
+    )
+
+
+def _end(name: str, child: subprocess.Popen[str], ends: float) -> Load:
+    try:
+        told, errors = child.communicate(timeout=max(0, ends - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        return Load(name, "", f"does not load within {WITHIN_S:g} s")
+    return Load(name, (told.splitlines() or [""])[0], _problem(child.returncode, errors))
+
+
+def _problem(code: int, errors: str) -> str:
+    if code == 0:
+        return ""
+    lines = [line.strip() for line in errors.splitlines() if line.strip()]
+    # TensorRT and ONNX Runtime log the reason, and then raise something else.
+    logged = next((line for line in lines if re.search(r"\[E[]:]", line)), "")
+    said = ": ".join(dict.fromkeys(filter(None, (logged, *lines[-1:]))))
+    if code > 0:
+        return said or f"ends with exit code {code}"
+    signal = Signals(-code).name if -code in tuple(Signals) else f"signal {-code}"
+    return f"crashes with {signal}{f': {said}' if said else ''}"
+
+
+def try_one() -> None:
+    """Load the runtime that the first argument names: what the child does."""
+    name, cuda = sys.argv[1:]
+    try:
+        {**_RUNTIMES, _NVML: _nvml, "libcuda": _libcuda}[name](bool(cuda))
+    except Exception as error:
+        sys.exit(str(error) if isinstance(error, InputError) else first_line(error))
+
+
+def _say(version: str) -> None:
+    print(version, flush=True)  # before anything that may crash
+
+
+def _nvml(cuda: bool) -> None:
+    _say(ask_driver().version)
+
+
+def _libcuda(cuda: bool) -> None:
+    driver = ctypes.CDLL("libcuda.so.1")
+    version = ctypes.c_int()
+    driver.cuDriverGetVersion(ctypes.byref(version))
+    _say(f"{version.value // 1000}.{version.value % 1000 // 10}")
+    if code := driver.cuInit(0):
+        said = ctypes.c_char_p()
+        driver.cuGetErrorString(code, ctypes.byref(said))
+        raise InputError((said.value or b"error").decode(errors="replace") + f" ({code})")
+
+
+def _onnxruntime(cuda: bool) -> None:
+    import onnxruntime
+
+    _say(onnxruntime.__version__)
+    if cuda and "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        import onnx_ir as ir
+
+        from un_deploy.runtime.backends import runtime_of
+        from un_deploy.runtime.settings import RunSettings
+
+        x = ir.val("x", ir.DataType.FLOAT, [1])
+        node = ir.node("Neg", [x])
+        node.outputs[0].dtype, node.outputs[0].shape = ir.DataType.FLOAT, ir.Shape([1])
+        graph = ir.Graph([x], node.outputs, nodes=[node], opset_imports={"": 17}, name="g")
+        runtime_of(RunSettings("ort-cuda")).load(ir.Model(graph, ir_version=8))
+
+
+def _torch(cuda: bool) -> None:
+    import torch
+
+    _say(torch.__version__)
+    if cuda and torch.version.cuda:
+        torch.zeros(1, device="cuda")
+
+
+def _tensorrt(flavor: Flavor, cuda: bool) -> None:
+    found = library(flavor)
+    _say(found.__version__)
+    if cuda or flavor == "tensorrt-rtx":  # which needs no GPU to build
+        found.Builder(found.Logger())
+
+
+_NVML = "libnvidia-ml"
+_RUNTIMES: dict[str, Callable[[bool], None]] = {
+    "onnxruntime": _onnxruntime,
+    "torch": _torch,
+    "tensorrt": partial(_tensorrt, "tensorrt"),
+    "tensorrt_rtx": partial(_tensorrt, "tensorrt-rtx"),
+}
