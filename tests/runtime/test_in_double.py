@@ -64,16 +64,29 @@ def test_bodies_are_widened_too() -> None:
     assert found["y"].tolist() == [float(np.float32(0.1))] * 2
 
 
-def test_a_runtime_that_has_it_not_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    """ONNX Runtime has no Conv in float64."""
+def test_what_onnx_runtime_has_in_float32_alone_rounds_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It has no Conv and no Erf in float64; the sum between them keeps what float32 would lose."""
     monkeypatch.setattr(in_double, "installed_runtimes", lambda: RUNTIMES[:1])
-    model = build("float[1,2,5] x => float[1,3,5] y", "y = Conv(x, w)", w=(3, 2, 1))
-    feeds = {"x": np.ones((1, 2, 5), np.float32)}
+    body = "c = Conv(x, w) e = Add(c, tiny) f = Sub(e, c) g = Erf(c) y = Add(f, zero)"
+    signature = "float[1,2,5] x => float[1,3,5] y, float[1,3,5] g"
+    tiny, zero = np.array(1e-9, np.float32), np.array(0.0, np.float32)
+    model = build(signature, body, w=(3, 2, 1), tiny=tiny, zero=zero)
+    found = InDouble(model).run({"x": np.ones((1, 2, 5), np.float32)})
+    assert {array.dtype for array in found.values()} == {np.dtype(np.float64)}
+    np.testing.assert_allclose(found["y"], 1e-9, rtol=1e-5)
+
+
+def test_a_runtime_that_has_it_not_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody has an operator of that name."""
+    monkeypatch.setattr(in_double, "installed_runtimes", lambda: RUNTIMES[:1])
+    body = "y = QuickGelu(x)"
+    model = build("float[2] x => float[2] y", body)
+    model.graph[0].domain = "own"
+    model.opset_imports["own"] = 1
     with pytest.raises(InputError, match="no runtime computes the network in float64: onnxruntime"):
-        InDouble(model).run(feeds)
-    pytest.importorskip("torch")
-    monkeypatch.setattr(in_double, "installed_runtimes", lambda: RUNTIMES)
-    assert InDouble(model).run(feeds)["y"].dtype == np.float64
+        InDouble(model).run({"x": np.ones(2, np.float32)})
 
 
 def test_without_a_runtime(monkeypatch: pytest.MonkeyPatch) -> None:

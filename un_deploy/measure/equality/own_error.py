@@ -36,7 +36,7 @@ class OwnError:
         self._in_double: InDouble | None = None
         self._moved: Session | None = None
         if _weight_bytes(model) <= _WIDENED_UP_TO and not _computes_in_double(model):
-            self._in_double = InDouble(model)
+            self._in_double = InDouble(model, strict=True)
 
     def of(
         self, feeds: Feeds, found: Mapping[str, Array], fetch: Sequence[str]
