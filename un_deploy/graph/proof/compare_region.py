@@ -7,7 +7,8 @@ tensors' types, since the folded constants are taken unrounded.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations, islice, product
@@ -44,6 +45,9 @@ _MOST_BOUND = 400
 #: Integer constants of more entries are no bounds and no shapes.
 _FEW = 8
 
+#: Operators that slide a window over places, so that their number decides what it covers.
+_SLIDING = ("Conv", "ConvTranspose")
+
 #: What a long static axis is cut to where no operator and no constant tells its places apart.
 _CUT = 3
 
@@ -77,6 +81,9 @@ def compare_region(region: Region, sources: Sources) -> float:
     Raises:
         NoProofError: it is larger than `TOLERANCE`, or cannot be told.
     """
+    if _windows(region.old.nodes) != _windows(region.new.nodes):
+        # They may agree at some sizes and not at others.
+        raise NoProofError("slides other windows than the original", differs=False)
     bench = _Bench(region, sources)
     reason, worst, compared = "no sizes fit", 0.0, 0
     for sizes, stretched in bench.choices:
@@ -86,7 +93,7 @@ def compare_region(region: Region, sources: Sources) -> float:
             reason = str(error) or reason
             continue
         compared += 1
-        if compared == _COMPARED or not sizes.opened or bench.is_uniform:
+        if compared == _COMPARED or not sizes.opened or bench.one_size_shows_all:
             return worst
     if not compared:
         raise NoProofError(f"cannot be compared with the original: {reason}", differs=False)
@@ -113,15 +120,23 @@ class _Bench:
         return all(operator_named(node.op_type).uniform for node in self.region.nodes)
 
     @cached_property
+    def one_size_shows_all(self) -> bool:
+        """Whether they do, and no window may reach the border at one size and not at another."""
+        return self.is_uniform and not _windows(self.region.nodes)
+
+    @cached_property
     def cut(self) -> Mapping[int, int]:
         """Static sizes of the leaves that no constant has, and the smaller ones to take."""
         if not self.is_uniform:
             return {}
         least = max(map(_reach, self.region.nodes), default=_CUT)
+        stride = math.lcm(*(s for node in self.region.nodes for s in _strides(node)))
         claims = [self.region.claim, *(c for claims in self.region.leaves.values() for c in claims)]
         gauges = [claim.gauge for claim in claims if claim.gauge is not None]
         kept = self._constant_sizes | {n for g in gauges for n in (*g.scale.shape, *g.shift.shape)}
-        return {size: least for size in self._leaf_sizes - kept if size > least}
+        # What is left over behind the last window stays the same.
+        cut = {size: least + (size - least) % stride for size in self._leaf_sizes - kept}
+        return {size: smaller for size, smaller in cut.items() if size > smaller}
 
     @cached_property
     def _leaf_sizes(self) -> set[int]:
@@ -249,9 +264,10 @@ class _Bench:
         alike = (old == found) | (np.isnan(old) & np.isnan(found))
         with np.errstate(invalid="ignore"):
             error = np.where(alike, 0.0, np.abs(old - found))
-        if not np.all(error <= TOLERANCE * np.abs(old)):
+        infinite = ~np.isfinite(error)  # on one side alone, or of another sign
+        if np.any(infinite) or not np.all(error <= TOLERANCE * np.abs(old)):
             terms = self._evaluation.magnitude(self.region.old, self._of_old.beside(values))
-            bad = ~(error <= TOLERANCE * terms)
+            bad = infinite | ~(error <= TOLERANCE * terms)
             if np.any(bad):
                 place = tuple(int(i) for i in np.argwhere(bad)[0])
                 raise NoProofError(
@@ -263,9 +279,22 @@ class _Bench:
         return float(np.max(error, initial=0)) / (float(np.max(finite, initial=0)) or 1.0)
 
 
+def _windows(nodes: Iterable[ir.Node]) -> list[str]:
+    """The convolutions among these operators, with their attributes."""
+    return sorted(
+        f"{node.op_type} {sorted((name, str(a.value)) for name, a in node.attributes.items())}"
+        for node in nodes
+        if node.op_type in _SLIDING
+    )
+
+
+def _strides(node: ir.Node) -> Sequence[int]:
+    return node.attributes.get_ints("strides", ()) if node.op_type in _SLIDING else ()
+
+
 def _reach(node: ir.Node) -> int:
     """How many places along an axis an operator must have to show all that it does."""
-    if node.op_type not in ("Conv", "ConvTranspose"):
+    if node.op_type not in _SLIDING:
         return _CUT
     shape = node.inputs[1].shape if node.inputs[1] is not None else None
     kernel = [n for n in (shape.dims[2:] if shape is not None else ()) if isinstance(n, int)]

@@ -61,12 +61,14 @@ class Draw:
             return sizes.constants[old]
         dtype = sizes.shapes.dtype(old)
         whole = dtype is not None and (dtype.is_integer() or dtype == ir.DataType.BOOL)
-        if whole and (known := self._known(value, old)) is not None:
+        if whole and (known := sizes.integers(old)) is not None:
             return known
+        self.drawn.add(value)
+        if whole and (wanted := self._wanted(value, old)) is not None:
+            return wanted
         shape = sizes.shape(old, self._told(value))
         if sizes.opened and math.prod(shape) > _MOST_ENTRIES:
             raise NoSizeError(f"{old.name!r} would be too large")
-        self.drawn.add(value)
         if not whole:
             return self._floats(value, shape)
         if dtype == ir.DataType.BOOL:
@@ -79,14 +81,12 @@ class Draw:
         Raises:
             NoSizeError: it is unknown.
         """
-        if (known := self._known(value)) is None:
+        if (known := self._sizes.integers(value)) is None:
             raise NoSizeError(f"{value.name!r} is unknown")
         return known
 
-    def _known(self, *tensors: ir.Value) -> Array | None:
-        """Integers that follow from shapes: their own, or those that their readers work towards."""
-        if (known := self._sizes.integers(tensors[-1])) is not None:
-            return known
+    def _wanted(self, *tensors: ir.Value) -> Array | None:
+        """Integers that come from data, as the shapes behind their readers want them."""
         found = (self._parameter(node, position) for node, position in self._uses(tensors))
         return next((array for array in found if array is not None), None)
 

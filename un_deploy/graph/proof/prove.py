@@ -293,8 +293,8 @@ class _Prover:
 
     def _is_rewritten_node(self, value: ir.Value) -> bool:
         """Whether a constant that the fold rewrote stands in a Constant node here."""
-        node = value.producer()
-        return node is not None and node.op_type == "Constant" and value.name in self._folded.exact
+        stands = value.producer() is not None and value.name in self._folded.exact
+        return stands and held_constant(value) is not None
 
     def _exact(self, value: ir.Value) -> Exact:
         """A constant's exact numbers; what is saved is held against them on the way."""

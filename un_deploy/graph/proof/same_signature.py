@@ -48,7 +48,10 @@ def _same_dims(
         return old is new
     for a, b in zip(old, new, strict=True):
         named = isinstance(a, str) and isinstance(b, str)
-        if (renamed.setdefault(a, b) if named else a) != b:
+        # One name for one name, in both directions.
+        if named and (renamed.setdefault((0, a), b), renamed.setdefault((1, b), a)) != (b, a):
+            return False
+        if not named and a != b:
             return False
     return True
 

@@ -126,6 +126,8 @@ class Sizes:
     def _of_shape(self, node: ir.Node) -> Array | None:
         source = node.inputs[0]
         assert source is not None
+        if self.shapes.of(source) is None:
+            return None  # what a file says of a shape is no ground to stand on
         try:
             shape = np.array(self.shape(source), dtype=np.int64)
         except NoSizeError:
