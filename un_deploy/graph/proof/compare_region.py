@@ -76,10 +76,10 @@ class Sources:
 
 
 def compare_region(region: Region, sources: Sources) -> float:
-    """The largest |old - gauge(new)| as a share of the terms that are summed.
+    """The largest |old - gauge(new)|, as a share of the largest entry.
 
     Raises:
-        NoProofError: it is larger than `TOLERANCE`, or cannot be told.
+        NoProofError: an entry is off by more than `TOLERANCE` of its terms, or cannot be told.
     """
     if _windows(region.old.nodes) != _windows(region.new.nodes):
         # They may agree at some sizes and not at others.
