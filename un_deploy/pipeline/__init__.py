@@ -3,7 +3,7 @@
 - build: From an ONNX file to a TensorRT plan and its manifest: prepare, check, build, check, write.
 - demo: The demo: exports, folds, checks and times the two trained networks that come with the
   package.
-- doctor: What this machine can do: the packages of each extra, and the GPU.
+- doctor: What this machine can do: the packages of each extra, whether they load, and the GPU.
 - fold_file: From an ONNX file to the same network without its norms: load, fold, prove, save.
 - fold_model: From a model in memory to the same network without its norms, as Python has it.
 - inspect_file: Lists the norms of an ONNX file: which of them fold and where to, and why others do

@@ -8,7 +8,7 @@ tensors' types, since the folded constants are taken unrounded.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations, islice, product
@@ -27,6 +27,7 @@ from un_deploy.graph.proof.region import NoProofError, Region
 from un_deploy.graph.proof.sizes import NoSizeError, Sizes
 from un_deploy.graph.proof.slices import Evaluation
 from un_deploy.graph.proof.tables import RegionConstants
+from un_deploy.graph.proof.windows import LEAST, reach, strides, windows
 
 Array = np.ndarray
 
@@ -44,12 +45,6 @@ _MOST_BOUND = 400
 
 #: Integer constants of more entries are no bounds and no shapes.
 _FEW = 8
-
-#: Operators that slide a window over places, so that their number decides what it covers.
-_SLIDING = ("Conv", "ConvTranspose")
-
-#: What a long static axis is cut to where no operator and no constant tells its places apart.
-_CUT = 3
 
 
 @dataclass(frozen=True)
@@ -81,7 +76,7 @@ def compare_region(region: Region, sources: Sources) -> float:
     Raises:
         NoProofError: an entry is off by more than `TOLERANCE` of its terms, or cannot be told.
     """
-    if _windows(region.old.nodes) != _windows(region.new.nodes):
+    if windows(region.old.nodes) != windows(region.new.nodes):
         # They may agree at some sizes and not at others.
         raise NoProofError("slides other windows than the original", differs=False)
     bench = _Bench(region, sources)
@@ -122,15 +117,15 @@ class _Bench:
     @cached_property
     def one_size_shows_all(self) -> bool:
         """Whether they do, and no window may reach the border at one size and not at another."""
-        return self.is_uniform and not _windows(self.region.nodes)
+        return self.is_uniform and not windows(self.region.nodes)
 
     @cached_property
     def cut(self) -> Mapping[int, int]:
         """Static sizes of the leaves that no constant has, and the smaller ones to take."""
         if not self.is_uniform:
             return {}
-        least = max(map(_reach, self.region.nodes), default=_CUT)
-        stride = math.lcm(*(s for node in self.region.nodes for s in _strides(node)))
+        least = max(map(reach, self.region.nodes), default=LEAST)
+        stride = math.lcm(*(s for node in self.region.nodes for s in strides(node)))
         claims = [self.region.claim, *(c for claims in self.region.leaves.values() for c in claims)]
         gauges = [claim.gauge for claim in claims if claim.gauge is not None]
         kept = self._constant_sizes | {n for g in gauges for n in (*g.scale.shape, *g.shift.shape)}
@@ -277,28 +272,3 @@ class _Bench:
                 )
         finite = np.abs(old[np.isfinite(old)])
         return float(np.max(error, initial=0)) / (float(np.max(finite, initial=0)) or 1.0)
-
-
-def _windows(nodes: Iterable[ir.Node]) -> list[str]:
-    """The convolutions among these operators, with their attributes."""
-    return sorted(
-        f"{node.op_type} {sorted((name, str(a.value)) for name, a in node.attributes.items())}"
-        for node in nodes
-        if node.op_type in _SLIDING
-    )
-
-
-def _strides(node: ir.Node) -> Sequence[int]:
-    return node.attributes.get_ints("strides", ()) if node.op_type in _SLIDING else ()
-
-
-def _reach(node: ir.Node) -> int:
-    """How many places along an axis an operator must have to show all that it does."""
-    if node.op_type not in _SLIDING:
-        return _CUT
-    shape = node.inputs[1].shape if node.inputs[1] is not None else None
-    kernel = [n for n in (shape.dims[2:] if shape is not None else ()) if isinstance(n, int)]
-    dilations = node.attributes.get_ints("dilations", [1] * len(kernel))
-    strides = node.attributes.get_ints("strides", [1] * len(kernel))
-    reach = [(n - 1) * d + 1 + 2 * s for n, d, s in zip(kernel, dilations, strides, strict=False)]
-    return max([_CUT, *reach])

@@ -20,24 +20,20 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-import numpy as np
 import onnx_ir as ir
 
-from un_deploy.graph.analysis.constants import Constants, held_constant
+from un_deploy.graph.analysis.constants import Constants
 from un_deploy.graph.analysis.evaluators import is_known
-from un_deploy.graph.analysis.exact import Exact
 from un_deploy.graph.fold.fold import Folded
 from un_deploy.graph.fold.original_tensors import Claim
 from un_deploy.graph.model.labels import node_name
 from un_deploy.graph.proof.compare_region import Sources, compare_region
+from un_deploy.graph.proof.kept_constants import KeptConstants
 from un_deploy.graph.proof.proof import Problem, Proof
 from un_deploy.graph.proof.region import NoProofError, Region
-from un_deploy.graph.proof.same_operator import difference, same_numbers
+from un_deploy.graph.proof.same_operator import difference
 from un_deploy.graph.proof.same_signature import signature_problems
-from un_deploy.graph.proof.saved import saved_difference
 from un_deploy.graph.proof.slices import OutsideError, Slice, slice_of
-
-Array = np.ndarray
 
 
 def prove(original: ir.Model, folded: Folded) -> Proof:
@@ -65,14 +61,14 @@ class _Prover:
             )
         }
         self._order = {name: index for index, name in enumerate(self._old)}
-        constants = Constants(original, folded.shapes)
-        self._constants = constants
-        self._sources = Sources(original, folded.shapes, constants, self._old, self._exact)
+        self._constants = Constants(original, folded.shapes)
+        self._kept = KeptConstants(original, folded)
+        self._sources = Sources(
+            original, folded.shapes, self._constants, self._old, self._kept.exact
+        )
         self._proven: dict[ir.Value, tuple[Claim, ...]] = {}
         self._covered: set[ir.Node] = set()
         self._problems: list[Problem] = []
-        self._bits: dict[ir.Value, bool] = {}
-        self._saved: set[str] = set()
         self._worst = 0.0
         self._operators = self._regions = 0
 
@@ -81,13 +77,18 @@ class _Prover:
         self._inputs()
         for node in self._model.graph:
             self._node(node)
-        self._initializers()
+        self._kept.check_all()
+        self._problems += self._kept.problems
         self._outputs()
         for node in self._model.graph:
             if node not in self._covered and not self._problems:
                 self._note(node_name(node), "stands for nothing in the original", differs=False)
         return Proof(
-            tuple(self._problems), self._operators, self._regions, len(self._saved), self._worst
+            tuple(self._problems),
+            self._operators,
+            self._regions,
+            len(self._kept.compared),
+            self._worst,
         )
 
     def _note(self, place: str, text: str, *, differs: bool) -> None:
@@ -121,27 +122,16 @@ class _Prover:
         if old.name not in self._old or self._old[str(old.name)] is not old:
             return False
         if new.is_initializer() and not new.is_graph_input():
-            return self._same_constant(new, old)
+            return self._kept.same(new, old)
         return any(
             claim.original == old.name and (shape_only or claim.is_equality)
             for claim in self._proven.get(new, ())
         )
 
-    def _same_constant(self, new: ir.Value, old: ir.Value) -> bool:
-        if old.is_graph_input() or old.producer() is not None:
-            return False
-        if new.name == old.name and new.name in self._folded.exact:
-            return False
-        if new.name != old.name:
-            return same_numbers(new.const_value, old.const_value)
-        if new not in self._bits:
-            self._bits[new] = same_numbers(new.const_value, old.const_value)
-        return self._bits[new]
-
     # Operators
 
     def _node(self, node: ir.Node) -> None:
-        if node.outputs and self._is_rewritten_node(node.outputs[0]):
+        if node.outputs and self._kept.is_rewritten_node(node.outputs[0]):
             self._covered.add(node)
             return
         reason = self._as_original(node)
@@ -189,7 +179,7 @@ class _Prover:
             if new_value is None or old_value is None or self._same(new_value, old_value, False):
                 continue
             name = str(old_value.name)
-            if self._is_constant(new_value) or name not in self._old:
+            if self._kept.is_constant(new_value) or name not in self._old:
                 return False
             try:
                 self._compared(self._region(new_value, Claim(name)))
@@ -227,7 +217,7 @@ class _Prover:
         try:
             return compare_region(region, self._sources)
         except NoProofError as error:
-            strange = [str(v.name) for v in region.new.constants if not self._is_known(v)]
+            strange = [str(v.name) for v in region.new.constants if not self._kept.is_known(v)]
             if not strange or not error.differs:
                 raise
             text = f"{error}, with the constant {strange[0]!r}, which is not the fold's"
@@ -246,7 +236,7 @@ class _Prover:
                 return self._between(alone, target, claim)
         if value.producer() is None:
             raise OutsideError(f"{value.name!r} is an input")
-        new = slice_of(value, self._has_numbers, self._is_constant)
+        new = slice_of(value, self._has_numbers, self._kept.is_constant)
         return self._between(new, target, claim)
 
     def _between(self, new: Slice, target: ir.Value, claim: Claim) -> Region:
@@ -284,49 +274,3 @@ class _Prover:
                 f"{claim.original!r} from another tensor",
                 differs=False,
             )
-
-    # Constants
-
-    def _is_constant(self, value: ir.Value) -> bool:
-        stored = value.is_initializer() and not value.is_graph_input()
-        return stored or self._is_rewritten_node(value)
-
-    def _is_rewritten_node(self, value: ir.Value) -> bool:
-        """Whether a constant that the fold rewrote stands in a Constant node here."""
-        stands = value.producer() is not None and value.name in self._folded.exact
-        return stands and held_constant(value) is not None
-
-    def _exact(self, value: ir.Value) -> Exact:
-        """A constant's exact numbers; what is saved is held against them on the way."""
-        name, tensor = str(value.name), held_constant(value)
-        exact = self._folded.exact.get(name)
-        if exact is None:
-            return Exact.stored(value)
-        if name not in self._saved and tensor is not None:
-            self._saved.add(name)
-            if text := saved_difference(tensor, exact):
-                self._note(name, text, differs=True)
-        return exact
-
-    def _is_known(self, value: ir.Value) -> bool:
-        """Whether a constant is the original's, or one that the fold rewrote."""
-        old = self._original.graph.initializers.get(str(value.name))
-        return value.name in self._folded.exact or (
-            old is not None and self._same_constant(value, old)
-        )
-
-    def _initializers(self) -> None:
-        """What the fold rewrote and no region read, and what it did not: bit for bit the same."""
-        for name, value in self._model.graph.initializers.items():
-            if name in self._folded.exact:
-                if name not in self._saved:
-                    self._exact(value)
-                continue
-            old = self._original.graph.initializers.get(name)
-            if old is None or self._bits.get(value):
-                continue
-            if not same_numbers(value.const_value, old.const_value):
-                self._note(name, "holds other numbers than in the original", differs=True)
-        for name, old in self._original.graph.initializers.items():
-            if old.is_graph_input() and name not in self._model.graph.initializers:
-                self._note(name, "is an input that has lost its default value", differs=True)
