@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,11 +39,32 @@ def _check_replaced(logs: Path) -> None:
     from un_deploy.errors import TargetError
 
     for path in sorted(logs.iterdir()) if logs.is_dir() else ():
-        if not re.fullmatch(r"(build|batch)_\d+", path.name):
+        if not re.fullmatch(r"(build|batch)_\d+|accuracy", path.name):
             raise TargetError(
                 f"{logs} holds {path.name}, which is no log of a comparison and would be lost: "
                 "name another folder, or take it out"
             )
+
+
+@contextmanager
+def _kept(logs: Path | None, force: bool) -> Iterator[Path | None]:
+    """A folder for logs, which is kept, too, where a comparison fails and has left some."""
+    from un_deploy.errors import InputError
+    from un_deploy.files import staged_directory
+
+    if logs is None:
+        yield None
+        return
+    failed: InputError | None = None
+    with staged_directory(logs, force=force) as folder:
+        try:
+            yield folder
+        except InputError as error:
+            if not any(folder.iterdir()):
+                raise
+            failed = error
+    if failed is not None:
+        raise InputError(f"{failed} (its log is in {logs})") from failed
 
 
 @click.command()
@@ -195,10 +218,8 @@ def command(
     that, what each computes is compared with float64. Exit code 3 where --min-speedup,
     --max-error or --against is missed.
     """
-    from contextlib import nullcontext
-
     from un_deploy.cli import show, show_comparison
-    from un_deploy.files import atomic_write_text, check_target, staged_directory
+    from un_deploy.files import atomic_write_text, check_target
     from un_deploy.measure.speed.accuracy import require_accuracy
     from un_deploy.measure.speed.compare_report import CompareReport
     from un_deploy.measure.speed.variant import TITLES
@@ -216,8 +237,7 @@ def command(
     old = None if against is None else CompareReport.read(against)
     if keep_logs is not None:
         _check_replaced(keep_logs)
-    kept = nullcontext() if keep_logs is None else staged_directory(keep_logs, force=force)
-    with kept as logs, show.working("Comparing") as say:
+    with _kept(keep_logs, force) as logs, show.working("Comparing") as say:
         report = compare(
             model,
             norms=norms,
@@ -237,13 +257,17 @@ def command(
         click.echo(report.to_json(), nl=False)
     else:
         show_comparison.comparison(report)
+    if (max_error, old, min_speedup) != (None, None, None):
+        report.require_comparable()
     if max_error is not None:
         for point in (report, *report.sweep):
             checked = dict.fromkeys(one.kind for one in point.timed if one.kind != "none")
-            require_accuracy(point.accuracy, max_error, tuple(checked))
+            require_accuracy(point.accuracy, max_error, tuple(checked), judged=report.judged)
     if old is not None:
         report.require_no_regression(old)
     if min_speedup is not None:
         report.require_speedup(min_speedup)
         if not as_json:
-            show.line(f"At least {min_speedup:g}x as fast as LN, as asked.", show.GOOD)
+            show.line(
+                f"{report.judged}: at least {min_speedup:g}x as fast as LN, as asked.", show.GOOD
+            )

@@ -25,8 +25,10 @@ def comparison(report: CompareReport) -> None:
     control, sure = _interval(interval), f"{interval.confidence:.0%} interval"
     show.table(
         ("time of", "over", ">ratio", sure, "says", "A/A control"),
-        [_ratio(ratio, control) for ratio in report.ratios],
+        [_ratio(ratio, control, report.doubts(ratio)) for ratio in report.ratios],
     )
+    for kind, otherwise in report.not_comparable.items():
+        show.line(f"{TITLES[kind]} ran {otherwise}: its times compare with no others.", show.BAD)
     show.line(f"{interval.method}; {interval.rounds} rounds in each build.", show.MUTED)
     if interval.significant:
         show.line(
@@ -36,8 +38,10 @@ def comparison(report: CompareReport) -> None:
     _sweep(report)
     _layers(report)
     _engines(report)
-    for kind, reason in report.missing.items():
-        show.line(f"{kind}: {reason}.", show.MUTED)
+    for name, warning in wording.warned(report):
+        show.line(f"Warning of {name}: {warning}", show.MUTED)
+    for missing, reason in report.missing.items():
+        show.line(f"{missing}: {reason}.", show.MUTED)
     for note in report.notes:
         show.line(f"Note: {note}.", show.MUTED)
 
@@ -136,11 +140,13 @@ def _engines(report: CompareReport) -> None:
         show.line(FUSED_AWAY)
 
 
-def _ratio(ratio: Ratio, control: str) -> tuple[str | Text, ...]:
+def _ratio(ratio: Ratio, control: str, doubts: tuple[str, ...]) -> tuple[str | Text, ...]:
     interval = ratio.interval
     says = Text("not significant", show.MUTED)
     if interval.significant:
         says = Text("slower" if interval.ratio > 1 else "faster", show.GOOD)
+    if doubts:
+        says.append(f" ({', '.join(doubts)})", show.BAD)
     name = wording.variant(ratio.of, ratio.form)
     return name, TITLES[ratio.to], f"{interval.ratio:.3f}", _interval(interval), says, control
 

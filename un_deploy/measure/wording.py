@@ -86,6 +86,22 @@ def found(report: CompareReport, of: Kind, to: Kind) -> Ratio | None:
     return next((one for one in report.ratios if (one.of, one.to) == (of, to)), None)
 
 
+def warned(report: CompareReport) -> list[tuple[str, str]]:
+    """What was warned of, by the name of the variant, at all batch sizes; each once."""
+    said = [
+        (one.name, text)
+        for point in (report, *report.sweep)
+        for one in point.timed
+        for text in one.warnings
+    ]
+    said += [
+        (f"the engine of {variant(one.kind, one.form)}", text)
+        for one in report.engines
+        for text in one.warnings
+    ]
+    return [*dict.fromkeys((name, " ".join(text.split())) for name, text in said)]
+
+
 def size(count: int) -> str:
     """Bytes in the unit that suits, with three significant digits."""
     value, unit = float(count), "B"

@@ -2,6 +2,8 @@
 
 - backends: The backends, by the names that users give them: one table, from which all lists are
   made.
+- how_it_ran: What a session's library told of its runs: warnings, and whether it ran as it was told
+  to.
 - in_double: Runs a network in float64: what its formula gives, all but free of rounding.
 - layer_times: Times of a network's layers, told alike by every runtime that can tell them.
 - loads: Whether the driver answers, and the runtimes that are installed load and reach the GPU.

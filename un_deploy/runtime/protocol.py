@@ -71,6 +71,10 @@ class KeepsFiles(Protocol):
         """
         ...
 
+    def keep_log(self, folder: Path) -> None:
+        """Keep the log of the last run, however that ended, in a folder, which is made."""
+        ...
+
 
 class Runtime(Protocol):
     """Something that runs ONNX graphs."""

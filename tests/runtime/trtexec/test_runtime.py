@@ -13,6 +13,7 @@ from tests.support.float64 import run
 from tests.support.graphs import build
 from un_deploy.errors import InputError
 from un_deploy.graph.analysis.floating import stored
+from un_deploy.runtime.how_it_ran import HowItRan
 from un_deploy.runtime.layer_times import TellsLayers
 from un_deploy.runtime.trtexec import Trtexec
 from un_deploy.runtime.trtexec.output_file import parse_output
@@ -125,6 +126,50 @@ def test_an_engine_of_another_precision_is_refused(
     monkeypatch.setenv("TRTEXEC_DOUBLE_TYPE", "N/A due to dynamic shapes")
     with pytest.raises(InputError, match=r"shown for 0 of 1 products: .*'N/A .*' for the type of "):
         session.timer(FEEDS)
+
+
+def test_without_layer_information_fp32_goes_on_and_says_so(
+    trtexec: Trtexec, model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The double tells nothing of the layers; the graph of fp32 has no other type to compute in."""
+    monkeypatch.setenv("TRTEXEC_DOUBLE_MODE", "no-layers")
+    session = TrtexecRuntime("fp32", trtexec).load(model)
+    assert session.how_it_ran() == HowItRan()
+    assert session.run(FEEDS)["y"].shape == (2, 4)
+    (said,) = session.how_it_ran().warnings
+    assert said.startswith("the types of its kernels are not told")
+    assert session.how_it_ran().otherwise == ""
+    for precision in ("fp16", "bf16"):
+        with pytest.raises(InputError, match=f"^{precision} was asked for, but .* 0 of 1 products"):
+            TrtexecRuntime(precision, trtexec).load(model).run(FEEDS)
+    with pytest.raises(InputError, match="told nothing of its layers"):
+        session.layer_times(FEEDS, 1, 0)
+
+
+def test_what_a_session_was_told_is_of_all_its_runs(
+    trtexec: Trtexec, model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = TrtexecRuntime("fp32", trtexec).load(model)
+    timer = session.timer(FEEDS)
+    timer(1)
+    assert session.how_it_ran() == HowItRan()
+    monkeypatch.setenv("TRTEXEC_DOUBLE_MODE", "no-graph")
+    timer(1)
+    monkeypatch.setenv("TRTEXEC_DOUBLE_MODE", "doubts")
+    timer(1)
+    timer(1)
+    told = session.how_it_ran()
+    assert told.otherwise == "without its CUDA graph, whose capture failed"
+    assert told.doubts == ("unstable", "bound by enqueue time")
+    assert len(told.warnings) == 3
+
+
+def test_the_log_of_a_run_that_failed_can_be_kept(make: Make, model, tmp_path: Path) -> None:
+    session = TrtexecRuntime("fp32", make(mode="fail")).load(model)
+    with pytest.raises(InputError, match="No importer registered for op: Huh"):
+        session.run(FEEDS)
+    session.keep_log(tmp_path / "kept" / "ln")
+    assert "No importer registered" in (tmp_path / "kept" / "ln" / "trtexec.log").read_text()
 
 
 @pytest.mark.parametrize("mode", ["fail", "crash", "garbage", "no-library", "silent", "waive"])

@@ -177,6 +177,9 @@ def main() -> int:
     say(f"Data transfers: {transfers}, spin-wait: {spin_wait}, CUDA graph: {graph}")
     if MODE == "no-graph" and graph:
         say("The specified --useCudaGraph flag has been ignored.", "W")
+    if MODE == "doubts":
+        say("* GPU compute time is unstable, with coefficient of variance = 23.1%.", "W")
+        say("* Throughput may be bound by Enqueue Time rather than GPU Compute.", "W")
     if MODE == "hang":
         hang()
     if MODE == "crash":
@@ -188,7 +191,7 @@ def main() -> int:
         return 1
     if "--saveEngine" in flags and MODE != "no-files":
         Path(flags["--saveEngine"]).write_bytes(b"ftrt plan")
-    if "--exportLayerInfo" in flags:
+    if "--exportLayerInfo" in flags and MODE != "no-layers":
         write_layers(flags["--exportLayerInfo"], flags.get("--profilingVerbosity") == "detailed")
     if "--skipInference" not in flags:
         profiled = "--exportProfile" in flags or "--dumpProfile" in flags

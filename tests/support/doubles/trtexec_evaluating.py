@@ -22,7 +22,7 @@ def main() -> int:
     flags = dict(flag.partition("=")[::2] for flag in sys.argv[1:])
     if "--saveEngine" in flags:
         Path(flags["--saveEngine"]).write_bytes(Path(flags["--onnx"]).read_bytes())
-        if "--exportLayerInfo" in flags:
+        if "--exportLayerInfo" in flags and double.MODE != "no-layers":
             tell_layers(Path(flags["--exportLayerInfo"]), Path(flags["--onnx"]), double.MAJOR)
     if "--exportOutput" in flags:
         outputs = compute(Path(flags["--loadEngine"]), flags["--loadInputs"], flags.get("--shapes"))

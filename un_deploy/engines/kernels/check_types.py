@@ -60,17 +60,26 @@ class TypeReport:
     def __str__(self) -> str:
         return f"the type is shown for {self.shown} of {self.products} products"
 
-    def require_some(self) -> None:
+    def require_some(self) -> str:
         """Refuse an engine that tells nothing: its times might be those of another precision.
+
+        In fp32 they cannot be of less: the engine is strongly typed, and its graph was converted
+        to nothing. So it is let through there.
+
+        Returns:
+            What the reader must know of an engine that is let through; "" where it tells.
 
         Raises:
             InputError: there are products, and no kernel is seen to multiply.
         """
-        if self.products and not self.multiplying:
-            first = self.not_shown[0]
-            raise InputError(
-                f"{self.precision} was asked for, but {self}: {first.name}: {first.reason}"
-            )
+        if not self.products or self.multiplying:
+            return ""
+        first = self.not_shown[0]
+        if self.precision == "fp32":
+            return f"the types of its kernels are not told ({first.name}: {first.reason})"
+        raise InputError(
+            f"{self.precision} was asked for, but {self}: {first.name}: {first.reason}"
+        )
 
 
 def check_types(

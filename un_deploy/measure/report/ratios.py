@@ -14,6 +14,8 @@ def section(report: CompareReport) -> Section | Absent:
     """A forest plot and its table."""
     title = "Ratios of the times"
     if not report.ratios:
+        if report.not_comparable:
+            return Absent(title, "what ran otherwise than the rest compares with nothing")
         return Absent(title, "only variants of one kind were timed")
     text = [
         "How many times as long the first takes as the second, and the interval that holds the "
@@ -32,7 +34,7 @@ def section(report: CompareReport) -> Section | Absent:
 
 
 def _table(report: CompareReport) -> Table:
-    rows = [_row(ratio, TITLES[ratio.to]) for ratio in report.ratios]
+    rows = [_row(one, TITLES[one.to], report.doubts(one)) for one in report.ratios]
     rows.append(_row(report.control, "itself (A/A control)", control=True))
     sure = wording.percent(report.control.interval.confidence)
     return Table(
@@ -43,9 +45,13 @@ def _table(report: CompareReport) -> Table:
     )
 
 
-def _row(ratio: Ratio, to: str, *, control: bool = False) -> tuple[str | Cell, ...]:
+def _row(
+    ratio: Ratio, to: str, doubts: tuple[str, ...] = (), *, control: bool = False
+) -> tuple[str | Cell, ...]:
     interval = ratio.interval
     says = Cell(wording.verdict(ratio), "strong" if interval.significant else "muted")
+    if doubts:
+        says = Cell(f"{wording.verdict(ratio)} ({', '.join(doubts)})", "bad")
     if control:
         says = Cell("does not hold 1", "bad") if interval.significant else Cell("holds 1", "muted")
     return (

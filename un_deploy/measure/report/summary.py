@@ -31,6 +31,10 @@ class Headline:
 
 def headline(report: CompareReport) -> Headline:
     """LN against UN folded, else the first ratio there is; then the limit, and the sweep."""
+    if report.not_comparable:
+        said = (f"{TITLES[k]} ran {how}" for k, how in report.not_comparable.items())
+        text = f"Not comparable: {'; '.join(said)}."
+        return Headline(text, "bad", (), _warnings(report))
     main = wording.found(report, "ln", "folded") or next(iter(report.ratios), None)
     if main is None:
         return Headline("There is nothing to compare.", "muted", (), _warnings(report))
@@ -74,6 +78,12 @@ def _warnings(report: CompareReport) -> tuple[str, ...]:
                 f"The A/A control differs from itself{at}, {wording.span(interval)}: this machine "
                 "was not quiet enough for these figures."
             )
+        for ratio in point.ratios:
+            if doubts := point.doubts(ratio):
+                of, to = TITLES[ratio.of], TITLES[ratio.to]
+                said.append(f"{of} over {to}{at}: {', '.join(doubts)}.")
+        for kind, how in point.not_comparable.items():
+            said.append(f"{TITLES[kind]}{at} ran {how}: its times compare with no others.")
     if report.control.interval.builds == 1:
         said.append(
             "One build only: it says how that build ran, not how the variants run. Take five."
@@ -115,6 +125,15 @@ def notes(report: CompareReport) -> Section | None:
     """What the comparison wants its reader to know."""
     said = dict.fromkeys(note for one in (report, *report.sweep) for note in one.notes)
     return Section("notes", "Notes", tuple(said)) if said else None
+
+
+def warned(report: CompareReport) -> Section | None:
+    """What runtimes and builders warned of, by variant."""
+    rows = tuple(wording.warned(report))
+    if not rows:
+        return None
+    table = Table("Warnings, each once", ("variant", "warning"), rows)
+    return Section("warnings", "Warnings", tables=(table,))
 
 
 def environment(report: CompareReport) -> Section:

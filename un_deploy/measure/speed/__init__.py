@@ -18,5 +18,6 @@
 - variant_engines: Builds a TensorRT engine of every variant, runs none, and tells what each would
   run.
 - variant_times: The times of a variant, and the ratio of two variants' times.
+- whose_error: Says whose error it is where a variant fails, and keeps the log that tells why.
 - layers/: Where the time of a variant goes, layer by layer.
 """

@@ -19,6 +19,7 @@ from un_deploy.graph.model.input_specs import Feeds
 from un_deploy.graph.model.model_file import load_model
 from un_deploy.measure.equality.outputs import relative_error
 from un_deploy.measure.speed.variant import TITLES, Kind, Variant
+from un_deploy.measure.speed.whose_error import saying_whose
 from un_deploy.runtime.backends import load_file
 from un_deploy.runtime.in_double import InDouble
 from un_deploy.runtime.settings import RunSettings
@@ -45,7 +46,7 @@ class Accuracy:
 
 
 def accuracies(
-    variants: Sequence[Variant], feeds: Feeds, settings: RunSettings
+    variants: Sequence[Variant], feeds: Feeds, settings: RunSettings, *, logs: Path | None = None
 ) -> tuple[Accuracy, ...]:
     """The worst output of each variant; no norm is left out, since it computes something else.
 
@@ -53,11 +54,14 @@ def accuracies(
     so that a fault of the fold would show here too. A plan that there is nothing to hold against
     is only seen to give finite numbers.
 
+    Args:
+        logs: a folder for the log of a run that fails, where the backend has one.
+
     Raises:
         InputError: a variant does not run, or a plan gives NaN or infinities.
     """
     computed = {
-        variant: load_file(Path(variant.model), settings, variant.fusions).run(feeds)
+        variant: _computed(variant, feeds, settings, logs)
         for variant in variants
         if variant.kind != "none"
     }
@@ -82,6 +86,15 @@ def accuracies(
         worst = max(errors, key=lambda name: errors[name])
         found.append(Accuracy(variant.kind, variant.form, worst, errors[worst], against))
     return tuple(found)
+
+
+def _computed(
+    variant: Variant, feeds: Feeds, settings: RunSettings, logs: Path | None
+) -> dict[str, np.ndarray]:
+    with saying_whose(variant.name):
+        session = load_file(Path(variant.model), settings, variant.fusions)
+    with saying_whose(variant.name, session, logs):
+        return session.run(feeds)
 
 
 def _in_float64(model: str, feeds: Feeds) -> dict[str, np.ndarray] | str:
@@ -115,18 +128,22 @@ def _check_finite(variant: Variant, outputs: Mapping[str, np.ndarray]) -> None:
             )
 
 
-def require_accuracy(found: Sequence[Accuracy], most: float, of: Collection[Kind] = ()) -> None:
+def require_accuracy(
+    found: Sequence[Accuracy], most: float, of: Collection[Kind] = (), *, judged: str = ""
+) -> None:
     """Raise if a variant is further from float64 than allowed.
 
     Args:
         found: of the variants that there was something to hold against.
         most: the error allowed.
         of: variants that must be among these, or be what another was held against.
+        judged: backend and precision, for the message.
 
     Raises:
         ThresholdError: names the first, its output and its error; or one that was not judged.
         InputError: a variant was held against nothing, or none against anything.
     """
+    whose = f"{judged}: " if judged else ""
     held = {one.kind for one in found}
     against = {one.against for one in found}
     loose = [kind for kind in of if kind not in held and _plan_of(kind) not in against]
@@ -140,11 +157,11 @@ def require_accuracy(found: Sequence[Accuracy], most: float, of: Collection[Kind
         form = f" ({one.form})" if one.form else ""
         if one.error is None:
             raise ThresholdError(
-                f"the error of {TITLES[one.kind]}{form} was not judged, so it cannot be held "
-                f"against {most:g}: {one.against}"
+                f"{whose}the error of {TITLES[one.kind]}{form} was not judged, so it cannot be "
+                f"held against {most:g}: {one.against}"
             )
         if not one.error <= most:
             raise ThresholdError(
-                f"{TITLES[one.kind]}{form}: output {one.output} is off by {one.error:.3g} of its "
-                f"range, more than {most:g}"
+                f"{whose}{TITLES[one.kind]}{form}: output {one.output} is off by "
+                f"{one.error:.3g} of its range, more than {most:g}"
             )

@@ -25,12 +25,14 @@ from un_deploy.measure.speed.timing_process import (
     Job,
     Seconds,
     read_memory,
+    read_told,
     run_builds,
     run_in_process_of_its_own,
 )
-from un_deploy.measure.speed.variant import COMPARED, Kind, Variant
+from un_deploy.measure.speed.variant import Kind, Variant, pairs_of
 from un_deploy.measure.speed.variant_times import PERCENTILES, Ratio, Timed
 from un_deploy.runtime.backends import backend_named
+from un_deploy.runtime.how_it_ran import HowItRan
 from un_deploy.runtime.run_memory import RunMemory
 from un_deploy.runtime.settings import RunSettings
 
@@ -82,29 +84,39 @@ def compare_variants(
             rounds=rounds,
             sample_s=sample_s,
             memory=str(folder / "memory.json"),
+            ran=str(folder / "ran.json"),
             logs=None if logs is None else str(logs),
         )
         times = run_builds(job, builds, folder, run=build, progress=progress)
         memory = read_memory(folder / "memory.json")
+        ran = read_told(folder / "ran.json")
     best = [
         min(forms, key=lambda variant: float(np.median(times[variant.name])))
         for _, forms in groupby(sorted(variants, key=lambda v: v.kind), key=lambda v: v.kind)
     ]
     by_kind = {variant.kind: variant for variant in best}
+    timed = tuple(
+        _timed(
+            variant,
+            times[name],
+            memory.get(name, NOT_TOLD),
+            ran.get(name, HowItRan()),
+            control=name == again,
+        )
+        for variant, name in [*((v, v.name) for v in variants), (twice, again)]
+    )
+    otherwise = {one.kind for one in timed if one.otherwise}
     return CompareReport(
         backend=settings.backend,
         threads=settings.threads,
         device=settings.device,
         precision=settings.precision if backend_named(settings.backend).builds_engines else None,
         inputs={name: array.shape for name, array in feeds.items()},
-        timed=tuple(
-            _timed(variant, times[name], memory.get(name, NOT_TOLD), control=name == again)
-            for variant, name in [*((v, v.name) for v in variants), (twice, again)]
-        ),
+        timed=timed,
         ratios=tuple(
             Ratio(of, to, by_kind[of].form, ratio(*(times[by_kind[k].name] for k in (of, to))))
-            for of, to in COMPARED
-            if of in by_kind and to in by_kind
+            for of, to in pairs_of(by_kind)
+            if otherwise.isdisjoint((of, to))
         ),
         control=Ratio(twice.kind, twice.kind, twice.form, ratio(times[again], times[twice.name])),
         missing=dict(missing or {}),
@@ -113,7 +125,9 @@ def compare_variants(
     )
 
 
-def _timed(variant: Variant, seconds: np.ndarray, memory: RunMemory, *, control: bool) -> Timed:
+def _timed(
+    variant: Variant, seconds: np.ndarray, memory: RunMemory, ran: HowItRan, *, control: bool
+) -> Timed:
     return Timed(
         kind=variant.kind,
         form=variant.form,
@@ -127,4 +141,7 @@ def _timed(variant: Variant, seconds: np.ndarray, memory: RunMemory, *, control:
         seconds=tuple(tuple(map(float, build)) for build in seconds),
         plan_bytes=variant.plan_bytes,
         memory=memory.what,
+        warnings=ran.warnings,
+        doubts=ran.doubts,
+        otherwise=ran.otherwise,
     )

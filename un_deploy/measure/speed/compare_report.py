@@ -29,6 +29,7 @@ class CompareReport(JsonForm):
         precision: of engines; None where the backend runs the graph as it is.
         inputs: the shape of each input.
         timed: the variants, and the control.
+        ratios: of variants that ran as they were told to; see `not_comparable`.
         control: the variant entered twice, second entry over first. Its interval holds 1 unless
             chance or the machine had it otherwise.
         missing: variants that there were no files for, and why.
@@ -62,6 +63,41 @@ class CompareReport(JsonForm):
         """The first size of the first input that has one."""
         return next((shape[0] for shape in self.inputs.values() if shape), None)
 
+    @property
+    def not_comparable(self) -> dict[Kind, str]:
+        """What ran otherwise than it was told to, and how: its times are in no ratio."""
+        return {one.kind: one.otherwise for one in self.timed if one.otherwise}
+
+    @property
+    def judged(self) -> str:
+        """Backend and precision, as a gate names what it judged."""
+        return f"{self.backend} in {self.precision or 'the types of the graphs'}"
+
+    def doubts(self, ratio: Ratio) -> tuple[str, ...]:
+        """What was told against the times in a ratio, such as "LN unstable"."""
+        forms = ((ratio.of, ratio.form), (ratio.to, ""))
+        return tuple(
+            dict.fromkeys(
+                f"{TITLES[one.kind]} {doubt}"
+                for kind, form in forms
+                for one in self.timed
+                if (one.kind, one.form) == (kind, form)
+                for doubt in one.doubts
+            )
+        )
+
+    def require_comparable(self) -> None:
+        """Raise if a variant ran otherwise than it was told to: no ratio is judged then.
+
+        Raises:
+            ThresholdError: names the first, and how it ran.
+        """
+        for kind, otherwise in self.not_comparable.items():
+            raise ThresholdError(
+                f"{TITLES[kind]} ran {otherwise}: its times compare with no others, so nothing is "
+                f"judged of {self.judged}"
+            )
+
     def ratio(self, of: Kind, to: Kind) -> Interval:
         """The interval of a ratio.
 
@@ -78,16 +114,19 @@ class CompareReport(JsonForm):
 
         Raises:
             ThresholdError: the lower end of the interval is below `least`, or there are too few
-                rounds for an interval.
+                rounds for an interval; or see `require_comparable`.
             InputError: LN or UN folded was not timed.
         """
+        self.require_comparable()
         found = self.ratio("ln", "folded")
         if found.attained < found.confidence:
-            raise ThresholdError(f"{found.method}: too few for a threshold; take more builds")
+            raise ThresholdError(
+                f"{self.judged}: {found.method}: too few for a threshold; take more builds"
+            )
         if not found.low >= least:
             raise ThresholdError(
-                f"UN folded is {found.ratio:.3f}x as fast as LN, at least {found.low:.3f}x: "
-                f"{least:g}x is not reached"
+                f"{self.judged}: UN folded is {found.ratio:.3f}x as fast as LN, at least "
+                f"{found.low:.3f}x: {least:g}x is not reached"
             )
 
     def require_no_regression(self, old: CompareReport) -> None:
@@ -97,7 +136,7 @@ class CompareReport(JsonForm):
         themselves are not compared: another machine, or the same on another day, has others.
 
         Raises:
-            ThresholdError: names the first ratio that is worse.
+            ThresholdError: names the first ratio that is worse; or see `require_comparable`.
             InputError: the old report is of another backend, device or other inputs, or has no
                 ratio in common with this one.
         """
@@ -105,6 +144,7 @@ class CompareReport(JsonForm):
             now, then = getattr(self, what), getattr(old, what)
             if now != then:
                 raise InputError(f"the old report has {what} {then}, this one {now}")
+        self.require_comparable()
         before = {(one.of, one.to): one.interval for one in old.ratios}
         shared = [one for one in self.ratios if (one.of, one.to) in before]
         if not shared:
@@ -114,8 +154,9 @@ class CompareReport(JsonForm):
             worse = now.low > then.high if one.to == "none" else now.high < then.low
             if worse and "folded" in (one.of, one.to):
                 raise ThresholdError(
-                    f"{TITLES[one.of]} over {TITLES[one.to]} was {then.ratio:.3f} [{then.low:.3f}, "
-                    f"{then.high:.3f}] and is {now.ratio:.3f} [{now.low:.3f}, {now.high:.3f}]"
+                    f"{self.judged}: {TITLES[one.of]} over {TITLES[one.to]} was "
+                    f"{then.ratio:.3f} [{then.low:.3f}, {then.high:.3f}] "
+                    f"and is {now.ratio:.3f} [{now.low:.3f}, {now.high:.3f}]"
                 )
 
     @classmethod

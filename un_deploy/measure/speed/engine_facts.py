@@ -29,6 +29,7 @@ class EngineFacts:
             for UN folded has the biases that the fold gained; None where there is none to compare
             with.
         kernels: in the order in which they run.
+        warnings: of its builder.
     """
 
     kind: Kind
@@ -41,6 +42,7 @@ class EngineFacts:
     bytes_written: int | None
     same_as_none: bool | None
     kernels: tuple[PlannedKernel, ...]
+    warnings: tuple[str, ...] = ()
 
 
 FUSED_AWAY = (

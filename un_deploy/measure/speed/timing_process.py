@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -26,7 +25,9 @@ from un_deploy.errors import InputError, UnDeployError
 from un_deploy.graph.model.input_specs import Feeds
 from un_deploy.json_form import from_dict, read_object
 from un_deploy.measure.speed.timing import interleaved, loading_orders
+from un_deploy.measure.speed.whose_error import folder_of, saying_whose
 from un_deploy.runtime.backends import load_file, threads_of_process
+from un_deploy.runtime.how_it_ran import HowItRan, TellsHowItRan, together
 from un_deploy.runtime.protocol import KeepsFiles, Recognises, Session
 from un_deploy.runtime.run_memory import RunMemory, TellsMemory
 from un_deploy.runtime.settings import Fusions, RunSettings
@@ -58,8 +59,10 @@ class Job:
         rounds, sample_s, reverse: see `un_deploy.measure.speed.timing.interleaved`.
         memory: a file that takes what a run of each entry holds, measured after the times so that
             it cannot disturb them; None: it is not measured.
-        logs: a folder that takes trtexec's own files of each entry, of a run after the times;
-            None: none are kept.
+        ran: a file to which is added what the libraries told of each entry: all builds have the
+            same; None: it is not kept.
+        logs: a folder that takes trtexec's own files of each entry, of a run after the times, or
+            the log of a run that failed; None: none are kept.
     """
 
     settings: RunSettings
@@ -69,6 +72,7 @@ class Job:
     sample_s: float
     reverse: bool = False
     memory: str | None = None
+    ran: str | None = None
     logs: str | None = None
 
 
@@ -89,22 +93,28 @@ def _timed(job: Job) -> Seconds:
         feeds = dict(archive)
     sessions, timers, recognised = {}, {}, {}
     for entry in job.entries:
-        session = load_file(Path(entry.model), job.settings, entry.fusions)
-        for name, array in session.run(feeds).items():
+        with saying_whose(entry.name):
+            session = load_file(Path(entry.model), job.settings, entry.fusions)
+        with saying_whose(entry.name, session, job.logs):
+            outputs = session.run(feeds)
+            timer = session.timer(feeds)
+        timers[entry.name] = saying_whose(entry.name, session, job.logs)(timer)
+        for name, array in outputs.items():
             if array.dtype.kind == "f" and not np.all(np.isfinite(array)):
                 raise InputError(f"{entry.name}: output {name} is not finite on these inputs")
         if isinstance(session, Recognises):
             recognised[entry.name] = session.recognised(feeds)
         sessions[entry.name] = session
-        timers[entry.name] = session.timer(feeds)
     check_alike(recognised)
     seconds = interleaved(timers, rounds=job.rounds, sample_s=job.sample_s, reverse=job.reverse)
+    if job.ran is not None:
+        _add_told(Path(job.ran), sessions)
     if job.memory is not None:
         told = {name: asdict(_memory(session, feeds)) for name, session in sessions.items()}
         Path(job.memory).write_text(json.dumps(told))
     for name, session in sessions.items():
         if job.logs is not None and isinstance(session, KeepsFiles):
-            session.keep_files(feeds, Path(job.logs, re.sub(r"\W+", "_", name)))
+            session.keep_files(feeds, folder_of(job.logs, name))
     return seconds
 
 
@@ -115,6 +125,20 @@ def _memory(session: Session, feeds: Feeds) -> RunMemory:
         return session.run_memory(feeds)
     except InputError as error:  # the times are good without it
         return RunMemory(None, str(error))
+
+
+def _add_told(file: Path, sessions: Mapping[str, Session]) -> None:
+    told = read_told(file)
+    for name, session in sessions.items():
+        if isinstance(session, TellsHowItRan):
+            told[name] = together((told.get(name, HowItRan()), session.how_it_ran()))
+    file.write_text(json.dumps({name: asdict(one) for name, one in told.items()}))
+
+
+def read_told(file: Path) -> dict[str, HowItRan]:
+    """What all builds have added to a job's file for how its entries ran."""
+    given = read_object(file.read_text()) if file.is_file() else {}
+    return {name: from_dict(HowItRan, one) for name, one in given.items()}
 
 
 def read_memory(file: Path) -> dict[str, RunMemory]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,6 +23,15 @@ COMPARED: tuple[tuple[Kind, Kind], ...] = (
     ("ln", "unfolded"),
     ("folded", "none"),
 )
+
+WITHOUT_FOLDED: tuple[tuple[Kind, Kind], ...] = (("ln", "none"), ("unfolded", "none"))
+"""Where UN folded is not there, the others are held against the limit themselves."""
+
+
+def pairs_of(kinds: Collection[Kind]) -> list[tuple[Kind, Kind]]:
+    """Which of these kinds are divided by which."""
+    pairs = COMPARED if "folded" in kinds else (*COMPARED, *WITHOUT_FOLDED)
+    return [(of, to) for of, to in pairs if of in kinds and to in kinds]
 
 
 @dataclass(frozen=True)

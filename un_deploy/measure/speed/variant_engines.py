@@ -16,6 +16,7 @@ from un_deploy.graph.precision.convert import Precision
 from un_deploy.graph.strip.biases_gained_by_fold import add_biases
 from un_deploy.measure.speed.engine_facts import EngineFacts, PlannedKernel
 from un_deploy.measure.speed.variant import Variant
+from un_deploy.measure.speed.whose_error import saying_whose
 
 
 def engine_facts(
@@ -43,7 +44,8 @@ def engine_facts(
     for variant in variants:
         if variant.fusions == "all":
             progress(f"Building the engine of {variant.name}")
-            found[variant] = _built(load_model(variant.model), feeds, flavor, precision)
+            with saying_whose(variant.name):
+                found[variant] = _built(load_model(variant.model), feeds, flavor, precision)
     none = next((variant for variant in found if variant.kind == "none"), None)
     bare = biased = None if none is None else found[none]
     if none is not None and none.derived and gained_biases:
@@ -62,6 +64,7 @@ def engine_facts(
             bytes_written=bytes_written(built.kernels),
             same_as_none=_alike(built, biased if variant.kind == "folded" else bare),
             kernels=tuple(map(_planned, built.kernels)),
+            warnings=built.warnings,
         )
         for variant, built in found.items()
     )

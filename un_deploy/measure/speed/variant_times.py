@@ -26,6 +26,8 @@ class Timed:
         seconds: of one run, (builds, rounds).
         memory: what `peak_bytes` counts, or why it is None; see
             `un_deploy.runtime.run_memory.RunMemory`.
+        warnings, doubts, otherwise: what was told of its runs in all builds; see
+            `un_deploy.runtime.how_it_ran.HowItRan`.
     """
 
     kind: Kind
@@ -40,6 +42,9 @@ class Timed:
     seconds: tuple[tuple[float, ...], ...]
     plan_bytes: int | None = None
     memory: str = ""
+    warnings: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
+    otherwise: str = ""
 
     @property
     def name(self) -> str:

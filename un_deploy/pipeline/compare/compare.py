@@ -88,7 +88,8 @@ def compare(
         profile: afterwards, also time each layer of each variant, at the first batch size.
         keep: norms that the fold leaves alone.
         logs: a folder for trtexec's own logs and JSON files, by build and variant, and with
-            several batch sizes by these; of one more run of each, after its times.
+            several batch sizes by these; of one more run of each, after its times. Of a run that
+            fails its log, be it in "accuracy", which is looked at before any build.
 
     Raises:
         InputError: a model or the inputs cannot be read or do not fit, fewer than two variants
@@ -198,7 +199,10 @@ def _point(
     settings = network.settings
     network.check_finite(feeds)
     progress(f"Checking what {settings.backend} computes")
-    accuracy = accuracies(network.variants, feeds, settings)
+    logs = timing["logs"]
+    accuracy = accuracies(
+        network.variants, feeds, settings, logs=None if logs is None else logs / "accuracy"
+    )
     report, moved = run_and_check_clock(
         lambda: compare_variants(
             network.variants,

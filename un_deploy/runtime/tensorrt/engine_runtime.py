@@ -14,6 +14,7 @@ from un_deploy.engines.flavor import TITLES, Flavor
 from un_deploy.engines.plan.load import deserialized
 from un_deploy.graph.model.input_specs import Feeds, TensorSpec, input_specs
 from un_deploy.graph.precision.convert import Precision
+from un_deploy.runtime.how_it_ran import HowItRan, together
 from un_deploy.runtime.layer_times import TimedLayer
 from un_deploy.runtime.protocol import Timer
 from un_deploy.runtime.run_memory import RunMemory
@@ -63,6 +64,7 @@ class EngineSession:
         self._graph = graph
         self._runtime = runtime
         self._built: tuple[dict[str, tuple[int, ...]], PlanSession] | None = None
+        self._warned: tuple[str, ...] = ()
 
     def run(self, feeds: Feeds, fetch: Sequence[str] | None = None) -> dict[str, np.ndarray]:
         """See `un_deploy.runtime.protocol.Session`; an engine gives its outputs alone."""
@@ -80,13 +82,18 @@ class EngineSession:
         """See `un_deploy.runtime.run_memory.TellsMemory`."""
         return self._session(feeds).run_memory(feeds)
 
+    def how_it_ran(self) -> HowItRan:
+        """See `un_deploy.runtime.how_it_ran.TellsHowItRan`."""
+        ran = self._built[1].how_it_ran() if self._built else HowItRan()
+        return together((HowItRan(self._warned), ran))
+
     def _session(self, feeds: Feeds) -> PlanSession:
         shapes = {name: tuple(array.shape) for name, array in feeds.items()}
         if self._built is None or self._built[0] != shapes:
             flavor, origin = self._runtime.flavor, "the graph"
             engine = engine_of(self._graph, origin=origin, flavor=flavor, shapes=shapes)
-            if engine.types is not None:
-                engine.types.require_some()
+            untold = "" if engine.types is None else engine.types.require_some()
+            self._warned = tuple(filter(None, (*engine.built.warnings, untold)))
             plan = deserialized(engine.built.plan, origin, flavor)
             inputs = input_specs(engine.graph.model)
             self._built = shapes, PlanSession(plan, inputs, PlanRuntime(mode=self._runtime.mode))

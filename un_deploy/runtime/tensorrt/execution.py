@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from un_deploy.engines.flavor import described, library
 from un_deploy.engines.log import Message, first_error, listening
 from un_deploy.engines.plan.load import LoadedPlan
 from un_deploy.engines.profiles import Range, Shape, profile_holding
-from un_deploy.errors import InputError
+from un_deploy.errors import InputError, one_line
 from un_deploy.graph.model.input_specs import Feeds
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class Execution:
 
     Attributes:
         inputs, outputs: names, in the engine's order.
+        warnings: what TensorRT warned of, each once.
 
     Raises:
         InputError: there is no room for it, or an input or output has a layout or type in which
@@ -51,7 +53,8 @@ class Execution:
         self.outputs = tuple(n for n in names if n not in self.inputs)
         for name in names:
             self._check(name)
-        with listening() as heard:
+        self.warnings: dict[str, None] = {}
+        with self._listening() as heard:
             context = self._engine.create_execution_context()
         if context is None:
             raise InputError(f"{self._title} cannot prepare {plan.origin}: {first_error(heard)}")
@@ -85,7 +88,7 @@ class Execution:
         """
         shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
         index = self.profile_for(shapes)
-        with listening() as heard:
+        with self._listening() as heard:
             if index != self.context.active_optimization_profile:
                 self._done(
                     self.context.set_optimization_profile_async(index, self._stream()),
@@ -107,7 +110,7 @@ class Execution:
         Raises:
             InputError: TensorRT refuses.
         """
-        with listening() as heard:
+        with self._listening() as heard:
             self._done(self.context.execute_async_v3(self._stream()), "run", heard)
 
     def put(self, feeds: Feeds) -> dict[str, torch.Tensor]:
@@ -162,6 +165,12 @@ class Execution:
             return 0
         handle: int = torch.cuda.current_stream().cuda_stream
         return handle
+
+    @contextmanager
+    def _listening(self) -> Iterator[list[Message]]:
+        with listening() as heard:
+            yield heard
+        self.warnings |= {one_line(m.text): None for m in heard if m.severity == "WARNING"}
 
     def _done(self, done: bool, what: str, heard: list[Message]) -> None:
         if not done:

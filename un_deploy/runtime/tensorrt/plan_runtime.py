@@ -18,6 +18,7 @@ from un_deploy.engines.plan.load import LoadedPlan, load_engine
 from un_deploy.engines.plan.manifest import input_spec
 from un_deploy.errors import InputError, needs
 from un_deploy.graph.model.input_specs import Feeds, TensorSpec, check_feeds
+from un_deploy.runtime.how_it_ran import HowItRan
 from un_deploy.runtime.layer_times import TimedLayer
 from un_deploy.runtime.protocol import Timer
 from un_deploy.runtime.run_memory import RunMemory
@@ -155,6 +156,10 @@ class PlanSession:
             self.activation_bytes(feeds),
             "what TensorRT reserves for activations and scratch, outputs not included",
         )
+
+    def how_it_ran(self) -> HowItRan:
+        """See `un_deploy.runtime.how_it_ran.TellsHowItRan`."""
+        return HowItRan(tuple(self._execution.warnings))
 
     def _prepared(
         self, tensors: dict[str, torch.Tensor]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
@@ -15,11 +16,30 @@ _SIGNAL_BASE = 128
 """A shell around a trtexec that died of signal n ends with this plus n."""
 
 _KEPT = 20
-"""Warnings and errors kept of each log."""
+"""Errors kept of each log, and warnings of its beginning and of its end."""
 
 # Each line is "[MM/DD/YYYY-hh:mm:ss] [W] text": LogStreamConsumerBuffer of NVIDIA's logging.h.
 _LINE = re.compile(r"^(?:\[[^\]]*\] )?\[([EWF])\] (.*)$")
 _VERDICT = re.compile(r"^&&&& ([A-Z]+) ")
+
+# What trtexec and the parser say around a reason, and after it: NVIDIA's sampleEngines.cpp.
+_NO_REASON = re.compile(
+    r"--- (Begin|End) node ---|^(Engine set up failed|Inference set up failed|"
+    r"Parsing model failed|Failed to (parse onnx file|create engine from model or file)|"
+    r"Building engine failed|Engine could not be created from network|"
+    r"Error occurred during inference)"
+)
+_REASONS = 3
+
+# sampleInference.cpp: trtexec goes on without a graph, and says so at this level alone.
+_WITHOUT_GRAPH = re.compile(
+    r"(?=.*cuda ?graph)(?=.*(fail|ignored|without|cannot|unable|disabled|not (support|allow)))",
+    re.IGNORECASE,
+)
+_DOUBTS = {
+    "unstable": re.compile(r"time is unstable", re.IGNORECASE),
+    "bound by enqueue time": re.compile(r"may be bound by enqueue time", re.IGNORECASE),
+}
 
 
 class Status(Enum):
@@ -46,26 +66,53 @@ class Said:
     Attributes:
         verdict: the word of the last line that starts with "&&&&", such as "PASSED" or "FAILED",
             or "RUNNING" when it came no further; None: there is no such line.
-        errors, warnings: the first of these lines, without time and level.
+        errors: the last of these lines, without time and level: a reason is told late.
+        warnings: likewise the first and the last of them; what differs in numbers alone, once.
+        without_graph: whether one of them is that a CUDA graph was not captured.
+        doubts: of the times, in few words: "unstable", "bound by enqueue time".
     """
 
     verdict: str | None
     errors: tuple[str, ...]
     warnings: tuple[str, ...]
+    without_graph: bool = False
+    doubts: tuple[str, ...] = ()
+
+    @property
+    def reason(self) -> str:
+        """What the last errors say; without those lines that say only that there was one."""
+        telling = [line for line in self.errors if not _NO_REASON.search(line)]
+        return "; ".join((telling or self.errors)[-_REASONS:])
 
 
 def read_log(lines: Iterable[str]) -> Said:
     """Read a log line by line, since a verbose one can be large."""
-    verdict = None
-    found: dict[str, list[str]] = {"E": [], "W": []}
+    verdict, without_graph = None, False
+    errors: deque[str] = deque(maxlen=_KEPT)
+    first: list[str] = []
+    last: deque[str] = deque(maxlen=_KEPT)
+    known: set[str] = set()
+    doubts: dict[str, None] = {}
     for line in lines:
         if match := _VERDICT.match(line):
             verdict = match[1]
         elif match := _LINE.match(line):
-            level = found["W" if match[1] == "W" else "E"]
-            if len(level) < _KEPT:
-                level.append(match[2].strip())
-    return Said(verdict, tuple(found["E"]), tuple(found["W"]))
+            text = match[2].strip().removeprefix("* ")
+            if match[1] != "W":
+                errors.append(text)
+                continue
+            without_graph |= _WITHOUT_GRAPH.match(text) is not None
+            doubts |= {doubt: None for doubt, said in _DOUBTS.items() if said.search(text)}
+            if (alike := without_numbers(text)) in known:
+                continue
+            known.add(alike)
+            (first if len(first) < _KEPT else last).append(text)
+    return Said(verdict, tuple(errors), (*first, *last), without_graph, tuple(doubts))
+
+
+def without_numbers(text: str) -> str:
+    """The same for warnings that differ in their numbers alone."""
+    return re.sub(r"\d+(\.\d+)?", "0", text)
 
 
 def judge(exit_code: int | None, said: Said) -> tuple[Status, str]:
@@ -73,7 +120,7 @@ def judge(exit_code: int | None, said: Said) -> tuple[Status, str]:
 
     An exit code of None: killed since it did not end in time; negative: ended by that signal.
     """
-    why = f": {said.errors[0]}" if said.errors else ""
+    why = f": {said.reason}" if said.errors else ""
     if exit_code is None:
         return Status.TIMED_OUT, "killed since it did not end in time"
     number = -exit_code if exit_code < 0 else exit_code - _SIGNAL_BASE

@@ -22,7 +22,7 @@ class Settings:
         transfers: every inference copies inputs to the device and outputs back.
         spin_wait: the host waits for the device busily, not blocked.
         cuda_graph: the engine is captured as a CUDA graph. trtexec goes on without one where the
-            capture fails, and says so in a warning only: see `TrtexecResult.warnings`.
+            capture fails, and says so in a warning only: see `TrtexecResult.without_graph`.
         separate_profile_run: layers are profiled in a second run, since a profiler slows down
             what is timed. Version 11 does nothing else; 10 without it writes no times at all
             when a profile is asked for.

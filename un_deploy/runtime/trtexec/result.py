@@ -29,10 +29,11 @@ class TrtexecResult(JsonForm):
         exit_code: negative: the signal that ended it; None: it did not start, or was killed.
         wall_s: seconds from start to end, building included.
         log: the file that holds what it printed; None: it was not started.
-        warnings: the first lines of the log that are warnings. When a CUDA graph cannot be
-            captured, trtexec says so only here.
+        warnings: the lines of the log that are warnings; see `exit_status.Said`.
+        without_graph: whether a CUDA graph was not captured; trtexec goes on without one.
+        doubts: of the times, in few words.
         times: None: not passed, or ``--skipInference``.
-        profile, layers: None: not passed, or not asked for.
+        profile, layers: None: not passed, or not asked for; of layers, too: it wrote no file.
     """
 
     status: Status
@@ -45,6 +46,8 @@ class TrtexecResult(JsonForm):
     wall_s: float = 0.0
     log: Path | None = None
     warnings: tuple[str, ...] = ()
+    without_graph: bool = False
+    doubts: tuple[str, ...] = ()
     times: Times | None = None
     profile: Profile | None = None
     layers: LayerInfo | None = None

@@ -172,6 +172,8 @@ def _run(
         wall_s=wall_s,
         log=log,
         warnings=said.warnings,
+        without_graph=said.without_graph,
+        doubts=said.doubts,
     )
 
 
@@ -179,9 +181,9 @@ def _read(result: TrtexecResult, exports: dict[str, Path], plan: Path | None) ->
     """The result with what its files hold, or UNREADABLE and nothing of them."""
 
     def read(flag: str, parse: Callable[[str], T]) -> T | None:
-        if flag not in exports:
-            return None
-        path = exports[flag]
+        path = exports.get(flag)
+        if path is None or (flag == "--exportLayerInfo" and not path.exists()):
+            return None  # who needs the layers says what is missing
         try:
             return parse(path.read_bytes().decode(errors="backslashreplace"))
         except OSError as error:

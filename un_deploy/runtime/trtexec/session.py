@@ -18,14 +18,18 @@ from un_deploy.engines.kernels.inspected import kernels_of
 from un_deploy.engines.kernels.layer_info import layers_named
 from un_deploy.errors import InputError
 from un_deploy.graph.model.input_specs import Feeds, TensorSpec, input_specs
+from un_deploy.runtime.how_it_ran import HowItRan, together
 from un_deploy.runtime.layer_times import TimedLayer
 from un_deploy.runtime.protocol import Timer
 from un_deploy.runtime.run_memory import RunMemory
+from un_deploy.runtime.trtexec.exit_status import without_numbers
 from un_deploy.runtime.trtexec.output_file import parse_output
 from un_deploy.runtime.trtexec.result import TrtexecResult
 from un_deploy.runtime.trtexec.run_trtexec import LOG, Trtexec
 
 OUTPUT, BUILD_LOG = "output.json", "build.log"
+
+WITHOUT_GRAPH = "without its CUDA graph, whose capture failed"
 
 DETAILED = "--profilingVerbosity=detailed"
 """Without it the inspector tells the names of layers alone."""
@@ -39,6 +43,7 @@ class TrtexecSession(ABC):
         self._trtexec = trtexec
         self._made = TemporaryDirectory(prefix="un-deploy-", ignore_cleanup_errors=True)
         self._folder = Path(self._made.name).resolve()
+        self._told = HowItRan()
 
     def run(self, feeds: Feeds, fetch: Sequence[str] | None = None) -> dict[str, np.ndarray]:
         """See `un_deploy.runtime.protocol.Session`; inner tensors cannot be fetched."""
@@ -89,6 +94,10 @@ class TrtexecSession(ABC):
         """See `un_deploy.runtime.run_memory.TellsMemory`."""
         return RunMemory(None, "trtexec writes no memory into its files")
 
+    def how_it_ran(self) -> HowItRan:
+        """See `un_deploy.runtime.how_it_ran.TellsHowItRan`."""
+        return self._told
+
     def keep_files(self, feeds: Feeds, folder: Path) -> None:
         """See `un_deploy.runtime.protocol.KeepsFiles`; trtexec runs as it runs by itself.
 
@@ -107,9 +116,24 @@ class TrtexecSession(ABC):
         if (built := self._folder / BUILD_LOG).is_file():
             copyfile(built, folder / BUILD_LOG)
 
+    def keep_log(self, folder: Path) -> None:
+        """See `un_deploy.runtime.protocol.KeepsFiles`."""
+        if (log := self._folder / LOG).is_file():
+            folder.mkdir(parents=True, exist_ok=True)
+            copyfile(log, folder / LOG)
+
     def _ran(self, **asked: Any) -> TrtexecResult:
         """A run whose files are the session's and go with it, so no error may point to its log."""
-        return replace(self._trtexec.run(self._folder, **asked, force=True), log=None)
+        result = self._trtexec.run(self._folder, **asked, force=True)
+        otherwise = WITHOUT_GRAPH if result.without_graph else ""
+        self._tell(HowItRan(result.warnings, result.doubts, otherwise))
+        return replace(result, log=None)
+
+    def _tell(self, told: HowItRan) -> None:
+        """Add what is new: of warnings that differ in their numbers alone the first is enough."""
+        known = {without_numbers(text) for text in self._told.warnings}
+        new = tuple(text for text in told.warnings if without_numbers(text) not in known)
+        self._told = together((self._told, replace(told, warnings=new)))
 
     @abstractmethod
     def _engine(self, feeds: Feeds) -> Path:
@@ -150,11 +174,9 @@ class BuiltSession(TrtexecSession):
         onnx_ir.save(graph.model, file, external_data="weights")
         flags = ["--stronglyTyped", "--skipInference", DETAILED]
         result = self._ran(onnx=file, save_engine=plan, flags=flags, layers=True).require_passed()
-        if result.layers is None:
-            raise InputError("trtexec passed but told nothing of its layers")
-        types = graph.check_types(kernels_of(result.layers.layers))
-        if types is not None:
-            types.require_some()
+        types = graph.check_types(() if result.layers is None else kernels_of(result.layers.layers))
+        if types is not None and (untold := types.require_some()):
+            self._tell(HowItRan((untold,)))
         (self._folder / LOG).replace(self._folder / BUILD_LOG)  # the next run has a log as well
         self._built_for = shapes
         return plan
