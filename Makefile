@@ -51,7 +51,7 @@ wheel-test: $(STAMP)
 	  venv/bin/un-deploy verify demo/vit_micro_un.onnx folded.onnx
 
 # The comparison as a gate: 0 where the threshold is trivial, 3 where it cannot be met.
-COMPARE := $(BIN)/un-deploy trtexec-compare --ln demo-out/vit_micro_ln.onnx \
+COMPARE := $(BIN)/un-deploy compare --ln demo-out/vit_micro_ln.onnx \
   --unfolded demo-out/vit_micro_un.onnx --dim batch=8
 compare-test: demo
 	$(COMPARE) --min-speedup 0.1

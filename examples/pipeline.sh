@@ -1,36 +1,71 @@
 #!/usr/bin/env bash
 # From a trained network to a model repository, each step a gate: what fails stops the pipeline.
 #
-#   examples/pipeline.sh models/vit.py:vit_micro CHECKPOINT OUT
+#   examples/pipeline.sh un_deploy.models.vit:vit_micro CHECKPOINT OUT
+#   UN=un.onnx LN=ln.onnx examples/pipeline.sh OUT
 #
-# UN_DEPLOY: the command (default: un-deploy). PRECISION: of the engine (default: fp16).
-# MIN_SPEEDUP, MAX_ERROR: the gates of the comparison. LN_CHECKPOINT: weights of the LN network.
+# The first exports a recipe (in a checkout models/vit.py:vit_micro, or FILE.py:factory of your own);
+# the second begins with ONNX files, and needs no PyTorch.
+#
+# UN_DEPLOY: the command (default: un-deploy). PRECISION: of the engines, of the comparison and of
+# its gates (default: fp16). LN_CHECKPOINT: weights of the LN network.
+# MIN_SPEEDUP: the least speed-up over LN; without it none is asked for, since what folding gives
+# depends on network and machine. MAX_ERROR: the largest error, as a share of the output's range;
+# without it what suits the precision that is compared.
 # BASELINE: a report of an earlier run; a ratio that became worse beyond both intervals fails.
+# BATCHES, SHAPES, MAX_BATCH: sizes of the comparison, the plan, the server.
 set -euo pipefail
 
-spec=$1
-checkpoint=$2
-out=$3
 read -ra un_deploy <<< "${UN_DEPLOY:-un-deploy}"
 precision=${PRECISION:-fp16}
-mkdir -p "$out"
 
-# Export with UN and leave the norms in, so that the fold is a step of its own with its own proof.
-"${un_deploy[@]}" export "$spec" -o "$out/un.onnx" --norm un --checkpoint "$checkpoint" --no-fold
-"${un_deploy[@]}" export "$spec" -o "$out/ln.onnx" --norm ln \
-  ${LN_CHECKPOINT:+--checkpoint "$LN_CHECKPOINT"}
+if [[ -n ${UN:-} ]]; then
+  out=${1:?usage: UN=un.onnx LN=ln.onnx pipeline.sh OUT}
+  un=$UN
+  ln=${LN:?give LN=ln.onnx beside UN}
+  mkdir -p "$out"
+else
+  spec=${1:?usage: pipeline.sh SPEC CHECKPOINT OUT}
+  checkpoint=${2:?usage: pipeline.sh SPEC CHECKPOINT OUT}
+  out=${3:?usage: pipeline.sh SPEC CHECKPOINT OUT}
+  un=$out/un.onnx
+  ln=$out/ln.onnx
+  mkdir -p "$out"
+  # Export with UN and leave the norms in, so that the fold is a step with its own proof.
+  "${un_deploy[@]}" export "$spec" -o "$un" --norm un --checkpoint "$checkpoint" --no-fold
+  "${un_deploy[@]}" export "$spec" -o "$ln" --norm ln \
+    ${LN_CHECKPOINT:+--checkpoint "$LN_CHECKPOINT"}
+fi
 
-"${un_deploy[@]}" fold "$out/un.onnx" -o "$out/folded.onnx" --json > "$out/fold.json"
-"${un_deploy[@]}" verify "$out/un.onnx" "$out/folded.onnx"
+"${un_deploy[@]}" fold "$un" -o "$out/folded.onnx" --json > "$out/fold.json"
+"${un_deploy[@]}" verify "$un" "$out/folded.onnx"
 
 # TensorRT-RTX builds without a GPU; on a machine with TensorRT, --flavor auto takes that.
 "${un_deploy[@]}" build "$out/folded.onnx" -o "$out/folded.plan" --precision "$precision" \
   ${SHAPES:+--shapes "$SHAPES"}
 
-"${un_deploy[@]}" trtexec-compare \
-  --ln "$out/ln.onnx" --unfolded "$out/un.onnx" --folded "$out/folded.onnx" \
-  --batches "${BATCHES:-1,8}" --engines --precision "$precision" \
-  --min-speedup "${MIN_SPEEDUP:-1.0}" --max-error "${MAX_ERROR:-1e-4}" \
+# What is compared: engines in the precision asked for, or graphs in fp32 where none can be run.
+if runs_in=$("${un_deploy[@]}" trtexec-compare --which 2>&1); then
+  echo "Comparing engines in $precision: $runs_in"
+  compare=(trtexec-compare --precision "$precision")
+  compared=$precision
+else
+  echo "$runs_in" >&2
+  echo "Comparing the graphs in ONNX Runtime on the CPU in fp32 instead: engines are built, not run."
+  compare=(compare --backend ort-cpu --engines --precision "$precision")
+  compared=fp32
+fi
+case $compared in
+  fp32) max_error=1e-4 ;;
+  fp16) max_error=1e-2 ;;
+  bf16) max_error=5e-2 ;;
+  *) echo "PRECISION is fp32, fp16 or bf16, not $compared" >&2; exit 2 ;;
+esac
+
+"${un_deploy[@]}" "${compare[@]}" \
+  --ln "$ln" --unfolded "$un" --folded "$out/folded.onnx" \
+  --batches "${BATCHES:-1,8}" --max-error "${MAX_ERROR:-$max_error}" \
+  ${MIN_SPEEDUP:+--min-speedup "$MIN_SPEEDUP"} \
   ${BASELINE:+--against "$BASELINE"} \
   -o "$out/compare.json"
 

@@ -1,4 +1,4 @@
-"""un-deploy compare, by either of its names: what it prints, writes, refuses and exits with."""
+"""un-deploy compare: what it prints, writes, refuses and exits with."""
 
 from __future__ import annotations
 
@@ -39,9 +39,8 @@ def stripped(folder: Path, run: Run) -> None:
     assert run(*arguments).exit_code == 0
 
 
-@pytest.mark.parametrize("command", ["compare", "trtexec-compare"])
-def test_prints_times_ratios_and_the_control(run: Run, command: str) -> None:
-    result = run(command, "--unfolded", "model.onnx", *QUICK)
+def test_prints_times_ratios_and_the_control(run: Run) -> None:
+    result = run("compare", "--unfolded", "model.onnx", *QUICK)
     assert result.exit_code == 0
     for text in ("UN unfolded", "UN folded", "no norm", "A/A control", "derived:", "98%"):
         assert text in result.stdout

@@ -14,26 +14,31 @@ ROOT = Path(__file__).parents[2]
 CHECKPOINTS = ROOT / "models" / "checkpoints"
 
 
-def pipeline(out: Path, **gates: str) -> subprocess.CompletedProcess[str]:
-    environment = {
-        **os.environ,
-        "UN_DEPLOY": f"{sys.executable} -m un_deploy",
-        "LN_CHECKPOINT": str(CHECKPOINTS / "vit_micro_ln_seed0.pt"),
-        "SHAPES": "pixel_values:8x1x28x28",
-        "MIN_SPEEDUP": "0.1",
-        **gates,
-    }
-    checkpoint = str(CHECKPOINTS / "vit_micro_un_seed0.pt")
-    command = ["examples/pipeline.sh", "models/vit.py:vit_micro", checkpoint, str(out)]
+def pipeline(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "UN_DEPLOY": f"{sys.executable} -m un_deploy", **variables}
+    command = ["examples/pipeline.sh", *arguments]
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+
+
+def recipe(out: Path, **gates: str) -> subprocess.CompletedProcess[str]:
+    return pipeline(
+        "models/vit.py:vit_micro",
+        str(CHECKPOINTS / "vit_micro_un_seed0.pt"),
+        str(out),
+        LN_CHECKPOINT=str(CHECKPOINTS / "vit_micro_ln_seed0.pt"),
+        SHAPES="pixel_values:8x1x28x28",
+        **gates,
+    )
 
 
 @pytest.mark.slow
 def test_the_shell_pipeline_runs_and_its_gates_hold(tmp_path: Path) -> None:
     for package in ("torch", "onnxruntime", "tensorrt_rtx", "tritonclient"):
         pytest.importorskip(package)
-    done = pipeline(tmp_path / "out")
+    done = recipe(tmp_path / "out", MIN_SPEEDUP="0.1", TRTEXEC="/nowhere/trtexec")
     assert done.returncode == 0, done.stderr
+    assert "/nowhere/trtexec" in done.stderr  # why no engine runs
+    assert "Comparing the graphs in ONNX Runtime on the CPU in fp32 instead" in done.stdout
     out = tmp_path / "out"
     sites = json.loads((out / "fold.json").read_text())["fold"]["sites"]
     assert {site["status"] for site in sites} == {"folded"}
@@ -43,10 +48,62 @@ def test_the_shell_pipeline_runs_and_its_gates_hold(tmp_path: Path) -> None:
     assert (out / "folded.plan.json").is_file()
     assert (out / "repository" / "network" / "config.pbtxt").is_file()
 
-    missed = pipeline(tmp_path / "gated", MIN_SPEEDUP="100")
+    files = {"UN": str(out / "un.onnx"), "LN": str(out / "ln.onnx"), "TRTEXEC": "/nowhere/trtexec"}
+    files |= {"SHAPES": "pixel_values:8x1x28x28"}
+    missed = pipeline(str(tmp_path / "gated"), **files, MIN_SPEEDUP="100")
     assert missed.returncode == 3
+    assert "ort-cpu in the types of the graphs: UN folded is " in missed.stderr
     assert "100x is not reached" in missed.stderr
     assert not (tmp_path / "gated" / "repository").exists()  # nothing behind the gate ran
+
+
+RECORDER = """#!/bin/sh
+echo "$@" >> "$CALLS"
+case "$1 $2" in
+  "trtexec-compare --which") echo "$WHICH"; exit "$CODE" ;;
+esac
+"""
+
+
+@pytest.mark.parametrize(
+    ("precision", "error"), [("fp32", "1e-4"), ("fp16", "1e-2"), ("bf16", "5e-2")]
+)
+@pytest.mark.parametrize("there", [True, False])
+def test_what_the_pipeline_calls(tmp_path: Path, there: bool, precision: str, error: str) -> None:
+    """From ONNX files, so without an export; a double records what it is called with."""
+    double = tmp_path / "un-deploy"
+    double.write_text(RECORDER)
+    double.chmod(0o755)
+    done = pipeline(
+        str(tmp_path / "out"),
+        UN="un.onnx",
+        LN="ln.onnx",
+        PRECISION=precision,
+        UN_DEPLOY=str(double),
+        CALLS=str(tmp_path / "calls"),
+        WHICH="trtexec 10.16.2" if there else "error: no TensorRT engine can be run here",
+        CODE="0" if there else "1",
+    )
+    assert done.returncode == 0, done.stderr
+    calls = [line.split() for line in (tmp_path / "calls").read_text().splitlines()]
+    verbs = [call[0] for call in calls]
+    compare = calls[4]
+    assert verbs[:4] == ["fold", "verify", "build", "trtexec-compare"]
+    assert verbs[4:] == ["trtexec-compare" if there else "compare", "triton"]
+    assert f"--precision {precision}" in " ".join(compare)
+    assert f"--max-error {error if there else '1e-4'}" in " ".join(compare)
+    assert "--min-speedup" not in compare
+    assert ("--backend ort-cpu" in " ".join(compare)) == (not there)
+    assert ("no TensorRT engine can be run here" in done.stderr) == (not there)
+
+
+def test_the_pipeline_says_what_it_needs(tmp_path: Path) -> None:
+    done = pipeline(str(tmp_path / "out"), UN="un.onnx", UN_DEPLOY="false")
+    assert done.returncode != 0
+    assert "give LN=ln.onnx beside UN" in done.stderr
+    done = pipeline("models/vit.py:vit_micro", UN_DEPLOY="false")
+    assert done.returncode != 0
+    assert "usage: pipeline.sh SPEC CHECKPOINT OUT" in done.stderr
 
 
 def test_the_github_job_is_one() -> None:

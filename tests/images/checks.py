@@ -22,7 +22,7 @@ ANY_USER = 12345
 FILES = ("--ln", "ln.onnx", "--unfolded", "un.onnx", "--folded", "folded.onnx")
 SIZE = ("--dim", "batch=2")
 COMPARE = (
-    *("trtexec-compare", *FILES, *SIZE),
+    *("compare", *FILES, *SIZE),
     *("--backend", "ort-cpu", "--threads", "1"),
 )
 STOPPED_WITHIN_S = 5.0
@@ -149,7 +149,7 @@ def check_work(checks: Checks, *, rtx: bool) -> None:
         checks.ends("verify tells LN from UN", done, code=3, says="not equal")
         few = ("--builds", "2", "--rounds", "4", "--sample-ms", "1")
         done = un_deploy(*COMPARE, *few, "-o", "report.json")
-        checks.ends("trtexec-compare", done)
+        checks.ends("compare", done)
         if done.code == 0:
             timed = {
                 entry["kind"] for entry in json.loads((folder / "report.json").read_text())["timed"]
@@ -158,7 +158,7 @@ def check_work(checks: Checks, *, rtx: bool) -> None:
                 "it timed all variants", timed == {"ln", "unfolded", "folded", "none"}, timed
             )
         if not rtx:
-            engines = ("--backend", "trtexec", "--precision", "fp16", "--max-error", "0.01")
+            engines = ("--precision", "fp16", "--max-error", "0.01")
             done = un_deploy("trtexec-compare", *FILES, *SIZE, *engines, *few[:4])
             checks.ends("trtexec-compare by the base's trtexec", done, says="timed by trtexec")
         check_build(checks, un_deploy, folder, rtx=rtx)

@@ -1,8 +1,7 @@
 """The command line: one thin file for each command; the rooms below do the work.
 
 - build: un-deploy build: an ONNX file becomes a TensorRT plan.
-- compare: un-deploy compare, also trtexec-compare: how fast is a network with LN, UN, and without
-  norms?
+- compare: un-deploy compare: how fast is a network with LN, UN, and without norms?
 - demo: un-deploy demo: exports, folds, checks and times trained networks that come with the
   package.
 - doctor: un-deploy doctor: what this machine can do, and what to install.
@@ -18,6 +17,8 @@
 - show_comparison: How a comparison looks in a terminal: accuracy first, then times, then engines.
 - strip: un-deploy strip: take the norms of an ONNX file out, for measuring.
 - triton: un-deploy triton: a model's folder in a Triton Inference Server repository.
+- trtexec_compare: un-deploy trtexec-compare: `compare` on TensorRT engines, in trtexec where there
+  is one.
 - verify: un-deploy verify: does one ONNX file compute what another does?
 """
 
@@ -41,7 +42,7 @@ COMMANDS = {
     "fold": "fold",
     "verify": "verify",
     "compare": "compare",
-    "trtexec-compare": "compare",
+    "trtexec-compare": "trtexec_compare",
     "report": "report",
     "build": "build",
     "profile": "profile",

@@ -1,4 +1,4 @@
-"""un-deploy compare, also trtexec-compare: how fast is a network with LN, UN, and without norms?"""
+"""un-deploy compare: how fast is a network with LN, UN, and without norms?"""
 
 from __future__ import annotations
 

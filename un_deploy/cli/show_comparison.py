@@ -12,13 +12,17 @@ from un_deploy.measure.speed.layers.variant_layers import GROUPS, groups_of, whe
 from un_deploy.measure.speed.statistics import Interval
 from un_deploy.measure.speed.variant import TITLES
 from un_deploy.measure.speed.variant_times import Ratio
+from un_deploy.runtime.backends import backend_named
 
 
 def comparison(report: CompareReport) -> None:
     """The times, their ratios with intervals, and the A/A control beside each."""
     shapes = ", ".join(f"{name} {list(shape)}" for name, shape in report.inputs.items())
     threads = f", threads: {report.threads}" if report.threads else ""
-    show.line(f"{report.backend} on {report.environment['cpu']}{threads}; {shapes}")
+    on_gpu = backend_named(report.backend).builds_engines and report.environment.get("gpu")
+    where = report.environment["gpu" if on_gpu else "cpu"]
+    precision = f", {report.precision}" if report.precision else ""
+    show.line(f"{report.runtime or report.backend} on {where}{precision}{threads}; {shapes}")
     _accuracy(report)
     _times(report)
     interval = report.control.interval

@@ -2,6 +2,7 @@
 
 - backends: The backends, by the names that users give them: one table, from which all lists are
   made.
+- choose_engine: Which backend runs TensorRT engines on this machine, and what a report calls it.
 - how_it_ran: What a session's library told of its runs: warnings, and whether it ran as it was told
   to.
 - in_double: Runs a network in float64: what its formula gives, all but free of rounding.

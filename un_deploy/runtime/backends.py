@@ -33,6 +33,7 @@ class Backend:
         extra: of un-deploy, with what it needs; "": nothing that pip installs.
         module: Python's, by which "auto" finds it; "": it is never chosen by itself.
         builds_engines: whether it builds an engine, in a precision, and shows no inner tensors.
+        check_machine: of what builds engines: refuses a machine that cannot run them, and says why.
         takes_plans: the flavours of TensorRT whose plans it runs.
         tells_layers: whether it tells the times of layers. What is captured or compiled runs as
             one, and ONNX Runtime on CUDA times the launch of kernels.
@@ -50,6 +51,7 @@ class Backend:
     extra: str
     module: str = ""
     builds_engines: bool = False
+    check_machine: Callable[[], None] = lambda: None
     takes_plans: tuple[Flavor, ...] = ()
     tells_layers: bool = False
     tells_memory: str = ""
@@ -86,6 +88,18 @@ def _trtexec(settings: RunSettings, fusions: Fusions) -> Runtime:
     from un_deploy.runtime.trtexec.runtime import TrtexecRuntime
 
     return TrtexecRuntime(settings.precision)
+
+
+def _check_trtexec() -> None:
+    from un_deploy.runtime.trtexec.run_trtexec import Trtexec
+
+    assert Trtexec().version
+
+
+def _check_tensorrt(flavor: Flavor) -> None:
+    from un_deploy.runtime.tensorrt.machine import check_machine
+
+    check_machine(flavor)
 
 
 def _tensorrt(flavor: Flavor, settings: RunSettings, fusions: Fusions) -> Runtime:
@@ -159,6 +173,7 @@ _TABLE = (
         make=_trtexec,
         extra="",
         builds_engines=True,
+        check_machine=_check_trtexec,
         takes_plans=("tensorrt",),
         tells_layers=True,
         tells_memory=(
@@ -174,6 +189,7 @@ _TABLE = (
         make=partial(_tensorrt, "tensorrt"),
         extra="tensorrt",
         builds_engines=True,
+        check_machine=partial(_check_tensorrt, "tensorrt"),
         takes_plans=("tensorrt",),
         tells_layers=True,
         tells_memory=_ENGINE_MEMORY,
@@ -185,6 +201,7 @@ _TABLE = (
         make=partial(_tensorrt, "tensorrt-rtx"),
         extra="rtx",
         builds_engines=True,
+        check_machine=partial(_check_tensorrt, "tensorrt-rtx"),
         takes_plans=("tensorrt-rtx",),
         tells_layers=True,
         tells_memory=_ENGINE_MEMORY,

@@ -112,6 +112,14 @@ class TakesPlans(Protocol):
 class DescribesItself(Protocol):
     """A runtime of which a report must say more than its name."""
 
+    def title(self) -> str:
+        """Its name and version, and where it lies.
+
+        Raises:
+            InputError: it is not there, or not known.
+        """
+        ...
+
     def describe(self) -> str:
         """Its version, and how it times.
 

@@ -99,7 +99,7 @@ def summary(report: CompareReport) -> tuple[tuple[str, str], ...]:
     interval = report.control.interval
     gpu = report.environment.get("gpu")
     return (
-        ("backend", report.backend),
+        ("backend", report.runtime or report.backend),
         ("processor", str(report.environment.get("cpu") or "unknown")),
         *((("GPU", str(gpu)),) if gpu else ()),
         ("device", report.device),

@@ -39,6 +39,7 @@ class CompareReport(JsonForm):
         engines: of each variant, where they were asked for.
         layers: of each variant, where a profile was asked for; of LN those of its fastest form.
         sweep: the same comparison at other batch sizes, without engines and layers.
+        runtime: the backend as a reader knows it; of trtexec its version and path.
     """
 
     backend: str
@@ -56,6 +57,7 @@ class CompareReport(JsonForm):
     engines: tuple[EngineFacts, ...] = ()
     layers: tuple[VariantLayers, ...] = ()
     sweep: tuple[CompareReport, ...] = ()
+    runtime: str = ""
     version: int = REPORT_VERSION
 
     @property

@@ -32,8 +32,9 @@ from un_deploy.pipeline.compare.given_plans import GivenPlan, backend_of, notes_
 from un_deploy.pipeline.compare.variants import Network
 from un_deploy.pipeline.export.model_spec import Norm
 from un_deploy.runtime.backends import BACKENDS, choose_backend, require_layers, runtime_of
+from un_deploy.runtime.choose_engine import choose_engine_backend, runtime_title
 from un_deploy.runtime.protocol import DescribesItself
-from un_deploy.runtime.settings import RunSettings, engine_precision
+from un_deploy.runtime.settings import ENGINE, RunSettings, engine_precision
 
 PathLike = str | os.PathLike[str]
 
@@ -75,7 +76,8 @@ def compare(
         files: ONNX files, or plans with their manifests, by what they are: "ln", "unfolded",
             "folded", "none". Plans run in their flavour of TensorRT or in trtexec, and engines of
             ONNX files beside them are built there.
-        backend: what runs them; "auto": that of the plans, else the first that is installed.
+        backend: what runs them; "auto": that of the plans, else the first that is installed;
+            "engine": trtexec, else TensorRT, else TensorRT-RTX.
         builds, rounds, sample_s: see `un_deploy.measure.speed.compare`.
         threads, device: see `un_deploy.runtime.settings`.
         inputs: data.npz, loader.py:function (runs as code), or arrays by input name; None: random.
@@ -109,7 +111,10 @@ def compare(
         raise InputError("a plan is an engine already: engines are built of ONNX files")
     if profile and plans:
         raise InputError("plans do not tell ONNX operators to compare by: use un-deploy profile")
-    backend = backend_of(plans, backend) if plans else choose_backend(backend)
+    if plans:
+        backend = backend_of(plans, backend)
+    else:
+        backend = choose_engine_backend() if backend == ENGINE else choose_backend(backend)
     if profile:
         require_layers(backend)
     if engines:
@@ -127,6 +132,7 @@ def compare(
         raise InputError(f"{' or '.join(keepers)} alone has logs to keep, and {backend} was to run")
     with TemporaryDirectory(prefix="un-deploy-") as made:
         network = Network(Path(made), settings)
+        runs_in = runtime_title(settings)
         if isinstance(runtime := runtime_of(settings), DescribesItself):
             network.notes.append(f"timed by {runtime.describe()}")
         if model is not None:
@@ -174,7 +180,9 @@ def compare(
             except InputError as error:  # the times are good without it
                 note = f"the layers are not told: {error}"
                 points[0] = replace(points[0], notes=(*points[0].notes, note))
-    return replace(points[0], engines=facts, layers=layers, sweep=tuple(points[1:]))
+    return replace(
+        points[0], engines=facts, layers=layers, sweep=tuple(points[1:]), runtime=runs_in
+    )
 
 
 def _folded_and_derived_none(variants: Sequence[Variant]) -> bool:

@@ -20,7 +20,8 @@ from un_deploy.graph.model.input_specs import Feeds, check_feeds
 from un_deploy.graph.precision.convert import Precision
 from un_deploy.measure.speed.variant import TITLES, Kind
 from un_deploy.runtime.backends import BACKENDS
-from un_deploy.runtime.settings import engine_precision
+from un_deploy.runtime.choose_engine import choose_engine_backend
+from un_deploy.runtime.settings import ENGINE, engine_precision
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,10 @@ class GivenPlan:
 def backend_of(plans: Mapping[Kind, GivenPlan], backend: str) -> str:
     """What runs plans: for "auto" the flavour of TensorRT that built them.
 
+    For `ENGINE` it is what `choose_engine_backend` finds of what runs them.
+
     Raises:
+        MissingPackageError: nothing on this machine runs them.
         InputError: the plans are of several flavours, or the backend does not run theirs.
     """
     _alike(plans, "flavour", lambda manifest: manifest.flavor)
@@ -73,6 +77,8 @@ def backend_of(plans: Mapping[Kind, GivenPlan], backend: str) -> str:
     able.sort(key=lambda name: name != flavor)  # the flavour itself comes first
     if backend == "auto":
         return able[0]
+    if backend == ENGINE:
+        return choose_engine_backend(able)
     if backend not in able:
         raise InputError(
             f"{first.path} is a plan of {FLAVORS[first.manifest.flavor]}: it runs on the backend "

@@ -27,6 +27,10 @@ class TrtexecRuntime:
     trtexec: Trtexec = field(default_factory=Trtexec)
     name: str = field(default="trtexec", init=False)
 
+    def title(self) -> str:
+        """See `un_deploy.runtime.protocol.DescribesItself`."""
+        return f"trtexec {self.trtexec.version} ({self.trtexec.binary})"
+
     def describe(self) -> str:
         """See `un_deploy.runtime.protocol.DescribesItself`."""
         on = {True: "on", False: "off"}

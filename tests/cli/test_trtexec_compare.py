@@ -1,0 +1,100 @@
+"""un-deploy trtexec-compare: what runs the engines, and what it says where nothing can."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Run
+from tests.cli.test_compare import ONCE, trtexec, without_processes  # noqa: F401
+from un_deploy.errors import InputError
+from un_deploy.gpu import Driver
+from un_deploy.runtime.tensorrt import machine
+from un_deploy.runtime.trtexec import find
+
+pytest.importorskip("onnxruntime")
+
+GIVEN = ("--unfolded", "model.onnx", "--dim", "batch=4")
+
+
+@pytest.fixture
+def nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine without trtexec and without a GPU."""
+    monkeypatch.delenv("TRTEXEC", raising=False)
+    monkeypatch.setenv("PATH", os.devnull)
+    monkeypatch.setattr(find, "PLACES", ())
+    monkeypatch.setattr(machine, "library", lambda flavor: None)
+    silent = Driver(problems=("the driver does not answer",))
+    monkeypatch.setattr(machine, "ask_driver", lambda: silent)
+
+
+@pytest.fixture
+def on_path(trtexec: Path, monkeypatch: pytest.MonkeyPatch) -> Path:  # noqa: F811
+    """The double, found by its name alone."""
+    monkeypatch.delenv("TRTEXEC")
+    monkeypatch.setenv("PATH", f"{trtexec.parent}{os.pathsep}{os.environ['PATH']}")
+    return trtexec
+
+
+def test_trtexec_runs_where_there_is_one(run: Run, folder: Path, on_path: Path) -> None:
+    result = run("trtexec-compare", *GIVEN, "--precision", "fp16", "-o", "r.json", *ONCE)
+    assert result.exit_code == 0, result.stderr
+    first = " ".join(result.stdout.split())
+    assert first.startswith("trtexec 10.16.2 (")
+    assert f"{on_path})" in first.replace(" ", "") and ", fp16; x [4, 3, 6]" in first
+    report = json.loads((folder / "r.json").read_text())
+    assert (report["backend"], report["precision"]) == ("trtexec", "fp16")
+    assert report["runtime"] == f"trtexec 10.16.2 ({on_path})"
+
+
+def test_a_gate_names_backend_and_precision(run: Run, on_path: Path) -> None:
+    gate = ("--max-error", "1e-7", "--precision", "fp16")
+    result = run("trtexec-compare", *GIVEN, *gate, *ONCE)
+    assert result.exit_code == 3
+    assert result.stderr.startswith("error: trtexec in fp16: UN ")
+
+
+def test_which_says_what_would_run(run: Run, on_path: Path) -> None:
+    result = run("trtexec-compare", "--which")
+    assert (result.exit_code, result.stdout) == (0, f"trtexec 10.16.2 ({on_path})\n")
+
+
+def test_python_runs_engines_where_there_is_no_trtexec(
+    run: Run, nothing: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def check(flavor: str) -> None:
+        asked.append(flavor)
+        if flavor == "tensorrt":
+            raise InputError("not here")
+
+    monkeypatch.setattr(machine, "check_machine", check)
+    result = run("trtexec-compare", "--which")
+    assert (result.exit_code, result.stdout) == (0, "tensorrt-rtx\n")
+    assert asked == ["tensorrt", "tensorrt-rtx"]
+
+
+@pytest.mark.parametrize("arguments", [("--which",), (*GIVEN, *ONCE)])
+def test_where_nothing_can_it_says_what_is_missing(
+    run: Run, nothing: None, arguments: tuple[str, ...]
+) -> None:
+    result = run("trtexec-compare", *arguments)
+    assert result.exit_code == 1
+    assert result.stderr.count("\n") == 1 and result.stdout == ""
+    for said in (
+        "trtexec: there is no trtexec",
+        "tensorrt: TensorRT runs engines on an NVIDIA GPU: the driver does not answer",
+        "tensorrt-rtx: TensorRT-RTX runs engines on an NVIDIA GPU",
+        "un-deploy compare needs none",
+    ):
+        assert said in result.stderr
+
+
+def test_what_builds_no_engine_is_no_backend_of_it(run: Run) -> None:
+    result = run("trtexec-compare", *GIVEN, "--backend", "ort-cpu", *ONCE)
+    assert result.exit_code == 2
+    assert "'ort-cpu' is not one of 'auto', 'trtexec', 'tensorrt'" in result.stderr
