@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 NORMS = ("ln", "un", "none")
 
 
-def _norms(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, ...]:
+def _norms(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[str, ...] | None:
+    if value is None:
+        return None
     norms = tuple(part.strip() for part in value.split(","))
     if not set(norms) <= set(NORMS):
         raise click.BadParameter(f"{value!r} is no list of {', '.join(NORMS)}")
@@ -79,9 +81,9 @@ def _kept(logs: Path | None, force: bool) -> Iterator[Path | None]:
 @options.reads("--none", type=options.MODEL_FILE, help="The network without norms: likewise.")
 @click.option(
     "--norms",
-    default="ln,un",
     callback=_norms,
-    help="With MODEL: the norms to export it with, out of ln, un, none. The rest is derived.",
+    help="With MODEL: the norms to export it with, out of ln, un, none. The rest is derived.  "
+    "[default: ln,un]",
 )
 @options.reads(
     "--ln-checkpoint",
@@ -192,7 +194,7 @@ def _kept(logs: Path | None, force: bool) -> Iterator[Path | None]:
 @options.as_json
 def command(
     model: str | None,
-    norms: tuple[Norm, ...],
+    norms: tuple[Norm, ...] | None,
     ln_checkpoint: Path | None,
     checkpoint: Path | None,
     sample_ms: float,
@@ -230,6 +232,7 @@ def command(
     given: dict[Norm, Path | None] = {"ln": ln_checkpoint, "un": checkpoint}
     if (model is None) == (not files):
         raise click.UsageError("give MODEL, or some of --ln, --unfolded, --folded and --none")
+    options.refuse_seed_with(settings["inputs"])
     if target is not None:
         check_target(target, force=force)
     if html_target is not None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from un_deploy.cli.overwriting import Reads, Writes, model_files, onnx_target, python_files
 from un_deploy.runtime.backends import BACKENDS
@@ -23,6 +24,29 @@ class Sizes(click.ParamType):
         if len(size) > 19 or int(size) >= 2**63:
             self.fail(f"{size} for {name} is beyond the largest size, 2**63 - 1", param, ctx)
         return name, int(size)
+
+
+def _once(
+    ctx: click.Context, param: click.Parameter, value: tuple[tuple[str, int], ...]
+) -> tuple[tuple[str, int], ...]:
+    names = [name for name, _ in value]
+    for name in names:
+        if names.count(name) > 1:
+            raise click.BadParameter(f"--dim {name} is given {names.count(name)} times")
+    return value
+
+
+def refuse_seed_with(inputs: str | None) -> None:
+    """A seed is of random inputs.
+
+    Raises:
+        InputError: it was given on the command line beside inputs.
+    """
+    from un_deploy.errors import InputError
+
+    source = click.get_current_context().get_parameter_source("seed")
+    if inputs is not None and source is ParameterSource.COMMANDLINE:
+        raise InputError("--seed is of random inputs, and --inputs gives them: leave one out")
 
 
 MODEL_FILE = Reads(model_files)
@@ -73,15 +97,25 @@ inputs = reads(
     help="The inputs to run the networks on: data.npz, or loader.py:function, which runs as code. "
     "Without it, random inputs in valid ranges.",
 )
-dims = click.option(
-    "--dim",
-    "dims",
-    multiple=True,
-    type=Sizes(),
-    metavar="NAME=SIZE",
-    help="The size of a dynamic dimension of the inputs, for example batch=8. May be repeated.",
+
+
+def sizes(text: str) -> Callable[[Any], Any]:
+    """--dim, once for each dimension."""
+    return click.option(
+        "--dim",
+        "dims",
+        multiple=True,
+        type=Sizes(),
+        callback=_once,
+        metavar="NAME=SIZE",
+        help=f"{text} May be repeated for other dimensions.",
+    )
+
+
+dims = sizes("The size of a dynamic dimension of the inputs, for example batch=8.")
+device = click.option(
+    "--device", help="Device for the torch backends: cpu or cuda.  [default: cpu]"
 )
-device = click.option("--device", default="cpu", help="Device for the torch backends: cpu or cuda.")
 threads = click.option(
     "--threads",
     type=click.IntRange(1, 1024),

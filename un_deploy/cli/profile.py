@@ -92,6 +92,7 @@ def command(
         check_target(target, force=force)
     if layers_file is not None and source.exists() and not is_plan(source):
         raise InputError(f"{source} is no plan: only TensorRT tells of an engine's layers")
+    options.refuse_seed_with(settings["inputs"])
     with show.working(f"Timing {source}"):
         report = profile(source, dims=dict(dims), **settings)
     for target, text in wanted:

@@ -85,15 +85,7 @@ def _replaced(repository: Path, values: dict[str, Any]) -> tuple[Path, Path]:
     default=None,
     help="Let Triton run the model on zeros before it serves. On unless a size is unknown.",
 )
-@click.option(
-    "--dim",
-    "dims",
-    multiple=True,
-    type=options.Sizes(),
-    metavar="NAME=SIZE",
-    help="The size of a dynamic dimension in the warm-up, for example sequence=128. May be "
-    "repeated.",
-)
+@options.sizes("The size of a dynamic dimension in the warm-up, for example sequence=128.")
 @options.force
 @options.as_json
 def command(

@@ -12,10 +12,10 @@ from un_deploy.runtime.settings import ENGINE
 
 _HELP = """Time what compare does, as TensorRT engines.
 
-    That is a network with LN, UN, UN folded and no norm, each as an engine: in trtexec ($TRTEXEC, on PATH, or where
-    NVIDIA puts it), else in TensorRT or TensorRT-RTX through Python. Its first line says in which.
-    Where none can run, it ends with 1 and says what is missing; un-deploy compare then times the
-    variants in ONNX Runtime or torch, whose times are not those of engines.
+    That is a network with LN, UN, UN folded and no norm, each as an engine: in trtexec ($TRTEXEC,
+    on PATH, or where NVIDIA puts it), else in TensorRT or TensorRT-RTX through Python. Its first
+    line says in which. Where none can run, it ends with 1 and says what is missing; un-deploy
+    compare then times the variants in ONNX Runtime or torch, whose times are not those of engines.
 
     --precision is that of all engines, of what is compared with float64, and of what the gates
     judge. Otherwise see un-deploy compare --help.

@@ -20,6 +20,7 @@ from un_deploy.measure.equality.inputs import random_inputs, read_inputs
 from un_deploy.measure.speed.environment import environment
 from un_deploy.pipeline.compare.given_plans import graph_of, usual_sizes
 from un_deploy.runtime.backends import choose_backend, runtime_of, threads_of_process
+from un_deploy.runtime.check_settings import check_settings
 from un_deploy.runtime.layer_times import TellsEngineLayers, TellsLayers, TimedLayer
 from un_deploy.runtime.protocol import Session, Timer
 from un_deploy.runtime.settings import RunSettings
@@ -98,7 +99,7 @@ def profile(
     path: Path,
     *,
     backend: str = "auto",
-    device: str = "cpu",
+    device: str | None = None,
     threads: int | None = None,
     runs: int = 20,
     warm_up: int = 5,
@@ -111,8 +112,8 @@ def profile(
     Args:
         path: an ONNX file; or a plan with its manifest, which runs in the TensorRT that built it.
         backend: what runs an ONNX file; "auto": the first that is installed. A plan takes "auto".
-        device: of torch.
-        threads: of ONNX Runtime, or of torch on the CPU.
+        device: of torch; None: "cpu".
+        threads: of ONNX Runtime, or of torch on the CPU. What a backend would ignore is refused.
         runs: that are counted, at least 1.
         warm_up: runs before them.
         inputs: data.npz or loader.py:function (runs as code), of which the first is taken; None:
@@ -125,18 +126,20 @@ def profile(
         MissingPackageError: the backend is not installed.
     """
     if inputs is not None and dims:
-        raise InputError("sizes of dimensions are for random inputs; given inputs have theirs")
+        raise InputError("sizes (--dim) are for random inputs; --inputs has its own")
     session: Session
     if is_plan(path):
         if backend != "auto":
             raise InputError(f"{path} is a plan: TensorRT runs it, not {backend}")
         session, manifest = PlanRuntime().load_plan(path), read_manifest(path)
         name, model = f"{manifest.flavor} {manifest.tensorrt}", graph_of(manifest)
-        settings = RunSettings(manifest.flavor, threads, device)
+        check_settings(manifest.flavor, threads=threads, device=device)
+        settings = RunSettings(manifest.flavor)
         dims = {**usual_sizes(manifest, model), **(dims or {})} if inputs is None else None
     else:
         name = choose_backend(backend)
-        settings = RunSettings(name, threads, device)
+        check_settings(name, threads=threads, device=device)
+        settings = RunSettings(name, threads, device or "cpu")
         model = load_model(path)
         check_weights(model)
         session = runtime_of(settings).load(path)

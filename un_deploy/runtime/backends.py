@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from un_deploy.errors import InputError, MissingPackageError
-from un_deploy.runtime.settings import Fusions, RunSettings
+from un_deploy.runtime.settings import Fusions, RunSettings, Setting
 
 if TYPE_CHECKING:
     from un_deploy.engines.flavor import Flavor
@@ -32,6 +32,7 @@ class Backend:
         make: its runtime for settings, and for fusions of ONNX Runtime.
         extra: of un-deploy, with what it needs; "": nothing that pip installs.
         module: Python's, by which "auto" finds it; "": it is never chosen by itself.
+        takes: which of threads, device and precision it takes; the others are refused.
         builds_engines: whether it builds an engine, in a precision, and shows no inner tensors.
         check_machine: of what builds engines: refuses a machine that cannot run them, and says why.
         takes_plans: the flavours of TensorRT whose plans it runs.
@@ -50,6 +51,7 @@ class Backend:
     make: Callable[[RunSettings, Fusions], Runtime]
     extra: str
     module: str = ""
+    takes: tuple[Setting, ...] = ()
     builds_engines: bool = False
     check_machine: Callable[[], None] = lambda: None
     takes_plans: tuple[Flavor, ...] = ()
@@ -127,6 +129,7 @@ _TABLE = (
         make=partial(_onnxruntime, "cpu"),
         extra="cpu",
         module="onnxruntime",
+        takes=("threads",),
         tells_layers=True,
         tells_memory=_ORT_MEMORY,
         has_fusions=True,
@@ -147,6 +150,7 @@ _TABLE = (
         module="torch",
         tells_layers=True,
         tells_memory=f"{_TORCH_MEMORY} what torch's CUDA allocator gave out, outputs included",
+        takes=("threads", "device"),
         threads=_torch_threads,
     ),
     Backend(
@@ -156,6 +160,7 @@ _TABLE = (
         extra="torch",
         tells_memory=_GRAPH_MEMORY,
         inner_tensors="torch",
+        takes=("threads", "device"),
         threads=_torch_threads,
     ),
     Backend(
@@ -165,6 +170,7 @@ _TABLE = (
         extra="torch",
         tells_memory=f"{_TORCH_MEMORY} {_GRAPH_MEMORY}",
         inner_tensors="torch",
+        takes=("threads", "device"),
         threads=_torch_threads,
     ),
     Backend(
@@ -172,6 +178,7 @@ _TABLE = (
         help="NVIDIA's trtexec of TensorRT 10 or 11; every sample is a run of its own",
         make=_trtexec,
         extra="",
+        takes=("precision",),
         builds_engines=True,
         check_machine=_check_trtexec,
         takes_plans=("tensorrt",),
@@ -188,6 +195,7 @@ _TABLE = (
         help="an engine of TensorRT",
         make=partial(_tensorrt, "tensorrt"),
         extra="tensorrt",
+        takes=("precision",),
         builds_engines=True,
         check_machine=partial(_check_tensorrt, "tensorrt"),
         takes_plans=("tensorrt",),
@@ -200,6 +208,7 @@ _TABLE = (
         help="an engine of TensorRT-RTX",
         make=partial(_tensorrt, "tensorrt-rtx"),
         extra="rtx",
+        takes=("precision",),
         builds_engines=True,
         check_machine=partial(_check_tensorrt, "tensorrt-rtx"),
         takes_plans=("tensorrt-rtx",),
@@ -280,7 +289,7 @@ def require_layers(backend: str) -> None:
     """
     if not backend_named(backend).tells_layers:
         able = ", ".join(one.name for one in BACKENDS.values() if one.tells_layers)
-        raise InputError(f"{backend} cannot tell the times of its layers; {able} can")
+        raise InputError(f"{backend} cannot tell the times of its layers (--profile); {able} can")
 
 
 def threads_of_process(settings: RunSettings) -> AbstractContextManager[None]:

@@ -10,6 +10,9 @@ from un_deploy.graph.precision.names import Precision
 Fusions = Literal["all", "no-skip-norm", "no-norm"]
 """Which of ONNX Runtime's graph optimizations run; a variant has its own, since they are forms."""
 
+Setting = Literal["threads", "device", "precision"]
+"""Settings that not every backend takes."""
+
 ENGINE = "engine"
 """In place of a backend's name: what `un_deploy.runtime.choose_engine` finds."""
 

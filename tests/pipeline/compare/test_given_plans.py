@@ -32,7 +32,7 @@ from un_deploy.runtime.tensorrt.plan_runtime import PlanRuntime
 
 IN_PROCESS = partial(compare_variants, build=run_here)
 EVALUATING = Path(__file__).parents[2] / "support" / "doubles" / "trtexec_evaluating.py"
-QUICK: dict[str, Any] = {"builds": 2, "rounds": 2, "sample_s": 1e-4, "threads": 1}
+QUICK: dict[str, Any] = {"builds": 2, "rounds": 2, "sample_s": 1e-4}
 BATCHES = {"x": {"min": [1, 3, 4], "opt": [5, 3, 4], "max": [8, 3, 4]}}
 
 

@@ -32,6 +32,7 @@ from un_deploy.pipeline.compare.given_plans import GivenPlan, backend_of, notes_
 from un_deploy.pipeline.compare.variants import Network
 from un_deploy.pipeline.export.model_spec import Norm
 from un_deploy.runtime.backends import BACKENDS, choose_backend, require_layers, runtime_of
+from un_deploy.runtime.check_settings import check_settings
 from un_deploy.runtime.choose_engine import choose_engine_backend, runtime_title
 from un_deploy.runtime.protocol import DescribesItself
 from un_deploy.runtime.settings import ENGINE, RunSettings, engine_precision
@@ -45,7 +46,7 @@ BATCH = "batch"
 def compare(
     model: str | None = None,
     *,
-    norms: Collection[Norm] = ("ln", "un"),
+    norms: Collection[Norm] | None = None,
     checkpoints: Mapping[Norm, PathLike] | None = None,
     files: Mapping[Kind, PathLike] | None = None,
     backend: str = "auto",
@@ -53,7 +54,7 @@ def compare(
     rounds: int = 20,
     sample_s: float = 0.02,
     threads: int | None = None,
-    device: str = "cpu",
+    device: str | None = None,
     inputs: str | Feeds | None = None,
     dims: Mapping[str, int] | None = None,
     batches: Sequence[int] = (),
@@ -71,7 +72,7 @@ def compare(
     Args:
         model: a spec (``FILE.py:factory``, ``package.module:factory``, ``timm:NAME``; its Python
             runs as code) that is exported once for each of `norms`; None: `files`.
-        norms: of a spec. "un" gives the unfolded graph; the others are derived.
+        norms: of a spec; None: LN and UN. "un" gives the unfolded graph; the others are derived.
         checkpoints: of a spec, by norm; without one the weights are random, which changes no time.
         files: ONNX files, or plans with their manifests, by what they are: "ln", "unfolded",
             "folded", "none". Plans run in their flavour of TensorRT or in trtexec, and engines of
@@ -79,7 +80,8 @@ def compare(
         backend: what runs them; "auto": that of the plans, else the first that is installed;
             "engine": trtexec, else TensorRT, else TensorRT-RTX.
         builds, rounds, sample_s: see `un_deploy.measure.speed.compare`.
-        threads, device: see `un_deploy.runtime.settings`.
+        threads, device: see `un_deploy.runtime.settings`; None: the backend's own choice, "cpu".
+            What a backend would ignore is refused.
         inputs: data.npz, loader.py:function (runs as code), or arrays by input name; None: random.
         dims: sizes of dynamic dimensions by name, for random inputs.
         batches: batch sizes, in place of the dimension "batch" in `dims`: the report is that of
@@ -94,10 +96,10 @@ def compare(
             fails its log, be it in "accuracy", which is looked at before any build.
 
     Raises:
-        InputError: a model or the inputs cannot be read or do not fit, fewer than two variants
-            are to be had, a variant does not run, an output is not finite; plans are not alike,
-            or the backend does not run them; or it cannot tell of the layers that `profile` asks
-            for.
+        InputError: a setting would be ignored; a model or the inputs cannot be read or do not fit,
+            fewer than two variants are to be had, a variant does not run, an output is not finite;
+            plans are not alike, or the backend does not run them; or it cannot tell of the layers
+            that `profile` asks for.
         VerificationError: the folded graph is not equal to the unfolded one, or an export not to
             PyTorch.
         MissingPackageError: the backend is not installed.
@@ -107,6 +109,15 @@ def compare(
     paths = {kind: Path(path) for kind, path in (files or {}).items()}
     plans = {kind: GivenPlan.read(path) for kind, path in paths.items() if is_plan(path)}
     graphs = [kind for kind in paths if kind not in plans]
+    if files and (norms is not None or checkpoints):
+        ignored = "--norms" if norms is not None else _checkpoint_option(checkpoints)
+        raise InputError(f"{ignored} is of a model spec: files are what they are")
+    norms = ("ln", "un") if norms is None else norms
+    if unused := set(checkpoints or ()) - set(norms):
+        left = f"a network that --norms {','.join(norms)} leaves out"
+        raise InputError(f"{_checkpoint_option(unused)} is of {left}")
+    if flavor != "auto" and not engines:
+        raise InputError("--flavor is of the engines of --engines: give that with it")
     if engines and plans and not graphs:
         raise InputError("a plan is an engine already: engines are built of ONNX files")
     if profile and plans:
@@ -115,6 +126,9 @@ def compare(
         backend = backend_of(plans, backend)
     else:
         backend = choose_engine_backend() if backend == ENGINE else choose_backend(backend)
+    # The precision is also that of --engines, on any backend.
+    own = None if engines or plans else precision
+    check_settings(backend, threads=threads, device=device, precision=own)
     if profile:
         require_layers(backend)
     if engines:
@@ -123,13 +137,15 @@ def compare(
     settings = RunSettings(
         backend=backend,
         threads=threads,
-        device=device,
+        device=device or "cpu",
         precision=precision_of(plans, precision, others=graphs) if plans else asked,
     )
     timing: dict[str, Any] = {"builds": builds, "rounds": rounds, "sample_s": sample_s}
     keepers = [one.name for one in BACKENDS.values() if one.keeps_logs]
     if logs is not None and backend not in keepers:
-        raise InputError(f"{' or '.join(keepers)} alone has logs to keep, and {backend} was to run")
+        raise InputError(
+            f"--keep-logs: {' or '.join(keepers)} alone has logs to keep, and {backend} was to run"
+        )
     with TemporaryDirectory(prefix="un-deploy-") as made:
         network = Network(Path(made), settings)
         runs_in = runtime_title(settings)
@@ -183,6 +199,11 @@ def compare(
     return replace(
         points[0], engines=facts, layers=layers, sweep=tuple(points[1:]), runtime=runs_in
     )
+
+
+def _checkpoint_option(norms: Collection[Norm] | None) -> str:
+    """The option of the first of some checkpoints."""
+    return "--ln-checkpoint" if "ln" in (norms or ()) else "--checkpoint"
 
 
 def _folded_and_derived_none(variants: Sequence[Variant]) -> bool:

@@ -110,6 +110,8 @@ class Network:
         """
         unfolded, folded = self.models.get("unfolded"), self.models.get("folded")
         report = None
+        if keep and unfolded is None:
+            raise InputError("--keep is of a fold, and no graph of UN unfolded is there to fold")
         if unfolded is not None:
             made = fold_graph(to_ir(unfolded)[0], keep=keep)
             if not self._has("folded"):
@@ -167,7 +169,7 @@ class Network:
             sizes = {name: size for name, size in usual.items() if name in open_}
             return random_inputs(graph, seed=seed, dims={**sizes, **(dims or {})})
         if dims:
-            raise InputError("sizes of dimensions are for random inputs; given inputs have theirs")
+            raise InputError("sizes (--dim, --batches) are for random inputs; --inputs has its own")
         if isinstance(inputs, str):
             return read_inputs(inputs, graph)[0]
         return check_inputs([inputs], graph)[0]
