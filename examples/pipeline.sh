@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # From a trained network to a model repository, each step a gate: what fails stops the pipeline.
 #
-#   examples/pipeline.sh un_deploy.models.vit:vit_micro CHECKPOINT OUT
-#   UN=un.onnx LN=ln.onnx examples/pipeline.sh OUT
+#   SHAPES=pixel_values:8x1x28x28 examples/pipeline.sh un_deploy.models.vit:vit_micro CHECKPOINT OUT
+#   SHAPES=pixel_values:8x1x28x28 UN=un.onnx LN=ln.onnx examples/pipeline.sh OUT
 #
 # The first exports a recipe (in a checkout models/vit.py:vit_micro, or FILE.py:factory of your own);
 # the second begins with ONNX files, and needs no PyTorch.
@@ -13,7 +13,8 @@
 # depends on network and machine. MAX_ERROR: the largest error, as a share of the output's range;
 # without it what suits the precision that is compared.
 # BASELINE: a report of an earlier run; a ratio that became worse beyond both intervals fails.
-# BATCHES, SHAPES, MAX_BATCH: sizes of the comparison, the plan, the server.
+# SHAPES: of the plan's inputs, where they are dynamic. BATCHES, MAX_BATCH: batch sizes of the
+# comparison and the server. BUILDS, ROUNDS: of the comparison (in trtexec a sample takes seconds).
 set -euo pipefail
 
 read -ra un_deploy <<< "${UN_DEPLOY:-un-deploy}"
@@ -47,7 +48,7 @@ fi
 # What is compared: engines in the precision asked for, or graphs in fp32 where none can be run.
 if runs_in=$("${un_deploy[@]}" trtexec-compare --which 2>&1); then
   echo "Comparing engines in $precision: $runs_in"
-  compare=(trtexec-compare --precision "$precision")
+  compare=(trtexec-compare --engines --precision "$precision")
   compared=$precision
 else
   echo "$runs_in" >&2
@@ -65,6 +66,7 @@ esac
 "${un_deploy[@]}" "${compare[@]}" \
   --ln "$ln" --unfolded "$un" --folded "$out/folded.onnx" \
   --batches "${BATCHES:-1,8}" --max-error "${MAX_ERROR:-$max_error}" \
+  ${BUILDS:+--builds "$BUILDS"} ${ROUNDS:+--rounds "$ROUNDS"} \
   ${MIN_SPEEDUP:+--min-speedup "$MIN_SPEEDUP"} \
   ${BASELINE:+--against "$BASELINE"} \
   -o "$out/compare.json"

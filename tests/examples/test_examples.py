@@ -90,7 +90,7 @@ def test_what_the_pipeline_calls(tmp_path: Path, there: bool, precision: str, er
     compare = calls[4]
     assert verbs[:4] == ["fold", "verify", "build", "trtexec-compare"]
     assert verbs[4:] == ["trtexec-compare" if there else "compare", "triton"]
-    assert f"--precision {precision}" in " ".join(compare)
+    assert f"--engines --precision {precision}" in " ".join(compare)
     assert f"--max-error {error if there else '1e-4'}" in " ".join(compare)
     assert "--min-speedup" not in compare
     assert ("--backend ort-cpu" in " ".join(compare)) == (not there)

@@ -89,7 +89,7 @@ def found(report: CompareReport, of: Kind, to: Kind) -> Ratio | None:
 def warned(report: CompareReport) -> list[tuple[str, str]]:
     """What was warned of, by the name of the variant, at all batch sizes; each once."""
     said = [
-        (one.name, text)
+        (variant(one.kind, one.form), text)
         for point in (report, *report.sweep)
         for one in point.timed
         for text in one.warnings
