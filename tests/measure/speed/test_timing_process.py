@@ -18,10 +18,12 @@ from un_deploy.measure.speed.timing_process import (
     Entry,
     Job,
     read_memory,
+    read_told,
     run_builds,
     run_in_process_of_its_own,
     run_job,
 )
+from un_deploy.runtime.how_it_ran import HowItRan
 from un_deploy.runtime.onnxruntime.runtime import OnnxSession
 from un_deploy.runtime.run_memory import RunMemory
 from un_deploy.runtime.settings import RunSettings
@@ -54,6 +56,21 @@ def job(tmp_path: Path) -> Job:
         rounds=3,
         sample_s=1e-4,
     )
+
+
+def test_what_sessions_tell_is_gathered_over_builds(
+    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second build warns of another thing, and its graph is not captured."""
+    said = iter([HowItRan(("a",)), HowItRan(("a",)), HowItRan(("b",), (), "so"), HowItRan(("a",))])
+    monkeypatch.setattr(OnnxSession, "how_it_ran", lambda self: next(said), raising=False)
+    ran = tmp_path / "ran.json"
+    run_builds(replace(job, ran=str(ran)), 2, tmp_path, run=lambda one, folder: run_job(one))
+    assert read_told(ran) == {  # each build begins to load with another entry
+        "times": HowItRan(("a",)),
+        "plus": HowItRan(("a", "b"), (), "so"),
+    }
+    assert read_told(tmp_path / "none.json") == {}
 
 
 @pytest.mark.parametrize("backend", ["ort-cpu", "torch"])
