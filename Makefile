@@ -40,15 +40,18 @@ api-test: $(STAMP)
 	$(BIN)/python -m tests.support.tensorrt_api.install build/tensorrt-api
 	$(TEST_ENV) $(BIN)/python -m pytest -q -m api tests/api
 
-# The wheel alone, in an empty environment outside the checkout.
+# The wheel alone, in an empty environment outside the checkout: the demo, and the shell pipeline.
 wheel-test: $(STAMP)
 	rm -rf build/wheel && mkdir -p build/wheel
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir build/wheel .
 	$(PYTHON) -m venv build/wheel/venv
-	build/wheel/venv/bin/python $(PIP_INSTALL) "$$(ls build/wheel/*.whl)[torch,cpu]"
+	build/wheel/venv/bin/python $(PIP_INSTALL) "$$(ls build/wheel/*.whl)[torch,cpu,rtx,triton]"
 	cd build/wheel && venv/bin/un-deploy demo --out demo && \
 	  venv/bin/un-deploy fold demo/vit_micro_un.onnx -o folded.onnx && \
 	  venv/bin/un-deploy verify demo/vit_micro_un.onnx folded.onnx
+	cd build/wheel && PATH="$$PWD/venv/bin:$$PATH" SHAPES=pixel_values:8x1x28x28 BATCHES=1 \
+	  BUILDS=3 ROUNDS=2 bash ../../examples/pipeline.sh un_deploy.models.vit:vit_micro \
+	  ../../models/checkpoints/vit_micro_un_seed0.pt out
 
 # The comparison as a gate: 0 where the threshold is trivial, 3 where it cannot be met.
 COMPARE := $(BIN)/un-deploy compare --ln demo-out/vit_micro_ln.onnx \
