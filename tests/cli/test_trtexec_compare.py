@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Run
-from tests.cli.test_compare import ONCE, trtexec, without_processes  # noqa: F401
+from tests.support.comparing import ONCE
 from un_deploy.errors import InputError
 from un_deploy.gpu import Driver
 from un_deploy.runtime.tensorrt import machine
 from un_deploy.runtime.trtexec import find
 
 pytest.importorskip("onnxruntime")
+pytestmark = pytest.mark.usefixtures("in_this_process")
 
 GIVEN = ("--unfolded", "model.onnx", "--dim", "batch=4")
 
@@ -32,7 +33,7 @@ def nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def on_path(trtexec: Path, monkeypatch: pytest.MonkeyPatch) -> Path:  # noqa: F811
+def on_path(trtexec: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The double, found by its name alone."""
     monkeypatch.delenv("TRTEXEC")
     monkeypatch.setenv("PATH", f"{trtexec.parent}{os.pathsep}{os.environ['PATH']}")
