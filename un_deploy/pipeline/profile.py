@@ -130,7 +130,9 @@ def profile(
     session: Session
     if is_plan(path):
         if backend != "auto":
-            raise InputError(f"{path} is a plan: TensorRT runs it, not {backend}")
+            raise InputError(
+                f"{path} is a plan: TensorRT runs it, not {backend}, so leave out --backend"
+            )
         session, manifest = PlanRuntime().load_plan(path), read_manifest(path)
         name, model = f"{manifest.flavor} {manifest.tensorrt}", graph_of(manifest)
         check_settings(manifest.flavor, threads=threads, device=device)

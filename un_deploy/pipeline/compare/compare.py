@@ -119,9 +119,12 @@ def compare(
     if flavor != "auto" and not engines:
         raise InputError("--flavor is of the engines of --engines: give that with it")
     if engines and plans and not graphs:
-        raise InputError("a plan is an engine already: engines are built of ONNX files")
+        raise InputError("a plan is an engine already: --engines builds some of ONNX files")
     if profile and plans:
-        raise InputError("plans do not tell ONNX operators to compare by: use un-deploy profile")
+        raise InputError(
+            "plans do not tell ONNX operators to compare by, as --profile does: use un-deploy "
+            "profile"
+        )
     if plans:
         backend = backend_of(plans, backend)
     else:
