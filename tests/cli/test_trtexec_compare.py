@@ -22,11 +22,16 @@ GIVEN = ("--unfolded", "model.onnx", "--dim", "batch=4")
 
 
 @pytest.fixture
-def nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def nothing(monkeypatch: pytest.MonkeyPatch, no_gpu: None) -> None:
     """A machine without trtexec and without a GPU."""
     monkeypatch.delenv("TRTEXEC", raising=False)
     monkeypatch.setenv("PATH", os.devnull)
     monkeypatch.setattr(find, "PLACES", ())
+
+
+@pytest.fixture
+def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """TensorRT is installed, and its driver does not answer."""
     monkeypatch.setattr(machine, "library", lambda flavor: None)
     silent = Driver(problems=("the driver does not answer",))
     monkeypatch.setattr(machine, "ask_driver", lambda: silent)
@@ -61,6 +66,20 @@ def test_a_gate_names_backend_and_precision(run: Run, on_path: Path) -> None:
 def test_which_says_what_would_run(run: Run, on_path: Path) -> None:
     result = run("trtexec-compare", "--which")
     assert (result.exit_code, result.stdout) == (0, f"trtexec 10.16.2 ({on_path})\n")
+
+
+def test_which_of_one_that_is_named(run: Run, on_path: Path, no_gpu: None) -> None:
+    result = run("trtexec-compare", "--which", "--backend", "trtexec")
+    assert (result.exit_code, result.stdout) == (0, f"trtexec 10.16.2 ({on_path})\n")
+    result = run("trtexec-compare", "--which", "--backend", "tensorrt")
+    assert result.exit_code == 1
+    assert "tensorrt: TensorRT runs engines on an NVIDIA GPU" in result.stderr
+
+
+def test_which_measures_nothing(run: Run, on_path: Path) -> None:
+    result = run("trtexec-compare", "--which", *GIVEN)
+    assert result.exit_code == 2
+    assert "--which measures nothing: leave out --unfolded" in result.stderr
 
 
 def test_python_runs_engines_where_there_is_no_trtexec(
