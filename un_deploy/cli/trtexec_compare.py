@@ -47,7 +47,10 @@ def _say_which(backend: str) -> None:
         if source is ParameterSource.COMMANDLINE and param.name not in ("which", "backend"):
             raise click.UsageError(f"--which measures nothing: leave out {param.opts[0]}")
     able = () if backend == ENGINE else (backend,)
-    click.echo(runtime_title(RunSettings(choose_engine_backend(able))))
+    chosen = choose_engine_backend(able)
+    click.echo(runtime_title(RunSettings(chosen.name)))
+    for note in chosen.passed_over:
+        click.echo(f"Note: {note}.", err=True)
 
 
 _OPTIONS = {

@@ -32,6 +32,7 @@ class Backend:
         make: its runtime for settings, and for fusions of ONNX Runtime.
         extra: of un-deploy, with what it needs; "": nothing that pip installs.
         module: Python's, by which "auto" finds it; "": it is never chosen by itself.
+        on_gpu: whether it computes on the first GPU, whatever the settings.
         takes: which of threads, device and precision it takes; the others are refused.
         builds_engines: whether it builds an engine, in a precision, and shows no inner tensors.
         check_machine: of what builds engines: refuses a machine that cannot run them, and says why.
@@ -51,6 +52,7 @@ class Backend:
     make: Callable[[RunSettings, Fusions], Runtime]
     extra: str
     module: str = ""
+    on_gpu: bool = False
     takes: tuple[Setting, ...] = ()
     builds_engines: bool = False
     check_machine: Callable[[], None] = lambda: None
@@ -139,6 +141,7 @@ _TABLE = (
         help="ONNX Runtime on an NVIDIA GPU",
         make=partial(_onnxruntime, "cuda"),
         extra="gpu",
+        on_gpu=True,
         tells_memory=_ORT_MEMORY,
         has_fusions=True,
     ),
@@ -178,6 +181,7 @@ _TABLE = (
         help="NVIDIA's trtexec of TensorRT 10 or 11; every sample is a run of its own",
         make=_trtexec,
         extra="",
+        on_gpu=True,
         takes=("precision",),
         builds_engines=True,
         check_machine=_check_trtexec,
@@ -195,6 +199,7 @@ _TABLE = (
         help="an engine of TensorRT",
         make=partial(_tensorrt, "tensorrt"),
         extra="tensorrt",
+        on_gpu=True,
         takes=("precision",),
         builds_engines=True,
         check_machine=partial(_check_tensorrt, "tensorrt"),
@@ -208,6 +213,7 @@ _TABLE = (
         help="an engine of TensorRT-RTX",
         make=partial(_tensorrt, "tensorrt-rtx"),
         extra="rtx",
+        on_gpu=True,
         takes=("precision",),
         builds_engines=True,
         check_machine=partial(_check_tensorrt, "tensorrt-rtx"),

@@ -102,7 +102,7 @@ def summary(report: CompareReport) -> tuple[tuple[str, str], ...]:
         ("backend", report.runtime or report.backend),
         ("processor", str(report.environment.get("cpu") or "unknown")),
         *((("GPU", str(gpu)),) if gpu else ()),
-        ("device", report.device),
+        ("device", report.device or "a GPU of which no driver tells"),
         *((("precision", report.precision),) if report.precision else ()),
         ("threads", str(report.threads) if report.threads else "the backend's choice"),
         ("inputs", shapes or "none"),

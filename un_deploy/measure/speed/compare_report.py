@@ -25,7 +25,9 @@ class CompareReport(JsonForm):
     """What was timed and what it says.
 
     Attributes:
-        backend, threads, device: what ran it; threads None: its own choice.
+        backend, threads: what ran it; threads None: its own choice.
+        device: that computed: "cpu", torch's as torch names it, or the GPU's name; None: a GPU of
+            which no driver tells.
         precision: of engines; None where the backend runs the graph as it is.
         inputs: the shape of each input.
         timed: the variants, and the control.
@@ -44,7 +46,7 @@ class CompareReport(JsonForm):
 
     backend: str
     threads: int | None
-    device: str
+    device: str | None
     precision: Precision | None
     inputs: dict[str, tuple[int, ...]]
     timed: tuple[Timed, ...]

@@ -10,7 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 from un_deploy.engines.building.from_graph import PreparedGraph, engine_of, prepare
-from un_deploy.engines.flavor import TITLES, Flavor
+from un_deploy.engines.flavor import TITLES, Flavor, described
 from un_deploy.engines.plan.load import deserialized
 from un_deploy.graph.model.input_specs import Feeds, TensorSpec, input_specs
 from un_deploy.graph.precision.convert import Precision
@@ -38,6 +38,17 @@ class EngineRuntime:
     def name(self) -> str:
         """As messages call it."""
         return TITLES[self.flavor]
+
+    def title(self) -> str:
+        """See `un_deploy.runtime.protocol.DescribesItself`."""
+        return f"{described(self.flavor)} through Python"
+
+    def describe(self) -> str:
+        """See `un_deploy.runtime.protocol.DescribesItself`."""
+        how = {"enqueue": "every run enqueued", "cuda-graph": "captured as a CUDA graph"}[self.mode]
+        return (
+            f"{self.title()} ({how}, CUDA events on the device, no transfers), untested on hardware"
+        )
 
     def load(self, model: ir.Model | Path) -> EngineSession:
         """See `un_deploy.runtime.protocol.Runtime`.
