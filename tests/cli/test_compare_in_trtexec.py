@@ -119,6 +119,23 @@ def test_what_was_not_captured_is_no_speed_up(run: Run, folder: Path, without_gr
         assert "trtexec in fp32" in missed.stderr
 
 
+def test_the_products_whose_type_is_shown_are_counted_by_variant(
+    run: Run, folder: Path, trtexec: Path
+) -> None:
+    given = ("--unfolded", "model.onnx", "--backend", "trtexec", "--dim", "batch=4")
+    result = run("compare", *given, "-o", "r.json", "--html", "page.html", *ONCE)
+    assert result.exit_code == 0, result.stderr
+    timed = json.loads((folder / "r.json").read_text())["timed"]
+    shown = ["the type is shown for 1 of 1 products"]
+    assert {one["kind"]: one["types"] for one in timed} == dict.fromkeys(
+        ("unfolded", "folded", "none"), shown
+    )
+    text = " ".join(result.stdout.split())
+    assert "The type is shown for 1 of 1 products: UN unfolded, UN folded, no norm." in text
+    page = (folder / "page.html").read_text()
+    assert "Types of the engines" in page and shown[0] in page
+
+
 def test_doubts_stand_beside_the_ratio(
     run: Run, trtexec: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -51,6 +51,7 @@ def test_engines_are_told_and_not_run(run: Run) -> None:
     text = " ".join(run("compare", *given, *QUICK).stdout.split())
     assert "in fp16, built and not run" in text
     assert "no norm's kernels" in text
+    assert "The type is shown for 1 of 1 products: the engine of UN unfolded, the engine of" in text
     assert "UN unfolded has the kernels of no norm" not in text
 
 

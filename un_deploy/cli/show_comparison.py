@@ -43,6 +43,8 @@ def comparison(report: CompareReport) -> None:
     _sweep(report)
     _layers(report)
     _engines(report)
+    for names, types in wording.types(report):
+        show.line(f"{wording.sentence(types)}: {names}.", show.MUTED)
     for name, warning in wording.warned(report):
         show.line(f"Warning of {name}: {warning}", show.MUTED)
     for missing, reason in report.missing.items():

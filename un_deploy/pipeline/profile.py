@@ -21,6 +21,7 @@ from un_deploy.measure.speed.environment import environment
 from un_deploy.pipeline.compare.given_plans import graph_of, usual_sizes
 from un_deploy.runtime.backends import choose_backend, runtime_of, threads_of_process
 from un_deploy.runtime.check_settings import check_settings
+from un_deploy.runtime.how_it_ran import TellsHowItRan
 from un_deploy.runtime.layer_times import TellsEngineLayers, TellsLayers, TimedLayer
 from un_deploy.runtime.protocol import Session, Timer
 from un_deploy.runtime.settings import RunSettings
@@ -40,6 +41,7 @@ class ProfileReport(JsonForm):
             sum and this is the cost of looking, or of what lies between the layers.
         warm_up: runs before those that were counted.
         layer_information: a plan's, JSON of its inspector; else None.
+        warnings: of what ran it, each once.
     """
 
     model: str
@@ -50,6 +52,7 @@ class ProfileReport(JsonForm):
     warm_up: int
     environment: Mapping[str, str | int | None]
     layer_information: str | None = None
+    warnings: tuple[str, ...] = ()
     version: int = 1
 
     @property
@@ -161,6 +164,7 @@ def profile(
         warm_up=warm_up,
         environment=environment(),
         layer_information=told,
+        warnings=session.how_it_ran().warnings if isinstance(session, TellsHowItRan) else (),
     )
 
 

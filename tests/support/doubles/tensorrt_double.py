@@ -46,7 +46,7 @@ def plan(version: str = __version__, **spec: Any) -> bytes:
         spec: "inputs" and "outputs" by name, each with "dtype" and "shape" (-1: dynamic), an
             output with "of", its input; "profiles", each [min, opt, max] by input; "layers", the
             names and what the inspector tells of them; "shaped", what it tells once every dynamic
-            input has a shape; "times", milliseconds of each layer.
+            input has a shape; "times", milliseconds of each layer; "loading_warns_of", messages.
     """
     body = json.dumps(spec).encode()
     parts = [int(part) % 256 for part in version.split(".")]
@@ -94,6 +94,8 @@ class Runtime:
         calls.append(("deserialize_cuda_engine", ()))
         spec = json.loads(serialized_engine[64:])
         engine: ICudaEngine = _made(ICudaEngine, _spec=spec, _logger=self._logger)
+        for text in spec.get("loading_warns_of", ()):
+            self._logger.log(ILogger.Severity.WARNING, text)
         return None if engine._refuses("error") else engine
 
 

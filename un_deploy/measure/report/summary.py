@@ -127,6 +127,16 @@ def notes(report: CompareReport) -> Section | None:
     return Section("notes", "Notes", tuple(said)) if said else None
 
 
+def types(report: CompareReport) -> Section | None:
+    """In which types engines are seen to compute."""
+    rows = tuple(wording.types(report))
+    if not rows:
+        return None
+    text = "What no kernel tells is named, and not taken for right: it may be in another type."
+    table = Table("Products whose type the engines show", ("variant", "what is shown"), rows)
+    return Section("types", "Types of the engines", (text,), tables=(table,))
+
+
 def warned(report: CompareReport) -> Section | None:
     """What runtimes and builders warned of, by variant."""
     rows = tuple(wording.warned(report))

@@ -144,4 +144,5 @@ def _timed(
         warnings=ran.warnings,
         doubts=ran.doubts,
         otherwise=ran.otherwise,
+        types=ran.types,
     )
