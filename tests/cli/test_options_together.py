@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.cli.conftest import Run
+from tests.support.graphs import NORM, build
+from un_deploy.graph.model.model_file import save_model
 
 pytest.importorskip("onnxruntime")
 
@@ -34,6 +38,16 @@ def test_what_would_be_ignored_with_files(
     result = run("compare", *LN_UN, *arguments)
     assert result.exit_code == code
     assert said in " ".join(result.stderr.replace("│", " ").split())
+
+
+def test_batches_of_what_has_none(run: Run, folder: Path) -> None:
+    body, weights = f"{NORM}  y = MatMul(n, w)", {"a": (6,), "b": (6,), "w": (6, 4)}
+    save_model(build("float[rows,6] x => float[rows,4] y", body, **weights), folder / "n.onnx")
+    result = run("compare", "--unfolded", "n.onnx", "--ln", "n.onnx", "--batches", "2")
+    assert result.exit_code == 1
+    assert result.stderr == (
+        "error: --batches is of a dynamic dimension batch; the inputs have rows\n"
+    )
 
 
 @pytest.mark.parametrize(

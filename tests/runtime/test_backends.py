@@ -147,6 +147,7 @@ def test_the_docs_have_the_table() -> None:
         layers = "yes" if one.tells_layers else "no"
         assert f"| {one.name} | {one.help} | {extra} | {layers} |" in text
         assert f"| {one.name} | {one.tells_memory} |" in text
+        assert f"| {one.name} | {' | '.join(vars(one.timed).values())} |" in text
 
 
 class TestNobodyKeepsASecondList:

@@ -76,11 +76,11 @@ class ProfileReport(JsonForm):
         return given | {"layers_s": self.layers_s, "median_run_s": statistics.median(self.run_s)}
 
     def trtexec_profile(self) -> str:
-        """The file that trtexec writes for ``--exportProfile``."""
+        """The layers' times, in the form of trtexec's ``--exportProfile``."""
         return write_profile((layer.name, layer.seconds) for layer in self.layers)
 
     def trtexec_times(self) -> str:
-        """The file that trtexec writes for ``--exportTimes``, without transfers."""
+        """The times of whole runs, in the form of trtexec's ``--exportTimes``; no transfers."""
         starts = itertools.accumulate(self.run_s, initial=0.0)
         return write_times(
             Inference(compute_s=one, start_s=start)
@@ -88,7 +88,7 @@ class ProfileReport(JsonForm):
         )
 
     def trtexec_layers(self) -> str:
-        """The file that trtexec writes for ``--exportLayerInfo``.
+        """What TensorRT tells of layers, in the form of trtexec's ``--exportLayerInfo``.
 
         Raises:
             InputError: what ran is no plan.

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from un_deploy.errors import InputError, MissingPackageError
+from un_deploy.runtime import what_is_measured as told
 from un_deploy.runtime.settings import Fusions, RunSettings, Setting
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class Backend:
         name: as users give it.
         help: what it is, in one line.
         make: its runtime for settings, and for fusions of ONNX Runtime.
+        timed: what its times are.
         extra: of un-deploy, with what it needs; "": nothing that pip installs.
         module: Python's, by which "auto" finds it; "": it is never chosen by itself.
         on_gpu: whether it computes on the first GPU, whatever the settings.
@@ -50,6 +52,7 @@ class Backend:
     name: str
     help: str
     make: Callable[[RunSettings, Fusions], Runtime]
+    timed: told.WhatIsTimed
     extra: str
     module: str = ""
     on_gpu: bool = False
@@ -112,47 +115,38 @@ def _tensorrt(flavor: Flavor, settings: RunSettings, fusions: Fusions) -> Runtim
     return EngineRuntime(flavor, settings.precision)
 
 
-_ORT_MEMORY = (
-    "tensors of a run, outputs included, as ONNX Runtime 1.32's allocator counts after each node "
-    "(its profile tells); what a kernel takes and gives back meanwhile is not seen. From the "
-    "second run on they lie in a block that is planned once. Older versions do not tell"
-)
-_TORCH_MEMORY = (
-    "on the CPU host memory that torch's allocator gave out, outputs included (its profiler "
-    "tells); on CUDA"
-)
-_GRAPH_MEMORY = "the memory pool of the captured graph"
-_ENGINE_MEMORY = "what the engine says it needs for activations and scratch, outputs not included"
-
 _TABLE = (
     Backend(
         name="ort-cpu",
         help="ONNX Runtime on the CPU",
         make=partial(_onnxruntime, "cpu"),
+        timed=told.RUN_CALLS,
         extra="cpu",
         module="onnxruntime",
         takes=("threads",),
         tells_layers=True,
-        tells_memory=_ORT_MEMORY,
+        tells_memory=told.ORT_MEMORY,
         has_fusions=True,
     ),
     Backend(
         name="ort-cuda",
         help="ONNX Runtime on an NVIDIA GPU",
         make=partial(_onnxruntime, "cuda"),
+        timed=told.BOUND_RUNS,
         extra="gpu",
         on_gpu=True,
-        tells_memory=_ORT_MEMORY,
+        tells_memory=told.ORT_MEMORY,
         has_fusions=True,
     ),
     Backend(
         name="torch",
         help="torch, call by call",
         make=partial(_torch, "eager"),
+        timed=told.CALLS.over(told.LAUNCHES),
         extra="torch",
         module="torch",
         tells_layers=True,
-        tells_memory=f"{_TORCH_MEMORY} what torch's CUDA allocator gave out, outputs included",
+        tells_memory=f"{told.TORCH_MEMORY} what torch's CUDA allocator gave out, outputs included",
         takes=("threads", "device"),
         threads=_torch_threads,
     ),
@@ -160,8 +154,9 @@ _TABLE = (
         name="torch-cuda-graph",
         help="torch, captured as one CUDA graph",
         make=partial(_torch, "cuda-graph"),
+        timed=told.REPLAYS,
         extra="torch",
-        tells_memory=_GRAPH_MEMORY,
+        tells_memory=told.GRAPH_MEMORY,
         inner_tensors="torch",
         takes=("threads", "device"),
         threads=_torch_threads,
@@ -170,8 +165,9 @@ _TABLE = (
         name="torch-compile",
         help="torch, compiled by inductor; on CUDA captured as well",
         make=partial(_torch, "compile"),
+        timed=told.CALLS.over(told.REPLAYS),
         extra="torch",
-        tells_memory=f"{_TORCH_MEMORY} {_GRAPH_MEMORY}",
+        tells_memory=f"{told.TORCH_MEMORY} {told.GRAPH_MEMORY}",
         inner_tensors="torch",
         takes=("threads", "device"),
         threads=_torch_threads,
@@ -180,6 +176,7 @@ _TABLE = (
         name="trtexec",
         help="NVIDIA's trtexec of TensorRT 10 or 11; every sample is a run of its own",
         make=_trtexec,
+        timed=told.TRTEXEC,
         extra="",
         on_gpu=True,
         takes=("precision",),
@@ -198,6 +195,7 @@ _TABLE = (
         name="tensorrt",
         help="an engine of TensorRT",
         make=partial(_tensorrt, "tensorrt"),
+        timed=told.REPLAYS,
         extra="tensorrt",
         on_gpu=True,
         takes=("precision",),
@@ -205,13 +203,14 @@ _TABLE = (
         check_machine=partial(_check_tensorrt, "tensorrt"),
         takes_plans=("tensorrt",),
         tells_layers=True,
-        tells_memory=_ENGINE_MEMORY,
+        tells_memory=told.ENGINE_MEMORY,
         inner_tensors="auto",
     ),
     Backend(
         name="tensorrt-rtx",
         help="an engine of TensorRT-RTX",
         make=partial(_tensorrt, "tensorrt-rtx"),
+        timed=told.REPLAYS,
         extra="rtx",
         on_gpu=True,
         takes=("precision",),
@@ -219,7 +218,7 @@ _TABLE = (
         check_machine=partial(_check_tensorrt, "tensorrt-rtx"),
         takes_plans=("tensorrt-rtx",),
         tells_layers=True,
-        tells_memory=_ENGINE_MEMORY,
+        tells_memory=told.ENGINE_MEMORY,
         inner_tensors="auto",
     ),
 )

@@ -41,7 +41,7 @@ class CompareReport(JsonForm):
         engines: of each variant, where they were asked for.
         layers: of each variant, where a profile was asked for; of LN those of its fastest form.
         sweep: the same comparison at other batch sizes, without engines and layers.
-        runtime: the backend as a reader knows it; of trtexec its version and path.
+        runtime: the backend as a reader knows it; of engines with its version.
     """
 
     backend: str

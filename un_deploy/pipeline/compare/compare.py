@@ -173,6 +173,9 @@ def compare(
         if plans:
             network.notes += notes_on(plans, others=graphs)
         network.derive(keep, inputs, seed)
+        if batches and inputs is None and BATCH not in network.open_sizes:
+            have = ", ".join(network.open_sizes) or "none"
+            raise InputError(f"--batches is of a dynamic dimension {BATCH}; the inputs have {have}")
         first = network.feeds(inputs, _sizes(dims, batches)[0], seed)
         runs_in = runs_in or _described(network)
         facts: tuple[EngineFacts, ...] = ()
