@@ -136,6 +136,25 @@ def test_the_products_whose_type_is_shown_are_counted_by_variant(
     assert "Types of the engines" in page and shown[0] in page
 
 
+def test_what_is_warned_of_while_layers_are_timed_is_told(
+    run: Run, folder: Path, trtexec: Path
+) -> None:
+    script = trtexec.read_text().replace(
+        "exec ",
+        'for a in "$@"; do case "$a" in --exportProfile=*) '
+        "export TRTEXEC_DOUBLE_MODE=doubts;; esac; done\nexec ",
+    )
+    trtexec.write_text(script)
+    given = ("--unfolded", "model.onnx", "--backend", "trtexec", "--dim", "batch=4", "--profile")
+    result = run("compare", *given, "-o", "r.json", *ONCE)
+    assert result.exit_code == 0, result.stderr
+    text = " ".join(result.stdout.split())
+    assert "Warning of UN folded: GPU compute time is unstable, with coefficient of" in text
+    report = CompareReport.read(folder / "r.json")
+    assert all(len(one.warnings) == 2 for one in report.layers)
+    assert not any(one.warnings or one.doubts for one in report.timed)
+
+
 def test_doubts_stand_beside_the_ratio(
     run: Run, trtexec: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
