@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+from tests.support.comparing import compare_here
 from tests.support.graphs import NORM, build
 from un_deploy.cli import main
 from un_deploy.graph.model.model_file import save_model
@@ -42,6 +44,30 @@ def run() -> Run:
         return result
 
     return call
+
+
+@pytest.fixture
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Comparisons have no process for every build."""
+    compare_here(monkeypatch)
+
+
+@pytest.fixture
+def stripped(folder: Path, run: Run) -> None:
+    """ln.onnx, which stands for LN: any other graph of the same signature."""
+    arguments = ("strip", "model.onnx", "--node", "Mul_0", "--node", "Add_1", "-o", "ln.onnx")
+    assert run(*arguments).exit_code == 0
+
+
+@pytest.fixture
+def trtexec(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A double of trtexec, whose engines compute what their graph says."""
+    double = Path(__file__).parents[1] / "support" / "doubles" / "trtexec_evaluating.py"
+    binary = folder / "trtexec"
+    binary.write_text(f"#!/bin/sh\nexec '{sys.executable}' '{double}' \"$@\"\n")
+    binary.chmod(0o755)
+    monkeypatch.setenv("TRTEXEC", str(binary))
+    return binary
 
 
 @pytest.fixture

@@ -172,9 +172,9 @@ def test_profiles_in_either_spelling(run: Run, folder: Path, spelling: tuple[str
         ((*SHAPES, "--builderOptimizationLevel", "3"), 1, "TensorRT-RTX ignores"),
         ((*SHAPES, "--memPoolSize", "workspace"), 1, "'' is no size"),
         ((*SHAPES, "--memPoolSize", ""), 1, "there is no pool ''"),
-        ((*SHAPES, "--inputIOFormats", ""), 1, "there is no type ''"),
-        ((*SHAPES, "--outputIOFormats", ""), 1, "there is no type ''"),
-        ((*SHAPES, "--computeCapability", ""), 1, "'' is no compute capability"),
+        ((*SHAPES, "--inputIOFormats", ""), 1, "--inputIOFormats, '': there is no type ''"),
+        ((*SHAPES, "--outputIOFormats", ""), 1, "--outputIOFormats, '': there is no type ''"),
+        ((*SHAPES, "--computeCapability", ""), 1, "--computeCapability: '' is no compute cap"),
         ((*SHAPES, "--keep-fp32", "MatMul"), 1, "give --precision fp16 or bf16 with it"),
         (
             (*SHAPES, "--keep-fp32", "MatMul", "--precision", "fp32"),

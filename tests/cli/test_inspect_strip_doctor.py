@@ -215,6 +215,10 @@ class TestDoctor:
         monkeypatch.setenv("TRTEXEC", str(executable(folder / "trtexec", f"echo '{first}'")))
         assert json.loads(run("doctor", "--json").stdout)["trtexec"] == f"10.16.2, {folder}/trtexec"
         assert "trtexec: 10.16.2, " in run("doctor").stdout
+        newer = first.replace("101602", "120000")
+        executable(folder / "trtexec", f"echo '{newer}'")
+        told = " ".join(run("doctor").stdout.split())
+        assert "trtexec: 12.0.0, " in told and "not used, since trtexec 12 is not known" in told
         executable(folder / "trtexec", "exit 1")
         assert "says no version of TensorRT" in " ".join(run("doctor").stdout.split())
         monkeypatch.setenv("TRTEXEC", "nowhere/trtexec")

@@ -1,20 +1,37 @@
-"""Every option of compare and profile against every backend: it acts, or it is refused by name."""
+"""Every option of every command against what it runs on: it acts, or it is refused by name."""
 
 from __future__ import annotations
 
+import json
+import sys
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import Result
 
 from tests.cli.conftest import Run
+from tests.cli.test_options_alike import SHOWN
+from tests.runtime.tensorrt.test_plan_runtime import called, make  # noqa: F401
+from tests.support.doubles import tensorrt_double
+from tests.support.doubles.reference_runtime import ReferenceRuntime
+from tests.support.option_table import A_PLAN, ACTS, ON, PAGE, cells, options_of, page
+from tests.support.plans import write_plan
+from un_deploy.engines.building import from_graph
+from un_deploy.engines.building.builder import Built
+from un_deploy.engines.building.config import configure
+from un_deploy.engines.building.options import BuildOptions
+from un_deploy.engines.flavor import Flavor
+from un_deploy.engines.kernels.layer_info import parse_layer_info
+from un_deploy.engines.plan.manifest import read_manifest
 from un_deploy.runtime.backends import BACKENDS, runtime_of
 from un_deploy.runtime.settings import RunSettings
+from un_deploy.runtime.tensorrt.plan_runtime import PlanRuntime
 
 pytest.importorskip("onnxruntime")
 
-ROOT = Path(__file__).parents[2]
 LN_UN = ("--unfolded", "model.onnx", "--ln", "model.onnx")
 
 VALUES: dict[str, tuple[str, Any]] = {
@@ -59,18 +76,187 @@ def acts_or_is_refused(run: Run, command: tuple[str, ...], backend: str, option:
         assert result.stderr.startswith(f"error: {backend} takes no --{option}, ")
 
 
-@pytest.mark.parametrize("option", VALUES)
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_compare(run: Run, reaching: None, backend: str, option: str) -> None:
-    acts_or_is_refused(run, ("compare", *LN_UN), backend, option)
+def of(*commands: str) -> pytest.MarkDecorator:
+    """Every cell of the table of these commands."""
+    found = [(command, *cell) for command in commands for cell in cells(command)]
+    return pytest.mark.parametrize(("command", "option", "backend"), found)
 
 
-@pytest.mark.parametrize("option", ["threads", "device"])
+@pytest.mark.parametrize("command", ON)
+def test_every_option_is_in_the_table_or_is_shown_to_act(command: str) -> None:
+    depending = {option.split()[0] for option in ACTS[command]}
+    shown = {*SHOWN[command]}
+    if command == "trtexec-compare":  # which has what compare has, if it is the very same
+        ours, theirs = options_of(command), options_of("compare")
+        shown |= {name for name in ours if ours[name] is theirs.get(name)} - depending
+    assert not depending & shown
+    assert depending | shown == {*options_of(command)}
+
+
+@pytest.mark.parametrize("command", ON)
+def test_every_option_acts_somewhere(command: str) -> None:
+    assert all(ACTS[command].values())
+    assert all(set(on) <= set(ON[command]) for on in ACTS[command].values())
+
+
+@of("compare", "trtexec-compare")
+def test_compare(run: Run, reaching: None, command: str, option: str, backend: str) -> None:
+    line = (command, *LN_UN)
+    if (name := option.removeprefix("--")) in VALUES:
+        return acts_or_is_refused(run, line, backend, name)
+    words, refusal = {
+        "--profile": ((), f"error: {backend} cannot tell the times of its layers (--profile)"),
+        "--keep-logs": (("kept",), "error: --keep-logs: trtexec alone has logs"),
+    }[option]
+    line += ("--backend", backend, option, *words)
+    if backend in ACTS[command][option]:
+        with pytest.raises(Reached):
+            run(*line)
+    else:
+        refused(run(*line), refusal)
+    return None
+
+
+@of("profile")
+def test_profile(
+    run: Run, request: pytest.FixtureRequest, command: str, option: str, backend: str
+) -> None:
+    if backend == A_PLAN:
+        return of_a_plan(run, request.getfixturevalue("make")(), option)
+    request.getfixturevalue("reaching")
+    line = (command, "model.onnx")
+    if option == "--backend":
+        with pytest.raises(Reached) as reached:
+            run(*line, option, backend)
+        assert reached.value.settings.backend == backend
+    elif option == "--exportLayerInfo":
+        refused(run(*line, "--backend", backend, option, "l.json"), option)
+    else:
+        acts_or_is_refused(run, line, backend, option.removeprefix("--"))
+    return None
+
+
+def of_a_plan(run: Run, plan: Path, option: str) -> None:
+    """On the double of TensorRT, with memory on the CPU."""
+    words = {"--exportLayerInfo": "l.json", "--backend": "torch"}
+    word = words.get(option) or VALUES[option.removeprefix("--")][0]
+    with pytest.MonkeyPatch.context() as patch:
+        module = import_module("un_deploy.pipeline.profile")
+        patch.setattr(module, "PlanRuntime", lambda: PlanRuntime(device="cpu"))
+        result = run("profile", str(plan), option, word, "--dim", "n=2")
+    if A_PLAN not in ACTS["profile"][option]:
+        return refused(result, option)
+    assert result.exit_code == 0, result.stderr
+    layers = parse_layer_info(Path("l.json").read_text()).layers
+    assert [layer.name for layer in layers] == ["gemm_1", "fused", "fused"]
+    return None
+
+
 @pytest.mark.parametrize(
-    "backend", [one.name for one in BACKENDS.values() if not one.builds_engines]
+    "backend",
+    [one.name for one in BACKENDS.values() if not one.builds_engines and not one.tells_layers],
 )
-def test_profile(run: Run, reaching: None, backend: str, option: str) -> None:
-    acts_or_is_refused(run, ("profile", "model.onnx"), backend, option)
+def test_profile_refuses_what_tells_no_layers(
+    run: Run, backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = import_module("un_deploy.pipeline.profile")
+    monkeypatch.setattr(module, "runtime_of", lambda *_, **__: ReferenceRuntime())
+    refused(run("profile", "model.onnx", "--backend", backend), f"{backend} cannot tell the times")
+
+
+BUILT: dict[str, tuple[str, Callable[[tensorrt_double.IBuilderConfig], object]]] = {
+    "--memPoolSize": ("workspace:1G", lambda _: called("set_memory_pool_limit")[0][1] == 1 << 30),
+    "--builderOptimizationLevel": ("5", lambda config: config.builder_optimization_level == 5),
+    "--timingCacheFile": ("cache", lambda _: called("create_timing_cache") == [(b"timings",)]),
+    "--versionCompatible": ("", lambda _: called("set_flag") == [("VERSION_COMPATIBLE",)]),
+    "--hardwareCompatibilityLevel": (
+        "ampere+",
+        lambda config: config.hardware_compatibility_level.name == "AMPERE_PLUS",
+    ),
+    "--stripWeights": ("", lambda _: called("set_flag") == [("STRIP_PLAN",)]),
+    "--refit": ("", lambda _: called("set_flag") == [("REFIT",)]),
+    "--computeCapability": ("120", lambda _: False),
+}
+"""A word for each option of the builder, and what it does to a configuration of TensorRT's."""
+
+
+@pytest.fixture
+def configured(monkeypatch: pytest.MonkeyPatch, folder: Path) -> tensorrt_double.IBuilderConfig:
+    """What a build in standard TensorRT is configured with; there it ends."""
+    monkeypatch.setitem(sys.modules, "tensorrt", tensorrt_double)
+    tensorrt_double.calls.clear()
+    (folder / "cache").write_bytes(b"timings")
+    made = tensorrt_double.IBuilderConfig()
+
+    def build(model: object, *, options: BuildOptions, flavor: Flavor, **_: object) -> Built:
+        configure(made, options, flavor)
+        return Built(b"", (), {}, (), 0.0)
+
+    monkeypatch.setattr(from_graph, "build_graph", build)
+    return made
+
+
+@of("build")
+def test_build(
+    run: Run, request: pytest.FixtureRequest, command: str, option: str, backend: str
+) -> None:
+    standard = backend == "tensorrt"
+    if standard:
+        config = request.getfixturevalue("configured")
+    else:
+        pytest.importorskip("tensorrt_rtx", reason="needs TensorRT-RTX: the rtx extra")
+    word, effect = BUILT[option]
+    line = (command, "model.onnx", "-o", "m.plan", "--shapes", "x:8x3x6", "--flavor", backend)
+    result = run(*line, option, *filter(None, [word]))
+    if backend not in ACTS[command][option]:
+        refused(result, option)
+        assert not Path("m.plan").exists()
+        return
+    assert result.exit_code == 0, result.stderr
+    options = read_manifest(Path("m.plan")).options
+    assert [one.partition("=")[0] for one in options] == [option]
+    if standard:
+        assert effect(config)
+
+
+def test_the_options_of_tensorrt_rtx_change_what_is_built(run: Run) -> None:
+    pytest.importorskip("tensorrt_rtx", reason="needs TensorRT-RTX: the rtx extra")
+    line = ("build", "model.onnx", "--flavor", "tensorrt-rtx", "--shapes", "x:8x3x6")
+    refused(run(*line, "-o", "none.plan", "--memPoolSize", "workspace:1B"), "--memPoolSize")
+    for target in ("80", "120"):
+        assert run(*line, "-o", f"{target}.plan", "--computeCapability", target).exit_code == 0
+    assert Path("80.plan").read_bytes() != Path("120.plan").read_bytes()
+
+
+SERVED = {
+    "--accelerator": ("tensorrt", 'gpu_execution_accelerator {\n      name: "tensorrt"'),
+    "--dim": ("batch=5", "dims: 5"),
+    "--kind cpu": ("", "kind: KIND_CPU"),
+}
+"""A word for each, and what it writes into the configuration."""
+
+
+@of("triton")
+def test_triton(run: Run, folder: Path, command: str, option: str, backend: str) -> None:
+    pytest.importorskip("tritonclient", reason="needs un-deploy[triton]")
+    served = {"onnxruntime": "model.onnx", "tensorrt": "net.plan"}[backend]
+    write_plan(folder / "net.plan")
+    word, written = SERVED[option]
+    size = ("--max-batch-size", "0") if backend == "onnxruntime" else ()
+    words = (*option.split(), *filter(None, [word]))
+    result = run(command, served, "--repository", "served", *size, *words, "--json")
+    if backend in ACTS[command][option]:
+        config = json.loads(result.stdout)["config"]
+        assert written in config
+    else:
+        refused(result, option)
+
+
+def refused(result: Result, said: str) -> None:
+    """With one line that says this."""
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
+    assert said in result.stderr
 
 
 @pytest.mark.parametrize("setting", VALUES)
@@ -87,73 +273,6 @@ def test_every_setting_acts_somewhere() -> None:
     assert {name for one in BACKENDS.values() for name in one.takes} == {*VALUES}
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_files_of_a_run_are_kept_where_there_are_some(
-    run: Run, reaching: None, backend: str
-) -> None:
-    line = ("compare", *LN_UN, "--backend", backend, "--keep-logs", "kept")
-    if BACKENDS[backend].keeps_logs:
-        with pytest.raises(Reached):
-            run(*line)
-    else:
-        result = run(*line)
-        assert result.exit_code == 1
-        assert result.stderr.startswith("error: --keep-logs: trtexec alone has logs")
-
-
 def test_the_docs_have_the_table() -> None:
-    text = (ROOT / "docs" / "how-we-compare.md").read_text(encoding="utf-8")
-    said = {True: "acts", False: "refused"}
-    for one in BACKENDS.values():
-        acts = (*(name in one.takes for name in VALUES), one.tells_layers, one.keeps_logs)
-        assert f"| {one.name} | {' | '.join(said[act] for act in acts)} |" in text
-
-
-@pytest.mark.parametrize(
-    ("arguments", "code", "said"),
-    [
-        (("--flavor", "tensorrt"), 1, "--flavor is of the engines of --engines"),
-        (("--norms", "none"), 1, "--norms is of a model spec"),
-        (("--checkpoint", "model.onnx"), 1, "--checkpoint is of a model spec"),
-        (("--ln-checkpoint", "model.onnx"), 1, "--ln-checkpoint is of a model spec"),
-        (("--dim", "batch=2", "--dim", "batch=3"), 2, "--dim batch is given 2 times"),
-        (("--dim", "batch=2", "--dim", "batch=2"), 2, "--dim batch is given 2 times"),
-        (("--inputs", "data.npz", "--seed", "1"), 1, "--seed is of random inputs"),
-    ],
-)
-def test_what_would_be_ignored_with_files(
-    run: Run, arguments: tuple[str, ...], code: int, said: str
-) -> None:
-    result = run("compare", *LN_UN, *arguments)
-    assert result.exit_code == code
-    assert said in " ".join(result.stderr.replace("│", " ").split())
-
-
-@pytest.mark.parametrize(
-    ("norms", "option"),
-    [("un", "--ln-checkpoint"), ("ln", "--checkpoint"), ("none", "--checkpoint")],
-)
-def test_a_checkpoint_of_a_norm_that_is_left_out(run: Run, norms: str, option: str) -> None:
-    result = run("compare", "spec.py:f", "--norms", norms, option, "weights.pt")
-    assert result.exit_code == 1
-    assert f"{option} is of a network that --norms {norms} leaves out" in result.stderr
-
-
-def test_keep_is_of_a_fold(run: Run) -> None:
-    result = run("compare", "--ln", "model.onnx", "--keep", "Mul_0")
-    assert result.exit_code == 1
-    assert "--keep is of a fold" in result.stderr
-
-
-@pytest.mark.parametrize("command", ["profile", "triton"])
-def test_a_size_that_is_given_twice(run: Run, command: str) -> None:
-    more = ("--repository", "rep") if command == "triton" else ()
-    result = run(command, "model.onnx", *more, "--dim", "batch=2", "--dim", "batch=3")
-    assert result.exit_code == 2
-    assert "--dim batch is given 2 times" in " ".join(result.stderr.replace("│", " ").split())
-
-
-def test_seed_of_a_profile_with_inputs(run: Run) -> None:
-    result = run("profile", "model.onnx", "--inputs", "data.npz", "--seed", "1")
-    assert result.exit_code == 1
-    assert "--seed is of random inputs" in result.stderr
+    """If not: python -m tests.support.option_table."""
+    assert PAGE.read_text(encoding="utf-8") == page()

@@ -13,6 +13,7 @@ from tests.runtime.tensorrt.test_plan_runtime import make  # noqa: F401
 from tests.support.doubles import tensorrt_double as double
 from tests.support.doubles.reference_runtime import ReferenceRuntime
 from tests.support.graphs import build
+from un_deploy.cli import show
 from un_deploy.engines.kernels.layer_info import parse_layer_info
 from un_deploy.errors import InputError
 from un_deploy.graph.model.model_file import save_model
@@ -108,6 +109,17 @@ class TestPlans:
         assert [layer.name for layer in info.layers] == ["gemm_1", "fused", "fused"]
         assert len(parse_profile(report.trtexec_profile()).layers) == 3
         assert len(parse_times(report.trtexec_times()).inferences) == 3
+
+    def test_what_tensorrt_warns_of_is_told(
+        self,
+        make: Callable[..., Path],  # noqa: F811
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        report = profile(make(loading_warns_of=["Lazy loading is off"]), runs=1)
+        assert report.warnings == ("Lazy loading is off",)
+        assert json.loads(report.to_json())["warnings"] == ["Lazy loading is off"]
+        show.profile(report, None)
+        assert "Warning: Lazy loading is off" in capsys.readouterr().out
 
     def test_the_sizes_are_those_it_was_tuned_for(self, make: Callable[..., Path]) -> None:  # noqa: F811
         path = make()

@@ -93,7 +93,7 @@ def test_an_entry_says_what_its_runtime_and_sessions_can(backend: str) -> None:
     """Layers as the sessions say that can be had anywhere; of engines, whether they can at all."""
     entry, runtime = BACKENDS[backend], runtime_of(RunSettings(backend))
     assert bool(entry.takes_plans) == isinstance(runtime, TakesPlans)
-    assert entry.keeps_logs == isinstance(runtime, DescribesItself)
+    assert entry.builds_engines == isinstance(runtime, DescribesItself)
     assert entry.extra in {*EXTRAS, ""}
     assert choose_backend(entry.inner_tensors or backend) in BACKENDS
     if entry.builds_engines:
@@ -147,6 +147,7 @@ def test_the_docs_have_the_table() -> None:
         layers = "yes" if one.tells_layers else "no"
         assert f"| {one.name} | {one.help} | {extra} | {layers} |" in text
         assert f"| {one.name} | {one.tells_memory} |" in text
+        assert f"| {one.name} | {' | '.join(vars(one.timed).values())} |" in text
 
 
 class TestNobodyKeepsASecondList:

@@ -10,10 +10,14 @@ def test_one_run_of_many_is_enough() -> None:
         [
             HowItRan(),
             HowItRan(("a", "b"), ("unstable",), "without its CUDA graph"),
-            HowItRan(("b", "c"), ("unstable", "bound by enqueue time")),
+            HowItRan(("b", "c"), ("unstable", "bound by enqueue time"), types=("1 of 2",)),
+            HowItRan(types=("1 of 2",)),
         ]
     )
     assert told == HowItRan(
-        ("a", "b", "c"), ("unstable", "bound by enqueue time"), "without its CUDA graph"
+        ("a", "b", "c"),
+        ("unstable", "bound by enqueue time"),
+        "without its CUDA graph",
+        ("1 of 2",),
     )
     assert together([]) == HowItRan()

@@ -12,6 +12,9 @@ import pytest
 from un_deploy.measure.speed.compare import compare_variants
 from un_deploy.measure.speed.timing_process import Job, Seconds, run_job
 
+QUICK = ("--builds", "2", "--rounds", "2", "--sample-ms", "0.1", "--threads", "1")
+ONCE = ("--builds", "1", "--rounds", "2")  # trtexec is a process for every sample
+
 
 def run_here(job: Job, folder: Path) -> Seconds:
     """A build in this process, with the shortest samples."""

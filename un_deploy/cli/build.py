@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -188,8 +189,12 @@ def command(
     )
     texts = (
         ("memory_pools", engine.parse_memory_pools, mem_pool_size),
-        ("input_formats", engine.parse_formats, input_io_formats),
-        ("output_formats", engine.parse_formats, output_io_formats),
+        ("input_formats", partial(engine.parse_formats, flag="--inputIOFormats"), input_io_formats),
+        (
+            "output_formats",
+            partial(engine.parse_formats, flag="--outputIOFormats"),
+            output_io_formats,
+        ),
         ("compute_capabilities", engine.parse_compute_capabilities, compute_capability),
     )
     parsed: dict[str, Any] = {

@@ -22,8 +22,8 @@ def _norms(ctx: click.Context, param: click.Parameter, value: str | None) -> tup
     if value is None:
         return None
     norms = tuple(part.strip() for part in value.split(","))
-    if not set(norms) <= set(NORMS):
-        raise click.BadParameter(f"{value!r} is no list of {', '.join(NORMS)}")
+    if not set(norms) <= set(NORMS) or len(set(norms)) < len(norms):
+        raise click.BadParameter(f"{value!r} is no list of {', '.join(NORMS)}, each once")
     return norms
 
 
@@ -31,7 +31,10 @@ def _batches(ctx: click.Context, param: click.Parameter, value: str | None) -> t
     parts = [part.strip() for part in value.split(",")] if value else []
     if not all(part.isdecimal() and int(part) > 0 for part in parts):
         raise click.BadParameter(f"{value!r} is no list of sizes such as 1,8,32")
-    return tuple(map(int, parts))
+    sizes = tuple(map(int, parts))
+    if len(set(sizes)) < len(sizes):
+        raise click.BadParameter(f"{value!r} names a size twice")
+    return sizes
 
 
 def _check_replaced(logs: Path) -> None:

@@ -91,7 +91,12 @@ def command(
     for target, _ in wanted:
         check_target(target, force=force)
     if layers_file is not None and source.exists() and not is_plan(source):
-        raise InputError(f"{source} is no plan: only TensorRT tells of an engine's layers")
+        raise InputError(
+            f"{source} is no plan: only TensorRT tells of an engine's layers, so leave out "
+            "--exportLayerInfo"
+        )
+    if top is not None and as_json:
+        raise InputError("--top is of the table, and --json has all layers: leave one out")
     options.refuse_seed_with(settings["inputs"])
     with show.working(f"Timing {source}"):
         report = profile(source, dims=dict(dims), **settings)

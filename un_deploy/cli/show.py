@@ -182,6 +182,8 @@ def profile(report: ProfileReport, top: int | None) -> None:
         f"{len(report.layers)} layers take {report.layers_s * 1e3:.3f} ms together; a run in which "
         f"nobody looks at them takes {whole:.3f} ms."
     )
+    for warning in report.warnings:
+        line(f"Warning: {warning}", MUTED)
 
 
 def _nodes(layer: TimedLayer) -> str | Text:

@@ -19,8 +19,9 @@ def comparison(report: CompareReport) -> None:
     """The times, their ratios with intervals, and the A/A control beside each."""
     shapes = ", ".join(f"{name} {list(shape)}" for name, shape in report.inputs.items())
     threads = f", threads: {report.threads}" if report.threads else ""
-    on_gpu = backend_named(report.backend).builds_engines and report.environment.get("gpu")
-    where = report.environment["gpu" if on_gpu else "cpu"]
+    where = report.environment["cpu"] if report.device == "cpu" else report.device
+    if backend_named(report.backend).on_gpu:
+        where = report.environment.get("gpu") or "a GPU of which no driver tells"
     precision = f", {report.precision}" if report.precision else ""
     show.line(f"{report.runtime or report.backend} on {where}{precision}{threads}; {shapes}")
     _accuracy(report)
@@ -42,6 +43,8 @@ def comparison(report: CompareReport) -> None:
     _sweep(report)
     _layers(report)
     _engines(report)
+    for names, types in wording.types(report):
+        show.line(f"{wording.sentence(types)}: {names}.", show.MUTED)
     for name, warning in wording.warned(report):
         show.line(f"Warning of {name}: {warning}", show.MUTED)
     for missing, reason in report.missing.items():

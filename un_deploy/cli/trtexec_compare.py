@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from copy import copy
+from typing import Any, get_args
 
 import click
+from click.core import ParameterSource
 
 from un_deploy.cli import compare
 from un_deploy.runtime.backends import BACKENDS
-from un_deploy.runtime.settings import ENGINE
+from un_deploy.runtime.settings import ENGINE, Setting
+
+_ENGINES = [one for one in BACKENDS.values() if one.builds_engines]
 
 _HELP = """Time what compare does, as TensorRT engines.
 
@@ -26,19 +30,33 @@ def _backend(ctx: click.Context, param: click.Parameter, value: str) -> str:
     return ENGINE if value == "auto" else value
 
 
-def _which(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+def _command(*, which: bool, **given: Any) -> None:
+    if which:
+        return _say_which(given["backend"])
+    assert compare.command.callback is not None
+    return compare.command.callback(**given)
+
+
+def _say_which(backend: str) -> None:
     from un_deploy.runtime.choose_engine import choose_engine_backend, runtime_title
     from un_deploy.runtime.settings import RunSettings
 
-    if value:
-        click.echo(runtime_title(RunSettings(choose_engine_backend())))
-        ctx.exit()
+    context = click.get_current_context()
+    for param in command.params:
+        source = context.get_parameter_source(str(param.name))
+        if source is ParameterSource.COMMANDLINE and param.name not in ("which", "backend"):
+            raise click.UsageError(f"--which measures nothing: leave out {param.opts[0]}")
+    able = () if backend == ENGINE else (backend,)
+    chosen = choose_engine_backend(able)
+    click.echo(runtime_title(RunSettings(chosen.name)))
+    for note in chosen.passed_over:
+        click.echo(f"Note: {note}.", err=True)
 
 
 _OPTIONS = {
     "backend": click.Option(
         ["--backend"],
-        type=click.Choice(["auto", *(one.name for one in BACKENDS.values() if one.builds_engines)]),
+        type=click.Choice(["auto", *(one.name for one in _ENGINES)]),
         default="auto",
         callback=_backend,
         help="What runs the engines; auto: trtexec, else TensorRT, else TensorRT-RTX; for plans, "
@@ -47,17 +65,22 @@ _OPTIONS = {
     "which": click.Option(
         ["--which"],
         is_flag=True,
-        is_eager=True,
-        expose_value=False,
-        callback=_which,
         help="Only say what would run the engines here; exit with 1 where nothing can.",
     ),
 }
 
+_NEVER_TAKEN = set(get_args(Setting)) - {name for one in _ENGINES for name in one.takes}
+"""Settings that no engine has."""
+
 command = copy(compare.command)
 command.name = "trtexec-compare"
 command.help = _HELP
+command.callback = _command
 command.params = [
-    *(_OPTIONS.get(str(param.name), param) for param in compare.command.params),
+    *(
+        _OPTIONS.get(str(param.name), param)
+        for param in compare.command.params
+        if param.name not in _NEVER_TAKEN
+    ),
     _OPTIONS["which"],
 ]

@@ -24,14 +24,15 @@ def mark_outputs(graph: gs.Graph, names: Collection[str]) -> gs.Graph:
     """Make inner tensors outputs as well, so that an engine keeps and returns them.
 
     Raises:
-        InputError: the graph has no such tensor, or it is an input or a constant.
+        InputError: the graph has no such tensor, it is an input or a constant, or its type is
+            unknown.
     """
     for name in names:
         tensor = _tensor(graph, name)
         if not tensor.inputs:
             raise InputError(f"{name} is no result of a node, and cannot become an output")
         if not any(tensor is output for output in graph.outputs):
-            graph.outputs.append(tensor)
+            graph.outputs.append(_typed(tensor))
     return graph
 
 

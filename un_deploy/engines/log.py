@@ -70,3 +70,9 @@ def first_error(heard: list[Message]) -> str:
     """The message that came first and is an error, as one line without the library's own place."""
     errors = (one_line(message.text) for message in heard if message.is_error)
     return next(errors, "no reason was given")
+
+
+def warnings_of(heard: list[Message]) -> tuple[str, ...]:
+    """The warnings, each once, as one line."""
+    found = (one_line(message.text) for message in heard if message.severity == "WARNING")
+    return tuple(dict.fromkeys(found))

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from math import floor, log10
 
 from un_deploy.measure.speed.compare_report import CompareReport
+from un_deploy.measure.speed.layers.variant_layers import VariantLayers
 from un_deploy.measure.speed.statistics import Interval
 from un_deploy.measure.speed.variant import TITLES, Kind
-from un_deploy.measure.speed.variant_times import Ratio
+from un_deploy.measure.speed.variant_times import Ratio, Timed
 
 EQUAL = 0.02
 """Folded is called equal to no norm where the whole interval lies this close to 1."""
@@ -88,18 +89,28 @@ def found(report: CompareReport, of: Kind, to: Kind) -> Ratio | None:
 
 def warned(report: CompareReport) -> list[tuple[str, str]]:
     """What was warned of, by the name of the variant, at all batch sizes; each once."""
-    said = [
-        (variant(one.kind, one.form), text)
-        for point in (report, *report.sweep)
-        for one in point.timed
-        for text in one.warnings
-    ]
-    said += [
-        (f"the engine of {variant(one.kind, one.form)}", text)
-        for one in report.engines
-        for text in one.warnings
-    ]
+    said = []
+    for point in (report, *report.sweep):
+        runs: tuple[Timed | VariantLayers, ...] = (*point.timed, *point.layers)
+        for timed in runs:
+            said += [(variant(timed.kind, timed.form), text) for text in timed.warnings]
+    for engine in report.engines:
+        name = f"the engine of {variant(engine.kind, engine.form)}"
+        said += [(name, text) for text in engine.warnings]
     return [*dict.fromkeys((name, " ".join(text.split())) for name, text in said)]
+
+
+def types(report: CompareReport) -> list[tuple[str, str]]:
+    """Of how many products engines show the type, by the names of the variants, at all sizes."""
+    told: dict[str, dict[str, None]] = {}
+    for point in (report, *report.sweep):
+        for timed in point.timed:
+            for text in timed.types:
+                told.setdefault(text, {})[variant(timed.kind, timed.form)] = None
+    for engine in report.engines:
+        for text in engine.types:
+            told.setdefault(text, {})[f"the engine of {variant(engine.kind, engine.form)}"] = None
+    return [(", ".join(names), text) for text, names in told.items()]
 
 
 def size(count: int) -> str:

@@ -14,6 +14,7 @@ from un_deploy.gpu import VISIBLE, Driver, Gpu, ask_driver, with_unit
 from un_deploy.json_form import JsonForm
 from un_deploy.runtime.loads import WITHIN_S, Load, driver_crash, load_each
 from un_deploy.runtime.trtexec.find import find_binary, read_version
+from un_deploy.runtime.trtexec.flags import check_version
 from un_deploy.version import __version__, version_of
 
 DISTRIBUTION = "un-deploy"
@@ -147,6 +148,12 @@ def _notes(driver: Driver) -> Iterator[str]:
 def _trtexec() -> str:
     try:
         binary = find_binary()
-        return f"{read_version(binary, within_s=WITHIN_S)}, {binary}"
+        version = read_version(binary, within_s=WITHIN_S)
+        told = f"{version}, {binary}"
     except InputError as error:
         return str(error)
+    try:
+        check_version(version.major)
+    except InputError as error:
+        return f"{told}: not used, since {error}"
+    return told

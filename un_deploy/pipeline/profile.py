@@ -21,6 +21,7 @@ from un_deploy.measure.speed.environment import environment
 from un_deploy.pipeline.compare.given_plans import graph_of, usual_sizes
 from un_deploy.runtime.backends import choose_backend, runtime_of, threads_of_process
 from un_deploy.runtime.check_settings import check_settings
+from un_deploy.runtime.how_it_ran import TellsHowItRan
 from un_deploy.runtime.layer_times import TellsEngineLayers, TellsLayers, TimedLayer
 from un_deploy.runtime.protocol import Session, Timer
 from un_deploy.runtime.settings import RunSettings
@@ -40,6 +41,7 @@ class ProfileReport(JsonForm):
             sum and this is the cost of looking, or of what lies between the layers.
         warm_up: runs before those that were counted.
         layer_information: a plan's, JSON of its inspector; else None.
+        warnings: of what ran it, each once.
     """
 
     model: str
@@ -50,6 +52,7 @@ class ProfileReport(JsonForm):
     warm_up: int
     environment: Mapping[str, str | int | None]
     layer_information: str | None = None
+    warnings: tuple[str, ...] = ()
     version: int = 1
 
     @property
@@ -73,11 +76,11 @@ class ProfileReport(JsonForm):
         return given | {"layers_s": self.layers_s, "median_run_s": statistics.median(self.run_s)}
 
     def trtexec_profile(self) -> str:
-        """The file that trtexec writes for ``--exportProfile``."""
+        """The layers' times, in the form of trtexec's ``--exportProfile``."""
         return write_profile((layer.name, layer.seconds) for layer in self.layers)
 
     def trtexec_times(self) -> str:
-        """The file that trtexec writes for ``--exportTimes``, without transfers."""
+        """The times of whole runs, in the form of trtexec's ``--exportTimes``; no transfers."""
         starts = itertools.accumulate(self.run_s, initial=0.0)
         return write_times(
             Inference(compute_s=one, start_s=start)
@@ -85,7 +88,7 @@ class ProfileReport(JsonForm):
         )
 
     def trtexec_layers(self) -> str:
-        """The file that trtexec writes for ``--exportLayerInfo``.
+        """What TensorRT tells of layers, in the form of trtexec's ``--exportLayerInfo``.
 
         Raises:
             InputError: what ran is no plan.
@@ -130,7 +133,9 @@ def profile(
     session: Session
     if is_plan(path):
         if backend != "auto":
-            raise InputError(f"{path} is a plan: TensorRT runs it, not {backend}")
+            raise InputError(
+                f"{path} is a plan: TensorRT runs it, not {backend}, so leave out --backend"
+            )
         session, manifest = PlanRuntime().load_plan(path), read_manifest(path)
         name, model = f"{manifest.flavor} {manifest.tensorrt}", graph_of(manifest)
         check_settings(manifest.flavor, threads=threads, device=device)
@@ -159,6 +164,7 @@ def profile(
         warm_up=warm_up,
         environment=environment(),
         layer_information=told,
+        warnings=session.how_it_ran().warnings if isinstance(session, TellsHowItRan) else (),
     )
 
 

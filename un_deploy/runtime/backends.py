@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from un_deploy.errors import InputError, MissingPackageError
+from un_deploy.runtime import what_is_measured as told
 from un_deploy.runtime.settings import Fusions, RunSettings, Setting
 
 if TYPE_CHECKING:
@@ -30,8 +31,10 @@ class Backend:
         name: as users give it.
         help: what it is, in one line.
         make: its runtime for settings, and for fusions of ONNX Runtime.
+        timed: what its times are.
         extra: of un-deploy, with what it needs; "": nothing that pip installs.
         module: Python's, by which "auto" finds it; "": it is never chosen by itself.
+        on_gpu: whether it computes on the first GPU, whatever the settings.
         takes: which of threads, device and precision it takes; the others are refused.
         builds_engines: whether it builds an engine, in a precision, and shows no inner tensors.
         check_machine: of what builds engines: refuses a machine that cannot run them, and says why.
@@ -49,8 +52,10 @@ class Backend:
     name: str
     help: str
     make: Callable[[RunSettings, Fusions], Runtime]
+    timed: told.WhatIsTimed
     extra: str
     module: str = ""
+    on_gpu: bool = False
     takes: tuple[Setting, ...] = ()
     builds_engines: bool = False
     check_machine: Callable[[], None] = lambda: None
@@ -110,46 +115,38 @@ def _tensorrt(flavor: Flavor, settings: RunSettings, fusions: Fusions) -> Runtim
     return EngineRuntime(flavor, settings.precision)
 
 
-_ORT_MEMORY = (
-    "tensors of a run, outputs included, as ONNX Runtime 1.32's allocator counts after each node "
-    "(its profile tells); what a kernel takes and gives back meanwhile is not seen. From the "
-    "second run on they lie in a block that is planned once. Older versions do not tell"
-)
-_TORCH_MEMORY = (
-    "on the CPU host memory that torch's allocator gave out, outputs included (its profiler "
-    "tells); on CUDA"
-)
-_GRAPH_MEMORY = "the memory pool of the captured graph"
-_ENGINE_MEMORY = "what the engine says it needs for activations and scratch, outputs not included"
-
 _TABLE = (
     Backend(
         name="ort-cpu",
         help="ONNX Runtime on the CPU",
         make=partial(_onnxruntime, "cpu"),
+        timed=told.RUN_CALLS,
         extra="cpu",
         module="onnxruntime",
         takes=("threads",),
         tells_layers=True,
-        tells_memory=_ORT_MEMORY,
+        tells_memory=told.ORT_MEMORY,
         has_fusions=True,
     ),
     Backend(
         name="ort-cuda",
         help="ONNX Runtime on an NVIDIA GPU",
         make=partial(_onnxruntime, "cuda"),
+        timed=told.BOUND_RUNS,
         extra="gpu",
-        tells_memory=_ORT_MEMORY,
+        on_gpu=True,
+        tells_memory=told.ORT_MEMORY,
         has_fusions=True,
     ),
     Backend(
         name="torch",
         help="torch, call by call",
         make=partial(_torch, "eager"),
+        timed=told.CALLS.over(told.LAUNCHES),
         extra="torch",
         module="torch",
         tells_layers=True,
-        tells_memory=f"{_TORCH_MEMORY} what torch's CUDA allocator gave out, outputs included",
+        tells_memory=f"{told.TORCH_MEMORY} what torch's CUDA allocator gave out, outputs included",
         takes=("threads", "device"),
         threads=_torch_threads,
     ),
@@ -157,8 +154,9 @@ _TABLE = (
         name="torch-cuda-graph",
         help="torch, captured as one CUDA graph",
         make=partial(_torch, "cuda-graph"),
+        timed=told.REPLAYS,
         extra="torch",
-        tells_memory=_GRAPH_MEMORY,
+        tells_memory=told.GRAPH_MEMORY,
         inner_tensors="torch",
         takes=("threads", "device"),
         threads=_torch_threads,
@@ -167,8 +165,9 @@ _TABLE = (
         name="torch-compile",
         help="torch, compiled by inductor; on CUDA captured as well",
         make=partial(_torch, "compile"),
+        timed=told.CALLS.over(told.REPLAYS),
         extra="torch",
-        tells_memory=f"{_TORCH_MEMORY} {_GRAPH_MEMORY}",
+        tells_memory=f"{told.TORCH_MEMORY} {told.GRAPH_MEMORY}",
         inner_tensors="torch",
         takes=("threads", "device"),
         threads=_torch_threads,
@@ -177,7 +176,9 @@ _TABLE = (
         name="trtexec",
         help="NVIDIA's trtexec of TensorRT 10 or 11; every sample is a run of its own",
         make=_trtexec,
+        timed=told.TRTEXEC,
         extra="",
+        on_gpu=True,
         takes=("precision",),
         builds_engines=True,
         check_machine=_check_trtexec,
@@ -194,26 +195,30 @@ _TABLE = (
         name="tensorrt",
         help="an engine of TensorRT",
         make=partial(_tensorrt, "tensorrt"),
+        timed=told.REPLAYS,
         extra="tensorrt",
+        on_gpu=True,
         takes=("precision",),
         builds_engines=True,
         check_machine=partial(_check_tensorrt, "tensorrt"),
         takes_plans=("tensorrt",),
         tells_layers=True,
-        tells_memory=_ENGINE_MEMORY,
+        tells_memory=told.ENGINE_MEMORY,
         inner_tensors="auto",
     ),
     Backend(
         name="tensorrt-rtx",
         help="an engine of TensorRT-RTX",
         make=partial(_tensorrt, "tensorrt-rtx"),
+        timed=told.REPLAYS,
         extra="rtx",
+        on_gpu=True,
         takes=("precision",),
         builds_engines=True,
         check_machine=partial(_check_tensorrt, "tensorrt-rtx"),
         takes_plans=("tensorrt-rtx",),
         tells_layers=True,
-        tells_memory=_ENGINE_MEMORY,
+        tells_memory=told.ENGINE_MEMORY,
         inner_tensors="auto",
     ),
 )

@@ -16,11 +16,13 @@ class HowItRan:
         doubts: of the times, to stand beside a ratio: "unstable", "bound by enqueue time".
         otherwise: how it ran where that is not how it was told to, such as "without its CUDA
             graph, whose capture failed": its times compare with none. "": as it was told to.
+        types: of the engines that were built: of how many products they show the type.
     """
 
     warnings: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
     otherwise: str = ""
+    types: tuple[str, ...] = ()
 
 
 @runtime_checkable
@@ -39,4 +41,5 @@ def together(told: Iterable[HowItRan]) -> HowItRan:
         warnings=tuple(dict.fromkeys(text for one in told for text in one.warnings)),
         doubts=tuple(dict.fromkeys(doubt for one in told for doubt in one.doubts)),
         otherwise=next((one.otherwise for one in told if one.otherwise), ""),
+        types=tuple(dict.fromkeys(types for one in told for types in one.types)),
     )

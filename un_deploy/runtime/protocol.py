@@ -117,6 +117,7 @@ class DescribesItself(Protocol):
 
         Raises:
             InputError: it is not there, or not known.
+            MissingPackageError: it is not installed.
         """
         ...
 
@@ -125,5 +126,6 @@ class DescribesItself(Protocol):
 
         Raises:
             InputError: it is not there, or not known.
+            MissingPackageError: it is not installed.
         """
         ...

@@ -40,6 +40,8 @@ def test_engines_of_a_recipe(tmp_path: Path) -> None:
     assert by_kind["folded"].bytes_written == by_kind["none"].bytes_written
     assert by_kind["folded"].bytes_written < by_kind["ln"].bytes_written
     assert all(one.plan_bytes > 0 and one.activation_bytes for one in facts)
+    shown = {one.types for one in facts}
+    assert shown == {("the type is shown for 26 of 26 products",)}
     assert any("node_MatMul" in node for k in by_kind["ln"].kernels for node in k.onnx_nodes)
 
 

@@ -11,6 +11,7 @@ from un_deploy.engines.building import from_graph
 from un_deploy.engines.building.builder import Built
 from un_deploy.engines.building.from_graph import Engine
 from un_deploy.errors import InputError
+from un_deploy.runtime.how_it_ran import HowItRan
 from un_deploy.runtime.layer_times import TellsLayers
 from un_deploy.runtime.tensorrt import engine_runtime
 from un_deploy.runtime.tensorrt.engine_runtime import EngineRuntime
@@ -78,3 +79,33 @@ def test_without_a_gpu_a_real_engine_is_built_and_not_run() -> None:
     session = EngineRuntime("tensorrt-rtx", "fp16").load(MODEL)
     with pytest.raises(InputError, match=r"TensorRT-RTX|NVIDIA GPU"):
         session.run(feeds(2))
+
+
+def test_of_how_many_products_the_type_is_shown_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine is a real one; a session that needs no GPU stands for its runs."""
+    pytest.importorskip("tensorrt_rtx", reason="needs TensorRT-RTX: the rtx extra")
+
+    class Session:
+        def __init__(self, plan, inputs, runtime: PlanRuntime) -> None:
+            self.inputs = inputs
+
+        def run(self, feeds, fetch):
+            return {}
+
+        def how_it_ran(self) -> HowItRan:
+            return HowItRan(("it is slow",))
+
+    monkeypatch.setattr(engine_runtime, "deserialized", lambda *given: given)
+    monkeypatch.setattr(engine_runtime, "PlanSession", Session)
+    session = EngineRuntime("tensorrt-rtx", "fp16").load(MODEL)
+    session.run(feeds(2))
+    told = session.how_it_ran()
+    assert told.types == ("the type is shown for 1 of 1 products",)
+    assert "it is slow" in told.warnings
+
+
+def test_it_says_what_it_is_and_how_it_times() -> None:
+    trt = pytest.importorskip("tensorrt_rtx", reason="needs TensorRT-RTX: the rtx extra")
+    runtime = EngineRuntime("tensorrt-rtx")
+    assert runtime.title() == f"TensorRT-RTX {trt.__version__} through Python"
+    assert runtime.describe().startswith(f"{runtime.title()} (captured as a CUDA graph, CUDA ev")

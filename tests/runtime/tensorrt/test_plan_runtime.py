@@ -25,6 +25,7 @@ from un_deploy.engines.plan.manifest import (
 from un_deploy.engines.profiles import Range
 from un_deploy.errors import InputError
 from un_deploy.pipeline.build import build
+from un_deploy.runtime.how_it_ran import HowItRan
 from un_deploy.runtime.layer_times import TellsLayers
 from un_deploy.runtime.run_memory import TellsMemory
 from un_deploy.runtime.tensorrt.plan_runtime import PlanRuntime
@@ -102,6 +103,16 @@ def test_its_session_tells_layers(make: Make) -> None:
     session = ON_CPU.load_plan(make())
     assert isinstance(session, TellsLayers)
     assert [str(spec) for spec in session.inputs] == ["x: float32 (n, 4)"]
+
+
+def test_what_tensorrt_warns_of_while_it_loads_a_plan_is_told(make: Make) -> None:
+    warned = ["Using an engine plan file across\n different models of devices is not", "Lazy"]
+    session = ON_CPU.load_plan(make(loading_warns_of=[*warned, "Lazy"]))
+    assert session.how_it_ran().warnings == (
+        "Using an engine plan file across different models of devices is not",
+        "Lazy",
+    )
+    assert ON_CPU.load_plan(make()).how_it_ran() == HowItRan()
 
 
 def test_running_writes_and_reads_the_buffers(make: Make) -> None:

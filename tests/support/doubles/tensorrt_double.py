@@ -1,5 +1,7 @@
 """Stands in for the module `tensorrt` where a plan is run: records the calls, doubles the inputs.
 
+A builder's configuration records what it is told, and nothing is built.
+
 Its plans hold JSON behind the header of a real one (see `plan`). Every output is twice the input it
 names, read and written at the addresses that were set, so a wrong shape, type or address shows in
 the result. It knows nothing of un_deploy; classes, methods, arguments and members are held against
@@ -25,6 +27,9 @@ TensorIOMode = enum.Enum("TensorIOMode", "NONE INPUT OUTPUT")
 TensorLocation = enum.Enum("TensorLocation", "DEVICE HOST")
 TensorFormat = enum.Enum("TensorFormat", "LINEAR CHW2 HWC8")
 LayerInformationFormat = enum.Enum("LayerInformationFormat", "ONELINE JSON")
+MemoryPoolType = enum.Enum("MemoryPoolType", "WORKSPACE DLA_MANAGED_SRAM")
+BuilderFlag = enum.Enum("BuilderFlag", "VERSION_COMPATIBLE STRIP_PLAN REFIT")
+HardwareCompatibilityLevel = enum.Enum("HardwareCompatibilityLevel", "NONE AMPERE_PLUS")
 
 _NUMPY = {
     DataType.FLOAT: np.dtype(np.float32),
@@ -41,7 +46,7 @@ def plan(version: str = __version__, **spec: Any) -> bytes:
         spec: "inputs" and "outputs" by name, each with "dtype" and "shape" (-1: dynamic), an
             output with "of", its input; "profiles", each [min, opt, max] by input; "layers", the
             names and what the inspector tells of them; "shaped", what it tells once every dynamic
-            input has a shape; "times", milliseconds of each layer.
+            input has a shape; "times", milliseconds of each layer; "loading_warns_of", messages.
     """
     body = json.dumps(spec).encode()
     parts = [int(part) % 256 for part in version.split(".")]
@@ -89,6 +94,8 @@ class Runtime:
         calls.append(("deserialize_cuda_engine", ()))
         spec = json.loads(serialized_engine[64:])
         engine: ICudaEngine = _made(ICudaEngine, _spec=spec, _logger=self._logger)
+        for text in spec.get("loading_warns_of", ()):
+            self._logger.log(ILogger.Severity.WARNING, text)
         return None if engine._refuses("error") else engine
 
 
@@ -230,3 +237,26 @@ class EngineInspector:
         shaped = context is not None and dynamic <= context._shapes.keys()
         layers = spec["shaped"] if shaped and "shaped" in spec else spec["layers"]
         return json.dumps({"Layers": layers, "Bindings": list(self._engine._tensors)})
+
+
+class ITimingCache:
+    pass
+
+
+class IBuilderConfig:
+    builder_optimization_level = 3
+    hardware_compatibility_level = HardwareCompatibilityLevel.NONE
+
+    def set_flag(self, flag: BuilderFlag) -> None:
+        calls.append(("set_flag", (flag.name,)))
+
+    def set_memory_pool_limit(self, pool: MemoryPoolType, pool_size: int) -> None:
+        calls.append(("set_memory_pool_limit", (pool.name, pool_size)))
+
+    def create_timing_cache(self, serialized_timing_cache: bytes) -> ITimingCache:
+        calls.append(("create_timing_cache", (serialized_timing_cache,)))
+        return ITimingCache()
+
+    def set_timing_cache(self, cache: ITimingCache, ignore_mismatch: bool) -> bool:
+        calls.append(("set_timing_cache", (ignore_mismatch,)))
+        return True

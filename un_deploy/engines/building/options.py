@@ -135,8 +135,8 @@ def parse_memory_pools(text: str) -> dict[str, int]:
     return pools
 
 
-def parse_formats(text: str) -> tuple[IoFormat, ...]:
-    """Read ``fp16:chw,fp32:chw+hwc8``.
+def parse_formats(text: str, flag: str = "a format") -> tuple[IoFormat, ...]:
+    """Read ``fp16:chw,fp32:chw+hwc8``, the value of this flag.
 
     Raises:
         InputError: a type or a format that trtexec does not have.
@@ -146,11 +146,12 @@ def parse_formats(text: str) -> tuple[IoFormat, ...]:
         kind, _, formats = part.strip().partition(":")
         wanted = tuple(formats.split("+"))
         if kind not in TYPES:
-            raise InputError(f"{part!r}: there is no type {kind!r}; there are {', '.join(TYPES)}")
+            known = ", ".join(TYPES)
+            raise InputError(f"{flag}, {part!r}: there is no type {kind!r}; there are {known}")
         for one in wanted:
             if one not in FORMATS:
                 known = ", ".join(FORMATS)
-                raise InputError(f"{part!r}: there is no format {one!r}; there are {known}")
+                raise InputError(f"{flag}, {part!r}: there is no format {one!r}; there are {known}")
         found.append(IoFormat(kind, wanted))
     return tuple(found)
 
@@ -165,6 +166,9 @@ def parse_compute_capabilities(text: str) -> tuple[str, ...]:
     for part in text.split(","):
         name = part.strip().lower().removeprefix("sm").replace(".", "")
         if name != "current" and not name.isdecimal():
-            raise InputError(f"{part.strip()!r} is no compute capability such as 80, or current")
+            raise InputError(
+                f"--computeCapability: {part.strip()!r} is no compute capability such as 80, or "
+                "current"
+            )
         found.append(name)
     return tuple(found)

@@ -60,6 +60,12 @@ class TypeReport:
     def __str__(self) -> str:
         return f"the type is shown for {self.shown} of {self.products} products"
 
+    @property
+    def told(self) -> str:
+        """The same, with what is not shown, and why."""
+        missing = "; ".join(f"{one.name}: {one.reason}" for one in self.not_shown)
+        return f"{self} ({missing})" if missing else str(self)
+
     def require_some(self) -> str:
         """Refuse an engine that tells nothing: its times might be those of another precision.
 

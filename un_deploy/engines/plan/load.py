@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from packaging.version import Version
 
 from un_deploy.engines.flavor import TITLES, Flavor, described, library
-from un_deploy.engines.log import first_error, listening, logger
+from un_deploy.engines.log import first_error, listening, logger, warnings_of
 from un_deploy.engines.plan.manifest import Manifest, load_plan
 from un_deploy.errors import InputError
 
@@ -19,12 +19,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LoadedPlan:
-    """A plan on the GPU; messages call it by its origin. Its runtime must live as long."""
+    """A plan on the GPU.
+
+    Attributes:
+        origin: what messages call it.
+        runtime: must live as long as the engine.
+        warnings: of TensorRT while it loaded the plan, each once.
+    """
 
     origin: str
     flavor: Flavor
     engine: ICudaEngine
     runtime: Runtime
+    warnings: tuple[str, ...] = ()
 
 
 def load_engine(path: Path) -> tuple[LoadedPlan, Manifest]:
@@ -66,4 +73,4 @@ def deserialized(plan: bytes, origin: str, flavor: Flavor, *, portable: bool = F
         engine = runtime.deserialize_cuda_engine(plan)
     if engine is None:
         raise InputError(f"{described(flavor)} cannot load {origin}: {first_error(heard)}")
-    return LoadedPlan(origin, flavor, engine, runtime)
+    return LoadedPlan(origin, flavor, engine, runtime, warnings_of(heard))

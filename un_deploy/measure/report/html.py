@@ -64,6 +64,7 @@ def page(report: CompareReport) -> str:
     absent = [one for one in made if isinstance(one, Absent)]
     closing = (
         summary.missing(report, absent),
+        summary.types(report),
         summary.warned(report),
         summary.notes(report),
         summary.environment(report),

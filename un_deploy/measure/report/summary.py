@@ -102,7 +102,7 @@ def summary(report: CompareReport) -> tuple[tuple[str, str], ...]:
         ("backend", report.runtime or report.backend),
         ("processor", str(report.environment.get("cpu") or "unknown")),
         *((("GPU", str(gpu)),) if gpu else ()),
-        ("device", report.device),
+        ("device", report.device or "a GPU of which no driver tells"),
         *((("precision", report.precision),) if report.precision else ()),
         ("threads", str(report.threads) if report.threads else "the backend's choice"),
         ("inputs", shapes or "none"),
@@ -125,6 +125,16 @@ def notes(report: CompareReport) -> Section | None:
     """What the comparison wants its reader to know."""
     said = dict.fromkeys(note for one in (report, *report.sweep) for note in one.notes)
     return Section("notes", "Notes", tuple(said)) if said else None
+
+
+def types(report: CompareReport) -> Section | None:
+    """In which types engines are seen to compute."""
+    rows = tuple(wording.types(report))
+    if not rows:
+        return None
+    text = "What no kernel tells is named, and not taken for right: it may be in another type."
+    table = Table("Products whose type the engines show", ("variant", "what is shown"), rows)
+    return Section("types", "Types of the engines", (text,), tables=(table,))
 
 
 def warned(report: CompareReport) -> Section | None:

@@ -18,7 +18,7 @@ import numpy as np
 
 from un_deploy.graph.model.input_specs import Feeds
 from un_deploy.measure.speed.compare_report import CompareReport
-from un_deploy.measure.speed.environment import environment
+from un_deploy.measure.speed.environment import computes_on, environment
 from un_deploy.measure.speed.statistics import ratio
 from un_deploy.measure.speed.timing_process import (
     Entry,
@@ -109,7 +109,7 @@ def compare_variants(
     return CompareReport(
         backend=settings.backend,
         threads=settings.threads,
-        device=settings.device,
+        device=computes_on(settings),
         precision=settings.precision if backend_named(settings.backend).builds_engines else None,
         inputs={name: array.shape for name, array in feeds.items()},
         timed=timed,
@@ -144,4 +144,5 @@ def _timed(
         warnings=ran.warnings,
         doubts=ran.doubts,
         otherwise=ran.otherwise,
+        types=ran.types,
     )

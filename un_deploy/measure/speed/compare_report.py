@@ -25,7 +25,9 @@ class CompareReport(JsonForm):
     """What was timed and what it says.
 
     Attributes:
-        backend, threads, device: what ran it; threads None: its own choice.
+        backend, threads: what ran it; threads None: its own choice.
+        device: that computed: "cpu", torch's as torch names it, or the GPU's name; None: a GPU of
+            which no driver tells.
         precision: of engines; None where the backend runs the graph as it is.
         inputs: the shape of each input.
         timed: the variants, and the control.
@@ -39,12 +41,12 @@ class CompareReport(JsonForm):
         engines: of each variant, where they were asked for.
         layers: of each variant, where a profile was asked for; of LN those of its fastest form.
         sweep: the same comparison at other batch sizes, without engines and layers.
-        runtime: the backend as a reader knows it; of trtexec its version and path.
+        runtime: the backend as a reader knows it; of engines with its version.
     """
 
     backend: str
     threads: int | None
-    device: str
+    device: str | None
     precision: Precision | None
     inputs: dict[str, tuple[int, ...]]
     timed: tuple[Timed, ...]

@@ -30,6 +30,7 @@ class EngineFacts:
             with.
         kernels: in the order in which they run.
         warnings: of its builder.
+        types: of how many products its kernels show the type; not of which, and why.
     """
 
     kind: Kind
@@ -43,6 +44,7 @@ class EngineFacts:
     same_as_none: bool | None
     kernels: tuple[PlannedKernel, ...]
     warnings: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
 
 
 FUSED_AWAY = (

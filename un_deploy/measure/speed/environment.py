@@ -7,6 +7,8 @@ import platform
 from pathlib import Path
 
 from un_deploy.gpu import NOT_TOLD, first_gpu, with_unit
+from un_deploy.runtime.backends import backend_named
+from un_deploy.runtime.settings import RunSettings
 from un_deploy.version import version_of
 
 PACKAGES = ("un-deploy", "numpy", "onnx", "onnx-ir", "onnxruntime", "onnxruntime-gpu", "torch")
@@ -23,6 +25,17 @@ def environment() -> dict[str, str | int | None]:
         "python": platform.python_version(),
         **found,
     }
+
+
+def computes_on(settings: RunSettings) -> str | None:
+    """The device that computes: "cpu", torch's as torch names it, or the GPU's name.
+
+    None: the backend computes on a GPU, and no driver tells of one.
+    """
+    if not backend_named(settings.backend).on_gpu:
+        return settings.device
+    found = first_gpu()
+    return found.name if found else None
 
 
 def cpu() -> str:

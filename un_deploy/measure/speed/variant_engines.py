@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 import onnx_ir as ir
 
 from un_deploy.engines.building.builder import Built
-from un_deploy.engines.building.from_graph import engine_of, prepare
+from un_deploy.engines.building.from_graph import Engine, engine_of, prepare
 from un_deploy.engines.flavor import Flavor, library
 from un_deploy.engines.kernels.kernels import Kernel, bytes_written, signatures
 from un_deploy.graph.model.input_specs import Feeds
@@ -40,18 +40,18 @@ def engine_facts(
         InputError: a variant does not build in the precision.
         MissingPackageError: the flavour is not installed.
     """
-    found: dict[Variant, Built] = {}
+    found: dict[Variant, Engine] = {}
     for variant in variants:
         if variant.fusions == "all":
             progress(f"Building the engine of {variant.name}")
             with saying_whose(variant.name):
-                found[variant] = _built(load_model(variant.model), feeds, flavor, precision)
+                found[variant] = _engine(load_model(variant.model), feeds, flavor, precision)
     none = next((variant for variant in found if variant.kind == "none"), None)
-    bare = biased = None if none is None else found[none]
+    bare = biased = None if none is None else found[none].built
     if none is not None and none.derived and gained_biases:
         model = load_model(none.model)
         add_biases(model, gained_biases)
-        biased = _built(model, feeds, flavor, precision)
+        biased = _engine(model, feeds, flavor, precision).built
     return tuple(
         EngineFacts(
             kind=variant.kind,
@@ -59,21 +59,22 @@ def engine_facts(
             flavor=flavor,
             tensorrt=library(flavor).__version__,
             precision=precision,
-            plan_bytes=len(built.plan),
-            activation_bytes=built.memory.get("activation"),
-            bytes_written=bytes_written(built.kernels),
-            same_as_none=_alike(built, biased if variant.kind == "folded" else bare),
-            kernels=tuple(map(_planned, built.kernels)),
-            warnings=built.warnings,
+            plan_bytes=len(engine.built.plan),
+            activation_bytes=engine.built.memory.get("activation"),
+            bytes_written=bytes_written(engine.built.kernels),
+            same_as_none=_alike(engine.built, biased if variant.kind == "folded" else bare),
+            kernels=tuple(map(_planned, engine.built.kernels)),
+            warnings=engine.built.warnings,
+            types=(engine.types.told,) if engine.types else (),
         )
-        for variant, built in found.items()
+        for variant, engine in found.items()
     )
 
 
-def _built(model: ir.Model, feeds: Feeds, flavor: Flavor, precision: Precision) -> Built:
+def _engine(model: ir.Model, feeds: Feeds, flavor: Flavor, precision: Precision) -> Engine:
     shapes = {name: array.shape for name, array in feeds.items()}
     graph = prepare(model, precision)
-    return engine_of(graph, origin="the variant", flavor=flavor, shapes=shapes).built
+    return engine_of(graph, origin="the variant", flavor=flavor, shapes=shapes)
 
 
 def _alike(built: Built, bare: Built | None) -> bool | None:

@@ -26,7 +26,7 @@ class Timed:
         seconds: of one run, (builds, rounds).
         memory: what `peak_bytes` counts, or why it is None; see
             `un_deploy.runtime.run_memory.RunMemory`.
-        warnings, doubts, otherwise: what was told of its runs in all builds; see
+        warnings, doubts, otherwise, types: what was told of its runs in all builds; see
             `un_deploy.runtime.how_it_ran.HowItRan`.
     """
 
@@ -45,6 +45,7 @@ class Timed:
     warnings: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
     otherwise: str = ""
+    types: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:

@@ -28,7 +28,13 @@ from un_deploy.measure.speed.layers.profile_variants import profile_variants
 from un_deploy.measure.speed.layers.variant_layers import VariantLayers
 from un_deploy.measure.speed.variant import Kind, Variant
 from un_deploy.measure.speed.variant_engines import engine_facts
-from un_deploy.pipeline.compare.given_plans import GivenPlan, backend_of, notes_on, precision_of
+from un_deploy.pipeline.compare.given_plans import (
+    GivenPlan,
+    able_to_run,
+    backend_of,
+    notes_on,
+    precision_of,
+)
 from un_deploy.pipeline.compare.variants import Network
 from un_deploy.pipeline.export.model_spec import Norm
 from un_deploy.runtime.backends import BACKENDS, choose_backend, require_layers, runtime_of
@@ -119,13 +125,17 @@ def compare(
     if flavor != "auto" and not engines:
         raise InputError("--flavor is of the engines of --engines: give that with it")
     if engines and plans and not graphs:
-        raise InputError("a plan is an engine already: engines are built of ONNX files")
+        raise InputError("a plan is an engine already: --engines builds some of ONNX files")
     if profile and plans:
-        raise InputError("plans do not tell ONNX operators to compare by: use un-deploy profile")
-    if plans:
-        backend = backend_of(plans, backend)
-    else:
-        backend = choose_engine_backend() if backend == ENGINE else choose_backend(backend)
+        raise InputError(
+            "plans do not tell ONNX operators to compare by, as --profile does: use un-deploy "
+            "profile"
+        )
+    passed_over: tuple[str, ...] = ()
+    if backend == ENGINE:
+        chosen = choose_engine_backend(able_to_run(plans) if plans else ())
+        backend, passed_over = chosen.name, chosen.passed_over
+    backend = backend_of(plans, backend) if plans else choose_backend(backend)
     # The precision is also that of --engines, on any backend.
     own = None if engines or plans else precision
     check_settings(backend, threads=threads, device=device, precision=own)
@@ -148,9 +158,9 @@ def compare(
         )
     with TemporaryDirectory(prefix="un-deploy-") as made:
         network = Network(Path(made), settings)
-        runs_in = runtime_title(settings)
-        if isinstance(runtime := runtime_of(settings), DescribesItself):
-            network.notes.append(f"timed by {runtime.describe()}")
+        network.notes += passed_over
+        # Before what takes long; of plans, whose faults are seen at once, behind those.
+        runs_in = "" if plans else _described(network)
         if model is not None:
             for norm in norms:
                 progress(f"Exporting {model} with {norm}")
@@ -163,7 +173,11 @@ def compare(
         if plans:
             network.notes += notes_on(plans, others=graphs)
         network.derive(keep, inputs, seed)
+        if batches and inputs is None and BATCH not in network.open_sizes:
+            have = ", ".join(network.open_sizes) or "none"
+            raise InputError(f"--batches is of a dynamic dimension {BATCH}; the inputs have {have}")
         first = network.feeds(inputs, _sizes(dims, batches)[0], seed)
+        runs_in = runs_in or _described(network)
         facts: tuple[EngineFacts, ...] = ()
         if engines:  # first, since what does not build must not cost the times
             built = [variant for variant in network.variants if variant.plan_bytes is None]
@@ -199,6 +213,13 @@ def compare(
     return replace(
         points[0], engines=facts, layers=layers, sweep=tuple(points[1:]), runtime=runs_in
     )
+
+
+def _described(network: Network) -> str:
+    """What runs the network, as the first line calls it; how it times is a note."""
+    if isinstance(runtime := runtime_of(network.settings), DescribesItself):
+        network.notes.append(f"timed by {runtime.describe()}")
+    return runtime_title(network.settings)
 
 
 def _checkpoint_option(norms: Collection[Norm] | None) -> str:

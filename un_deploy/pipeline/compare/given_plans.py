@@ -20,8 +20,7 @@ from un_deploy.graph.model.input_specs import Feeds, check_feeds
 from un_deploy.graph.precision.convert import Precision
 from un_deploy.measure.speed.variant import TITLES, Kind
 from un_deploy.runtime.backends import BACKENDS
-from un_deploy.runtime.choose_engine import choose_engine_backend
-from un_deploy.runtime.settings import ENGINE, engine_precision
+from un_deploy.runtime.settings import engine_precision
 
 
 @dataclass(frozen=True)
@@ -61,25 +60,29 @@ class GivenPlan:
             raise InputError(f"{self.path} cannot be run: {error}") from error
 
 
+def able_to_run(plans: Mapping[Kind, GivenPlan]) -> list[str]:
+    """The backends that run plans; the flavour of TensorRT that built them comes first.
+
+    Raises:
+        InputError: the plans are of several flavours.
+    """
+    _alike(plans, "flavour", lambda manifest: manifest.flavor)
+    flavor = next(iter(plans.values())).manifest.flavor
+    able = [one.name for one in BACKENDS.values() if flavor in one.takes_plans]
+    return sorted(able, key=lambda name: name != flavor)
+
+
 def backend_of(plans: Mapping[Kind, GivenPlan], backend: str) -> str:
     """What runs plans: for "auto" the flavour of TensorRT that built them.
 
-    For `ENGINE` it is what `choose_engine_backend` finds of what runs them.
-
     Raises:
-        MissingPackageError: nothing on this machine runs them.
         InputError: the plans are of several flavours, or the backend does not run theirs.
     """
-    _alike(plans, "flavour", lambda manifest: manifest.flavor)
-    first = next(iter(plans.values()))
-    flavor = first.manifest.flavor
-    able = [one.name for one in BACKENDS.values() if flavor in one.takes_plans]
-    able.sort(key=lambda name: name != flavor)  # the flavour itself comes first
+    able = able_to_run(plans)
     if backend == "auto":
         return able[0]
-    if backend == ENGINE:
-        return choose_engine_backend(able)
     if backend not in able:
+        first = next(iter(plans.values()))
         raise InputError(
             f"{first.path} is a plan of {FLAVORS[first.manifest.flavor]}: it runs on the backend "
             f"{' or '.join(able)}, not on {backend}"

@@ -140,6 +140,13 @@ class Network:
             only = have[0] if have else "none"
             raise InputError(f"a comparison takes two variants at least; there is only {only}")
 
+    @property
+    def open_sizes(self) -> list[str]:
+        """The names of the inputs' dynamic dimensions."""
+        first = next(iter((*self.models.values(), *(one.graph for one in self.plans.values()))))
+        shapes = (spec.shape or () for spec in input_specs(first))
+        return list(dict.fromkeys(dim for shape in shapes for dim in shape if isinstance(dim, str)))
+
     def feeds(
         self, inputs: str | Feeds | None, dims: Mapping[str, int] | None, seed: int
     ) -> dict[str, np.ndarray]:

@@ -10,7 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 from un_deploy.engines.building.from_graph import PreparedGraph, engine_of, prepare
-from un_deploy.engines.flavor import TITLES, Flavor
+from un_deploy.engines.flavor import TITLES, Flavor, described
 from un_deploy.engines.plan.load import deserialized
 from un_deploy.graph.model.input_specs import Feeds, TensorSpec, input_specs
 from un_deploy.graph.precision.convert import Precision
@@ -39,6 +39,17 @@ class EngineRuntime:
         """As messages call it."""
         return TITLES[self.flavor]
 
+    def title(self) -> str:
+        """See `un_deploy.runtime.protocol.DescribesItself`."""
+        return f"{described(self.flavor)} through Python"
+
+    def describe(self) -> str:
+        """See `un_deploy.runtime.protocol.DescribesItself`."""
+        how = {"enqueue": "every run enqueued", "cuda-graph": "captured as a CUDA graph"}[self.mode]
+        return (
+            f"{self.title()} ({how}, CUDA events on the device, no transfers), untested on hardware"
+        )
+
     def load(self, model: ir.Model | Path) -> EngineSession:
         """See `un_deploy.runtime.protocol.Runtime`.
 
@@ -64,7 +75,7 @@ class EngineSession:
         self._graph = graph
         self._runtime = runtime
         self._built: tuple[dict[str, tuple[int, ...]], PlanSession] | None = None
-        self._warned: tuple[str, ...] = ()
+        self._told = HowItRan()
 
     def run(self, feeds: Feeds, fetch: Sequence[str] | None = None) -> dict[str, np.ndarray]:
         """See `un_deploy.runtime.protocol.Session`; an engine gives its outputs alone."""
@@ -85,15 +96,19 @@ class EngineSession:
     def how_it_ran(self) -> HowItRan:
         """See `un_deploy.runtime.how_it_ran.TellsHowItRan`."""
         ran = self._built[1].how_it_ran() if self._built else HowItRan()
-        return together((HowItRan(self._warned), ran))
+        return together((self._told, ran))
 
     def _session(self, feeds: Feeds) -> PlanSession:
         shapes = {name: tuple(array.shape) for name, array in feeds.items()}
         if self._built is None or self._built[0] != shapes:
             flavor, origin = self._runtime.flavor, "the graph"
             engine = engine_of(self._graph, origin=origin, flavor=flavor, shapes=shapes)
-            untold = "" if engine.types is None else engine.types.require_some()
-            self._warned = tuple(filter(None, (*engine.built.warnings, untold)))
+            types = engine.types
+            untold = types.require_some() if types else ""
+            self._told = HowItRan(
+                warnings=tuple(filter(None, (*engine.built.warnings, untold))),
+                types=(types.told,) if types else (),
+            )
             plan = deserialized(engine.built.plan, origin, flavor)
             inputs = input_specs(engine.graph.model)
             self._built = shapes, PlanSession(plan, inputs, PlanRuntime(mode=self._runtime.mode))

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from un_deploy.engines.flavor import described, library
-from un_deploy.engines.log import Message, first_error, listening
+from un_deploy.engines.log import Message, first_error, listening, warnings_of
 from un_deploy.engines.plan.load import LoadedPlan
 from un_deploy.engines.profiles import Range, Shape, profile_holding
-from un_deploy.errors import InputError, one_line
+from un_deploy.errors import InputError
 from un_deploy.graph.model.input_specs import Feeds
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ class Execution:
     def _listening(self) -> Iterator[list[Message]]:
         with listening() as heard:
             yield heard
-        self.warnings |= {one_line(m.text): None for m in heard if m.severity == "WARNING"}
+        self.warnings |= dict.fromkeys(warnings_of(heard))
 
     def _done(self, done: bool, what: str, heard: list[Message]) -> None:
         if not done:

@@ -130,6 +130,7 @@ class PlanSession:
             for _ in range(warm_up):
                 execution.enqueue()
             times = times_of_layers(self._plan, execution, runs, self._wait)
+            self._execution.warnings |= execution.warnings
             del outputs  # lived until here, since the engine wrote there
             return times
 
@@ -159,7 +160,7 @@ class PlanSession:
 
     def how_it_ran(self) -> HowItRan:
         """See `un_deploy.runtime.how_it_ran.TellsHowItRan`."""
-        return HowItRan(tuple(self._execution.warnings))
+        return HowItRan(tuple(dict.fromkeys((*self._plan.warnings, *self._execution.warnings))))
 
     def _prepared(
         self, tensors: dict[str, torch.Tensor]

@@ -2,7 +2,7 @@
 
 `Trtexec(...).run(...)` gives a `TrtexecResult`. `times_file`, `profile_file` and
 `un_deploy.engines.kernels.layer_info` each hold one of trtexec's three JSON forms, both ways: where
-the binary is absent, whoever runs an engine through the Python API writes the same files.
+the binary is absent, whoever runs an engine through the Python API writes files in their form.
 
 - exit_status: How a run of trtexec ended, and what its log says: the verdict, warnings, errors.
 - find: Where the trtexec binary is, and which version it says it is.

@@ -175,8 +175,9 @@ class BuiltSession(TrtexecSession):
         flags = ["--stronglyTyped", "--skipInference", DETAILED]
         result = self._ran(onnx=file, save_engine=plan, flags=flags, layers=True).require_passed()
         types = graph.check_types(() if result.layers is None else kernels_of(result.layers.layers))
-        if types is not None and (untold := types.require_some()):
-            self._tell(HowItRan((untold,)))
+        if types is not None:
+            untold = types.require_some()
+            self._tell(HowItRan((untold,) if untold else (), types=(types.told,)))
         (self._folder / LOG).replace(self._folder / BUILD_LOG)  # the next run has a log as well
         self._built_for = shapes
         return plan

@@ -15,6 +15,7 @@ from un_deploy.measure.speed.layers.variant_layers import ProfiledLayer, Variant
 from un_deploy.measure.speed.variant import TITLES, Variant
 from un_deploy.measure.speed.variant_times import Timed
 from un_deploy.runtime.backends import load_file, threads_of_process
+from un_deploy.runtime.how_it_ran import TellsHowItRan
 from un_deploy.runtime.layer_times import TellsLayers, TimedLayer
 from un_deploy.runtime.settings import RunSettings
 
@@ -65,9 +66,14 @@ def profile_variants(
             layers=_grouped(variant, layers[variant]),
             runs=2 * RUNS,
             run_s=run_s,
+            warnings=_warnings(sessions[variant]),
         )
         for variant, run_s in chosen.items()
     )
+
+
+def _warnings(session: object) -> tuple[str, ...]:
+    return session.how_it_ran().warnings if isinstance(session, TellsHowItRan) else ()
 
 
 def _together(first: Sequence[TimedLayer], again: Sequence[TimedLayer]) -> tuple[TimedLayer, ...]:

@@ -57,6 +57,7 @@ class VariantLayers:
         layers: in the order in which they run.
         runs: how many were timed layer by layer.
         run_s: seconds of a whole run as the comparison timed it, when nobody looked at the layers.
+        warnings: of what ran it while it looked.
     """
 
     kind: Kind
@@ -64,6 +65,7 @@ class VariantLayers:
     layers: tuple[ProfiledLayer, ...]
     runs: int
     run_s: float
+    warnings: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:

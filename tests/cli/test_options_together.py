@@ -1,0 +1,94 @@
+"""Options that exclude each other: what one would make the other ignore is refused, by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Run
+from tests.support.graphs import NORM, build
+from un_deploy.graph.model.model_file import save_model
+
+pytest.importorskip("onnxruntime")
+
+LN_UN = ("--unfolded", "model.onnx", "--ln", "model.onnx")
+CUDA = ("--backend", "torch", "--device", "cuda:1")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("--flavor", "tensorrt"), 1, "--flavor is of the engines of --engines"),
+        (("--norms", "none"), 1, "--norms is of a model spec"),
+        (("--checkpoint", "model.onnx"), 1, "--checkpoint is of a model spec"),
+        (("--ln-checkpoint", "model.onnx"), 1, "--ln-checkpoint is of a model spec"),
+        (("--dim", "batch=2", "--dim", "batch=3"), 2, "--dim batch is given 2 times"),
+        (("--dim", "batch=2", "--dim", "batch=2"), 2, "--dim batch is given 2 times"),
+        (("--inputs", "data.npz", "--seed", "1"), 1, "--seed is of random inputs"),
+        (("--inputs", "data.npz", "--dim", "batch=2"), 1, "--batches) are for random inputs"),
+        (("--inputs", "data.npz", "--batches", "2"), 1, "--batches) are for random inputs"),
+        (("--batches", "2,3,2"), 2, "'2,3,2' names a size twice"),
+        ((*CUDA, "--threads", "2"), 1, "--threads is of the CPU, and torch was to run on cuda:1"),
+    ],
+)
+def test_what_would_be_ignored_with_files(
+    run: Run, arguments: tuple[str, ...], code: int, said: str
+) -> None:
+    result = run("compare", *LN_UN, *arguments)
+    assert result.exit_code == code
+    assert said in " ".join(result.stderr.replace("│", " ").split())
+
+
+def test_batches_of_what_has_none(run: Run, folder: Path) -> None:
+    body, weights = f"{NORM}  y = MatMul(n, w)", {"a": (6,), "b": (6,), "w": (6, 4)}
+    save_model(build("float[rows,6] x => float[rows,4] y", body, **weights), folder / "n.onnx")
+    result = run("compare", "--unfolded", "n.onnx", "--ln", "n.onnx", "--batches", "2")
+    assert result.exit_code == 1
+    assert result.stderr == (
+        "error: --batches is of a dynamic dimension batch; the inputs have rows\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("norms", "option"),
+    [("un", "--ln-checkpoint"), ("ln", "--checkpoint"), ("none", "--checkpoint")],
+)
+def test_a_checkpoint_of_a_norm_that_is_left_out(run: Run, norms: str, option: str) -> None:
+    result = run("compare", "spec.py:f", "--norms", norms, option, "weights.pt")
+    assert result.exit_code == 1
+    assert f"{option} is of a network that --norms {norms} leaves out" in result.stderr
+
+
+def test_keep_is_of_a_fold(run: Run) -> None:
+    result = run("compare", "--ln", "model.onnx", "--keep", "Mul_0")
+    assert result.exit_code == 1
+    assert "--keep is of a fold" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["profile", "triton"])
+def test_a_size_that_is_given_twice(run: Run, command: str) -> None:
+    more = ("--repository", "rep") if command == "triton" else ()
+    result = run(command, "model.onnx", *more, "--dim", "batch=2", "--dim", "batch=3")
+    assert result.exit_code == 2
+    assert "--dim batch is given 2 times" in " ".join(result.stderr.replace("│", " ").split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--inputs", "data.npz", "--seed", "1"), "--seed is of random inputs"),
+        (("--top", "1", "--json"), "--top is of the table"),
+        ((*CUDA, "--threads", "2"), "--threads is of the CPU, and torch was to run on cuda:1"),
+    ],
+)
+def test_what_a_profile_would_ignore(run: Run, arguments: tuple[str, ...], said: str) -> None:
+    result = run("profile", "model.onnx", *arguments)
+    assert result.exit_code == 1
+    assert said in result.stderr
+
+
+def test_a_norm_that_is_named_twice(run: Run) -> None:
+    result = run("compare", "spec.py:f", "--norms", "un,un")
+    assert result.exit_code == 2
+    assert "'un,un' is no list of ln, un, none, each once" in result.stderr
