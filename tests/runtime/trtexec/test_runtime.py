@@ -123,27 +123,33 @@ def test_an_engine_of_another_precision_is_refused(
     session = TrtexecRuntime(precision, trtexec).load(model)
     with pytest.raises(InputError, match=f"^{precision} was asked for, but 1 kernels .* in Float"):
         session.timer(FEEDS)
-    monkeypatch.setenv("TRTEXEC_DOUBLE_TYPE", "N/A due to dynamic shapes")
-    with pytest.raises(InputError, match=r"shown for 0 of 1 products: .*'N/A .*' for the type of "):
-        session.timer(FEEDS)
 
 
-def test_without_layer_information_fp32_goes_on_and_says_so(
-    trtexec: Trtexec, model, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
+@pytest.mark.parametrize("tells", ["no layers", "no types"])
+def test_an_engine_that_tells_nothing_of_its_types_says_so(
+    trtexec: Trtexec, model, monkeypatch: pytest.MonkeyPatch, precision, tells: str
 ) -> None:
-    """The double tells nothing of the layers; the graph of fp32 has no other type to compute in."""
-    monkeypatch.setenv("TRTEXEC_DOUBLE_MODE", "no-layers")
-    session = TrtexecRuntime("fp32", trtexec).load(model)
+    if tells == "no layers":
+        monkeypatch.setenv("TRTEXEC_DOUBLE_MODE", "no-layers")
+    else:
+        monkeypatch.setenv("TRTEXEC_DOUBLE_TYPE", "N/A due to dynamic shapes")
+    session = TrtexecRuntime(precision, trtexec).load(model)
     assert session.how_it_ran() == HowItRan()
     assert session.run(FEEDS)["y"].shape == (2, 4)
     (said,) = session.how_it_ran().warnings
     assert said.startswith("the types of its kernels are not told")
+    assert f"that it computes in {precision} is what its graph asks for" in said
+    assert session.how_it_ran().types[0].startswith("the type is shown for 0 of 1 products (")
     assert session.how_it_ran().otherwise == ""
-    for precision in ("fp16", "bf16"):
-        with pytest.raises(InputError, match=f"^{precision} was asked for, but .* 0 of 1 products"):
-            TrtexecRuntime(precision, trtexec).load(model).run(FEEDS)
+
+
+def test_without_layer_information_no_layer_has_a_time(
+    trtexec: Trtexec, model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRTEXEC_DOUBLE_MODE", "no-layers")
     with pytest.raises(InputError, match="told nothing of its layers"):
-        session.layer_times(FEEDS, 1, 0)
+        TrtexecRuntime("fp32", trtexec).load(model).layer_times(FEEDS, 1, 0)
 
 
 def test_what_a_session_was_told_is_of_all_its_runs(

@@ -66,25 +66,19 @@ class TypeReport:
         missing = "; ".join(f"{one.name}: {one.reason}" for one in self.not_shown)
         return f"{self} ({missing})" if missing else str(self)
 
-    def require_some(self) -> str:
-        """Refuse an engine that tells nothing: its times might be those of another precision.
+    @property
+    def untold(self) -> str:
+        """What the reader must know of an engine that tells nothing; "" of one that tells.
 
-        In fp32 they cannot be of less: the engine is strongly typed, and its graph was converted
-        to nothing. So it is let through there.
-
-        Returns:
-            What the reader must know of an engine that is let through; "" where it tells.
-
-        Raises:
-            InputError: there are products, and no kernel is seen to multiply.
+        It has products, and no kernel is seen to multiply. Strongly typed, it computes as its graph
+        says; but nobody has seen it.
         """
         if not self.products or self.multiplying:
             return ""
         first = self.not_shown[0]
-        if self.precision == "fp32":
-            return f"the types of its kernels are not told ({first.name}: {first.reason})"
-        raise InputError(
-            f"{self.precision} was asked for, but {self}: {first.name}: {first.reason}"
+        return (
+            f"the types of its kernels are not told ({first.name}: {first.reason}): that it "
+            f"computes in {self.precision} is what its graph asks for, and was not seen"
         )
 
 

@@ -104,9 +104,9 @@ class EngineSession:
             flavor, origin = self._runtime.flavor, "the graph"
             engine = engine_of(self._graph, origin=origin, flavor=flavor, shapes=shapes)
             types = engine.types
-            untold = types.require_some() if types else ""
+            untold = (types.untold,) if types and types.untold else ()
             self._told = HowItRan(
-                warnings=tuple(filter(None, (*engine.built.warnings, untold))),
+                warnings=(*engine.built.warnings, *untold),
                 types=(types.told,) if types else (),
             )
             plan = deserialized(engine.built.plan, origin, flavor)

@@ -176,8 +176,8 @@ class BuiltSession(TrtexecSession):
         result = self._ran(onnx=file, save_engine=plan, flags=flags, layers=True).require_passed()
         types = graph.check_types(() if result.layers is None else kernels_of(result.layers.layers))
         if types is not None:
-            untold = types.require_some()
-            self._tell(HowItRan((untold,) if untold else (), types=(types.told,)))
+            warnings = (types.untold,) if types.untold else ()
+            self._tell(HowItRan(warnings, types=(types.told,)))
         (self._folder / LOG).replace(self._folder / BUILD_LOG)  # the next run has a log as well
         self._built_for = shapes
         return plan
