@@ -18,11 +18,12 @@ ROOT = Path(__file__).parents[2]
 LN_UN = ("--unfolded", "model.onnx", "--ln", "model.onnx")
 
 VALUES: dict[str, tuple[str, Any]] = {
-    "threads": ("3", 3),
-    "device": ("cuda:1", "cuda:1"),
-    "precision": ("bf16", "bf16"),
+    "threads": ("--threads 3", 3),
+    "device": ("--device cuda:1", "cuda:1"),
+    "precision": ("--precision bf16", "bf16"),
+    "tf32": ("--no-tf32", False),
 }
-"""Of each setting a word on the command line, and what it is for a runtime."""
+"""Of each setting the words on the command line, and what it is for a runtime."""
 
 
 class Reached(Exception):  # noqa: N818
@@ -47,16 +48,18 @@ def reaching(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def acts_or_is_refused(run: Run, command: tuple[str, ...], backend: str, option: str) -> None:
-    word, value = VALUES[option]
-    line = (*command, "--backend", backend, f"--{option}", word)
+    words, value = VALUES[option]
+    line = (*command, "--backend", backend, *words.split())
     if option in BACKENDS[backend].takes:
+        if option == "tf32" and "device" in BACKENDS[backend].takes:
+            line += ("--device", "cuda")
         with pytest.raises(Reached) as reached:
             run(*line)
         assert getattr(reached.value.settings, option) == value
     else:
         result = run(*line)
         assert result.exit_code == 1
-        assert result.stderr.startswith(f"error: {backend} takes no --{option}, ")
+        assert result.stderr.startswith(f"error: {backend} takes no {words.split()[0]}, ")
 
 
 @pytest.mark.parametrize("option", VALUES)
@@ -65,7 +68,7 @@ def test_compare(run: Run, reaching: None, backend: str, option: str) -> None:
     acts_or_is_refused(run, ("compare", *LN_UN), backend, option)
 
 
-@pytest.mark.parametrize("option", ["threads", "device"])
+@pytest.mark.parametrize("option", ["threads", "device", "tf32"])
 @pytest.mark.parametrize(
     "backend", [one.name for one in BACKENDS.values() if not one.builds_engines]
 )

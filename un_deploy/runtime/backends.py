@@ -32,7 +32,7 @@ class Backend:
         make: its runtime for settings, and for fusions of ONNX Runtime.
         extra: of un-deploy, with what it needs; "": nothing that pip installs.
         module: Python's, by which "auto" finds it; "": it is never chosen by itself.
-        takes: which of threads, device and precision it takes; the others are refused.
+        takes: which of the settings it takes; the others are refused.
         builds_engines: whether it builds an engine, in a precision, and shows no inner tensors.
         check_machine: of what builds engines: refuses a machine that cannot run them, and says why.
         takes_plans: the flavours of TensorRT whose plans it runs.
@@ -69,7 +69,8 @@ def _onnxruntime(
     from un_deploy.runtime.onnxruntime.runtime import OnnxRuntime
 
     threads = settings.threads if device == "cpu" else None
-    return OnnxRuntime(threads=threads, device=device, fusions=fusions)
+    tf32 = device == "cpu" or settings.tf32
+    return OnnxRuntime(threads=threads, device=device, fusions=fusions, tf32=tf32)
 
 
 def _torch(
@@ -77,7 +78,7 @@ def _torch(
 ) -> Runtime:
     from un_deploy.runtime.torch_graph import TorchRuntime
 
-    return TorchRuntime(device=settings.device, mode=mode)
+    return TorchRuntime(device=settings.device, mode=mode, tf32=settings.tf32)
 
 
 def _torch_threads(count: int) -> AbstractContextManager[None]:
@@ -89,7 +90,7 @@ def _torch_threads(count: int) -> AbstractContextManager[None]:
 def _trtexec(settings: RunSettings, fusions: Fusions) -> Runtime:
     from un_deploy.runtime.trtexec.runtime import TrtexecRuntime
 
-    return TrtexecRuntime(settings.precision)
+    return TrtexecRuntime(settings.precision, tf32=settings.tf32)
 
 
 def _check_trtexec() -> None:
@@ -107,7 +108,7 @@ def _check_tensorrt(flavor: Flavor) -> None:
 def _tensorrt(flavor: Flavor, settings: RunSettings, fusions: Fusions) -> Runtime:
     from un_deploy.runtime.tensorrt.engine_runtime import EngineRuntime
 
-    return EngineRuntime(flavor, settings.precision)
+    return EngineRuntime(flavor, settings.precision, tf32=settings.tf32)
 
 
 _ORT_MEMORY = (
@@ -139,6 +140,7 @@ _TABLE = (
         help="ONNX Runtime on an NVIDIA GPU",
         make=partial(_onnxruntime, "cuda"),
         extra="gpu",
+        takes=("tf32",),
         tells_memory=_ORT_MEMORY,
         has_fusions=True,
     ),
@@ -150,7 +152,7 @@ _TABLE = (
         module="torch",
         tells_layers=True,
         tells_memory=f"{_TORCH_MEMORY} what torch's CUDA allocator gave out, outputs included",
-        takes=("threads", "device"),
+        takes=("threads", "device", "tf32"),
         threads=_torch_threads,
     ),
     Backend(
@@ -160,7 +162,7 @@ _TABLE = (
         extra="torch",
         tells_memory=_GRAPH_MEMORY,
         inner_tensors="torch",
-        takes=("threads", "device"),
+        takes=("threads", "device", "tf32"),
         threads=_torch_threads,
     ),
     Backend(
@@ -170,7 +172,7 @@ _TABLE = (
         extra="torch",
         tells_memory=f"{_TORCH_MEMORY} {_GRAPH_MEMORY}",
         inner_tensors="torch",
-        takes=("threads", "device"),
+        takes=("threads", "device", "tf32"),
         threads=_torch_threads,
     ),
     Backend(
@@ -178,7 +180,7 @@ _TABLE = (
         help="NVIDIA's trtexec of TensorRT 10 or 11; every sample is a run of its own",
         make=_trtexec,
         extra="",
-        takes=("precision",),
+        takes=("precision", "tf32"),
         builds_engines=True,
         check_machine=_check_trtexec,
         takes_plans=("tensorrt",),
@@ -195,7 +197,7 @@ _TABLE = (
         help="an engine of TensorRT",
         make=partial(_tensorrt, "tensorrt"),
         extra="tensorrt",
-        takes=("precision",),
+        takes=("precision", "tf32"),
         builds_engines=True,
         check_machine=partial(_check_tensorrt, "tensorrt"),
         takes_plans=("tensorrt",),
@@ -208,7 +210,7 @@ _TABLE = (
         help="an engine of TensorRT-RTX",
         make=partial(_tensorrt, "tensorrt-rtx"),
         extra="rtx",
-        takes=("precision",),
+        takes=("precision", "tf32"),
         builds_engines=True,
         check_machine=partial(_check_tensorrt, "tensorrt-rtx"),
         takes_plans=("tensorrt-rtx",),

@@ -10,12 +10,29 @@ def check_settings(backend: str, **given: object) -> None:
     """Hold settings against what the table of backends says that the backend takes.
 
     Args:
-        given: threads, device and precision as they were asked for; None: not asked for.
+        given: settings as they were asked for; None: not asked for.
 
     Raises:
-        InputError: the backend does not take one of them; names it, and the backends that do.
+        InputError: the backend does not take one of them; names it, and the backends that do. Or
+            TF32 is asked for of what computes on the CPU.
     """
     for name, value in given.items():
         if value is not None and name not in backend_named(backend).takes:
             able = ", ".join(one.name for one in BACKENDS.values() if name in one.takes)
-            raise InputError(f"{backend} takes no --{name}, {able} do: leave it out")
+            raise InputError(f"{backend} takes no {_option(name, value)}, {able} do: leave it out")
+    device, tf32 = given.get("device"), given.get("tf32")
+    if tf32 is not None and not has_tf32(backend, device):
+        raise InputError(
+            f"{_option('tf32', tf32)} is of NVIDIA's GPUs, and {backend} was to run on "
+            f"{device or 'cpu'}: give --device cuda with it, or leave it out"
+        )
+
+
+def has_tf32(backend: str, device: object) -> bool:
+    """Whether what computes may have TF32; the device is torch's, None: its default."""
+    takes = backend_named(backend).takes
+    return "tf32" in takes and ("device" not in takes or str(device or "cpu").startswith("cuda"))
+
+
+def _option(name: str, value: object) -> str:
+    return f"--no-{name}" if value is False else f"--{name}"

@@ -25,10 +25,11 @@ def feeds(batch: int) -> dict[str, np.ndarray]:
 
 
 def test_an_engine_is_built_once_for_each_set_of_shapes(monkeypatch: pytest.MonkeyPatch) -> None:
-    built: list[tuple[str, dict[str, tuple[int, ...]], ir.DataType]] = []
+    built: list[tuple[str, dict[str, tuple[int, ...]], ir.DataType, bool]] = []
 
-    def engine_of(graph, *, origin, flavor, shapes):
-        built.append((flavor, shapes, graph.model.graph.initializers["w"].const_value.dtype))
+    def engine_of(graph, *, origin, flavor, shapes, options):
+        dtype = graph.model.graph.initializers["w"].const_value.dtype
+        built.append((flavor, shapes, dtype, options.tf32))
         return Engine(Built(b"plan", (), {}, (), 0.0), graph.with_shapes(shapes), None)
 
     class Session:
@@ -48,7 +49,7 @@ def test_an_engine_is_built_once_for_each_set_of_shapes(monkeypatch: pytest.Monk
     monkeypatch.setattr(engine_runtime, "engine_of", engine_of)
     monkeypatch.setattr(engine_runtime, "deserialized", lambda *given: given)
     monkeypatch.setattr(engine_runtime, "PlanSession", Session)
-    session = EngineRuntime("tensorrt", "fp16").load(MODEL)
+    session = EngineRuntime("tensorrt", "fp16", tf32=False).load(MODEL)
     assert [spec.name for spec in session.inputs] == ["x"]
     session.run(feeds(2))
     assert session.timer(feeds(2))(7) == 7
@@ -56,8 +57,8 @@ def test_an_engine_is_built_once_for_each_set_of_shapes(monkeypatch: pytest.Monk
     assert isinstance(session, TellsLayers)
     assert session.layer_times(feeds(5), 3, 1) == ((5, 4), 3, 1)
     assert built == [
-        ("tensorrt", {"x": (2, 4)}, ir.DataType.FLOAT16),
-        ("tensorrt", {"x": (5, 4)}, ir.DataType.FLOAT16),
+        ("tensorrt", {"x": (2, 4)}, ir.DataType.FLOAT16, False),
+        ("tensorrt", {"x": (5, 4)}, ir.DataType.FLOAT16, False),
     ]
 
 

@@ -49,6 +49,7 @@ def as_trtexec_flags(options: BuildOptions) -> list[str]:
         flags.append(f"--hardwareCompatibilityLevel={options.hardware_compatibility}")
     flags += ["--stripWeights"] if options.strip_weights else []
     flags += ["--refit"] if options.refit else []
+    flags += [] if options.tf32 else ["--noTF32"]
     if options.input_formats:
         flags.append(f"--inputIOFormats={','.join(map(str, options.input_formats))}")
     if options.output_formats:
@@ -82,6 +83,10 @@ def _settings(config: IBuilderConfig, options: BuildOptions, flavor: Flavor) -> 
         yield "--stripWeights", lambda: config.set_flag(trt.BuilderFlag.STRIP_PLAN)
     if options.refit:
         yield "--refit", lambda: config.set_flag(trt.BuilderFlag.REFIT)
+    if options.tf32:
+        yield "--tf32", lambda: config.set_flag(trt.BuilderFlag.TF32)
+    else:
+        yield "--noTF32", lambda: config.clear_flag(trt.BuilderFlag.TF32)
     if options.compute_capabilities:
         yield (
             "--computeCapability",

@@ -73,6 +73,8 @@ class Manifest(JsonForm):
         source: name of the ONNX file.
         source_sha256: of that file, without its external weights; empty for a model in memory.
         un_deploy: the version that built it.
+        tf32: whether its products of fp32 may be computed in TF32. Older manifests do not tell: of
+            their plans they may.
         version: of this form.
     """
 
@@ -90,6 +92,7 @@ class Manifest(JsonForm):
     source: str
     source_sha256: str
     un_deploy: str
+    tf32: bool = True
     version: int = MANIFEST_VERSION
 
     @property

@@ -30,6 +30,7 @@ class EngineFacts:
             with.
         kernels: in the order in which they run.
         warnings: of its builder.
+        tf32: whether its products of fp32 may be computed in TF32; None: an older report.
     """
 
     kind: Kind
@@ -43,6 +44,7 @@ class EngineFacts:
     same_as_none: bool | None
     kernels: tuple[PlannedKernel, ...]
     warnings: tuple[str, ...] = ()
+    tf32: bool | None = None
 
 
 FUSED_AWAY = (

@@ -8,6 +8,7 @@ import onnx_ir as ir
 
 from un_deploy.engines.building.builder import Built
 from un_deploy.engines.building.from_graph import engine_of, prepare
+from un_deploy.engines.building.options import BuildOptions
 from un_deploy.engines.flavor import Flavor, library
 from un_deploy.engines.kernels.kernels import Kernel, bytes_written, signatures
 from un_deploy.graph.model.input_specs import Feeds
@@ -25,6 +26,7 @@ def engine_facts(
     *,
     flavor: Flavor,
     precision: Precision,
+    tf32: bool = True,
     gained_biases: Collection[str] = (),
     progress: Callable[[str], None] = lambda text: None,
 ) -> tuple[EngineFacts, ...]:
@@ -34,6 +36,7 @@ def engine_facts(
         variants: see `un_deploy.measure.speed.compare`; forms that only ONNX Runtime's own settings
             tell apart are one engine.
         feeds: their shapes are the engines', fixed, so that bytes are known.
+        tf32: whether products of fp32 may be computed in TF32.
         gained_biases: of the fold: UN folded is compared with no norm that has biases there too.
 
     Raises:
@@ -45,13 +48,13 @@ def engine_facts(
         if variant.fusions == "all":
             progress(f"Building the engine of {variant.name}")
             with saying_whose(variant.name):
-                found[variant] = _built(load_model(variant.model), feeds, flavor, precision)
+                found[variant] = _built(load_model(variant.model), feeds, flavor, precision, tf32)
     none = next((variant for variant in found if variant.kind == "none"), None)
     bare = biased = None if none is None else found[none]
     if none is not None and none.derived and gained_biases:
         model = load_model(none.model)
         add_biases(model, gained_biases)
-        biased = _built(model, feeds, flavor, precision)
+        biased = _built(model, feeds, flavor, precision, tf32)
     return tuple(
         EngineFacts(
             kind=variant.kind,
@@ -65,15 +68,19 @@ def engine_facts(
             same_as_none=_alike(built, biased if variant.kind == "folded" else bare),
             kernels=tuple(map(_planned, built.kernels)),
             warnings=built.warnings,
+            tf32=tf32,
         )
         for variant, built in found.items()
     )
 
 
-def _built(model: ir.Model, feeds: Feeds, flavor: Flavor, precision: Precision) -> Built:
+def _built(
+    model: ir.Model, feeds: Feeds, flavor: Flavor, precision: Precision, tf32: bool
+) -> Built:
     shapes = {name: array.shape for name, array in feeds.items()}
-    graph = prepare(model, precision)
-    return engine_of(graph, origin="the variant", flavor=flavor, shapes=shapes).built
+    graph, options = prepare(model, precision), BuildOptions(tf32=tf32)
+    engine = engine_of(graph, origin="the variant", flavor=flavor, shapes=shapes, options=options)
+    return engine.built
 
 
 def _alike(built: Built, bare: Built | None) -> bool | None:

@@ -28,7 +28,13 @@ from un_deploy.measure.speed.layers.profile_variants import profile_variants
 from un_deploy.measure.speed.layers.variant_layers import VariantLayers
 from un_deploy.measure.speed.variant import Kind, Variant
 from un_deploy.measure.speed.variant_engines import engine_facts
-from un_deploy.pipeline.compare.given_plans import GivenPlan, backend_of, notes_on, precision_of
+from un_deploy.pipeline.compare.given_plans import (
+    GivenPlan,
+    backend_of,
+    notes_on,
+    precision_of,
+    tf32_of,
+)
 from un_deploy.pipeline.compare.variants import Network
 from un_deploy.pipeline.export.model_spec import Norm
 from un_deploy.runtime.backends import BACKENDS, choose_backend, require_layers, runtime_of
@@ -59,6 +65,7 @@ def compare(
     dims: Mapping[str, int] | None = None,
     batches: Sequence[int] = (),
     precision: Precision | None = None,
+    tf32: bool | None = None,
     engines: bool = False,
     flavor: Flavor | Literal["auto"] = "auto",
     profile: bool = False,
@@ -88,6 +95,8 @@ def compare(
             the first, the others are its sweep.
         precision: of engines, of backends that build some and of those below; None: fp32. Plans
             have theirs, and another than that is refused.
+        tf32: whether products of fp32 may be computed in TF32 where a GPU computes, and in engines;
+            None: they may. Plans are what they were built to be here too.
         engines: also build TensorRT engines, and tell what they would run.
         profile: afterwards, also time each layer of each variant, at the first batch size.
         keep: norms that the fold leaves alone.
@@ -126,9 +135,9 @@ def compare(
         backend = backend_of(plans, backend)
     else:
         backend = choose_engine_backend() if backend == ENGINE else choose_backend(backend)
-    # The precision is also that of --engines, on any backend.
-    own = None if engines or plans else precision
-    check_settings(backend, threads=threads, device=device, precision=own)
+    # Both are also of the engines of --engines, on any backend.
+    own = {} if engines or plans else {"precision": precision, "tf32": tf32}
+    check_settings(backend, threads=threads, device=device, **own)
     if profile:
         require_layers(backend)
     if engines:
@@ -139,6 +148,7 @@ def compare(
         threads=threads,
         device=device or "cpu",
         precision=precision_of(plans, precision, others=graphs) if plans else asked,
+        tf32=tf32_of(plans, tf32, others=graphs) if plans else tf32 is not False,
     )
     timing: dict[str, Any] = {"builds": builds, "rounds": rounds, "sample_s": sample_s}
     keepers = [one.name for one in BACKENDS.values() if one.keeps_logs]
@@ -173,6 +183,7 @@ def compare(
                 first,
                 flavor=choose_flavor(flavor),
                 precision=asked,
+                tf32=settings.tf32,
                 gained_biases=gained,
                 progress=progress,
             )

@@ -10,6 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 from un_deploy.engines.building.from_graph import PreparedGraph, engine_of, prepare
+from un_deploy.engines.building.options import BuildOptions
 from un_deploy.engines.flavor import TITLES, Flavor
 from un_deploy.engines.plan.load import deserialized
 from un_deploy.graph.model.input_specs import Feeds, TensorSpec, input_specs
@@ -27,12 +28,13 @@ class EngineRuntime:
     """See `un_deploy.runtime.protocol.Runtime`. Untested on hardware.
 
     The engines' precision is decided in the graph; None: the graph's own types. For the mode see
-    `PlanRuntime`.
+    `PlanRuntime`. `tf32`: whether their products of fp32 may be computed in TF32.
     """
 
     flavor: Flavor
     precision: Precision | None = "fp32"
     mode: Mode = "cuda-graph"
+    tf32: bool = True
 
     @property
     def name(self) -> str:
@@ -91,7 +93,10 @@ class EngineSession:
         shapes = {name: tuple(array.shape) for name, array in feeds.items()}
         if self._built is None or self._built[0] != shapes:
             flavor, origin = self._runtime.flavor, "the graph"
-            engine = engine_of(self._graph, origin=origin, flavor=flavor, shapes=shapes)
+            options = BuildOptions(tf32=self._runtime.tf32)
+            engine = engine_of(
+                self._graph, origin=origin, flavor=flavor, shapes=shapes, options=options
+            )
             untold = "" if engine.types is None else engine.types.require_some()
             self._warned = tuple(filter(None, (*engine.built.warnings, untold)))
             plan = deserialized(engine.built.plan, origin, flavor)
