@@ -11,6 +11,7 @@ import pytest
 
 from tests.cli.conftest import Run
 from tests.support.comparing import compare_here
+from tests.support.graphs import build
 from tests.support.plans import plan_of
 from un_deploy.cli import show
 from un_deploy.graph.model.model_file import load_model, save_model
@@ -21,6 +22,8 @@ pytest.importorskip("onnxruntime")
 DOUBLE = Path(__file__).parents[1] / "support" / "doubles" / "trtexec_evaluating.py"
 ONCE = ("--builds", "1", "--rounds", "2", "--dim", "batch=2")
 GIVEN = ("compare", "--unfolded", "model.onnx", *ONCE)
+CONV = "float[1,1,4,4] x => float[1,1,2,2] y", "y = Conv(x, w)"
+LIFTED = "bf16 lifts the graph from opset 20 to 22, where more of its operators take bf16"
 
 
 @pytest.fixture(autouse=True)
@@ -120,6 +123,31 @@ def test_plans_are_what_they_were_built_to_be(run: Run, folder: Path, calls: Pat
     profiled = run("profile", "model.plan", "--tf32")
     assert profiled.exit_code == 1
     assert "model.plan was built with --no-tf32, not --tf32: a plan is what" in profiled.stderr
+
+
+def test_an_opset_that_bf16_lifts_is_said_and_kept(run: Run, folder: Path) -> None:
+    pytest.importorskip("tensorrt_rtx", reason="needs TensorRT-RTX: the rtx extra")
+    save_model(build(*CONV, w=(1, 1, 3, 3)), folder / "conv.onnx")
+    result = run("build", "conv.onnx", "-o", "m.plan", "--precision", "bf16")
+    assert result.exit_code == 0, result.stderr
+    assert f"{LIFTED}." in said(result.stdout)
+    manifest = json.loads((folder / "m.plan.json").read_text())
+    assert manifest["lifted_opset"] == {"precision": "bf16", "before": 20, "after": 22}
+    result = run("build", "conv.onnx", "-o", "half.plan", "--precision", "fp16")
+    assert "lifts" not in result.stdout
+    assert json.loads((folder / "half.plan.json").read_text())["lifted_opset"] is None
+
+
+def test_an_opset_that_bf16_lifts_is_said_by_a_comparison(run: Run, folder: Path) -> None:
+    pytest.importorskip("tensorrt_rtx", reason="needs TensorRT-RTX: the rtx extra")
+    for kind in ("unfolded", "folded"):
+        save_model(build(*CONV, w=(1, 1, 3, 3)), folder / f"{kind}.onnx")
+    given = ("compare", "--unfolded", "unfolded.onnx", "--folded", "folded.onnx", *ONCE[:4])
+    result = run(*given, "--engines", "--precision", "bf16", "-o", "r.json")
+    assert result.exit_code == 0, result.stderr
+    assert f"Warning of the engine of UN folded: {LIFTED}" in said(result.stdout)
+    engines = json.loads((folder / "r.json").read_text())["engines"]
+    assert [LIFTED in engine["warnings"] for engine in engines] == [True, True]
 
 
 @pytest.mark.parametrize(

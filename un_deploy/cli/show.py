@@ -143,6 +143,8 @@ def build(report: BuildReport) -> None:
         f"{manifest.flavor} {manifest.tensorrt}, {types}; {manifest.bytes:,} bytes, "
         f"{report.seconds:.1f} s"
     )
+    if manifest.lifted_opset is not None:
+        line(f"{manifest.lifted_opset}.")
     if report.precision is not None:
         constants, kept = len(report.precision.converted), len(report.precision.kept)
         line(f"{constants} constants converted; {kept} operators stay in fp32.")

@@ -143,6 +143,7 @@ def build(
         source_sha256=file_sha256(Path(model)) if _is_path(model) else "",
         un_deploy=__version__,
         tf32=options.tf32,
+        lifted_opset=None if report is None else report.lifted,
     )
     with staged(target, manifest_path(target), force=force) as (plan, beside):
         plan.write_bytes(built.plan)

@@ -213,6 +213,14 @@ def test_a_graph_beside_a_plan_is_built_with_its_tf32_or_not_at_all(folder: Path
     assert compared(folder, "ln.onnx", "folded.plan", tf32=False).tf32 is False
 
 
+def test_an_opset_that_was_lifted_for_a_plan_is_noted(folder: Path) -> None:
+    lifted = {"precision": "bf16", "before": 20, "after": 22}
+    rewritten(folder, "folded.plan", lifted_opset=lifted)
+    told = "of the plan of UN folded: bf16 lifts the graph from opset 20 to 22, where more of its "
+    notes = compared(folder, "ln.plan", "folded.plan").notes
+    assert [note for note in notes if "lifts" in note] == [f"{told}operators take bf16"]
+
+
 def test_plans_alone_have_the_precision_that_is_asked_for_or_are_refused(folder: Path) -> None:
     names = ("ln.plan", "folded.plan")
     assert compared(folder, *names, precision="fp32").precision == "fp32"

@@ -79,3 +79,10 @@ def test_without_a_gpu_a_real_engine_is_built_and_not_run() -> None:
     session = EngineRuntime("tensorrt-rtx", "fp16").load(MODEL)
     with pytest.raises(InputError, match=r"TensorRT-RTX|NVIDIA GPU"):
         session.run(feeds(2))
+
+
+def test_an_opset_that_bf16_lifts_is_told_of_the_variant() -> None:
+    conv = graph("float[1,1,4,4] x => float[1,1,2,2] y", "y = Conv(x, w)", w=(1, 1, 3, 3))
+    told = "bf16 lifts the graph from opset 20 to 22, where more of its operators take bf16"
+    assert EngineRuntime("tensorrt", "bf16").load(conv).how_it_ran().warnings == (told,)
+    assert EngineRuntime("tensorrt", "fp32").load(conv).how_it_ran().warnings == ()

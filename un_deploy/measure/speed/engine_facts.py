@@ -29,7 +29,7 @@ class EngineFacts:
             for UN folded has the biases that the fold gained; None where there is none to compare
             with.
         kernels: in the order in which they run.
-        warnings: of its builder.
+        warnings: of its builder, and what the conversion to its precision tells.
         tf32: whether its products of fp32 may be computed in TF32; None: an older report.
     """
 

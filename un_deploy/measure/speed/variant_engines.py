@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 
 import onnx_ir as ir
 
@@ -80,7 +81,7 @@ def _built(
     shapes = {name: array.shape for name, array in feeds.items()}
     graph, options = prepare(model, precision), BuildOptions(tf32=tf32)
     engine = engine_of(graph, origin="the variant", flavor=flavor, shapes=shapes, options=options)
-    return engine.built
+    return replace(engine.built, warnings=(*graph.notes, *engine.built.warnings))
 
 
 def _alike(built: Built, bare: Built | None) -> bool | None:

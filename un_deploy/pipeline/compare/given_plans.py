@@ -170,6 +170,8 @@ def notes_on(plans: Mapping[Kind, GivenPlan], *, others: Sequence[Kind]) -> Iter
             f"{made.precision or 'the precision of that graph'} by {made.flavor} {made.tensorrt}: "
             f"{seen}"
         )
+        if made.lifted_opset is not None:
+            yield f"of the plan of {TITLES[kind]}: {made.lifted_opset}"
     (kind, first), *rest = plans.items()
     for what in ("profiles", "options", "compute_capabilities"):
         for other, plan in rest:

@@ -66,7 +66,7 @@ class EngineSession:
         self._graph = graph
         self._runtime = runtime
         self._built: tuple[dict[str, tuple[int, ...]], PlanSession] | None = None
-        self._warned: tuple[str, ...] = ()
+        self._warned: tuple[str, ...] = graph.notes
 
     def run(self, feeds: Feeds, fetch: Sequence[str] | None = None) -> dict[str, np.ndarray]:
         """See `un_deploy.runtime.protocol.Session`; an engine gives its outputs alone."""
@@ -98,7 +98,8 @@ class EngineSession:
                 self._graph, origin=origin, flavor=flavor, shapes=shapes, options=options
             )
             untold = "" if engine.types is None else engine.types.require_some()
-            self._warned = tuple(filter(None, (*engine.built.warnings, untold)))
+            told = (*self._graph.notes, *engine.built.warnings, untold)
+            self._warned = tuple(filter(None, told))
             plan = deserialized(engine.built.plan, origin, flavor)
             inputs = input_specs(engine.graph.model)
             self._built = shapes, PlanSession(plan, inputs, PlanRuntime(mode=self._runtime.mode))

@@ -164,6 +164,7 @@ class BuiltSession(TrtexecSession):
     def __init__(self, graph: PreparedGraph, trtexec: Trtexec, options: BuildOptions) -> None:
         super().__init__(input_specs(graph.model), trtexec)
         self._graph, self._options = graph, options
+        self._told = HowItRan(graph.notes)
         self._built_for: dict[str, tuple[int, ...]] = {}
 
     def _engine(self, feeds: Feeds) -> Path:
