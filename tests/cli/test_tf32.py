@@ -164,3 +164,27 @@ def test_a_profile_says_which_it_was(
     report = profile(folder / "model.onnx", backend="ort-cpu", dims={"batch": 2}, runs=1)
     show.profile(replace(report, tf32=tf32), None)
     assert capsys.readouterr().out.startswith(told)
+
+
+def test_an_environment_that_forbids_it_is_not_said_to_allow_it(
+    run: Run, folder: Path, calls: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NVIDIA's libraries take this variable before all that they are told."""
+    pytest.importorskip("tensorrt_rtx", reason="needs TensorRT-RTX: the rtx extra")
+    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "0")
+    plan = ("build", "model.onnx", "-o", "m.plan", "--shapes", "x:8x3x6")
+    plan_of(folder / "given.plan", load_model(folder / "model.onnx"))
+    for command in (
+        plan,
+        (*GIVEN, "--backend", "trtexec"),
+        (*GIVEN, "--engines"),
+        ("profile", "model.onnx", "--backend", "torch", "--device", "cuda"),
+        ("profile", "given.plan"),
+    ):
+        result = run(*command)
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert "NVIDIA_TF32_OVERRIDE=0 forbids TF32 to all of NVIDIA's libraries" in result.stderr
+    assert not calls.exists()
+    assert run(*plan, "--no-tf32").exit_code == 0
+    assert run(*GIVEN, "--backend", "trtexec", "--no-tf32").exit_code == 0
+    assert run(*GIVEN).exit_code == 0  # on the CPU

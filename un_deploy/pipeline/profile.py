@@ -20,7 +20,7 @@ from un_deploy.measure.equality.inputs import random_inputs, read_inputs
 from un_deploy.measure.speed.environment import environment
 from un_deploy.pipeline.compare.given_plans import check_tf32, graph_of, usual_sizes
 from un_deploy.runtime.backends import choose_backend, runtime_of, threads_of_process
-from un_deploy.runtime.check_settings import check_settings, has_tf32
+from un_deploy.runtime.check_settings import check_environment, check_settings, has_tf32
 from un_deploy.runtime.layer_times import TellsEngineLayers, TellsLayers, TimedLayer
 from un_deploy.runtime.protocol import Session, Timer
 from un_deploy.runtime.settings import RunSettings
@@ -140,13 +140,15 @@ def profile(
         name, model = f"{manifest.flavor} {manifest.tensorrt}", graph_of(manifest)
         check_settings(manifest.flavor, threads=threads, device=device)
         check_tf32(path, manifest, tf32)
-        session = PlanRuntime().load_plan(path)
         settings = RunSettings(manifest.flavor, tf32=manifest.tf32)
+        check_environment(settings)
+        session = PlanRuntime().load_plan(path)
         dims = {**usual_sizes(manifest, model), **(dims or {})} if inputs is None else None
     else:
         name = choose_backend(backend)
         check_settings(name, threads=threads, device=device, tf32=tf32)
         settings = RunSettings(name, threads, device or "cpu", tf32=tf32 is not False)
+        check_environment(settings)
         model = load_model(path)
         check_weights(model)
         session = runtime_of(settings).load(path)

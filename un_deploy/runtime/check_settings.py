@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from un_deploy.errors import InputError
+from un_deploy.gpu import check_tf32
 from un_deploy.runtime.backends import BACKENDS, backend_named
+from un_deploy.runtime.settings import RunSettings
 
 
 def check_settings(backend: str, **given: object) -> None:
@@ -26,6 +28,16 @@ def check_settings(backend: str, **given: object) -> None:
             f"{_option('tf32', tf32)} is of NVIDIA's GPUs, and {backend} was to run on "
             f"{device or 'cpu'}: give --device cuda with it, or leave it out"
         )
+
+
+def check_environment(settings: RunSettings) -> None:
+    """Refuse TF32 that the environment forbids.
+
+    Raises:
+        InputError: it does.
+    """
+    if settings.tf32 and has_tf32(settings.backend, settings.device):
+        check_tf32()
 
 
 def has_tf32(backend: str, device: object) -> bool:

@@ -12,6 +12,7 @@ from un_deploy.engines.building.options import HARDWARE_LEVELS, MEMORY_POOLS, Bu
 from un_deploy.engines.flavor import TITLES, Flavor, described, library
 from un_deploy.engines.log import listening
 from un_deploy.errors import InputError, one_line
+from un_deploy.gpu import check_tf32
 
 if TYPE_CHECKING:
     from tensorrt import IBuilderConfig
@@ -29,8 +30,11 @@ def configure(config: IBuilderConfig, options: BuildOptions, flavor: Flavor) -> 
     """Apply options to a ``trt.IBuilderConfig``.
 
     Raises:
-        InputError: an option that the flavour does not have, ignores, warns of or refuses.
+        InputError: an option that the flavour does not have, ignores, warns of or refuses; or TF32
+            where the environment forbids it.
     """
+    if options.tf32:
+        check_tf32()
     for flag, apply in _settings(config, options, flavor):
         if flag.partition("=")[0] in SILENTLY_IGNORED[flavor]:
             raise InputError(f"{TITLES[flavor]} ignores {flag}: leave it out")

@@ -38,7 +38,7 @@ from un_deploy.pipeline.compare.given_plans import (
 from un_deploy.pipeline.compare.variants import Network
 from un_deploy.pipeline.export.model_spec import Norm
 from un_deploy.runtime.backends import BACKENDS, choose_backend, require_layers, runtime_of
-from un_deploy.runtime.check_settings import check_settings
+from un_deploy.runtime.check_settings import check_environment, check_settings
 from un_deploy.runtime.choose_engine import choose_engine_backend, runtime_title
 from un_deploy.runtime.protocol import DescribesItself
 from un_deploy.runtime.settings import ENGINE, RunSettings, engine_precision
@@ -150,6 +150,7 @@ def compare(
         precision=precision_of(plans, precision, others=graphs) if plans else asked,
         tf32=tf32_of(plans, tf32, others=graphs) if plans else tf32 is not False,
     )
+    check_environment(settings)
     timing: dict[str, Any] = {"builds": builds, "rounds": rounds, "sample_s": sample_s}
     keepers = [one.name for one in BACKENDS.values() if one.keeps_logs]
     if logs is not None and backend not in keepers:
