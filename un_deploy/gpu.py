@@ -57,7 +57,7 @@ class Gpu:
     held_back: int | None
 
 
-def check_tf32() -> None:
+def check_tf32_override() -> None:
     """Refuse TF32 where it would be said to be allowed and is not.
 
     Raises:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from un_deploy.errors import InputError
-from un_deploy.gpu import check_tf32
+from un_deploy.gpu import check_tf32_override
 from un_deploy.runtime.backends import BACKENDS, backend_named
 from un_deploy.runtime.settings import RunSettings
 
@@ -37,7 +37,7 @@ def check_environment(settings: RunSettings) -> None:
         InputError: it does.
     """
     if settings.tf32 and has_tf32(settings.backend, settings.device):
-        check_tf32()
+        check_tf32_override()
 
 
 def has_tf32(backend: str, device: object) -> bool:

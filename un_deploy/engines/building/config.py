@@ -12,7 +12,7 @@ from un_deploy.engines.building.options import HARDWARE_LEVELS, MEMORY_POOLS, Bu
 from un_deploy.engines.flavor import TITLES, Flavor, described, library
 from un_deploy.engines.log import listening
 from un_deploy.errors import InputError, one_line
-from un_deploy.gpu import check_tf32
+from un_deploy.gpu import check_tf32_override
 
 if TYPE_CHECKING:
     from tensorrt import IBuilderConfig
@@ -34,7 +34,7 @@ def configure(config: IBuilderConfig, options: BuildOptions, flavor: Flavor) -> 
             where the environment forbids it.
     """
     if options.tf32:
-        check_tf32()
+        check_tf32_override()
     for flag, apply in _settings(config, options, flavor):
         if flag.partition("=")[0] in SILENTLY_IGNORED[flavor]:
             raise InputError(f"{TITLES[flavor]} ignores {flag}: leave it out")

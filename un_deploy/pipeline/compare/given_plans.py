@@ -138,7 +138,9 @@ def tf32_of(plans: Mapping[Kind, GivenPlan], asked: bool | None, *, others: Sequ
     """
     _alike(plans, "TF32", lambda manifest: "allowed" if manifest.tf32 else "not allowed")
     first = next(iter(plans.values()))
-    check_tf32(first.path, first.manifest, asked if asked is not None or not others else True)
+    if others and asked is None:
+        asked = True
+    check_tf32(first.path, first.manifest, asked)
     return first.manifest.tf32
 
 
