@@ -15,8 +15,13 @@ from ctypes import CDLL
 from dataclasses import dataclass
 from typing import Any
 
+from un_deploy.errors import InputError
+
 NOT_TOLD = "[N/A]"
 """Written where the driver does not tell a figure, as nvidia-smi writes it."""
+
+TF32 = "NVIDIA_TF32_OVERRIDE"
+"""The environment variable that, at 0, forbids TF32 to all of NVIDIA's libraries."""
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 """The environment variable by which CUDA chooses among GPUs."""
@@ -50,6 +55,18 @@ class Gpu:
     temperature_c: int | None
     power_w: float | None
     held_back: int | None
+
+
+def check_tf32_override() -> None:
+    """Refuse TF32 where it would be said to be allowed and is not.
+
+    Raises:
+        InputError: the environment forbids it, whatever a library is told.
+    """
+    if os.environ.get(TF32) == "0":
+        raise InputError(
+            f"{TF32}=0 forbids TF32 to all of NVIDIA's libraries: say --no-tf32 too, or unset it"
+        )
 
 
 @dataclass(frozen=True)

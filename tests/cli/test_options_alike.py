@@ -21,6 +21,7 @@ from tests.cli import (
     test_compare_in_trtexec,
     test_compare_layers,
     test_profile,
+    test_tf32,
     test_triton,
     test_trtexec_compare,
 )
@@ -246,6 +247,7 @@ SHOWN: dict[str, dict[str, Callable[..., Any]]] = {
             ("--mark-output", "--region-input", "--region-output"),
             test_which_part_of_the_graph_is_built,
         ),
+        "--tf32": test_tf32.TestOfEngines.test_a_build_says_which_it_was,
         "--force": test_build.test_other_values,
         "--json": test_build.test_json_alone,
     },

@@ -35,11 +35,12 @@ pytest.importorskip("onnxruntime")
 LN_UN = ("--unfolded", "model.onnx", "--ln", "model.onnx")
 
 VALUES: dict[str, tuple[str, Any]] = {
-    "threads": ("3", 3),
-    "device": ("cuda:1", "cuda:1"),
-    "precision": ("bf16", "bf16"),
+    "threads": ("--threads 3", 3),
+    "device": ("--device cuda:1", "cuda:1"),
+    "precision": ("--precision bf16", "bf16"),
+    "tf32": ("--no-tf32", False),
 }
-"""Of each setting a word on the command line, and what it is for a runtime."""
+"""Of each setting the words on the command line, and what it is for a runtime."""
 
 
 class Reached(Exception):  # noqa: N818
@@ -64,16 +65,18 @@ def reaching(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def acts_or_is_refused(run: Run, command: tuple[str, ...], backend: str, option: str) -> None:
-    word, value = VALUES[option]
-    line = (*command, "--backend", backend, f"--{option}", word)
+    words, value = VALUES[option]
+    line = (*command, "--backend", backend, *words.split())
     if option in BACKENDS[backend].takes:
+        if option == "tf32" and "device" in BACKENDS[backend].takes:
+            line += ("--device", "cuda")
         with pytest.raises(Reached) as reached:
             run(*line)
         assert getattr(reached.value.settings, option) == value
     else:
         result = run(*line)
         assert result.exit_code == 1
-        assert result.stderr.startswith(f"error: {backend} takes no --{option}, ")
+        assert result.stderr.startswith(f"error: {backend} takes no {words.split()[0]}, ")
 
 
 def of(*commands: str) -> pytest.MarkDecorator:
@@ -138,12 +141,12 @@ def test_profile(
 
 def of_a_plan(run: Run, plan: Path, option: str) -> None:
     """On the double of TensorRT, with memory on the CPU."""
-    words = {"--exportLayerInfo": "l.json", "--backend": "torch"}
-    word = words.get(option) or VALUES[option.removeprefix("--")][0]
+    words = {"--exportLayerInfo": "--exportLayerInfo l.json", "--backend": "--backend torch"}
+    line = words.get(option) or VALUES[option.removeprefix("--")][0]
     with pytest.MonkeyPatch.context() as patch:
         module = import_module("un_deploy.pipeline.profile")
         patch.setattr(module, "PlanRuntime", lambda: PlanRuntime(device="cpu"))
-        result = run("profile", str(plan), option, word, "--dim", "n=2")
+        result = run("profile", str(plan), *line.split(), "--dim", "n=2")
     if A_PLAN not in ACTS["profile"][option]:
         return refused(result, option)
     assert result.exit_code == 0, result.stderr
@@ -168,13 +171,13 @@ BUILT: dict[str, tuple[str, Callable[[tensorrt_double.IBuilderConfig], object]]]
     "--memPoolSize": ("workspace:1G", lambda _: called("set_memory_pool_limit")[0][1] == 1 << 30),
     "--builderOptimizationLevel": ("5", lambda config: config.builder_optimization_level == 5),
     "--timingCacheFile": ("cache", lambda _: called("create_timing_cache") == [(b"timings",)]),
-    "--versionCompatible": ("", lambda _: called("set_flag") == [("VERSION_COMPATIBLE",)]),
+    "--versionCompatible": ("", lambda _: ("VERSION_COMPATIBLE",) in called("set_flag")),
     "--hardwareCompatibilityLevel": (
         "ampere+",
         lambda config: config.hardware_compatibility_level.name == "AMPERE_PLUS",
     ),
-    "--stripWeights": ("", lambda _: called("set_flag") == [("STRIP_PLAN",)]),
-    "--refit": ("", lambda _: called("set_flag") == [("REFIT",)]),
+    "--stripWeights": ("", lambda _: ("STRIP_PLAN",) in called("set_flag")),
+    "--refit": ("", lambda _: ("REFIT",) in called("set_flag")),
     "--computeCapability": ("120", lambda _: False),
 }
 """A word for each option of the builder, and what it does to a configuration of TensorRT's."""

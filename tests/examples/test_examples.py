@@ -66,11 +66,14 @@ esac
 
 
 @pytest.mark.parametrize(
-    ("precision", "error"), [("fp32", "1e-4"), ("fp16", "1e-2"), ("bf16", "5e-2")]
+    ("precision", "error"), [("fp32", "1e-2"), ("fp16", "1e-2"), ("bf16", "5e-2")]
 )
 @pytest.mark.parametrize("there", [True, False])
 def test_what_the_pipeline_calls(tmp_path: Path, there: bool, precision: str, error: str) -> None:
-    """From ONNX files, so without an export; a double records what it is called with."""
+    """From ONNX files, so without an export; a double records what it is called with.
+
+    Engines of fp32 may use TF32, whose mantissa is that of fp16; graphs on the CPU have none.
+    """
     double = tmp_path / "un-deploy"
     double.write_text(RECORDER)
     double.chmod(0o755)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,9 @@ from un_deploy.errors import InputError
 from un_deploy.graph.model.model_file import save_model
 from un_deploy.pipeline import profile as module
 from un_deploy.pipeline.profile import profile
+from un_deploy.runtime.backends import runtime_of
+from un_deploy.runtime.protocol import Runtime
+from un_deploy.runtime.settings import RunSettings
 from un_deploy.runtime.tensorrt.plan_runtime import PlanRuntime
 from un_deploy.runtime.trtexec.profile_file import parse_profile
 from un_deploy.runtime.trtexec.times_file import parse_times
@@ -36,7 +40,7 @@ def file(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("backend", ["ort-cpu", pytest.param("torch", marks=pytest.mark.torch)])
 def test_layers_of_a_file(file: Path, backend: str) -> None:
     report = profile(file, backend=backend, runs=4, warm_up=1, dims={"batch": 3}, threads=1)
-    assert (report.runtime, report.inputs) == (backend, {"x": (3, 64)})
+    assert (report.runtime, report.inputs, report.tf32) == (backend, {"x": (3, 64)}, None)
     assert [layer.onnx_nodes for layer in report.layers] == [("MatMul_0",), ("Tanh_1",)]
     assert all(len(layer.seconds) == 4 for layer in report.layers)
     assert len(report.run_s) == 4
@@ -89,6 +93,23 @@ def test_a_runtime_that_cannot_tell(file: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.torch
+@pytest.mark.parametrize("tf32", [True, False])
+def test_a_profile_on_a_gpu_says_whether_tf32_was_allowed(
+    file: Path, monkeypatch: pytest.MonkeyPatch, tf32: bool
+) -> None:
+    """A CPU stands for the GPU."""
+    asked = []
+
+    def on_the_cpu(settings: RunSettings) -> Runtime:
+        asked.append(settings)
+        return runtime_of(replace(settings, device="cpu"))
+
+    monkeypatch.setattr(module, "runtime_of", on_the_cpu)
+    report = profile(file, backend="torch", device="cuda", tf32=tf32, runs=1)
+    assert (report.tf32, asked) == (tf32, [RunSettings("torch", None, "cuda", tf32=tf32)])
+
+
+@pytest.mark.torch
 class TestPlans:
     """On the double of TensorRT: see tests/runtime/tensorrt/test_plan_runtime.py."""
 
@@ -99,6 +120,7 @@ class TestPlans:
     def test_layers_of_a_plan(self, make: Callable[..., Path]) -> None:  # noqa: F811
         report = profile(make(), runs=3, dims={"n": 2})
         assert (report.runtime, report.inputs) == ("tensorrt 10.16.1.11", {"x": (2, 4)})
+        assert report.tf32 is True  # that of its manifest
         assert [layer.onnx_nodes for layer in report.layers] == [
             ("MatMul_0",),
             ("Add_1", "Relu"),

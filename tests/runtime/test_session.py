@@ -208,6 +208,33 @@ def test_a_fall_back_to_the_cpu_is_refused(
         OnnxRuntime(device="cuda").load(model)
 
 
+@pytest.mark.parametrize("tf32", [True, False])
+def test_tf32_is_an_option_of_the_provider_on_cuda(
+    monkeypatch: pytest.MonkeyPatch, model: onnx_ir.Model, tf32: bool
+) -> None:
+    """This package computes on the CPU, whatever it is asked for."""
+    import onnxruntime
+
+    real, asked = onnxruntime.InferenceSession, []
+
+    class Session(real):
+        def __init__(self, path, options, providers, **settings) -> None:
+            asked.append(providers)
+            super().__init__(path, options, providers=["CPUExecutionProvider"], **settings)
+
+        def get_providers(self) -> list[str]:
+            return [name for name, _ in asked[-1]]
+
+    there = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: there)
+    monkeypatch.setattr(onnxruntime, "InferenceSession", Session)
+    found = OnnxRuntime(device="cuda", tf32=tf32).load(model).run({"x": X})
+    np.testing.assert_array_equal(found["y"], [[0, -2, 6, 13]])
+    OnnxRuntime().load(model)
+    told = {"use_tf32": "1" if tf32 else "0"}
+    assert asked == [[("CUDAExecutionProvider", told)], [("CPUExecutionProvider", {})]]
+
+
 @pytest.mark.slow
 def test_weights_beyond_two_gigabytes() -> None:
     side = 2**14  # two matrices of 2^28 floats are 2 GiB, more than a protobuf holds

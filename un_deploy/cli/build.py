@@ -50,6 +50,12 @@ def _spelled(name: str, **settings: Any) -> Callable[[Any], Any]:
     help="A node, tensor or operator type to leave in fp32. May be repeated.",
 )
 @click.option(
+    "--tf32/--no-tf32",
+    " /--noTF32",
+    default=True,
+    help="Whether the engine may compute products of fp32 in TF32, whose mantissa is that of fp16.",
+)
+@click.option(
     "--require-types",
     is_flag=True,
     help="Refuse an engine, too, whose kernels do not tell in which type every product is "
@@ -161,6 +167,7 @@ def command(
     hardware_compatibility_level: str | None,
     strip_weights: bool,
     refit: bool,
+    tf32: bool,
     input_io_formats: str | None,
     output_io_formats: str | None,
     compute_capability: str | None,
@@ -207,6 +214,7 @@ def command(
         hardware_compatibility=hardware_compatibility_level,
         strip_weights=strip_weights,
         refit=refit,
+        tf32=tf32,
         **parsed,
     )
     with show.steps(f"Building {source}") as progress:

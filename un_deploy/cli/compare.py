@@ -102,6 +102,7 @@ def _kept(logs: Path | None, force: bool) -> Iterator[Path | None]:
 )
 @options.device
 @options.threads
+@options.tf32
 @click.option(
     "--builds",
     type=click.IntRange(min=1),

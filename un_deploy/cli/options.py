@@ -121,6 +121,13 @@ threads = click.option(
     type=click.IntRange(1, 1024),
     help="Number of CPU threads that the backend computes with.",
 )
+tf32 = click.option(
+    "--tf32/--no-tf32",
+    " /--noTF32",
+    default=None,
+    help="Whether GPUs may compute products of fp32 in TF32, whose mantissa is that of fp16.  "
+    "[default: tf32; of a plan what it was built with]",
+)
 seed = click.option(
     "--seed", type=click.IntRange(0, 2**63 - 1), default=0, help="Seed of the random inputs."
 )

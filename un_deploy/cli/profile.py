@@ -18,6 +18,7 @@ from un_deploy.cli import options
 )
 @options.device
 @options.threads
+@options.tf32
 @click.option(
     "--runs", type=click.IntRange(min=1), default=20, help="Number of runs that are timed."
 )

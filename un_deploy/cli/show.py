@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from un_deploy.errors import one_line
+from un_deploy.graph.precision.names import in_words, tf32_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -137,7 +138,13 @@ def verification(report: VerifyReport) -> None:
 def build(report: BuildReport) -> None:
     """What was built, and what its kernels are."""
     manifest = report.manifest
-    line(f"{manifest.flavor} {manifest.tensorrt}, {manifest.bytes:,} bytes, {report.seconds:.1f} s")
+    types = in_words(manifest.precision or "the types of the graph", manifest.tf32)
+    line(
+        f"{manifest.flavor} {manifest.tensorrt}, {types}; {manifest.bytes:,} bytes, "
+        f"{report.seconds:.1f} s"
+    )
+    if manifest.lifted_opset is not None:
+        line(f"{manifest.lifted_opset}.")
     if report.precision is not None:
         constants, kept = len(report.precision.converted), len(report.precision.kept)
         line(f"{constants} constants converted; {kept} operators stay in fp32.")
@@ -168,7 +175,7 @@ def profile(report: ProfileReport, top: int | None) -> None:
     from statistics import median
 
     shapes = ", ".join(f"{name} {list(shape)}" for name, shape in report.inputs.items())
-    line(f"{report.runtime}, {len(report.run_s)} runs; {shapes}")
+    line(f"{report.runtime}{tf32_in_words(report.tf32)}, {len(report.run_s)} runs; {shapes}")
     layers = report.slowest_first[:top]
     rows = [
         (_nodes(layer), layer.kind, f"{layer.median_s * 1e3:.4f}", f"{report.share(layer):.1%}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.text import Text
 
 from un_deploy.cli import show
+from un_deploy.graph.precision.names import in_words
 from un_deploy.measure import wording
 from un_deploy.measure.speed.compare_report import CompareReport
 from un_deploy.measure.speed.engine_facts import FUSED_AWAY, fused_away
@@ -22,7 +23,7 @@ def comparison(report: CompareReport) -> None:
     where = report.environment["cpu"] if report.device == "cpu" else report.device
     if backend_named(report.backend).on_gpu:
         where = report.environment.get("gpu") or "a GPU of which no driver tells"
-    precision = f", {report.precision}" if report.precision else ""
+    precision = f", {report.computed_in}" if report.tells_precision else ""
     show.line(f"{report.runtime or report.backend} on {where}{precision}{threads}; {shapes}")
     _accuracy(report)
     _times(report)
@@ -128,7 +129,8 @@ def _engines(report: CompareReport) -> None:
         return
     first = report.engines[0]
     show.line(
-        f"Engines of {first.flavor} {first.tensorrt} in {first.precision}, built and not run:"
+        f"Engines of {first.flavor} {first.tensorrt} in {in_words(first.precision, first.tf32)}, "
+        "built and not run:"
     )
     rows = [
         (

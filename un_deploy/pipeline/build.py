@@ -126,7 +126,7 @@ def build(
         require_types=require_types,
         progress=progress,
     )
-    built, graph = engine.built, engine.graph.model.graph
+    built, graph, report = engine.built, engine.graph.model.graph, engine.graph.precision
     manifest = Manifest(
         sha256=sha256(built.plan),
         bytes=len(built.plan),
@@ -142,6 +142,8 @@ def build(
         source=_name(model),
         source_sha256=file_sha256(Path(model)) if _is_path(model) else "",
         un_deploy=__version__,
+        tf32=options.tf32,
+        lifted_opset=None if report is None else report.lifted,
     )
     with staged(target, manifest_path(target), force=force) as (plan, beside):
         plan.write_bytes(built.plan)
@@ -149,7 +151,7 @@ def build(
     return BuildReport(
         target=str(target),
         manifest=manifest,
-        precision=engine.graph.precision,
+        precision=report,
         types=engine.types,
         kernels=len(built.kernels),
         bytes_written=bytes_written(built.kernels),

@@ -18,9 +18,9 @@ from un_deploy.graph.model.model_file import load_model
 from un_deploy.json_form import JsonForm
 from un_deploy.measure.equality.inputs import random_inputs, read_inputs
 from un_deploy.measure.speed.environment import environment
-from un_deploy.pipeline.compare.given_plans import graph_of, usual_sizes
+from un_deploy.pipeline.compare.given_plans import check_tf32, graph_of, usual_sizes
 from un_deploy.runtime.backends import choose_backend, runtime_of, threads_of_process
-from un_deploy.runtime.check_settings import check_settings
+from un_deploy.runtime.check_settings import check_environment, check_settings, has_tf32
 from un_deploy.runtime.how_it_ran import TellsHowItRan
 from un_deploy.runtime.layer_times import TellsEngineLayers, TellsLayers, TimedLayer
 from un_deploy.runtime.protocol import Session, Timer
@@ -40,6 +40,7 @@ class ProfileReport(JsonForm):
         run_s: seconds of each whole run when nobody looks at the layers: what lies between their
             sum and this is the cost of looking, or of what lies between the layers.
         warm_up: runs before those that were counted.
+        tf32: whether products of fp32 might be computed in TF32; None: on a CPU, which has none.
         layer_information: a plan's, JSON of its inspector; else None.
         warnings: of what ran it, each once.
     """
@@ -53,6 +54,7 @@ class ProfileReport(JsonForm):
     environment: Mapping[str, str | int | None]
     layer_information: str | None = None
     warnings: tuple[str, ...] = ()
+    tf32: bool | None = None
     version: int = 1
 
     @property
@@ -104,6 +106,7 @@ def profile(
     backend: str = "auto",
     device: str | None = None,
     threads: int | None = None,
+    tf32: bool | None = None,
     runs: int = 20,
     warm_up: int = 5,
     inputs: str | None = None,
@@ -117,6 +120,8 @@ def profile(
         backend: what runs an ONNX file; "auto": the first that is installed. A plan takes "auto".
         device: of torch; None: "cpu".
         threads: of ONNX Runtime, or of torch on the CPU. What a backend would ignore is refused.
+        tf32: whether products of fp32 may be computed in TF32 on a GPU; None: they may. A plan is
+            what it was built to be.
         runs: that are counted, at least 1.
         warm_up: runs before them.
         inputs: data.npz or loader.py:function (runs as code), of which the first is taken; None:
@@ -136,15 +141,19 @@ def profile(
             raise InputError(
                 f"{path} is a plan: TensorRT runs it, not {backend}, so leave out --backend"
             )
-        session, manifest = PlanRuntime().load_plan(path), read_manifest(path)
+        manifest = read_manifest(path)
         name, model = f"{manifest.flavor} {manifest.tensorrt}", graph_of(manifest)
         check_settings(manifest.flavor, threads=threads, device=device)
-        settings = RunSettings(manifest.flavor)
+        check_tf32(path, manifest, tf32)
+        settings = RunSettings(manifest.flavor, tf32=manifest.tf32)
+        check_environment(settings)
+        session = PlanRuntime().load_plan(path)
         dims = {**usual_sizes(manifest, model), **(dims or {})} if inputs is None else None
     else:
         name = choose_backend(backend)
-        check_settings(name, threads=threads, device=device)
-        settings = RunSettings(name, threads, device or "cpu")
+        check_settings(name, threads=threads, device=device, tf32=tf32)
+        settings = RunSettings(name, threads, device or "cpu", tf32=tf32 is not False)
+        check_environment(settings)
         model = load_model(path)
         check_weights(model)
         session = runtime_of(settings).load(path)
@@ -165,6 +174,7 @@ def profile(
         environment=environment(),
         layer_information=told,
         warnings=session.how_it_ran().warnings if isinstance(session, TellsHowItRan) else (),
+        tf32=settings.tf32 if has_tf32(settings.backend, settings.device) else None,
     )
 
 

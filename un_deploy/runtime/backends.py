@@ -35,7 +35,7 @@ class Backend:
         extra: of un-deploy, with what it needs; "": nothing that pip installs.
         module: Python's, by which "auto" finds it; "": it is never chosen by itself.
         on_gpu: whether it computes on the first GPU, whatever the settings.
-        takes: which of threads, device and precision it takes; the others are refused.
+        takes: which of the settings it takes; the others are refused.
         builds_engines: whether it builds an engine, in a precision, and shows no inner tensors.
         check_machine: of what builds engines: refuses a machine that cannot run them, and says why.
         takes_plans: the flavours of TensorRT whose plans it runs.
@@ -74,7 +74,8 @@ def _onnxruntime(
     from un_deploy.runtime.onnxruntime.runtime import OnnxRuntime
 
     threads = settings.threads if device == "cpu" else None
-    return OnnxRuntime(threads=threads, device=device, fusions=fusions)
+    tf32 = device == "cpu" or settings.tf32
+    return OnnxRuntime(threads=threads, device=device, fusions=fusions, tf32=tf32)
 
 
 def _torch(
@@ -82,7 +83,7 @@ def _torch(
 ) -> Runtime:
     from un_deploy.runtime.torch_graph import TorchRuntime
 
-    return TorchRuntime(device=settings.device, mode=mode)
+    return TorchRuntime(device=settings.device, mode=mode, tf32=settings.tf32)
 
 
 def _torch_threads(count: int) -> AbstractContextManager[None]:
@@ -94,7 +95,7 @@ def _torch_threads(count: int) -> AbstractContextManager[None]:
 def _trtexec(settings: RunSettings, fusions: Fusions) -> Runtime:
     from un_deploy.runtime.trtexec.runtime import TrtexecRuntime
 
-    return TrtexecRuntime(settings.precision)
+    return TrtexecRuntime(settings.precision, tf32=settings.tf32)
 
 
 def _check_trtexec() -> None:
@@ -112,7 +113,7 @@ def _check_tensorrt(flavor: Flavor) -> None:
 def _tensorrt(flavor: Flavor, settings: RunSettings, fusions: Fusions) -> Runtime:
     from un_deploy.runtime.tensorrt.engine_runtime import EngineRuntime
 
-    return EngineRuntime(flavor, settings.precision)
+    return EngineRuntime(flavor, settings.precision, tf32=settings.tf32)
 
 
 _TABLE = (
@@ -135,6 +136,7 @@ _TABLE = (
         timed=told.BOUND_RUNS,
         extra="gpu",
         on_gpu=True,
+        takes=("tf32",),
         tells_memory=told.ORT_MEMORY,
         has_fusions=True,
     ),
@@ -147,7 +149,7 @@ _TABLE = (
         module="torch",
         tells_layers=True,
         tells_memory=f"{told.TORCH_MEMORY} what torch's CUDA allocator gave out, outputs included",
-        takes=("threads", "device"),
+        takes=("threads", "device", "tf32"),
         threads=_torch_threads,
     ),
     Backend(
@@ -158,7 +160,7 @@ _TABLE = (
         extra="torch",
         tells_memory=told.GRAPH_MEMORY,
         inner_tensors="torch",
-        takes=("threads", "device"),
+        takes=("threads", "device", "tf32"),
         threads=_torch_threads,
     ),
     Backend(
@@ -169,7 +171,7 @@ _TABLE = (
         extra="torch",
         tells_memory=f"{told.TORCH_MEMORY} {told.GRAPH_MEMORY}",
         inner_tensors="torch",
-        takes=("threads", "device"),
+        takes=("threads", "device", "tf32"),
         threads=_torch_threads,
     ),
     Backend(
@@ -179,7 +181,7 @@ _TABLE = (
         timed=told.TRTEXEC,
         extra="",
         on_gpu=True,
-        takes=("precision",),
+        takes=("precision", "tf32"),
         builds_engines=True,
         check_machine=_check_trtexec,
         takes_plans=("tensorrt",),
@@ -198,7 +200,7 @@ _TABLE = (
         timed=told.REPLAYS,
         extra="tensorrt",
         on_gpu=True,
-        takes=("precision",),
+        takes=("precision", "tf32"),
         builds_engines=True,
         check_machine=partial(_check_tensorrt, "tensorrt"),
         takes_plans=("tensorrt",),
@@ -213,7 +215,7 @@ _TABLE = (
         timed=told.REPLAYS,
         extra="rtx",
         on_gpu=True,
-        takes=("precision",),
+        takes=("precision", "tf32"),
         builds_engines=True,
         check_machine=partial(_check_tensorrt, "tensorrt-rtx"),
         takes_plans=("tensorrt-rtx",),

@@ -3,23 +3,51 @@
 from __future__ import annotations
 
 from un_deploy.errors import InputError
+from un_deploy.gpu import check_tf32_override
 from un_deploy.runtime.backends import BACKENDS, backend_named
+from un_deploy.runtime.settings import RunSettings
 
 
 def check_settings(backend: str, **given: object) -> None:
     """Hold settings against what the table of backends says that the backend takes.
 
     Args:
-        given: threads, device and precision as they were asked for; None: not asked for.
+        given: settings as they were asked for; None: not asked for.
 
     Raises:
         InputError: the backend does not take one of them; names it, and the backends that do. Or
-            threads are given to what computes on a GPU.
+            threads are given to what computes on a GPU, or TF32 is asked for of what computes on
+            the CPU.
     """
     for name, value in given.items():
         if value is not None and name not in backend_named(backend).takes:
             able = ", ".join(one.name for one in BACKENDS.values() if name in one.takes)
-            raise InputError(f"{backend} takes no --{name}, {able} do: leave it out")
-    device = given.get("device")
+            raise InputError(f"{backend} takes no {_option(name, value)}, {able} do: leave it out")
+    device, tf32 = given.get("device"), given.get("tf32")
     if given.get("threads") is not None and str(device or "cpu").partition(":")[0] != "cpu":
         raise InputError(f"--threads is of the CPU, and {backend} was to run on {device}")
+    if tf32 is not None and not has_tf32(backend, device):
+        raise InputError(
+            f"{_option('tf32', tf32)} is of NVIDIA's GPUs, and {backend} was to run on "
+            f"{device or 'cpu'}: give --device cuda with it, or leave it out"
+        )
+
+
+def check_environment(settings: RunSettings) -> None:
+    """Refuse TF32 that the environment forbids.
+
+    Raises:
+        InputError: it does.
+    """
+    if settings.tf32 and has_tf32(settings.backend, settings.device):
+        check_tf32_override()
+
+
+def has_tf32(backend: str, device: object) -> bool:
+    """Whether what computes may have TF32; the device is torch's, None: its default."""
+    takes = backend_named(backend).takes
+    return "tf32" in takes and ("device" not in takes or str(device or "cpu").startswith("cuda"))
+
+
+def _option(name: str, value: object) -> str:
+    return f"--no-{name}" if value is False else f"--{name}"

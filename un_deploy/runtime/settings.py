@@ -10,7 +10,7 @@ from un_deploy.graph.precision.names import Precision
 Fusions = Literal["all", "no-skip-norm", "no-norm"]
 """Which of ONNX Runtime's graph optimizations run; a variant has its own, since they are forms."""
 
-Setting = Literal["threads", "device", "precision"]
+Setting = Literal["threads", "device", "precision", "tf32"]
 """Settings that not every backend takes."""
 
 ENGINE = "engine"
@@ -26,12 +26,14 @@ class RunSettings:
         threads: for computing on the CPU; None: the backend's own choice.
         device: of torch, as it names devices.
         precision: of engines; None: that of plans which do not tell theirs.
+        tf32: whether products of fp32 may be computed in TF32, where a GPU computes.
     """
 
     backend: str
     threads: int | None = None
     device: str = "cpu"
     precision: Precision | None = "fp32"
+    tf32: bool = True
 
 
 def engine_precision(asked: Precision | None) -> Precision:

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from un_deploy.engines.building import config
+from un_deploy.engines.building import builder, config
 from un_deploy.engines.building.builder import Built
 from un_deploy.engines.building.options import BuildOptions, IoFormat
+from un_deploy.engines.flavor import library
 from un_deploy.engines.kernels.kernels import signatures
+from un_deploy.engines.log import logger
 from un_deploy.errors import InputError
 
 Build = Callable[..., Built]
@@ -83,3 +85,33 @@ def test_given_spells_what_is_not_at_its_default() -> None:
         "--memPoolSize=workspace:5B",
         "--refit",
     ]
+
+
+def test_tf32_is_set_or_cleared_in_the_builders_configuration() -> None:
+    trt = library("tensorrt-rtx")
+    maker = trt.Builder(logger("tensorrt-rtx"))
+    for tf32 in (True, False):
+        made = maker.create_builder_config()
+        config.configure(made, BuildOptions(tf32=tf32), "tensorrt-rtx")
+        assert made.get_flag(trt.BuilderFlag.TF32) == tf32
+    assert config.as_trtexec_flags(BuildOptions(tf32=False)) == ["--noTF32"]
+
+
+def test_tf32_is_allowed_by_default_as_in_tensorrt(
+    built: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = built().plan
+    assert built(tf32=False).plan != plan
+    monkeypatch.setattr(builder, "configure", lambda *_: None)
+    assert built().plan == plan  # with nothing set at all
+
+
+@pytest.mark.parametrize("target", ["80", "89"])
+def test_kernels_of_tensorrt_rtx_do_not_tell_whether_they_use_tf32(
+    built: Build, built_vit: Build, target: str
+) -> None:
+    """So it is recorded and not read back; the vit has convolutions as well as products."""
+    for make in (built, built_vit):
+        both = [make(compute_capabilities=(target,), tf32=tf32) for tf32 in (True, False)]
+        assert both[0].kernels == both[1].kernels
+        assert both[0].plan != both[1].plan

@@ -98,3 +98,13 @@ def test_a_plan_without_a_manifest_is_refused(plan: Path) -> None:
     manifest_path(plan).write_text("{")
     with pytest.raises(InputError, match="is no manifest of a plan"):
         load_plan(plan)
+
+
+def test_a_manifest_from_before_tf32_was_an_option(plan: Path) -> None:
+    """Its plan was built as TensorRT builds by default."""
+    beside = manifest_path(plan)
+    told = json.loads(beside.read_text())
+    assert (told.pop("tf32"), told.pop("lifted_opset")) == (True, None)
+    beside.write_text(json.dumps(told))
+    _, manifest = load_plan(plan)
+    assert (manifest.tf32, manifest.lifted_opset) == (True, None)

@@ -301,8 +301,10 @@ class TestOperators:
         assert (report.opset_before, report.opset_after) == (20, 22)
         assert result.opset_imports[""] == 22
         assert report.kept == ()
+        told = "bf16 lifts the graph from opset 20 to 22, where more of its operators take bf16"
+        assert str(report.lifted) == told
         _, report = converted(model, "fp16")
-        assert report.opset_after == 20
+        assert (report.opset_after, report.lifted) == (20, None)
 
     def test_an_opset_in_which_an_operator_changed_stays(self):
         body = "c = Conv(x, w) y = ReduceMean<axes=[1]>(c)"

@@ -401,3 +401,14 @@ def test_the_precision_is_named_where_the_backend_builds_engines() -> None:
     given = report()
     assert "fp16" not in Page(page(given)).text
     assert "precisionfp16" in Page(page(replace(given, precision="fp16"))).text
+
+
+def test_tf32_is_named_where_a_gpu_computes() -> None:
+    given = full_report()
+    assert "TF32" not in Page(page(given)).text
+    engines = tuple(replace(one, precision="fp32", tf32=False) for one in given.engines)
+    text = Page(page(replace(given, precision="fp32", tf32=True, engines=engines))).text
+    assert "precisionfp32, TF32 allowed" in text
+    assert text.count("fp32 without TF32") == len(engines)
+    on_cuda = Page(page(replace(given, device="cuda", tf32=False))).text
+    assert "precisionthe types of the graphs without TF32" in on_cuda

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +53,8 @@ SETTINGS = RunSettings("ort-cpu", threads=2)
 
 
 def compared(*variants: Variant, **settings) -> CompareReport:
-    return compare_variants(variants or ALL, FEEDS, SETTINGS, **{"build": double(), **settings})
+    given = {"settings": SETTINGS, "build": double(), **settings}
+    return compare_variants(variants or ALL, FEEDS, **given)
 
 
 def test_ratios_of_all_pairs() -> None:
@@ -176,3 +178,34 @@ def test_what_is_no_report_is_refused(text: str, message: str) -> None:
 
 def test_one_build_is_labelled() -> None:
     assert "one build" in compared(builds=1).ratios[0].interval.method
+
+
+@pytest.mark.parametrize(
+    ("settings", "tf32"),
+    [
+        (RunSettings("ort-cpu", tf32=False), None),  # no CPU has it
+        (RunSettings("torch", tf32=False), None),
+        (RunSettings("torch", device="cuda:0", tf32=False), False),
+        (RunSettings("ort-cuda"), True),
+        (RunSettings("tensorrt-rtx", tf32=False), False),
+    ],
+)
+def test_tf32_is_of_what_a_gpu_computes(settings: RunSettings, tf32: bool | None) -> None:
+    jobs: list[Job] = []
+
+    def build(job: Job, folder: Path) -> Seconds:
+        jobs.append(job)
+        return double()(job, folder)
+
+    report = compared(build=build, builds=1, settings=settings)
+    assert report.tf32 is tf32
+    assert jobs[0].settings.tf32 is settings.tf32
+    assert CompareReport.from_json(report.to_json(), "it") == report
+
+
+def test_a_report_with_tf32_is_no_baseline_of_one_without() -> None:
+    report = replace(compared(), tf32=True)
+    report.require_no_regression(report)
+    for old in (False, None):
+        with pytest.raises(InputError, match=f"the old report has tf32 {old}, this one True"):
+            report.require_no_regression(replace(report, tf32=old))

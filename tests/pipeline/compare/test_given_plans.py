@@ -174,6 +174,7 @@ def test_a_bound_on_errors_covers_every_variant(folder: Path) -> None:
     ("changes", "message"),
     [
         ({"precision": "fp16"}, "differ in precision, fp32 and fp16"),
+        ({"tf32": False}, "differ in TF32, allowed and not allowed"),
         ({"precision": None}, "differ in precision, fp32 and that of its graph"),
         ({"flavor": "tensorrt-rtx"}, "differ in flavour, tensorrt and tensorrt-rtx"),
         ({"tensorrt": "10.16.1"}, "differ in TensorRT, 10.16.1.11 and 10.16.1"),
@@ -202,6 +203,22 @@ def test_a_graph_beside_a_plan_is_built_in_its_precision_or_not_at_all(folder: P
     _forget_precision(folder / "folded.plan.json")
     with pytest.raises(InputError, match="does not say its precision, so the engine of LN cannot"):
         compared(folder, "ln.onnx", "folded.plan")
+
+
+def test_a_graph_beside_a_plan_is_built_with_its_tf32_or_not_at_all(folder: Path) -> None:
+    assert compared(folder, "ln.onnx", "folded.plan").tf32 is True
+    rewritten(folder, "folded.plan", tf32=False)
+    with pytest.raises(InputError, match=r"was built with --no-tf32, not --tf32: .* give --no-t"):
+        compared(folder, "ln.onnx", "folded.plan")
+    assert compared(folder, "ln.onnx", "folded.plan", tf32=False).tf32 is False
+
+
+def test_an_opset_that_was_lifted_for_a_plan_is_noted(folder: Path) -> None:
+    lifted = {"precision": "bf16", "before": 20, "after": 22}
+    rewritten(folder, "folded.plan", lifted_opset=lifted)
+    told = "of the plan of UN folded: bf16 lifts the graph from opset 20 to 22, where more of its "
+    notes = compared(folder, "ln.plan", "folded.plan").notes
+    assert [note for note in notes if "lifts" in note] == [f"{told}operators take bf16"]
 
 
 def test_plans_alone_have_the_precision_that_is_asked_for_or_are_refused(folder: Path) -> None:

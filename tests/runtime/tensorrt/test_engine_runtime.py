@@ -26,10 +26,11 @@ def feeds(batch: int) -> dict[str, np.ndarray]:
 
 
 def test_an_engine_is_built_once_for_each_set_of_shapes(monkeypatch: pytest.MonkeyPatch) -> None:
-    built: list[tuple[str, dict[str, tuple[int, ...]], ir.DataType]] = []
+    built: list[tuple[str, dict[str, tuple[int, ...]], ir.DataType, bool]] = []
 
-    def engine_of(graph, *, origin, flavor, shapes):
-        built.append((flavor, shapes, graph.model.graph.initializers["w"].const_value.dtype))
+    def engine_of(graph, *, origin, flavor, shapes, options):
+        dtype = graph.model.graph.initializers["w"].const_value.dtype
+        built.append((flavor, shapes, dtype, options.tf32))
         return Engine(Built(b"plan", (), {}, (), 0.0), graph.with_shapes(shapes), None)
 
     class Session:
@@ -49,7 +50,7 @@ def test_an_engine_is_built_once_for_each_set_of_shapes(monkeypatch: pytest.Monk
     monkeypatch.setattr(engine_runtime, "engine_of", engine_of)
     monkeypatch.setattr(engine_runtime, "deserialized", lambda *given: given)
     monkeypatch.setattr(engine_runtime, "PlanSession", Session)
-    session = EngineRuntime("tensorrt", "fp16").load(MODEL)
+    session = EngineRuntime("tensorrt", "fp16", tf32=False).load(MODEL)
     assert [spec.name for spec in session.inputs] == ["x"]
     session.run(feeds(2))
     assert session.timer(feeds(2))(7) == 7
@@ -57,8 +58,8 @@ def test_an_engine_is_built_once_for_each_set_of_shapes(monkeypatch: pytest.Monk
     assert isinstance(session, TellsLayers)
     assert session.layer_times(feeds(5), 3, 1) == ((5, 4), 3, 1)
     assert built == [
-        ("tensorrt", {"x": (2, 4)}, ir.DataType.FLOAT16),
-        ("tensorrt", {"x": (5, 4)}, ir.DataType.FLOAT16),
+        ("tensorrt", {"x": (2, 4)}, ir.DataType.FLOAT16, False),
+        ("tensorrt", {"x": (5, 4)}, ir.DataType.FLOAT16, False),
     ]
 
 
@@ -109,3 +110,10 @@ def test_it_says_what_it_is_and_how_it_times() -> None:
     runtime = EngineRuntime("tensorrt-rtx")
     assert runtime.title() == f"TensorRT-RTX {trt.__version__} through Python"
     assert runtime.describe().startswith(f"{runtime.title()} (captured as a CUDA graph, CUDA ev")
+
+
+def test_an_opset_that_bf16_lifts_is_told_of_the_variant() -> None:
+    conv = graph("float[1,1,4,4] x => float[1,1,2,2] y", "y = Conv(x, w)", w=(1, 1, 3, 3))
+    told = "bf16 lifts the graph from opset 20 to 22, where more of its operators take bf16"
+    assert EngineRuntime("tensorrt", "bf16").load(conv).how_it_ran().warnings == (told,)
+    assert EngineRuntime("tensorrt", "fp32").load(conv).how_it_ran().warnings == ()

@@ -76,6 +76,24 @@ def test_a_sample_is_a_run_and_the_engine_is_built_once(
     assert "--iterations=5" in timed[1]
 
 
+@pytest.mark.parametrize("tf32", [True, False])
+def test_tf32_is_a_flag_of_the_build_alone(
+    trtexec: Trtexec, model, tmp_path: Path, tf32: bool
+) -> None:
+    """Both versions allow it by default, and have the flag that does not."""
+    TrtexecRuntime("fp32", trtexec, tf32=tf32).load(model).timer(FEEDS)(1)
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert ["--noTF32" in call for call in calls if "Engine=" in call] == [not tf32, False]
+
+
+def test_an_opset_that_bf16_lifts_is_told_of_the_variant(trtexec: Trtexec) -> None:
+    conv = build("float[1,1,4,4] x => float[1,1,2,2] y", "y = Conv(x, w)", w=(1, 1, 3, 3))
+    session = TrtexecRuntime("bf16", trtexec).load(conv)
+    told = "bf16 lifts the graph from opset 20 to 22, where more of its operators take bf16"
+    assert session.how_it_ran() == HowItRan((told,))
+    assert TrtexecRuntime("fp16", trtexec).load(conv).how_it_ran() == HowItRan()
+
+
 def test_layers_are_those_of_its_profile_with_what_the_inspector_tells(
     trtexec: Trtexec, model, tmp_path: Path
 ) -> None:

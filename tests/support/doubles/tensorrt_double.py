@@ -28,7 +28,7 @@ TensorLocation = enum.Enum("TensorLocation", "DEVICE HOST")
 TensorFormat = enum.Enum("TensorFormat", "LINEAR CHW2 HWC8")
 LayerInformationFormat = enum.Enum("LayerInformationFormat", "ONELINE JSON")
 MemoryPoolType = enum.Enum("MemoryPoolType", "WORKSPACE DLA_MANAGED_SRAM")
-BuilderFlag = enum.Enum("BuilderFlag", "VERSION_COMPATIBLE STRIP_PLAN REFIT")
+BuilderFlag = enum.Enum("BuilderFlag", "VERSION_COMPATIBLE STRIP_PLAN REFIT TF32")
 HardwareCompatibilityLevel = enum.Enum("HardwareCompatibilityLevel", "NONE AMPERE_PLUS")
 
 _NUMPY = {
@@ -249,6 +249,9 @@ class IBuilderConfig:
 
     def set_flag(self, flag: BuilderFlag) -> None:
         calls.append(("set_flag", (flag.name,)))
+
+    def clear_flag(self, flag: BuilderFlag) -> None:
+        calls.append(("clear_flag", (flag.name,)))
 
     def set_memory_pool_limit(self, pool: MemoryPoolType, pool_size: int) -> None:
         calls.append(("set_memory_pool_limit", (pool.name, pool_size)))

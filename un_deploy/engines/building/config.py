@@ -12,6 +12,7 @@ from un_deploy.engines.building.options import HARDWARE_LEVELS, MEMORY_POOLS, Bu
 from un_deploy.engines.flavor import TITLES, Flavor, described, library
 from un_deploy.engines.log import listening
 from un_deploy.errors import InputError, one_line
+from un_deploy.gpu import check_tf32_override
 
 if TYPE_CHECKING:
     from tensorrt import IBuilderConfig
@@ -29,8 +30,11 @@ def configure(config: IBuilderConfig, options: BuildOptions, flavor: Flavor) -> 
     """Apply options to a ``trt.IBuilderConfig``.
 
     Raises:
-        InputError: an option that the flavour does not have, ignores, warns of or refuses.
+        InputError: an option that the flavour does not have, ignores, warns of or refuses; or TF32
+            where the environment forbids it.
     """
+    if options.tf32:
+        check_tf32_override()
     for flag, apply in _settings(config, options, flavor):
         if flag.partition("=")[0] in SILENTLY_IGNORED[flavor]:
             raise InputError(f"{TITLES[flavor]} ignores {flag}: leave it out")
@@ -49,6 +53,7 @@ def as_trtexec_flags(options: BuildOptions) -> list[str]:
         flags.append(f"--hardwareCompatibilityLevel={options.hardware_compatibility}")
     flags += ["--stripWeights"] if options.strip_weights else []
     flags += ["--refit"] if options.refit else []
+    flags += [] if options.tf32 else ["--noTF32"]
     if options.input_formats:
         flags.append(f"--inputIOFormats={','.join(map(str, options.input_formats))}")
     if options.output_formats:
@@ -82,6 +87,10 @@ def _settings(config: IBuilderConfig, options: BuildOptions, flavor: Flavor) -> 
         yield "--stripWeights", lambda: config.set_flag(trt.BuilderFlag.STRIP_PLAN)
     if options.refit:
         yield "--refit", lambda: config.set_flag(trt.BuilderFlag.REFIT)
+    if options.tf32:
+        yield "--tf32", lambda: config.set_flag(trt.BuilderFlag.TF32)
+    else:
+        yield "--noTF32", lambda: config.clear_flag(trt.BuilderFlag.TF32)
     if options.compute_capabilities:
         yield (
             "--computeCapability",

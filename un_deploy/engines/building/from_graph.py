@@ -44,6 +44,12 @@ class PreparedGraph:
     model: ir.Model
     precision: PrecisionReport | None
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the reader must know of the conversion."""
+        lifted = None if self.precision is None else self.precision.lifted
+        return () if lifted is None else (str(lifted),)
+
     def with_shapes(self, shapes: Mapping[str, Sequence[int]]) -> PreparedGraph:
         """A copy with the sizes of these inputs fixed."""
         model = self.model.clone()

@@ -93,6 +93,7 @@ class BuildOptions:
         refit: weights can be replaced in the built engine.
         input_formats, output_formats: in the graph's order, one for each or one for all.
         compute_capabilities: of TensorRT-RTX: "80" for SM80, ... or "current".
+        tf32: products of fp32 may be computed in TF32.
     """
 
     memory_pools: Mapping[str, int] = field(default_factory=dict)
@@ -105,6 +106,7 @@ class BuildOptions:
     input_formats: tuple[IoFormat, ...] = ()
     output_formats: tuple[IoFormat, ...] = ()
     compute_capabilities: tuple[str, ...] = ()
+    tf32: bool = True
 
 
 def parse_memory_pools(text: str) -> dict[str, int]:

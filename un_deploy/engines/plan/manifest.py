@@ -20,6 +20,7 @@ from un_deploy.engines.plan.header import read_header
 from un_deploy.engines.profiles import Profile
 from un_deploy.errors import InputError
 from un_deploy.graph.model.input_specs import TensorSpec
+from un_deploy.graph.precision.convert import LiftedOpset
 from un_deploy.json_form import JsonForm, from_dict, read_object
 
 MANIFEST_VERSION = 1
@@ -73,6 +74,10 @@ class Manifest(JsonForm):
         source: name of the ONNX file.
         source_sha256: of that file, without its external weights; empty for a model in memory.
         un_deploy: the version that built it.
+        tf32: whether its products of fp32 may be computed in TF32. Older manifests do not tell: of
+            their plans they may.
+        lifted_opset: what the conversion to the precision made of the graph's opset; None: it
+            stayed, or the manifest is older.
         version: of this form.
     """
 
@@ -90,6 +95,8 @@ class Manifest(JsonForm):
     source: str
     source_sha256: str
     un_deploy: str
+    tf32: bool = True
+    lifted_opset: LiftedOpset | None = None
     version: int = MANIFEST_VERSION
 
     @property

@@ -5,7 +5,7 @@
   graph's.
 - insert_casts: Carries out the conversion: rounds constants, retypes attributes, puts Casts between
   types.
-- names: The precisions by name, apart from what converts, so that settings can name one at no cost.
+- names: The precisions by name and in words, apart from what converts: to name one costs nothing.
 - out_of_range_masks: Finds mask constants too large for fp16 and keeps the operators up to the
   Softmax in fp32.
 - rounding: Rounds float32 numbers to fp16 or bf16, and tells what overflows or becomes zero.

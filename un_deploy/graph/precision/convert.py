@@ -68,6 +68,21 @@ class Kept:
 
 
 @dataclass(frozen=True)
+class LiftedOpset:
+    """A conversion raised its graph's opset, since operators take a type only from there on."""
+
+    precision: Precision
+    before: int
+    after: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.precision} lifts the graph from opset {self.before} to {self.after}, where "
+            f"more of its operators take {self.precision}"
+        )
+
+
+@dataclass(frozen=True)
 class PrecisionReport(JsonForm):
     """What a conversion did.
 
@@ -77,7 +92,7 @@ class PrecisionReport(JsonForm):
         converted: the constants that were rounded, in the graph's order.
         kept: the operators that stay in fp32, in the graph's order.
         casts: how many Casts were put in.
-        opset_before, opset_after: it rises where a type asks for it.
+        opset_before, opset_after: it rises where a type asks for it; see `lifted`.
         version: of this form.
     """
 
@@ -89,6 +104,13 @@ class PrecisionReport(JsonForm):
     opset_before: int
     opset_after: int
     version: int = 1
+
+    @property
+    def lifted(self) -> LiftedOpset | None:
+        """The rise of the opset, for the reader; None where it stayed."""
+        if self.opset_before == self.opset_after:
+            return None
+        return LiftedOpset(self.precision, self.opset_before, self.opset_after)
 
 
 def to_precision(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from un_deploy.graph.precision.names import in_words
 from un_deploy.measure import wording
 from un_deploy.measure.report import plot_style
 from un_deploy.measure.report.page_elements import Absent, Cell, Plot, Section, Table, size_cell
@@ -50,7 +51,7 @@ def _table(report: CompareReport) -> Table:
             *(size_cell(getattr(one, field), "unknown") for _, field in _QUANTITIES),
             str(len(one.kernels)),
             _same(one),
-            Cell(f"{one.flavor} {one.tensorrt}", "muted", small=one.precision),
+            Cell(f"{one.flavor} {one.tensorrt}", "muted", small=in_words(one.precision, one.tf32)),
         )
         for one in report.engines
     )

@@ -103,7 +103,7 @@ def summary(report: CompareReport) -> tuple[tuple[str, str], ...]:
         ("processor", str(report.environment.get("cpu") or "unknown")),
         *((("GPU", str(gpu)),) if gpu else ()),
         ("device", report.device or "a GPU of which no driver tells"),
-        *((("precision", report.precision),) if report.precision else ()),
+        *((("precision", report.computed_in),) if report.tells_precision else ()),
         ("threads", str(report.threads) if report.threads else "the backend's choice"),
         ("inputs", shapes or "none"),
         ("builds", f"{interval.builds}, {interval.rounds} rounds in each"),

@@ -32,6 +32,7 @@ from un_deploy.measure.speed.timing_process import (
 from un_deploy.measure.speed.variant import Kind, Variant, pairs_of
 from un_deploy.measure.speed.variant_times import PERCENTILES, Ratio, Timed
 from un_deploy.runtime.backends import backend_named
+from un_deploy.runtime.check_settings import has_tf32
 from un_deploy.runtime.how_it_ran import HowItRan
 from un_deploy.runtime.run_memory import RunMemory
 from un_deploy.runtime.settings import RunSettings
@@ -122,6 +123,7 @@ def compare_variants(
         missing=dict(missing or {}),
         notes=tuple(notes),
         environment=environment(),
+        tf32=settings.tf32 if has_tf32(settings.backend, settings.device) else None,
     )
 
 

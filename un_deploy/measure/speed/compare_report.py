@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from un_deploy.errors import InputError, ThresholdError
-from un_deploy.graph.precision.convert import Precision
+from un_deploy.graph.precision.names import Precision, in_words
 from un_deploy.json_form import JsonForm, from_dict, read_object
 from un_deploy.measure.speed.accuracy import Accuracy
 from un_deploy.measure.speed.engine_facts import EngineFacts
@@ -29,6 +29,7 @@ class CompareReport(JsonForm):
         device: that computed: "cpu", torch's as torch names it, or the GPU's name; None: a GPU of
             which no driver tells.
         precision: of engines; None where the backend runs the graph as it is.
+        tf32: whether products of fp32 might be computed in TF32; None: on a CPU, which has none.
         inputs: the shape of each input.
         timed: the variants, and the control.
         ratios: of variants that ran as they were told to; see `not_comparable`.
@@ -60,6 +61,7 @@ class CompareReport(JsonForm):
     layers: tuple[VariantLayers, ...] = ()
     sweep: tuple[CompareReport, ...] = ()
     runtime: str = ""
+    tf32: bool | None = None
     version: int = REPORT_VERSION
 
     @property
@@ -73,9 +75,19 @@ class CompareReport(JsonForm):
         return {one.kind: one.otherwise for one in self.timed if one.otherwise}
 
     @property
+    def computed_in(self) -> str:
+        """The precision, as a reader knows it."""
+        return in_words(self.precision, self.tf32)
+
+    @property
+    def tells_precision(self) -> bool:
+        """Whether there is more to say of it than that the graphs have their types."""
+        return (self.precision, self.tf32) != (None, None)
+
+    @property
     def judged(self) -> str:
         """Backend and precision, as a gate names what it judged."""
-        return f"{self.backend} in {self.precision or 'the types of the graphs'}"
+        return f"{self.backend} in {self.computed_in}"
 
     def doubts(self, ratio: Ratio) -> tuple[str, ...]:
         """What was told against the times in a ratio, such as "LN unstable"."""
@@ -144,7 +156,7 @@ class CompareReport(JsonForm):
             InputError: the old report is of another backend, device or other inputs, or has no
                 ratio in common with this one.
         """
-        for what in ("backend", "device", "precision", "inputs"):
+        for what in ("backend", "device", "precision", "tf32", "inputs"):
             now, then = getattr(self, what), getattr(old, what)
             if now != then:
                 raise InputError(f"the old report has {what} {then}, this one {now}")

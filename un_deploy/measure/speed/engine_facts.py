@@ -29,8 +29,9 @@ class EngineFacts:
             for UN folded has the biases that the fold gained; None where there is none to compare
             with.
         kernels: in the order in which they run.
-        warnings: of its builder.
+        warnings: of its builder, and what the conversion to its precision tells.
         types: of how many products its kernels show the type; not of which, and why.
+        tf32: whether its products of fp32 may be computed in TF32; None: an older report.
     """
 
     kind: Kind
@@ -45,6 +46,7 @@ class EngineFacts:
     kernels: tuple[PlannedKernel, ...]
     warnings: tuple[str, ...] = ()
     types: tuple[str, ...] = ()
+    tf32: bool | None = None
 
 
 FUSED_AWAY = (

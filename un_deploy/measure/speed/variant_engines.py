@@ -8,6 +8,7 @@ import onnx_ir as ir
 
 from un_deploy.engines.building.builder import Built
 from un_deploy.engines.building.from_graph import Engine, engine_of, prepare
+from un_deploy.engines.building.options import BuildOptions
 from un_deploy.engines.flavor import Flavor, library
 from un_deploy.engines.kernels.kernels import Kernel, bytes_written, signatures
 from un_deploy.graph.model.input_specs import Feeds
@@ -25,6 +26,7 @@ def engine_facts(
     *,
     flavor: Flavor,
     precision: Precision,
+    tf32: bool = True,
     gained_biases: Collection[str] = (),
     progress: Callable[[str], None] = lambda text: None,
 ) -> tuple[EngineFacts, ...]:
@@ -34,6 +36,7 @@ def engine_facts(
         variants: see `un_deploy.measure.speed.compare`; forms that only ONNX Runtime's own settings
             tell apart are one engine.
         feeds: their shapes are the engines', fixed, so that bytes are known.
+        tf32: whether products of fp32 may be computed in TF32.
         gained_biases: of the fold: UN folded is compared with no norm that has biases there too.
 
     Raises:
@@ -45,13 +48,14 @@ def engine_facts(
         if variant.fusions == "all":
             progress(f"Building the engine of {variant.name}")
             with saying_whose(variant.name):
-                found[variant] = _engine(load_model(variant.model), feeds, flavor, precision)
+                model = load_model(variant.model)
+                found[variant] = _engine(model, feeds, flavor, precision, tf32)
     none = next((variant for variant in found if variant.kind == "none"), None)
     bare = biased = None if none is None else found[none].built
     if none is not None and none.derived and gained_biases:
         model = load_model(none.model)
         add_biases(model, gained_biases)
-        biased = _engine(model, feeds, flavor, precision).built
+        biased = _engine(model, feeds, flavor, precision, tf32).built
     return tuple(
         EngineFacts(
             kind=variant.kind,
@@ -64,17 +68,20 @@ def engine_facts(
             bytes_written=bytes_written(engine.built.kernels),
             same_as_none=_alike(engine.built, biased if variant.kind == "folded" else bare),
             kernels=tuple(map(_planned, engine.built.kernels)),
-            warnings=engine.built.warnings,
+            warnings=(*engine.graph.notes, *engine.built.warnings),
             types=(engine.types.told,) if engine.types else (),
+            tf32=tf32,
         )
         for variant, engine in found.items()
     )
 
 
-def _engine(model: ir.Model, feeds: Feeds, flavor: Flavor, precision: Precision) -> Engine:
+def _engine(
+    model: ir.Model, feeds: Feeds, flavor: Flavor, precision: Precision, tf32: bool
+) -> Engine:
     shapes = {name: array.shape for name, array in feeds.items()}
-    graph = prepare(model, precision)
-    return engine_of(graph, origin="the variant", flavor=flavor, shapes=shapes)
+    graph, options = prepare(model, precision), BuildOptions(tf32=tf32)
+    return engine_of(graph, origin="the variant", flavor=flavor, shapes=shapes, options=options)
 
 
 def _alike(built: Built, bare: Built | None) -> bool | None:

@@ -34,11 +34,12 @@ from un_deploy.pipeline.compare.given_plans import (
     backend_of,
     notes_on,
     precision_of,
+    tf32_of,
 )
 from un_deploy.pipeline.compare.variants import Network
 from un_deploy.pipeline.export.model_spec import Norm
 from un_deploy.runtime.backends import BACKENDS, choose_backend, require_layers, runtime_of
-from un_deploy.runtime.check_settings import check_settings
+from un_deploy.runtime.check_settings import check_environment, check_settings
 from un_deploy.runtime.choose_engine import choose_engine_backend, runtime_title
 from un_deploy.runtime.protocol import DescribesItself
 from un_deploy.runtime.settings import ENGINE, RunSettings, engine_precision
@@ -65,6 +66,7 @@ def compare(
     dims: Mapping[str, int] | None = None,
     batches: Sequence[int] = (),
     precision: Precision | None = None,
+    tf32: bool | None = None,
     engines: bool = False,
     flavor: Flavor | Literal["auto"] = "auto",
     profile: bool = False,
@@ -94,6 +96,8 @@ def compare(
             the first, the others are its sweep.
         precision: of engines, of backends that build some and of those below; None: fp32. Plans
             have theirs, and another than that is refused.
+        tf32: whether products of fp32 may be computed in TF32 where a GPU computes, and in engines;
+            None: they may. Plans are what they were built to be here too.
         engines: also build TensorRT engines, and tell what they would run.
         profile: afterwards, also time each layer of each variant, at the first batch size.
         keep: norms that the fold leaves alone.
@@ -136,9 +140,9 @@ def compare(
         chosen = choose_engine_backend(able_to_run(plans) if plans else ())
         backend, passed_over = chosen.name, chosen.passed_over
     backend = backend_of(plans, backend) if plans else choose_backend(backend)
-    # The precision is also that of --engines, on any backend.
-    own = None if engines or plans else precision
-    check_settings(backend, threads=threads, device=device, precision=own)
+    # Both are also of the engines of --engines, on any backend.
+    own = {} if engines or plans else {"precision": precision, "tf32": tf32}
+    check_settings(backend, threads=threads, device=device, **own)
     if profile:
         require_layers(backend)
     if engines:
@@ -149,7 +153,9 @@ def compare(
         threads=threads,
         device=device or "cpu",
         precision=precision_of(plans, precision, others=graphs) if plans else asked,
+        tf32=tf32_of(plans, tf32, others=graphs) if plans else tf32 is not False,
     )
+    check_environment(settings)
     timing: dict[str, Any] = {"builds": builds, "rounds": rounds, "sample_s": sample_s}
     keepers = [one.name for one in BACKENDS.values() if one.keeps_logs]
     if logs is not None and backend not in keepers:
@@ -187,6 +193,7 @@ def compare(
                 first,
                 flavor=choose_flavor(flavor),
                 precision=asked,
+                tf32=settings.tf32,
                 gained_biases=gained,
                 progress=progress,
             )

@@ -128,6 +128,39 @@ def precision_of(
     return found
 
 
+def tf32_of(plans: Mapping[Kind, GivenPlan], asked: bool | None, *, others: Sequence[Kind]) -> bool:
+    """Whether products of fp32 may be computed in TF32, in all variants alike.
+
+    Args:
+        asked: for engines of ONNX files; None: they may.
+        others: variants that are ONNX files.
+
+    Raises:
+        InputError: plans differ in it, or engines of the ONNX files would; or another was asked for
+            than plans alone have.
+    """
+    _alike(plans, "TF32", lambda manifest: "allowed" if manifest.tf32 else "not allowed")
+    first = next(iter(plans.values()))
+    if others and asked is None:
+        asked = True
+    check_tf32(first.path, first.manifest, asked)
+    return first.manifest.tf32
+
+
+def check_tf32(plan: Path, manifest: Manifest, asked: bool | None) -> None:
+    """Refuse another TF32 than that of a plan; None: none was asked for.
+
+    Raises:
+        InputError: it is another.
+    """
+    if asked not in (None, manifest.tf32):
+        has, other = ("--tf32", "--no-tf32") if manifest.tf32 else ("--no-tf32", "--tf32")
+        raise InputError(
+            f"{plan} was built with {has}, not {other}: a plan is what it was built to be; give "
+            f"{has}, or build it again"
+        )
+
+
 def notes_on(plans: Mapping[Kind, GivenPlan], *, others: Sequence[Kind]) -> Iterator[str]:
     """What the reader must know of plans."""
     for kind, plan in plans.items():
@@ -142,6 +175,8 @@ def notes_on(plans: Mapping[Kind, GivenPlan], *, others: Sequence[Kind]) -> Iter
             f"{made.precision or 'the precision of that graph'} by {made.flavor} {made.tensorrt}: "
             f"{seen}"
         )
+        if made.lifted_opset is not None:
+            yield f"of the plan of {TITLES[kind]}: {made.lifted_opset}"
     (kind, first), *rest = plans.items()
     for what in ("profiles", "options", "compute_capabilities"):
         for other, plan in rest:

@@ -46,11 +46,13 @@ class OnnxRuntime:
         fusions: which graph optimizations run: "all"; "no-skip-norm": all but the fusion of a
             residual Add with the LayerNormalization behind it, whose kernel is slow on some
             CPUs; "no-norm": neither that nor the one that makes LayerNormalization of its parts.
+        tf32: whether products of fp32 may be computed in TF32 on CUDA.
     """
 
     threads: int | None = None
     device: Device = "cpu"
     fusions: Fusions = "all"
+    tf32: bool = True
 
     @property
     def name(self) -> str:
@@ -103,7 +105,10 @@ class OnnxRuntime:
         # Threads that wait busily for the next run would slow down what is timed beside it.
         options.add_session_config_entry("session.force_spinning_stop", "1")
         session = onnxruntime.InferenceSession(
-            str(path), options, providers=[provider], disabled_optimizers=_OFF[self.fusions]
+            str(path),
+            options,
+            providers=[(provider, self._provider_options)],
+            disabled_optimizers=_OFF[self.fusions],
         )
         if session.get_providers()[0] != provider:
             raise InputError(
@@ -111,6 +116,10 @@ class OnnxRuntime:
                 "device or not the CUDA and cuDNN that it needs (un-deploy doctor)"
             )
         return session
+
+    @property
+    def _provider_options(self) -> dict[str, str]:
+        return {} if self.device == "cpu" else {"use_tf32": str(int(self.tf32))}
 
 
 class OnnxSession(FileSession):

@@ -10,6 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 from un_deploy.engines.building.from_graph import PreparedGraph, engine_of, prepare
+from un_deploy.engines.building.options import BuildOptions
 from un_deploy.engines.flavor import TITLES, Flavor, described
 from un_deploy.engines.plan.load import deserialized
 from un_deploy.graph.model.input_specs import Feeds, TensorSpec, input_specs
@@ -27,12 +28,13 @@ class EngineRuntime:
     """See `un_deploy.runtime.protocol.Runtime`. Untested on hardware.
 
     The engines' precision is decided in the graph; None: the graph's own types. For the mode see
-    `PlanRuntime`.
+    `PlanRuntime`. `tf32`: whether their products of fp32 may be computed in TF32.
     """
 
     flavor: Flavor
     precision: Precision | None = "fp32"
     mode: Mode = "cuda-graph"
+    tf32: bool = True
 
     @property
     def name(self) -> str:
@@ -75,7 +77,7 @@ class EngineSession:
         self._graph = graph
         self._runtime = runtime
         self._built: tuple[dict[str, tuple[int, ...]], PlanSession] | None = None
-        self._told = HowItRan()
+        self._told = HowItRan(graph.notes)
 
     def run(self, feeds: Feeds, fetch: Sequence[str] | None = None) -> dict[str, np.ndarray]:
         """See `un_deploy.runtime.protocol.Session`; an engine gives its outputs alone."""
@@ -102,11 +104,14 @@ class EngineSession:
         shapes = {name: tuple(array.shape) for name, array in feeds.items()}
         if self._built is None or self._built[0] != shapes:
             flavor, origin = self._runtime.flavor, "the graph"
-            engine = engine_of(self._graph, origin=origin, flavor=flavor, shapes=shapes)
+            options = BuildOptions(tf32=self._runtime.tf32)
+            engine = engine_of(
+                self._graph, origin=origin, flavor=flavor, shapes=shapes, options=options
+            )
             types = engine.types
             untold = (types.untold,) if types and types.untold else ()
             self._told = HowItRan(
-                warnings=(*engine.built.warnings, *untold),
+                warnings=(*self._graph.notes, *engine.built.warnings, *untold),
                 types=(types.told,) if types else (),
             )
             plan = deserialized(engine.built.plan, origin, flavor)

@@ -16,6 +16,8 @@ The files beside `runtime.py` and `to_torch.py` import torch and are loaded by t
 - specialise: Imports an ONNX graph for inputs of given shapes: whatever these determine is computed
   once.
 - tensors: ONNX tensors and element types as torch's.
+- tf32: Says whether torch may compute fp32 products on CUDA in TF32: a setting of the whole
+  process.
 - to_torch: A folded model back in PyTorch: an nn.Module whose weights take gradients.
 - operators/: The operators that torch runs: one table, a file per family.
 """

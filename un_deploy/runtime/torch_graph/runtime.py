@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stderr
+from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stderr
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -45,12 +45,14 @@ class TorchRuntime:
             needs a C++ compiler on a CPU. On CUDA what is compiled is captured too.
         recognize: run attention, linear and GELU as one call each, else operator by operator.
         dtype: run a float32 graph in half precision; its inputs and outputs stay float32.
+        tf32: whether products of fp32 may be computed in TF32 on CUDA.
     """
 
     device: str = "cpu"
     mode: Mode = "eager"
     recognize: bool = True
     dtype: Half | None = None
+    tf32: bool = True
     name: str = field(default="torch", init=False)
 
     def load(self, model: ir.Model | Path) -> TorchSession:
@@ -100,12 +102,11 @@ class TorchSession:
 
     def run(self, feeds: Feeds, fetch: Sequence[str] | None = None) -> dict[str, np.ndarray]:
         """See `un_deploy.runtime.protocol.Session`."""
-        import torch
 
         from un_deploy.runtime.torch_graph.tensors import to_numpy
 
         names = self._outputs if fetch is None else list(fetch)
-        with _one_line_errors(), torch.inference_mode():
+        with self._running():
             tensors = self._tensors(feeds)
             outputs = [to_numpy(out) for out in self._call(feeds, names, tensors)(*tensors)]
         if (dtype := self._runtime.dtype) is not None:
@@ -115,20 +116,24 @@ class TorchSession:
 
     def timer(self, feeds: Feeds) -> Timer:
         """See `un_deploy.runtime.protocol.Session`. On CUDA the device's own clock is read."""
-        import torch
 
         from un_deploy.runtime.torch_graph.cuda_graph import CudaGraph
 
-        with _one_line_errors(), torch.inference_mode():
+        with self._running():
             tensors = self._tensors(feeds)
             call = self._call(feeds, self._outputs, tensors)
             call(*tensors)
         run = call.replay if isinstance(call, CudaGraph) else lambda: call(*tensors)
-        return device_timer(run) if self._on_cuda else host_timer(run)
+        timed = device_timer(run) if self._on_cuda else host_timer(run)
+
+        def seconds(runs: int) -> float:
+            with self._multiplying():
+                return timed(runs)
+
+        return seconds
 
     def layer_times(self, feeds: Feeds, runs: int, warm_up: int) -> tuple[TimedLayer, ...]:
         """See `un_deploy.runtime.layer_times.TellsLayers`; eager only."""
-        import torch
 
         from un_deploy.runtime.torch_graph.profile import layer_times
 
@@ -137,19 +142,18 @@ class TorchSession:
                 f"torch in the mode {self._runtime.mode} does not run node by node: profile eager "
                 "torch, or a plan"
             )
-        with _one_line_errors(), torch.inference_mode():
+        with self._running():
             tensors = self._tensors(feeds)
             module = self.module(feeds)
             return layer_times(self._model, module, tensors, runs, warm_up, on_cuda=self._on_cuda)
 
     def run_memory(self, feeds: Feeds) -> RunMemory:
         """See `un_deploy.runtime.run_memory.TellsMemory`."""
-        import torch
 
         from un_deploy.runtime.torch_graph.cuda_graph import CudaGraph
         from un_deploy.runtime.torch_graph.memory import host_peak_bytes, peak_bytes
 
-        with _one_line_errors(), torch.inference_mode():
+        with self._running():
             tensors = self._tensors(feeds)
             call = self._call(feeds, self._outputs, tensors)
             if isinstance(call, CudaGraph):
@@ -161,6 +165,18 @@ class TorchSession:
                 host_peak_bytes(lambda: call(*tensors)),
                 "host memory that torch's CPU allocator gave out, outputs included",
             )
+
+    @contextmanager
+    def _running(self) -> Iterator[None]:
+        import torch
+
+        with _one_line_errors(), torch.inference_mode(), self._multiplying():
+            yield
+
+    def _multiplying(self) -> AbstractContextManager[None]:
+        from un_deploy.runtime.torch_graph.tf32 import tf32
+
+        return tf32(self._runtime.tf32) if self._on_cuda else nullcontext()
 
     def recognised(self, feeds: Feeds) -> dict[str, int]:
         """See `un_deploy.runtime.protocol.Recognises`: attention, linear layers and GELU."""

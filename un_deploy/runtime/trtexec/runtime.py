@@ -8,6 +8,7 @@ from pathlib import Path
 import onnx_ir
 
 from un_deploy.engines.building.from_graph import prepare
+from un_deploy.engines.building.options import BuildOptions
 from un_deploy.graph.precision.convert import Precision
 from un_deploy.runtime.session import model_of
 from un_deploy.runtime.trtexec.plan_session import TrtexecPlanSession
@@ -20,11 +21,12 @@ class TrtexecRuntime:
     """See `un_deploy.runtime.protocol.Runtime`. Untested on hardware.
 
     The engines' precision is decided in the graph; they are strongly typed. None: the graph's own
-    types.
+    types. `tf32`: whether their products of fp32 may be computed in TF32.
     """
 
     precision: Precision | None = "fp32"
     trtexec: Trtexec = field(default_factory=Trtexec)
+    tf32: bool = True
     name: str = field(default="trtexec", init=False)
 
     def title(self) -> str:
@@ -46,7 +48,8 @@ class TrtexecRuntime:
         Raises:
             InputError: a weight does not fit the precision.
         """
-        return BuiltSession(prepare(model_of(model), self.precision), self.trtexec)
+        options = BuildOptions(tf32=self.tf32)
+        return BuiltSession(prepare(model_of(model), self.precision), self.trtexec, options)
 
     def load_plan(self, path: Path) -> TrtexecSession:
         """See `un_deploy.runtime.protocol.TakesPlans`."""

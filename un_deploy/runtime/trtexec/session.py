@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 import onnx_ir
 
+from un_deploy.engines.building.config import as_trtexec_flags
 from un_deploy.engines.building.from_graph import PreparedGraph
+from un_deploy.engines.building.options import BuildOptions
 from un_deploy.engines.kernels.inspected import kernels_of
 from un_deploy.engines.kernels.layer_info import layers_named
 from un_deploy.errors import InputError
@@ -159,9 +161,10 @@ class TrtexecSession(ABC):
 class BuiltSession(TrtexecSession):
     """Builds an engine of a graph, which has its precision, for the shapes of the first inputs."""
 
-    def __init__(self, graph: PreparedGraph, trtexec: Trtexec) -> None:
+    def __init__(self, graph: PreparedGraph, trtexec: Trtexec, options: BuildOptions) -> None:
         super().__init__(input_specs(graph.model), trtexec)
-        self._graph = graph
+        self._graph, self._options = graph, options
+        self._told = HowItRan(graph.notes)
         self._built_for: dict[str, tuple[int, ...]] = {}
 
     def _engine(self, feeds: Feeds) -> Path:
@@ -172,7 +175,7 @@ class BuiltSession(TrtexecSession):
             return plan
         graph, file = self._graph.with_shapes(shapes), self._folder / "model.onnx"
         onnx_ir.save(graph.model, file, external_data="weights")
-        flags = ["--stronglyTyped", "--skipInference", DETAILED]
+        flags = ["--stronglyTyped", "--skipInference", DETAILED, *as_trtexec_flags(self._options)]
         result = self._ran(onnx=file, save_engine=plan, flags=flags, layers=True).require_passed()
         types = graph.check_types(() if result.layers is None else kernels_of(result.layers.layers))
         if types is not None:
