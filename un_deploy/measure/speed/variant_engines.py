@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 
-import onnx_ir as ir
-
 from un_deploy.engines.building.builder import Built
-from un_deploy.engines.building.from_graph import engine_of, prepare
+from un_deploy.engines.building.from_graph import PreparedGraph, engine_of, prepare
 from un_deploy.engines.flavor import Flavor, library
 from un_deploy.engines.kernels.kernels import Kernel, bytes_written, signatures
 from un_deploy.graph.model.input_specs import Feeds
@@ -45,13 +43,14 @@ def engine_facts(
         if variant.fusions == "all":
             progress(f"Building the engine of {variant.name}")
             with saying_whose(variant.name):
-                found[variant] = _built(load_model(variant.model), feeds, flavor, precision)
+                graph = prepare(load_model(variant.model), precision)
+                found[variant] = _built(graph, feeds, flavor)
     none = next((variant for variant in found if variant.kind == "none"), None)
     bare = biased = None if none is None else found[none]
     if none is not None and none.derived and gained_biases:
         model = load_model(none.model)
         add_biases(model, gained_biases)
-        biased = _built(model, feeds, flavor, precision)
+        biased = _built(prepare(model, precision), feeds, flavor)
     return tuple(
         EngineFacts(
             kind=variant.kind,
@@ -70,9 +69,8 @@ def engine_facts(
     )
 
 
-def _built(model: ir.Model, feeds: Feeds, flavor: Flavor, precision: Precision) -> Built:
+def _built(graph: PreparedGraph, feeds: Feeds, flavor: Flavor) -> Built:
     shapes = {name: array.shape for name, array in feeds.items()}
-    graph = prepare(model, precision)
     return engine_of(graph, origin="the variant", flavor=flavor, shapes=shapes).built
 
 
