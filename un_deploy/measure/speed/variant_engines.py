@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+
+import onnx_ir as ir
 
 from un_deploy.engines.building.builder import Built
 from un_deploy.engines.building.from_graph import PreparedGraph, engine_of, prepare
 from un_deploy.engines.flavor import Flavor, library
-from un_deploy.engines.kernels.kernels import Kernel, bytes_written, signatures
+from un_deploy.engines.kernels.kernels import Kernel, Signature, bytes_written, signatures
 from un_deploy.graph.model.input_specs import Feeds
 from un_deploy.graph.model.model_file import load_model
 from un_deploy.graph.precision.convert import Precision
@@ -38,35 +42,43 @@ def engine_facts(
         InputError: a variant does not build in the precision.
         MissingPackageError: the flavour is not installed.
     """
-    found: dict[Variant, Built] = {}
+    found: dict[Variant, tuple[EngineFacts, Counter[Signature]]] = {}
     for variant in variants:
         if variant.fusions == "all":
             progress(f"Building the engine of {variant.name}")
             with saying_whose(variant.name):
                 graph = prepare(load_model(variant.model), precision)
-                found[variant] = _built(graph, feeds, flavor)
+                found[variant] = _facts(variant, graph, feeds, flavor, precision)
     none = next((variant for variant in found if variant.kind == "none"), None)
-    bare = biased = None if none is None else found[none]
+    bare = biased = None if none is None else found[none][1]
     if none is not None and none.derived and gained_biases:
-        model = load_model(none.model)
-        add_biases(model, gained_biases)
-        biased = _built(prepare(model, precision), feeds, flavor)
+        graph = prepare(_with_biases(none, gained_biases), precision)
+        biased = signatures(_built(graph, feeds, flavor).kernels)
     return tuple(
-        EngineFacts(
-            kind=variant.kind,
-            form=variant.form,
-            flavor=flavor,
-            tensorrt=library(flavor).__version__,
-            precision=precision,
-            plan_bytes=len(built.plan),
-            activation_bytes=built.memory.get("activation"),
-            bytes_written=bytes_written(built.kernels),
-            same_as_none=_alike(built, biased if variant.kind == "folded" else bare),
-            kernels=tuple(map(_planned, built.kernels)),
-            warnings=built.warnings,
-        )
-        for variant, built in found.items()
+        replace(facts, same_as_none=_alike(kernels, biased if facts.kind == "folded" else bare))
+        for facts, kernels in found.values()
     )
+
+
+def _facts(
+    variant: Variant, graph: PreparedGraph, feeds: Feeds, flavor: Flavor, precision: Precision
+) -> tuple[EngineFacts, Counter[Signature]]:
+    """Of one engine, whose plan is not kept, and the kernels to hold against no norm's."""
+    built = _built(graph, feeds, flavor)
+    facts = EngineFacts(
+        kind=variant.kind,
+        form=variant.form,
+        flavor=flavor,
+        tensorrt=library(flavor).__version__,
+        precision=precision,
+        plan_bytes=len(built.plan),
+        activation_bytes=built.memory.get("activation"),
+        bytes_written=bytes_written(built.kernels),
+        same_as_none=None,
+        kernels=tuple(map(_planned, built.kernels)),
+        warnings=built.warnings,
+    )
+    return facts, signatures(built.kernels)
 
 
 def _built(graph: PreparedGraph, feeds: Feeds, flavor: Flavor) -> Built:
@@ -74,8 +86,14 @@ def _built(graph: PreparedGraph, feeds: Feeds, flavor: Flavor) -> Built:
     return engine_of(graph, origin="the variant", flavor=flavor, shapes=shapes).built
 
 
-def _alike(built: Built, bare: Built | None) -> bool | None:
-    return None if bare is None else signatures(built.kernels) == signatures(bare.kernels)
+def _with_biases(variant: Variant, biases: Collection[str]) -> ir.Model:
+    model = load_model(variant.model)
+    add_biases(model, biases)
+    return model
+
+
+def _alike(kernels: Counter[Signature], bare: Counter[Signature] | None) -> bool | None:
+    return None if bare is None else kernels == bare
 
 
 def _planned(kernel: Kernel) -> PlannedKernel:
