@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import onnx_ir as ir
 import pytest
 
@@ -43,6 +45,28 @@ def test_sizes_are_fixed_in_a_copy() -> None:
     assert fixed.model.graph.inputs[0].shape == ir.Shape((3, 4))
     assert prepared.model.graph.inputs[0].shape == ir.Shape(("batch", 4))
     assert fixed.precision is prepared.precision
+
+
+def test_a_prepared_graph_holds_no_weights() -> None:
+    """They are in a folder, which goes with the last graph that needs it."""
+    model = graph("float[batch,64] x => float[batch,64] y", "y = MatMul(x, w)", w=(64, 64))
+    weight = model.graph.initializers["w"].const_value
+    prepared = prepare(model, "fp16")
+    folder = Path(prepared.folder.name)
+    fixed = prepared.with_shapes({"x": (3, 64)})
+    for one in (prepared, fixed):
+        moved = one.model.graph.initializers["w"].const_value
+        assert isinstance(moved, ir.ExternalTensor) and moved.path == str(folder / "weights")
+    del prepared, one
+    gc.collect()
+    saved = ir.load(fixed.saved()).graph
+    assert saved.inputs[0].shape == ir.Shape((3, 64))
+    rounded = saved.initializers["w"].const_value
+    np.testing.assert_array_equal(rounded.numpy(), weight.numpy().astype(np.float16))
+    del fixed
+    gc.collect()
+    assert not folder.exists()
+    assert model.graph.initializers["w"].const_value is weight
 
 
 def test_open_sizes_need_shapes_or_a_profile() -> None:
