@@ -72,5 +72,6 @@ def _change(model: ir.Model, change: Callable[[ir.TensorProtocol], ir.TensorProt
             if value.const_value is not None:
                 value.const_value = change(value.const_value)
     for node, attribute in tensor_attributes(model):
-        new = change(attribute.as_tensor())
-        node.attributes[attribute.name] = ir.AttrTensor(attribute.name, new)
+        tensor = attribute.as_tensor()
+        if (new := change(tensor)) is not tensor:
+            node.attributes[attribute.name] = ir.AttrTensor(attribute.name, new)
