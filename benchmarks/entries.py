@@ -1,4 +1,4 @@
-"""What the benchmarks share: files of entries, tables, builds in fresh processes, and ratios.
+"""What the benchmarks share: files of entries, tables, fresh processes, and ratios.
 
 A result file has one entry for each thing that was measured, replaced when it is measured again.
 """
@@ -6,17 +6,27 @@ A result file has one entry for each thing that was measured, replaced when it i
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 
 from un_deploy.measure.speed.statistics import ratio
 
 Entry = Mapping[str, Any]
+
+_PEAK = """
+with open("/proc/self/status") as status:
+    print(next(line.split()[1] for line in status if line.startswith("VmHWM")))
+"""
+"""In kB, of this process alone: what the system tells of a child includes its parent's, copied."""
 
 
 def write(path: Path, entry: Entry, key: Sequence[str], order: Sequence[tuple[Any, ...]]) -> None:
@@ -81,3 +91,17 @@ def in_fresh_processes(
             for name, times in fresh.submit(build, number, *given).result().items():
                 seconds.setdefault(name, []).append(times)
     return seconds
+
+
+def run(code: str, *arguments: str) -> tuple[float, float]:
+    """CPU seconds and peak in MB of a fresh Python that runs this."""
+    with subprocess.Popen(
+        [sys.executable, "-c", code + _PEAK, *arguments], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        told = process.stdout.read()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise click.ClickException(f"exit code {process.returncode} of\n{code}")
+    return usage.ru_utime + usage.ru_stime, int(told.split()[-1]) / 1000

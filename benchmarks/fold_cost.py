@@ -18,10 +18,7 @@ measured again, and a table to fold_cost.md beside it.
 
 from __future__ import annotations
 
-import os
 import statistics
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -32,6 +29,7 @@ import numpy as np
 import onnx_ir as ir
 
 from benchmarks import entries
+from benchmarks.entries import run
 from models.recipes import RECIPES
 from tests.support.networks.exports import exported
 from un_deploy.graph.model.model_file import save_model
@@ -61,11 +59,6 @@ FOLD = """
 import sys
 fold_file(*sys.argv[1:], verify={verify})
 """
-PEAK = """
-with open("/proc/self/status") as status:
-    print(next(line.split()[1] for line in status if line.startswith("VmHWM")))
-"""
-"""In kB, of this process alone: what the system tells of a child includes its parent's, copied."""
 
 WAYS = {
     "load and save": (BASE, LOAD_SAVE),
@@ -73,20 +66,6 @@ WAYS = {
     "fold": (OURS, FOLD.format(verify=False)),
     "fold with proof": (OURS, FOLD.format(verify=True)),
 }
-
-
-def run(code: str, *arguments: str) -> tuple[float, float]:
-    """CPU seconds and peak in MB of a fresh Python that runs this."""
-    with subprocess.Popen(
-        [sys.executable, "-c", code + PEAK, *arguments], stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        told = process.stdout.read()
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise click.ClickException(f"exit code {process.returncode} of\n{code}")
-    return usage.ru_utime + usage.ru_stime, int(told.split()[-1]) / 1000
 
 
 def generate(path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import fold_cost
+from benchmarks import entries, fold_cost
 from un_deploy.graph.model.model_file import load_model
 from un_deploy.pipeline.fold_file import fold_file
 
@@ -35,7 +35,7 @@ def test_the_generated_file_loses_its_norms_and_is_proven(small: Path) -> None:
 def test_a_way_writes_the_file(small: Path, way: str) -> None:
     imports, work = fold_cost.WAYS[way]
     target = small.with_name("other.onnx")
-    seconds, peak = fold_cost.run(imports + work, str(small), str(target))
+    seconds, peak = entries.run(imports + work, str(small), str(target))
     assert seconds > 0 and 20 < peak < 1000
     before, after = (load_model(path).graph.initializers["bias1"] for path in (small, target))
     assert before.const_value is not None and after.const_value is not None

@@ -195,7 +195,7 @@ def configured(monkeypatch: pytest.MonkeyPatch, folder: Path) -> tensorrt_double
         configure(made, options, flavor)
         return Built(b"", (), {}, (), 0.0)
 
-    monkeypatch.setattr(from_graph, "build_graph", build)
+    monkeypatch.setattr(from_graph, "build_engine", build)
     return made
 
 

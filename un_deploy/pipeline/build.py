@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import onnx_ir as ir
 
 from un_deploy.engines.building.config import as_trtexec_flags
-from un_deploy.engines.building.from_graph import engine_of, operated, prepare
+from un_deploy.engines.building.from_graph import engine_of, prepare
 from un_deploy.engines.building.io_formats import one_format_per_tensor
 from un_deploy.engines.building.options import BuildOptions, IoFormat
 from un_deploy.engines.building.progress import Progress
@@ -25,7 +25,7 @@ from un_deploy.engines.profiles import Profile
 from un_deploy.errors import InputError, TargetError
 from un_deploy.files import check_target, staged
 from un_deploy.graph.fold.check_weights import check_weights
-from un_deploy.graph.model.model_kinds import to_ir
+from un_deploy.graph.model.model_kinds import operated, to_ir
 from un_deploy.graph.precision.convert import Precision, PrecisionReport
 from un_deploy.json_form import JsonForm
 from un_deploy.version import __version__
@@ -112,13 +112,10 @@ def build(
         raise InputError("--require-types is of a precision: give --precision with it")
     check_target(target, force=force)
     check_target(manifest_path(target), force=force)
-    original, _ = to_ir(model)
-    if _is_path(model) and target.exists() and target.samefile(model):
+    if _is_path(model) and target.exists() and Path(model).exists() and target.samefile(model):
         raise TargetError(f"{target} is the model itself: choose another name for the plan")
-    check_weights(original)
-    cut = original if surgery in (None, Surgery()) else operated(original, partial(_cut, surgery))
     engine = engine_of(
-        prepare(cut, precision, keep_fp32=keep_fp32, options=options),
+        prepare(_read(model, surgery), precision, keep_fp32=keep_fp32, options=options),
         origin=_name(model),
         flavor=kind,
         profiles=profiles,
@@ -158,6 +155,13 @@ def build(
         warnings=built.warnings,
         seconds=built.seconds,
     )
+
+
+def _read(model: Any, surgery: Surgery | None) -> ir.Model:
+    """What the user holds, its weights checked, after the surgery."""
+    original, _ = to_ir(model)
+    check_weights(original)
+    return original if surgery in (None, Surgery()) else operated(original, partial(_cut, surgery))
 
 
 def _cut(surgery: Surgery, graph: gs.Graph) -> None:

@@ -14,7 +14,7 @@ from models.bert import bert_micro
 from tests.support.graphs import build as graph
 from tests.support.networks.exports import exported
 from un_deploy.engines.building import builder as module
-from un_deploy.engines.building.builder import Built, build_engine, build_graph
+from un_deploy.engines.building.builder import Built, build_engine
 from un_deploy.engines.profiles import Range
 from un_deploy.errors import InputError
 
@@ -116,10 +116,11 @@ def _built(path: Path, capability: str) -> Built:
     return build_engine(path, origin="m.onnx", flavor="tensorrt-rtx", options=options)
 
 
-def test_a_weight_of_the_plan_is_the_weight_of_the_graph() -> None:
+def test_a_weight_of_the_plan_is_the_weight_of_the_graph(tmp_path: Path) -> None:
     plans = []
     for factor in (1, 2):
         weight = np.full((4, 2), factor, dtype=np.float32)
         model = graph("float[3,4] x => float[3,2] y", "y = MatMul(x, w)", w=weight)
-        plans.append(build_graph(model, origin="m", flavor="tensorrt-rtx").plan)
+        ir.save(model, tmp_path / "m.onnx")
+        plans.append(build_engine(tmp_path / "m.onnx", origin="m", flavor="tensorrt-rtx").plan)
     assert plans[0] != plans[1]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import onnx_ir as ir
 import pytest
 
@@ -20,7 +22,7 @@ MODEL = graph("float[batch,4] x => float[batch,2] y", "y = MatMul(x, w)", w=(4, 
 
 def test_a_graph_without_a_precision_stays_as_it_is() -> None:
     prepared = prepare(MODEL, None)
-    assert prepared.model is MODEL
+    assert ir.to_proto(ir.load(prepared.saved()).graph.node(0)) == ir.to_proto(MODEL.graph.node(0))
     assert prepared.precision is None
     assert prepared.check_types(()) is None
     with pytest.raises(InputError, match="--keep-fp32 is of a conversion"):
@@ -45,6 +47,28 @@ def test_sizes_are_fixed_in_a_copy() -> None:
     assert fixed.precision is prepared.precision
 
 
+def test_a_prepared_graph_holds_no_weights() -> None:
+    """They are in a folder, which goes with the last graph that needs it."""
+    model = graph("float[batch,64] x => float[batch,64] y", "y = MatMul(x, w)", w=(64, 64))
+    weight = model.graph.initializers["w"].const_value
+    prepared = prepare(model, "fp16")
+    folder = Path(prepared.folder.name)
+    fixed = prepared.with_shapes({"x": (3, 64)})
+    for one in (prepared, fixed):
+        moved = one.model.graph.initializers["w"].const_value
+        assert isinstance(moved, ir.ExternalTensor) and moved.path == str(folder / "weights")
+    del prepared, one
+    gc.collect()
+    saved = ir.load(fixed.saved()).graph
+    assert saved.inputs[0].shape == ir.Shape((3, 64))
+    rounded = saved.initializers["w"].const_value
+    np.testing.assert_array_equal(rounded.numpy(), weight.numpy().astype(np.float16))
+    del fixed
+    gc.collect()
+    assert not folder.exists()
+    assert model.graph.initializers["w"].const_value is weight
+
+
 def test_open_sizes_need_shapes_or_a_profile() -> None:
     with pytest.raises(InputError, match="has sizes that are open: give --shapes"):
         engine_of(prepare(MODEL, "fp32"), origin="m", flavor="tensorrt-rtx")
@@ -62,8 +86,7 @@ def test_an_engine_comes_with_its_types() -> None:
 
 ALLOWED = {
     "build_serialized_network": {"un_deploy/engines/building/builder.py"},
-    "build_engine": {"un_deploy/engines/building/builder.py"},
-    "build_graph": {
+    "build_engine": {
         "un_deploy/engines/building/builder.py",
         "un_deploy/engines/building/from_graph.py",
     },
@@ -105,8 +128,8 @@ def test_nobody_builds_another_way() -> None:
 @pytest.mark.parametrize(
     "source",
     [
-        "from un_deploy.engines.building.builder import build_graph as made",
-        "from un_deploy.engines.building import builder\nbuilder.build_graph(model)",
+        "from un_deploy.engines.building.builder import build_engine as made",
+        "from un_deploy.engines.building import builder\nbuilder.build_engine(model)",
         "def f(kernels): check_types(kernels, model, report)",
     ],
 )

@@ -13,7 +13,7 @@ from models.recipes import MICRO, Recipe
 from models.vit import vit_micro
 from tests.support.graphs import build as graph
 from tests.support.networks.exports import forms
-from un_deploy.engines.building.builder import build_graph
+from un_deploy.engines.building.from_graph import engine_of, prepare
 from un_deploy.engines.kernels.check_types import TypeReport, check_types
 from un_deploy.engines.kernels.kernels import Kernel, KernelTensor
 from un_deploy.errors import InputError
@@ -31,7 +31,8 @@ def built(
     model: ir.Model, precision: Precision, keep: Sequence[str] = ()
 ) -> tuple[Sequence[Kernel], ir.Model, PrecisionReport]:
     converted, report = to_precision(model, precision, keep=keep)
-    return build_graph(converted, origin="m", flavor="tensorrt-rtx").kernels, converted, report
+    engine = engine_of(prepare(converted, None), origin="m", flavor="tensorrt-rtx")
+    return engine.built.kernels, converted, report
 
 
 def checked(model: ir.Model, precision: Precision, keep: Sequence[str] = ()) -> TypeReport:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import onnx_ir as ir
 import pytest
@@ -63,11 +65,14 @@ def test_an_engine_is_built_once_for_each_set_of_shapes(monkeypatch: pytest.Monk
     ]
 
 
-def test_an_engine_of_another_precision_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_engine_of_another_precision_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """The engine is a real one, in fp32: what was to be fp16 is held against its kernels."""
     pytest.importorskip("tensorrt_rtx", reason="needs TensorRT-RTX: the rtx extra")
-    real = from_graph.build_graph
-    monkeypatch.setattr(from_graph, "build_graph", lambda model, **given: real(FIXED, **given))
+    real, other = from_graph.build_engine, tmp_path / "fixed.onnx"
+    ir.save(FIXED, other)
+    monkeypatch.setattr(from_graph, "build_engine", lambda path, **given: real(other, **given))
     session = EngineRuntime("tensorrt-rtx", "fp16").load(MODEL)
     with pytest.raises(InputError, match=r"^fp16 was asked for, but 1 kernels .* in Float"):
         session.timer(feeds(2))

@@ -9,11 +9,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from threading import Event
 from typing import TYPE_CHECKING
-
-import onnx_ir as ir
 
 from un_deploy.engines.building.config import as_trtexec_flags, configure
 from un_deploy.engines.building.io_formats import set_formats
@@ -64,29 +61,6 @@ class Built:
     warnings: tuple[str, ...]
     seconds: float
     shape_inputs: tuple[str, ...] = ()
-
-
-def build_graph(
-    model: ir.Model,
-    *,
-    origin: str,
-    flavor: Flavor,
-    options: BuildOptions | None = None,
-    profiles: Sequence[Profile] = (),
-    progress: Progress = lambda phase, done, steps: None,
-) -> Built:
-    """Build an engine of a graph in memory; see `build_engine`."""
-    with TemporaryDirectory(prefix="un-deploy-", ignore_cleanup_errors=True) as folder:
-        path = Path(folder).resolve() / "model.onnx"
-        ir.save(model, path, external_data="weights")
-        return build_engine(
-            path,
-            origin=origin,
-            flavor=flavor,
-            options=options,
-            profiles=profiles,
-            progress=progress,
-        )
 
 
 def build_engine(

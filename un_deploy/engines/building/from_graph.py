@@ -1,21 +1,25 @@
 """From a graph to an engine whose types are checked: the only way to one.
 
-A graph is first prepared: brought to its precision, its inputs and outputs to their types. Then it
-is built, for fixed shapes or for profiles, and the kernels of the engine are held against the
+A graph is first prepared: brought to its precision, its inputs and outputs to their types, and its
+weights to a file, one at a time, so that none is in memory while the engine is built. Then it is
+built, for fixed shapes or for profiles, and the kernels of the engine are held against the
 precision. Where trtexec builds, it is given the same prepared graph, and its kernels are checked in
 the same way.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+import gc
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import onnx
 import onnx_ir as ir
 
-from un_deploy.engines.building.builder import Built, build_graph
+from un_deploy.engines.building.builder import Built, build_engine
 from un_deploy.engines.building.io_formats import one_format_per_tensor
 from un_deploy.engines.building.options import TYPES, BuildOptions, IoFormat
 from un_deploy.engines.flavor import Flavor
@@ -25,12 +29,11 @@ from un_deploy.engines.kernels.kernels import Kernel
 from un_deploy.engines.profiles import Profile, check_profiles
 from un_deploy.errors import InputError
 from un_deploy.graph.model.input_specs import input_specs
-from un_deploy.graph.model.model_kinds import to_graphsurgeon, to_ir
+from un_deploy.graph.model.model_kinds import operated
+from un_deploy.graph.model.move_weights import move_to_file
 from un_deploy.graph.precision.convert import Precision, PrecisionReport, to_precision
 
 if TYPE_CHECKING:
-    import onnx_graphsurgeon as gs
-
     from un_deploy.engines.building.progress import Progress
 
 
@@ -38,11 +41,15 @@ if TYPE_CHECKING:
 class PreparedGraph:
     """A graph as an engine is built of it: TensorRT gives every tensor the type it has here.
 
-    The report is of the conversion to its precision, where one was asked for.
+    Attributes:
+        model: its weights are in a file in the folder.
+        precision: the report of the conversion, where one was asked for.
+        folder: goes when no graph is left that needs it.
     """
 
     model: ir.Model
     precision: PrecisionReport | None
+    folder: TemporaryDirectory[str]
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -57,6 +64,13 @@ class PreparedGraph:
             if (shape := shapes.get(str(value.name))) is not None:
                 value.shape = ir.Shape(shape)
         return replace(self, model=model)
+
+    def saved(self) -> Path:
+        """An ONNX file of it beside the weights, until another graph of the folder is saved."""
+        path = Path(self.folder.name).resolve() / "model.onnx"
+        onnx.save(ir.to_proto(self.model), path)
+        gc.collect()  # graphs refer to themselves, and those that this one came from hold weights
+        return path
 
     def check_types(self, kernels: Sequence[Kernel], *, require: bool = False) -> TypeReport | None:
         """Hold all kernels of an engine of this graph against the precision, if one was asked for.
@@ -112,7 +126,10 @@ def prepare(
     types |= dict(_edge_types(model.graph.outputs, options.output_formats, "--outputIOFormats"))
     if types:
         model = operated(model, lambda graph: set_io_types(graph, types))
-    return PreparedGraph(model, report)
+    folder = TemporaryDirectory(prefix="un-deploy-", ignore_cleanup_errors=True)
+    model = model.clone()
+    move_to_file(model, Path(folder.name).resolve() / "weights")
+    return PreparedGraph(model, report, folder)
 
 
 def engine_of(
@@ -143,8 +160,8 @@ def engine_of(
     if shapes:
         graph = graph.with_shapes(shapes)
     check_profiles(profiles, input_specs(graph.model))
-    built = build_graph(
-        graph.model,
+    built = build_engine(
+        graph.saved(),
         origin=origin,
         flavor=flavor,
         options=options,
@@ -152,13 +169,6 @@ def engine_of(
         progress=progress,
     )
     return Engine(built, graph, graph.check_types(built.kernels, require=require_types))
-
-
-def operated(model: ir.Model, operate: Callable[[gs.Graph], object]) -> ir.Model:
-    """The model after surgery on its onnx_graphsurgeon.Graph."""
-    graph = to_graphsurgeon(model)
-    operate(graph)
-    return to_ir(graph)[0]
 
 
 def _edge_types(

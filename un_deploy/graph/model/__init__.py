@@ -8,6 +8,10 @@
   all.
 - model_kinds: Turns what users hold (path, ModelProto, onnx_ir.Model, gs.Graph) into onnx-ir, and
   back.
+- move_weights: Moves the weights of a model out of it: to a file, or aside while its graph is
+  changed.
+- read_model: Reads a model from a file, and leaves large weights in it until each is read into its
+  own array.
 - tensor_storage: Makes a model own its tensors, and checks the weights files that it refers to.
 - write_model: Writes a model to a file byte for byte as protobuf does, one weight at a time.
 """

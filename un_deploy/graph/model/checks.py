@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import onnx
 import onnx_ir as ir
 from onnx_ir.passes.common import CheckerPass
 
 from un_deploy.errors import InputError, one_line
+from un_deploy.graph.model.tensor_storage import tensor_attributes
 
 #: ONNX defines negative axes, which exporters write and the rules count from the end, from here on.
 OLDEST_OPSET = 11
+
+#: Tensors up to this many bytes are shown to the checker.
+_LARGE = 1 << 20
 
 
 def check_model(model: ir.Model, origin: str) -> None:
@@ -38,7 +43,7 @@ def check_model(model: ir.Model, origin: str) -> None:
             f"{origin} uses opset {opset}, but onnx {onnx.__version__} knows none above {newest}: "
             f"pip install --upgrade onnx"
         )
-    with _external_as_lazy(model):
+    with _without_numbers(model):
         try:
             CheckerPass()(model)
         except onnx.checker.ValidationError as error:
@@ -46,21 +51,38 @@ def check_model(model: ir.Model, origin: str) -> None:
 
 
 @contextmanager
-def _external_as_lazy(model: ir.Model) -> Iterator[None]:
-    """Hide where external tensors lie: the checker would look for them in the working directory.
+def _without_numbers(model: ir.Model) -> Iterator[None]:
+    """Hide where external tensors lie, and what large ones hold, which the checker would copy.
 
-    It gets tensors up to 1 kB, and larger ones as graph inputs.
+    It would look for the external ones in the working directory. Of the main
+    graph it gets larger ones than 1 kB as inputs, of nodes and bodies those that are large empty.
     """
-    values = [v for graph in model.graphs() for v in graph.initializers.values()]
-    held = {v: v.const_value for v in values if isinstance(v.const_value, ir.ExternalTensor)}
-    for value, tensor in held.items():
-        value.const_value = _lazy(tensor)
+    values = {v: v.const_value for graph in model.graphs() for v in graph.initializers.values()}
+    attributes = list(tensor_attributes(model))
+    for value, tensor in values.items():
+        if isinstance(tensor, ir.ExternalTensor):
+            value.const_value = _lazy(tensor)
+        if tensor is not None and value.graph is not model.graph and _is_large(tensor):
+            value.const_value = _empty(tensor)
+    for node, attribute in attributes:
+        if _is_large(tensor := attribute.as_tensor()):
+            node.attributes[attribute.name] = ir.AttrTensor(attribute.name, _empty(tensor))
     try:
         yield
     finally:
-        for value, tensor in held.items():
+        for value, tensor in values.items():
             value.const_value = tensor
+        for node, attribute in attributes:
+            node.attributes[attribute.name] = attribute
 
 
 def _lazy(tensor: ir.ExternalTensor) -> ir.LazyTensor:
     return ir.LazyTensor(lambda: tensor, tensor.dtype, tensor.shape, name=tensor.name)
+
+
+def _is_large(tensor: ir.TensorProtocol) -> bool:
+    return tensor.dtype != ir.DataType.STRING and tensor.nbytes > _LARGE
+
+
+def _empty(tensor: ir.TensorProtocol) -> ir.Tensor:
+    return ir.Tensor(np.empty(0, tensor.dtype.numpy()), tensor.dtype, name=tensor.name)

@@ -12,6 +12,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from un_deploy.errors import InputError, first_cause, one_line
 from un_deploy.files import staged
 from un_deploy.graph.model.checks import check_model
+from un_deploy.graph.model.read_model import THIS_FILE, read_model
 from un_deploy.graph.model.tensor_storage import (
     check_external,
     external_tensors,
@@ -39,11 +40,11 @@ def load_model(path: str | os.PathLike[str]) -> ir.Model:
     """
     path = Path(path)
     model = from_proto(_read(path), str(path))
+    leave_message(model, path)
     directory = path.absolute().parent
     for graph in (model.graph, *(function.graph for function in model.functions.values())):
         ir.external_data.set_base_dir(graph, directory)
     check_external(model, path)
-    leave_message(model)
     own_tensors(model)
     check_model(model, str(path))
     return model
@@ -109,7 +110,7 @@ def weights_files(path: Path) -> dict[str, Path]:
     """
     model = from_proto(_read(path), str(path))
     places = dict.fromkeys(str(tensor.location) for _, tensor in external_tensors(model))
-    return {place: path.parent / place for place in places}
+    return {place: path.parent / place for place in places if place != THIS_FILE}
 
 
 def hold_weights(model: ir.Model) -> None:
@@ -152,7 +153,7 @@ def _read(path: Path) -> onnx.ModelProto:
     try:
         if path.stat().st_size == 0:
             raise InputError(f"{path} is empty: export or copy it again")
-        return onnx.load(path, format="protobuf", load_external_data=False)
+        return read_model(path)
     except DecodeError as error:
         raise InputError(
             f"{path} is not an ONNX file, or was cut off: export or copy it again"

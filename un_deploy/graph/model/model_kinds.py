@@ -15,6 +15,7 @@ from onnx_ir.passes.common import InlinePass
 from un_deploy.errors import InputError, one_line
 from un_deploy.graph.model.checks import check_model
 from un_deploy.graph.model.model_file import from_proto, load_model
+from un_deploy.graph.model.move_weights import give_back, take_aside
 from un_deploy.graph.model.tensor_storage import external_tensors, own_tensors
 
 Restore = Callable[[ir.Model], Any]
@@ -61,6 +62,27 @@ def to_ir(model: Any) -> tuple[ir.Model, Restore]:
     if inlined or not isinstance(model, str | os.PathLike):  # a file was checked when loaded
         check_model(private, origin)
     return private, restore
+
+
+def operated(model: ir.Model, operate: Callable[[Any], object]) -> ir.Model:
+    """The model after a change of its onnx_graphsurgeon.Graph, which has no weights meanwhile.
+
+    Args:
+        model: without local functions; it is not changed, and shares its weights with the result.
+        operate: changes the Graph, and may not read constants beyond 256 bytes.
+
+    Raises:
+        InputError: the result is not valid.
+    """
+    light, origin = model.clone(), "the graph after the changes asked for"
+    weights = take_aside(light)
+    graph = to_graphsurgeon(light)
+    operate(graph)
+    result = from_proto(_graphsurgeon_proto(graph), origin)
+    give_back(result, weights)
+    result.graph.sort()  # graphsurgeon leaves the order to its user
+    check_model(result, origin)
+    return result
 
 
 def _as_it_is(model: ir.Model) -> ir.Model:

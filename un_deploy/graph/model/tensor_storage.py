@@ -11,6 +11,7 @@ import onnx_ir as ir
 
 from un_deploy.errors import InputError, one_line
 from un_deploy.graph.model.labels import node_name
+from un_deploy.graph.model.read_model import THIS_FILE, read_weight
 
 
 class FileTensor(ir.ExternalTensor):
@@ -25,26 +26,43 @@ class FileTensor(ir.ExternalTensor):
         return array
 
 
-def leave_message(model: ir.Model) -> None:
-    """Take the tensors out of the protobuf message that the model was read from.
+def leave_message(model: ir.Model, path: Path) -> None:
+    """Take the tensors out of the protobuf message that the model was read from at a path.
 
     The message copies a weight each time it is read, and frees its memory all at once.
+
+    Raises:
+        InputError: the file has changed since, or cannot be read any more.
     """
     for graph in model.graphs():
         for value in graph.initializers.values():
-            tensor = value.const_value
-            if isinstance(tensor, ir.TensorProtoTensor) and tensor.dtype != ir.DataType.STRING:
-                held = ir.Tensor(tensor.numpy(), dtype=tensor.dtype, name=tensor.name)
-                held.doc_string = tensor.doc_string
-                held.metadata_props.update(tensor.metadata_props)
-                value.const_value = held
-    for node, attribute in _tensor_attributes(model):
+            if value.const_value is not None:
+                value.const_value = _in_memory(value.const_value, path)
+    for node, attribute in tensor_attributes(model):
         tensor = attribute.as_tensor()
-        if isinstance(tensor, ir.TensorProtoTensor):
+        if isinstance(tensor, ir.TensorProtoTensor):  # the form that its numbers have is kept
             message = onnx.TensorProto()
             message.CopyFrom(tensor.raw)
-            own = ir.TensorProtoTensor(message)
-            node.attributes[attribute.name] = ir.AttrTensor(attribute.name, own)
+            own: ir.TensorProtocol = ir.TensorProtoTensor(message)
+        else:
+            own = _in_memory(tensor, path)
+        node.attributes[attribute.name] = ir.AttrTensor(attribute.name, own)
+
+
+def _in_memory(tensor: ir.TensorProtocol, path: Path) -> ir.TensorProtocol:
+    """A tensor of the model's file in an array of its own; one that is elsewhere as it is."""
+    if isinstance(tensor, ir.ExternalTensor) and tensor.location == THIS_FILE:
+        try:
+            held = read_weight(tensor, path)
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path} cannot be read: {one_line(error)}") from error
+    elif isinstance(tensor, ir.TensorProtoTensor) and tensor.dtype != ir.DataType.STRING:
+        held = ir.Tensor(tensor.numpy(), dtype=tensor.dtype, name=tensor.name)
+    else:
+        return tensor
+    held.doc_string = tensor.doc_string
+    held.metadata_props.update(tensor.metadata_props)
+    return held
 
 
 def own_tensors(model: ir.Model) -> None:
@@ -57,7 +75,7 @@ def own_tensors(model: ir.Model) -> None:
         for value in graph.initializers.values():
             if value.const_value is not None:
                 value.const_value = _own(value.const_value)
-    for node, attribute in _tensor_attributes(model):
+    for node, attribute in tensor_attributes(model):
         tensor = attribute.as_tensor()
         if isinstance(tensor, ir.ExternalTensor):
             inside = ir.Tensor(tensor.numpy().copy(), dtype=tensor.dtype, name=tensor.name)
@@ -106,13 +124,14 @@ def external_tensors(model: ir.Model) -> Iterator[tuple[str, ir.ExternalTensor]]
         for value in graph.initializers.values():
             if isinstance(value.const_value, ir.ExternalTensor):
                 yield str(value.name), value.const_value
-    for node, attribute in _tensor_attributes(model):
+    for node, attribute in tensor_attributes(model):
         tensor = attribute.as_tensor()
         if isinstance(tensor, ir.ExternalTensor):
             yield node_name(node), tensor
 
 
-def _tensor_attributes(model: ir.Model) -> Iterator[tuple[ir.Node, ir.Attr]]:
+def tensor_attributes(model: ir.Model) -> Iterator[tuple[ir.Node, ir.Attr]]:
+    """Every attribute that is a tensor, as a Constant has one, with its node."""
     for graph in (model.graph, *(function.graph for function in model.functions.values())):
         for node in graph.all_nodes():
             for attribute in list(node.attributes.values()):

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 
 import onnx_ir as ir
 
-from un_deploy.engines.building.builder import Built
-from un_deploy.engines.building.from_graph import Engine, engine_of, prepare
+from un_deploy.engines.building.from_graph import Engine, PreparedGraph, engine_of, prepare
 from un_deploy.engines.building.options import BuildOptions
 from un_deploy.engines.flavor import Flavor, library
-from un_deploy.engines.kernels.kernels import Kernel, bytes_written, signatures
+from un_deploy.engines.kernels.kernels import Kernel, Signature, bytes_written, signatures
 from un_deploy.graph.model.input_specs import Feeds
 from un_deploy.graph.model.model_file import load_model
 from un_deploy.graph.precision.convert import Precision
@@ -43,49 +44,63 @@ def engine_facts(
         InputError: a variant does not build in the precision.
         MissingPackageError: the flavour is not installed.
     """
-    found: dict[Variant, Engine] = {}
+    found: dict[Variant, tuple[EngineFacts, Counter[Signature]]] = {}
     for variant in variants:
         if variant.fusions == "all":
             progress(f"Building the engine of {variant.name}")
             with saying_whose(variant.name):
-                model = load_model(variant.model)
-                found[variant] = _engine(model, feeds, flavor, precision, tf32)
+                graph = prepare(load_model(variant.model), precision)
+                engine = _engine(graph, feeds, flavor, tf32)
+                found[variant] = _facts(variant, engine, flavor, precision, tf32)
+                del graph, engine  # its plan is as large as the weights
     none = next((variant for variant in found if variant.kind == "none"), None)
-    bare = biased = None if none is None else found[none].built
+    bare = biased = None if none is None else found[none][1]
     if none is not None and none.derived and gained_biases:
-        model = load_model(none.model)
-        add_biases(model, gained_biases)
-        biased = _engine(model, feeds, flavor, precision, tf32).built
+        graph = prepare(_with_biases(none, gained_biases), precision)
+        biased = signatures(_engine(graph, feeds, flavor, tf32).built.kernels)
     return tuple(
-        EngineFacts(
-            kind=variant.kind,
-            form=variant.form,
-            flavor=flavor,
-            tensorrt=library(flavor).__version__,
-            precision=precision,
-            plan_bytes=len(engine.built.plan),
-            activation_bytes=engine.built.memory.get("activation"),
-            bytes_written=bytes_written(engine.built.kernels),
-            same_as_none=_alike(engine.built, biased if variant.kind == "folded" else bare),
-            kernels=tuple(map(_planned, engine.built.kernels)),
-            warnings=(*engine.graph.notes, *engine.built.warnings),
-            types=(engine.types.told,) if engine.types else (),
-            tf32=tf32,
-        )
-        for variant, engine in found.items()
+        replace(facts, same_as_none=_alike(kernels, biased if facts.kind == "folded" else bare))
+        for facts, kernels in found.values()
     )
 
 
-def _engine(
-    model: ir.Model, feeds: Feeds, flavor: Flavor, precision: Precision, tf32: bool
-) -> Engine:
+def _facts(
+    variant: Variant, engine: Engine, flavor: Flavor, precision: Precision, tf32: bool
+) -> tuple[EngineFacts, Counter[Signature]]:
+    """What is told of an engine, and the kernels to hold against no norm's."""
+    built = engine.built
+    facts = EngineFacts(
+        kind=variant.kind,
+        form=variant.form,
+        flavor=flavor,
+        tensorrt=library(flavor).__version__,
+        precision=precision,
+        plan_bytes=len(built.plan),
+        activation_bytes=built.memory.get("activation"),
+        bytes_written=bytes_written(built.kernels),
+        same_as_none=None,
+        kernels=tuple(map(_planned, built.kernels)),
+        warnings=(*engine.graph.notes, *built.warnings),
+        types=(engine.types.told,) if engine.types else (),
+        tf32=tf32,
+    )
+    return facts, signatures(built.kernels)
+
+
+def _engine(graph: PreparedGraph, feeds: Feeds, flavor: Flavor, tf32: bool) -> Engine:
     shapes = {name: array.shape for name, array in feeds.items()}
-    graph, options = prepare(model, precision), BuildOptions(tf32=tf32)
+    options = BuildOptions(tf32=tf32)
     return engine_of(graph, origin="the variant", flavor=flavor, shapes=shapes, options=options)
 
 
-def _alike(built: Built, bare: Built | None) -> bool | None:
-    return None if bare is None else signatures(built.kernels) == signatures(bare.kernels)
+def _with_biases(variant: Variant, biases: Collection[str]) -> ir.Model:
+    model = load_model(variant.model)
+    add_biases(model, biases)
+    return model
+
+
+def _alike(kernels: Counter[Signature], bare: Counter[Signature] | None) -> bool | None:
+    return None if bare is None else kernels == bare
 
 
 def _planned(kernel: Kernel) -> PlannedKernel:

@@ -11,7 +11,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-import onnx_ir
 
 from un_deploy.engines.building.config import as_trtexec_flags
 from un_deploy.engines.building.from_graph import PreparedGraph
@@ -173,10 +172,10 @@ class BuiltSession(TrtexecSession):
         shapes = {name: tuple(array.shape) for name, array in feeds.items()}
         if shapes == self._built_for:
             return plan
-        graph, file = self._graph.with_shapes(shapes), self._folder / "model.onnx"
-        onnx_ir.save(graph.model, file, external_data="weights")
+        graph = self._graph.with_shapes(shapes)
         flags = ["--stronglyTyped", "--skipInference", DETAILED, *as_trtexec_flags(self._options)]
-        result = self._ran(onnx=file, save_engine=plan, flags=flags, layers=True).require_passed()
+        result = self._ran(onnx=graph.saved(), save_engine=plan, flags=flags, layers=True)
+        result.require_passed()
         types = graph.check_types(() if result.layers is None else kernels_of(result.layers.layers))
         if types is not None:
             warnings = (types.untold,) if types.untold else ()
