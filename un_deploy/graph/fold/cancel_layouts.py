@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import onnx_ir as ir
 import sympy
@@ -69,7 +70,7 @@ def cancel_layouts(
         What was cancelled, the longest chain through a seed first.
     """
     cancelled = []
-    for seed in seeds:
+    for seed, _ in groupby(seeds):  # thousands of norms may have read one tensor
         while (chain := _longest_identity(model.graph, shapes, seed)) is not None:
             joined(chain.start, chain.end)
             cancelled.append(_cancel(model.graph, chain))

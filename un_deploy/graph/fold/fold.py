@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Set
 from dataclasses import dataclass
 
 import onnx_ir as ir
@@ -68,9 +68,10 @@ def fold_graph(model: ir.Model, *, keep: Collection[str] = ()) -> Folded:
         if not vanished:
             break
         certify(view, best.assignment)
+        edited = {edit.node for edit in best.edits if isinstance(edit, (SetConstant, AddBias))}
         for site in view.sites:
             if site in vanished:
-                into = tuple(_absorbers(view, best, site))
+                into = tuple(_absorbers(view, best, site, edited))
                 sites.append((order[site.nodes[0]], _report(site, into=into)))
         loose = [value for edit in best.edits for value in _may_die(edit)]
         tracker.gauges(view, best.assignment)
@@ -126,12 +127,11 @@ def _report(site: Site, *, into: tuple[str, ...] = (), reason: str = "") -> Site
     )
 
 
-def _absorbers(view: GraphView, best: Solution, site: Site) -> Iterator[str]:
+def _absorbers(view: GraphView, best: Solution, site: Site, edited: Set[ir.Node]) -> Iterator[str]:
     """The operators that absorbed the site: reached from its ends through gauged tensors."""
     gauges = best.assignment.tensors
     pending = [v for v in (site.x, site.y) if v in gauges and not gauges[v].is_identity]
     seen, named = set(pending), set()
-    edited = {edit.node for edit in best.edits if isinstance(edit, (SetConstant, AddBias))}
     while pending:
         for part in view.touching(pending.pop()):
             if isinstance(part, Site) or part.node in named:

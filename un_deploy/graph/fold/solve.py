@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Literal
 
 import numpy as np
@@ -106,6 +107,8 @@ def propagate(
             return
         if value in view.pinned and not gauge.is_identity:
             raise Refuse(f"{view.pinned[value]}, so its value must stay")
+        if value in view.unscaled and not gauge.keeps_scale:
+            raise Refuse(f"{view.unscaled[value]}, so its value must stay")
         _check_range(value, gauge, view)
         tensors[value] = gauge
         queue.append(value)
@@ -288,9 +291,9 @@ def _absorbed(
 
 def _changed(view: GraphView, base: Assignment, trial: Assignment) -> dict[Unit | Site, list[Edit]]:
     """The edits of the parts that a trial reaches, or lets vanish."""
-    new = (value for value in trial.tensors if value not in base.tensors)
+    new = islice(trial.tensors, len(base.tensors), None)  # a trial only adds to what there is
     parts: list[Unit | Site] = [part for value in new for part in view.touching(value)]
-    parts += [site for site in view.sites if site in trial.vanished - base.vanished]
+    parts += sorted(trial.vanished - base.vanished, key=view.order.__getitem__)
     return {part: list(_edits(view, trial, part)) for part in dict.fromkeys(parts)}
 
 
