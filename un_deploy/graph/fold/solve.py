@@ -96,8 +96,9 @@ def propagate(
     base = base or Assignment()
     tensors, constants = dict(base.tensors), dict(base.constants)
     grown = Assignment(tensors, constants, base.vanished)
-    vanished = set(base.vanished)
+    vanished: set[Site] = set()
     queue: deque[ir.Value] = deque()
+    settled: set[Unit] = set()  # all their ports are known, and agree
 
     def assign(value: ir.Value, gauge: Gauge) -> None:
         present = tensors.get(value)
@@ -127,16 +128,20 @@ def propagate(
                 else:
                     absorb_into_norm.check(part)
                 continue
-            known = grown.known(part, view)
+            if part in settled:
+                continue
+            known, ports = grown.known(part, view), dict(part.ports())
             if all(gauge.is_identity for gauge in known.values()):
                 continue
+            if len(known) == len(ports):
+                settled.add(part)
             for port, gauge in _demands(part, known, view):
-                value = dict(part.ports())[port]
+                value = ports[port]
                 if value in view.constants:
                     constants[part.node, port.position] = gauge
                 else:
                     assign(value, gauge)
-    return Assignment(tensors, constants, frozenset(vanished))
+    return Assignment(tensors, constants, base.vanished | vanished)
 
 
 def certify(view: GraphView, assignment: Assignment) -> None:
