@@ -139,3 +139,13 @@ def test_a_constant_of_size_1_widens_no_size_whatever_it_is(body: str) -> None:
     )
     shapes = Shapes(model)
     assert shapes.of(model.graph.outputs[0]) == shapes.of(model.graph[-2].outputs[0])
+
+
+def test_the_sum_of_hundreds_of_sizes_is_a_new_one() -> None:
+    for names, known in (([f"S{i}" for i in range(300)], False), (["S"] * 300, True)):
+        inputs = ", ".join(f"float[B,{name},4] i{i}" for i, name in enumerate(names))
+        joined = ", ".join(f"i{i}" for i in range(300))
+        model = build(f"{inputs} => float[B,N,4] y", f"y = Concat<axis=1>({joined})")
+        batch, size, channels = Shapes(model).of(model.graph.outputs[0])
+        assert (str(batch), channels) == ("B", 4)
+        assert (str(size) == "300*S") == known

@@ -57,6 +57,20 @@ class BoundedContext(ShapeInferenceContext):
                 self.forget_symbolic_value(value)
                 self.set_symbolic_value(value, self._bounded(numbers))
 
+    def joins_many(self, node: ir.Node) -> bool:
+        """Whether it is a Concat of more sizes than may be added up; their sum is a new one then."""
+        values = [v for v in node.inputs if v is not None]
+        shapes = [v.shape for v in values if v.shape is not None]
+        if node.op_type != "Concat" or not len(node.inputs) == len(shapes) > MOST_OPERATIONS:
+            return False
+        axis = node.attributes.get_int("axis") % len(shapes[0])
+        if len({shape[axis] for shape in shapes}) <= MOST_OPERATIONS:
+            return False
+        dims = [*shapes[0].dims]
+        dims[axis] = self.new_symbolic_dim()
+        self.set_shape_and_dtype(node.outputs[0], ir.Shape(dims), values[0].dtype)
+        return True
+
     def _bounded(self, dims: Iterable[SideDim]) -> list[SideDim]:
         return [dim if is_bounded(dim) else self.new_symbolic_dim() for dim in dims]
 

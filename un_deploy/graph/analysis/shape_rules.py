@@ -78,7 +78,7 @@ class Corrections:
         standard = node.domain in ("", "ai.onnx")
         if standard and node.op_type in self.instead:
             self.instead[node.op_type](node)
-        elif rule is not None:
+        elif rule is not None and not (standard and self.context.joins_many(node)):
             rule(self.context, node)
         if standard and node.op_type in BROADCASTING:
             self._broadcast(node)
