@@ -9,6 +9,7 @@ import onnx_ir as ir
 import pytest
 
 from tests.support.graphs import build, fold_and_prove
+from un_deploy.graph.fold.fold import fold_graph
 from un_deploy.graph.fold.graph_view import GraphView
 from un_deploy.graph.fold.rules.protocol import Unit
 from un_deploy.graph.proof.proven_claims import ProvenClaims
@@ -74,3 +75,14 @@ def test_twice_the_graph_takes_twice_the_questions(
         found.append(sum(asked.values()))
     assert found[1] - found[0] > 0
     assert found[2] - found[1] <= 2.2 * (found[1] - found[0])
+
+
+@pytest.mark.parametrize("operator", ["Transpose<perm=[1,0,2]>({})", "Identity({})", "Neg({})"])
+def test_a_norm_beside_a_thousand_operators_in_a_row_folds(operator: str) -> None:
+    body, x = "", "x"
+    for i in range(1000):
+        body += f" t{i} = {operator.format(x)}"
+        x = f"t{i}"
+    body += f" m = Mul({x}, a) n = Add(m, b) y = MatMul(n, w)"
+    model = build("float[B,3,4] x => float[B,3,4] y", body, a=(4,), b=(4,), w=(4, 4))
+    assert len(fold_graph(model).report.folded) == 1

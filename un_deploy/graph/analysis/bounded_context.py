@@ -58,7 +58,7 @@ class BoundedContext(ShapeInferenceContext):
                 self.set_symbolic_value(value, self._bounded(numbers))
 
     def joins_many(self, node: ir.Node) -> bool:
-        """Whether it is a Concat of more sizes than may be added up; their sum is a new one then."""
+        """Whether it is a Concat of more sizes than are added up; their sum is a new one then."""
         values = [v for v in node.inputs if v is not None]
         shapes = [v.shape for v in values if v.shape is not None]
         if node.op_type != "Concat" or not len(node.inputs) == len(shapes) > MOST_OPERATIONS:

@@ -42,6 +42,9 @@ class _Atom:
     size: sympy.Expr
 
 
+#: No longer chains are looked for on either side of a norm: exporters write five operators.
+_LONGEST = 64
+
 _Axes = tuple[tuple[_Atom, ...], ...]
 
 
@@ -98,6 +101,8 @@ def _nodes_above(graph: ir.Graph, value: ir.Value) -> tuple[ir.Node, ...]:
     """The layout operators that lead to this value, the farthest first."""
     nodes: list[ir.Node] = []
     while (node := value.producer()) is not None and _is_layout(node, graph):
+        if len(nodes) == _LONGEST:
+            break
         nodes.insert(0, node)
         source = node.inputs[0]
         assert source is not None
@@ -114,6 +119,8 @@ def _identities_below(
     alike = same_shape(shapes.of(chain.start), shapes.of(chain.end))
     if chain.nodes and alike and _in_order(axes):
         yield chain
+    if len(chain.nodes) >= 2 * _LONGEST:
+        return
     for node, index in chain.end.uses():
         if index == 0 and _is_layout(node, graph):
             longer = _Chain(chain.start, node.outputs[0], (*chain.nodes, node))

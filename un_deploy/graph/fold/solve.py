@@ -298,7 +298,8 @@ def _changed(view: GraphView, base: Assignment, trial: Assignment) -> dict[Unit 
     """The edits of the parts that a trial reaches, or lets vanish."""
     new = islice(trial.tensors, len(base.tensors), None)  # a trial only adds to what there is
     parts: list[Unit | Site] = [part for value in new for part in view.touching(value)]
-    parts.extend(sorted(trial.vanished - base.vanished, key=view.order.__getitem__))
+    gone = sorted(trial.vanished - base.vanished, key=view.order.__getitem__)
+    parts.extend(gone)
     return {part: list(_edits(view, trial, part)) for part in dict.fromkeys(parts)}
 
 

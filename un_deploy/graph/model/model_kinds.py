@@ -116,7 +116,8 @@ def _inline(model: ir.Model, origin: str) -> None:
 def _check_calls(model: ir.Model, origin: str) -> None:
     """Refuse functions that call themselves, or multiply: 40 that call the next one twice, 2^40."""
     sizes: dict[ir.OperatorIdentifier, int] = {}
-    pending, entered = [*model.functions], set()
+    pending = [*model.functions]
+    entered: set[ir.OperatorIdentifier] = set()
     while pending:
         name = pending[-1]
         nodes = [node.op_identifier() for node in model.functions[name].all_nodes()]
