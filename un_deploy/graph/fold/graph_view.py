@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator
 import onnx_ir as ir
 
 from un_deploy.graph.analysis.constants import Constants
+from un_deploy.graph.analysis.dims import same_shape
 from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.find_sites import find_sites
 from un_deploy.graph.fold.graph_facts import SHAPE_ONLY, GraphFacts
@@ -94,7 +95,8 @@ class GraphView(GraphFacts):
                 if isinstance(unit, Site) or unit.node.op_type not in ("Add", "Sub"):
                     continue
                 for _, other in unit.ports():
-                    if other not in seen and other not in self.constants:
+                    alike = other not in seen and same_shape(self.shape(value), self.shape(other))
+                    if alike and other not in self.constants:
                         seen.add(other)
                         pending.append((other, reason))
 
