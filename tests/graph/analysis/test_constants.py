@@ -10,7 +10,7 @@ import onnx_ir as ir
 import pytest
 
 from tests.support.graphs import build
-from un_deploy.graph.analysis.constants import Constants, rounded
+from un_deploy.graph.analysis.constants import LEAST_BYTES, Constants, rounded
 from un_deploy.graph.analysis.shapes import Shapes
 
 
@@ -212,3 +212,68 @@ def test_rounded_is_the_nearest_number_of_the_type() -> None:
     assert rounded(third, ir.DataType.FLOAT)[0] == np.float32(1 / 3)
     assert rounded(third, ir.DataType.BFLOAT16)[0] == ml_dtypes.bfloat16(1 / 3)
     assert np.isinf(rounded(np.array([1e5]), ir.DataType.FLOAT16)[0])
+
+
+LARGE = LEAST_BYTES // 4 + 1
+
+
+@pytest.mark.parametrize(
+    ("body", "constants"),
+    [
+        ("c = ConstantOfShape(n)", {"n": [LARGE]}),
+        ("e = Expand(one, n) c = Neg(e)", {"one": (1,), "n": [LARGE]}),
+        ("c = MatMul(u, v)", {"u": (2**14, 1), "v": (1, 2**12 + 1)}),
+        ("c = Conv<pads=[0, 134217728]>(image, k)", {"image": (1, 1, 3), "k": (1, 1, 3)}),
+        ("c = Gather(row, many)", {"row": (1, 2**14), "many": np.zeros(2**12 + 1, np.int64)}),
+    ],
+)
+def test_what_takes_more_than_the_weights_account_for_is_no_constant(
+    body: str, constants: dict[str, object]
+) -> None:
+    """Nothing of it is computed."""
+    model = build("float[B] x => float[B] y", f"{body} y = Neg(x)", **constants)
+    tracemalloc.start()
+    found = Constants(model)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert value_of(model, "c") not in found
+    assert peak < LEAST_BYTES
+
+
+def test_large_weights_account_for_larger_constants(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Integers of 4 bits take 8 times their bytes when they are floating."""
+    monkeypatch.setattr("un_deploy.graph.analysis.constants.LEAST_BYTES", 1 << 10)
+    body = "c = DequantizeLinear(q, s) d = Expand(s, n) y = MatMul(x, c)"
+    q = np.ones((64, 64), ml_dtypes.int4)
+    for count, known in ((1 << 12, True), (1 << 14, False)):
+        model = build(
+            "float[B,64] x => float[B,64] y",
+            body,
+            q=q,
+            s=np.ones((), np.float32),
+            n=[count],
+            opset=21,
+        )
+        constants = Constants(model)
+        assert value_of(model, "c") in constants
+        assert (value_of(model, "d") in constants) == known
+
+
+def test_what_is_held_at_once_counts_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three of 2 MB, and the one that adds up the last two is one too many."""
+    body = "a = Neg(k) b = Neg(a) c = Sqrt(a) d = Add(b, c) y = Neg(x)"
+    for least, known in ((8 << 20, True), (5 << 20, False)):
+        monkeypatch.setattr("un_deploy.graph.analysis.constants.LEAST_BYTES", least)
+        monkeypatch.setattr("un_deploy.graph.analysis.constants._WIDER", 1)
+        model = build("float[B] x => float[B] y", body, k=(512, 1024))
+        constants = Constants(model)
+        assert (value_of(model, "d") in constants) == known
+
+
+@pytest.mark.parametrize("operator", ["Neg(c{0})", "Add(c{0}, c{0})", "Identity(c{0})"])
+def test_chains_of_5000_operators(operator: str) -> None:
+    body = "".join(f"c{i + 1} = {operator.format(i)} " for i in range(5000))
+    model = build("float[B,2] x => float[B,2] y", f"{body} y = Mul(x, c5000)", c0=(2,))
+    constants = Constants(model)
+    assert constants[value_of(model, "c5000")].shape == (2,)
+    assert not constants.is_quantised(value_of(model, "c5000"))

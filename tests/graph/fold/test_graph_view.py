@@ -143,3 +143,13 @@ def test_a_tower_of_sums_is_walked_once() -> None:
     sums = " ".join(f"h{i + 1} = Add(h{i}, g{i}) g{i + 1} = Neg(h{i + 1})" for i in range(60))
     model = build("float[4] x => float[4] y", f"h0 = Relu(x) g0 = Neg(h0) {sums} y = Relu(h60)")
     assert not view_of(model).takes_shift(value_of(model, "h60"))
+
+
+def test_sums_have_one_scale_with_the_ends_they_reach() -> None:
+    body = "r = Relu(x) s = Add(x, r) t = Sub(s, k) u = Mul(t, t) v = Add(u, u) y = Neg(v)"
+    view = view_of(build("float[B,3,4] x => float[B,3,4] y", body, k=(4,)))
+    reasons = {str(value.name): reason for value, reason in view.unscaled.items()}
+    assert reasons == {
+        **dict.fromkeys("xrst", "'x' is a graph input"),
+        "y": "'y' is a graph output",
+    }

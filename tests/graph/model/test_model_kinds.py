@@ -253,3 +253,39 @@ def test_graphsurgeon_is_imported_only_for_its_graphs(tmp_path: Path):
         "sys.exit('onnx_graphsurgeon' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", script, str(_path(tmp_path))], check=True)
+
+
+def _calls(count: int, body: str) -> onnx.ModelProto:
+    """Functions that call the next one, the last one a Neg."""
+    functions = "".join(
+        f'<domain: "f", opset_import: ["": 17, "f": 1]> F{i} (p) => (r) {{ {body.format(i + 1)} }}'
+        for i in range(count)
+    )
+    last = f'<domain: "f", opset_import: ["": 17]> F{count} (p) => (r) {{ r = Neg(p) }}'
+    return onnx.parser.parse_model(
+        '<ir_version: 10, opset_import: ["": 17, "f": 1]> '
+        f"g (float[2] x) => (float[2] y) {{ y = f.F0(x) }} {functions} {last}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("count", "body"),
+    [
+        (40, "q = f.F{0}(p) r = f.F{0}(q)"),
+        (13, "a = f.F{0}(p) b = f.F{0}(a) r = f.F{0}(b)"),
+        (21, "q = f.F{0}(p) s = Neg(q) r = f.F{0}(s)"),
+    ],
+)
+def test_functions_that_multiply_are_refused_before_they_are_inlined(count: int, body: str) -> None:
+    with pytest.raises(InputError, match=r"stand for [0-9,]+ operators"):
+        to_ir(_calls(count, body))
+
+
+def test_functions_that_multiply_little_are_inlined() -> None:
+    model, _ = to_ir(_calls(6, "q = f.F{0}(p) r = f.F{0}(q)"))
+    assert [node.op_type for node in model.graph] == ["Neg"] * 2**6
+
+
+def test_functions_that_call_themselves_are_refused() -> None:
+    with pytest.raises(InputError, match="local functions"):
+        to_ir(_calls(3, "r = f.F0(p)"))

@@ -98,3 +98,11 @@ def test_what_would_be_too_large_is_not_drawn() -> None:
     (x,) = model.graph.inputs
     with pytest.raises(NoSizeError, match="'x' would be too large"):
         draw_of(model, open_=512).leaf(x, x, 0)
+
+
+@pytest.mark.parametrize("dtype", ["float", "int64", "bool"])
+def test_neither_is_what_takes_gigabytes_at_fixed_sizes(dtype: str) -> None:
+    model = build(f"{dtype}[64,1048576,2] x => {dtype}[64,1048576,2] y", "y = Identity(x)")
+    (x,) = model.graph.inputs
+    with pytest.raises(NoSizeError, match="'x' would be too large"):
+        draw_of(model, open_=3).leaf(x, x, 0)

@@ -119,3 +119,11 @@ class TestIntegers:
         chain = " ".join(f"h{i + 1} = Neg(h{i})" for i in range(3000))
         model = build("float[2,3] x => float[2,3] y", f"h0 = Shape(x) {chain} y = Neg(x)")
         assert sizes_of(model).integers(value(model, "h3000")).tolist() == [2, 3]
+
+
+@pytest.mark.parametrize("body", ["y = Expand(one, n)", "y = ConstantOfShape(n)"])
+def test_numbers_of_no_shape_are_not_computed(body: str) -> None:
+    for count, known in ((1000, True), (2**18, False)):
+        model = build(f"float[{count}] x => int64[N] y", f"n = Shape(x) {body}", one=[1])
+        (y,) = model.graph.outputs
+        assert (sizes_of(model).integers(y) is not None) == known

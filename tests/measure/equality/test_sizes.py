@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
 from tests.support.graphs import build
 from un_deploy.errors import InputError
+from un_deploy.graph.model.input_specs import Feeds
 from un_deploy.measure.equality.sizes import runs_at_several_sizes
 from un_deploy.runtime.onnxruntime.runtime import OnnxRuntime
 
@@ -60,6 +63,31 @@ def test_sizes_end_where_a_position_table_does() -> None:
 def test_large_inputs_are_not_made() -> None:
     shapes, _ = runs("float[B,4,D,H,W] x => float[B,4,D,H,W] y", "y = Neg(x)")
     assert max(np.prod(shape) for shape in shapes) * 4 <= 16_000_000
+
+
+@pytest.mark.parametrize(
+    "signature",
+    [
+        "float[B,4,D,H,W] x => float[B,4,D,H,W] y",
+        "float[A,B,C,D,E,F,G] x => float[A,B,C,D,E,F,G] y",
+        "float[B,1024,T] x, float[B,T,T] z => float[B,1024,T] y",
+    ],
+)
+def test_a_network_that_runs_on_none_of_them_is_offered_no_large_ones(signature: str) -> None:
+    """They are not even drawn: 512 on every axis would take terabytes."""
+    model, offered = build(signature, "y = Neg(x)"), []
+
+    def run(feeds: Feeds) -> dict[str, np.ndarray]:
+        offered.append(sum(array.nbytes for array in feeds.values()))
+        raise InputError("no")
+
+    tracemalloc.start()
+    with pytest.raises(InputError, match="no"):
+        runs_at_several_sizes(model, run)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert max(offered) <= 16_000_000
+    assert peak < 4 * 16_000_000
 
 
 def test_none_will_do() -> None:

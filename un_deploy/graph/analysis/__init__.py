@@ -2,9 +2,13 @@
 
 - affine_map: Affine maps y = scale * x + shift over some axes of a tensor: compose, invert,
   reshape.
+- bounded_context: onnx-shape-inference's context, which follows no size and no number that has
+  grown too large.
 - constants: The values of constant sub-expressions, in float64 where that changes nothing but the
   rounding.
 - dims: The arithmetic of tensor dimensions: integers, symbolic expressions and the unknown.
+- evaluation_order: In which order operators are computed, and when a result has been read for the
+  last time.
 - exact: Constants in float64, unrounded, whole or in parts that fit a processor's cache.
 - floating: Floating types: which are computed with, which hold which, and arrays widened to
   float64.

@@ -53,6 +53,11 @@ class Affine:
     def is_identity(self) -> bool:
         return bool(np.all(self.scale == 1) and np.all(self.shift == 0))
 
+    @property
+    def keeps_scale(self) -> bool:
+        """Whether it is a shift alone, up to float64 rounding."""
+        return _close(self.scale, np.ones_like(self.scale), 0.0)
+
     def __call__(self, x: Array) -> Array:
         """The image of x, which has this affine's rank (or any that broadcasts with it)."""
         return self.scale * x + self.shift

@@ -18,6 +18,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx_ir as ir
 
+from un_deploy.graph.analysis.evaluation_order import (
+    drop_read,
+    last_readers,
+    near_their_readers,
+    order_of,
+)
 from un_deploy.graph.analysis.evaluators import Unknown, evaluate, evaluate_exact, is_known
 from un_deploy.graph.analysis.floating import is_floating, stored, widen
 
@@ -27,9 +33,17 @@ if TYPE_CHECKING:
 Array = np.ndarray
 Inputs = list[Array | None]
 
-#: Values up to this many bytes are kept once computed; larger ones are computed again when asked
-#: for. `evaluators.evaluator.LARGEST_RESULT` says how large one may be at all.
+#: Values up to this many bytes are kept once computed, `LEAST_BYTES` in all; others are computed
+#: again when asked for.
 _KEEP = 1 << 20
+
+#: What is computed may take this many bytes, held at once, or `_WIDER` times the bytes of the
+#: largest weight where that is more: integers of 4 bits, widened, take 8 times theirs.
+LEAST_BYTES = 1 << 28
+_WIDER = 16
+
+#: What is a constant was computed within these bytes in its own type.
+_UNBOUNDED = 1 << 62
 
 #: Types that weights are stored in to be small.
 _QUANTISED = {ir.DataType.INT8, ir.DataType.UINT8, ir.DataType.INT4, ir.DataType.UINT4}
@@ -42,7 +56,8 @@ class Constants:
     """Which values of a model's main graph are constant, and what they are.
 
     A graph input with a default (an overridable initializer) is not constant. Neither is what
-    cannot be computed, or comes out in another shape than the inferred one.
+    cannot be computed, comes out in another shape than the inferred one, or would take more memory
+    than the graph's weights account for.
 
     Args:
         model: every constant in it is computed once, so that what is called constant can be had.
@@ -55,6 +70,8 @@ class Constants:
         self._own: dict[ir.Value, Array] = {}  # small computed ones, in their own types
         self._values: dict[ir.Value, Array] = {}
         self._exact: dict[ir.Value, Callable[[], Array]] = {}
+        self._most = _most_bytes(model.graph)
+        self._kept = 0  # bytes in `_own` and `_values`
         self._find(model.graph, shapes)
 
     def __contains__(self, value: ir.Value | None) -> bool:
@@ -75,7 +92,7 @@ class Constants:
         array = self._values.get(value)
         if array is None:
             array = self._compute(value)
-            if array.nbytes <= _KEEP:
+            if self._keeps(array):
                 self._values[value] = array
         return array
 
@@ -104,46 +121,43 @@ class Constants:
 
     def is_quantised(self, value: ir.Value) -> bool:
         """Whether a constant is computed from a tensor of a type that makes weights small."""
-        pending: list[ir.Value | None] = [value]
-        seen: set[ir.Value] = set()
-        while pending:
-            current = pending.pop()
-            if current is None or current in seen:
-                continue
-            seen.add(current)
-            node = current.producer()
-            if node is None:
-                tensor = current.const_value
-                if tensor is not None and tensor.size > 1 and tensor.dtype in _QUANTISED:
-                    return True
-            else:
-                pending.extend(node.inputs)
-        return False
+        producer = value.producer()
+        nodes = [] if producer is None else order_of([producer], lambda _: False)
+        read = (value, *(v for node in nodes for v in node.inputs if v is not None))
+        tensors = (v.const_value for v in read if v.producer() is None)
+        return any(t is not None and t.size > 1 and t.dtype in _QUANTISED for t in tensors)
 
     def _find(self, graph: ir.Graph, shapes: Shapes | None) -> None:
         """Compute every constant once in its own type; the large ones are dropped when read."""
-        candidates = self._candidates(graph)
-        last = _last_readers(candidates)
+        nodes = near_their_readers(self._candidates(graph))
+        last = last_readers(nodes)
         held: dict[ir.Value, Array] = {}
-        for node in candidates:
+        for node in nodes:
             arrays = self._computed(node, held)
             fitting = zip(node.outputs, arrays, strict=False)
             if all(_fits(array, value, shapes) for value, array in fitting):
                 for value, array in zip(node.outputs, arrays, strict=False):
                     self._types[value] = ir.DataType.from_numpy(array.dtype)
-                    if array.nbytes <= _KEEP:
+                    if self._keeps(array):
                         self._own[value] = array.copy()  # it may be a view of a large one
                     elif value in last:
                         held[value] = array
-            _drop(held, node, last)
+            drop_read(held, node, last)
+
+    def _keeps(self, array: Array) -> bool:
+        """Whether a result is small enough to be kept, beside those that are already."""
+        keeps = array.nbytes <= _KEEP and self._kept + array.nbytes <= LEAST_BYTES
+        self._kept += array.nbytes if keeps else 0
+        return keeps
 
     def _computed(self, node: ir.Node, held: Mapping[ir.Value, Array]) -> list[Array]:
         """Its outputs in their own types; none where they cannot be told."""
         if not all(v is None or v in self for v in node.inputs):
             return []
         inputs = [None if v is None else self._read(v, self._own, held) for v in node.inputs]
+        left = self._most - sum(array.nbytes for array in held.values())
         try:
-            return evaluate(node, inputs, self._opset)
+            return evaluate(node, inputs, self._opset, left)
         except Unknown:
             return []
 
@@ -185,22 +199,25 @@ class Constants:
     def _exactly(self, node: ir.Node, inputs: Inputs) -> list[Array]:
         outputs = self._unrounded(node, inputs)
         for value, array in zip(node.outputs, outputs, strict=False):
-            if array.nbytes <= _KEEP:
+            if self._keeps(array):
                 self._values[value] = array
         return outputs
 
     def _unrounded(self, node: ir.Node, inputs: Inputs) -> list[Array]:
         if node.op_type != "Cast":  # where a type ends, what was rounded to it stays so
             with suppress(Unknown):
-                return evaluate_exact(node, inputs, self._opset)
+                return evaluate_exact(node, inputs, self._opset, _UNBOUNDED)
         own = [None if v is None else self._as_computed(v) for v in node.inputs]
-        return [widen(array) for array in evaluate(node, own, self._opset)]
+        return [widen(array) for array in self._evaluated(node, own)]
 
     def _as_computed(self, value: ir.Value) -> Array:
         """A constant in its own type, every operator on the way rounded."""
         if value.producer() is None or value in self._own:
             return self._read(value, self._own, {})
-        return self._run(value, self._own, lambda node, inputs: evaluate(node, inputs, self._opset))
+        return self._run(value, self._own, self._evaluated)
+
+    def _evaluated(self, node: ir.Node, inputs: Inputs) -> list[Array]:
+        return evaluate(node, inputs, self._opset, _UNBOUNDED)
 
     def _run(
         self,
@@ -209,14 +226,16 @@ class Constants:
         compute: Callable[[ir.Node, Inputs], list[Array]],
     ) -> Array:
         """A value from what is kept; every other result is dropped after its last reader."""
-        nodes = _order(value, kept)
-        last = _last_readers(nodes)
+        producer = value.producer()
+        assert producer is not None
+        nodes = order_of([producer], lambda v: v in kept)
+        last = last_readers(nodes)
         held: dict[ir.Value, Array] = {}
         for node in nodes:
             inputs = [None if v is None else self._read(v, kept, held) for v in node.inputs]
             outputs = zip(node.outputs, compute(node, inputs), strict=False)
             held.update((v, array) for v, array in outputs if v is value or v in last)
-            _drop(held, node, last)
+            drop_read(held, node, last)
         return held[value]
 
     @staticmethod
@@ -238,30 +257,10 @@ def _fits(array: Array, value: ir.Value, shapes: Shapes | None) -> bool:
     return array.ndim == len(shape) and all(same)
 
 
-def _order(value: ir.Value, kept: Mapping[ir.Value, Array]) -> list[ir.Node]:
-    """The operators that compute a value from what is kept, each behind those that it reads."""
-    order: dict[ir.Node, None] = {}
-    producer = value.producer()
-    pending = [] if producer is None else [producer]
-    while pending:
-        node = pending[-1]
-        before = (v.producer() for v in node.inputs if v is not None and v not in kept)
-        missing = [other for other in before if other is not None and other not in order]
-        if missing:
-            pending.extend(missing)
-        else:
-            order[pending.pop()] = None
-    return list(order)
-
-
-def _last_readers(nodes: list[ir.Node]) -> dict[ir.Value, ir.Node]:
-    return {value: node for node in nodes for value in node.inputs if value is not None}
-
-
-def _drop(held: dict[ir.Value, Array], node: ir.Node, last: Mapping[ir.Value, ir.Node]) -> None:
-    for value in node.inputs:
-        if value is not None and last[value] is node:
-            held.pop(value, None)
+def _most_bytes(graph: ir.Graph) -> int:
+    """What the computed constants of a graph may take, held at once."""
+    weights = (value.const_value for value in graph.initializers.values())
+    return max(LEAST_BYTES, _WIDER * max((w.nbytes for w in weights if w is not None), default=0))
 
 
 def rounded(array: Array, dtype: ir.DataType) -> Array:

@@ -25,6 +25,7 @@ import onnx_ir as ir
 import sympy
 from onnx_shape_inference import ShapeInferenceContext
 
+from un_deploy.graph.analysis.bounded_context import MOST_NUMBERS, BoundedContext
 from un_deploy.graph.analysis.evaluators.selection import bounds
 from un_deploy.graph.analysis.rounded_sizes import ROUNDED
 from un_deploy.graph.analysis.side_dims import (
@@ -43,7 +44,6 @@ BROADCASTING = frozenset(
         *("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"),
     )
 )
-SHAPE_TENSOR_LIMIT = 64
 #: Ends by which a Slice means the last element, whatever the size.
 _TO_THE_END = (2**31 - 1, 2**63 - 1)
 
@@ -51,7 +51,7 @@ _TO_THE_END = (2**31 - 1, 2**63 - 1)
 class Corrections:
     """Runs the package's rule of each node and puts right what it guessed or left open."""
 
-    def __init__(self, context: ShapeInferenceContext) -> None:
+    def __init__(self, context: BoundedContext) -> None:
         self.context = context
         # Sizes seen on tensors, as against numbers computed from them: these are never negative.
         self.sizes: set[sympy.Expr] = set()
@@ -78,13 +78,14 @@ class Corrections:
         standard = node.domain in ("", "ai.onnx")
         if standard and node.op_type in self.instead:
             self.instead[node.op_type](node)
-        elif rule is not None:
+        elif rule is not None and not (standard and self.context.joins_many(node)):
             rule(self.context, node)
         if standard and node.op_type in BROADCASTING:
             self._broadcast(node)
         if standard and node.op_type in self.after:
             self.after[node.op_type](node)
         self._check_counts(node.outputs)
+        self.context.bound(node.outputs)
         self.note_sizes(node.outputs)
 
     def _check_counts(self, values: Iterable[ir.Value]) -> None:
@@ -94,8 +95,7 @@ class Corrections:
             if numbers is None or value.shape is None or not value.shape.is_static():
                 continue
             if len(numbers) != math.prod(value.shape.numpy()):
-                self.context._symbolic_values.pop(value, None)
-                value.const_value = None
+                self.context.forget_symbolic_value(value)
 
     def note_sizes(self, values: Iterable[ir.Value]) -> None:
         """Remember the sizes of these tensors."""
@@ -134,10 +134,9 @@ class Corrections:
             return
         rank = max(len(shape) for shape in known)
         columns = zip(*((*(1,) * (rank - len(s)), *s.dims) for s in known), strict=True)
-        dims = [broadcast_sizes(column) for column in columns]
-        node.outputs[0].shape = (
-            None if None in dims else ir.Shape([d for d in dims if d is not None])
-        )
+        sizes = (broadcast_sizes(column) for column in columns)
+        dims = [self.context.new_symbolic_dim() if size is None else size for size in sizes]
+        node.outputs[0].shape = ir.Shape(dims)
 
     def _cast(self, node: ir.Node) -> None:
         """Only between integers does every number keep its value, also through a division."""
@@ -201,7 +200,7 @@ class Corrections:
         if fill is None or len(dims) > 1 or not isinstance(count, int):
             return
         value = fill.as_tensor().numpy().item()
-        if isinstance(value, int) and count <= SHAPE_TENSOR_LIMIT:
+        if isinstance(value, int) and count <= MOST_NUMBERS:
             self._state(node, [value] * count)
 
     def _reshape(self, node: ir.Node) -> None:

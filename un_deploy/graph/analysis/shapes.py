@@ -16,6 +16,7 @@ import onnx_ir as ir
 import sympy
 from onnx_ir.passes.common import InlinePass
 
+from un_deploy.graph.analysis.bounded_context import BoundedContext
 from un_deploy.graph.analysis.dims import Dim, Shape, simplest, symbol
 from un_deploy.graph.analysis.shape_rules import Corrections
 from un_deploy.graph.analysis.side_dims import expression
@@ -77,14 +78,14 @@ class Shapes:
 
 def _infer(model: ir.Model) -> tuple[dict[str, Shape], dict[str, ir.DataType]]:
     """Shapes and element types by value name, of the values for which they can be told."""
-    from onnx_shape_inference import ShapeInferenceContext, registry
+    from onnx_shape_inference import registry
 
     side = model.clone()
     if side.functions:
         InlinePass()(side)
     own_names = _forget_claims(side.graph)
     registry.collect()
-    context = ShapeInferenceContext(side.opset_imports, policy="override")
+    context = BoundedContext(side.opset_imports, policy="override")
     for value in side.graph.inputs:
         context.name_anonymous_dims(value)
     corrections = Corrections(context)

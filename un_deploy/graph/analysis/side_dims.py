@@ -36,13 +36,22 @@ def side_dim(value: sympy.Expr) -> SideDim:
     return int(value) if value.is_Integer else ir.SymbolicDim(value)
 
 
-def broadcast_sizes(sizes: Sequence[SideDim]) -> SideDim:
-    fixed = {size for size in sizes if isinstance(size, int) and size != 1}
+def broadcast_sizes(sizes: Sequence[SideDim]) -> SideDim | None:
+    """The size that these become together; None where one may be zero, and so win over 1.
+
+    Raises:
+        ValueError: they do not broadcast.
+    """
+    wider = {size for size in sizes if size != 1}
+    fixed = {size for size in wider if isinstance(size, int)}
     if len(fixed) > 1:
         raise ValueError(f"sizes {sizes} do not broadcast")
-    if fixed:
-        return fixed.pop()
-    return side_dim(sympy.Max(*(expression(size) for size in sizes)))
+    if fixed or len(wider) < 2:
+        return next(iter(fixed or wider), 1)
+    expressions = {expression(size) for size in wider}
+    if not all(one.is_positive for one in expressions):
+        return None
+    return side_dim(sympy.Max(*expressions))
 
 
 def quotient(numerator: Sequence[SideDim], denominator: Sequence[SideDim]) -> SideDim:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import onnx_ir as ir
 import sympy
@@ -40,6 +41,9 @@ class _Atom:
     """Its position in the first tensor, refined at each split; tuples compare in that order."""
     size: sympy.Expr
 
+
+#: No longer chains are looked for on either side of a norm: exporters write five operators.
+_LONGEST = 64
 
 _Axes = tuple[tuple[_Atom, ...], ...]
 
@@ -69,7 +73,7 @@ def cancel_layouts(
         What was cancelled, the longest chain through a seed first.
     """
     cancelled = []
-    for seed in seeds:
+    for seed, _ in groupby(seeds):  # thousands of norms may have read one tensor
         while (chain := _longest_identity(model.graph, shapes, seed)) is not None:
             joined(chain.start, chain.end)
             cancelled.append(_cancel(model.graph, chain))
@@ -97,6 +101,8 @@ def _nodes_above(graph: ir.Graph, value: ir.Value) -> tuple[ir.Node, ...]:
     """The layout operators that lead to this value, the farthest first."""
     nodes: list[ir.Node] = []
     while (node := value.producer()) is not None and _is_layout(node, graph):
+        if len(nodes) == _LONGEST:
+            break
         nodes.insert(0, node)
         source = node.inputs[0]
         assert source is not None
@@ -113,6 +119,8 @@ def _identities_below(
     alike = same_shape(shapes.of(chain.start), shapes.of(chain.end))
     if chain.nodes and alike and _in_order(axes):
         yield chain
+    if len(chain.nodes) >= 2 * _LONGEST:
+        return
     for node, index in chain.end.uses():
         if index == 0 and _is_layout(node, graph):
             longer = _Chain(chain.start, node.outputs[0], (*chain.nodes, node))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Set
 from dataclasses import dataclass
 
 import onnx_ir as ir
@@ -17,8 +17,12 @@ from un_deploy.graph.fold.graph_view import GraphView
 from un_deploy.graph.fold.original_tensors import Claims, OriginalTensors
 from un_deploy.graph.fold.report import ConstantChange, FoldReport, SiteReport
 from un_deploy.graph.fold.rewire import remove_unread
+from un_deploy.graph.fold.rules.protocol import Unit
 from un_deploy.graph.fold.site import Site
 from un_deploy.graph.fold.solve import Solution, certify, solve
+
+#: The readers and makers of so many tensors are asked whether they absorbed one norm.
+_MOST_ASKED = 200
 
 
 @dataclass(frozen=True)
@@ -68,9 +72,10 @@ def fold_graph(model: ir.Model, *, keep: Collection[str] = ()) -> Folded:
         if not vanished:
             break
         certify(view, best.assignment)
+        edited = {edit.node for edit in best.edits if isinstance(edit, (SetConstant, AddBias))}
         for site in view.sites:
             if site in vanished:
-                into = tuple(_absorbers(view, best, site))
+                into = tuple(_absorbers(view, best, site, edited))
                 sites.append((order[site.nodes[0]], _report(site, into=into)))
         loose = [value for edit in best.edits for value in _may_die(edit)]
         tracker.gauges(view, best.assignment)
@@ -126,18 +131,21 @@ def _report(site: Site, *, into: tuple[str, ...] = (), reason: str = "") -> Site
     )
 
 
-def _absorbers(view: GraphView, best: Solution, site: Site) -> Iterator[str]:
-    """The operators that absorbed the site: reached from its ends through gauged tensors."""
+def _absorbers(view: GraphView, best: Solution, site: Site, edited: Set[ir.Node]) -> Iterator[str]:
+    """The operators that absorbed the site: reached from its ends through gauged tensors.
+
+    Where sums join thousands of norms, each would name all operators: the nearer ones will do.
+    """
     gauges = best.assignment.tensors
     pending = [v for v in (site.x, site.y) if v in gauges and not gauges[v].is_identity]
-    seen, named = set(pending), set()
-    edited = {edit.node for edit in best.edits if isinstance(edit, (SetConstant, AddBias))}
-    while pending:
-        for part in view.touching(pending.pop()):
-            if isinstance(part, Site) or part.node in named:
+    seen: set[ir.Value] = set(pending)
+    asked: set[Unit] = set()
+    for _ in range(_MOST_ASKED):
+        for part in view.touching(pending.pop()) if pending else ():
+            if isinstance(part, Site) or part in asked:
                 continue
+            asked.add(part)
             if part.node in edited or (part.bias and part.bias[0] in edited):
-                named.add(part.node)
                 yield part.name
             if part.rule is None or part.operator.absorbs:
                 continue

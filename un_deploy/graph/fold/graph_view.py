@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections import deque
+from collections.abc import Collection, Iterator
 
 import onnx_ir as ir
 
 from un_deploy.graph.analysis.constants import Constants
+from un_deploy.graph.analysis.dims import same_shape
 from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.find_sites import find_sites
 from un_deploy.graph.fold.graph_facts import SHAPE_ONLY, GraphFacts
@@ -21,8 +23,11 @@ class GraphView(GraphFacts):
     Attributes:
         units: the operators that compute (constant sub-expressions and sites left out).
         sites: the affines that might vanish.
+        order: the position of each site among them.
         near_misses: what was nearly a site.
         pinned: tensors whose value must not change, with the reason.
+        unscaled: tensors whose scale must not change, with the reason: the pinned ones, and those
+            that sums join to one of them, since a sum has one scale.
     """
 
     def __init__(
@@ -30,6 +35,7 @@ class GraphView(GraphFacts):
     ) -> None:
         super().__init__(model, constants, shapes, operators())
         self.sites, self.near_misses = find_sites(self, keep)
+        self.order = {site: index for index, site in enumerate(self.sites)}
         apart = {node for site in self.sites for node in site.nodes}
         apart.update(add for add, _ in self.biases.values())
         self.units = [
@@ -47,6 +53,7 @@ class GraphView(GraphFacts):
         for site in self.sites:
             self._touching.setdefault(site.x, []).append(site)
             self._touching.setdefault(site.y, []).append(site)
+        self.unscaled = dict(self._unscaled())
 
     def touching(self, value: ir.Value) -> list[Unit | Site]:
         """The unit that makes the tensor and those that read it."""
@@ -78,6 +85,20 @@ class GraphView(GraphFacts):
 
     def _constant(self, node: ir.Node) -> bool:
         return all(value in self.constants for value in node.outputs)
+
+    def _unscaled(self) -> Iterator[tuple[ir.Value, str]]:
+        pending, seen = deque(self.pinned.items()), set(self.pinned)
+        while pending:
+            value, reason = pending.popleft()
+            yield value, reason
+            for unit in self.touching(value):
+                if isinstance(unit, Site) or unit.node.op_type not in ("Add", "Sub"):
+                    continue
+                for _, other in unit.ports():
+                    alike = other not in seen and same_shape(self.shape(value), self.shape(other))
+                    if alike and other not in self.constants:
+                        seen.add(other)
+                        pending.append((other, reason))
 
     def _pin(self, graph: ir.Graph) -> None:
         for ends, kind in ((graph.inputs, "input"), (graph.outputs, "output")):

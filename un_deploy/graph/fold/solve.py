@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Literal
 
 import numpy as np
@@ -95,8 +96,9 @@ def propagate(
     base = base or Assignment()
     tensors, constants = dict(base.tensors), dict(base.constants)
     grown = Assignment(tensors, constants, base.vanished)
-    vanished = set(base.vanished)
+    vanished: set[Site] = set()
     queue: deque[ir.Value] = deque()
+    settled: set[Unit] = set()  # all their ports are known, and agree
 
     def assign(value: ir.Value, gauge: Gauge) -> None:
         present = tensors.get(value)
@@ -106,6 +108,8 @@ def propagate(
             return
         if value in view.pinned and not gauge.is_identity:
             raise Refuse(f"{view.pinned[value]}, so its value must stay")
+        if value in view.unscaled and not gauge.keeps_scale:
+            raise Refuse(f"{view.unscaled[value]}, so its value must stay")
         _check_range(value, gauge, view)
         tensors[value] = gauge
         queue.append(value)
@@ -124,16 +128,20 @@ def propagate(
                 else:
                     absorb_into_norm.check(part)
                 continue
-            known = grown.known(part, view)
+            if part in settled:
+                continue
+            known, ports = grown.known(part, view), dict(part.ports())
             if all(gauge.is_identity for gauge in known.values()):
                 continue
+            if len(known) == len(ports):
+                settled.add(part)
             for port, gauge in _demands(part, known, view):
-                value = dict(part.ports())[port]
+                value = ports[port]
                 if value in view.constants:
                     constants[part.node, port.position] = gauge
                 else:
                     assign(value, gauge)
-    return Assignment(tensors, constants, frozenset(vanished))
+    return Assignment(tensors, constants, base.vanished | vanished)
 
 
 def certify(view: GraphView, assignment: Assignment) -> None:
@@ -288,9 +296,10 @@ def _absorbed(
 
 def _changed(view: GraphView, base: Assignment, trial: Assignment) -> dict[Unit | Site, list[Edit]]:
     """The edits of the parts that a trial reaches, or lets vanish."""
-    new = (value for value in trial.tensors if value not in base.tensors)
+    new = islice(trial.tensors, len(base.tensors), None)  # a trial only adds to what there is
     parts: list[Unit | Site] = [part for value in new for part in view.touching(value)]
-    parts += [site for site in view.sites if site in trial.vanished - base.vanished]
+    gone = sorted(trial.vanished - base.vanished, key=view.order.__getitem__)
+    parts.extend(gone)
     return {part: list(_edits(view, trial, part)) for part in dict.fromkeys(parts)}
 
 

@@ -18,6 +18,9 @@ from un_deploy.graph.model.model_file import from_proto, load_model
 from un_deploy.graph.model.move_weights import give_back, take_aside
 from un_deploy.graph.model.tensor_storage import external_tensors, own_tensors
 
+#: A model has no more operators than this when its local functions are inlined.
+_MOST_OPERATORS = 1_000_000
+
 Restore = Callable[[ir.Model], Any]
 
 
@@ -117,6 +120,7 @@ def _from_proto(proto: onnx.ModelProto, origin: str) -> ir.Model:
 
 
 def _inline(model: ir.Model, origin: str) -> None:
+    _check_calls(model, origin)
     domains = {function.domain for function in model.functions.values()}
     try:
         InlinePass()(model)
@@ -129,6 +133,31 @@ def _inline(model: ir.Model, origin: str) -> None:
     used = {node.domain for node in model.graph.all_nodes()}
     for domain in domains - used - {""}:
         model.opset_imports.pop(domain, None)
+
+
+def _check_calls(model: ir.Model, origin: str) -> None:
+    """Refuse functions that call themselves, or multiply: 40 that call the next one twice, 2^40."""
+    sizes: dict[ir.OperatorIdentifier, int] = {}
+    pending = [*model.functions]
+    entered: set[ir.OperatorIdentifier] = set()
+    while pending:
+        name = pending[-1]
+        nodes = [node.op_identifier() for node in model.functions[name].all_nodes()]
+        missing = [n for n in nodes if n in model.functions and n not in sizes]
+        if name not in sizes and missing:
+            if entered.intersection(missing):
+                raise InputError(f"{origin} has local functions that call themselves: {name[1]}")
+            entered.add(name)
+            pending.extend(missing)
+            continue
+        sizes[pending.pop()] = sum(sizes.get(n, 1) for n in nodes)
+        entered.discard(name)
+    total = sum(sizes.get(node.op_identifier(), 1) for node in model.graph.all_nodes())
+    if total > _MOST_OPERATORS:
+        raise InputError(
+            f"{origin} has local functions that stand for {total:,} operators, more than "
+            f"{_MOST_OPERATORS:,}: export it without functions"
+        )
 
 
 def _is_graphsurgeon(model: Any) -> bool:

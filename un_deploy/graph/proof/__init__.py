@@ -6,6 +6,7 @@
   rewrote.
 - proof: What a proof found: nothing wrong, or what is wrong and where.
 - prove: Proves a fold by parts, without running the network.
+- proven_claims: Which claims on the tensors of a folded graph are proven, found by either tensor.
 - region: What is compared: a tensor of the folded graph, and the original's slice that it stands
   for.
 - same_operator: Whether an operator of the folded graph is one of the original's, bodies included.

@@ -14,8 +14,10 @@ from un_deploy.graph.proof.sizes import NoSizeError, Sizes
 
 Array = np.ndarray
 
-#: A tensor of more entries is not drawn at open sizes.
+#: A tensor of more entries is not drawn at open sizes, where smaller ones may be had, and not at
+#: fixed ones: half a gigabyte in float64.
 _MOST_ENTRIES = 1 << 20
+_MOST_FIXED = 1 << 26
 
 #: How many rows of a table are looked up at once, where that is free.
 _ROWS = 1024
@@ -67,8 +69,8 @@ class Draw:
         if whole and (wanted := self._wanted(value, old)) is not None:
             return wanted
         shape = sizes.shape(old, self._told(value))
-        if sizes.opened and math.prod(shape) > _MOST_ENTRIES:
-            raise NoSizeError(f"{old.name!r} would be too large")
+        if math.prod(shape) > (_MOST_ENTRIES if sizes.opened else _MOST_FIXED):
+            raise NoSizeError(f"{old.name!r} would be too large: {shape}")
         if not whole:
             return self._floats(value, shape)
         if dtype == ir.DataType.BOOL:

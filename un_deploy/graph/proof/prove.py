@@ -30,6 +30,7 @@ from un_deploy.graph.model.labels import node_name
 from un_deploy.graph.proof.compare_region import Sources, compare_region
 from un_deploy.graph.proof.kept_constants import KeptConstants
 from un_deploy.graph.proof.proof import Problem, Proof
+from un_deploy.graph.proof.proven_claims import ProvenClaims
 from un_deploy.graph.proof.region import NoProofError, Region
 from un_deploy.graph.proof.same_operator import difference
 from un_deploy.graph.proof.same_signature import signature_problems
@@ -66,7 +67,7 @@ class _Prover:
         self._sources = Sources(
             original, folded.shapes, self._constants, self._old, self._kept.exact
         )
-        self._proven: dict[ir.Value, tuple[Claim, ...]] = {}
+        self._proven = ProvenClaims()
         self._covered: set[ir.Node] = set()
         self._problems: list[Problem] = []
         self._worst = 0.0
@@ -107,7 +108,7 @@ class _Prover:
         for value in self._model.graph.inputs:
             old = self._old.get(str(value.name))
             if old is not None and old.is_graph_input():
-                self._add(value, Claim(str(value.name)))
+                self._proven.add(value, Claim(str(value.name)))
             self._prove_claims(value, "")
 
     def _outputs(self) -> None:
@@ -123,10 +124,8 @@ class _Prover:
             return False
         if new.is_initializer() and not new.is_graph_input():
             return self._kept.same(new, old)
-        return any(
-            claim.original == old.name and (shape_only or claim.is_equality)
-            for claim in self._proven.get(new, ())
-        )
+        found = self._proven.of(new, str(old.name))
+        return any(shape_only or claim.is_equality for claim in found)
 
     # Operators
 
@@ -160,7 +159,7 @@ class _Prover:
             if reason:
                 continue
             for new_value, old_value in zip(node.outputs, old.outputs, strict=True):
-                self._add(new_value, Claim(str(old_value.name)))
+                self._proven.add(new_value, Claim(str(old_value.name)))
             return ""
         return reason
 
@@ -185,16 +184,13 @@ class _Prover:
                 self._compared(self._region(new_value, Claim(name)))
             except (NoProofError, OutsideError):
                 return False
-            self._add(new_value, Claim(name))
+            self._proven.add(new_value, Claim(name))
         return True
-
-    def _add(self, value: ir.Value, claim: Claim) -> None:
-        self._proven[value] = (*self._proven.get(value, ()), claim)
 
     def _prove_claims(self, value: ir.Value, reason: str) -> None:
         """Prove by evaluation what a tensor is claimed to stand for beyond what is proven."""
         for claim in self._claims(value):
-            known = (c for c in self._proven.get(value, ()) if c.original == claim.original)
+            known = self._proven.of(value, claim.original)
             if any(c.is_equality and (claim.is_equality or claim.shape_only) for c in known):
                 continue
             try:
@@ -203,11 +199,11 @@ class _Prover:
             except (NoProofError, OutsideError) as error:
                 self._refused(value, claim, reason, error)
                 # The proof has failed; what is behind is held against what was claimed.
-                self._add(value, claim)
+                self._proven.add(value, claim)
                 continue
             self._regions += 1
             self._covered.update(region.new.nodes)
-            self._add(value, claim)
+            self._proven.add(value, claim)
 
     def _compared(self, region: Region) -> float:
         """See `compare_region`; of constants of which no exact numbers are known, nothing is told.
@@ -231,33 +227,30 @@ class _Prover:
         """
         target = self._old[claim.original]
         alone = Slice(value, (), (value,), ())
-        if self._has_numbers(value):
+        if self._proven.has_numbers(value):
             with suppress(OutsideError):
                 return self._between(alone, target, claim)
         if value.producer() is None:
             raise OutsideError(f"{value.name!r} is an input")
-        new = slice_of(value, self._has_numbers, self._kept.is_constant)
+        new = slice_of(value, self._proven.has_numbers, self._kept.is_constant)
         return self._between(new, target, claim)
 
     def _between(self, new: Slice, target: ir.Value, claim: Claim) -> Region:
-        leaves = {leaf: self._values(leaf) for leaf in new.leaves}
-        names = {c.original for claims in leaves.values() for c in claims}
+        leaves = dict.fromkeys(new.leaves).keys()
 
-        def old(*, to_sizes: bool) -> Slice:
-            return slice_of(
-                target, lambda v: v.name in names, self._constants.__contains__, to_sizes=to_sizes
+        def region(*, to_sizes: bool) -> Region:
+            old = slice_of(
+                target,
+                lambda v: self._proven.tells_numbers(v, leaves),
+                self._constants.__contains__,
+                to_sizes=to_sizes,
             )
+            return Region(new, old, claim, self._proven.on_leaves(leaves, old.leaves))
 
         try:
-            return Region(new, old(to_sizes=False), claim, leaves)
+            return region(to_sizes=False)
         except OutsideError:  # the shape of a tensor elsewhere may say how to reshape
-            return Region(new, old(to_sizes=True), claim, leaves)
-
-    def _values(self, value: ir.Value) -> tuple[Claim, ...]:
-        return tuple(c for c in self._proven.get(value, ()) if not c.shape_only)
-
-    def _has_numbers(self, value: ir.Value) -> bool:
-        return bool(self._values(value))
+            return region(to_sizes=True)
 
     def _refused(self, value: ir.Value, claim: Claim, reason: str, error: Exception) -> None:
         node = value.producer() or self._old[claim.original].producer()

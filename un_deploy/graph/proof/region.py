@@ -21,7 +21,7 @@ class Region:
         old: what computes the claimed tensor in the original, from tensors that the leaves of
             `new` are claimed to stand for.
         claim: what the new tensor is claimed to stand for.
-        leaves: the claims on each leaf of `new`.
+        leaves: of each leaf of `new` its first claims, and those on which `old` stands.
     """
 
     new: Slice

@@ -116,7 +116,8 @@ class Sizes:
         outputs: list[Array] | None = None
         if not unknown:
             try:
-                outputs = evaluate_exact(node, inputs, self.model.opset_imports.get("", 0))
+                opset = self.model.opset_imports.get("", 0)
+                outputs = evaluate_exact(node, inputs, opset, 8 * _LARGEST)
             except Unknown:
                 outputs = None
         for index, output in enumerate(node.outputs):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
+from un_deploy.graph.analysis.evaluation_order import drop_read, last_readers
 from un_deploy.graph.analysis.evaluators import Unknown, evaluate_exact
 from un_deploy.graph.analysis.floating import keeps_all
 from un_deploy.graph.analysis.shapes import Shapes
@@ -128,11 +129,12 @@ class Evaluation:
         values: Mapping[ir.Value, Array],
         evaluate: Callable[[ir.Node, list[Array | None]], list[Array]],
     ) -> Array:
-        found = dict(values)
+        found, last = dict(values), last_readers(part.nodes)
         for node in part.nodes:
             inputs = [None if v is None else found[v] for v in node.inputs]
             with np.errstate(all="ignore"):
                 outputs = evaluate(node, inputs)
+            drop_read(found, node, last)
             found.update(zip(node.outputs, outputs, strict=False))
         return found[part.target]
 

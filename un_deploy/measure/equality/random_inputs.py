@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import onnx_ir
 
 from un_deploy.errors import InputError, one_line
+from un_deploy.free_memory import check_memory
 from un_deploy.graph.model.input_specs import Dim, TensorSpec, input_specs
 
 BATCH = 2
@@ -17,6 +19,9 @@ OTHER = 8
 LAYOUT = {"Cast", "Concat", "Expand", "Flatten", "Identity", "Reshape", "Slice", "Squeeze"}
 LAYOUT |= {"Tile", "Transpose", "Unsqueeze"}
 """Operators that move indices about and leave their values alone."""
+
+#: Bytes of an entry as it is drawn, in float64 or int64, before it has its type.
+_DRAWN = 8
 
 COUNTING = {"Range", "CumSum"}
 """Operators whose values grow with the length of a sequence."""
@@ -49,27 +54,46 @@ def random_inputs(
         InputError: an unknown dimension in ``dims``, a size below 0 or beyond memory, an input of
             unknown rank or one that is no number.
     """
-    specs = input_specs(model)
-    sizes = _sizes(model, specs, dims or {}, batch, size)
+    shapes = input_shapes(model, dims=dims, batch=batch, size=size)
     values = {value.name: value for value in model.graph.inputs}
     rng = np.random.default_rng(seed)
     feeds = {}
-    for spec in specs:
-        if spec.shape is None:
-            raise InputError(f"input {spec.name} has no known rank; give its data with --inputs")
-        shape = [
-            sizes[axis, dim] if not isinstance(dim, int) else dim
-            for axis, dim in enumerate(spec.shape)
-        ]
+    given = ", ".join(f"--dim {name}={size}" for name, size in (dims or {}).items())
+    for spec in input_specs(model):
+        shape, where = shapes[spec.name], f"input {spec}{given and f' with {given}'}"
+        check_memory(math.prod(shape) * (spec.dtype.itemsize + _DRAWN), where)
         try:
             feeds[spec.name] = np.asarray(_random(rng, values[spec.name], shape), spec.dtype)
         except (MemoryError, ValueError) as error:
-            given = ", ".join(f"--dim {name}={size}" for name, size in (dims or {}).items())
-            raise InputError(f"input {spec} with {given}: {one_line(error)}") from error
+            raise InputError(f"{where}: {one_line(error)}") from error
     return feeds
 
 
-def _random(rng: np.random.Generator, value: onnx_ir.Value, shape: list[int]) -> np.ndarray:
+def input_shapes(
+    model: onnx_ir.Model,
+    *,
+    dims: Mapping[str, int] | None = None,
+    batch: int = BATCH,
+    size: int = OTHER,
+) -> dict[str, tuple[int, ...]]:
+    """The shapes of `random_inputs`, by the inputs' names; nothing is drawn.
+
+    Raises:
+        InputError: an unknown dimension in ``dims``, a size below 0, or an input of unknown rank.
+    """
+    specs = input_specs(model)
+    sizes = _sizes(model, specs, dims or {}, batch, size)
+    shapes = {}
+    for spec in specs:
+        if spec.shape is None:
+            raise InputError(f"input {spec.name} has no known rank; give its data with --inputs")
+        shapes[spec.name] = tuple(
+            dim if isinstance(dim, int) else sizes[axis, dim] for axis, dim in enumerate(spec.shape)
+        )
+    return shapes
+
+
+def _random(rng: np.random.Generator, value: onnx_ir.Value, shape: Sequence[int]) -> np.ndarray:
     name, dtype = (value.name or "").lower(), value.dtype
     if dtype is None or dtype == onnx_ir.DataType.STRING:
         raise InputError(f"input {value.name} is {dtype}; give its data with --inputs")
@@ -81,7 +105,7 @@ def _random(rng: np.random.Generator, value: onnx_ir.Value, shape: list[int]) ->
     return _mask(rng, shape) != ("pad" in name)
 
 
-def _mask(rng: np.random.Generator, shape: list[int]) -> np.ndarray:
+def _mask(rng: np.random.Generator, shape: Sequence[int]) -> np.ndarray:
     """Booleans; each row of the last axis True up to a random length of at least one."""
     *rows, length = shape or [1]
     lengths = rng.integers(min(1, length), length + 1, (*rows, 1))

@@ -29,11 +29,13 @@ import numpy as np
 import onnx_ir as ir
 
 from un_deploy.graph.analysis.evaluators.evaluator import (
+    LARGEST_RESULT,
     Array,
     Compute,
     Evaluator,
     Inputs,
     Unknown,
+    no_result_above,
 )
 from un_deploy.graph.analysis.floating import widen
 
@@ -56,13 +58,14 @@ def is_known(node: ir.Node, opset: int) -> bool:
     return first <= opset <= last and node.attributes.keys() <= evaluator.attributes
 
 
-def evaluate(node: ir.Node, inputs: Inputs, opset: int) -> list[Array]:
+def evaluate(node: ir.Node, inputs: Inputs, opset: int, most: int = LARGEST_RESULT) -> list[Array]:
     """The node's outputs in the inputs' own types, as ONNX states them.
 
     Args:
         node: the operator; its own inputs are not looked at.
         inputs: an array for each of them, None where an optional one is absent.
         opset: of the main domain, as the model imports it.
+        most: bytes that a result may take.
 
     Returns:
         An array for each output; an optional one at the end that is not asked for is left out.
@@ -70,12 +73,14 @@ def evaluate(node: ir.Node, inputs: Inputs, opset: int) -> list[Array]:
 
     Raises:
         Unknown: the operator, its opset, an attribute or a type is not on the list, or the inputs
-            do not fit, or the result would be larger than `evaluator.LARGEST_RESULT`.
+            do not fit, or the result would take more bytes than `most`.
     """
-    return _computed(_evaluator(node, opset).compute, node, inputs, opset)
+    return _computed(_evaluator(node, opset).compute, node, inputs, opset, most)
 
 
-def evaluate_exact(node: ir.Node, inputs: Inputs, opset: int) -> list[Array]:
+def evaluate_exact(
+    node: ir.Node, inputs: Inputs, opset: int, most: int = LARGEST_RESULT
+) -> list[Array]:
     """The same without rounding: every floating array is widened to float64, before and after.
 
     Raises:
@@ -84,7 +89,7 @@ def evaluate_exact(node: ir.Node, inputs: Inputs, opset: int) -> list[Array]:
     """
     evaluator = _evaluator(node, opset)
     widened = [None if array is None else widen(array) for array in inputs]
-    computed = _computed(evaluator.exact or evaluator.compute, node, widened, opset)
+    computed = _computed(evaluator.exact or evaluator.compute, node, widened, opset, most)
     return [widen(array) for array in computed]
 
 
@@ -94,9 +99,11 @@ def _evaluator(node: ir.Node, opset: int) -> Evaluator:
     return EVALUATORS[node.op_type]
 
 
-def _computed(compute: Compute, node: ir.Node, inputs: Inputs, opset: int) -> list[Array]:
+def _computed(
+    compute: Compute, node: ir.Node, inputs: Inputs, opset: int, most: int
+) -> list[Array]:
     try:
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"), no_result_above(most):
             return compute(node, inputs, opset)
     except Unknown as error:
         raise Unknown(f"{node.op_type}: {error}") from error

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,8 +18,10 @@ Compute = Callable[[ir.Node, Inputs, int], list[Array]]
 #: The last opset whose operators were read when these evaluators were written.
 LAST_OPSET = 26
 
-#: A result of more bytes than this is unknown: nothing rests on a constant of that size.
-LARGEST_RESULT = 4 << 30
+#: A result of more bytes than this is unknown, where nothing else is said.
+LARGEST_RESULT = 1 << 30
+
+_most: ContextVar[int] = ContextVar("most", default=LARGEST_RESULT)
 
 
 class Unknown(Exception):  # noqa: N818  # it is an answer, not a fault
@@ -100,10 +104,20 @@ def listed(array: Array) -> list[int]:
     return [int(number) for number in array]
 
 
+@contextmanager
+def no_result_above(most: int) -> Iterator[None]:
+    """Let `check_size` refuse results of more bytes than this."""
+    before = _most.set(most)
+    try:
+        yield
+    finally:
+        _most.reset(before)
+
+
 def check_size(shape: Sequence[int], dtype: np.dtype) -> None:
-    """Raise Unknown for a result that is too large to be computed."""
+    """Raise Unknown for a result of more bytes than may be asked for, before it is computed."""
     size = math.prod(shape) * dtype.itemsize
-    require(size <= LARGEST_RESULT, f"its result would take {size} bytes")
+    require(size <= _most.get(), f"its result would take {size} bytes")
 
 
 def accumulates(dtype: np.dtype) -> np.dtype:
