@@ -160,6 +160,16 @@ def test_what_the_shift_of_a_claim_takes_away_is_a_term_too() -> None:
         compared(old, new(-1.0 + 1e-9), claim)
 
 
+def test_what_runs_at_fewer_sizes_than_the_original_is_not_proven() -> None:
+    """Two rows of the same bias fit a batch of two, and none of three."""
+    bias = np.arange(4.0)
+    old, new = (
+        build("double[B,4] x => double[B,4] y", "y = Add(x, b)", b=b)
+        for b in (bias, np.stack([bias, bias]))
+    )
+    assert_cannot_tell(old, new, "cannot be computed where the original can")
+
+
 def test_another_shape_differs() -> None:
     old = build("float[2,3,3] x => float[2,3,3] y", "y = Neg(x)")
     turned = build("float[2,3,3] x => float[3,2,3] y", "n = Neg(x) y = Transpose<perm=[1,0,2]>(n)")

@@ -67,3 +67,22 @@ def test_rows_of_76_of_what_is_open_are_whole_at_few_sizes(
     used = {name: shape for name, shape in given.items() if f"{name})" in f"{_ROWS} {body}"}
     pairs = {"pairs": [-1, 2, 2]} if "pairs" in body else {}
     assert_proven(signature, f"{_ROWS} {body}", rows=[-1, 76], **used, **pairs)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "joined", "rows"),
+    [
+        ("float[1,3,4] x, float[B,3,4] z", "Concat<axis=2>(n, z)", 8),
+        ("float[3,1,4] x, float[3,B,4] z", "Concat<axis=2>(z, n)", 8),
+        ("float[1,3,4] x, float[B,3,4] z, float[D,3,2] v", "Concat<axis=2>(z, n, v)", 10),
+    ],
+    ids=["first axis", "second axis", "two others"],
+)
+def test_an_open_size_may_have_to_be_1(inputs: str, joined: str, rows: int) -> None:
+    assert_proven(
+        f"{inputs} => float[E,F,5] y",
+        f"m = Mul(x, a) n = Add(m, b) j = {joined} y = MatMul(j, w)",
+        a=(4,),
+        b=(4,),
+        w=(rows, 5),
+    )

@@ -190,11 +190,15 @@ class _Bench:
     def _bindings(self, opened: int) -> Iterator[Mapping[int, int]]:
         """One open dimension, or two, with a size that is fixed elsewhere, or divides one."""
         known = self._constant_sizes | self._bounds | self._leaf_sizes | self._divisors
-        fixed = sorted(known - {0, 1})
+        fixed = [*sorted(known - {0, 1}), *({1} & self._leaf_sizes)]
         for count in (1, 2):
-            for which in combinations(range(opened), count):
-                for sizes in product(fixed, repeat=count):
-                    yield dict(zip(which, sizes, strict=True))
+            ways = [
+                dict(zip(which, sizes, strict=True))
+                for which in combinations(range(opened), count)
+                for sizes in product(fixed, repeat=count)
+            ]
+            # At a size of 1 whatever is broadcast looks right.
+            yield from sorted(ways, key=lambda way: 1 in way.values())
 
     @cached_property
     def _looks_up(self) -> bool:
@@ -237,7 +241,11 @@ class _Bench:
     def _compared(self, values: Mapping[ir.Value, Array], empty: bool) -> float:
         # One side after the other: the constants of both are never in memory at once.
         old, region = self._run_old(values), self.region
-        new = self._evaluation.run(region.new, self._of_new.beside(values))
+        try:
+            new = self._evaluation.run(region.new, self._of_new.beside(values))
+        except (Unknown, ValueError) as error:
+            text = f"cannot be computed where the original can: {error}"
+            raise NoProofError(text, differs=False) from error
         if old.shape != new.shape:
             raise NoProofError(f"has the shape {new.shape}, not {old.shape}", differs=True)
         if region.claim.shape_only:
