@@ -1,6 +1,6 @@
 """Does a fold keep the answers? 5,000 random graphs in hostile surroundings, by ONNX Runtime.
 
-    python -m benchmarks.fuzz [--graphs 5000] [--first 0]
+    python -m benchmarks.fuzz [--graphs 5000] [--first 0] [--processes 2]
     python -m benchmarks.fuzz --seed 1234 [--save FOLDER]
 
 `tests/support/fuzzer` draws a graph from each seed: the examples of every rule and blocks of
@@ -19,6 +19,9 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -55,9 +58,9 @@ class Counts:
         self.faults: dict[str, list[str]] = {kind: [] for kind in FAULTS}
         self.share = 0.0
 
-    def add(self, trial: Trial, *, verified: bool) -> None:
+    def add(self, trial: Trial) -> None:
         self.graphs += 1
-        self.verified += verified
+        self.verified += trial.graph.seed % _VERIFIED == 0
         self.types[trial.graph.dtype] += 1
         self.opsets[trial.graph.opset] += 1
         for kind, text in trial.faults.items():
@@ -149,6 +152,20 @@ def page(found: dict[str, Any], first: int) -> str:
     return "\n".join(lines) + "\n"
 
 
+def tried(seed: int) -> Trial:
+    """What comes of the graph of a seed."""
+    return try_graph(fuzzed(seed), verified=seed % _VERIFIED == 0)
+
+
+def trials(seeds: range, processes: int) -> Iterator[Trial]:
+    """What comes of all of them, in order."""
+    if processes == 1:
+        yield from map(tried, seeds)
+        return
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        yield from pool.map(tried, seeds, chunksize=5)
+
+
 def replay(seed: int, folder: Path | None) -> Trial:
     """Try one graph again and print what it is and what came of it."""
     graph = fuzzed(seed)
@@ -167,11 +184,12 @@ def replay(seed: int, folder: Path | None) -> Trial:
 @click.command()
 @click.option("--graphs", default=5000, show_default=True)
 @click.option("--first", default=0, show_default=True, help="The first seed.")
+@click.option("--processes", default=2, show_default=True)
 @click.option("--seed", type=int, help="Try this one alone.")
 @click.option(
     "--save", type=click.Path(path_type=Path), help="Where to save that one, with its fold."
 )
-def main(graphs: int, first: int, seed: int | None, save: Path | None) -> None:
+def main(graphs: int, first: int, processes: int, seed: int | None, save: Path | None) -> None:
     """Try graphs, tell what went wrong, and write the counts."""
     if seed is not None:
         trial = replay(seed, save)
@@ -179,12 +197,10 @@ def main(graphs: int, first: int, seed: int | None, save: Path | None) -> None:
             click.echo(f"{kind}: {text}")
         sys.exit(int(bool(trial.faults)))
     counts = Counts()
-    for index in range(first, first + graphs):
-        verified = index % _VERIFIED == 0
-        trial = try_graph(fuzzed(index), verified=verified)
-        counts.add(trial, verified=verified)
+    for trial in trials(range(first, first + graphs), processes):
+        counts.add(trial)
         for kind, text in trial.faults.items():
-            click.echo(f"seed {index}: {kind}: {text}")
+            click.echo(f"seed {trial.graph.seed}: {kind}: {text}")
         if counts.graphs % 500 == 0:
             click.echo(f"{counts.graphs} graphs, {counts.judged} judged")
     found = counts.to_dict()

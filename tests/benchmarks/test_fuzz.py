@@ -24,7 +24,7 @@ def result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def ran(*arguments: str) -> tuple[int, str]:
-    done = CliRunner().invoke(fuzz.main, [*arguments])
+    done = CliRunner().invoke(fuzz.main, ["--processes", "1", *arguments])
     return done.exit_code, done.output
 
 

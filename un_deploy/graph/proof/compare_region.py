@@ -191,14 +191,12 @@ class _Bench:
         """One open dimension, or two, with a size that is fixed elsewhere, or divides one."""
         known = self._constant_sizes | self._bounds | self._leaf_sizes | self._divisors
         fixed = [*sorted(known - {0, 1}), *({1} & self._leaf_sizes)]
-        for count in (1, 2):
-            ways = [
-                dict(zip(which, sizes, strict=True))
-                for which in combinations(range(opened), count)
-                for sizes in product(fixed, repeat=count)
-            ]
-            # At a size of 1 whatever is broadcast looks right.
-            yield from sorted(ways, key=lambda way: 1 in way.values())
+        # At a size of 1 whatever is broadcast looks right, so it comes last.
+        for count, with_one in product((1, 2), (False, True)):
+            for which in combinations(range(opened), count):
+                for sizes in product(fixed, repeat=count):
+                    if (1 in sizes) == with_one:
+                        yield dict(zip(which, sizes, strict=True))
 
     @cached_property
     def _looks_up(self) -> bool:
