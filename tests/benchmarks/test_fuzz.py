@@ -11,10 +11,10 @@ import onnx
 import pytest
 from click.testing import CliRunner
 
-pytest.importorskip("onnxruntime")
-
 from benchmarks import fuzz
 from tests.support.fuzzer.trial import Trial, try_graph
+
+pytest.importorskip("onnxruntime")
 
 
 @pytest.fixture

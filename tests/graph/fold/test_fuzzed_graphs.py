@@ -13,7 +13,7 @@ pytest.importorskip("onnxruntime")
 
 
 def test_whatever_stands_around_a_norm_the_answers_stay() -> None:
-    trials = [try_graph(fuzzed(seed), verified=seed % 20 == 0) for seed in range(40)]
+    trials = [try_graph(fuzzed(seed), verified=seed == 0) for seed in range(40)]
     assert {trial.graph.seed: trial.faults for trial in trials if trial.faults} == {}
     assert sum(not trial.not_judged for trial in trials) >= 36
     norms = sum((trial.seen.norms for trial in trials if trial.seen is not None), Counter())

@@ -17,7 +17,6 @@ import numpy as np
 import onnx
 import onnx.helper
 import onnx.numpy_helper
-import onnxruntime
 
 from tests.support.fuzzer.feeds import Feeds
 from tests.support.fuzzer.widen import widened, with_floats
@@ -92,6 +91,8 @@ def judge(
 
 def _run(model: onnx.ModelProto, feeds: Feeds) -> _Outputs:
     """In a session of its own, so that random operators begin at their seeds."""
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 4

@@ -9,13 +9,12 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from tests.support.graphs import build
-
-pytest.importorskip("onnxruntime")
-
 from tests.support.fuzzer import judge as judge_module
 from tests.support.fuzzer.feeds import feeds
 from tests.support.fuzzer.judge import Judgement, judge
+from tests.support.graphs import build
+
+pytest.importorskip("onnxruntime")
 
 SIGNATURE = "{T}[B,4] x => {T}[B,4] y"
 W = np.random.default_rng(0).standard_normal((4, 4)).astype(np.float32)
