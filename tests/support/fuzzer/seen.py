@@ -19,6 +19,8 @@ PLACES = (
     "before a norm that folded forward",
     "reading a cancelled layout",
 )
+#: What does not come up: no shape is known behind a body, and without one no norm is found.
+NEVER = {(family, PLACES[2]) for family in ("Loop", "If", "Scan")}
 _RANDOM = {"RandomNormalLike", "RandomUniformLike", "Bernoulli", "Multinomial"}
 
 
