@@ -119,8 +119,8 @@ def page(found: dict[str, Any], first: int) -> str:
         f"fuzz.json: {found['graphs']:,} graphs, seeds from {first} on. ONNX Runtime judged",
         f"{found['judged']:,} of them, original against fold; the largest difference was "
         f"{found['largest_share_of_what_is_allowed']:.2f}",
-        f"of what rounding may explain. `verify` was asked about {found['verified']:,} pairs. Made by",
-        "`make fuzz`.",
+        f"of what rounding may explain. `verify` was asked about {found['verified']:,} pairs.",
+        "Made by `make fuzz`.",
         "",
         *table(["fault", "graphs"], ([kind, str(n)] for kind, n in faults.items())),
         "",
