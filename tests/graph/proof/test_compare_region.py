@@ -144,6 +144,32 @@ def test_where_terms_cancel_the_sum_of_the_terms_is_the_measure() -> None:
     assert_differs(old, build(signature, "y = Add(x, z)", z=np.full(4, 1e-3)))
 
 
+def test_what_the_shift_of_a_claim_takes_away_is_a_term_too() -> None:
+    """y = x - 1 of a tiny x keeps nine digits of it, and that is right."""
+    signature = "double[B,3,4] x => double[B,3,4] y"
+    old = build(signature, "y = Mul(x, k)", k=np.full(4, 1e-7))
+    claim = Claim("y", per_channel([1.0] * 4, [1.0] * 4))
+
+    def new(shift: float) -> ir.Model:
+        return build(
+            signature, "m = Mul(x, k) y = Add(m, s)", k=np.full(4, 1e-7), s=np.full(4, shift)
+        )
+
+    assert 1e-10 < compared(old, new(-1.0), claim) < 1e-8
+    with pytest.raises(NoProofError, match="where the original gives"):
+        compared(old, new(-1.0 + 1e-9), claim)
+
+
+def test_what_runs_at_fewer_sizes_than_the_original_is_not_proven() -> None:
+    """Two rows of the same bias fit a batch of two, and none of three."""
+    bias = np.arange(4.0)
+    old, new = (
+        build("double[B,4] x => double[B,4] y", "y = Add(x, b)", b=b)
+        for b in (bias, np.stack([bias, bias]))
+    )
+    assert_cannot_tell(old, new, "cannot be computed where the original can")
+
+
 def test_another_shape_differs() -> None:
     old = build("float[2,3,3] x => float[2,3,3] y", "y = Neg(x)")
     turned = build("float[2,3,3] x => float[3,2,3] y", "n = Neg(x) y = Transpose<perm=[1,0,2]>(n)")

@@ -15,8 +15,10 @@ from itertools import combinations, islice, product
 
 import numpy as np
 import onnx_ir as ir
+import sympy
 
 from un_deploy.graph.analysis.constants import Constants
+from un_deploy.graph.analysis.dims import Dim
 from un_deploy.graph.analysis.evaluators import Unknown
 from un_deploy.graph.analysis.exact import Exact
 from un_deploy.graph.analysis.shapes import Shapes
@@ -134,10 +136,21 @@ class _Bench:
         return {size: smaller for size, smaller in cut.items() if size > smaller}
 
     @cached_property
+    def _leaf_dims(self) -> list[Dim]:
+        """The dimensions of the tensors that the region starts from."""
+        shapes = (self._sources.shapes.of(self._old(claim)) or () for _, claim in self._used)
+        return [dim for shape in shapes for dim in shape]
+
+    @cached_property
     def _leaf_sizes(self) -> set[int]:
-        """The static sizes of the tensors that the region starts from."""
-        shapes = [self._sources.shapes.of(self._old(claim)) or () for _, claim in self._used]
-        return {size for shape in shapes for size in shape if isinstance(size, int)}
+        """The static ones."""
+        return {dim for dim in self._leaf_dims if isinstance(dim, int)}
+
+    @cached_property
+    def _divisors(self) -> set[int]:
+        """What others are divided by, as rows of a Reshape are: with multiples they are whole."""
+        open_ = (dim for dim in self._leaf_dims if isinstance(dim, sympy.Expr))
+        return {int(ratio.q) for dim in open_ for ratio in dim.atoms(sympy.Rational)}
 
     @cached_property
     def _constant_sizes(self) -> set[int]:
@@ -175,12 +188,15 @@ class _Bench:
                 yield self._sources.sizes(*_OPEN[0], cut, bound), stretched
 
     def _bindings(self, opened: int) -> Iterator[Mapping[int, int]]:
-        """One open dimension, or two, with a size that is fixed elsewhere."""
-        fixed = sorted((self._constant_sizes | self._bounds | self._leaf_sizes) - {0, 1})
-        for count in (1, 2):
+        """One open dimension, or two, with a size that is fixed elsewhere, or divides one."""
+        known = self._constant_sizes | self._bounds | self._leaf_sizes | self._divisors
+        fixed = [*sorted(known - {0, 1}), *({1} & self._leaf_sizes)]
+        # At a size of 1 whatever is broadcast looks right, so it comes last.
+        for count, with_one in product((1, 2), (False, True)):
             for which in combinations(range(opened), count):
                 for sizes in product(fixed, repeat=count):
-                    yield dict(zip(which, sizes, strict=True))
+                    if (1 in sizes) == with_one:
+                        yield dict(zip(which, sizes, strict=True))
 
     @cached_property
     def _looks_up(self) -> bool:
@@ -223,7 +239,11 @@ class _Bench:
     def _compared(self, values: Mapping[ir.Value, Array], empty: bool) -> float:
         # One side after the other: the constants of both are never in memory at once.
         old, region = self._run_old(values), self.region
-        new = self._evaluation.run(region.new, self._of_new.beside(values))
+        try:
+            new = self._evaluation.run(region.new, self._of_new.beside(values))
+        except (Unknown, ValueError) as error:
+            text = f"cannot be computed where the original can: {error}"
+            raise NoProofError(text, differs=False) from error
         if old.shape != new.shape:
             raise NoProofError(f"has the shape {new.shape}, not {old.shape}", differs=True)
         if region.claim.shape_only:
@@ -236,7 +256,7 @@ class _Bench:
             if not np.array_equal(old, found):
                 raise NoProofError("holds other numbers than the original's", differs=True)
             return 0.0
-        return self._largest(old, found, values)
+        return self._largest(old, found, new, values)
 
     def _check_parts(self, values: Mapping[ir.Value, Array]) -> None:
         """Every tensor that the region starts from plays a part, where operators choose."""
@@ -252,7 +272,9 @@ class _Bench:
             if not np.any(np.isnan(self._run_old(spoilt))):
                 raise NoSizeError(f"{leaf.name!r} plays no part at these sizes")
 
-    def _largest(self, old: Array, found: Array, values: Mapping[ir.Value, Array]) -> float:
+    def _largest(
+        self, old: Array, found: Array, new: Array, values: Mapping[ir.Value, Array]
+    ) -> float:
         """The largest difference, as a share of the largest entry; entry by entry it is bounded."""
         if old.size and np.all(np.isnan(old)):
             raise NoSizeError("nothing but NaN is left to compare")
@@ -262,6 +284,7 @@ class _Bench:
         infinite = ~np.isfinite(error)  # on one side alone, or of another sign
         if np.any(infinite) or not np.all(error <= TOLERANCE * np.abs(old)):
             terms = self._evaluation.magnitude(self.region.old, self._of_old.beside(values))
+            terms = np.fmax(terms, _terms_of(new, self.region.claim))
             bad = infinite | ~(error <= TOLERANCE * terms)
             if np.any(bad):
                 place = tuple(int(i) for i in np.argwhere(bad)[0])
@@ -272,3 +295,10 @@ class _Bench:
                 )
         finite = np.abs(old[np.isfinite(old)])
         return float(np.max(error, initial=0)) / (float(np.max(finite, initial=0)) or 1.0)
+
+
+def _terms_of(new: Array, claim: Claim) -> Array:
+    """The absolute values of what the claim sums: a shift may take away nearly all of a number."""
+    if claim.gauge is None or new.dtype.kind != "f":
+        return np.abs(new)
+    return np.abs(claim.gauge.scale * new) + np.abs(claim.gauge.shift)

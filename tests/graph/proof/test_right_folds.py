@@ -1,0 +1,88 @@
+"""Right folds that are hard to prove: numbers far apart, and sizes that few numbers fit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.support.graphs import build
+from un_deploy.graph.fold.fold import fold_graph
+from un_deploy.graph.proof.prove import prove
+
+_NORM = "m = Mul(t, a) y = Add(m, b)"
+_ROWS = "f = Reshape(x, rows) p = MatMul(f, w) q = Add(p, c) k = Relu(q)"
+
+
+def assert_proven(signature: str, body: str, **given: Any) -> None:
+    model = build(signature, body, **given)
+    folded = fold_graph(model.clone())
+    assert folded.report.folded
+    proof = prove(model, folded)
+    assert proof.passed, proof.problems
+
+
+@pytest.mark.parametrize(
+    ("signature", "body", "tiny"),
+    [
+        (
+            "double[1,3,4] x => double[1,4,4] y",
+            "p = MatMul(x, w) t = Concat<axis=1>(p, k)",
+            {"w": (4, 4), "k": np.full((1, 1, 4), 1e-7)},
+        ),
+        ("int64[B] x => double[B,4] y", "t = Gather(k, x)", {"k": np.full((9, 4), 1e-7)}),
+        (
+            "double[B,4] x => double[B,4] y",
+            "t = Gemm(x, w, k)",
+            {"w": np.full((4, 4), 1e-7), "k": np.full(4, 1e-9)},
+        ),
+    ],
+    ids=["Concat", "Gather", "Gemm"],
+)
+def test_a_norm_behind_tiny_numbers_adds_large_ones(
+    signature: str, body: str, tiny: dict[str, Any]
+) -> None:
+    """What the norm gave minus its shift keeps few digits of them."""
+    assert_proven(signature, f"{body} {_NORM}", dtype=np.float64, a=(4,), b=(4,), **tiny)
+
+
+@pytest.mark.parametrize(
+    ("signature", "body", "channels"),
+    [
+        ("float[D,40,E] x => float[R,4] y", "t = MatMul(k, v) m = Mul(t, a) y = Relu(m)", 4),
+        ("float[1,40,H,V] x => float[R,4] y", "m = Mul(k, a) y = MatMul(m, v)", 4),
+        (
+            "float[D,40,E] x => float[R,2,2] y",
+            "u = MatMul(k, v) t = Reshape(u, pairs) m = Mul(t, a) y = Relu(m)",
+            2,
+        ),
+    ],
+    ids=["backward", "forward", "through a Reshape"],
+)
+def test_rows_of_76_of_what_is_open_are_whole_at_few_sizes(
+    signature: str, body: str, channels: int
+) -> None:
+    given = {"a": (channels,), "c": (4,), "v": (4, 4), "w": (76, 4)}
+    used = {name: shape for name, shape in given.items() if f"{name})" in f"{_ROWS} {body}"}
+    pairs = {"pairs": [-1, 2, 2]} if "pairs" in body else {}
+    assert_proven(signature, f"{_ROWS} {body}", rows=[-1, 76], **used, **pairs)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "joined", "rows"),
+    [
+        ("float[1,3,4] x, float[B,3,4] z", "Concat<axis=2>(n, z)", 8),
+        ("float[3,1,4] x, float[3,B,4] z", "Concat<axis=2>(z, n)", 8),
+        ("float[1,3,4] x, float[B,3,4] z, float[D,3,2] v", "Concat<axis=2>(z, n, v)", 10),
+    ],
+    ids=["first axis", "second axis", "two others"],
+)
+def test_an_open_size_may_have_to_be_1(inputs: str, joined: str, rows: int) -> None:
+    assert_proven(
+        f"{inputs} => float[E,F,5] y",
+        f"m = Mul(x, a) n = Add(m, b) j = {joined} y = MatMul(j, w)",
+        a=(4,),
+        b=(4,),
+        w=(rows, 5),
+    )

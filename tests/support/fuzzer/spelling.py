@@ -1,0 +1,44 @@
+"""Operators as an opset writes them: axes and sizes as attributes or as inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import onnx
+import onnx.helper
+from onnx import NodeProto
+
+#: The attribute that became input 1, and in which opset.
+_BECAME_INPUT = {
+    "Squeeze": ("axes", 13),
+    "Unsqueeze": ("axes", 13),
+    "ReduceMean": ("axes", 18),
+    "Split": ("split", 13),
+}
+
+
+def respelled(
+    node: NodeProto, constants: Mapping[str, np.ndarray], opset: int
+) -> tuple[NodeProto, np.ndarray | None]:
+    """An operator as this opset writes it, and what is to become its input 1, if anything."""
+    node = NodeProto.FromString(node.SerializeToString())
+    name, since = _BECAME_INPUT.get(node.op_type, ("", 0))
+    held = [attribute for attribute in node.attribute if name and attribute.name == name]
+    if name and opset < since and len(node.input) > 1:
+        node.attribute.append(onnx.helper.make_attribute(name, constants[node.input[1]].tolist()))
+        del node.input[1]
+    elif held and opset >= since:
+        (attribute,) = held
+        node.attribute.remove(attribute)
+        return node, np.array(attribute.ints, np.int64)
+    return node, None
+
+
+def is_known(op_type: str, opset: int) -> bool:
+    """Whether ONNX has this operator at this opset."""
+    try:
+        onnx.defs.get_schema(op_type, opset)
+    except onnx.defs.SchemaError:
+        return False
+    return True
