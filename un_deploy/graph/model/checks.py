@@ -9,7 +9,7 @@ import onnx
 import onnx_ir as ir
 from onnx_ir.passes.common import CheckerPass
 
-from un_deploy.errors import InputError, one_line
+from un_deploy.errors import InputError, first_cause, one_line
 
 #: ONNX defines negative axes, which exporters write and the rules count from the end, from here on.
 OLDEST_OPSET = 11
@@ -41,8 +41,9 @@ def check_model(model: ir.Model, origin: str) -> None:
     with _external_as_lazy(model):
         try:
             CheckerPass()(model)
-        except onnx.checker.ValidationError as error:
-            raise InputError(f"{origin} is not valid ONNX: {one_line(error)}") from error
+        except (onnx.checker.ValidationError, ir.serde.SerdeError) as error:
+            reason = one_line(first_cause(error))
+            raise InputError(f"{origin} is not valid ONNX: {reason}") from error
 
 
 @contextmanager
