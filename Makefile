@@ -12,7 +12,7 @@ PYTEST := $(TEST_ENV) $(BIN)/python -m pytest -q -n 2 --dist worksteal
 # What else pytest is to be told: make test ARGS="tests/graph/fold -k conv"
 ARGS ?=
 
-.PHONY: setup demo test evaluators-test test-slow api-test wheel-test compare-test browser-test image-test lint bench corruptions clean
+.PHONY: setup demo test evaluators-test test-slow api-test wheel-test compare-test browser-test image-test lint bench corruptions mutations clean
 
 setup: $(STAMP)
 
@@ -83,6 +83,10 @@ bench: $(STAMP)
 # 2,000 folds damaged at random places: the proof must see each. Minutes; nothing is timed.
 corruptions: $(STAMP)
 	$(TEST_ENV) $(BIN)/python -m benchmarks.corruptions
+
+# 10,000 damaged files: none may end in a traceback, hang, or leave half a target. Minutes.
+mutations: $(STAMP)
+	$(TEST_ENV) $(BIN)/python -m benchmarks.mutations
 
 clean:
 	rm -rf $(VENV) build dist demo-out
