@@ -12,7 +12,7 @@ PYTEST := $(TEST_ENV) $(BIN)/python -m pytest -q -n 2 --dist worksteal
 # What else pytest is to be told: make test ARGS="tests/graph/fold -k conv"
 ARGS ?=
 
-.PHONY: setup demo test evaluators-test test-slow api-test wheel-test compare-test browser-test image-test lint bench corruptions fuzz clean
+.PHONY: setup demo test evaluators-test test-slow api-test wheel-test compare-test browser-test image-test lint bench corruptions fuzz mutations clean
 
 setup: $(STAMP)
 
@@ -90,6 +90,10 @@ corruptions: $(STAMP)
 # 5,000 random graphs, folded, proven, and judged by ONNX Runtime. Half an hour; nothing is timed.
 fuzz: $(STAMP)
 	$(TEST_ENV) $(BIN)/python -m benchmarks.fuzz
+
+# 10,000 damaged files: none may end in a traceback, hang, or leave half a target. Minutes.
+mutations: $(STAMP)
+	$(TEST_ENV) $(BIN)/python -m benchmarks.mutations
 
 clean:
 	rm -rf $(VENV) build dist demo-out

@@ -55,13 +55,25 @@ def test_a_file_that_appears_while_the_body_runs_is_not_overwritten(tmp_path: Pa
         ("folder", "folder is a directory: name a file in it"),
         ("missing/a", "missing does not exist: create it first"),
         ("file/a", "file does not exist: create it first"),
+        ("link", "link is a link: name the file itself, or remove the link"),
+        ("dangling", "dangling is a link"),
+        ("pipe", "pipe is a device or a pipe, no file: choose another name"),
+        ("x" * 300, "cannot write .*: File name too long"),
     ],
 )
 def test_a_place_that_cannot_be_written(tmp_path: Path, target: str, message: str):
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_text("")
+    (tmp_path / "link").symlink_to("file")
+    (tmp_path / "dangling").symlink_to("nothing")
+    os.mkfifo(tmp_path / "pipe")
     with pytest.raises(TargetError, match=message):
         check_target(tmp_path / target, force=True)
+
+
+def test_a_device_is_no_target():
+    with pytest.raises(TargetError, match="null is a device or a pipe"):
+        check_target("/dev/null", force=True)
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write")
@@ -102,9 +114,7 @@ def test_a_full_disk_is_a_target_error(tmp_path: Path):
     assert _contents(tmp_path) == {}
 
 
-def test_between_two_renames_a_model_is_missing_rather_than_mixed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_old_files_are_back_where_a_rename_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     data, model = tmp_path / "m.onnx.data", tmp_path / "m.onnx"
     for file in (data, model):
         file.write_text("old")
@@ -119,7 +129,7 @@ def test_between_two_renames_a_model_is_missing_rather_than_mixed(
     with pytest.raises(KeyboardInterrupt), staged(data, model, force=True) as places:
         for place in places:
             place.write_text("new")
-    assert _contents(tmp_path) == {"m.onnx.data": "new"}
+    assert _contents(tmp_path) == {"m.onnx.data": "old", "m.onnx": "old"}
 
 
 def test_new_files_have_the_permissions_of_any_new_file(tmp_path: Path):
@@ -189,14 +199,11 @@ class TestDirectory:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: BaseException
     ):
         self.fill(tmp_path / "net", "old")
-        rename = Path.rename
 
         def fails(self: Path, target: Path) -> Path:
-            if self.name == "new":
-                raise failure
-            return rename(self, target)
+            raise failure
 
-        monkeypatch.setattr(Path, "rename", fails)
+        monkeypatch.setattr(Path, "replace", fails)
         with pytest.raises((KeyboardInterrupt, TargetError)):
             self.fill(tmp_path / "net", "new", force=True)
         assert self.files(tmp_path) == {"net/1/file": "old"}

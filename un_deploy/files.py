@@ -1,34 +1,85 @@
 """Writes files whole or not at all, and refuses a target that exists unless told to replace it.
 
-What is written goes beside the target first, and is renamed onto it.
+What is written goes beside the target first, and is renamed onto it; see
+`un_deploy.private_folder`.
 """
 
 from __future__ import annotations
 
 import os
-import tempfile
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from un_deploy.errors import TargetError
+from un_deploy.private_folder import clear_dead, commit, private_folder
 
 
 def check_target(path: str | os.PathLike[str], *, force: bool = False) -> None:
     """Refuse a target that could not be written, before the work that makes its content.
 
+    What a killed run left beside it is cleared away.
+
     Raises:
-        TargetError: it exists and ``force`` is not given, it is a directory, or its directory is
-            missing or not writable.
+        TargetError: it exists and ``force`` is not given; it is a directory, a link, a device or
+            else no regular file; or its directory is missing or not writable.
     """
     target = Path(path)
-    if target.is_dir():
-        raise TargetError(f"{target} is a directory: name a file in it")
-    if os.path.lexists(target) and not force:
-        raise TargetError(
-            f"{target} exists already: choose another name, or overwrite with --force"
-        )
-    _check_writable(target.parent)
+    clear_dead(target.parent)
+    mode = _mode(target)
+    if mode is not None:
+        if stat.S_ISDIR(mode):
+            raise TargetError(f"{target} is a directory: name a file in it")
+        _refuse_link(target, mode, "file")
+        if not stat.S_ISREG(mode):
+            raise TargetError(f"{target} is a device or a pipe, no file: choose another name")
+    _check_place(target, mode is not None and not force, "overwrite")
+
+
+def check_directory_target(path: str | os.PathLike[str], *, force: bool = False) -> None:
+    """Refuse a directory that could not be written, before the work that makes its content.
+
+    What a killed run left beside it is cleared away.
+
+    Raises:
+        TargetError: it exists and ``force`` is not given, it is a file or a link, or the directory
+            that it goes to is missing or not writable.
+    """
+    target = Path(path)
+    clear_dead(target.parent)
+    mode = _mode(target)
+    if mode is not None:
+        _refuse_link(target, mode, "directory")
+        if not stat.S_ISDIR(mode):
+            raise TargetError(f"{target} is no directory: choose another name, or remove it")
+    _check_place(target, mode is not None and not force, "replace it")
+
+
+def _mode(target: Path) -> int | None:
+    """What is there: see `stat`; None: nothing. A link is not followed."""
+    try:
+        return target.lstat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise TargetError(f"cannot write {target}: {reason}") from error
+
+
+def _refuse_link(target: Path, mode: int, kind: str) -> None:
+    if stat.S_ISLNK(mode):
+        raise TargetError(f"{target} is a link: name the {kind} itself, or remove the link")
+
+
+def _check_place(target: Path, exists: bool, verb: str) -> None:
+    directory = target.parent
+    if exists:
+        raise TargetError(f"{target} exists already: choose another name, or {verb} with --force")
+    if not directory.is_dir():
+        raise TargetError(f"the directory {directory} does not exist: create it first")
+    if not os.access(directory, os.W_OK | os.X_OK):
+        raise TargetError(f"the directory {directory} is not writable: choose another place")
 
 
 @contextmanager
@@ -38,8 +89,9 @@ def staged(*targets: Path, force: bool = False) -> Iterator[tuple[Path, ...]]:
     The private paths are in one directory beside the targets, under the targets' own names. If
     the body raises or is interrupted, the directory goes and the targets stay as they were. With
     several targets the last one is the one that refers to the others: an old one is removed
-    before the others change under it, so that an interruption between two renames leaves it
-    missing, never mixed.
+    before the others change under it, so that a run killed between two renames leaves it missing,
+    never mixed, until the next run that writes there finishes them. Of two runs at the same time
+    one wins, whole.
 
     Args:
         targets: files of one directory. One that the body does not write is left alone.
@@ -48,48 +100,27 @@ def staged(*targets: Path, force: bool = False) -> Iterator[tuple[Path, ...]]:
     Raises:
         TargetError: see `check_target`; or writing failed, for example on a full disk.
     """
-    for target in targets:
-        check_target(target, force=force)
+
+    def check() -> None:
+        for target in targets:
+            check_target(target, force=force)
+
+    check()
     final = targets[-1]
     try:
-        with tempfile.TemporaryDirectory(prefix=f".{final.name}.", dir=final.parent) as place:
-            sources = tuple(Path(place, target.name) for target in targets)
-            yield sources
-            for target in targets:  # one may have appeared during a long fold
-                check_target(target, force=force)
-            if any(source.exists() for source in sources[:-1]):
-                final.unlink(missing_ok=True)
-            for source, target in zip(sources, targets, strict=True):
-                if source.exists():
-                    source.replace(target)
+        with private_folder(final.parent) as place:
+            new = place / "new"
+            new.mkdir()
+            yield tuple(new / target.name for target in targets)
+            commit(place, final.name, check)  # another may have appeared during a long fold
     except OSError as error:
-        raise TargetError(f"cannot write {final}: {error.strerror or error}") from error
+        raise _not_written(final, error) from error
 
 
-def check_directory_target(path: str | os.PathLike[str], *, force: bool = False) -> None:
-    """Refuse a directory that could not be written, before the work that makes its content.
-
-    Raises:
-        TargetError: it exists and ``force`` is not given, it is a file or a link, or the directory
-            that it goes to is missing or not writable.
-    """
-    target = Path(path)
-    if target.is_symlink():
-        raise TargetError(f"{target} is a link: name the directory itself, or remove the link")
-    if target.exists() and not target.is_dir():
-        raise TargetError(f"{target} is no directory: choose another name, or remove it")
-    if target.exists() and not force:
-        raise TargetError(
-            f"{target} exists already: choose another name, or replace it with --force"
-        )
-    _check_writable(target.parent)
-
-
-def _check_writable(directory: Path) -> None:
-    if not directory.is_dir():
-        raise TargetError(f"the directory {directory} does not exist: create it first")
-    if not os.access(directory, os.W_OK | os.X_OK):
-        raise TargetError(f"the directory {directory} is not writable: choose another place")
+def _not_written(target: Path, error: OSError) -> TargetError:
+    """numpy and onnx-ir count bytes that the disk did not take, without the system's reason."""
+    reason = error.strerror or f"{error}, so the disk may be full"
+    return TargetError(f"cannot write {target}: {reason}")
 
 
 @contextmanager
@@ -106,23 +137,19 @@ def staged_directory(target: Path, *, force: bool = False) -> Iterator[Path]:
     Raises:
         TargetError: see `check_directory_target`; or writing failed, for example on a full disk.
     """
-    check_directory_target(target, force=force)
+
+    def check() -> None:
+        check_directory_target(target, force=force)
+
+    check()
     try:
-        with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as place:
-            new, old = Path(place, "new"), Path(place, "old")
-            new.mkdir()
+        with private_folder(target.parent) as place:
+            new = place / "new" / target.name
+            new.mkdir(parents=True)
             yield new
-            check_directory_target(target, force=force)  # one may have appeared meanwhile
-            try:
-                if target.exists():
-                    target.rename(old)
-                new.rename(target)
-            except BaseException:
-                if old.exists() and not target.exists():
-                    old.rename(target)
-                raise
+            commit(place, target.name, check)  # one may have appeared meanwhile
     except OSError as error:
-        raise TargetError(f"cannot write {target}: {error.strerror or error}") from error
+        raise _not_written(target, error) from error
 
 
 def atomic_write_bytes(path: str | os.PathLike[str], data: bytes, *, force: bool = False) -> None:

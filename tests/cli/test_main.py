@@ -15,6 +15,7 @@ from click.testing import Result
 import un_deploy
 from tests.cli.conftest import Run
 from un_deploy.cli import COMMANDS
+from un_deploy.errors import InputError
 from un_deploy.pipeline import doctor
 
 HEAVY = ("numpy", "onnx", "onnx_ir", "torch", "onnxruntime", "rich")
@@ -77,27 +78,58 @@ def test_ctrl_c(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
     assert (result.exit_code, result.stderr) == (130, "interrupted\n")
 
 
-def test_sigterm(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
-    before = signal.getsignal(signal.SIGTERM)
-    result = doctor_that(monkeypatch, run, lambda: os.kill(os.getpid(), signal.SIGTERM))
-    assert (result.exit_code, result.stderr) == (143, "terminated\n")
-    assert signal.getsignal(signal.SIGTERM) is before
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGQUIT"])
+def test_a_signal_that_ends_a_command(name: str, monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
+    number = getattr(signal, name)
+    before = signal.getsignal(number)
+    result = doctor_that(monkeypatch, run, lambda: os.kill(os.getpid(), number))
+    assert (result.exit_code, result.stderr) == (128 + number, "terminated\n")
+    assert signal.getsignal(number) is before
 
 
-SIGTERM_TWICE = """
-import os, shutil, signal
+def test_a_signal_that_is_ignored_stays_so_as_under_nohup(
+    monkeypatch: pytest.MonkeyPatch, run: Run
+) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        examine = doctor.examine
+
+        def hang_up():
+            os.kill(os.getpid(), signal.SIGHUP)
+            return examine(load=False)
+
+        assert doctor_that(monkeypatch, run, hang_up).exit_code == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_an_error_is_one_line_whatever_is_in_a_name(
+    monkeypatch: pytest.MonkeyPatch, run: Run
+) -> None:
+    def fail() -> None:
+        raise InputError("no tensor 'a\nb'\n")
+
+    result = doctor_that(monkeypatch, run, fail)
+    assert (result.exit_code, result.stderr) == (1, "error: no tensor 'a b'\n")
+
+
+TWICE = """
+import os, shutil, signal, sys
 from un_deploy.cli import main
 from un_deploy.graph.model import model_file
 
 write, clear_away = model_file.write_model, shutil.rmtree
 
+def hit():
+    os.kill(os.getpid(), getattr(signal, sys.argv[1]))
+
 def write_half(model, file):
     write(model, file)
     shutil.rmtree = rmtree
-    os.kill(os.getpid(), signal.SIGTERM)
+    hit()
 
 def rmtree(*arguments, **settings):
-    os.kill(os.getpid(), signal.SIGTERM)
+    hit()
     clear_away(*arguments, **settings)
 
 model_file.write_model = write_half
@@ -105,15 +137,16 @@ main(["fold", "model.onnx", "-o", "folded.onnx"])
 """
 
 
-def test_sigterm_leaves_nothing_half_made(folder: Path) -> None:
-    """The signal comes while the model is written, and again while that is cleared away."""
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGQUIT"])
+def test_a_signal_leaves_nothing_half_made(name: str, folder: Path) -> None:
+    """It comes while the model is written, and again while that is cleared away."""
     done = subprocess.run(
-        [sys.executable, "-c", SIGTERM_TWICE],
+        [sys.executable, "-c", TWICE, name],
         env={**os.environ, "PYTHONPATH": str(Path(un_deploy.__file__).parents[1])},
         capture_output=True,
         text=True,
     )
-    assert (done.returncode, done.stderr) == (143, "terminated\n")
+    assert (done.returncode, done.stderr) == (128 + getattr(signal, name), "terminated\n")
     assert [path.name for path in folder.iterdir()] == ["model.onnx"]
 
 

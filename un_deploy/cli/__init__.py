@@ -24,10 +24,11 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import Any, NoReturn
 
@@ -35,7 +36,8 @@ import click
 
 import un_deploy
 from un_deploy.cli.overwriting import guarded
-from un_deploy.errors import UnDeployError
+from un_deploy.errors import UnDeployError, one_line
+from un_deploy.signals import ENDING
 
 COMMANDS = {
     "export": "export",
@@ -57,12 +59,16 @@ COMMANDS = {
 INTERRUPTED = 130
 """Exit code of a command that Ctrl-C stopped, as the shells have it."""
 
-TERMINATED = 143
-"""Exit code of a command that SIGTERM stopped, as the shells have it."""
-
 
 class Terminated(BaseException):
-    """SIGTERM came: whatever is half-made is cleared away on the way out."""
+    """A signal came that ends a command: whatever is half-made is cleared away on the way out.
+
+    The exit code is 128 and the signal's number, as the shells have it: 143 for SIGTERM.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.exit_code = 128 + number
 
 
 class Commands(click.Group):
@@ -77,37 +83,46 @@ class Commands(click.Group):
         return guarded(import_module(f"un_deploy.cli.{COMMANDS[cmd_name]}").command)
 
     def invoke(self, ctx: click.Context) -> Any:
-        with warnings.catch_warnings(), _ended_by_sigterm():
+        with warnings.catch_warnings(), _ended_by_signals():
             warnings.showwarning = _one_line
+            # What it logs of a damaged file stands in the error, too, in one line.
+            logging.getLogger("onnx_ir").setLevel(logging.ERROR)
             try:
                 return super().invoke(ctx)
             except UnDeployError as error:
-                click.echo(f"error: {error}", err=True)
+                click.echo(f"error: {one_line(error)}", err=True)  # a name may hold line ends
                 ctx.exit(error.exit_code)
             except KeyboardInterrupt:
                 click.echo("interrupted", err=True)
                 ctx.exit(INTERRUPTED)
-            except Terminated:
-                click.echo("terminated", err=True)
-                ctx.exit(TERMINATED)
+            except Terminated as ended:
+                with suppress(OSError):  # a terminal that was closed takes no more words
+                    click.echo("terminated", err=True)
+                ctx.exit(ended.exit_code)
 
 
 @contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """SIGTERM raises `Terminated`; without a handler the first process of a container ignores it.
+def _ended_by_signals() -> Iterator[None]:
+    """SIGTERM, SIGHUP and SIGQUIT raise `Terminated`, unless they are ignored, as under nohup.
 
-    A second one changes nothing, so that the clearing away is not cut short.
+    Without a handler the first process of a container ignores SIGTERM. Another one changes nothing,
+    so that the clearing away is not cut short.
     """
 
     def terminate(number: int, frame: object) -> NoReturn:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        raise Terminated
+        for one in ENDING:
+            signal.signal(one, signal.SIG_IGN)
+        raise Terminated(number)
 
-    before = signal.signal(signal.SIGTERM, terminate)
+    before = {number: signal.getsignal(number) for number in ENDING}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, terminate)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _one_line(message: Warning | str, *_: object, **__: object) -> None:
@@ -125,6 +140,6 @@ def main() -> None:
     proven equal.
 
     Exit codes: 0 done; 1 something to mend, which the message names; 2 wrong usage; 3 not equal (or
-    nobody can tell), or not as fast or as exact as asked; 130 interrupted (Ctrl-C); 143 terminated
-    (SIGTERM).
+    nobody can tell), or not as fast or as exact as asked; 130 interrupted (Ctrl-C); 143, 129
+    and 131 terminated (SIGTERM, SIGHUP, SIGQUIT).
     """

@@ -18,6 +18,7 @@ from un_deploy.graph.model.input_specs import Feeds
 from un_deploy.graph.model.labels import label_of, node_name
 from un_deploy.graph.model.model_file import save_model
 from un_deploy.graph.model.model_kinds import to_ir
+from un_deploy.graph.model.tensor_storage import require_unchanged
 from un_deploy.json_form import JsonForm
 from un_deploy.measure.equality.report import VerifyReport
 from un_deploy.measure.equality.verify import add_second_look, feeds_of, verify_fold
@@ -84,6 +85,7 @@ def fold_file(
     feeds = None if inputs is None else feeds_of(original, inputs)
     folded = fold_graph(to_ir(original)[0], keep=keep)
     verification = proven(original, folded, feeds) if verify else None
+    require_unchanged(original)
     if not dry_run and target is not None:
         save_model(folded.model, target, force=force)
     return FileReport(

@@ -48,6 +48,8 @@ def is_plan(path: Path) -> bool:
     if path.suffix in SUFFIXES:
         return True
     try:
+        if not path.is_file():  # a pipe would wait for a writer
+            return False
         with path.open("rb") as file:
             return file.read(4) in _MAGIC
     except OSError:

@@ -164,6 +164,8 @@ def _batch_normalization(node: ir.Node, facts: GraphFacts) -> _Step | str | None
     if shape is None or len(shape) < 2:
         return f"the channels of {x.name!r} are unknown"
     gamma, beta, mean, var = (facts.constants[v] for v in node.inputs[1:5] if v is not None)
+    if any(array.shape != (gamma.size,) for array in (gamma, beta, mean, var)):
+        return "its parameters are not one number for each channel"
     with np.errstate(divide="ignore", invalid="ignore"):
         scale = gamma / np.sqrt(var + node.attributes.get_float("epsilon", EPSILON))
     channel = (1, -1) + (1,) * (len(shape) - 2)

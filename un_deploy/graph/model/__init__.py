@@ -1,6 +1,8 @@
 """Models as they come: files, the kinds that users hold, what must be true of each.
 
+- check_message: Checks that what an ONNX file holds fits together, before anything is made of it.
 - checks: Checks a model before the rewriter touches it; each refusal names the culprit.
+- file_tensor: A tensor in a weights file: where such a file may lie, and that it stays as it is.
 - input_specs: What a graph takes: its inputs with their types and shapes, and whether arrays fit
   them.
 - labels: What an operator is called: its name, and the module that it was exported from.
@@ -12,6 +14,6 @@
   changed.
 - read_model: Reads a model from a file, and leaves large weights in it until each is read into its
   own array.
-- tensor_storage: Makes a model own its tensors, and checks the weights files that it refers to.
+- tensor_storage: Makes a model own its tensors, and lists those that lie in weights files.
 - write_model: Writes a model to a file byte for byte as protobuf does, one weight at a time.
 """

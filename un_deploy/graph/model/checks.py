@@ -10,7 +10,7 @@ import onnx
 import onnx_ir as ir
 from onnx_ir.passes.common import CheckerPass
 
-from un_deploy.errors import InputError, one_line
+from un_deploy.errors import InputError, first_cause, one_line
 from un_deploy.graph.model.tensor_storage import tensor_attributes
 
 #: ONNX defines negative axes, which exporters write and the rules count from the end, from here on.
@@ -46,8 +46,9 @@ def check_model(model: ir.Model, origin: str) -> None:
     with _without_numbers(model):
         try:
             CheckerPass()(model)
-        except onnx.checker.ValidationError as error:
-            raise InputError(f"{origin} is not valid ONNX: {one_line(error)}") from error
+        except (onnx.checker.ValidationError, ir.serde.SerdeError) as error:
+            reason = one_line(first_cause(error))
+            raise InputError(f"{origin} is not valid ONNX: {reason}") from error
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 import onnx
@@ -11,14 +12,10 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from un_deploy.errors import InputError, first_cause, one_line
 from un_deploy.files import staged
+from un_deploy.graph.model.check_message import check_message
 from un_deploy.graph.model.checks import check_model
 from un_deploy.graph.model.read_model import THIS_FILE, read_model
-from un_deploy.graph.model.tensor_storage import (
-    check_external,
-    external_tensors,
-    leave_message,
-    own_tensors,
-)
+from un_deploy.graph.model.tensor_storage import external_tensors, leave_message, own_tensors
 from un_deploy.graph.model.write_model import write_model
 
 #: Weights beyond this many bytes go to a file of their own: protobuf ends at 2 GiB, and the nodes
@@ -30,7 +27,7 @@ _KEPT_INSIDE = 256
 
 
 def load_model(path: str | os.PathLike[str]) -> ir.Model:
-    """Load and check an ONNX file; weights in external files are memory-mapped when read.
+    """Load and check an ONNX file; weights in external files are read when they are needed.
 
     The weights' values are not looked at: see `check_weights`.
 
@@ -44,8 +41,7 @@ def load_model(path: str | os.PathLike[str]) -> ir.Model:
     directory = path.absolute().parent
     for graph in (model.graph, *(function.graph for function in model.functions.values())):
         ir.external_data.set_base_dir(graph, directory)
-    check_external(model, path)
-    own_tensors(model)
+    own_tensors(model, str(path), path)
     check_model(model, str(path))
     return model
 
@@ -134,6 +130,7 @@ def from_proto(proto: onnx.ModelProto, origin: str) -> ir.Model:
         raise InputError(f"{origin} holds the sparse weight {sparse[0]!r}: make it dense")
     if len(proto.training_info) > 0:
         raise InputError(f"{origin} holds training graphs: export it for inference")
+    check_message(proto, origin)
     try:
         model = ir.from_proto(proto)
     except Exception as error:  # onnx-ir wraps whatever went wrong, one layer per nesting
@@ -146,18 +143,21 @@ def from_proto(proto: onnx.ModelProto, origin: str) -> ir.Model:
 
 
 def _read(path: Path) -> onnx.ModelProto:
-    if not path.exists():
-        raise InputError(f"{path} does not exist: check the name")
-    if path.is_dir():
-        raise InputError(f"{path} is a directory: name the .onnx file in it")
     try:
-        if path.stat().st_size == 0:
+        found = path.stat()
+        if stat.S_ISDIR(found.st_mode):
+            raise InputError(f"{path} is a directory: name the .onnx file in it")
+        if not stat.S_ISREG(found.st_mode):  # a pipe would wait for a writer
+            raise InputError(f"{path} is a device or a pipe: save the model to a file first")
+        if found.st_size == 0:
             raise InputError(f"{path} is empty: export or copy it again")
         return read_model(path)
     except DecodeError as error:
         raise InputError(
             f"{path} is not an ONNX file, or was cut off: export or copy it again"
         ) from error
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist: check the name") from error
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
 

@@ -46,7 +46,8 @@ def to_ir(model: Any) -> tuple[ir.Model, Restore]:
     if isinstance(model, str | os.PathLike):
         private, origin = load_model(model), str(model)
     elif isinstance(model, ir.Model):
-        private, origin = _clone(model), "the onnx_ir.Model"
+        origin = "the onnx_ir.Model"
+        private = _clone(model, origin)
     elif isinstance(model, onnx.ModelProto):
         origin, restore = "the ModelProto", ir.to_proto
         private = _from_proto(model, origin)
@@ -92,7 +93,7 @@ def _as_it_is(model: ir.Model) -> ir.Model:
     return model
 
 
-def _clone(model: ir.Model) -> ir.Model:
+def _clone(model: ir.Model, origin: str) -> ir.Model:
     """A model with nodes, values, types and tensor objects of its own."""
     try:
         private = model.clone()
@@ -104,7 +105,7 @@ def _clone(model: ir.Model) -> ir.Model:
         values = [*graph.inputs, *graph.initializers.values()]
         for value in (*values, *(output for node in graph for output in node.outputs)):
             value.type = copy.copy(value.type)
-    own_tensors(private)
+    own_tensors(private, origin)
     return private
 
 
@@ -115,7 +116,7 @@ def _from_proto(proto: onnx.ModelProto, origin: str) -> ir.Model:
             f"{origin} leaves {name!r} in the file {tensor.location}, and a model in memory does "
             f"not say where that is: give the path of the model instead"
         )
-    own_tensors(private)
+    own_tensors(private, origin)
     return private
 
 

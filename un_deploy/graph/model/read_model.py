@@ -7,6 +7,7 @@ the message says of a large weight where it is in the file, as it does of one in
 from __future__ import annotations
 
 import mmap
+import os
 from collections.abc import Iterator
 from math import prod
 from pathlib import Path
@@ -17,8 +18,8 @@ import onnx
 import onnx_ir as ir
 from google.protobuf.message import DecodeError, Message  # type: ignore[import-untyped]
 
-THIS_FILE = ""
-"""The location of a weight that is in the file of its model; no other weight has it."""
+THIS_FILE = "\0"
+"""The location of a weight that is in the file of its model; no name of a file can be this."""
 
 #: Smaller messages are read as a whole.
 _LARGE = 1 << 20
@@ -56,12 +57,13 @@ def read_weight(tensor: ir.ExternalTensor, path: Path) -> ir.Tensor:
         OSError: the file cannot be read.
         ValueError: it has changed.
     """
-    assert tensor.offset is not None
-    memory = mmap.mmap(-1, tensor.nbytes)
+    offset = tensor.offset or 0
     with path.open("rb") as file:
-        file.seek(tensor.offset)
-        if file.readinto(memory) != tensor.nbytes:
+        if offset + tensor.nbytes > os.fstat(file.fileno()).st_size:
             raise ValueError(f"it ends within {tensor.name!r}")
+        memory = mmap.mmap(-1, tensor.nbytes)
+        file.seek(offset)
+        file.readinto(memory)
     array = np.frombuffer(memory, tensor.dtype.numpy().newbyteorder("<"))
     return ir.Tensor(array.reshape(tensor.shape.numpy()), tensor.dtype, name=tensor.name)
 

@@ -1,29 +1,17 @@
-"""Makes a model own its tensors, and checks the weights files that it refers to."""
+"""Makes a model own its tensors, and lists those that lie in weights files."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import onnx
 import onnx_ir as ir
 
 from un_deploy.errors import InputError, one_line
+from un_deploy.graph.model.file_tensor import FileTensor
 from un_deploy.graph.model.labels import node_name
 from un_deploy.graph.model.read_model import THIS_FILE, read_weight
-
-
-class FileTensor(ir.ExternalTensor):
-    """A tensor in a weights file, which is in memory only as long as somebody holds its array."""
-
-    __slots__ = ()
-
-    def numpy(self) -> np.ndarray:
-        """The tensor, mapped from its file."""
-        array = super().numpy()
-        self._array = self.raw = None
-        return array
 
 
 def leave_message(model: ir.Model, path: Path) -> None:
@@ -65,57 +53,36 @@ def _in_memory(tensor: ir.TensorProtocol, path: Path) -> ir.TensorProtocol:
     return held
 
 
-def own_tensors(model: ir.Model) -> None:
+def own_tensors(model: ir.Model, origin: str, home: Path | None = None) -> None:
     """Give the model tensor objects of its own, so that a rename reaches nobody else's.
 
     No weight is copied. External tensors inside nodes are read into memory, since files are
-    written for initializers only.
+    written for initializers only. For origin and home see `FileTensor`.
+
+    Raises:
+        InputError: a weights file is not there, not long enough, or lies where it may not.
     """
     for graph in model.graphs():
         for value in graph.initializers.values():
             if value.const_value is not None:
-                value.const_value = _own(value.const_value)
+                value.const_value = _own(value.const_value, origin, home)
     for node, attribute in tensor_attributes(model):
         tensor = attribute.as_tensor()
         if isinstance(tensor, ir.ExternalTensor):
-            inside = ir.Tensor(tensor.numpy().copy(), dtype=tensor.dtype, name=tensor.name)
+            array = FileTensor(tensor, origin, home).numpy().copy()
+            inside = ir.Tensor(array, dtype=tensor.dtype, name=tensor.name)
             node.attributes[attribute.name] = ir.AttrTensor(attribute.name, inside)
 
 
-def check_external(model: ir.Model, path: Path) -> None:
-    """Check that every weights file of a model loaded from `path` is there and long enough.
+def require_unchanged(model: ir.Model) -> None:
+    """Hold the weights files of a model against what they were when it was loaded.
 
     Raises:
-        InputError: names the weights file and the tensor.
+        InputError: one has changed, so that nobody can say what was read of it.
     """
-    checked: set[str] = set()
-    for name, tensor in external_tensors(model):
-        file = Path(tensor.path)
-        if not file.is_file():
-            raise InputError(
-                f"{path} needs the weights file {file.name} for {name!r}, which is not at {file}: "
-                f"put it there"
-            )
-        length = tensor.nbytes if tensor.length is None else tensor.length
-        if length != tensor.nbytes:
-            raise InputError(
-                f"{path} gives {name!r} {length} bytes in {file.name}, but its type and shape "
-                f"need {tensor.nbytes}: export it again"
-            )
-        end, size = (tensor.offset or 0) + length, file.stat().st_size
-        if end > size:
-            raise InputError(
-                f"the weights file {file} ends at byte {size}, but {name!r} of {path} needs it up "
-                f"to byte {end}: it was cut off or belongs to another model, so copy it again"
-            )
-        if tensor.path not in checked:  # links that lead out of the directory, once for each file
-            checked.add(tensor.path)
-            try:
-                tensor.numpy()
-            except (ValueError, OSError) as error:
-                raise InputError(
-                    f"the weights file {file} of {path} cannot be read: {one_line(error)}"
-                ) from error
+    for _, tensor in external_tensors(model):
+        if isinstance(tensor, FileTensor):
+            tensor.require_unchanged()
 
 
 def external_tensors(model: ir.Model) -> Iterator[tuple[str, ir.ExternalTensor]]:
@@ -139,18 +106,10 @@ def tensor_attributes(model: ir.Model) -> Iterator[tuple[ir.Node, ir.Attr]]:
                     yield node, attribute
 
 
-def _own(tensor: ir.TensorProtocol) -> ir.TensorProtocol:
+def _own(tensor: ir.TensorProtocol, origin: str, home: Path | None) -> ir.TensorProtocol:
     own: ir.ExternalTensor | ir.StringTensor | ir.LazyTensor
     if isinstance(tensor, ir.ExternalTensor):
-        own = FileTensor(
-            tensor.location,
-            tensor.offset,
-            tensor.length,
-            tensor.dtype,
-            shape=tensor.shape,
-            name=tensor.name,
-            base_dir=tensor.base_dir,
-        )
+        own = FileTensor(tensor, origin, home)
     elif tensor.dtype == ir.DataType.STRING:
         own = ir.StringTensor(tensor.numpy())
     else:

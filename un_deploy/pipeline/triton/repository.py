@@ -6,11 +6,13 @@ import os
 import re
 import shutil
 from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from un_deploy.engines.plan.header import is_plan
+from un_deploy.engines.plan.manifest import file_sha256
 from un_deploy.errors import InputError, TargetError
 from un_deploy.files import check_directory_target, staged_directory
 from un_deploy.json_form import JsonForm
@@ -118,17 +120,15 @@ def write_triton(
     text = f"# Written by un-deploy {__version__}; SHA-256 of the model: {model.sha256}\n"
     text += text_format.MessageToString(config)
     placed = _placed(model)
-    try:
-        repository.mkdir(exist_ok=True)
-    except OSError as error:
-        raise TargetError(f"cannot make {repository}: {error.strerror or error}") from error
-    with staged_directory(folder, force=force) as new:
+    with _made(repository), staged_directory(folder, force=force) as new:
         if folder.exists():
             _keep(folder, new, besides={"config.pbtxt", str(version)})
         for place, file in placed.items():
             target = new / str(version) / place
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, target)
+            if file == model.source and file_sha256(target) != model.sha256:
+                raise InputError(f"{file} changed while it was read: start again")
         (new / "config.pbtxt").write_bytes(text.encode())
         newer = [v for v in _versions(new) if v > version]
     if newer:
@@ -148,6 +148,23 @@ def write_triton(
         config=text,
         notes=notes,
     )
+
+
+@contextmanager
+def _made(repository: Path) -> Iterator[None]:
+    """Make the repository where it is missing; nothing stays of it if the block fails."""
+    is_new = not repository.exists()
+    try:
+        repository.mkdir(exist_ok=True)
+    except OSError as error:
+        raise TargetError(f"cannot make {repository}: {error.strerror or error}") from error
+    try:
+        yield
+    except BaseException:
+        if is_new:
+            with suppress(OSError):  # what somebody else put there stays
+                repository.rmdir()
+        raise
 
 
 def _placed(model: ServedModel) -> dict[str, Path]:

@@ -59,7 +59,12 @@ def layer_times(
         session = open_in(path, folder, folder / OPTIMIZED)
         for _ in range(warm_up + runs):
             session.run(None, dict(feeds))
-        events = json.loads(Path(session.end_profiling()).read_text())
+        try:
+            events = json.loads(Path(session.end_profiling()).read_text())
+        except ValueError as error:
+            raise InputError(
+                f"ONNX Runtime's profile was not written whole to {folder}: is the disk full?"
+            ) from error
         optimized = ir.load(folder / OPTIMIZED)
         nodes = _onnx_nodes(model.graph, optimized.graph)
     found = list(_runs(events))[warm_up:]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import onnx_ir
 
-from un_deploy.errors import InputError, needs
+from un_deploy.errors import InputError, needs, one_line
 from un_deploy.graph.model.input_specs import Feeds
 from un_deploy.runtime.layer_times import TimedLayer
 from un_deploy.runtime.onnxruntime.memory import run_memory
@@ -104,12 +104,15 @@ class OnnxRuntime:
             )
         # Threads that wait busily for the next run would slow down what is timed beside it.
         options.add_session_config_entry("session.force_spinning_stop", "1")
-        session = onnxruntime.InferenceSession(
-            str(path),
-            options,
-            providers=[(provider, self._provider_options)],
-            disabled_optimizers=_OFF[self.fusions],
-        )
+        try:
+            session = onnxruntime.InferenceSession(
+                str(path),
+                options,
+                providers=[(provider, self._provider_options)],
+                disabled_optimizers=_OFF[self.fusions],
+            )
+        except Exception as error:  # its exceptions share no base class
+            raise InputError(f"{self.name} cannot load the graph: {one_line(error)}") from error
         if session.get_providers()[0] != provider:
             raise InputError(
                 f"ONNX Runtime fell back to {session.get_providers()[0]}: {provider} found no "

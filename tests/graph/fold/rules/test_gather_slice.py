@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.support.graphs import NORM, assert_folds, assert_stays, build, operators
+from un_deploy.graph.fold.fold import fold_graph
 
 SIGNATURE = "float[B,3,4] x => float[B,3,5] y"
 WEIGHTS = {"a": (4,), "b": (4,)}
@@ -34,6 +35,20 @@ def test_a_gather_of_channels_picks_their_scales() -> None:
         i=[3, -3],
     )
     assert_folds(model)
+
+
+@pytest.mark.parametrize("index", [4, -5, 2**40])
+@pytest.mark.parametrize("size", ["4", "C"])
+def test_a_gather_beyond_the_end_lets_nothing_through(index: int, size: str) -> None:
+    """No runtime runs it, but a damaged file may hold it."""
+    model = build(
+        f"float[2,3,{size}] x => float[2,3,5] y",
+        f"{NORM} t = Gather<axis=-1>(n, i) y = MatMul(t, w)",
+        **WEIGHTS,
+        w=(2, 5),
+        i=[0, index],
+    )
+    assert not fold_graph(model).report.folded
 
 
 def test_a_gather_of_one_token_picks_its_shift() -> None:

@@ -83,6 +83,8 @@ def _take(array: np.ndarray, at: np.ndarray, axis: int) -> np.ndarray:
     """Take along an axis; an array that is constant along it has one entry for all indices."""
     if array.shape[axis] == 1:
         return array.reshape((*array.shape[:axis], *[1] * at.ndim, *array.shape[axis + 1 :]))
+    if not np.all((-array.shape[axis] <= at) & (at < array.shape[axis])):
+        raise Refuse("it picks beyond the end of its axis")
     return np.take(array, at, axis=axis)
 
 

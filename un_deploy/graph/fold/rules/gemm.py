@@ -27,6 +27,8 @@ class Gemm(Rule):
         node = unit.node
         if node.inputs[1] not in view.constants:
             raise Refuse("its right operand is no constant")
+        if len(view.sizes(unit.input(1))) != 2:
+            raise Refuse("its weight is no matrix")
         along(known.get(into(0)), self._inner_axis(node))
         along(known.get(OUT), 1)
         bias = node.inputs[2] if len(node.inputs) > 2 else None
