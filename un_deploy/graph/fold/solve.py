@@ -20,10 +20,12 @@ import numpy as np
 import onnx_ir as ir
 
 from un_deploy.graph.analysis.affine_map import Affine, Gauge
+from un_deploy.graph.analysis.constants import rounded
 from un_deploy.graph.analysis.floating import is_floating
 from un_deploy.graph.fold import absorb_into_norm
 from un_deploy.graph.fold.edits import AddBias, Bypass, Edit, SetConstant
 from un_deploy.graph.fold.graph_view import GraphView
+from un_deploy.graph.fold.rules import operator_named
 from un_deploy.graph.fold.rules.protocol import Port, Refuse, Unit
 from un_deploy.graph.fold.site import Site
 
@@ -330,8 +332,16 @@ def _check_fits(edit: Edit, view: GraphView) -> None:
         raise Refuse(f"the type of {value.name!r} is not known to be floating")
     if isinstance(edit, SetConstant) and view.constants.is_quantised(value):
         raise Refuse(f"{value.name!r} is computed from integers, and would be stored as floats")
-    if not edit.exact.fits(dtype):
+    if not edit.exact.fits(dtype) and not _marks_places(edit, value, view):
         raise Refuse(f"{value.name!r} would leave the range of {dtype.name.lower()}")
+
+
+def _marks_places(edit: SetConstant | AddBias, old: ir.Value, view: GraphView) -> bool:
+    """Whether a Where fills with it, and it is infinite, or no number, only where it was before."""
+    if not (isinstance(edit, SetConstant) and operator_named(edit.node.op_type).fills):
+        return False
+    new = rounded(edit.exact(), view.constants.dtype(old))
+    return bool(np.all(np.isfinite(new) | ~np.isfinite(view.exact(old)())))
 
 
 def _check_range(value: ir.Value, gauge: Gauge, view: GraphView) -> None:

@@ -63,7 +63,8 @@ def _gather_nd(node: ir.Node, inputs: Inputs, opset: int) -> list[Array]:
     index = np.indices(table.shape[:shared]).reshape(
         shared, *table.shape[:shared], *[1] * (rows.ndim - 1 - shared)
     )
-    return [np.asarray(table[(*index, *at)])]
+    place = (*index, *at)
+    return [np.asarray(table[place])]
 
 
 def _slice(node: ir.Node, inputs: Inputs, opset: int) -> list[Array]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 import numpy as np
@@ -42,3 +43,34 @@ def along(gauge: Gauge | None, axis: int) -> Channels:
             f"the scale and shift vary along axis {min(others)}, not only along the channels"
         )
     return Channels(gauge.scale.reshape(-1), gauge.shift.reshape(-1))
+
+
+def check_positive(gauge: Gauge, why: str) -> None:
+    """Refuse a scale below zero.
+
+    Raises:
+        Refuse: with the channel, and why a scale below zero does not pass.
+    """
+    negative = np.flatnonzero(~(gauge.scale >= 0))
+    if negative.size:
+        raise Refuse(f"the scale is negative in channel {negative[0]}, and {why}")
+
+
+def check_no_shift(gauge: Gauge, why: str) -> None:
+    """Refuse a shift.
+
+    Raises:
+        Refuse: with why a shift does not pass.
+    """
+    if np.any(gauge.shift != 0):
+        raise Refuse(why)
+
+
+def check_constant_along(gauge: Gauge, axes: Collection[int], what: str) -> None:
+    """Refuse a gauge that varies along one of these axes.
+
+    Raises:
+        Refuse: with what the operator does along it.
+    """
+    if gauge.varies & set(axes):
+        raise Refuse(f"it {what} along an axis on which the scale varies")

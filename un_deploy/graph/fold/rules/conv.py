@@ -22,7 +22,15 @@ from un_deploy.graph.fold.rules.protocol import OUT, Demands, Known, Refuse, Rul
 
 
 class Conv(Rule):
-    ops: ClassVar = {"Conv": absorbing((1, 26), bias=2, channels=1)}
+    ops: ClassVar = {
+        "Conv": absorbing(
+            (1, 26),
+            bias=2,
+            channels=1,
+            slides=True,
+            guard="of channels alone; no shift into zero padding",
+        )
+    }
 
     def transport(self, unit: Unit, known: Known, view: GraphFacts) -> Demands:
         node = unit.node

@@ -23,7 +23,11 @@ from un_deploy.graph.fold.rules.protocol import OUT, Demands, Known, Refuse, Rul
 
 
 class ConvTranspose(Rule):
-    ops: ClassVar = {"ConvTranspose": absorbing((1, 26), bias=2, channels=1)}
+    ops: ClassVar = {
+        "ConvTranspose": absorbing(
+            (1, 26), bias=2, channels=1, slides=True, guard="of channels alone; a shift behind it"
+        )
+    }
 
     def transport(self, unit: Unit, known: Known, view: GraphFacts) -> Demands:
         if any(v is not None and v not in view.constants for v in unit.node.inputs[1:]):

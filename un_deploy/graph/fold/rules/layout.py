@@ -63,6 +63,7 @@ class Layout(Rule):
             return _expanded(gauge, before, after)
         groups = reshape_groups(before, after)
         moved = None if groups is None else gauge.reshape(groups, before, after)
+        moved = None if moved is None else moved.each(_narrowed)
         if moved is None:
             raise Refuse("it mixes an axis along which the scale varies with one of unknown size")
         return moved
@@ -112,6 +113,15 @@ class Layout(Rule):
             "p = MatMul(x, w) n = Mul(p, a) i = Identity(n) c = Dropout(i) y = Cast<to=11>(c)",
             {"a": (5,), "w": (6, 5)},
         )
+
+
+def _narrowed(array: np.ndarray) -> np.ndarray:
+    """With size 1 along the axes on which it is alike: what was merged may be split again."""
+    for axis, size in enumerate(array.shape):
+        first = np.take(array, [0], axis) if size > 1 else array
+        if size > 1 and np.array_equal(np.broadcast_to(first, array.shape), array):
+            array = first
+    return array
 
 
 def _transposed(node: ir.Node, gauge: Gauge, forward: bool) -> Gauge:
