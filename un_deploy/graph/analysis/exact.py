@@ -170,9 +170,11 @@ def store(value: ir.Value, exact: Exact, before: Exact | None) -> float | None:
         new = read(part)
         array[part] = rounded(new, value.dtype)
         if read_before is not None:
-            differences.append(np.max(np.abs(new - read_before(part)), initial=0))
+            with np.errstate(invalid="ignore"):  # what marks places may be infinite
+                gap = np.abs(new - read_before(part))
+            differences.append(np.max(gap, initial=0, where=np.isfinite(gap)))
     value.const_value = ir.Tensor(array, dtype=value.dtype, name=value.name)
-    if before is None or before.largest == 0:
+    if before is None or before.largest == 0 or not np.isfinite(before.largest):
         return None
     return float(np.max(differences) / before.largest)
 

@@ -52,19 +52,22 @@ class AddBias:
     Attributes:
         node: the operator.
         operator: what is known of it: where its bias goes.
-        compute: the bias in float64, one entry an output channel.
-        size: its length.
+        compute: the bias in float64.
+        shape: of the bias: one axis of the output channels where it is an input; behind the
+            operator any that broadcasts to its output.
+        weight: which input is the weight.
     """
 
     node: ir.Node
     operator: Operator
     compute: Callable[[], Array] = field(repr=False)
-    size: int
+    shape: tuple[int, ...]
+    weight: int = 1
 
     @cached_property
     def exact(self) -> Exact:
         """The bias."""
-        return _exact(self.compute, (self.size,))
+        return _exact(self.compute, self.shape)
 
 
 @dataclass(frozen=True)
@@ -140,10 +143,10 @@ class Editor:
 
     def _add_bias(self, edit: AddBias) -> Change:
         node, place = edit.node, edit.operator.bias
-        weight = node.inputs[1]
+        weight = node.inputs[edit.weight]
         assert weight is not None and place is not None
         dtype = self._constants.dtype(weight)
-        bias = self._initializer(f"{weight.name}_folded_bias", dtype, (edit.size,), None)
+        bias = self._initializer(f"{weight.name}_folded_bias", dtype, edit.shape, None)
         self._fill(bias, edit.exact, dtype)
         output = str(node.outputs[0].name)
         if place == "behind":

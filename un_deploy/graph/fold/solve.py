@@ -324,7 +324,7 @@ def _biases(edits: Iterable[Edit]) -> int:
 def _check_fits(edit: Edit, view: GraphView) -> None:
     if not isinstance(edit, (SetConstant, AddBias)):
         return
-    index = edit.index if isinstance(edit, SetConstant) else 1
+    index = edit.index if isinstance(edit, SetConstant) else edit.weight
     value = edit.node.inputs[index]
     assert value is not None
     dtype = view.constants.dtype(value)

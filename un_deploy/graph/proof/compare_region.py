@@ -260,9 +260,9 @@ class _Bench:
         with np.errstate(invalid="ignore"):
             error = np.where(alike, 0.0, np.abs(old - found))
         infinite = ~np.isfinite(error)  # on one side alone, or of another sign
-        if np.any(infinite) or not np.all(error <= TOLERANCE * np.abs(old)):
+        if np.any(infinite) or not np.all(alike | (error <= TOLERANCE * np.abs(old))):
             terms = self._evaluation.magnitude(self.region.old, self._of_old.beside(values))
-            bad = infinite | ~(error <= TOLERANCE * terms)
+            bad = infinite | ~(alike | (error <= TOLERANCE * terms))
             if np.any(bad):
                 place = tuple(int(i) for i in np.argwhere(bad)[0])
                 raise NoProofError(

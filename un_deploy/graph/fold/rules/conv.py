@@ -70,7 +70,7 @@ class Conv(Rule):
             b = view.constants.exact(bias)
             yield SetConstant(node, 2, lambda: (b() + shift() - t.shift) / t.scale, (channels,))
         elif bias is None and (s.shifts or t.shifts):
-            yield AddBias(node, unit.operator, lambda: (shift() - t.shift) / t.scale, channels)
+            yield AddBias(node, unit.operator, lambda: (shift() - t.shift) / t.scale, (channels,))
 
     def examples(self) -> Iterator[ir.Model]:
         image = {"a": (4, 1, 1), "b": (4, 1, 1)}

@@ -60,7 +60,7 @@ class ConvTranspose(Rule):
                 node,
                 unit.operator,
                 lambda: np.broadcast_to(-t.shift / t.scale, channels),
-                channels,
+                (channels,),
             )
 
     def examples(self) -> Iterator[ir.Model]:

@@ -19,9 +19,13 @@ from un_deploy.graph.fold.rules.example_models import example
 from un_deploy.graph.fold.rules.operator import absorbing
 from un_deploy.graph.fold.rules.protocol import OUT, Demands, Known, Refuse, Rule, Unit, into
 
+_GUARD = "constant B and C, C one row; of channels alone"
+
 
 class Gemm(Rule):
-    ops: ClassVar = {"Gemm": absorbing((7, 26), bias=2, channels=-1, transposed="transA")}
+    ops: ClassVar = {
+        "Gemm": absorbing((7, 26), bias=2, channels=-1, transposed="transA", guard=_GUARD)
+    }
 
     def transport(self, unit: Unit, known: Known, view: GraphFacts) -> Demands:
         node = unit.node
@@ -65,7 +69,7 @@ class Gemm(Rule):
             new = (*old[:-1], columns)
             yield SetConstant(node, 2, lambda: (c() / t.scale + shift()).reshape(new), new)
         elif bias is None and (s.shifts or t.shifts):
-            yield AddBias(node, unit.operator, shift, columns)
+            yield AddBias(node, unit.operator, shift, (columns,))
 
     @staticmethod
     def _inner_axis(node: ir.Node) -> int:

@@ -24,7 +24,6 @@ _ONLY_GROUP: dict[Group, str] = {
 }
 
 OPERATORS: dict[str, Operator] = {
-    "Einsum": Operator("products", sums=True, weighs=True, multiplies=True),
     "Attention": Operator("attention", multiplies=True),
     "BatchNormalization": Operator("normalization", subtracts=(3,), weighs=True, uniform=True),
     "LayerNormalization": Operator("normalization", weighs=True),
