@@ -109,7 +109,9 @@ class Exact:
         return Exact(read, self.shape, largest)
 
     def through(self, gauge: Gauge) -> Exact:
-        """The constant in its new variable, (self - shift) / scale; the gauge has its rank."""
+        """The constant in its new variable; the gauge has its rank."""
+        if not gauge.is_finite:
+            return Exact.whole(lambda: gauge.new_of(self()), self.shape)
         shift, scale = gauge.shift, gauge.scale
 
         def read() -> Callable[[Part], Array]:

@@ -17,6 +17,7 @@ from un_deploy.graph.analysis.constants import Constants, rounded
 from un_deploy.graph.analysis.exact import Exact
 from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.rewire import replace_value
+from un_deploy.graph.fold.rules.equation import without_leading_ones
 from un_deploy.graph.fold.rules.operator import Operator
 from un_deploy.graph.fold.site import Site
 from un_deploy.graph.model.labels import node_name, unique_name
@@ -77,7 +78,25 @@ class Bypass:
     site: Site
 
 
-Edit = SetConstant | AddBias | Bypass
+@dataclass(frozen=True)
+class Shorten:
+    """Leave one Add of a site: its scale is folded, its shift stays.
+
+    Attributes:
+        site: the site.
+        shift: what is added, in float64, of the rank of the site's tensors.
+    """
+
+    site: Site
+    shift: Array = field(repr=False)
+
+    @property
+    def exact(self) -> Exact:
+        """The summand, without leading axes of size 1."""
+        return Exact.held(self.shift.reshape(without_leading_ones(self.shift.shape, 1)))
+
+
+Edit = SetConstant | AddBias | Bypass | Shorten
 
 
 @dataclass(frozen=True)
@@ -114,7 +133,10 @@ class Editor:
         self._names |= {node.name for node in model.graph.all_nodes()}
 
     def apply(self, edits: Iterable[Edit]) -> tuple[list[Change], list[ir.Value]]:
-        """Apply in order; returns what became of the constants, and what is read for each site."""
+        """Apply in order; returns what became of the constants, and what is read for each site.
+
+        That is the site's input where it is gone, and the output of its Add where one is left.
+        """
         changes: list[Change] = []
         instead: list[ir.Value] = []
         for edit in edits:
@@ -122,6 +144,10 @@ class Editor:
                 changes.append(self._set_constant(edit))
             elif isinstance(edit, AddBias):
                 changes.append(self._add_bias(edit))
+            elif isinstance(edit, Shorten):
+                change, left = self._shorten(edit)
+                changes.append(change)
+                instead.append(left)
             else:
                 instead.append(self._bypass(edit.site))
         return changes, instead
@@ -175,14 +201,40 @@ class Editor:
 
     def _bypass(self, site: Site) -> ir.Value:
         """Readers of any tensor inside the site (its shape is x's) read its input."""
-        # Not site.x: that may have gained a bias, or have been the end of a site before.
-        x = next(v for v in site.nodes[0].inputs if v is not None and v not in self._constants)
+        x = self._read_by(site)
         for node in site.nodes:
             for value in node.outputs:
                 replace_value(self._graph, value, x)
         for node in reversed(site.nodes):
             self._graph.remove(node, safe=True)
         return x
+
+    def _read_by(self, site: Site) -> ir.Value:
+        """Not site.x: that may have gained a bias, or have been the end of a site before."""
+        return next(v for v in site.nodes[0].inputs if v is not None and v not in self._constants)
+
+    def _shorten(self, edit: Shorten) -> tuple[Change, ir.Value]:
+        """An Add in place of the site, under the name of its last operator."""
+        site, x, last = edit.site, self._read_by(edit.site), edit.site.nodes[-1]
+        dtype = self._shapes.dtype(site.y)
+        assert dtype is not None
+        shift = self._initializer(
+            f"{last.name or site.y.name}_shift", dtype, edit.exact.shape, None
+        )
+        self._fill(shift, edit.exact, dtype)
+        add = ir.node("Add", [x, shift], name=last.name)
+        add.metadata_props.update(last.metadata_props)
+        left = add.outputs[0]
+        self._graph.insert_after(last, add)
+        name = str(site.y.name)
+        left.name, left.type, left.shape = name, site.y.type, site.y.shape
+        replace_value(self._graph, site.y, left)
+        for node in site.nodes[:-1]:
+            for value in node.outputs:
+                replace_value(self._graph, value, x)
+        for node in reversed(site.nodes):
+            self._graph.remove(node, safe=True)
+        return Change(node_name(add), name, shift, edit.exact), left
 
     def _initializer(
         self, name: str, dtype: ir.DataType, shape: tuple[int, ...], like: ir.Value | None

@@ -12,7 +12,7 @@ from un_deploy.graph.analysis.constants import Constants
 from un_deploy.graph.analysis.exact import Exact, store
 from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.cancel_layouts import Cancelled, cancel_layouts
-from un_deploy.graph.fold.edits import AddBias, Change, Edit, Editor, SetConstant
+from un_deploy.graph.fold.edits import AddBias, Bypass, Change, Edit, Editor, SetConstant, Shorten
 from un_deploy.graph.fold.graph_view import GraphView
 from un_deploy.graph.fold.original_tensors import Claims, OriginalTensors
 from un_deploy.graph.fold.report import ConstantChange, FoldReport, SiteReport
@@ -64,21 +64,32 @@ def fold_graph(model: ir.Model, *, keep: Collection[str] = ()) -> Folded:
     _check_kept(keep, view)
     while True:
         best, refusals = _best_solution(view)
-        vanished = best.assignment.vanished
-        if not vanished:
+        if not best.assignment.vanished:
+            best, _ = _best_solution(view, scale_alone=True)
+        gone = best.assignment.vanished | best.assignment.shortened
+        if not gone:
             break
         certify(view, best.assignment)
         for site in view.sites:
-            if site in vanished:
+            if site in gone:
                 into = tuple(_absorbers(view, best, site))
-                sites.append((order[site.nodes[0]], _report(site, into=into)))
+                left = (
+                    _SHIFT_STAYS.format(refusals[site])
+                    if site not in best.assignment.vanished
+                    else ""
+                )
+                sites.append((order[site.nodes[0]], _report(site, into=into, reason=left)))
         loose = [value for edit in best.edits for value in _may_die(edit)]
         tracker.gauges(view, best.assignment)
         done, instead = editor.apply(best.edits)
         tracker.applied(done, best.edits, instead)
         changes += done
         remove_unread(graph, loose)
-        cancelled += cancel_layouts(model, shapes, instead, tracker.joined)
+        gone_sites = [edit for edit in best.edits if isinstance(edit, (Bypass, Shorten))]
+        bypassed = [
+            v for edit, v in zip(gone_sites, instead, strict=True) if isinstance(edit, Bypass)
+        ]
+        cancelled += cancel_layouts(model, shapes, bypassed, tracker.joined)
         view = GraphView(model, constants, shapes, keep)
     for site in view.sites:
         sites.append((order[site.nodes[0]], _report(site, reason=refusals[site])))
@@ -95,12 +106,17 @@ def fold_graph(model: ir.Model, *, keep: Collection[str] = ()) -> Folded:
     return Folded(model, report, tracker.claims(model), exact, shapes)
 
 
-def _best_solution(view: GraphView) -> tuple[Solution, dict[Site, str]]:
+_SHIFT_STAYS = "its scale is folded, and its shift stays as one Add ({})"
+
+
+def _best_solution(
+    view: GraphView, *, scale_alone: bool = False
+) -> tuple[Solution, dict[Site, str]]:
     """The solution in the better direction (forward when equal), and why each other site stays."""
-    forward = solve(view, "forward")
+    forward = solve(view, "forward", scale_alone=scale_alone)
     if len(forward.assignment.vanished) == len(view.sites):
         return forward, {}
-    backward = solve(view, "backward")
+    backward = solve(view, "backward", scale_alone=scale_alone)
     best = backward if backward.cost < forward.cost else forward
     return best, {site: _why(site, forward, backward) for site in view.sites}
 

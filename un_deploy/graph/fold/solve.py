@@ -23,7 +23,7 @@ from un_deploy.graph.analysis.affine_map import Affine, Gauge
 from un_deploy.graph.analysis.constants import rounded
 from un_deploy.graph.analysis.floating import is_floating
 from un_deploy.graph.fold import absorb_into_norm
-from un_deploy.graph.fold.edits import AddBias, Bypass, Edit, SetConstant
+from un_deploy.graph.fold.edits import AddBias, Bypass, Edit, SetConstant, Shorten
 from un_deploy.graph.fold.graph_view import GraphView
 from un_deploy.graph.fold.rules import operator_named
 from un_deploy.graph.fold.rules.protocol import Port, Refuse, Unit
@@ -41,11 +41,13 @@ class Assignment:
         tensors: by tensor.
         constants: by use (node, input position), in the rank the rule spoke of.
         vanished: the sites that G(y) = A after G(x) makes superfluous.
+        shortened: those of which only a shift is left between G(x) and G(y).
     """
 
     tensors: Mapping[ir.Value, Gauge] = field(default_factory=dict)
     constants: Mapping[Use, Gauge] = field(default_factory=dict)
     vanished: frozenset[Site] = frozenset()
+    shortened: frozenset[Site] = frozenset()
 
     def known(self, unit: Unit, view: GraphView) -> dict[Port, Gauge]:
         """The gauges of a unit's ports that have one."""
@@ -96,7 +98,7 @@ def propagate(
     """
     base = base or Assignment()
     tensors, constants = dict(base.tensors), dict(base.constants)
-    grown = Assignment(tensors, constants, base.vanished)
+    grown = Assignment(tensors, constants, base.vanished, base.shortened)
     vanished = set(base.vanished)
     queue: deque[ir.Value] = deque()
 
@@ -117,7 +119,7 @@ def propagate(
     while queue:
         for part in view.touching(queue.popleft()):
             if isinstance(part, Site):
-                if grown.untouched(part):
+                if grown.untouched(part) or part in base.shortened:
                     continue
                 if vanish(part):
                     vanished.add(part)
@@ -132,10 +134,14 @@ def propagate(
             for port, gauge in _demands(part, known, view):
                 value = dict(part.ports())[port]
                 if value in view.constants:
+                    _check_divides(value, gauge, view, part)
                     constants[part.node, port.position] = gauge
                 else:
                     assign(value, gauge)
-    return Assignment(tensors, constants, frozenset(vanished))
+    whole = Assignment(tensors, constants, frozenset(vanished), base.shortened)
+    for site in view.sites:
+        _check_site(site, whole, view)
+    return whole
 
 
 def certify(view: GraphView, assignment: Assignment) -> None:
@@ -152,11 +158,9 @@ def certify(view: GraphView, assignment: Assignment) -> None:
             raise Refuse(f"{view.pinned[value]}, and was given a scale or shift")
     for site in view.sites:
         before, after = assignment.ends(site)
-        if site in assignment.vanished:
-            if not after.same(site.affine.after(before)):
-                raise Refuse(f"{site.label} would vanish, but its ends do not differ by it")
-        elif not (before.is_identity and after.is_identity):
-            absorb_into_norm.check(site)
+        if site in assignment.vanished and not after.same(site.affine.after(before)):
+            raise Refuse(f"{site.label} would vanish, but its ends do not differ by it")
+        _check_site(site, assignment, view)
     for unit in view.units:
         if all(gauge.is_identity for gauge in assignment.known(unit, view).values()):
             continue
@@ -189,12 +193,17 @@ class Solution:
 GAINED_BIAS = 0.5
 
 
-def solve(view: GraphView, direction: Direction) -> Solution:
+def solve(view: GraphView, direction: Direction, *, scale_alone: bool = False) -> Solution:
     """Let as many sites vanish as one direction can, each trial standing on those before.
 
     Forward takes the sites from the inputs on, backward from the outputs. A trial first lets
     every site it reaches vanish too; if that is refused, it lets them stay and absorb what
     reaches them.
+
+    Args:
+        view: the graph.
+        direction: where the norms go.
+        scale_alone: fold the scales, and let an Add of the shift stay of each site.
     """
     assignment, cost = Assignment(), 0.0
     edits: dict[Unit | Site, list[Edit]] = {}
@@ -209,6 +218,9 @@ def solve(view: GraphView, direction: Direction) -> Solution:
         if not assignment.untouched(site):
             refusals[site] = "it takes in the scale and shift of another norm"
             continue
+        if scale_alone and not _worth_shortening(site):
+            refusals[site] = "it is no more than a shift already"
+            continue
         if site.affine.is_identity and site.x in view.pinned and site.y in view.pinned:
             refusals[site] = "it does nothing, but both its ends are the graph's"
             continue
@@ -222,17 +234,25 @@ def solve(view: GraphView, direction: Direction) -> Solution:
                 return not other.kept and (other is site or not alone)
 
             try:
-                seeds = _seeds(site, direction)
-                trial = propagate(view, seeds, vanish, assignment)
-                # Nothing reaches a site that does nothing.
-                trial = replace(trial, vanished=trial.vanished | {site})
+                seeds = _seeds(site, direction, scale_alone)
+                if scale_alone:
+                    base = replace(assignment, shortened=assignment.shortened | {site})
+                    trial = propagate(view, seeds, vanish, base)
+                    _shift_left(site, trial)
+                else:
+                    trial = propagate(view, seeds, vanish, assignment)
+                    # Nothing reaches a site that does nothing.
+                    trial = replace(trial, vanished=trial.vanished | {site})
                 changed = _changed(view, assignment, trial)
-                gain = _gain(view, edits, changed, trial.vanished - assignment.vanished)
+                removed = sum(s.cost for s in trial.vanished - assignment.vanished)
+                removed += sum(s.cost - 1 for s in trial.shortened - assignment.shortened)
+                gain = _gain(view, edits, changed, removed)
             except Refuse as refusal:
                 # What it reached on the way would meet the same refusal.
-                hopeless |= reached
+                if not scale_alone:
+                    hopeless |= reached
                 refusals.setdefault(site, str(refusal))
-                if len(reached) == 1:
+                if reached <= {site}:
                     break
                 continue
             assignment, cost = trial, cost + gain
@@ -258,6 +278,8 @@ def _edits(view: GraphView, assignment: Assignment, part: Unit | Site) -> Iterat
     if isinstance(part, Site):
         if part in assignment.vanished:
             yield Bypass(part)
+        elif part in assignment.shortened:
+            yield Shorten(part, _shift_left(part, assignment))
         elif not assignment.untouched(part):
             yield from absorb_into_norm.edits(part, *assignment.ends(part), view)
     elif not all(gauge.is_identity for gauge in assignment.known(part, view).values()):
@@ -283,16 +305,15 @@ def _absorbed(
         shape = shape[1:]
     if shape == sizes:
         return SetConstant(node, index, old.through(gauge.aligned(len(shape))), shape)
-    return SetConstant(
-        node, index, lambda: ((old() - gauge.shift) / gauge.scale).reshape(shape), shape
-    )
+    return SetConstant(node, index, lambda: gauge.new_of(old()).reshape(shape), shape)
 
 
 def _changed(view: GraphView, base: Assignment, trial: Assignment) -> dict[Unit | Site, list[Edit]]:
     """The edits of the parts that a trial reaches, or lets vanish."""
     new = (value for value in trial.tensors if value not in base.tensors)
     parts: list[Unit | Site] = [part for value in new for part in view.touching(value)]
-    parts += [site for site in view.sites if site in trial.vanished - base.vanished]
+    ended = (trial.vanished - base.vanished) | (trial.shortened - base.shortened)
+    parts += [site for site in view.sites if site in ended]
     return {part: list(_edits(view, trial, part)) for part in dict.fromkeys(parts)}
 
 
@@ -300,15 +321,14 @@ def _gain(
     view: GraphView,
     before: Mapping[Unit | Site, Sequence[Edit]],
     after: Mapping[Unit | Site, Sequence[Edit]],
-    vanished: Iterable[Site],
+    removed: float,
 ) -> float:
-    """What these edits, in place of those before, and these sites change the cost by.
+    """What these edits, in place of those before, change the cost by; sites lower it by `removed`.
 
     Raises:
         Refuse: they do not lower it, or a new constant leaves the range of its type.
     """
     gained = sum(_biases(edits) - _biases(before.get(part, ())) for part, edits in after.items())
-    removed = sum(site.cost for site in vanished)
     if GAINED_BIAS * gained >= removed:
         raise Refuse(f"{gained} linear operators would gain a bias, which costs more than the norm")
     for edits in after.values():
@@ -322,7 +342,12 @@ def _biases(edits: Iterable[Edit]) -> int:
 
 
 def _check_fits(edit: Edit, view: GraphView) -> None:
-    if not isinstance(edit, (SetConstant, AddBias)):
+    if isinstance(edit, Shorten):
+        dtype = view.dtype(edit.site.y)
+        if dtype is None or not is_floating(dtype) or not edit.exact.fits(dtype):
+            raise Refuse(f"the shift that stays would leave the range of {dtype}")
+        return
+    if isinstance(edit, Bypass):
         return
     index = edit.index if isinstance(edit, SetConstant) else edit.weight
     value = edit.node.inputs[index]
@@ -344,17 +369,84 @@ def _marks_places(edit: SetConstant | AddBias, old: ir.Value, view: GraphView) -
     return bool(np.all(np.isfinite(new) | ~np.isfinite(view.exact(old)())))
 
 
+def _check_site(site: Site, assignment: Assignment, view: GraphView) -> None:
+    """Refuse ends between which neither nothing is left of a norm nor what it could be."""
+    before, after = assignment.ends(site)
+    if site in assignment.vanished:
+        found = site.affine.after(before)
+        if not found.is_finite or (np.any(site.affine.scale == 0) and not after.same(found)):
+            raise Refuse(f"{site.label} loses a channel on the way of another norm")
+    elif site in assignment.shortened:
+        _shift_left(site, assignment)
+    elif not (before.is_identity and after.is_identity):
+        absorb_into_norm.check(site)
+        for value, gauge in ((site.x, before), (site.y, after)):
+            if far := _far_from_one(value, gauge, view):
+                raise Refuse(f"{far}, which {site.label} cannot take in")
+
+
 def _check_range(value: ir.Value, gauge: Gauge, view: GraphView) -> None:
-    """Outside [1/r, r], r = sqrt(max), a scale would overflow the tensor or drown it."""
-    dtype = (view.dtype(value) or ir.DataType.FLOAT).numpy()
-    bound = 256.0 if dtype == np.float16 else 2.0**63
+    """A scale far from 1 would overflow the tensor or drown it, unless its channel is dead.
+
+    Behind a norm whose scale is (all but) 0, readers multiply by it: they must not have to divide.
+    In front of it the channel is lost, and nobody else may read it.
+    """
+    if not (far := _far_from_one(value, gauge, view)):
+        return
+    size, bound = np.abs(gauge.scale), _dead(value, view)
+    makes = next((part for part in view.touching(value) if value in _made_by(part)), None)
+    if not np.all((size <= 1 / bound) | (size >= bound) | ~_out_of_range(value, gauge, view)):
+        raise Refuse(far)
+    if np.any(size <= 1 / bound) and isinstance(makes, Unit) and not _passes(makes):
+        raise Refuse(f"{far}, by which {makes.name} would have to divide")
+    if np.any(size >= bound):
+        for part in view.touching(value):
+            if part is not makes and isinstance(part, Unit) and not _passes(part):
+                raise Refuse(f"{far}, and {part.name} reads what it was before")
+
+
+def _check_divides(value: ir.Value, gauge: Gauge, view: GraphView, unit: Unit) -> None:
+    """A constant is divided by its scale."""
+    if np.any(np.abs(gauge.scale) <= 1 / _dead(value, view)):
+        far = _far_from_one(value, gauge, view)
+        raise Refuse(f"{far}, by which the constant of {unit.name} would have to be divided")
+
+
+def _passes(unit: Unit) -> bool:
+    """Whether it passes a scale on, and does not put it into a weight."""
+    return unit.rule is not None and not unit.operator.absorbs
+
+
+def _made_by(part: Unit | Site) -> tuple[ir.Value, ...]:
+    return (part.y,) if isinstance(part, Site) else part.outputs
+
+
+def _bound(value: ir.Value, view: GraphView) -> float:
+    """The square root of the largest number of the tensor's type."""
+    return 256.0 if view.dtype(value) == ir.DataType.FLOAT16 else 2.0**63
+
+
+def _dead(value: ir.Value, view: GraphView) -> float:
+    """A channel that is divided by more is dead: of float16 all that it can hold."""
+    return 2.0**16 if view.dtype(value) == ir.DataType.FLOAT16 else 2.0**63
+
+
+def _out_of_range(value: ir.Value, gauge: Gauge, view: GraphView) -> np.ndarray:
+    size, bound = np.abs(gauge.scale), _bound(value, view)
+    return ~((size >= 1 / bound) & (size <= bound))
+
+
+def _far_from_one(value: ir.Value, gauge: Gauge, view: GraphView) -> str:
+    """What is out of the range that the tensor's type leaves to a scale, and in which channel."""
+    if not np.any(_out_of_range(value, gauge, view)):
+        return ""
     size = np.abs(gauge.scale)
-    if not np.all((size >= 1 / bound) & (size <= bound)):
-        worst = int(np.argmax(np.abs(np.log(np.maximum(size, 1e-300)))))
-        raise Refuse(
-            f"{value.name!r} would be scaled by {gauge.scale.reshape(-1)[worst]:.3g} in channel "
-            f"{worst}, too far from 1 for {dtype}"
-        )
+    worst = int(np.argmax(np.abs(np.log(np.clip(size, 1e-300, 1e300)))))
+    dtype = (view.dtype(value) or ir.DataType.FLOAT).numpy()
+    return (
+        f"{value.name!r} would be scaled by {gauge.scale.reshape(-1)[worst]:.3g} in channel "
+        f"{worst}, too far from 1 for {dtype}"
+    )
 
 
 def _demands(unit: Unit, known: Mapping[Port, Gauge], view: GraphView) -> list[tuple[Port, Gauge]]:
@@ -367,12 +459,33 @@ def _demands(unit: Unit, known: Mapping[Port, Gauge], view: GraphView) -> list[t
         raise Refuse(f"{unit.name} ({op}): {refusal}") from None
 
 
-def _seeds(site: Site, direction: Direction) -> dict[ir.Value, Gauge]:
-    here = Affine.identity(site.affine.rank)
+def _seeds(site: Site, direction: Direction, scale_alone: bool) -> dict[ir.Value, Gauge]:
+    here, affine = Affine.identity(site.affine.rank), site.affine
+    if scale_alone:
+        affine = Affine(affine.scale, here.shift)
     if direction == "forward":
-        return {site.x: here, site.y: site.affine}
+        return {site.x: here, site.y: affine}
     with np.errstate(divide="ignore", invalid="ignore"):
-        return {site.y: here, site.x: site.affine.inverse()}
+        return {site.y: here, site.x: affine.inverse()}
+
+
+def _worth_shortening(site: Site) -> bool:
+    affine = site.affine
+    return site.cost > 1 and bool(np.any(affine.scale != 1) and np.any(affine.shift != 0))
+
+
+def _shift_left(site: Site, assignment: Assignment) -> np.ndarray:
+    """What is added between the ends of a site of which nothing but a shift is left.
+
+    Raises:
+        Refuse: more than a shift is left.
+    """
+    before, after = assignment.ends(site)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        left = after.inverse().after(site.affine).after(before)
+    if not left.same(Affine(np.ones_like(left.scale), left.shift)):
+        raise Refuse(f"{site.label} would be left with more than a shift")
+    return left.shift
 
 
 def _through(site: Site, assignment: Assignment) -> Iterator[tuple[ir.Value, Gauge]]:

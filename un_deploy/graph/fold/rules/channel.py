@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from un_deploy.graph.analysis.affine_map import Gauge
+from un_deploy.graph.analysis.affine_map import Affine, Gauge
 from un_deploy.graph.fold.rules.protocol import Refuse
 
 
@@ -24,6 +24,10 @@ class Channels(NamedTuple):
     @property
     def shifts(self) -> bool:
         return bool(np.any(self.shift != 0))
+
+    def new_of(self, old: np.ndarray) -> np.ndarray:
+        """The numbers in the new variable, of an array with the channels last."""
+        return Affine(self.scale, self.shift).new_of(old)
 
 
 NOTHING = Channels(np.ones(1), np.zeros(1))

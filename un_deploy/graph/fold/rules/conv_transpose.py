@@ -54,12 +54,12 @@ class ConvTranspose(Rule):
         bias = node.inputs[2] if len(node.inputs) > 2 else None
         if bias is not None and (t.scales or t.shifts):
             b = view.constants.exact(bias)
-            yield SetConstant(node, 2, lambda: (b() - t.shift) / t.scale, (channels,))
+            yield SetConstant(node, 2, lambda: t.new_of(b()), (channels,))
         elif bias is None and t.shifts:
             yield AddBias(
                 node,
                 unit.operator,
-                lambda: np.broadcast_to(-t.shift / t.scale, channels),
+                lambda: t.new_of(np.zeros(channels)),
                 (channels,),
             )
 

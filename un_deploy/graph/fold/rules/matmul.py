@@ -83,17 +83,13 @@ class MatMul(Rule):
             assert value is not None
             b, old = view.constants.exact(value), view.sizes(value)
             new = without_leading_ones(np.broadcast_shapes(old, full), len(old))
-            yield SetConstant(
-                add, place, lambda: ((b() + shift() - t.shift) / t.scale).reshape(new), new
-            )
+            yield SetConstant(add, place, lambda: t.new_of(b() + shift()).reshape(new), new)
         elif shifts or np.any(t.shift != 0):
             new = np.broadcast_shapes(product.equation.sizes_in_result(index, w.shape), full)
             yield AddBias(
                 node,
                 unit.operator,
-                lambda: np.broadcast_to((shift() - t.shift) / t.scale, new).reshape(
-                    without_leading_ones(new)
-                ),
+                lambda: np.broadcast_to(t.new_of(shift()), new).reshape(without_leading_ones(new)),
                 without_leading_ones(new),
                 index,
             )
