@@ -1,4 +1,4 @@
-"""A channel whose scale is 0, or all but 0: forward its row becomes 0, backward its bias the shift."""
+"""A channel whose scale is (all but) 0: forward its row becomes 0, backward its bias the shift."""
 
 from __future__ import annotations
 
@@ -12,7 +12,12 @@ SHIFTS = [np.float32([1, 2, 3, 4]), np.float32([1, 0, 3, 0])]
 FORWARD = {
     "MatMul": ("float[B,3,4] x => float[B,3,5] y", "y = MatMul(n, w)", (4, 5), 1),
     "Gemm": ("float[B,4] x => float[B,5] y", "y = Gemm<transB=1>(n, w)", (5, 4), 1),
-    "Einsum": ("float[B,3,4] x => float[B,3,5] y", 'y = Einsum<equation="bnc,cd->bnd">(n, w)', (4, 5), 1),
+    "Einsum": (
+        "float[B,3,4] x => float[B,3,5] y",
+        'y = Einsum<equation="bnc,cd->bnd">(n, w)',
+        (4, 5),
+        1,
+    ),
     "Conv": ("float[B,4,6,6] x => float[B,5,4,4] y", "y = Conv(n, w)", (5, 4, 3, 3), 3),
     "a layout and a pool": (
         "float[B,6,6,4] x => float[B,5,5,5] y",
@@ -20,13 +25,28 @@ FORWARD = {
         (5, 4, 1, 1),
         1,
     ),
-}  # fmt: skip
+}
 BACKWARD = {
     "MatMul": ("float[B,3,5] x => float[B,3,4] y", "p = MatMul(x, w)", (5, 4), 1),
-    "MatMul and Add": ("float[B,3,5] x => float[B,3,4] y", "q = MatMul(x, w) p = Add(q, c)", (5, 4), 1),
+    "MatMul and Add": (
+        "float[B,3,5] x => float[B,3,4] y",
+        "q = MatMul(x, w) p = Add(q, c)",
+        (5, 4),
+        1,
+    ),
     "Gemm": ("float[B,5] x => float[B,4] y", "p = Gemm<beta=0.5, alpha=2.0>(x, w, c)", (5, 4), 1),
-    "Conv": ("float[B,3,6,6] x => float[B,4,6,6] y", "p = Conv<pads=[1,1,1,1]>(x, w)", (4, 3, 3, 3), 3),
-    "ConvTranspose": ("float[B,3,6,6] x => float[B,4,8,8] y", "p = ConvTranspose(x, w)", (3, 4, 3, 3), 3),
+    "Conv": (
+        "float[B,3,6,6] x => float[B,4,6,6] y",
+        "p = Conv<pads=[1,1,1,1]>(x, w)",
+        (4, 3, 3, 3),
+        3,
+    ),
+    "ConvTranspose": (
+        "float[B,3,6,6] x => float[B,4,8,8] y",
+        "p = ConvTranspose(x, w)",
+        (3, 4, 3, 3),
+        3,
+    ),
     "a layout and a pool": (
         "float[B,3,6,6] x => float[B,5,5,4] y",
         "q = Conv(x, w) r = MaxPool<kernel_shape=[2,2]>(q) p = Transpose<perm=[0,2,3,1]>(r)",
@@ -34,8 +54,13 @@ BACKWARD = {
         1,
     ),
     "a table": ("int64[B,3] x => float[B,3,4] y", "p = Gather(w, x)", (9, 4), 1),
-    "a sum": ("float[B,3,5] x => float[B,3,4] y", "q = MatMul(x, w) r = MatMul(x, w) p = Add(q, r)", (5, 4), 1),
-}  # fmt: skip
+    "a sum": (
+        "float[B,3,5] x => float[B,3,4] y",
+        "q = MatMul(x, w) r = MatMul(x, w) p = Add(q, r)",
+        (5, 4),
+        1,
+    ),
+}
 
 
 def _channels(array: np.ndarray, rank: int) -> np.ndarray:
@@ -87,7 +112,7 @@ STAY = {
         "float[B,3,4] x => float[B,3,5] y",
         f"{NORM} q = MatMul(x, v) s = Add(n, q) y = MatMul(s, w)",
         {"w": (4, 5), "v": (4, 4)},
-        "'q' would be scaled by 0 in channel 1, too far from 1 for float32, by which MatMul_2 would",
+        "by 0 in channel 1, too far from 1 for float32, by which MatMul_2 would have to divide",
     ),
     "a table that would be divided": (
         "float[B,3,4] x => float[B,3,5] y",

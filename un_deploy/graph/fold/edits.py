@@ -18,6 +18,7 @@ from un_deploy.graph.analysis.exact import Exact
 from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.rewire import replace_value
 from un_deploy.graph.fold.rules.equation import without_leading_ones
+from un_deploy.graph.fold.rules.mixing import Mixing
 from un_deploy.graph.fold.rules.operator import Operator
 from un_deploy.graph.fold.site import Site
 from un_deploy.graph.model.labels import node_name, unique_name
@@ -96,7 +97,36 @@ class Shorten:
         return Exact.held(self.shift.reshape(without_leading_ones(self.shift.shape, 1)))
 
 
-Edit = SetConstant | AddBias | Bypass | Shorten
+@dataclass(frozen=True)
+class Mix:
+    """Let the columns that make a modulation's summand take in some of those of its factor.
+
+    Attributes:
+        mixing: the modulation.
+        ratio: for each channel, how often the factor is added to the summand.
+        constant: what is added to the linear operator's output on the way to the factor.
+    """
+
+    mixing: Mixing
+    ratio: Array = field(repr=False)
+    constant: Array = field(repr=False)
+
+    def weight(self, old: Exact) -> Exact:
+        """The linear operator's new weight."""
+        return Exact.whole(lambda: self._mixed(old(), 0.0, self.mixing.axis), old.shape)
+
+    def bias(self, old: Exact) -> Exact:
+        """Its new bias."""
+        return Exact.whole(lambda: self._mixed(old(), self.constant, len(old.shape) - 1), old.shape)
+
+    def _mixed(self, array: Array, constant: Array | float, axis: int) -> Array:
+        by_channel = np.moveaxis(np.array(array), axis, -1)
+        taken = by_channel[..., self.mixing.source] + constant
+        by_channel[..., self.mixing.target] += self.ratio * taken
+        return np.moveaxis(by_channel, -1, axis)
+
+
+Edit = SetConstant | AddBias | Bypass | Shorten | Mix
 
 
 @dataclass(frozen=True)
@@ -144,6 +174,8 @@ class Editor:
                 changes.append(self._set_constant(edit))
             elif isinstance(edit, AddBias):
                 changes.append(self._add_bias(edit))
+            elif isinstance(edit, Mix):
+                changes += self._mix(edit)
             elif isinstance(edit, Shorten):
                 change, left = self._shorten(edit)
                 changes.append(change)
@@ -166,6 +198,15 @@ class Editor:
         self._fill(new, edit.exact, dtype)
         output = str(edit.node.outputs[0].name)
         return Change(node_name(edit.node), output, new, edit.exact, name, before)
+
+    def _mix(self, edit: Mix) -> Iterable[Change]:
+        """Of the constants as the other edits have left them, so these come first."""
+        mixing = edit.mixing
+        for (node, index), mixed in (((mixing.linear, 1), edit.weight), (mixing.bias, edit.bias)):
+            old = node.inputs[index]
+            assert old is not None
+            new = mixed(Exact.of(old, self._constants))
+            yield self._set_constant(SetConstant(node, index, new, new.shape))
 
     def _add_bias(self, edit: AddBias) -> Change:
         node, place = edit.node, edit.operator.bias

@@ -12,7 +12,16 @@ from un_deploy.graph.analysis.constants import Constants
 from un_deploy.graph.analysis.exact import Exact, store
 from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.cancel_layouts import Cancelled, cancel_layouts
-from un_deploy.graph.fold.edits import AddBias, Bypass, Change, Edit, Editor, SetConstant, Shorten
+from un_deploy.graph.fold.edits import (
+    AddBias,
+    Bypass,
+    Change,
+    Edit,
+    Editor,
+    Mix,
+    SetConstant,
+    Shorten,
+)
 from un_deploy.graph.fold.graph_view import GraphView
 from un_deploy.graph.fold.original_tensors import Claims, OriginalTensors
 from un_deploy.graph.fold.report import ConstantChange, FoldReport, SiteReport
@@ -168,6 +177,8 @@ def _may_die(edit: Edit) -> list[ir.Value | None]:
         return [edit.node.inputs[edit.index]]
     if isinstance(edit, AddBias):
         return []
+    if isinstance(edit, Mix):
+        return [edit.mixing.linear.inputs[1], edit.mixing.bias[0].inputs[edit.mixing.bias[1]]]
     return [value for node in edit.site.nodes for value in node.inputs]
 
 

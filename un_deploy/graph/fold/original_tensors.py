@@ -86,6 +86,11 @@ class OriginalTensors:
         for unit in view.units:
             if unit.bias is not None and assignment.known(unit, view):
                 self._claims[unit.node.outputs[0]] = ()
+            known = assignment.known(unit, view).values() if unit.mixing is not None else ()
+            if unit.mixing is not None and not all(gauge.is_identity for gauge in known):
+                self._claims[unit.node.outputs[0]] = ()
+                for value in unit.mixing.between:
+                    self._claims[value] = tuple(c.of_shape() for c in self._claims[value])
         for site in view.sites:
             if site not in assignment.vanished and not assignment.untouched(site):
                 self._claims.update((node.outputs[0], ()) for node in site.nodes[:-1])

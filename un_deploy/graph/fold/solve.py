@@ -23,7 +23,7 @@ from un_deploy.graph.analysis.affine_map import Affine, Gauge
 from un_deploy.graph.analysis.constants import rounded
 from un_deploy.graph.analysis.floating import is_floating
 from un_deploy.graph.fold import absorb_into_norm
-from un_deploy.graph.fold.edits import AddBias, Bypass, Edit, SetConstant, Shorten
+from un_deploy.graph.fold.edits import AddBias, Bypass, Edit, Mix, SetConstant, Shorten
 from un_deploy.graph.fold.graph_view import GraphView
 from un_deploy.graph.fold.rules import operator_named
 from un_deploy.graph.fold.rules.protocol import Port, Refuse, Unit
@@ -260,7 +260,8 @@ def solve(view: GraphView, direction: Direction, *, scale_alone: bool = False) -
             break
     for site in assignment.vanished:
         refusals.pop(site, None)
-    in_order = (edit for part in _parts(view) for edit in edits.get(part, ()))
+    in_order = [edit for part in _parts(view) for edit in edits.get(part, ())]
+    in_order.sort(key=lambda edit: isinstance(edit, Mix))  # these read what the others have made
     return Solution(assignment, tuple(in_order), cost, refusals)
 
 
@@ -348,6 +349,10 @@ def _check_fits(edit: Edit, view: GraphView) -> None:
             raise Refuse(f"the shift that stays would leave the range of {dtype}")
         return
     if isinstance(edit, Bypass):
+        return
+    if isinstance(edit, Mix):
+        if not (np.all(np.isfinite(edit.ratio)) and np.all(np.isfinite(edit.constant))):
+            raise Refuse("a modulation would take in a shift without bounds")
         return
     index = edit.index if isinstance(edit, SetConstant) else edit.weight
     value = edit.node.inputs[index]

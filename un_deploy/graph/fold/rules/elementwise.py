@@ -9,7 +9,7 @@ tensors has the product of their scales, and lets no shift through.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import ClassVar
 
@@ -17,6 +17,7 @@ import numpy as np
 import onnx_ir as ir
 
 from un_deploy.graph.analysis.affine_map import Affine, Gauge, align
+from un_deploy.graph.fold.edits import Edit, Mix
 from un_deploy.graph.fold.graph_facts import GraphFacts
 from un_deploy.graph.fold.rules.broadcast import (
     check_not_widened,
@@ -25,6 +26,7 @@ from un_deploy.graph.fold.rules.broadcast import (
     value_at,
 )
 from un_deploy.graph.fold.rules.example_models import example
+from un_deploy.graph.fold.rules.mixing import Mixing
 from un_deploy.graph.fold.rules.operator import Operator
 from un_deploy.graph.fold.rules.protocol import OUT, Demands, Known, Port, Refuse, Rule, Unit, into
 
@@ -49,6 +51,8 @@ class Elementwise(Rule):
         if op == "Neg":
             return _factor(unit, known, view, 0, np.array(-1.0))
         constants = [i for i, v in enumerate(unit.node.inputs) if v in view.constants]
+        if unit.mixing is not None:
+            return _modulation(unit, unit.mixing, known, view)
         if not constants:
             return _product(unit, known, view)
         (index,) = constants
@@ -57,6 +61,17 @@ class Elementwise(Rule):
         k = view.constants[unit.input(index)]
         with np.errstate(divide="ignore"):
             return _factor(unit, known, view, 1 - index, k if op == "Mul" else 1.0 / k)
+
+    def edits(self, unit: Unit, known: Known, view: GraphFacts) -> Iterable[Edit]:
+        if unit.mixing is None:
+            return
+        gauge = known[into(1 - unit.mixing.factor)]
+        if np.any(gauge.shift != 0):
+            count = len(unit.mixing.source)
+            scale, shift = (
+                np.broadcast_to(a.reshape(-1), count) for a in (gauge.scale, gauge.shift)
+            )
+            yield Mix(unit.mixing, shift / scale, scale * unit.mixing.constant)
 
     def examples(self) -> Iterator[ir.Model]:
         residual = {"a": (4,), "b": (4,), "w": (4, 4), "v": (4, 5), "c": (4,)}
@@ -89,6 +104,16 @@ class Elementwise(Rule):
             "p = MatMul(x, w) t = Mul(mask, p) y = Mul(t, a)",
             {"a": (5,), "w": (4, 5)},
         )
+        for made in ("e = Gemm<transB=1>(c, k, d)", "m = MatMul(c, k) e = Add(m, d)"):
+            yield example(
+                "(float[B,3,4] x, float[B,2] c) => (float[B,3,4] y)",
+                f"{made} s, t = Split<axis=1, num_outputs=2>(e) s1 = Unsqueeze(s, one)"
+                " t1 = Unsqueeze(t, one) o = Add(s1, unit) n = Norm(x) q = Mul(n, o)"
+                " y = Add(q, t1)",
+                {"a": (4,), "b": (4,), "d": (8,), "unit": np.ones(1, np.float32)}
+                | {"k": (8, 2) if "Gemm" in made else (2, 8)},
+                integers={"one": [1]},
+            )
         yield example(
             "(float[B,3,4] x) => (float[B,3,5] y)",
             "p = MatMul(x, w) q = MatMul(x, v) s = Sum(p, table, q) n = Norm(s) y = Identity(n)",
@@ -132,6 +157,27 @@ def _taker(unit: Unit, ports: list[Port], view: GraphFacts) -> Port:
     return ports[0]
 
 
+def _modulation(unit: Unit, mixing: Mixing, known: Known, view: GraphFacts) -> Demands:
+    """n o + t with n = S n' + c and o = o' / S is n' o' + (t + (c / S) o')."""
+    n, o, t = into(1 - mixing.factor), into(mixing.factor), into(2)
+    for port in (t, OUT):
+        if port in known and not known[port].is_identity:
+            raise Refuse("what a modulation adds and gives is not scaled nor shifted")
+    plain = [(port, Affine.identity(known[port].rank)) for port in (t, OUT) if port in known]
+    if n not in known:
+        if o in known and not known[o].is_identity:
+            raise Refuse("what a modulation multiplies by is scaled, and nothing makes up for it")
+        return plain
+    gauge = in_the_result(unit, n, known[n], view)
+    if gauge.varies - {gauge.rank - 1}:
+        raise Refuse("the scale and shift vary along another axis than the last")
+    if np.any(gauge.scale == 0) or not gauge.is_finite:
+        lost = int(np.argmin(np.abs(gauge.scale)))
+        raise Refuse(f"its other factor would be divided by the scale of channel {lost}")
+    inverse = Affine(1.0 / gauge.scale, np.zeros((1,) * gauge.rank))
+    return [*plain, (o, of_the_port(unit, o, inverse, view))]
+
+
 def _product(unit: Unit, known: Known, view: GraphFacts) -> Demands:
     """Of two computed tensors, or their quotient."""
     full = {port: in_the_result(unit, port, gauge, view) for port, gauge in known.items()}
@@ -146,7 +192,31 @@ def _product(unit: Unit, known: Known, view: GraphFacts) -> Demands:
     left, right = scale.get(a, one), scale.get(b, one)
     scale[OUT] = left / right if divides else left * right
     zero = np.zeros_like(one)
+    if not divides and OUT not in full and len(full) == 1:
+        (port,) = full
+        other = into(1 - port.position)
+        inverse = Affine(1.0 / full[port].scale, zero)
+        if _takes_the_inverse(unit, port, other, inverse, view):
+            found = {port: full[port], other: inverse, OUT: Affine(one, zero)}
+            return [(p, of_the_port(unit, p, gauge, view)) for p, gauge in found.items()]
     return [(port, of_the_port(unit, port, Affine(scale[port], zero), view)) for port in scale]
+
+
+def _takes_the_inverse(
+    unit: Unit, port: Port, other: Port, inverse: Gauge, view: GraphFacts
+) -> bool:
+    """Whether the other factor is the smaller one, and what makes it can be scaled."""
+    mine, its = (view.shape(value_at(unit, p)) for p in (port, other))
+    if not np.all(np.isfinite(inverse.scale)) or not mine or not its:
+        return False
+    smaller = len(its) < len(mine) or any(
+        a == 1 and b != 1 for a, b in zip(its[::-1], mine[::-1], strict=False)
+    )
+    try:
+        check_not_widened(unit, other, inverse, view)
+    except Refuse:
+        return False
+    return smaller and view.takes_shift(value_at(unit, other))
 
 
 def _scaled(unit: Unit, gauge: Gauge, view: GraphFacts, divides: bool) -> Port:
