@@ -13,7 +13,7 @@ from un_deploy.graph.analysis.constants import Constants
 from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.edits import AddBias, Editor
 from un_deploy.graph.fold.rules import operator_named
-from un_deploy.graph.fold.rules.equation import Equation, without_leading_ones
+from un_deploy.graph.fold.rules.equation import Equation
 
 
 def add_biases(model: ir.Model, outputs: Collection[str]) -> None:
@@ -55,4 +55,4 @@ def _behind(node: ir.Node, weight: int, shapes: Shapes) -> tuple[int, ...] | Non
     sizes = [size for size in operands[weight] or () if isinstance(size, int)]
     if equation is None or len(sizes) != len(operands[weight] or ()):
         return None
-    return without_leading_ones(equation.sizes_in_result(weight, sizes))
+    return equation.bias_shape(weight, sizes)

@@ -50,6 +50,11 @@ class Equation:
         held = self.held(index, sizes)
         return tuple(sizes[held[label]] if label in held else 1 for label in self.result)
 
+    def bias_shape(self, index: int, sizes: Sequence[int]) -> tuple[int, ...]:
+        """The shape of a bias that varies along all that this operand gives the result."""
+        shared = set(self.operands[index]) & set(self.result)
+        return without_leading_ones(self.sizes_in_result(index, sizes), min(1, len(shared)))
+
 
 def placed(array: np.ndarray, labels: Labels, target: Labels) -> np.ndarray:
     """An array over some named axes as one over others: those that it lacks have size 1.

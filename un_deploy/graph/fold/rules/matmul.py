@@ -85,14 +85,14 @@ class MatMul(Rule):
             new = without_leading_ones(np.broadcast_shapes(old, full), len(old))
             yield SetConstant(add, place, lambda: t.new_of(b() + shift()).reshape(new), new)
         elif shifts or np.any(t.shift != 0):
-            new = np.broadcast_shapes(product.equation.sizes_in_result(index, w.shape), full)
-            yield AddBias(
-                node,
-                unit.operator,
-                lambda: np.broadcast_to(t.new_of(shift()), new).reshape(without_leading_ones(new)),
-                without_leading_ones(new),
-                index,
-            )
+            least = product.equation.bias_shape(index, w.shape)
+            new = without_leading_ones(np.broadcast_shapes(least, full), len(least))
+
+            def gained() -> Array:
+                bias = t.new_of(shift())
+                return np.broadcast_to(bias.reshape(without_leading_ones(bias.shape)), new)
+
+            yield AddBias(node, unit.operator, gained, new, index)
 
     def examples(self) -> Iterator[ir.Model]:
         yield example(
