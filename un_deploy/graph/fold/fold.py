@@ -27,7 +27,8 @@ from un_deploy.graph.fold.original_tensors import Claims, OriginalTensors
 from un_deploy.graph.fold.report import ConstantChange, FoldReport, SiteReport
 from un_deploy.graph.fold.rewire import remove_unread
 from un_deploy.graph.fold.site import Site
-from un_deploy.graph.fold.solve import Solution, certify, solve
+from un_deploy.graph.fold.solve import Solution, solve
+from un_deploy.graph.fold.solving.propagate import certify
 
 
 @dataclass(frozen=True)

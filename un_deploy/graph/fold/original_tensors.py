@@ -17,7 +17,7 @@ from un_deploy.graph.analysis.affine_map import Gauge
 from un_deploy.graph.fold.edits import Bypass, Change, Edit, Shorten
 from un_deploy.graph.fold.graph_view import GraphView
 from un_deploy.graph.fold.site import Site
-from un_deploy.graph.fold.solve import Assignment
+from un_deploy.graph.fold.solving.assignment import Assignment
 
 
 @dataclass(frozen=True)

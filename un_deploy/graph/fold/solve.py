@@ -11,9 +11,8 @@ which then leaves no trace; so nothing is ever undone.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -26,150 +25,13 @@ from un_deploy.graph.fold import absorb_into_norm
 from un_deploy.graph.fold.edits import AddBias, Bypass, Edit, Mix, SetConstant, Shorten
 from un_deploy.graph.fold.graph_view import GraphView
 from un_deploy.graph.fold.rules import operator_named
-from un_deploy.graph.fold.rules.protocol import Port, Refuse, Unit
+from un_deploy.graph.fold.rules.protocol import Refuse, Unit
 from un_deploy.graph.fold.site import Site
+from un_deploy.graph.fold.solving.assignment import Assignment, shift_left
+from un_deploy.graph.fold.solving.propagate import propagate
 
 Direction = Literal["forward", "backward"]
 Use = tuple[ir.Node, int]
-
-
-@dataclass(frozen=True)
-class Assignment:
-    """The gauges given so far; a tensor or constant that is not named has the identity.
-
-    Attributes:
-        tensors: by tensor.
-        constants: by use (node, input position), in the rank the rule spoke of.
-        vanished: the sites that G(y) = A after G(x) makes superfluous.
-        shortened: those of which only a shift is left between G(x) and G(y).
-    """
-
-    tensors: Mapping[ir.Value, Gauge] = field(default_factory=dict)
-    constants: Mapping[Use, Gauge] = field(default_factory=dict)
-    vanished: frozenset[Site] = frozenset()
-    shortened: frozenset[Site] = frozenset()
-
-    def known(self, unit: Unit, view: GraphView) -> dict[Port, Gauge]:
-        """The gauges of a unit's ports that have one."""
-        found: dict[Port, Gauge] = {}
-        for port, value in unit.ports():
-            if value in view.constants:
-                gauge = self.constants.get((unit.node, port.position))
-            else:
-                gauge = self.tensors.get(value)
-            if gauge is not None:
-                found[port] = gauge
-        return found
-
-    def complete(self, unit: Unit, view: GraphView) -> dict[Port, Gauge]:
-        """The gauges of all ports, the identity where none was given."""
-        known = self.known(unit, view)
-        for port, value in unit.ports():
-            if port not in known:
-                known[port] = Affine.identity(len(view.shape(value) or ()))
-        return known
-
-    def ends(self, site: Site) -> tuple[Gauge, Gauge]:
-        """The gauges before and after a site."""
-        identity = Affine.identity(site.affine.rank)
-        return self.tensors.get(site.x, identity), self.tensors.get(site.y, identity)
-
-    def untouched(self, site: Site) -> bool:
-        """Whether nothing has reached the site."""
-        return all(gauge.is_identity for gauge in self.ends(site))
-
-
-def propagate(
-    view: GraphView,
-    seeds: Mapping[ir.Value, Gauge],
-    vanish: Callable[[Site], bool],
-    base: Assignment | None = None,
-) -> Assignment:
-    """Carry the seeds as far as they demand, on top of what is assigned already.
-
-    Args:
-        view: the graph.
-        seeds: the first gauges, a site's two ends.
-        vanish: whether a site that is reached shall vanish; others absorb the gauge and stay.
-        base: an assignment to extend; it is not changed.
-
-    Raises:
-        Refuse: an operator does not commute, or two demands on one tensor differ.
-    """
-    base = base or Assignment()
-    tensors, constants = dict(base.tensors), dict(base.constants)
-    grown = Assignment(tensors, constants, base.vanished, base.shortened)
-    vanished = set(base.vanished)
-    queue: deque[ir.Value] = deque()
-
-    def assign(value: ir.Value, gauge: Gauge) -> None:
-        present = tensors.get(value)
-        if present is not None:
-            if not present.same(gauge):
-                raise Refuse(f"{value.name!r} would need two different scales or shifts")
-            return
-        if value in view.pinned and not gauge.is_identity:
-            raise Refuse(f"{view.pinned[value]}, so its value must stay")
-        _check_range(value, gauge, view)
-        tensors[value] = gauge
-        queue.append(value)
-
-    for value, gauge in seeds.items():
-        assign(value, gauge)
-    while queue:
-        for part in view.touching(queue.popleft()):
-            if isinstance(part, Site):
-                if grown.untouched(part) or part in base.shortened:
-                    continue
-                if vanish(part):
-                    vanished.add(part)
-                    for value, gauge in _through(part, grown):
-                        assign(value, gauge)
-                else:
-                    absorb_into_norm.check(part)
-                continue
-            known = grown.known(part, view)
-            if all(gauge.is_identity for gauge in known.values()):
-                continue
-            for port, gauge in _demands(part, known, view):
-                value = dict(part.ports())[port]
-                if value in view.constants:
-                    _check_divides(value, gauge, view, part)
-                    constants[part.node, port.position] = gauge
-                else:
-                    assign(value, gauge)
-    whole = Assignment(tensors, constants, frozenset(vanished), base.shortened)
-    for site in view.sites:
-        _check_site(site, whole, view)
-    return whole
-
-
-def certify(view: GraphView, assignment: Assignment) -> None:
-    """Ask every unit again, all ports known, in no order: do its demands agree with what is?
-
-    This proves the gauges consistent. It says nothing of the edits: `un_deploy.graph.proof` does.
-
-    Raises:
-        Refuse: they do not.
-    """
-    for value in view.pinned:
-        gauge = assignment.tensors.get(value)
-        if gauge is not None and not gauge.is_identity:
-            raise Refuse(f"{view.pinned[value]}, and was given a scale or shift")
-    for site in view.sites:
-        before, after = assignment.ends(site)
-        if site in assignment.vanished and not after.same(site.affine.after(before)):
-            raise Refuse(f"{site.label} would vanish, but its ends do not differ by it")
-        _check_site(site, assignment, view)
-    for unit in view.units:
-        if all(gauge.is_identity for gauge in assignment.known(unit, view).values()):
-            continue
-        complete = assignment.complete(unit, view)
-        for port, demand in _demands(unit, complete, view):
-            held = complete[port]
-            rank = max(held.rank, demand.rank)
-            if not held.aligned(rank).same(demand.aligned(rank)):
-                raise Refuse(f"{unit.name} does not agree with the gauge of its {port.side}put")
 
 
 @dataclass(frozen=True)
@@ -238,7 +100,7 @@ def solve(view: GraphView, direction: Direction, *, scale_alone: bool = False) -
                 if scale_alone:
                     base = replace(assignment, shortened=assignment.shortened | {site})
                     trial = propagate(view, seeds, vanish, base)
-                    _shift_left(site, trial)
+                    shift_left(site, trial)
                 else:
                     trial = propagate(view, seeds, vanish, assignment)
                     # Nothing reaches a site that does nothing.
@@ -280,7 +142,7 @@ def _edits(view: GraphView, assignment: Assignment, part: Unit | Site) -> Iterat
         if part in assignment.vanished:
             yield Bypass(part)
         elif part in assignment.shortened:
-            yield Shorten(part, _shift_left(part, assignment))
+            yield Shorten(part, shift_left(part, assignment))
         elif not assignment.untouched(part):
             yield from absorb_into_norm.edits(part, *assignment.ends(part), view)
     elif not all(gauge.is_identity for gauge in assignment.known(part, view).values()):
@@ -374,96 +236,6 @@ def _marks_places(edit: SetConstant | AddBias, old: ir.Value, view: GraphView) -
     return bool(np.all(np.isfinite(new) | ~np.isfinite(view.exact(old)())))
 
 
-def _check_site(site: Site, assignment: Assignment, view: GraphView) -> None:
-    """Refuse ends between which neither nothing is left of a norm nor what it could be."""
-    before, after = assignment.ends(site)
-    if site in assignment.vanished:
-        found = site.affine.after(before)
-        if not found.is_finite or (np.any(site.affine.scale == 0) and not after.same(found)):
-            raise Refuse(f"{site.label} loses a channel on the way of another norm")
-    elif site in assignment.shortened:
-        _shift_left(site, assignment)
-    elif not (before.is_identity and after.is_identity):
-        absorb_into_norm.check(site)
-        for value, gauge in ((site.x, before), (site.y, after)):
-            if far := _far_from_one(value, gauge, view):
-                raise Refuse(f"{far}, which {site.label} cannot take in")
-
-
-def _check_range(value: ir.Value, gauge: Gauge, view: GraphView) -> None:
-    """A scale far from 1 would overflow the tensor or drown it, unless its channel is dead.
-
-    Behind a norm whose scale is (all but) 0, readers multiply by it: they must not have to divide.
-    In front of it the channel is lost, and nobody else may read it.
-    """
-    if not (far := _far_from_one(value, gauge, view)):
-        return
-    size, bound = np.abs(gauge.scale), _dead(value, view)
-    makes = next((part for part in view.touching(value) if value in _made_by(part)), None)
-    if not np.all((size <= 1 / bound) | (size >= bound) | ~_out_of_range(value, gauge, view)):
-        raise Refuse(far)
-    if np.any(size <= 1 / bound) and isinstance(makes, Unit) and not _passes(makes):
-        raise Refuse(f"{far}, by which {makes.name} would have to divide")
-    if np.any(size >= bound):
-        for part in view.touching(value):
-            if part is not makes and isinstance(part, Unit) and not _passes(part):
-                raise Refuse(f"{far}, and {part.name} reads what it was before")
-
-
-def _check_divides(value: ir.Value, gauge: Gauge, view: GraphView, unit: Unit) -> None:
-    """A constant is divided by its scale."""
-    if np.any(np.abs(gauge.scale) <= 1 / _dead(value, view)):
-        far = _far_from_one(value, gauge, view)
-        raise Refuse(f"{far}, by which the constant of {unit.name} would have to be divided")
-
-
-def _passes(unit: Unit) -> bool:
-    """Whether it passes a scale on, and does not put it into a weight."""
-    return unit.rule is not None and not unit.operator.absorbs
-
-
-def _made_by(part: Unit | Site) -> tuple[ir.Value, ...]:
-    return (part.y,) if isinstance(part, Site) else part.outputs
-
-
-def _bound(value: ir.Value, view: GraphView) -> float:
-    """The square root of the largest number of the tensor's type."""
-    return 256.0 if view.dtype(value) == ir.DataType.FLOAT16 else 2.0**63
-
-
-def _dead(value: ir.Value, view: GraphView) -> float:
-    """A channel that is divided by more is dead: of float16 all that it can hold."""
-    return 2.0**16 if view.dtype(value) == ir.DataType.FLOAT16 else 2.0**63
-
-
-def _out_of_range(value: ir.Value, gauge: Gauge, view: GraphView) -> np.ndarray:
-    size, bound = np.abs(gauge.scale), _bound(value, view)
-    return ~((size >= 1 / bound) & (size <= bound))
-
-
-def _far_from_one(value: ir.Value, gauge: Gauge, view: GraphView) -> str:
-    """What is out of the range that the tensor's type leaves to a scale, and in which channel."""
-    if not np.any(_out_of_range(value, gauge, view)):
-        return ""
-    size = np.abs(gauge.scale)
-    worst = int(np.argmax(np.abs(np.log(np.clip(size, 1e-300, 1e300)))))
-    dtype = (view.dtype(value) or ir.DataType.FLOAT).numpy()
-    return (
-        f"{value.name!r} would be scaled by {gauge.scale.reshape(-1)[worst]:.3g} in channel "
-        f"{worst}, too far from 1 for {dtype}"
-    )
-
-
-def _demands(unit: Unit, known: Mapping[Port, Gauge], view: GraphView) -> list[tuple[Port, Gauge]]:
-    op = unit.node.op_type
-    if unit.rule is None:
-        raise Refuse(f"{unit.name} ({op}) does not commute with a scale and shift")
-    try:
-        return list(unit.rule.transport(unit, known, view))
-    except Refuse as refusal:
-        raise Refuse(f"{unit.name} ({op}): {refusal}") from None
-
-
 def _seeds(site: Site, direction: Direction, scale_alone: bool) -> dict[ir.Value, Gauge]:
     here, affine = Affine.identity(site.affine.rank), site.affine
     if scale_alone:
@@ -477,26 +249,3 @@ def _seeds(site: Site, direction: Direction, scale_alone: bool) -> dict[ir.Value
 def _worth_shortening(site: Site) -> bool:
     affine = site.affine
     return site.cost > 1 and bool(np.any(affine.scale != 1) and np.any(affine.shift != 0))
-
-
-def _shift_left(site: Site, assignment: Assignment) -> np.ndarray:
-    """What is added between the ends of a site of which nothing but a shift is left.
-
-    Raises:
-        Refuse: more than a shift is left.
-    """
-    before, after = assignment.ends(site)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        left = after.inverse().after(site.affine).after(before)
-    if not left.same(Affine(np.ones_like(left.scale), left.shift)):
-        raise Refuse(f"{site.label} would be left with more than a shift")
-    return left.shift
-
-
-def _through(site: Site, assignment: Assignment) -> Iterator[tuple[ir.Value, Gauge]]:
-    before = assignment.tensors.get(site.x)
-    if before is not None:
-        yield site.y, site.affine.after(before)
-    else:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            yield site.x, site.affine.inverse().after(assignment.tensors[site.y])

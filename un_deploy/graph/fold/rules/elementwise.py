@@ -30,8 +30,22 @@ from un_deploy.graph.fold.rules.mixing import Mixing
 from un_deploy.graph.fold.rules.operator import Operator
 from un_deploy.graph.fold.rules.protocol import OUT, Demands, Known, Port, Refuse, Rule, Unit, into
 
-_SUM = Operator("elementwise", (7, 26), shift_from="every", sums=True, uniform=True)
-_PRODUCT = Operator("elementwise", (7, 26), shift_from="computed", weighs=True, uniform=True)
+_SUM = Operator(
+    "elementwise",
+    (7, 26),
+    shift_from="every",
+    sums=True,
+    uniform=True,
+    guard="one scale for all summands; a constant takes any shift",
+)
+_PRODUCT = Operator(
+    "elementwise",
+    (7, 26),
+    shift_from="computed",
+    weighs=True,
+    uniform=True,
+    guard="a shift only beside a constant, or where one linear operator makes factor and summand",
+)
 
 
 class Elementwise(Rule):
@@ -39,9 +53,9 @@ class Elementwise(Rule):
         "Add": _SUM,
         "Sub": replace(_SUM, subtracts=(1,)),
         "Sum": replace(_SUM, opsets=(8, 26)),
-        "Neg": Operator("elementwise", (7, 26), uniform=True),
+        "Neg": Operator("elementwise", (7, 26), uniform=True, guard="none"),
         "Mul": _PRODUCT,
-        "Div": _PRODUCT,
+        "Div": replace(_PRODUCT, guard="a shift only where it divides by a constant"),
     }
 
     def transport(self, unit: Unit, known: Known, view: GraphFacts) -> Demands:

@@ -19,11 +19,13 @@ from un_deploy.graph.fold.rules.example_models import example
 from un_deploy.graph.fold.rules.operator import Operator
 from un_deploy.graph.fold.rules.protocol import OUT, Demands, Known, Refuse, Rule, Unit, into
 
+_GUARD = "alike along what is picked from; forward at constant places, too"
+
 
 class Select(Rule):
     ops: ClassVar = {
-        "Gather": Operator("layout", (7, 26), moves=True, picks=True),
-        "Slice": Operator("layout", (10, 26), moves=True),
+        "Gather": Operator("layout", (7, 26), moves=True, picks=True, guard=_GUARD),
+        "Slice": Operator("layout", (10, 26), moves=True, guard=_GUARD),
     }
 
     def transport(self, unit: Unit, known: Known, view: GraphFacts) -> Demands:

@@ -22,20 +22,26 @@ from un_deploy.graph.fold.rules.example_models import example
 from un_deploy.graph.fold.rules.operator import Operator
 from un_deploy.graph.fold.rules.protocol import OUT, Demands, Known, Refuse, Rule, Unit, into
 
-_REARRANGING = Operator("layout", (7, 26), moves=True, rearranges=True)
+_REARRANGING = Operator(
+    "layout",
+    (7, 26),
+    moves=True,
+    rearranges=True,
+    guard="not along an axis that is mixed with one of unknown size",
+)
 
 
 class Layout(Rule):
     ops: ClassVar = {
-        "Transpose": replace(_REARRANGING, uniform=True),
+        "Transpose": replace(_REARRANGING, uniform=True, guard="none"),
         "Reshape": _REARRANGING,
         "Flatten": _REARRANGING,
         "Squeeze": _REARRANGING,
         "Unsqueeze": _REARRANGING,
-        "Identity": replace(_REARRANGING, uniform=True),
-        "Expand": Operator("layout", (8, 26), moves=True),
-        "Dropout": Operator("other", (7, 26), uniform=True),
-        "Cast": Operator("layout", (7, 26), uniform=True),
+        "Identity": replace(_REARRANGING, uniform=True, guard="none"),
+        "Expand": Operator("layout", (8, 26), moves=True, guard="alike along what is repeated"),
+        "Dropout": Operator("other", (7, 26), uniform=True, guard="at inference"),
+        "Cast": Operator("layout", (7, 26), uniform=True, guard="to a wider floating type"),
     }
 
     def transport(self, unit: Unit, known: Known, view: GraphFacts) -> Demands:
