@@ -10,6 +10,7 @@ its own examples: a scale and shift, or a scale alone, along one axis, in front 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 
 import click
@@ -62,16 +63,11 @@ def _agreed(rule: Rule) -> set[tuple[str, bool, str]]:
     for model in rule.examples():
         shapes = Shapes(model)
         view = GraphView(model, Constants(model, shapes), shapes)
-        for unit in view.units:
-            if unit.rule is rule and unit.mixing is None:
-                for port, value in _ends(unit, view):
-                    found |= {
-                        (unit.node.op_type, port != OUT, what)
-                        for what in (BOTH, SCALE)
-                        if any(
-                            _agrees(unit, port, gauge, view) for gauge in _gauges(value, what, view)
-                        )
-                    }
+        units = (u for u in view.units if u.rule is rule and u.mixing is None)
+        for unit in units:
+            for (port, value), what in product(list(_ends(unit, view)), (BOTH, SCALE)):
+                if any(_agrees(unit, port, gauge, view) for gauge in _gauges(value, what, view)):
+                    found.add((unit.node.op_type, port != OUT, what))
     return found
 
 
@@ -90,8 +86,11 @@ def _gauges(value: ir.Value, what: str, view: GraphView) -> Iterator[Affine]:
     for axis, size in enumerate(shape):
         if isinstance(size, int) and size > 1:
             along = [size if at == axis else 1 for at in range(len(shape))]
-            scale = np.linspace(0.5, 1.5, size).reshape(along)
-            yield Affine(scale, scale + 1 if what == BOTH else np.zeros_like(scale))
+            row = np.linspace(0.5, 1.5, size)
+            fours = row[: size // 4]  # what channels share that become pixels of two by two
+            alike = [np.tile(fours, 4), np.repeat(fours, 4)] if size % 4 == 0 else []
+            for scale in (each.reshape(along) for each in (row, *alike)):
+                yield Affine(scale, scale + 1 if what == BOTH else np.zeros_like(scale))
 
 
 def _agrees(unit: Unit, port: Port, gauge: Affine, view: GraphView) -> bool:

@@ -61,6 +61,12 @@ REFUSALS = {
         {**CHANNELS, "a": np.float32([1, 1, -1, 1]).reshape(4, 1, 1)},
         "the scale is negative in channel 2, and would turn a maximum into a minimum",
     ),
+    "counted padding beyond the border": (
+        "n = Mul(x, a) p = AveragePool<kernel_shape=[4,4], strides=[3,3], ceil_mode=1, "
+        "count_include_pad=1>(n) y = Conv(p, w)",
+        {"a": (4, 1, 1), "w": (5, 4, 1, 1)},
+        "runtimes differ on what its last window covers",
+    ),
     "columns": (
         f"{NORM} p = AveragePool<kernel_shape=[2,2]>(n) y = Conv(p, w)",
         {"a": (6,), "b": (6,), "w": (5, 4, 1, 1)},

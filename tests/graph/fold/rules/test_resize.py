@@ -44,6 +44,16 @@ REFUSALS = {
         [1, 1, 2, 2],
         "in a way that is not known to keep a shift",
     ),
+    "a third, which is not exact": (
+        "Resize(n, , by)",
+        [1, 1, 1 / 3, 1],
+        "rounding decides which of its places is the nearest",
+    ),
+    "corners of a size that is cut": (
+        'Resize<mode="linear", coordinate_transformation_mode="align_corners">(n, , by)',
+        [1, 1, 1.5, 1],
+        "its size is cut to a whole number",
+    ),
     "smoothing": (
         'Resize<mode="linear", antialias=1>(n, , by)',
         [1, 1, 0.5, 0.5],

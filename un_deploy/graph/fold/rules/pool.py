@@ -48,7 +48,9 @@ class Pool(Rule):
             check_positive(gauge, "would turn a maximum into a minimum")
             if any(v.uses() or v.is_graph_output() for v in node.outputs[1:]):
                 raise Refuse("the places of its maxima are read")
-        elif _counts_padding(node):
+        if node.attributes.get_int("ceil_mode", 0) and not _reaches_beyond_alike(node):
+            raise Refuse("runtimes differ on what its last window covers")
+        if "Average" in node.op_type and _counts_padding(node):
             check_no_shift(gauge, "it counts padded zeros, which a shift would have to change")
         return [(into(0), gauge), (OUT, gauge)]
 
@@ -80,13 +82,18 @@ class Pool(Rule):
             )
 
 
+def _reaches_beyond_alike(node: ir.Node) -> bool:
+    """Whether all agree on a last window that reaches beyond the border."""
+    plain = node.attributes.get_string("auto_pad", "NOTSET") == "NOTSET"
+    return plain and not node.attributes.get_int("count_include_pad", 0)
+
+
 def _counts_padding(node: ir.Node) -> bool:
     """Whether a window may reach beyond the image and divide by more than the places inside."""
     if node.op_type != "AveragePool" or not node.attributes.get_int("count_include_pad", 0):
         return False
     same = node.attributes.get_string("auto_pad", "NOTSET") not in ("NOTSET", "VALID")
-    pads = any(node.attributes.get_ints("pads", ()))
-    return same or pads or node.attributes.get_int("ceil_mode", 0) != 0
+    return same or any(node.attributes.get_ints("pads", ()))
 
 
 RULE = Pool()

@@ -6,12 +6,14 @@ and lets nothing through.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import ClassVar
 
 import numpy as np
 import onnx_ir as ir
 
+from un_deploy.graph.analysis.dims import Dim
 from un_deploy.graph.fold.graph_facts import GraphFacts
 from un_deploy.graph.fold.rules.channel import check_constant_along
 from un_deploy.graph.fold.rules.example_models import example
@@ -66,13 +68,42 @@ def _resized(unit: Unit, rank: int, view: GraphFacts) -> list[int]:
     stated = sizes if sizes is not None else scales
     if stated is None or stated not in view.constants:
         raise Refuse("its sizes are computed")
-    numbers = view.constants[stated].ravel()
-    if stated is scales:
-        return [axis for axis, factor in zip(axes, numbers, strict=True) if factor != 1]
-    before = view.shape(unit.input(0))
+    numbers, before = view.constants[stated].ravel(), view.shape(unit.input(0))
     if before is None:
         raise Refuse("the shape of what it resizes is unknown")
-    return [axis for axis, size in zip(axes, numbers, strict=True) if before[axis] != int(size)]
+    resized = []
+    for axis, number in zip(axes, numbers, strict=True):
+        size, factor = before[axis], float(number)
+        if stated is not scales:
+            if size == int(number):
+                continue
+            if not isinstance(size, int) or size == 0:
+                raise Refuse("it resizes an axis of unknown size")
+            factor = number / size
+        if factor != 1:
+            _check_exact(node, size, factor, stated is scales)
+            resized.append(axis)
+    return resized
+
+
+def _check_exact(node: ir.Node, size: Dim, factor: float, by_scale: bool) -> None:
+    """Refuse where runtimes may come to other places.
+
+    Raises:
+        Refuse: rounding decides which place is nearest, or which size the corners are those of.
+    """
+    nearest = node.attributes.get_string("mode", "nearest") == "nearest"
+    shrinks_exactly = (1 / factor).is_integer() and _is_power_of_two(1 / factor)
+    if nearest and not (factor.is_integer() or shrinks_exactly):
+        raise Refuse("rounding decides which of its places is the nearest")
+    how = node.attributes.get_string("coordinate_transformation_mode", "half_pixel")
+    whole = factor.is_integer() or (isinstance(size, int) and (size * factor).is_integer())
+    if by_scale and how in ("align_corners", "pytorch_half_pixel") and not whole:
+        raise Refuse("its size is cut to a whole number")
+
+
+def _is_power_of_two(number: float) -> bool:
+    return math.frexp(number)[0] == 0.5
 
 
 RULE = Resize()

@@ -24,7 +24,6 @@ class Where(Rule):
             (9, 26),
             shift_from="every",
             fills=True,
-            uniform=True,
             guard="both branches take it; one may be a constant",
         )
     }
