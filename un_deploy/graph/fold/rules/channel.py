@@ -67,7 +67,7 @@ def check_no_shift(gauge: Gauge, why: str) -> None:
         Refuse: with why a shift does not pass.
     """
     if np.any(gauge.shift != 0):
-        raise Refuse(why)
+        raise Refuse(f"{why}")
 
 
 def check_constant_along(gauge: Gauge, axes: Collection[int], what: str) -> None:

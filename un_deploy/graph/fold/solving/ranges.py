@@ -25,7 +25,7 @@ def check_range(value: ir.Value, gauge: Gauge, view: GraphView) -> None:
     size, bound = np.abs(gauge.scale), _dead(value, view)
     makes = next((part for part in view.touching(value) if value in _made_by(part)), None)
     if not np.all((size <= 1 / bound) | (size >= bound) | ~_out_of_range(value, gauge, view)):
-        raise Refuse(far)
+        raise Refuse(f"{far}")
     if np.any(size <= 1 / bound) and isinstance(makes, Unit) and not _passes(makes):
         raise Refuse(f"{far}, by which {makes.name} would have to divide")
     if np.any(size >= bound):
