@@ -6,14 +6,24 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 
+import numpy as np
 import onnx_ir as ir
 
 from un_deploy.graph.analysis.constants import Constants
 from un_deploy.graph.analysis.dims import Shape
+from un_deploy.graph.analysis.evaluators import Unknown, evaluate
 from un_deploy.graph.analysis.exact import Exact
 from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.rules.equation import Equation, without_leading_ones
 from un_deploy.graph.fold.rules.operator import Operator
+
+#: Sizes are computed by these.
+_OF_SIZES = frozenset(
+    (
+        *("Add", "Sub", "Mul", "Div", "Cast", "Concat", "Gather", "Slice", "Shape"),
+        *("Identity", "Squeeze", "Unsqueeze"),
+    )
+)
 
 #: These read a tensor's shape and none of its values.
 SHAPE_ONLY = frozenset(("Shape", "Size"))
@@ -64,6 +74,37 @@ class GraphFacts(ABC):
         if constant not in self._exact:
             self._exact[constant] = Exact.of(constant, self.constants)
         return self._exact[constant]
+
+    def integers(self, value: ir.Value | None) -> np.ndarray | None:
+        """What an integer tensor holds, where it follows from constants and known sizes."""
+        if value is None or value in self.constants:
+            return None if value is None else self.constants[value]
+        node = value.producer()
+        if node is None or node.domain or node.op_type not in _OF_SIZES:
+            return None
+        if node.op_type == "Shape":
+            shape = self._listed(node)
+            return None if shape is None or None in shape else np.array(shape, np.int64)
+        first = node.inputs[0].producer() if node.inputs[0] is not None else None
+        if node.op_type == "Gather" and first is not None and first.op_type == "Shape":
+            shape, at = self._listed(first), self.integers(node.inputs[1])
+            if shape is None or at is None:
+                return None
+            picked = [shape[int(index)] for index in at.ravel()]
+            return None if None in picked else np.array(picked, np.int64).reshape(at.shape)
+        inputs = [self.integers(v) for v in node.inputs]
+        if any(a is None and v is not None for a, v in zip(inputs, node.inputs, strict=True)):
+            return None
+        try:
+            return evaluate(node, inputs, self.opset)[0]
+        except Unknown:
+            return None
+
+    def _listed(self, node: ir.Node) -> list[int | None] | None:
+        """What a Shape without bounds gives; None for a size that is no number."""
+        source = node.inputs[0]
+        shape = None if source is None or node.attributes else self.shape(source)
+        return None if shape is None else [n if isinstance(n, int) else None for n in shape]
 
     def readers(self, value: ir.Value) -> list[ir.Node]:
         """The nodes that read the tensor's values, one entry a use; Shape reads none."""

@@ -36,6 +36,32 @@ def test_the_norm_is_gone_and_nothing_is_gained(made: str, end: str) -> None:
     assert len(operators(folded.model)) == len(operators(model)) - 2
 
 
+SLICED = {
+    "at constant places": "s = Slice(e, i0, i4, i1) t = Slice(e, i4, i8, i1)",
+    "as TorchScript halves": """
+        sh = Shape(e) whole = Gather(sh, i1) more = Add(whole, i1) half = Div(more, i2)
+        end = Mul(half, i2) s = Slice(e, i0, half, i1) t = Slice(e, half, end, i1)
+    """,
+}
+
+
+@pytest.mark.parametrize("batch", ["B", "2"])
+@pytest.mark.parametrize("how", SLICED)
+def test_parts_that_are_sliced(how: str, batch: str) -> None:
+    body = (
+        f"e = Gemm(c, k, d) {SLICED[how]} s1 = Unsqueeze(s, i1) t1 = Unsqueeze(t, i1)"
+        f" o = Add(s1, unit) {NORM} {END}"
+    )
+    places = {"i0": [0], "i1": [1], "i2": [2], "i4": [4], "i8": [8]}
+    model = build(
+        SIGNATURE.replace("B", batch), body, a=(4,), b=(4,), w=(4, 5), k=(2, 8), d=(8,),
+        **{name: at for name, at in places.items() if name in body.replace("=", " ")}, **UNIT,
+    )  # fmt: skip
+    folded = fold_and_prove(model)
+    assert len(folded.report.folded) == 1 and not folded.report.gained_biases
+    assert len(operators(folded.model)) == len(operators(model)) - 2
+
+
 def test_two_norms_of_one_block_and_its_gates() -> None:
     """As in a DiT block: six parts, two of them gates that multiply what is added to the stream."""
     body = f"""

@@ -83,12 +83,16 @@ def _made(
     plain = all(node.attributes.get_float(name, 1.0) == 1 for name in ("alpha", "beta"))
     c = node.inputs[2] if len(node.inputs) > 2 else None
     axis = 0 if node.attributes.get_int("transB", 0) else 1
-    if c not in facts.constants or not plain or "transA" in node.attributes:
+    if c not in facts.constants or not plain or _int(node, "transA"):
         return None
     assert c is not None
     if facts.sizes(c)[-1:] != (sizes[axis],):
         return None
     return node.outputs[0], axis, (node, 2), sizes[axis]
+
+
+def _int(node: ir.Node, name: str) -> int:
+    return node.attributes.get_int(name, 0)
 
 
 def _places(output: ir.Value, channels: int, facts: GraphFacts) -> dict[ir.Value, Array]:
@@ -107,9 +111,9 @@ def _places(output: ir.Value, channels: int, facts: GraphFacts) -> dict[ir.Value
             if node.op_type not in _MOVING or position != 0 or node.graph is not facts.model.graph:
                 continue
             others = list(node.inputs[1:])
-            if not all(v is None or v in facts.constants for v in others):
+            inputs = [facts.integers(v) for v in others]
+            if any(a is None and v is not None for a, v in zip(inputs, others, strict=True)):
                 continue
-            inputs = [None if v is None else facts.constants[v] for v in others]
             try:
                 outputs = evaluate(node, [found[value], *inputs], facts.opset)
             except Unknown:
