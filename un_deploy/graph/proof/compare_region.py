@@ -80,6 +80,8 @@ def compare_region(region: Region, sources: Sources) -> float:
         # They may agree at some sizes and not at others.
         raise NoProofError("slides other windows than the original", differs=False)
     bench = _Bench(region, sources)
+    if bench.narrowings[0] != bench.narrowings[1]:
+        raise NoProofError("rounds to other types than the original", differs=False)
     reason, worst, compared = "no sizes fit", 0.0, 0
     for sizes, stretched in bench.choices:
         try:
@@ -108,6 +110,12 @@ class _Bench:
         known = sources.constants
         self._of_old = RegionConstants(old.nodes, old.constants, lambda v: Exact.of(v, known))
         self._of_new = RegionConstants(new.nodes, new.constants, sources.exact)
+
+    @property
+    def narrowings(self) -> tuple[list[str], list[str]]:
+        """The narrower types that both sides cast to."""
+        old, new = self.region.old, self.region.new
+        return self._evaluation.narrowings(old.nodes), self._evaluation.narrowings(new.nodes)
 
     @cached_property
     def is_uniform(self) -> bool:

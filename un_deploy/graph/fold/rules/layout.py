@@ -2,7 +2,8 @@
 
 Transpose permutes its axes. Reshape, Flatten, Squeeze and Unsqueeze regroup them: the gauge may
 vary over an axis whose group has known sizes. Expand repeats along axes on which the gauge must
-not vary. Identity, an inference Dropout and a widening Cast leave it as it is.
+not vary. Identity, an inference Dropout and a Cast between floating types leave it as it is; one to
+a narrower type rounds other numbers, so what moves in front of it has to be of their size.
 """
 
 from __future__ import annotations
@@ -31,6 +32,12 @@ _REARRANGING = Operator(
 )
 
 
+#: What moves past a Cast to a narrower type scales by no more than this, nor by less than its
+#: inverse, and shifts by no more than that: a norm gives numbers of about 1, and beside a larger
+#: shift too few bits would be left of them.
+_WIDEST, _LARGEST_SHIFT = 256.0, 8.0
+
+
 class Layout(Rule):
     ops: ClassVar = {
         "Transpose": replace(_REARRANGING, uniform=True, guard="none"),
@@ -41,7 +48,12 @@ class Layout(Rule):
         "Identity": replace(_REARRANGING, uniform=True, guard="none"),
         "Expand": Operator("layout", (8, 26), moves=True, guard="alike along what is repeated"),
         "Dropout": Operator("other", (7, 26), uniform=True, guard="at inference"),
-        "Cast": Operator("layout", (7, 26), uniform=True, guard="to a wider floating type"),
+        "Cast": Operator(
+            "layout",
+            (7, 26),
+            uniform=True,
+            guard="between floating types; to a narrower one if not far from 1",
+        ),
     }
 
     def transport(self, unit: Unit, known: Known, view: GraphFacts) -> Demands:
@@ -56,7 +68,7 @@ class Layout(Rule):
         if node.op_type == "Dropout":
             _check_inference(node, view)
         if node.op_type == "Cast":
-            _check_widens(unit, view)
+            _check_cast(unit, gauge, view)
         if node.op_type in ("Identity", "Dropout", "Cast"):
             return gauge
         ends = unit.input(0), node.outputs[0]
@@ -150,13 +162,21 @@ def _check_inference(node: ir.Node, view: GraphFacts) -> None:
         raise Refuse("it drops elements at inference")
 
 
-def _check_widens(unit: Unit, view: GraphFacts) -> None:
+def _check_cast(unit: Unit, gauge: Gauge, view: GraphFacts) -> None:
     given = view.dtype(unit.input(0))
     target = ir.DataType(unit.node.attributes["to"].as_int())
     if not (is_floating(given) and is_floating(target)):
         raise Refuse("it casts to or from a type that is not known to be floating")
-    if not keeps_all(given, target):
-        raise Refuse("it casts to a narrower type")
+    if keeps_all(given, target):
+        return
+    # What was rounded on one side of the norm is rounded on the other one now.
+    size = np.abs(gauge.scale)
+    if not np.all((size >= 1 / _WIDEST) & (size <= _WIDEST)):
+        worst = int(np.argmax(np.abs(np.log(np.clip(size, 1e-300, 1e300)))))
+        raise Refuse(f"it casts to a narrower type, and the scale of channel {worst} is far from 1")
+    if np.any(np.abs(gauge.shift) > _LARGEST_SHIFT):
+        worst = int(np.argmax(np.abs(gauge.shift)))
+        raise Refuse(f"it casts to a narrower type, and the shift of channel {worst} is large")
 
 
 RULE = Layout()
