@@ -205,9 +205,15 @@ class _Bench:
             NoProofError: the two sides differ.
         """
         draw, worst, turn = Draw(self.region, sizes, stretched=stretched), 0.0, 0
+        idle = set(self.region.leaves)
         while turn < draw.rounds:
-            worst = max(worst, self._compared(self._drawn(draw, turn), sizes.empty))
+            values = self._drawn(draw, turn)
+            worst = max(worst, self._compared(values, sizes.empty))
+            idle = {leaf for leaf in idle if self._is_idle(leaf, values)}
             turn += 1
+        if idle:
+            name = min(str(leaf.name) for leaf in idle)
+            raise NoSizeError(f"{name!r} plays no part at these sizes")
         return worst
 
     def _old(self, claim: Claim) -> ir.Value:
@@ -239,26 +245,23 @@ class _Bench:
         found = original_of(new, region.claim)
         if not old.size and not empty:
             raise NoSizeError("nothing is left to compare at these sizes")
-        self._check_parts(values)
         if old.dtype.kind != "f":
             if not np.array_equal(old, found):
                 raise NoProofError("holds other numbers than the original's", differs=True)
             return 0.0
         return self._largest(old, found, values)
 
-    def _check_parts(self, values: Mapping[ir.Value, Array]) -> None:
-        """Every tensor that the region starts from plays a part, where operators choose."""
-        if self.is_uniform:
-            return
-        for leaf in self.region.leaves:
-            tensors = [self._old(claim) for value, claim in self._used if value is leaf]
-            if not tensors or values[leaf].dtype.kind != "f" or not values[leaf].size:
-                continue
-            if all(tensor in self._sources.constants for tensor in tensors):
-                continue
-            spoilt = {**values, **{t: np.full_like(values[t], np.nan) for t in tensors}}
-            if not np.any(np.isnan(self._run_old(spoilt))):
-                raise NoSizeError(f"{leaf.name!r} plays no part at these sizes")
+    def _is_idle(self, leaf: ir.Value, values: Mapping[ir.Value, Array]) -> bool:
+        """Whether a tensor that the region starts from plays no part, where operators choose."""
+        tensors = [self._old(claim) for value, claim in self._used if value is leaf]
+        if self.is_uniform or self.region.claim.shape_only or not tensors:
+            return False
+        if values[leaf].dtype.kind != "f" or not values[leaf].size:
+            return False
+        if all(tensor in self._sources.constants for tensor in tensors):
+            return False
+        spoilt = {**values, **{t: np.full_like(values[t], np.nan) for t in tensors}}
+        return not np.any(np.isnan(self._run_old(spoilt)))
 
     def _largest(self, old: Array, found: Array, values: Mapping[ir.Value, Array]) -> float:
         """The largest difference, as a share of the largest entry; entry by entry it is bounded."""
@@ -270,6 +273,8 @@ class _Bench:
         infinite = ~np.isfinite(error)  # on one side alone, or of another sign
         if np.any(infinite) or not np.all(alike | (error <= TOLERANCE * np.abs(old))):
             terms = self._evaluation.magnitude(self.region.old, self._of_old.beside(values))
+            if self.region.claim.gauge is not None:  # its shift is one more term
+                terms = terms + np.abs(self.region.claim.gauge.shift)
             bad = infinite | ~(alike | (error <= TOLERANCE * terms))
             if np.any(bad):
                 place = tuple(int(i) for i in np.argwhere(bad)[0])

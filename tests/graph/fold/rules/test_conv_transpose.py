@@ -87,6 +87,16 @@ def test_a_scale_passes_whatever_the_window_does(attributes: str, size: int) -> 
     assert operators(assert_folds(build(signature, body, **weights)).model) == ["ConvTranspose"]
 
 
+def test_a_kernel_below_its_stride_leaves_holes() -> None:
+    """Where nothing is summed the old zero comes from a bias and a shift that cancel."""
+    body = "p = ConvTranspose<strides=[2,2]>(x, w) m = Mul(p, a) n = Add(m, b) y = Conv(n, v)"
+    weights = {"a": (8, 1, 1), "b": (8, 1, 1), "w": (4, 8, 1, 1), "v": (3, 8, 1, 1)}
+    assert_folds(build("float[B,4,6,6] x => float[B,3,11,11] y", body, **weights))
+    body = body.replace("y = Conv(n, v)", "r = Pad(n, pads) y = Conv(r, v)")
+    weights["pads"] = [0, 0, 1, 0, 0, 0, 2, 0]
+    assert_folds(build("float[B,4,6,6] x => float[B,3,14,11] y", body, **weights))
+
+
 def test_a_batch_normalization_behind_it() -> None:
     body = "p = ConvTranspose(x, w) y = BatchNormalization(p, a, b, mean, avar)"
     constants = {"a": (8,), "b": (8,), "mean": (8,), "avar": (8,)}

@@ -39,6 +39,13 @@ def test_what_marks_places_is_no_number(number: float) -> None:
     assert new().shape == (4,) and np.array_equal(np.isnan(new()), np.isnan([number] * 4))
 
 
+def test_a_condition_of_few_entries_is_drawn_until_it_was_true() -> None:
+    signature = "float[2,3,4] x, bool[1,1,1] keep => float[2,3,5] y"
+    body = f"r = ReduceMin(x, i) {NORM.replace('x', 'r')} t = Where(keep, n, fill) y = MatMul(t, w)"
+    model = build(signature.replace("2,3,5", "2,1,5"), body, **WEIGHTS, fill=(), i=[1])
+    assert_folds(model)
+
+
 REFUSALS = {
     "another branch that is an input": (
         "float[B,3,4] x, float[B,3,4] z, bool[B,3,1] keep => float[B,3,5] y",
