@@ -42,3 +42,13 @@ def test_a_shift_stays(op: str) -> None:
     body = f"{NORM} y = {op}"
     model = build("float[B,3,4] x => float[B,3,4] y", body, a=(4,), b=(4,), **_slope(op))
     assert_stays(model, "it bends at zero, which a shift would move")
+
+
+def test_a_computed_slope_is_not_scaled() -> None:
+    """Its own norm stays; one of the data goes by."""
+    body = "p = MatMul(x, v) s = Mul(p, a) n = PRelu(x, s) y = MatMul(n, w)"
+    model = build(SIGNATURE, body, a=(4,), v=(4, 4), w=(4, 5))
+    folded = assert_folds(model)  # backwards, into what makes the slope
+    assert operators(folded.model) == ["MatMul", "PRelu", "MatMul"]
+    body = "s = Mul(x, a) n = PRelu(x, s) y = MatMul(n, w)"
+    assert_stays(build(SIGNATURE, body, a=(4,), w=(4, 5)), "its input 1 would be scaled or shifted")

@@ -226,6 +226,12 @@ REFUSALS = {
         {"a": (4,), "b": (4,), "w": (4, 5), "v": (5,)},
         "it is no product of a computed and a constant operand",
     ),
+    "an axis of two sizes": (
+        "float[B,2,3,4] x => float[B,2,3,5] y",
+        NORM + ' y = Einsum<equation="bhnc,hcd->bhnd">(n, w)',
+        {"a": (4,), "b": (4,), "w": (1, 4, 5)},
+        "an axis is not known to have one size in both operands",
+    ),
     "a diagonal": (
         "float[B,4,4] x => float[B,5] y",
         NORM + ' y = Einsum<equation="bii,ic->bc">(n, w)',

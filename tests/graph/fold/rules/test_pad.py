@@ -89,3 +89,9 @@ def test_what_is_computed_is_refused(inputs: str) -> None:
     more = {"zeros": AROUND} if "zeros" in inputs else {}
     reason = "another constant than zero" if more else "its widths are computed"
     assert_stays(build(signature, body, a=(4,), w=(4, 3), **more), reason)
+
+
+def test_a_computed_fill_is_not_scaled() -> None:
+    signature = "float[B,5,4] x, float[1,4] z => float[B,N,3] y"
+    body = "s = Mul(z, a) f = ReduceMax<keepdims=0>(s) p = Pad(x, pads, f) y = MatMul(p, w)"
+    assert_stays(build(signature, body, a=(4,), w=(4, 3), pads=AROUND), "over an axis on which")

@@ -71,6 +71,12 @@ def test_what_it_refuses(case: str) -> None:
     assert_stays(build(SIGNATURE, body, **weights, **roi, by=np.array(by, np.float32)), reason)
 
 
+def test_no_sizes_at_all() -> None:
+    body = f"{NORM} r = Resize(n, , by) y = Conv(r, w)"
+    model = build(SIGNATURE, body, **WEIGHTS, by=np.zeros(0, np.float32))
+    assert_stays(model, "its sizes do not fit the tensor")
+
+
 def test_computed_sizes() -> None:
     signature = "float[B,4,3,3] x, float[4] by => float[B,5,H,W] y"
     body = f"{NORM} r = Resize(n, , by) y = Conv(r, w)"

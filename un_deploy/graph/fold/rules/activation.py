@@ -11,7 +11,15 @@ from un_deploy.graph.fold.graph_facts import GraphFacts
 from un_deploy.graph.fold.rules.channel import check_no_shift, check_positive
 from un_deploy.graph.fold.rules.example_models import example
 from un_deploy.graph.fold.rules.operator import Operator
-from un_deploy.graph.fold.rules.protocol import OUT, Demands, Known, Rule, Unit, into
+from un_deploy.graph.fold.rules.protocol import (
+    OUT,
+    Demands,
+    Known,
+    Rule,
+    Unit,
+    into,
+    of_the_data,
+)
 
 _GUARD = "no negative scale and no shift"
 _BENDING = Operator("activation", (7, 26), uniform=True, guard=_GUARD)
@@ -26,7 +34,7 @@ class Activation(Rule):
     }
 
     def transport(self, unit: Unit, known: Known, view: GraphFacts) -> Demands:
-        gauge = known[into(0)] if into(0) in known else known[OUT]
+        gauge = of_the_data(known)
         check_no_shift(gauge, "it bends at zero, which a shift would move")
         check_positive(gauge, "it bends at zero")
         return [(into(0), gauge), (OUT, gauge)]

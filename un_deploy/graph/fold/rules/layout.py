@@ -21,7 +21,16 @@ from un_deploy.graph.analysis.floating import is_floating, keeps_all
 from un_deploy.graph.fold.graph_facts import GraphFacts
 from un_deploy.graph.fold.rules.example_models import example
 from un_deploy.graph.fold.rules.operator import Operator
-from un_deploy.graph.fold.rules.protocol import OUT, Demands, Known, Refuse, Rule, Unit, into
+from un_deploy.graph.fold.rules.protocol import (
+    OUT,
+    Demands,
+    Known,
+    Refuse,
+    Rule,
+    Unit,
+    into,
+    of_the_data,
+)
 
 _REARRANGING = Operator(
     "layout",
@@ -57,8 +66,7 @@ class Layout(Rule):
     }
 
     def transport(self, unit: Unit, known: Known, view: GraphFacts) -> Demands:
-        forward = into(0) in known
-        gauge = known[into(0)] if forward else known[OUT]
+        forward, gauge = into(0) in known, of_the_data(known)
         return [(OUT if forward else into(0), self._moved(unit, gauge, forward, view))]
 
     def _moved(self, unit: Unit, gauge: Gauge, forward: bool, view: GraphFacts) -> Gauge:

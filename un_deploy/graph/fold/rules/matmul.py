@@ -16,6 +16,7 @@ import numpy as np
 import onnx_ir as ir
 
 from un_deploy.graph.analysis.affine_map import Gauge
+from un_deploy.graph.analysis.dims import same_dim
 from un_deploy.graph.analysis.exact import Exact
 from un_deploy.graph.fold.edits import AddBias, Edit, SetConstant
 from un_deploy.graph.fold.graph_facts import GraphFacts
@@ -171,6 +172,11 @@ class _Product:
         equation = Equation.of(unit.node, ranks)
         if equation is None:
             raise Refuse("an axis occurs in it in another way than once an operand")
+        if unit.node.op_type == "Einsum" and shape is not None:
+            mine = dict(zip(equation.operands[data], shape, strict=True))
+            named = zip(equation.operands[weight], sizes, strict=True)
+            if any(label in mine and not same_dim(mine[label], size) for label, size in named):
+                raise Refuse("an axis is not known to have one size in both operands")
         return _Product(equation, data, sizes)
 
     @property

@@ -16,7 +16,16 @@ from un_deploy.graph.fold.graph_facts import GraphFacts
 from un_deploy.graph.fold.rules.channel import check_constant_along, check_no_shift
 from un_deploy.graph.fold.rules.example_models import example
 from un_deploy.graph.fold.rules.operator import Operator
-from un_deploy.graph.fold.rules.protocol import OUT, Demands, Known, Refuse, Rule, Unit, into
+from un_deploy.graph.fold.rules.protocol import (
+    OUT,
+    Demands,
+    Known,
+    Refuse,
+    Rule,
+    Unit,
+    into,
+    of_the_data,
+)
 
 
 class Pad(Rule):
@@ -29,7 +38,7 @@ class Pad(Rule):
     }
 
     def transport(self, unit: Unit, known: Known, view: GraphFacts) -> Demands:
-        node, gauge = unit.node, next(iter(known.values()))
+        node, gauge = unit.node, of_the_data(known)
         pads = _pads(node, gauge.rank, view)
         padded = [axis for axis, widths in enumerate(pads) if any(widths)]
         check_constant_along(gauge, padded, "pads")

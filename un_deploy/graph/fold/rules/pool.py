@@ -16,7 +16,16 @@ from un_deploy.graph.fold.graph_facts import GraphFacts
 from un_deploy.graph.fold.rules.channel import check_no_shift, check_positive
 from un_deploy.graph.fold.rules.example_models import example
 from un_deploy.graph.fold.rules.operator import Operator
-from un_deploy.graph.fold.rules.protocol import OUT, Demands, Known, Refuse, Rule, Unit, into
+from un_deploy.graph.fold.rules.protocol import (
+    OUT,
+    Demands,
+    Known,
+    Refuse,
+    Rule,
+    Unit,
+    into,
+    of_the_data,
+)
 
 
 class Pool(Rule):
@@ -41,8 +50,8 @@ class Pool(Rule):
     }
 
     def transport(self, unit: Unit, known: Known, view: GraphFacts) -> Demands:
-        gauge, node = next(iter(known.values())), unit.node
-        if any(axis > 1 for axis in gauge.varies):
+        gauge, node = of_the_data(known), unit.node
+        if gauge.rank < 3 or any(axis > 1 for axis in gauge.varies):
             raise Refuse("it pools over an axis on which the scale varies")
         if "Max" in node.op_type:
             check_positive(gauge, "would turn a maximum into a minimum")

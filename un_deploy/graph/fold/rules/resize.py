@@ -18,7 +18,16 @@ from un_deploy.graph.fold.graph_facts import GraphFacts
 from un_deploy.graph.fold.rules.channel import check_constant_along
 from un_deploy.graph.fold.rules.example_models import example
 from un_deploy.graph.fold.rules.operator import Operator
-from un_deploy.graph.fold.rules.protocol import OUT, Demands, Known, Refuse, Rule, Unit, into
+from un_deploy.graph.fold.rules.protocol import (
+    OUT,
+    Demands,
+    Known,
+    Refuse,
+    Rule,
+    Unit,
+    into,
+    of_the_data,
+)
 
 
 class Resize(Rule):
@@ -31,7 +40,7 @@ class Resize(Rule):
     }
 
     def transport(self, unit: Unit, known: Known, view: GraphFacts) -> Demands:
-        node, gauge = unit.node, next(iter(known.values()))
+        node, gauge = unit.node, of_the_data(known)
         if node.attributes.get_string("mode", "nearest") not in ("nearest", "linear"):
             raise Refuse("it is neither nearest nor linear")
         if (
@@ -71,6 +80,8 @@ def _resized(unit: Unit, rank: int, view: GraphFacts) -> list[int]:
     numbers, before = view.constants[stated].ravel(), view.shape(unit.input(0))
     if before is None:
         raise Refuse("the shape of what it resizes is unknown")
+    if len(numbers) != len(axes):
+        raise Refuse("its sizes do not fit the tensor")
     resized = []
     for axis, number in zip(axes, numbers, strict=True):
         size, factor = before[axis], float(number)
