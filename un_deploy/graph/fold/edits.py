@@ -259,6 +259,8 @@ class Editor:
         site, x, last = edit.site, self._read_by(edit.site), edit.site.nodes[-1]
         dtype = self._shapes.dtype(site.y)
         assert dtype is not None
+        old = (v for node in site.nodes[::-1] for v in node.inputs if v in self._constants)
+        held = str(next(v.name for v in old if v is not None))
         shift = self._initializer(
             f"{last.name or site.y.name}_shift", dtype, edit.exact.shape, None
         )
@@ -275,7 +277,7 @@ class Editor:
                 replace_value(self._graph, value, x)
         for node in reversed(site.nodes):
             self._graph.remove(node, safe=True)
-        return Change(node_name(add), name, shift, edit.exact), left
+        return Change(node_name(add), name, shift, edit.exact, held), left
 
     def _initializer(
         self, name: str, dtype: ir.DataType, shape: tuple[int, ...], like: ir.Value | None

@@ -66,6 +66,11 @@ def fold_graph(model: ir.Model, *, keep: Collection[str] = ()) -> Folded:
     editor, tracker = Editor(model, constants, shapes), OriginalTensors(model)
     before = len(graph)
     order = {node: index for index, node in enumerate(graph)}
+
+    def place(site: Site) -> int:
+        """Where it stands in the graph; one that begins with what a fold has put in, at the end."""
+        return order.get(site.nodes[0], before)
+
     sites: list[tuple[int, SiteReport]] = []
     changes: list[Change] = []
     cancelled: list[Cancelled] = []
@@ -83,12 +88,9 @@ def fold_graph(model: ir.Model, *, keep: Collection[str] = ()) -> Folded:
         for site in view.sites:
             if site in gone:
                 into = tuple(_absorbers(view, best, site))
-                left = (
-                    _SHIFT_STAYS.format(refusals[site])
-                    if site not in best.assignment.vanished
-                    else ""
-                )
-                sites.append((order[site.nodes[0]], _report(site, into=into, reason=left)))
+                stays = site in best.assignment.shortened
+                reason = _SHIFT_STAYS.format(refusals[site]) if stays else ""
+                sites.append((place(site), _report(site, into=into, reason=reason)))
         loose = [value for edit in best.edits for value in _may_die(edit)]
         tracker.gauges(view, best.assignment)
         done, instead = editor.apply(best.edits)
@@ -102,7 +104,7 @@ def fold_graph(model: ir.Model, *, keep: Collection[str] = ()) -> Folded:
         cancelled += cancel_layouts(model, shapes, bypassed, tracker.joined)
         view = GraphView(model, constants, shapes, keep)
     for site in view.sites:
-        sites.append((order[site.nodes[0]], _report(site, reason=refusals[site])))
+        sites.append((place(site), _report(site, reason=refusals[site])))
     report = FoldReport(
         sites=tuple(site for _, site in sorted(sites, key=lambda entry: entry[0])),
         near_misses=near_misses,

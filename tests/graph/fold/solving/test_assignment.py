@@ -69,6 +69,7 @@ def test_one_add_is_left(case: str) -> None:
     assert operators(folded.model) == left
     shortened = [site for site in folded.report.stayed if "stays as one Add" in site.reason]
     assert len(shortened) == 1 and shortened[0].into
+    assert folded.report.gained_biases == (("p",) if case == "two that follow each other" else ())
 
 
 def test_the_shift_is_divided_by_the_scale_in_front_and_kept_behind() -> None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from un_deploy.graph.analysis.affine_map import Affine, Gauge
-from un_deploy.graph.fold.rules.protocol import Refuse
+from un_deploy.graph.fold.rules.protocol import OUT, Known, Refuse, into
 
 
 class Channels(NamedTuple):
@@ -78,3 +78,15 @@ def check_constant_along(gauge: Gauge, axes: Collection[int], what: str) -> None
     """
     if gauge.varies & set(axes):
         raise Refuse(f"it {what} along an axis on which the scale varies")
+
+
+def of_the_data(known: Known) -> Gauge:
+    """The gauge of an operator that takes one tensor and parameters: of its input, or its output.
+
+    Raises:
+        Refuse: a parameter has one.
+    """
+    for port, gauge in known.items():
+        if port not in (OUT, into(0)) and not gauge.is_identity:
+            raise Refuse(f"its {port.side}put {port.position} would be scaled or shifted, too")
+    return known[into(0)] if into(0) in known else known[OUT]

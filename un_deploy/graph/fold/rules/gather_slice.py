@@ -56,8 +56,8 @@ class Select(Rule):
         )
         yield example(
             "(float[B,3,8] x) => (float[B,3,2] y)",
-            "p = MatMul(x, w) t = Slice(p, i, e, axes) n = Norm(t) y = Identity(n)",
-            {"a": (2,), "b": (2,), "w": (8, 5)},
+            "m = MatMul(x, w) p = Add(m, c) t = Slice(p, i, e, axes) n = Norm(t) y = Identity(n)",
+            {"a": (2,), "b": (2,), "w": (8, 5), "c": (5,)},
             integers={"i": [2], "e": [4], "axes": [-1]},
         )
         yield example(

@@ -19,6 +19,7 @@ from un_deploy.graph.analysis.affine_map import Gauge
 from un_deploy.graph.analysis.dims import Shape, reshape_groups, same_dim
 from un_deploy.graph.analysis.floating import is_floating, keeps_all
 from un_deploy.graph.fold.graph_facts import GraphFacts
+from un_deploy.graph.fold.rules.channel import of_the_data
 from un_deploy.graph.fold.rules.example_models import example
 from un_deploy.graph.fold.rules.operator import Operator
 from un_deploy.graph.fold.rules.protocol import (
@@ -29,7 +30,6 @@ from un_deploy.graph.fold.rules.protocol import (
     Rule,
     Unit,
     into,
-    of_the_data,
 )
 
 _REARRANGING = Operator(

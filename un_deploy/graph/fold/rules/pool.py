@@ -13,7 +13,7 @@ from typing import ClassVar
 import onnx_ir as ir
 
 from un_deploy.graph.fold.graph_facts import GraphFacts
-from un_deploy.graph.fold.rules.channel import check_no_shift, check_positive
+from un_deploy.graph.fold.rules.channel import check_no_shift, check_positive, of_the_data
 from un_deploy.graph.fold.rules.example_models import example
 from un_deploy.graph.fold.rules.operator import Operator
 from un_deploy.graph.fold.rules.protocol import (
@@ -24,7 +24,6 @@ from un_deploy.graph.fold.rules.protocol import (
     Rule,
     Unit,
     into,
-    of_the_data,
 )
 
 

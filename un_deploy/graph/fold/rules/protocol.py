@@ -47,18 +47,6 @@ def into(position: int) -> Port:
     return Port("in", position)
 
 
-def of_the_data(known: Known) -> Gauge:
-    """The gauge of an operator that takes one tensor and parameters: of its input, or its output.
-
-    Raises:
-        Refuse: a parameter has one.
-    """
-    for port, gauge in known.items():
-        if port not in (OUT, Port("in", 0)) and not gauge.is_identity:
-            raise Refuse(f"its {port.side}put {port.position} would be scaled or shifted, too")
-    return known[Port("in", 0)] if Port("in", 0) in known else known[OUT]
-
-
 #: The gauges known on a unit's ports, and those that they demand on others.
 Known = Mapping[Port, Gauge]
 Demands = Iterable[tuple[Port, Gauge]]

@@ -15,7 +15,7 @@ import onnx_ir as ir
 
 from un_deploy.graph.analysis.dims import Dim
 from un_deploy.graph.fold.graph_facts import GraphFacts
-from un_deploy.graph.fold.rules.channel import check_constant_along
+from un_deploy.graph.fold.rules.channel import check_constant_along, of_the_data
 from un_deploy.graph.fold.rules.example_models import example
 from un_deploy.graph.fold.rules.operator import Operator
 from un_deploy.graph.fold.rules.protocol import (
@@ -26,7 +26,6 @@ from un_deploy.graph.fold.rules.protocol import (
     Rule,
     Unit,
     into,
-    of_the_data,
 )
 
 
