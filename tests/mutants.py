@@ -62,6 +62,7 @@ def find_mutants(root: Path) -> list[Mutant]:
         root / GRAPH / name
         for name in ("fold/solve.py", "fold/absorb_into_norm.py", "fold/find_sites.py")
     ]
+    solver += sorted((root / GRAPH / "fold/solving").glob("*.py"))
     return [mutant for path in (*rules, *solver) for mutant in _guards(root, path)]
 
 

@@ -112,14 +112,12 @@ CASES = {
         f"{NORM} t = AveragePool<kernel_shape=[3,1], strides=[3,1], ceil_mode=1>(p)"
         " u = Squeeze(t, z) q = Add(n, u) y = MatMul(q, k)",
         {**ROW_WEIGHTS, "p": (1, 1, 7, 4), "z": [0, 1]},
-        folds=0,
     ),
     "a table that is pooled with pads in front": Case(
         ROWS,
         f"{NORM} t = MaxPool<kernel_shape=[2,1], strides=[2,1], "
         'auto_pad="SAME_LOWER">(p) u = Squeeze(t, z) q = Add(n, u) y = MatMul(q, k)',
         {**ROW_WEIGHTS, "p": (1, 1, 5, 4), "z": [0, 1]},
-        folds=0,
     ),
     "a table normalised across channels": Case(
         "float[4,3,4] x => float[4,3,5] y",
@@ -139,7 +137,6 @@ CASES = {
         f'{NORM} t = Resize<mode="nearest">(p, , s) u = Squeeze(t, z) q = Add(n, u)'
         " y = MatMul(q, k)",
         {**ROW_WEIGHTS, "p": (1, 1, 6, 4), "s": np.float32([1, 1, 0.5, 1]), "z": [0, 1]},
-        folds=0,
     ),
     "an index computed in float32": Case(
         PICKED,

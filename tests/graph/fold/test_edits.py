@@ -82,7 +82,7 @@ def test_a_new_name_is_not_one_inside_a_body() -> None:
 
 
 def bias_of_ones(node: ir.Node) -> AddBias:
-    return AddBias(node, operator_named(node.op_type), lambda: np.ones(5), 5)
+    return AddBias(node, operator_named(node.op_type), lambda: np.ones(5), (5,))
 
 
 def test_the_bias_of_a_matmul_is_an_add_that_takes_over_its_name() -> None:
@@ -110,7 +110,7 @@ def test_the_bias_of_a_gemm_or_conv_is_its_third_input() -> None:
 def test_a_bias_has_the_type_of_its_weight() -> None:
     signature = "float16[B,4] x => float16[B,5] y"
     model = build(signature, "y = MatMul(x, w)", dtype=np.float16, w=(4, 5))
-    apply(model, AddBias(model.graph[0], operator_named("MatMul"), lambda: np.ones(5) / 3, 5))
+    apply(model, AddBias(model.graph[0], operator_named("MatMul"), lambda: np.ones(5) / 3, (5,)))
     bias = model.graph.initializers["w_folded_bias"].const_value
     assert bias is not None and bias.dtype == ir.DataType.FLOAT16
     assert bias.numpy()[0] == np.float16(1 / 3)

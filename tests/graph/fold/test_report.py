@@ -12,7 +12,7 @@ from tests.support.graphs import build, fold_and_prove, stored
 from un_deploy.graph.fold.report import FoldReport
 
 #: The first norm folds, the second ends in the output, the third may widen its tensor.
-BODY = """m = Mul(x, a) n = Add(m, b) p = MatMul(n, w) r = Relu(p) l = Mul(r, a2) y = Add(l, b2)
+BODY = """m = Mul(x, a) n = Add(m, b) p = MatMul(n, w) r = Sigmoid(p) l = Mul(r, a2) y = Add(l, b2)
           z = Mul(q, a3)"""
 SIGNATURE = "float[B,3,4] x, float[B,3,N] q => float[B,3,5] y, float[B,3,M] z"
 CONSTANTS = {"a": (4,), "b": (4,), "w": (4, 5), "a2": (5,), "b2": (5,), "a3": (2,)}
@@ -34,7 +34,7 @@ def test_every_norm_is_there_in_the_graphs_order(report: FoldReport) -> None:
     assert first.reason == ""
     assert (second.node, second.status, second.into) == ("Add_5", "stayed", ())
     assert "forward: 'y' is a graph output" in second.reason
-    assert "backward: Relu_3 (Relu) does not commute" in second.reason
+    assert "backward: Sigmoid_3 (Sigmoid) does not commute" in second.reason
     assert (report.folded, report.stayed) == ((first,), (second,))
 
 

@@ -17,7 +17,7 @@ CONSTANTS = {"a": (4,), "b": (4,), "w": (4, 5), "free": (5,), "k": (5,)}
 
 def folded() -> tuple[ir.Model, Folded]:
     """w was rewritten, k was not, and a caller may override free."""
-    body = f"{NORM} p = MatMul(n, w) q = Mul(p, free) y = Mul(q, k)"
+    body = f"{NORM} p = MatMul(n, w) q = Mul(p, free) s = Sigmoid(q) y = Mul(s, k)"
     original = build("float[B,3,4] x => float[B,3,5] y", body, **CONSTANTS)
     original.graph.inputs.append(original.graph.initializers["free"])
     return original, fold_graph(original.clone())

@@ -73,3 +73,8 @@ def test_another_shape_is_told() -> None:
     assert saved_difference(ir.tensor(EXACT.astype(np.float32).T.copy()), Exact.held(EXACT)) == (
         "has the shape (40, 3), the fold gives (3, 40)"
     )
+
+
+def test_a_number_without_axes_is_looked_at() -> None:
+    assert saved_difference(ir.tensor(np.float32(3)), Exact.held(np.array(3.0))) == ""
+    assert "at []" in saved_difference(ir.tensor(np.float32(3.03)), Exact.held(np.array(3.0)))

@@ -94,14 +94,14 @@ class TestRun:
         x = np.full((2, 3), 1 + 2.0**-40)
         np.testing.assert_array_equal(run(model, x=x), x * np.float64(third))
 
-    def test_a_cast_to_a_wider_type_changes_nothing_to_a_narrower_is_unknown(self) -> None:
+    def test_a_cast_between_floating_types_changes_nothing(self) -> None:
+        """Rounding is not looked at: that both sides narrow alike is."""
         x = np.full((2, 3), 1 + 2.0**-40)
         for opset in (13, 20):
             model = build("float[2,3] x => double[2,3] y", "y = Cast<to=11>(x)", opset=opset)
             np.testing.assert_array_equal(run(model, x=x), x)
         model = build("float[2,3] x => float16[2,3] y", "y = Cast<to=10>(x)")
-        with pytest.raises(Unknown, match="'x' is cast to a narrower type"):
-            run(model, x=x)
+        np.testing.assert_array_equal(run(model, x=x), x)
 
     def test_an_operator_that_is_not_on_the_list_is_unknown(self) -> None:
         with pytest.raises(Unknown):

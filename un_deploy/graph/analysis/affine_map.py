@@ -3,6 +3,10 @@
 Both arrays are float64, have the tensor's rank, and have size 1 along every axis on which they
 are constant, so (1, 1, C) is "per channel, channel last". Scale and shift may vary over
 different axes. A *gauge* is an affine read as a change of variables, old = G(new).
+
+A channel whose scale is infinite is *lost*: new is the shift, whatever old was. That is what lies
+in front of an affine with the scale 0. Sums, moves and products with constants treat such a shift
+as they treat any other.
 """
 
 from __future__ import annotations
@@ -18,6 +22,10 @@ Array = np.ndarray
 
 #: Two affines computed in float64 along different roads agree to far better than this.
 _RELATIVE = 1e-9
+
+
+#: Beside shifts of channels that are scaled by more, no others would count.
+_HUGE = 2.0**63
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,23 +70,64 @@ class Affine:
         """The image of x, which has this affine's rank (or any that broadcasts with it)."""
         return self.scale * x + self.shift
 
+    @property
+    def is_finite(self) -> bool:
+        """Whether no channel is lost."""
+        return bool(np.all(np.isfinite(self.scale)))
+
     def after(self, first: Affine) -> Affine:
         """The composition: first, then self."""
-        return Affine(self.scale * first.scale, self.scale * first.shift + self.shift)
+        if self.is_finite and first.is_finite:
+            return Affine(self.scale * first.scale, self.scale * first.shift + self.shift)
+        s2, c2, s1, c1 = np.broadcast_arrays(self.scale, self.shift, first.scale, first.shift)
+        with np.errstate(all="ignore"):
+            scale, shift = s2 * s1, s2 * c1 + c2
+            shift = np.where(np.isinf(s2), (c2 - c1) / s1, shift)
+        shift = np.where(np.isinf(s1), c1, shift)
+        # What was lost does not matter to a scale of 0.
+        found_again = np.isinf(s1) & (s2 == 0)
+        scale = np.where(found_again, 1.0, np.where(np.isinf(s1) | np.isinf(s2), np.inf, scale))
+        return Affine(scale, np.where(found_again, c2 - c1, shift))
 
     def inverse(self) -> Affine:
-        """x as an affine of y. The caller has made sure that no scale is zero."""
-        return Affine(1.0 / self.scale, -self.shift / self.scale)
+        """x as an affine of y; where the scale is 0, x is lost."""
+        lost = self.scale == 0
+        if self.is_finite and not np.any(lost):
+            return Affine(1.0 / self.scale, -self.shift / self.scale)
+        with np.errstate(all="ignore"):
+            scale = np.where(lost, np.inf, 1.0 / self.scale)
+            shift = np.where(lost | np.isinf(self.scale), self.shift, -self.shift / self.scale)
+        return Affine(scale, shift)
+
+    def new_of(self, old: Array) -> Array:
+        """The numbers in the new variable."""
+        if self.is_finite:
+            return (old - self.shift) / self.scale
+        with np.errstate(all="ignore"):
+            return np.where(np.isinf(self.scale), self.shift, (old - self.shift) / self.scale)
 
     def same(self, other: Affine) -> bool:
         """Equal up to float64 rounding, however the size-1 axes are held."""
         if self.rank != other.rank:
             return False
+        own, others = self._ordinary(), other._ordinary()
+        if not _close(own[0], others[0], 0.0) or not np.array_equal(*_both(own[2], others[2])):
+            return False
         # A shift is a difference of larger numbers: it is known only to the rounding of those.
-        largest = max(float(np.max(np.abs(a))) for a in (self.shift, other.shift))
-        unit = max(float(np.max(np.abs(a))) for a in (self.scale, other.scale))
-        floor = _RELATIVE * largest + 1e-13 * unit
-        return _close(self.scale, other.scale, 0.0) and _close(self.shift, other.shift, floor)
+        largest = max(float(np.max(np.abs(a))) for a in (own[1], others[1]))
+        unit = max(float(np.max(np.abs(a))) for a in (own[0], others[0]))
+        return _close(own[1], others[1], _RELATIVE * largest + 1e-13 * unit)
+
+    def _ordinary(self) -> tuple[Array, Array, Array]:
+        """Scale and shift, and which channels are lost; the shift of a huge scale as new has it."""
+        lost = np.isinf(self.scale)
+        huge = np.abs(self.scale) > _HUGE
+        if not np.any(huge):
+            return self.scale, self.shift, lost
+        with np.errstate(all="ignore"):
+            shift = np.where(huge & ~lost, self.shift / self.scale, self.shift)
+            scale = np.where(huge, np.where(lost, 1.0, self.scale / _HUGE), self.scale)
+        return scale, shift, lost
 
     def each(self, move: Callable[[Array], Array]) -> Affine:
         """The same re-arrangement of axes applied to scale and shift."""
@@ -105,6 +154,11 @@ class Affine:
         scale = _regroup(self.scale, groups, before, after)
         shift = _regroup(self.shift, groups, before, after)
         return None if scale is None or shift is None else Affine(scale, shift)
+
+
+def _both(first: Array, second: Array) -> tuple[Array, Array]:
+    a, b = np.broadcast_arrays(first, second)
+    return a, b
 
 
 #: A gauge says what became of a tensor: old value = gauge(new value).

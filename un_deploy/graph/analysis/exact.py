@@ -109,7 +109,9 @@ class Exact:
         return Exact(read, self.shape, largest)
 
     def through(self, gauge: Gauge) -> Exact:
-        """The constant in its new variable, (self - shift) / scale; the gauge has its rank."""
+        """The constant in its new variable; the gauge has its rank."""
+        if not gauge.is_finite:
+            return Exact.whole(lambda: gauge.new_of(self()), self.shape)
         shift, scale = gauge.shift, gauge.scale
 
         def read() -> Callable[[Part], Array]:
@@ -170,9 +172,11 @@ def store(value: ir.Value, exact: Exact, before: Exact | None) -> float | None:
         new = read(part)
         array[part] = rounded(new, value.dtype)
         if read_before is not None:
-            differences.append(np.max(np.abs(new - read_before(part)), initial=0))
+            with np.errstate(invalid="ignore"):  # what marks places may be infinite
+                gap = np.abs(new - read_before(part))
+            differences.append(np.max(gap, initial=0, where=np.isfinite(gap)))
     value.const_value = ir.Tensor(array, dtype=value.dtype, name=value.name)
-    if before is None or before.largest == 0:
+    if before is None or before.largest == 0 or not np.isfinite(before.largest):
         return None
     return float(np.max(differences) / before.largest)
 

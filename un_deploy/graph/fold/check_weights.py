@@ -17,8 +17,8 @@ _CHUNK = 1 << 22
 def check_weights(model: ir.Model) -> None:
     """Check that every floating constant is a number, reading one tensor at a time.
 
-    NaN is refused everywhere. Infinity is meant where a constant fills or masks, so it is
-    refused only in what a linear operator or a norm reads.
+    NaN is refused everywhere but in what a Where fills with. Infinity is meant where a constant
+    fills or masks, so it is refused only in what a linear operator or a norm reads.
 
     Raises:
         InputError: names the tensor and how many of its entries are not finite, or a tensor
@@ -33,9 +33,10 @@ def check_weights(model: ir.Model) -> None:
             raise InputError(
                 f"the weight {value.name!r} cannot be read: {one_line(error)}"
             ) from error
-        if nans:
+        readers = [operator_named(node.op_type) for node, _ in value.uses()]
+        if nans and not (readers and all(reader.fills for reader in readers)):
             raise InputError(_broken(value, tensor, nans, "NaN"))
-        if infinities and any(operator_named(node.op_type).weighs for node, _ in value.uses()):
+        if infinities and any(reader.weighs for reader in readers):
             raise InputError(_broken(value, tensor, infinities, "infinite"))
 
 

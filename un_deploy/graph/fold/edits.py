@@ -17,6 +17,8 @@ from un_deploy.graph.analysis.constants import Constants, rounded
 from un_deploy.graph.analysis.exact import Exact
 from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.rewire import replace_value
+from un_deploy.graph.fold.rules.equation import without_leading_ones
+from un_deploy.graph.fold.rules.mixing import Mixing
 from un_deploy.graph.fold.rules.operator import Operator
 from un_deploy.graph.fold.site import Site
 from un_deploy.graph.model.labels import node_name, unique_name
@@ -52,19 +54,22 @@ class AddBias:
     Attributes:
         node: the operator.
         operator: what is known of it: where its bias goes.
-        compute: the bias in float64, one entry an output channel.
-        size: its length.
+        compute: the bias in float64.
+        shape: of the bias: one axis of the output channels where it is an input; behind the
+            operator any that broadcasts to its output.
+        weight: which input is the weight.
     """
 
     node: ir.Node
     operator: Operator
     compute: Callable[[], Array] = field(repr=False)
-    size: int
+    shape: tuple[int, ...]
+    weight: int = 1
 
     @cached_property
     def exact(self) -> Exact:
         """The bias."""
-        return _exact(self.compute, (self.size,))
+        return _exact(self.compute, self.shape)
 
 
 @dataclass(frozen=True)
@@ -74,7 +79,54 @@ class Bypass:
     site: Site
 
 
-Edit = SetConstant | AddBias | Bypass
+@dataclass(frozen=True)
+class Shorten:
+    """Leave one Add of a site: its scale is folded, its shift stays.
+
+    Attributes:
+        site: the site.
+        shift: what is added, in float64, of the rank of the site's tensors.
+    """
+
+    site: Site
+    shift: Array = field(repr=False)
+
+    @property
+    def exact(self) -> Exact:
+        """The summand, without leading axes of size 1."""
+        return Exact.held(self.shift.reshape(without_leading_ones(self.shift.shape, 1)))
+
+
+@dataclass(frozen=True)
+class Mix:
+    """Let the columns that make a modulation's summand take in some of those of its factor.
+
+    Attributes:
+        mixing: the modulation.
+        ratio: for each channel, how often the factor is added to the summand.
+        constant: what is added to the linear operator's output on the way to the factor.
+    """
+
+    mixing: Mixing
+    ratio: Array = field(repr=False)
+    constant: Array = field(repr=False)
+
+    def weight(self, old: Exact) -> Exact:
+        """The linear operator's new weight."""
+        return Exact.whole(lambda: self._mixed(old(), 0.0, self.mixing.axis), old.shape)
+
+    def bias(self, old: Exact) -> Exact:
+        """Its new bias."""
+        return Exact.whole(lambda: self._mixed(old(), self.constant, len(old.shape) - 1), old.shape)
+
+    def _mixed(self, array: Array, constant: Array | float, axis: int) -> Array:
+        by_channel = np.moveaxis(np.array(array), axis, -1)
+        taken = by_channel[..., self.mixing.source] + constant
+        by_channel[..., self.mixing.target] += self.ratio * taken
+        return np.moveaxis(by_channel, -1, axis)
+
+
+Edit = SetConstant | AddBias | Bypass | Shorten | Mix
 
 
 @dataclass(frozen=True)
@@ -111,7 +163,10 @@ class Editor:
         self._names |= {node.name for node in model.graph.all_nodes()}
 
     def apply(self, edits: Iterable[Edit]) -> tuple[list[Change], list[ir.Value]]:
-        """Apply in order; returns what became of the constants, and what is read for each site."""
+        """Apply in order; returns what became of the constants, and what is read for each site.
+
+        That is the site's input where it is gone, and the output of its Add where one is left.
+        """
         changes: list[Change] = []
         instead: list[ir.Value] = []
         for edit in edits:
@@ -119,6 +174,12 @@ class Editor:
                 changes.append(self._set_constant(edit))
             elif isinstance(edit, AddBias):
                 changes.append(self._add_bias(edit))
+            elif isinstance(edit, Mix):
+                changes += self._mix(edit)
+            elif isinstance(edit, Shorten):
+                change, left = self._shorten(edit)
+                changes.append(change)
+                instead.append(left)
             else:
                 instead.append(self._bypass(edit.site))
         return changes, instead
@@ -138,12 +199,21 @@ class Editor:
         output = str(edit.node.outputs[0].name)
         return Change(node_name(edit.node), output, new, edit.exact, name, before)
 
+    def _mix(self, edit: Mix) -> Iterable[Change]:
+        """Of the constants as the other edits have left them, so these come first."""
+        mixing = edit.mixing
+        for (node, index), mixed in (((mixing.linear, 1), edit.weight), (mixing.bias, edit.bias)):
+            old = node.inputs[index]
+            assert old is not None
+            new = mixed(Exact.of(old, self._constants))
+            yield self._set_constant(SetConstant(node, index, new, new.shape))
+
     def _add_bias(self, edit: AddBias) -> Change:
         node, place = edit.node, edit.operator.bias
-        weight = node.inputs[1]
+        weight = node.inputs[edit.weight]
         assert weight is not None and place is not None
         dtype = self._constants.dtype(weight)
-        bias = self._initializer(f"{weight.name}_folded_bias", dtype, (edit.size,), None)
+        bias = self._initializer(f"{weight.name}_folded_bias", dtype, edit.shape, None)
         self._fill(bias, edit.exact, dtype)
         output = str(node.outputs[0].name)
         if place == "behind":
@@ -172,14 +242,42 @@ class Editor:
 
     def _bypass(self, site: Site) -> ir.Value:
         """Readers of any tensor inside the site (its shape is x's) read its input."""
-        # Not site.x: that may have gained a bias, or have been the end of a site before.
-        x = next(v for v in site.nodes[0].inputs if v is not None and v not in self._constants)
+        x = self._read_by(site)
         for node in site.nodes:
             for value in node.outputs:
                 replace_value(self._graph, value, x)
         for node in reversed(site.nodes):
             self._graph.remove(node, safe=True)
         return x
+
+    def _read_by(self, site: Site) -> ir.Value:
+        """Not site.x: that may have gained a bias, or have been the end of a site before."""
+        return next(v for v in site.nodes[0].inputs if v is not None and v not in self._constants)
+
+    def _shorten(self, edit: Shorten) -> tuple[Change, ir.Value]:
+        """An Add in place of the site, under the name of its last operator."""
+        site, x, last = edit.site, self._read_by(edit.site), edit.site.nodes[-1]
+        dtype = self._shapes.dtype(site.y)
+        assert dtype is not None
+        old = (v for node in site.nodes[::-1] for v in node.inputs if v in self._constants)
+        held = str(next(v.name for v in old if v is not None))
+        shift = self._initializer(
+            f"{last.name or site.y.name}_shift", dtype, edit.exact.shape, None
+        )
+        self._fill(shift, edit.exact, dtype)
+        add = ir.node("Add", [x, shift], name=last.name)
+        add.metadata_props.update(last.metadata_props)
+        left = add.outputs[0]
+        self._graph.insert_after(last, add)
+        name = str(site.y.name)
+        left.name, left.type, left.shape = name, site.y.type, site.y.shape
+        replace_value(self._graph, site.y, left)
+        for node in site.nodes[:-1]:
+            for value in node.outputs:
+                replace_value(self._graph, value, x)
+        for node in reversed(site.nodes):
+            self._graph.remove(node, safe=True)
+        return Change(node_name(add), name, shift, edit.exact, held), left
 
     def _initializer(
         self, name: str, dtype: ir.DataType, shape: tuple[int, ...], like: ir.Value | None

@@ -12,14 +12,24 @@ from un_deploy.graph.analysis.constants import Constants
 from un_deploy.graph.analysis.exact import Exact, store
 from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.cancel_layouts import Cancelled, cancel_layouts
-from un_deploy.graph.fold.edits import AddBias, Change, Edit, Editor, SetConstant
+from un_deploy.graph.fold.edits import (
+    AddBias,
+    Bypass,
+    Change,
+    Edit,
+    Editor,
+    Mix,
+    SetConstant,
+    Shorten,
+)
 from un_deploy.graph.fold.graph_view import GraphView
 from un_deploy.graph.fold.original_tensors import Claims, OriginalTensors
 from un_deploy.graph.fold.report import ConstantChange, FoldReport, SiteReport
 from un_deploy.graph.fold.rewire import remove_unread
 from un_deploy.graph.fold.rules.protocol import Unit
 from un_deploy.graph.fold.site import Site
-from un_deploy.graph.fold.solve import Solution, certify, solve
+from un_deploy.graph.fold.solve import Solution, solve
+from un_deploy.graph.fold.solving.propagate import certify
 
 #: The readers and makers of so many tensors are asked whether they absorbed one norm.
 _MOST_ASKED = 200
@@ -60,6 +70,11 @@ def fold_graph(model: ir.Model, *, keep: Collection[str] = ()) -> Folded:
     editor, tracker = Editor(model, constants, shapes), OriginalTensors(model)
     before = len(graph)
     order = {node: index for index, node in enumerate(graph)}
+
+    def place(site: Site) -> int:
+        """Where it stands in the graph; one that begins with what a fold has put in, at the end."""
+        return order.get(site.nodes[0], before)
+
     sites: list[tuple[int, SiteReport]] = []
     changes: list[Change] = []
     cancelled: list[Cancelled] = []
@@ -68,25 +83,33 @@ def fold_graph(model: ir.Model, *, keep: Collection[str] = ()) -> Folded:
     _check_kept(keep, view)
     while True:
         best, refusals = _best_solution(view)
-        vanished = best.assignment.vanished
-        if not vanished:
+        if not best.assignment.vanished:
+            best, _ = _best_solution(view, scale_alone=True)
+        gone = best.assignment.vanished | best.assignment.shortened
+        if not gone:
             break
         certify(view, best.assignment)
         edited = {edit.node for edit in best.edits if isinstance(edit, (SetConstant, AddBias))}
         for site in view.sites:
-            if site in vanished:
+            if site in gone:
                 into = tuple(_absorbers(view, best, site, edited))
-                sites.append((order[site.nodes[0]], _report(site, into=into)))
+                stays = site in best.assignment.shortened
+                reason = _SHIFT_STAYS.format(refusals[site]) if stays else ""
+                sites.append((place(site), _report(site, into=into, reason=reason)))
         loose = [value for edit in best.edits for value in _may_die(edit)]
         tracker.gauges(view, best.assignment)
         done, instead = editor.apply(best.edits)
         tracker.applied(done, best.edits, instead)
         changes += done
         remove_unread(graph, loose)
-        cancelled += cancel_layouts(model, shapes, instead, tracker.joined)
+        gone_sites = [edit for edit in best.edits if isinstance(edit, (Bypass, Shorten))]
+        bypassed = [
+            v for edit, v in zip(gone_sites, instead, strict=True) if isinstance(edit, Bypass)
+        ]
+        cancelled += cancel_layouts(model, shapes, bypassed, tracker.joined)
         view = GraphView(model, constants, shapes, keep)
     for site in view.sites:
-        sites.append((order[site.nodes[0]], _report(site, reason=refusals[site])))
+        sites.append((place(site), _report(site, reason=refusals[site])))
     report = FoldReport(
         sites=tuple(site for _, site in sorted(sites, key=lambda entry: entry[0])),
         near_misses=near_misses,
@@ -100,12 +123,17 @@ def fold_graph(model: ir.Model, *, keep: Collection[str] = ()) -> Folded:
     return Folded(model, report, tracker.claims(model), exact, shapes)
 
 
-def _best_solution(view: GraphView) -> tuple[Solution, dict[Site, str]]:
+_SHIFT_STAYS = "its scale is folded, and its shift stays as one Add ({})"
+
+
+def _best_solution(
+    view: GraphView, *, scale_alone: bool = False
+) -> tuple[Solution, dict[Site, str]]:
     """The solution in the better direction (forward when equal), and why each other site stays."""
-    forward = solve(view, "forward")
+    forward = solve(view, "forward", scale_alone=scale_alone)
     if len(forward.assignment.vanished) == len(view.sites):
         return forward, {}
-    backward = solve(view, "backward")
+    backward = solve(view, "backward", scale_alone=scale_alone)
     best = backward if backward.cost < forward.cost else forward
     return best, {site: _why(site, forward, backward) for site in view.sites}
 
@@ -160,6 +188,8 @@ def _may_die(edit: Edit) -> list[ir.Value | None]:
         return [edit.node.inputs[edit.index]]
     if isinstance(edit, AddBias):
         return []
+    if isinstance(edit, Mix):
+        return [edit.mixing.linear.inputs[1], edit.mixing.bias[0].inputs[edit.mixing.bias[1]]]
     return [value for node in edit.site.nodes for value in node.inputs]
 
 

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 
+import numpy as np
 import onnx_ir as ir
 
 from un_deploy.graph.analysis.constants import Constants
 from un_deploy.graph.analysis.dims import Shape
+from un_deploy.graph.analysis.evaluators import Unknown, evaluate
 from un_deploy.graph.analysis.exact import Exact
 from un_deploy.graph.analysis.shapes import Shapes
+from un_deploy.graph.fold.rules.equation import Equation, without_leading_ones
 from un_deploy.graph.fold.rules.operator import Operator
+
+#: Sizes are computed by these.
+_OF_SIZES = frozenset(
+    (
+        *("Add", "Sub", "Mul", "Div", "Cast", "Concat", "Gather", "Slice", "Shape"),
+        *("Identity", "Squeeze", "Unsqueeze"),
+    )
+)
 
 #: These read a tensor's shape and none of its values.
 SHAPE_ONLY = frozenset(("Shape", "Size"))
@@ -63,6 +75,37 @@ class GraphFacts(ABC):
             self._exact[constant] = Exact.of(constant, self.constants)
         return self._exact[constant]
 
+    def integers(self, value: ir.Value | None) -> np.ndarray | None:
+        """What an integer tensor holds, where it follows from constants and known sizes."""
+        if value is None or value in self.constants:
+            return None if value is None else self.constants[value]
+        node = value.producer()
+        if node is None or node.domain or node.op_type not in _OF_SIZES:
+            return None
+        if node.op_type == "Shape":
+            shape = self._listed(node)
+            return None if shape is None or None in shape else np.array(shape, np.int64)
+        first = node.inputs[0].producer() if node.inputs[0] is not None else None
+        if node.op_type == "Gather" and first is not None and first.op_type == "Shape":
+            shape, at = self._listed(first), self.integers(node.inputs[1])
+            if shape is None or at is None:
+                return None
+            picked = [shape[int(index)] for index in at.ravel()]
+            return None if None in picked else np.array(picked, np.int64).reshape(at.shape)
+        inputs = [self.integers(v) for v in node.inputs]
+        if any(a is None and v is not None for a, v in zip(inputs, node.inputs, strict=True)):
+            return None
+        try:
+            return evaluate(node, inputs, self.opset)[0]
+        except Unknown:
+            return None
+
+    def _listed(self, node: ir.Node) -> list[int | None] | None:
+        """What a Shape without bounds gives; None for a size that is no number."""
+        source = node.inputs[0]
+        shape = None if source is None or node.attributes else self.shape(source)
+        return None if shape is None else [n if isinstance(n, int) else None for n in shape]
+
     def readers(self, value: ir.Value) -> list[ir.Node]:
         """The nodes that read the tensor's values, one entry a use; Shape reads none."""
         return [node for node, _ in value.uses() if node.op_type not in SHAPE_ONLY]
@@ -84,20 +127,31 @@ class GraphFacts(ABC):
             operator = self._operators.get(node.op_type)
             if node.domain or operator is None or operator.bias != "behind":
                 continue
-            out, weight = node.outputs[0], node.inputs[1]
-            uses = list(out.uses())
-            if weight not in self.constants or len(uses) != 1 or out.is_graph_output():
+            constant = [i for i, value in enumerate(node.inputs) if value in self.constants]
+            out, uses = node.outputs[0], list(node.outputs[0].uses())
+            if len(node.inputs) != 2 or len(constant) != 1 or len(uses) != 1:
                 continue
             ((add, place),) = uses
-            if add.domain or add.op_type != "Add" or add.graph is not node.graph:
+            if out.is_graph_output() or add.domain or add.op_type != "Add":
                 continue
             bias = add.inputs[1 - place]
-            if bias in self.constants and self._is_row(bias, weight):
+            if bias is None or bias not in self.constants or add.graph is not node.graph:
+                continue
+            if self._is_bias(node, constant[0], bias):
                 yield node, (add, 1 - place)
 
-    def _is_row(self, bias: ir.Value | None, weight: ir.Value | None) -> bool:
-        """One entry an output channel, however many leading axes of size 1."""
-        row, matrix = (None if v is None else self.shape(v) for v in (bias, weight))
-        if not row or not matrix:
+    def _is_bias(self, node: ir.Node, index: int, bias: ir.Value) -> bool:
+        """Whether it varies only along the axes that the weight gives the output, if along any."""
+        weight, data = node.inputs[index], node.inputs[1 - index]
+        assert weight is not None and data is not None
+        row, sizes, shape = self.sizes(bias), self.sizes(weight), self.shape(data)
+        rank = max(len(sizes), 2) if shape is None else len(shape)
+        equation = Equation.of(node, (rank, len(sizes)) if index else (len(sizes), rank))
+        if equation is None:
             return False
-        return row[-1] == matrix[-1] and all(size == 1 for size in row[:-1])
+        own = equation.sizes_in_result(index, sizes)
+        least = without_leading_ones(row)
+        if len(least) > len(own) or (math.prod(least) == 1 and math.prod(own) != 1):
+            return False
+        pairs = zip(least[::-1], own[::-1], strict=False)
+        return all(size in (1, full) for size, full in pairs)

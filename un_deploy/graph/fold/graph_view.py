@@ -13,6 +13,7 @@ from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.find_sites import find_sites
 from un_deploy.graph.fold.graph_facts import SHAPE_ONLY, GraphFacts
 from un_deploy.graph.fold.rules import operators, rule_for
+from un_deploy.graph.fold.rules.mixing import mixings
 from un_deploy.graph.fold.rules.protocol import Unit
 from un_deploy.graph.fold.site import Site
 
@@ -25,6 +26,7 @@ class GraphView(GraphFacts):
         sites: the affines that might vanish.
         order: the position of each site among them.
         near_misses: what was nearly a site.
+        mixings: the modulations, by their products.
         pinned: tensors whose value must not change, with the reason.
         unscaled: tensors whose scale must not change, with the reason: the pinned ones, and those
             that sums join to one of them, since a sum has one scale.
@@ -38,8 +40,11 @@ class GraphView(GraphFacts):
         self.order = {site: index for index, site in enumerate(self.sites)}
         apart = {node for site in self.sites for node in site.nodes}
         apart.update(add for add, _ in self.biases.values())
+        found = mixings(self)
+        self.mixings = {n: m for n, m in found.items() if not {n, m.add} & apart}
+        apart.update(mixing.add for mixing in self.mixings.values())
         self.units = [
-            Unit(node, rule_for(node, self.opset), self.biases.get(node))
+            Unit(node, rule_for(node, self.opset), self.biases.get(node), self.mixings.get(node))
             for node in model.graph
             if node not in apart and node.op_type not in SHAPE_ONLY and not self._constant(node)
         ]

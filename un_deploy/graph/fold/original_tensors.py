@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import onnx_ir as ir
 
 from un_deploy.graph.analysis.affine_map import Gauge
-from un_deploy.graph.fold.edits import Bypass, Change, Edit
+from un_deploy.graph.fold.edits import Bypass, Change, Edit, Shorten
 from un_deploy.graph.fold.graph_view import GraphView
 from un_deploy.graph.fold.site import Site
-from un_deploy.graph.fold.solve import Assignment
+from un_deploy.graph.fold.solving.assignment import Assignment
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,10 @@ class Claim:
         """Whether the two tensors hold the same numbers."""
         return not self.shape_only and (self.gauge is None or self.gauge.is_identity)
 
+    def of_shape(self) -> Claim:
+        """The claim that the shapes are equal, and no more."""
+        return replace(self, gauge=None, shape_only=True)
+
     def after(self, gauge: Gauge) -> Claim:
         """The claim on a tensor of which the one before is the image under `gauge`."""
         if self.shape_only:
@@ -48,6 +53,17 @@ class Claim:
 #: By the name of the tensor in the folded graph; one that is not named keeps its own numbers, and
 #: one without a claim is the inside of an operator and its bias, or of a norm that stays.
 Claims = Mapping[str, tuple[Claim, ...]]
+
+
+#: In float64 what is left of a number beside a shift of more is no longer its own.
+_DROWNS = 2.0**16
+
+
+def _is_lost(gauge: Gauge) -> bool:
+    """Whether the original's numbers cannot be told from the new ones: a channel is dead."""
+    return not gauge.is_finite or bool(
+        np.any((np.abs(gauge.scale) > _DROWNS) & (np.abs(gauge.shift) > _DROWNS))
+    )
 
 
 class OriginalTensors:
@@ -61,11 +77,20 @@ class OriginalTensors:
     def gauges(self, view: GraphView, assignment: Assignment) -> None:
         """A solution is about to be applied: compose its gauges with those of earlier rounds."""
         for value, gauge in assignment.tensors.items():
-            if not gauge.is_identity and value in self._claims:
+            if gauge.is_identity or value not in self._claims:
+                continue
+            if _is_lost(gauge):
+                self._claims[value] = tuple(claim.of_shape() for claim in self._claims[value])
+            else:
                 self._claims[value] = tuple(claim.after(gauge) for claim in self._claims[value])
         for unit in view.units:
             if unit.bias is not None and assignment.known(unit, view):
                 self._claims[unit.node.outputs[0]] = ()
+            known = assignment.known(unit, view).values() if unit.mixing is not None else ()
+            if unit.mixing is not None and not all(gauge.is_identity for gauge in known):
+                self._claims[unit.node.outputs[0]] = ()
+                for value in unit.mixing.between:
+                    self._claims[value] = tuple(c.of_shape() for c in self._claims[value])
         for site in view.sites:
             if site not in assignment.vanished and not assignment.untouched(site):
                 self._claims.update((node.outputs[0], ()) for node in site.nodes[:-1])
@@ -73,7 +98,7 @@ class OriginalTensors:
     def applied(
         self, changes: Iterable[Change], edits: Sequence[Edit], instead: Iterable[ir.Value]
     ) -> None:
-        """The solution was applied; `instead` is what is read now in place of each bypassed site.
+        """The solution was applied; `instead` is what is read now in place of each site.
 
         A MatMul may have gained an Add: the Add's output stands for what was the MatMul's.
         """
@@ -82,9 +107,12 @@ class OriginalTensors:
                 inner, outer = change.added.inputs[0], change.added.outputs[0]
                 assert inner is not None
                 self._claims[outer], self._claims[inner] = self._claims[inner], ()
-        sites = [edit.site for edit in edits if isinstance(edit, Bypass)]
-        for site, value in zip(sites, instead, strict=True):
-            self._bypassed(site, value)
+        gone = [edit for edit in edits if isinstance(edit, (Bypass, Shorten))]
+        for edit, value in zip(gone, instead, strict=True):
+            if isinstance(edit, Shorten):
+                self._claims[value] = self._claims[edit.site.y]
+            else:
+                self._bypassed(edit.site, value)
 
     def joined(self, kept: ir.Value, removed: ir.Value) -> None:
         """What read `removed` reads `kept` now: it stands for both."""
@@ -98,5 +126,5 @@ class OriginalTensors:
 
     def _bypassed(self, site: Site, value: ir.Value) -> None:
         inner = (claim for node in site.nodes[:-1] for claim in self._claims[node.outputs[0]])
-        shapes = [replace(claim, gauge=None, shape_only=True) for claim in inner]
+        shapes = [claim.of_shape() for claim in inner]
         self._claims[value] = (*self._claims[value], *self._claims[site.y], *shapes)

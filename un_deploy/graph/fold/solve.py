@@ -11,9 +11,8 @@ which then leaves no trace; so nothing is ever undone.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Literal
 
@@ -21,157 +20,19 @@ import numpy as np
 import onnx_ir as ir
 
 from un_deploy.graph.analysis.affine_map import Affine, Gauge
+from un_deploy.graph.analysis.constants import rounded
 from un_deploy.graph.analysis.floating import is_floating
 from un_deploy.graph.fold import absorb_into_norm
-from un_deploy.graph.fold.edits import AddBias, Bypass, Edit, SetConstant
+from un_deploy.graph.fold.edits import AddBias, Bypass, Edit, Mix, SetConstant, Shorten
 from un_deploy.graph.fold.graph_view import GraphView
-from un_deploy.graph.fold.rules.protocol import Port, Refuse, Unit
+from un_deploy.graph.fold.rules import operator_named
+from un_deploy.graph.fold.rules.protocol import Refuse, Unit
 from un_deploy.graph.fold.site import Site
+from un_deploy.graph.fold.solving.assignment import Assignment, shift_left
+from un_deploy.graph.fold.solving.propagate import propagate
 
 Direction = Literal["forward", "backward"]
 Use = tuple[ir.Node, int]
-
-
-@dataclass(frozen=True)
-class Assignment:
-    """The gauges given so far; a tensor or constant that is not named has the identity.
-
-    Attributes:
-        tensors: by tensor.
-        constants: by use (node, input position), in the rank the rule spoke of.
-        vanished: the sites that G(y) = A after G(x) makes superfluous.
-    """
-
-    tensors: Mapping[ir.Value, Gauge] = field(default_factory=dict)
-    constants: Mapping[Use, Gauge] = field(default_factory=dict)
-    vanished: frozenset[Site] = frozenset()
-
-    def known(self, unit: Unit, view: GraphView) -> dict[Port, Gauge]:
-        """The gauges of a unit's ports that have one."""
-        found: dict[Port, Gauge] = {}
-        for port, value in unit.ports():
-            if value in view.constants:
-                gauge = self.constants.get((unit.node, port.position))
-            else:
-                gauge = self.tensors.get(value)
-            if gauge is not None:
-                found[port] = gauge
-        return found
-
-    def complete(self, unit: Unit, view: GraphView) -> dict[Port, Gauge]:
-        """The gauges of all ports, the identity where none was given."""
-        known = self.known(unit, view)
-        for port, value in unit.ports():
-            if port not in known:
-                known[port] = Affine.identity(len(view.shape(value) or ()))
-        return known
-
-    def ends(self, site: Site) -> tuple[Gauge, Gauge]:
-        """The gauges before and after a site."""
-        identity = Affine.identity(site.affine.rank)
-        return self.tensors.get(site.x, identity), self.tensors.get(site.y, identity)
-
-    def untouched(self, site: Site) -> bool:
-        """Whether nothing has reached the site."""
-        return all(gauge.is_identity for gauge in self.ends(site))
-
-
-def propagate(
-    view: GraphView,
-    seeds: Mapping[ir.Value, Gauge],
-    vanish: Callable[[Site], bool],
-    base: Assignment | None = None,
-) -> Assignment:
-    """Carry the seeds as far as they demand, on top of what is assigned already.
-
-    Args:
-        view: the graph.
-        seeds: the first gauges, a site's two ends.
-        vanish: whether a site that is reached shall vanish; others absorb the gauge and stay.
-        base: an assignment to extend; it is not changed.
-
-    Raises:
-        Refuse: an operator does not commute, or two demands on one tensor differ.
-    """
-    base = base or Assignment()
-    tensors, constants = dict(base.tensors), dict(base.constants)
-    grown = Assignment(tensors, constants, base.vanished)
-    vanished: set[Site] = set()
-    queue: deque[ir.Value] = deque()
-    settled: set[Unit] = set()  # all their ports are known, and agree
-
-    def assign(value: ir.Value, gauge: Gauge) -> None:
-        present = tensors.get(value)
-        if present is not None:
-            if not present.same(gauge):
-                raise Refuse(f"{value.name!r} would need two different scales or shifts")
-            return
-        if value in view.pinned and not gauge.is_identity:
-            raise Refuse(f"{view.pinned[value]}, so its value must stay")
-        if value in view.unscaled and not gauge.keeps_scale:
-            raise Refuse(f"{view.unscaled[value]}, so its value must stay")
-        _check_range(value, gauge, view)
-        tensors[value] = gauge
-        queue.append(value)
-
-    for value, gauge in seeds.items():
-        assign(value, gauge)
-    while queue:
-        for part in view.touching(queue.popleft()):
-            if isinstance(part, Site):
-                if grown.untouched(part):
-                    continue
-                if vanish(part):
-                    vanished.add(part)
-                    for value, gauge in _through(part, grown):
-                        assign(value, gauge)
-                else:
-                    absorb_into_norm.check(part)
-                continue
-            if part in settled:
-                continue
-            known, ports = grown.known(part, view), dict(part.ports())
-            if all(gauge.is_identity for gauge in known.values()):
-                continue
-            if len(known) == len(ports):
-                settled.add(part)
-            for port, gauge in _demands(part, known, view):
-                value = ports[port]
-                if value in view.constants:
-                    constants[part.node, port.position] = gauge
-                else:
-                    assign(value, gauge)
-    return Assignment(tensors, constants, base.vanished | vanished)
-
-
-def certify(view: GraphView, assignment: Assignment) -> None:
-    """Ask every unit again, all ports known, in no order: do its demands agree with what is?
-
-    This proves the gauges consistent. It says nothing of the edits: `un_deploy.graph.proof` does.
-
-    Raises:
-        Refuse: they do not.
-    """
-    for value in view.pinned:
-        gauge = assignment.tensors.get(value)
-        if gauge is not None and not gauge.is_identity:
-            raise Refuse(f"{view.pinned[value]}, and was given a scale or shift")
-    for site in view.sites:
-        before, after = assignment.ends(site)
-        if site in assignment.vanished:
-            if not after.same(site.affine.after(before)):
-                raise Refuse(f"{site.label} would vanish, but its ends do not differ by it")
-        elif not (before.is_identity and after.is_identity):
-            absorb_into_norm.check(site)
-    for unit in view.units:
-        if all(gauge.is_identity for gauge in assignment.known(unit, view).values()):
-            continue
-        complete = assignment.complete(unit, view)
-        for port, demand in _demands(unit, complete, view):
-            held = complete[port]
-            rank = max(held.rank, demand.rank)
-            if not held.aligned(rank).same(demand.aligned(rank)):
-                raise Refuse(f"{unit.name} does not agree with the gauge of its {port.side}put")
 
 
 @dataclass(frozen=True)
@@ -195,12 +56,17 @@ class Solution:
 GAINED_BIAS = 0.5
 
 
-def solve(view: GraphView, direction: Direction) -> Solution:
+def solve(view: GraphView, direction: Direction, *, scale_alone: bool = False) -> Solution:
     """Let as many sites vanish as one direction can, each trial standing on those before.
 
     Forward takes the sites from the inputs on, backward from the outputs. A trial first lets
     every site it reaches vanish too; if that is refused, it lets them stay and absorb what
     reaches them.
+
+    Args:
+        view: the graph.
+        direction: where the norms go.
+        scale_alone: fold the scales, and let an Add of the shift stay of each site.
     """
     assignment, cost = Assignment(), 0.0
     edits: dict[Unit | Site, list[Edit]] = {}
@@ -215,6 +81,9 @@ def solve(view: GraphView, direction: Direction) -> Solution:
         if not assignment.untouched(site):
             refusals[site] = "it takes in the scale and shift of another norm"
             continue
+        if scale_alone and not _worth_shortening(site):
+            refusals[site] = "it is no more than a shift already"
+            continue
         if site.affine.is_identity and site.x in view.pinned and site.y in view.pinned:
             refusals[site] = "it does nothing, but both its ends are the graph's"
             continue
@@ -228,17 +97,25 @@ def solve(view: GraphView, direction: Direction) -> Solution:
                 return not other.kept and (other is site or not alone)
 
             try:
-                seeds = _seeds(site, direction)
-                trial = propagate(view, seeds, vanish, assignment)
-                # Nothing reaches a site that does nothing.
-                trial = replace(trial, vanished=trial.vanished | {site})
+                seeds = _seeds(site, direction, scale_alone)
+                if scale_alone:
+                    base = replace(assignment, shortened=assignment.shortened | {site})
+                    trial = propagate(view, seeds, vanish, base)
+                    shift_left(site, trial)
+                else:
+                    trial = propagate(view, seeds, vanish, assignment)
+                    # Nothing reaches a site that does nothing.
+                    trial = replace(trial, vanished=trial.vanished | {site})
                 changed = _changed(view, assignment, trial)
-                gain = _gain(view, edits, changed, trial.vanished - assignment.vanished)
+                removed = sum(s.cost for s in trial.vanished - assignment.vanished)
+                removed += sum(s.cost - 1 for s in trial.shortened - assignment.shortened)
+                gain = _gain(view, edits, changed, removed)
             except Refuse as refusal:
                 # What it reached on the way would meet the same refusal.
-                hopeless |= reached
+                if not scale_alone:
+                    hopeless |= reached
                 refusals.setdefault(site, str(refusal))
-                if len(reached) == 1:
+                if reached <= {site}:
                     break
                 continue
             assignment, cost = trial, cost + gain
@@ -246,7 +123,8 @@ def solve(view: GraphView, direction: Direction) -> Solution:
             break
     for site in assignment.vanished:
         refusals.pop(site, None)
-    in_order = (edit for part in _parts(view) for edit in edits.get(part, ()))
+    in_order = [edit for part in _parts(view) for edit in edits.get(part, ())]
+    in_order.sort(key=lambda edit: isinstance(edit, Mix))  # these read what the others have made
     return Solution(assignment, tuple(in_order), cost, refusals)
 
 
@@ -264,6 +142,8 @@ def _edits(view: GraphView, assignment: Assignment, part: Unit | Site) -> Iterat
     if isinstance(part, Site):
         if part in assignment.vanished:
             yield Bypass(part)
+        elif part in assignment.shortened:
+            yield Shorten(part, shift_left(part, assignment))
         elif not assignment.untouched(part):
             yield from absorb_into_norm.edits(part, *assignment.ends(part), view)
     elif not all(gauge.is_identity for gauge in assignment.known(part, view).values()):
@@ -289,17 +169,16 @@ def _absorbed(
         shape = shape[1:]
     if shape == sizes:
         return SetConstant(node, index, old.through(gauge.aligned(len(shape))), shape)
-    return SetConstant(
-        node, index, lambda: ((old() - gauge.shift) / gauge.scale).reshape(shape), shape
-    )
+    return SetConstant(node, index, lambda: gauge.new_of(old()).reshape(shape), shape)
 
 
 def _changed(view: GraphView, base: Assignment, trial: Assignment) -> dict[Unit | Site, list[Edit]]:
     """The edits of the parts that a trial reaches, or lets vanish."""
     new = islice(trial.tensors, len(base.tensors), None)  # a trial only adds to what there is
     parts: list[Unit | Site] = [part for value in new for part in view.touching(value)]
-    gone = sorted(trial.vanished - base.vanished, key=view.order.__getitem__)
-    parts.extend(gone)
+    ended = (trial.vanished - base.vanished) | (trial.shortened - base.shortened)
+    in_order = sorted(ended, key=view.order.__getitem__)
+    parts.extend(in_order)
     return {part: list(_edits(view, trial, part)) for part in dict.fromkeys(parts)}
 
 
@@ -307,15 +186,14 @@ def _gain(
     view: GraphView,
     before: Mapping[Unit | Site, Sequence[Edit]],
     after: Mapping[Unit | Site, Sequence[Edit]],
-    vanished: Iterable[Site],
+    removed: float,
 ) -> float:
-    """What these edits, in place of those before, and these sites change the cost by.
+    """What these edits, in place of those before, change the cost by; sites lower it by `removed`.
 
     Raises:
         Refuse: they do not lower it, or a new constant leaves the range of its type.
     """
     gained = sum(_biases(edits) - _biases(before.get(part, ())) for part, edits in after.items())
-    removed = sum(site.cost for site in vanished)
     if GAINED_BIAS * gained >= removed:
         raise Refuse(f"{gained} linear operators would gain a bias, which costs more than the norm")
     for edits in after.values():
@@ -329,9 +207,18 @@ def _biases(edits: Iterable[Edit]) -> int:
 
 
 def _check_fits(edit: Edit, view: GraphView) -> None:
-    if not isinstance(edit, (SetConstant, AddBias)):
+    if isinstance(edit, Shorten):
+        dtype = view.dtype(edit.site.y)
+        if dtype is None or not is_floating(dtype) or not edit.exact.fits(dtype):
+            raise Refuse(f"the shift that stays would leave the range of {dtype}")
         return
-    index = edit.index if isinstance(edit, SetConstant) else 1
+    if isinstance(edit, Bypass):
+        return
+    if isinstance(edit, Mix):
+        if not (np.all(np.isfinite(edit.ratio)) and np.all(np.isfinite(edit.constant))):
+            raise Refuse("a modulation would take in a shift without bounds")
+        return
+    index = edit.index if isinstance(edit, SetConstant) else edit.weight
     value = edit.node.inputs[index]
     assert value is not None
     dtype = view.constants.dtype(value)
@@ -339,45 +226,28 @@ def _check_fits(edit: Edit, view: GraphView) -> None:
         raise Refuse(f"the type of {value.name!r} is not known to be floating")
     if isinstance(edit, SetConstant) and view.constants.is_quantised(value):
         raise Refuse(f"{value.name!r} is computed from integers, and would be stored as floats")
-    if not edit.exact.fits(dtype):
+    if not edit.exact.fits(dtype) and not _marks_places(edit, value, view):
         raise Refuse(f"{value.name!r} would leave the range of {dtype.name.lower()}")
 
 
-def _check_range(value: ir.Value, gauge: Gauge, view: GraphView) -> None:
-    """Outside [1/r, r], r = sqrt(max), a scale would overflow the tensor or drown it."""
-    dtype = (view.dtype(value) or ir.DataType.FLOAT).numpy()
-    bound = 256.0 if dtype == np.float16 else 2.0**63
-    size = np.abs(gauge.scale)
-    if not np.all((size >= 1 / bound) & (size <= bound)):
-        worst = int(np.argmax(np.abs(np.log(np.maximum(size, 1e-300)))))
-        raise Refuse(
-            f"{value.name!r} would be scaled by {gauge.scale.reshape(-1)[worst]:.3g} in channel "
-            f"{worst}, too far from 1 for {dtype}"
-        )
+def _marks_places(edit: SetConstant | AddBias, old: ir.Value, view: GraphView) -> bool:
+    """Whether a Where fills with it, and it is infinite, or no number, only where it was before."""
+    if not (isinstance(edit, SetConstant) and operator_named(edit.node.op_type).fills):
+        return False
+    new = rounded(edit.exact(), view.constants.dtype(old))
+    return bool(np.all(np.isfinite(new) | ~np.isfinite(view.exact(old)())))
 
 
-def _demands(unit: Unit, known: Mapping[Port, Gauge], view: GraphView) -> list[tuple[Port, Gauge]]:
-    op = unit.node.op_type
-    if unit.rule is None:
-        raise Refuse(f"{unit.name} ({op}) does not commute with a scale and shift")
-    try:
-        return list(unit.rule.transport(unit, known, view))
-    except Refuse as refusal:
-        raise Refuse(f"{unit.name} ({op}): {refusal}") from None
-
-
-def _seeds(site: Site, direction: Direction) -> dict[ir.Value, Gauge]:
-    here = Affine.identity(site.affine.rank)
+def _seeds(site: Site, direction: Direction, scale_alone: bool) -> dict[ir.Value, Gauge]:
+    here, affine = Affine.identity(site.affine.rank), site.affine
+    if scale_alone:
+        affine = Affine(affine.scale, here.shift)
     if direction == "forward":
-        return {site.x: here, site.y: site.affine}
+        return {site.x: here, site.y: affine}
     with np.errstate(divide="ignore", invalid="ignore"):
-        return {site.y: here, site.x: site.affine.inverse()}
+        return {site.y: here, site.x: affine.inverse()}
 
 
-def _through(site: Site, assignment: Assignment) -> Iterator[tuple[ir.Value, Gauge]]:
-    before = assignment.tensors.get(site.x)
-    if before is not None:
-        yield site.y, site.affine.after(before)
-    else:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            yield site.x, site.affine.inverse().after(assignment.tensors[site.y])
+def _worth_shortening(site: Site) -> bool:
+    affine = site.affine
+    return site.cost > 1 and bool(np.any(affine.scale != 1) and np.any(affine.shift != 0))

@@ -82,6 +82,8 @@ def compare_region(region: Region, sources: Sources) -> float:
         # They may agree at some sizes and not at others.
         raise NoProofError("slides other windows than the original", differs=False)
     bench = _Bench(region, sources)
+    if bench.narrowings[0] != bench.narrowings[1]:
+        raise NoProofError("rounds to other types than the original", differs=False)
     reason, worst, compared = "no sizes fit", 0.0, 0
     for sizes, stretched in bench.choices:
         try:
@@ -110,6 +112,12 @@ class _Bench:
         known = sources.constants
         self._of_old = RegionConstants(old.nodes, old.constants, lambda v: Exact.of(v, known))
         self._of_new = RegionConstants(new.nodes, new.constants, sources.exact)
+
+    @property
+    def narrowings(self) -> tuple[list[str], list[str]]:
+        """The narrower types that both sides cast to."""
+        old, new = self.region.old, self.region.new
+        return self._evaluation.narrowings(old.nodes), self._evaluation.narrowings(new.nodes)
 
     @cached_property
     def is_uniform(self) -> bool:
@@ -213,9 +221,15 @@ class _Bench:
             NoProofError: the two sides differ.
         """
         draw, worst, turn = Draw(self.region, sizes, stretched=stretched), 0.0, 0
+        idle = set(self.region.leaves)
         while turn < draw.rounds:
-            worst = max(worst, self._compared(self._drawn(draw, turn), sizes.empty))
+            values = self._drawn(draw, turn)
+            worst = max(worst, self._compared(values, sizes.empty))
+            idle = {leaf for leaf in idle if self._is_idle(leaf, values)}
             turn += 1
+        if idle:
+            name = min(str(leaf.name) for leaf in idle)
+            raise NoSizeError(f"{name!r} plays no part at these sizes")
         return worst
 
     def _old(self, claim: Claim) -> ir.Value:
@@ -251,26 +265,23 @@ class _Bench:
         found = original_of(new, region.claim)
         if not old.size and not empty:
             raise NoSizeError("nothing is left to compare at these sizes")
-        self._check_parts(values)
         if old.dtype.kind != "f":
             if not np.array_equal(old, found):
                 raise NoProofError("holds other numbers than the original's", differs=True)
             return 0.0
         return self._largest(old, found, new, values)
 
-    def _check_parts(self, values: Mapping[ir.Value, Array]) -> None:
-        """Every tensor that the region starts from plays a part, where operators choose."""
-        if self.is_uniform:
-            return
-        for leaf in self.region.leaves:
-            tensors = [self._old(claim) for value, claim in self._used if value is leaf]
-            if not tensors or values[leaf].dtype.kind != "f" or not values[leaf].size:
-                continue
-            if all(tensor in self._sources.constants for tensor in tensors):
-                continue
-            spoilt = {**values, **{t: np.full_like(values[t], np.nan) for t in tensors}}
-            if not np.any(np.isnan(self._run_old(spoilt))):
-                raise NoSizeError(f"{leaf.name!r} plays no part at these sizes")
+    def _is_idle(self, leaf: ir.Value, values: Mapping[ir.Value, Array]) -> bool:
+        """Whether a tensor that the region starts from plays no part, where operators choose."""
+        tensors = [self._old(claim) for value, claim in self._used if value is leaf]
+        if self.is_uniform or self.region.claim.shape_only or not tensors:
+            return False
+        if values[leaf].dtype.kind != "f" or not values[leaf].size:
+            return False
+        if all(tensor in self._sources.constants for tensor in tensors):
+            return False
+        spoilt = {**values, **{t: np.full_like(values[t], np.nan) for t in tensors}}
+        return not np.any(np.isnan(self._run_old(spoilt)))
 
     def _largest(
         self, old: Array, found: Array, new: Array, values: Mapping[ir.Value, Array]
@@ -282,10 +293,10 @@ class _Bench:
         with np.errstate(invalid="ignore"):
             error = np.where(alike, 0.0, np.abs(old - found))
         infinite = ~np.isfinite(error)  # on one side alone, or of another sign
-        if np.any(infinite) or not np.all(error <= TOLERANCE * np.abs(old)):
+        if np.any(infinite) or not np.all(alike | (error <= TOLERANCE * np.abs(old))):
             terms = self._evaluation.magnitude(self.region.old, self._of_old.beside(values))
             terms = np.fmax(terms, _terms_of(new, self.region.claim))
-            bad = infinite | ~(error <= TOLERANCE * terms)
+            bad = infinite | ~(alike | (error <= TOLERANCE * terms))
             if np.any(bad):
                 place = tuple(int(i) for i in np.argwhere(bad)[0])
                 raise NoProofError(

@@ -113,6 +113,8 @@ class Draw:
 
     def _integers(self, value: ir.Value, old: ir.Value, shape: tuple[int, ...], turn: int) -> Array:
         """In the range that its readers take; indices of a table run through all of its rows."""
+        if (places := self._places((value, old), shape, turn)) is not None:
+            return places
         rows = [r for tensor in (value, old) for r in self._rows(tensor)]
         count = math.prod(shape)
         if rows:
@@ -130,9 +132,38 @@ class Draw:
 
     def _rows(self, tensor: ir.Value) -> Iterator[int]:
         for node, position in self._uses((tensor,)):
-            if node.op_type == "Gather" and position == 1 and node.inputs[0] is not None:
+            if (
+                node.op_type in ("Gather", "GatherElements")
+                and position == 1
+                and node.inputs[0] is not None
+            ):
                 shape = self._sizes.shape(node.inputs[0])
                 yield shape[node.attributes.get_int("axis", 0) % len(shape)]
+
+    def _places(
+        self, tensors: Iterable[ir.Value], shape: tuple[int, ...], turn: int
+    ) -> Array | None:
+        """Indices that GatherND or GatherElements looks up: they run through all places."""
+        for node, position in self._uses(tensors):
+            table = node.inputs[0]
+            if position != 1 or table is None:
+                continue
+            if node.op_type == "GatherND":
+                batch = node.attributes.get_int("batch_dims", 0)
+                sizes = self._sizes.shape(table)[batch : batch + shape[-1]]
+                flat = np.arange(math.prod(shape[:-1]))
+                flat = self._counted(flat, turn, math.prod(sizes), flat.size)
+                return np.stack(np.unravel_index(flat, sizes), axis=-1).reshape(shape)
+            if node.op_type == "GatherElements":
+                axis = node.attributes.get_int("axis", 0) % len(shape)
+                along = np.indices(shape)[axis]
+                return self._counted(along, turn, self._sizes.shape(table)[axis], shape[axis])
+        return None
+
+    def _counted(self, array: Array, turn: int, places: int, step: int) -> Array:
+        """Numbers below `step`, that of this turn, and no more than there are places."""
+        self.rounds = max(self.rounds, math.ceil(places / max(step, 1)))
+        return np.minimum(array + turn * step, places - 1).astype(np.int64)
 
     def _parameter(self, node: ir.Node, position: int) -> Array | None:
         """A target or a bound that is computed from data: that of the shape that is inferred."""

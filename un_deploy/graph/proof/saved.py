@@ -30,7 +30,7 @@ def saved_difference(saved: ir.TensorProtocol, exact: Exact) -> str:
         if np.array_equal(held, right):
             continue
         bad = np.argwhere(_units_apart(held, right) > 1)
-        if bad.size:
+        if len(bad):  # each entry of it is a place, that of a number is empty
             at = tuple(int(i) for i in bad[0])
             first = part[0].start if part and isinstance(part[0], slice) else 0
             place = [at[0] + (first or 0), *at[1:]] if at else []
@@ -40,7 +40,7 @@ def saved_difference(saved: ir.TensorProtocol, exact: Exact) -> str:
 
 def _units_apart(first: Array, second: Array) -> Array:
     """How many numbers of their type lie between two arrays; NaN is far from all but itself."""
-    apart = np.abs(_ordinal(first) - _ordinal(second))
+    apart = np.asarray(np.abs(_ordinal(first) - _ordinal(second)))
     nans = np.isnan(first), np.isnan(second)
     apart[nans[0] != nans[1]] = np.iinfo(np.int64).max
     apart[nans[0] & nans[1]] = 0

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
 
 from un_deploy.graph.analysis.evaluation_order import drop_read, last_readers
-from un_deploy.graph.analysis.evaluators import Unknown, evaluate_exact
-from un_deploy.graph.analysis.floating import keeps_all
+from un_deploy.graph.analysis.evaluators import evaluate_exact
+from un_deploy.graph.analysis.floating import is_floating, keeps_all
 from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.rules import operator_named
 
@@ -107,6 +107,17 @@ class Evaluation:
     opset: int
     shapes: Shapes
 
+    def narrowings(self, nodes: Iterable[ir.Node]) -> list[str]:
+        """The narrower types that these operators cast floating tensors to."""
+        found = []
+        for node in nodes:
+            source = node.inputs[0] if node.op_type == "Cast" else None
+            if source is not None:
+                target = ir.DataType(node.attributes["to"].as_int())
+                if is_floating(target) and not keeps_all(self.shapes.dtype(source), target):
+                    found.append(target.name)
+        return sorted(found)
+
     def run(self, part: Slice, values: Mapping[ir.Value, Array]) -> Array:
         """The slice's target, from arrays for its leaves and constants.
 
@@ -139,13 +150,11 @@ class Evaluation:
         return found[part.target]
 
     def _exact(self, node: ir.Node, inputs: list[Array | None]) -> list[Array]:
-        first = inputs[0] if inputs else None
-        if node.op_type == "Cast" and first is not None and first.dtype.kind == "f":
-            source, target = node.inputs[0], ir.DataType(node.attributes["to"].as_int())
-            assert source is not None
-            if not keeps_all(self.shapes.dtype(source), target):
-                raise Unknown(f"{source.name!r} is cast to a narrower type")
-            return [first]
+        # A Cast to a narrower type rounds, which is not looked at; that both sides have it is.
+        if node.op_type == "Cast" and is_floating(ir.DataType(node.attributes["to"].as_int())):
+            first = inputs[0]
+            if first is not None and first.dtype.kind == "f":
+                return [first]
         return evaluate_exact(node, inputs, self.opset)
 
     def _absolute(self, node: ir.Node, inputs: list[Array | None]) -> list[Array]:

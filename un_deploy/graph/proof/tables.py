@@ -11,7 +11,6 @@ import numpy as np
 import onnx_ir as ir
 
 from un_deploy.graph.analysis.exact import Exact
-from un_deploy.graph.fold.rules import operator_named
 
 Array = np.ndarray
 
@@ -90,5 +89,5 @@ def _tables(
 
 
 def _looks_up(node: ir.Node, position: int) -> bool:
-    picks = operator_named(node.op_type).picks and node.attributes.get_int("axis", 0) == 0
-    return picks and position == 0
+    """Whether it reads this as a table of rows; GatherND and GatherElements look elsewhere too."""
+    return node.op_type == "Gather" and node.attributes.get_int("axis", 0) == 0 and position == 0

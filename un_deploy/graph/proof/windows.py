@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import onnx_ir as ir
 
-_SLIDING = ("Conv", "ConvTranspose")
+from un_deploy.graph.fold.rules import operator_named
 
 #: Places that an operator without a window needs to show all that it does.
 LEAST = 3
@@ -17,21 +17,23 @@ def windows(nodes: Iterable[ir.Node]) -> list[str]:
     return sorted(
         f"{node.op_type} {sorted((name, str(a.value)) for name, a in node.attributes.items())}"
         for node in nodes
-        if node.op_type in _SLIDING
+        if operator_named(node.op_type).slides
     )
 
 
 def strides(node: ir.Node) -> Sequence[int]:
     """How far a window moves along each axis, as far as it is stated."""
-    return node.attributes.get_ints("strides", ()) if node.op_type in _SLIDING else ()
+    return node.attributes.get_ints("strides", ()) if operator_named(node.op_type).slides else ()
 
 
 def reach(node: ir.Node) -> int:
     """How many places along an axis an operator must have to show all that it does."""
-    if node.op_type not in _SLIDING:
+    if not operator_named(node.op_type).slides:
         return LEAST
-    shape = node.inputs[1].shape if node.inputs[1] is not None else None
+    weight = node.inputs[1] if len(node.inputs) > 1 else None
+    shape = weight.shape if weight is not None else None
     kernel = [n for n in (shape.dims[2:] if shape is not None else ()) if isinstance(n, int)]
+    kernel = kernel or list(node.attributes.get_ints("kernel_shape", ()))
     dilations = node.attributes.get_ints("dilations", [1] * len(kernel))
     steps = strides(node) or [1] * len(kernel)
     needed = [(n - 1) * d + 1 + 2 * s for n, d, s in zip(kernel, dilations, steps, strict=False)]

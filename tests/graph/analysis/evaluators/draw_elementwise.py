@@ -1,4 +1,4 @@
-"""Settings of arithmetic, comparisons, casts and Where."""
+"""Settings of arithmetic, activations, comparisons, casts and Where."""
 
 from __future__ import annotations
 
@@ -20,6 +20,26 @@ def _two(draw: Draw) -> Setting:
 
 def _one(draw: Draw) -> Setting:
     return Setting(draw.op, draw.opset, [draw.array(draw.shape(), draw.type(among=_NUMBERS))])
+
+
+def _real(draw: Draw) -> Setting:
+    # In half types one judge rounds LeakyRelu's factor first, the other one does not.
+    among = REALS[:2] if draw.op == "LeakyRelu" else REALS
+    x = draw.array(draw.shape(), draw.type(among=among))
+    given = {"alpha": 0.25} if draw.op == "LeakyRelu" and draw.chance(0.5) else {}
+    return Setting(draw.op, draw.opset, [x], given)
+
+
+def _prelu(draw: Draw) -> Setting:
+    kind, full = draw.type(among=REALS), draw.shape(empty=0)
+    slope = tuple(1 if draw.chance(0.3) else n for n in full[draw.number(0, len(full)) :])
+    return Setting("PRelu", draw.opset, [draw.array(full, kind), draw.array(slope, kind)])
+
+
+def _several(draw: Draw) -> Setting:
+    kind, shapes = draw.type(among=REALS), [*draw.two_shapes(), ()]
+    count = draw.number(1, 3)
+    return Setting("Sum", draw.opset, [draw.array(shape, kind) for shape in shapes[:count]])
 
 
 def _equal(draw: Draw) -> Setting:
@@ -56,6 +76,9 @@ def _where(draw: Draw) -> Setting:
 DRAWN = {
     **dict.fromkeys(("Add", "Sub", "Mul", "Div"), _two),
     **dict.fromkeys(("Neg", "Sqrt"), _one),
+    **dict.fromkeys(("Abs", "Relu", "LeakyRelu"), _real),
+    "PRelu": _prelu,
+    "Sum": _several,
     "Equal": _equal,
     "Cast": _cast,
     "Where": _where,

@@ -1,4 +1,4 @@
-"""Settings of products, convolutions, means, BatchNormalization and DequantizeLinear."""
+"""Settings of products, convolutions, reductions, BatchNormalization and DequantizeLinear."""
 
 from __future__ import annotations
 
@@ -114,17 +114,32 @@ def _transposed(
     return x, (groups * per_group, channels, *kernel), given
 
 
-def _reduce_mean(draw: Draw) -> Setting:
-    x = draw.array(draw.shape(0, 4, empty=0), draw.type(among=REALS))
+def _einsum(draw: Draw) -> Setting:
+    equation = draw.among(
+        ["bnc,cd->bnd", "bnc,cd", "...c,cd->...d", "hio,bhni->bhno", "bc,c->b", "ab , bc -> ac",
+         "bnhd,hdo->bno", "ij->ji", "bii->bi", "abc->", "a,b->ab", "bi,bj,ij->b", "bnc,cd->bd"]
+    )  # fmt: skip
+    sizes = {letter: draw.number(1, 4) for letter in "abcdefghijklmnopqrst"}
+    kind = draw.type(among=("float32", "float64"))
+    arrays = []
+    for operand in equation.replace(" ", "").split("->")[0].split(","):
+        shape = [sizes[letter] for letter in operand.replace("...", "xy") if letter in sizes]
+        lead = [2, 3] if "..." in operand else []
+        arrays.append(draw.array((*lead, *shape), kind))
+    return Setting("Einsum", draw.opset, arrays, {"equation": equation})
+
+
+def _reduce(draw: Draw) -> Setting:
+    x = draw.array(draw.shape(0, 3, empty=0), draw.type(among=REALS))
     given: dict[str, Any] = {"keepdims": draw.number(0, 1)} if draw.chance(0.6) else {}
     axes = draw.axes(x.ndim, draw.number(1, x.ndim)) if x.ndim and draw.chance(0.7) else None
-    if draw.opset < 18:
-        return Setting("ReduceMean", draw.opset, [x], given | ({"axes": axes} if axes else {}))
+    if draw.opset < (13 if draw.op == "ReduceSum" else 18):
+        return Setting(draw.op, draw.opset, [x], given | ({"axes": axes} if axes else {}))
     if draw.chance(0.3):
         given["noop_with_empty_axes"] = draw.number(0, 1)
     none = np.array([], np.int64) if draw.chance(0.3) else None
     stated = none if axes is None else np.array(axes, np.int64)
-    return Setting("ReduceMean", draw.opset, [x, stated], given)
+    return Setting(draw.op, draw.opset, [x, stated], given)
 
 
 def _batch_normalization(draw: Draw) -> Setting:
@@ -172,7 +187,8 @@ DRAWN = {
     "Gemm": _gemm,
     "Conv": _convolution,
     "ConvTranspose": _convolution,
-    "ReduceMean": _reduce_mean,
+    **dict.fromkeys(("ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin"), _reduce),
+    "Einsum": _einsum,
     "BatchNormalization": _batch_normalization,
     "DequantizeLinear": _dequantize_linear,
 }

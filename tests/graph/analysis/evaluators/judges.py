@@ -83,6 +83,20 @@ def _is_padded_by_dilation(setting: Setting) -> bool:
     return same and max(setting.attributes.get("dilations", [1])) > 1
 
 
+def _cuts_off(setting: Setting) -> bool:
+    pads = setting.attributes.get("pads") or setting.inputs[1]
+    return min(pads, default=0) < 0
+
+
+def _picks_from_a_part(setting: Setting) -> bool:
+    table, rows = setting.inputs
+    assert table is not None and rows is not None
+    axis = setting.attributes.get("axis", 0) % table.ndim
+    others = zip(table.shape, rows.shape, strict=True)
+    part = any(n != m for i, (n, m) in enumerate(others) if i != axis)
+    return part or setting.attributes.get("axis", 0) < 0
+
+
 FAULTS: tuple[Fault, ...] = (
     _fault(
         "ONNX Runtime",
@@ -127,6 +141,31 @@ FAULTS: tuple[Fault, ...] = (
         "it mixes the batch's own statistics in",
         "BatchNormalization",
         lambda s: s.opset < 14,
+    ),
+    _fault(
+        "reference",
+        "it counts other places where windows are dilated, or reach beyond the border",
+        "AveragePool",
+        lambda s: "dilations" in s.attributes or "ceil_mode" in s.attributes,
+    ),
+    _fault(
+        "reference",
+        "it pools images by another way of counting",
+        "MaxPool",
+        lambda s: True,
+    ),
+    _fault(
+        "reference",
+        "it leaves the first of the axes behind the channels as it is",
+        "GlobalMaxPool",
+        lambda s: s.inputs[0].ndim != 4,
+    ),
+    _fault("reference", "it does not cut off", "Pad", _cuts_off),
+    _fault(
+        "reference",
+        "it wants as many indices as there are entries, and an axis from the front",
+        "GatherElements",
+        _picks_from_a_part,
     ),
     _fault("reference", "it has none below opset 19", "DequantizeLinear", lambda s: s.opset < 19),
 )

@@ -14,16 +14,30 @@ import onnx
 import onnx_ir as ir
 import pytest
 
-from tests.graph.analysis.evaluators import draw_elementwise, draw_layout, draw_products
+from tests.graph.analysis.evaluators import (
+    draw_elementwise,
+    draw_layout,
+    draw_places,
+    draw_products,
+)
 from tests.graph.analysis.evaluators.judges import FAULTS, JUDGES, Fault, is_known
 from tests.graph.analysis.evaluators.setting import Array, Draw, Setting
 from un_deploy.graph.analysis.evaluators import EVALUATORS, Unknown, evaluate, evaluate_exact
 from un_deploy.graph.analysis.floating import is_real
 
-DRAWN = {**draw_elementwise.DRAWN, **draw_layout.DRAWN, **draw_products.DRAWN}
+DRAWN = {
+    **draw_elementwise.DRAWN,
+    **draw_layout.DRAWN,
+    **draw_places.DRAWN,
+    **draw_products.DRAWN,
+}
 
 #: These add up, in an order of their own: they may differ by some units in the last place.
-_SUMS = {"MatMul", "Gemm", "Conv", "ConvTranspose", "ReduceMean", "BatchNormalization"}
+_SUMS = {"MatMul", "Gemm", "Einsum", "Conv", "ConvTranspose", "BatchNormalization", "Sum"}
+_SUMS |= {"ReduceMean", "ReduceSum", "AveragePool", "GlobalAveragePool", "Resize"}
+
+#: These multiply, and are rounded once.
+_SLOPES = ("LeakyRelu", "PRelu")
 
 
 @cache
@@ -89,7 +103,7 @@ def exactly(setting: Setting, node: ir.Node, got: list[Array]) -> str:
         return "" if setting.op in ("Cast", "Equal") else f"{setting}: {error}"
     if any(is_real(a) and a.dtype != np.float64 for a in exact):
         return f"{setting}: not all is in float64"
-    if setting.op in ("Div", "Sqrt", "Add", "Sub", "Mul", "DequantizeLinear", *_SUMS):
+    if setting.op in ("Div", "Sqrt", "Add", "Sub", "Mul", "DequantizeLinear", *_SUMS, *_SLOPES):
         rounded = [e.astype(a.dtype) for e, a in zip(exact, got, strict=True)]
         wrong = difference("MatMul", rounded, got)
     else:

@@ -101,9 +101,9 @@ def test_an_attention_scale_between_norm_and_softmax_is_no_norm() -> None:
 REFUSALS = {
     "a product of two computed tensors": (
         SIGNATURE,
-        f"{NORM} g = Sigmoid(x) t = Mul(n, g) y = MatMul(t, w)",
-        WEIGHTS,
-        "Mul_3 (Mul): its operands are both computed",
+        f"{NORM} g = Sigmoid(x) t = Mul(n, g) y = Tanh(t)",
+        {"a": (4,), "b": (4,)},
+        "Mul_3 (Mul): a shift would be multiplied by a tensor",
     ),
     "a division by the tensor": (
         SIGNATURE,

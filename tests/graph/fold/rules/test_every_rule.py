@@ -187,7 +187,9 @@ def _feeds(model: ir.Model) -> dict[str, np.ndarray]:
     """Random numbers; indices reach all nine rows of a table."""
     feeds = feeds_for(model)
     return {
-        name: np.arange(9).reshape(3, 3) if array.dtype == np.int64 else array
+        name: np.resize(np.arange(9), array.shape if array.size >= 9 else (3, 3))
+        if array.dtype == np.int64
+        else array
         for name, array in feeds.items()
     }
 

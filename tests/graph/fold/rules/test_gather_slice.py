@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.support.graphs import NORM, assert_folds, assert_stays, build, operators
+from tests.support.graphs import NORM, assert_folds, assert_stays, build, fold_and_prove, operators
 from un_deploy.graph.fold.fold import fold_graph
 
 SIGNATURE = "float[B,3,4] x => float[B,3,5] y"
@@ -125,6 +125,22 @@ def test_a_slice_of_tokens_at_computed_places() -> None:
 
 
 TABLE = "e0 = Gather(table, ids)"
+
+
+@pytest.mark.parametrize(("first", "last", "step"), [(0, 2, 1), (1, 4, 2), (-2, 2**40, 1)])
+def test_a_norm_behind_cut_channels_leaves_the_others(first: int, last: int, step: int) -> None:
+    body = f"{TABLE} t = Slice(e0, i, k, axis, s) m = Mul(t, a) y = Add(m, b)"
+    body += " r = Slice(e0, j, l, axis) z = Sigmoid(r)"
+    model = build(
+        "int64[3] ids => float[3,2] y, float[3,1] z", body, a=(2,), b=(2,), table=(9, 4),
+        i=[first], k=[last], axis=[1], s=[step], j=[2], l=[3],
+    )  # fmt: skip
+    if 2 in range(4)[first:last:step]:
+        assert "Sigmoid_5 (Sigmoid)" in fold_and_prove(model).report.stayed[0].reason
+    else:
+        assert_folds(model)
+
+
 REFUSALS = {
     "a gather of channels that the input names": (
         "float[2,3,4] x, int64[2] i => float[2,3,5] y",
@@ -144,10 +160,10 @@ REFUSALS = {
         {"a": (4, 1), "b": (4, 1), "table": (9, 6)},
         "it picks along an axis on which the scale varies",
     ),
-    "a norm behind cut channels": (
+    "a norm behind channels cut backwards": (
         "int64[3] ids => float[3,2] y",
-        f"{TABLE} t = Slice(e0, i, k, axis) m = Mul(t, a) y = Add(m, b)",
-        {"a": (2,), "b": (2,), "table": (9, 4), "i": [0], "k": [2], "axis": [1]},
+        f"{TABLE} t = Slice(e0, i, k, axis, s) m = Mul(t, a) y = Add(m, b)",
+        {"a": (2,), "b": (2,), "table": (9, 4), "i": [3], "k": [-9], "axis": [1], "s": [-2]},
         "it cuts along an axis on which the scale varies",
     ),
     "channels cut at a computed place": (

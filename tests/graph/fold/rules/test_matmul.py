@@ -1,4 +1,4 @@
-"""MatMul by a constant absorbs what reaches it, unless a guard stops it."""
+"""MatMul and Einsum with a constant absorb what reaches them, unless a guard stops it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,15 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from tests.support.graphs import NORM, assert_folds, assert_stays, build, operators, stored
+from tests.support.graphs import (
+    NORM,
+    assert_folds,
+    assert_stays,
+    build,
+    fold_and_prove,
+    operators,
+    stored,
+)
 
 SIGNATURE = "float[B,3,4] x => float[B,3,5] y"
 WEIGHTS = {"a": (4,), "b": (4,), "w": (4, 5)}
@@ -106,30 +114,141 @@ def test_a_weight_in_a_constant_node() -> None:
     assert operators(assert_folds(model).model) == ["MatMul", "Add"]
 
 
+FORMS = {
+    "the weight on the left": (
+        "float[B,4,6] x => float[B,3,6] y",
+        f"{NORM} p = MatMul(w, n) y = Add(p, c)",
+        {"a": (4, 1), "b": (4, 1), "w": (3, 4), "c": (3, 1)},
+    ),
+    "a leading axis of 1": (
+        "float[2,3,4] x => float[2,3,5] y",
+        f"{NORM} p = MatMul(n, w) y = Add(p, c)",
+        {"a": (4,), "b": (4,), "w": (1, 4, 5), "c": (5,)},
+    ),
+    "a weight a batch, and one norm": (
+        "float[4,4] x => float[2,4,5] y",
+        f"{NORM} p = MatMul(n, w) y = Add(p, c)",
+        {"a": (4,), "b": (4,), "w": (2, 4, 5), "c": (2, 1, 5)},
+    ),
+    "a weight and a norm a head": (
+        "float[B,2,3,4] x => float[B,2,3,5] y",
+        f"{NORM} p = MatMul(n, w) y = Add(c, p)",
+        {"a": (2, 1, 4), "b": (2, 1, 4), "w": (2, 4, 5), "c": (5,)},
+    ),
+    "a vector": (
+        "float[B,3,4] x => float[B,3] y",
+        f"{NORM} p = MatMul(n, w) y = Add(p, c)",
+        {"a": (4,), "b": (4,), "w": (4,), "c": ()},
+    ),
+    "a vector on the left": (
+        "float[B,4,3] x => float[B,3] y",
+        f"{NORM} p = MatMul(w, n) y = Add(p, c)",
+        {"a": (4, 1), "b": (4, 1), "w": (4,), "c": (1,)},
+    ),
+    "a linear layer by names": (
+        "float[B,6,4] x => float[B,6,3] y",
+        f'{NORM} p = Einsum<equation="bnc,cd->bnd">(n, w) y = Add(p, c)',
+        {"a": (4,), "b": (4,), "w": (4, 3), "c": (3,)},
+    ),
+    "heads by names": (
+        "float[B,6,2,3] x => float[B,5,6] y",
+        f'{NORM} p = Einsum<equation="bnhd,hdo->bon">(n, w) y = Add(p, c)',
+        {"a": (2, 3), "b": (2, 3), "w": (2, 3, 5), "c": (5, 1)},
+    ),
+    "an ellipsis, and no result named": (
+        "float[B,6,4] x => float[B,6,3] y",
+        f'{NORM} p = Einsum<equation="...c, cd">(n, w) y = Add(p, c)',
+        {"a": (4,), "b": (4,), "w": (4, 3), "c": (3,)},
+    ),
+    "a sum over places": (
+        "float[B,6,4] x => float[B,3] y",
+        f'{NORM} p = Einsum<equation="bnc,cd->bd">(n, w) y = Add(p, c)',
+        {"a": (4,), "b": (4,), "w": (4, 3), "c": (3,)},
+    ),
+    "no sum at all": (
+        "float[B,4] x => float[B,4,3] y",
+        f'{NORM} p = Einsum<equation="bc,cd->bcd">(n, w) y = Add(p, c)',
+        {"a": (4,), "b": (4,), "w": (4, 3), "c": (4, 3)},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", FORMS)
+def test_every_form_of_the_weight_in_front_of_its_bias(case: str) -> None:
+    signature, body, weights = FORMS[case]
+    folded = assert_folds(build(signature, body, **weights))
+    assert len(operators(folded.model)) == 2 and folded.report.gained_biases == ()
+
+
+@pytest.mark.parametrize("case", FORMS)
+def test_every_form_of_the_weight_gains_a_bias(case: str) -> None:
+    signature, body, weights = FORMS[case]
+    body = body.split(" y = Add")[0].replace(" p =", " y =")
+    folded = assert_folds(build(signature, body, **weights))
+    assert operators(folded.model) in (["MatMul", "Add"], ["Einsum", "Add"])
+    assert folded.report.gained_biases == ("y",)
+
+
+def test_the_numbers_of_a_sum_over_places() -> None:
+    """Three places, each shifted by 1 and 2, which the weights 10 and 100 meet."""
+    model = build(
+        "float[B,3,2] x => float[B] y",
+        NORM + ' y = Einsum<equation="bnc,c->b">(n, w)',
+        a=np.float32([2, 3]),
+        b=np.float32([1, 2]),
+        w=np.float32([10, 100]),
+    )
+    folded = assert_folds(model)
+    new = sorted(compute().tolist() for compute in folded.exact.values() if compute.shape)
+    (bias,) = [compute() for compute in folded.exact.values() if not compute.shape]
+    assert new == [[20, 300]] and bias == 3 * (1 * 10 + 2 * 100)
+
+
+def test_a_shift_summed_over_an_unknown_number_of_places_stays() -> None:
+    body = NORM + ' y = Einsum<equation="bnc,cd->bd">(n, w)'
+    model = build("float[B,N,4] x => float[B,5] y", body, a=(4,), b=(4,), w=(4, 5))
+    folded = fold_and_prove(model)
+    (site,) = folded.report.stayed
+    assert "as often as an axis of unknown size has entries" in site.reason
+    assert operators(folded.model) == ["Add", "Einsum"]
+
+
 REFUSALS = {
     "two computed operands": (
         "float[3,4] x, float[4,5] z => float[3,5] y",
         NORM + " y = MatMul(n, z)",
         {"a": (4,), "b": (4,)},
-        "its right operand is no constant",
+        "it is no product of a computed and a constant operand",
     ),
-    "the weight on the left": (
-        "float[4,6] x => float[3,6] y",
+    "three operands": (
+        "float[3,4] x => float[3,5] y",
+        NORM + ' y = Einsum<equation="ab,bc,c->ac">(n, w, v)',
+        {"a": (4,), "b": (4,), "w": (4, 5), "v": (5,)},
+        "it is no product of a computed and a constant operand",
+    ),
+    "an axis of two sizes": (
+        "float[B,2,3,4] x => float[B,2,3,5] y",
+        NORM + ' y = Einsum<equation="bhnc,hcd->bhnd">(n, w)',
+        {"a": (4,), "b": (4,), "w": (1, 4, 5)},
+        "an axis is not known to have one size in both operands",
+    ),
+    "a diagonal": (
+        "float[B,4,4] x => float[B,5] y",
+        NORM + ' y = Einsum<equation="bii,ic->bc">(n, w)',
+        {"a": (4,), "b": (4,), "w": (4, 5)},
+        "an axis occurs in it in another way than once an operand",
+    ),
+    "a head's scale that the weight has not": (
+        "float[B,2,3,4] x => float[B,2,3,5] y",
+        NORM + " y = MatMul(n, w)",
+        {"a": (2, 1, 4), "b": (4,), "w": (1, 4, 5)},
+        "vary along axis 1, not only along the channels",
+    ),
+    "columns scaled in front of a weight on the left": (
+        "float[B,4,4] x => float[B,3,4] y",
         NORM + " y = MatMul(w, n)",
-        {"a": (4, 1), "b": (4, 1), "w": (3, 4)},
-        "its right operand is no constant",
-    ),
-    "a weight a batch": (
-        "float[4,4] x => float[2,4,5] y",
-        NORM + " y = MatMul(n, w)",
-        {"a": (4,), "b": (4,), "w": (2, 4, 5)},
-        "its weight is no matrix",
-    ),
-    "a weight that is a vector": (
-        "float[B,3,4] x => float[B,3] y",
-        NORM + " y = MatMul(n, w)",
-        {"a": (4,), "b": (4,), "w": (4,)},
-        "its weight is no matrix",
+        {"a": (4,), "b": (4,), "w": (3, 4)},
+        "vary along axis 2, not only along the channels",
     ),
     "tokens scaled, as many as channels": (
         "float[B,4,4] x => float[B,4,5] y",

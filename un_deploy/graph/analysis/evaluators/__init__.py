@@ -4,19 +4,21 @@ Fold and proof rest on these and on nothing else, so each is needed, and each is
 other implementations in its test. Whatever is not listed is unknown. A file with `EVALUATORS` in it
 is found by being here.
 
-- arithmetic: Add, Sub, Mul, Div, Neg and Sqrt, of floating-point numbers and of integers; Equal.
+- arithmetic: Add, Sub, Mul, Div, Sum, Neg, Abs and Sqrt; Equal; Relu, LeakyRelu and PRelu.
 - casts: Cast, between the types that are computed with.
 - convolution: Conv and ConvTranspose of any rank: each offset in the kernel adds one product of
   matrices.
 - evaluator: What an evaluator is, and what all of them need: the unknown, sizes, axes, types.
 - joining: Concat and Split.
-- layout: What moves elements and changes none: Transpose, Reshape and their like, Expand, Identity.
+- layout: What moves elements and changes none: Transpose, Reshape and their like, Expand, Tile,
+  Pad, DepthToSpace, SpaceToDepth, Identity.
 - normalization: BatchNormalization at inference.
-- products: MatMul and Gemm. Half types are added up in float32, as runtimes do, and rounded at the
-  end.
+- pooling: AveragePool and MaxPool, over windows and over all places, and Resize along axes.
+- products: MatMul, Gemm and Einsum. Half types are added up in float32, as runtimes do, and rounded
+  at the end.
 - quantised: DequantizeLinear: per tensor, along an axis, in blocks.
-- reductions: ReduceMean.
-- selection: Gather, Slice and Where: they pick elements.
+- reductions: ReduceMean, ReduceSum, ReduceMax and ReduceMin.
+- selection: Gather, GatherElements, GatherND, Slice and Where: they pick elements.
 - sources: Constant, ConstantOfShape, Shape and Size: they make tensors of no numbers but sizes.
 """
 

@@ -1,4 +1,5 @@
-"""Add, Sub, Mul, Div, Neg and Sqrt, of floating-point numbers and of integers; Equal."""
+"""Add, Sub, Mul, Div, Sum, Neg, Abs and Sqrt, of floating-point numbers and of integers; Equal;
+Relu, LeakyRelu and PRelu."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from un_deploy.graph.analysis.evaluators.evaluator import (
     Array,
     Compute,
     Inputs,
+    accumulates,
     check_size,
     is_integer,
     needed,
@@ -61,6 +63,43 @@ def _sqrt(node: ir.Node, inputs: Inputs, opset: int) -> list[Array]:
     return [np.asarray(np.sqrt(x))]
 
 
+def _abs(node: ir.Node, inputs: Inputs, opset: int) -> list[Array]:
+    x = needed(inputs)
+    require(is_real(x), f"numbers of {x.dtype}")
+    return [np.asarray(np.abs(x))]
+
+
+def _sum(node: ir.Node, inputs: Inputs, opset: int) -> list[Array]:
+    arrays = [needed(inputs, index) for index in range(len(inputs))]
+    of_one_type(*arrays)
+    require(is_real(arrays[0]), f"numbers of {arrays[0].dtype}")
+    check_size(np.broadcast_shapes(*(a.shape for a in arrays)), arrays[0].dtype)
+    return [np.asarray(sum(arrays[1:], arrays[0]))]
+
+
+def _relu(node: ir.Node, inputs: Inputs, opset: int) -> list[Array]:
+    x = needed(inputs)
+    require(is_real(x), f"numbers of {x.dtype}")
+    return [np.asarray(np.maximum(x, np.zeros((), x.dtype)))]
+
+
+def _leaky_relu(node: ir.Node, inputs: Inputs, opset: int) -> list[Array]:
+    x = needed(inputs)
+    require(is_real(x), f"numbers of {x.dtype}")
+    alpha = node.attributes.get_float("alpha", float(np.float32(0.01)))
+    below = accumulates(x.dtype).type(alpha) * x.astype(accumulates(x.dtype), copy=False)
+    return [np.asarray(np.where(x < 0, below.astype(x.dtype), x))]
+
+
+def _prelu(node: ir.Node, inputs: Inputs, opset: int) -> list[Array]:
+    """The slope broadcasts to the tensor, and the tensor to nothing."""
+    x, slope = needed(inputs), needed(inputs, 1)
+    of_one_type(x, slope)
+    require(is_real(x), f"numbers of {x.dtype}")
+    require(np.broadcast_shapes(x.shape, slope.shape) == x.shape, "slopes that do not fit")
+    return [np.asarray(np.where(x < 0, slope * x, x))]
+
+
 def _equal(node: ir.Node, inputs: Inputs, opset: int) -> list[Array]:
     a, b = _operands(inputs)
     require(is_real(a) or is_integer(a) or a.dtype.kind == "b", f"a comparison of {a.dtype}")
@@ -78,6 +117,11 @@ EVALUATORS = {
     "Mul": since(7, _of_two(np.multiply)),
     "Div": since(7, _of_two(_quotient)),
     "Neg": since(6, _neg),
+    "Sum": since(8, _sum),
     "Sqrt": since(6, _sqrt),
+    "Abs": since(6, _abs),
+    "Relu": since(6, _relu),
+    "LeakyRelu": since(6, _leaky_relu, "alpha"),
+    "PRelu": since(7, _prelu),
     "Equal": since(7, _equal, exact=_equal_exact),
 }

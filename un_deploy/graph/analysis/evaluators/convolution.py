@@ -24,18 +24,18 @@ from un_deploy.graph.analysis.evaluators.evaluator import (
 from un_deploy.graph.analysis.floating import is_real
 
 
-class _Window:
+class Window:
     """How a kernel slides: its attributes, one number an axis, and pads (begin, end) an axis."""
 
-    def __init__(self, node: ir.Node, x: Array, w: Array) -> None:
+    def __init__(self, node: ir.Node, x: Array, kernel: Sequence[int]) -> None:
         rank = x.ndim - 2
-        require(rank >= 1 and w.ndim == x.ndim, f"a tensor of rank {x.ndim}")
-        self.kernel = w.shape[2:]
+        require(rank >= 1 and len(kernel) == rank, f"a tensor of rank {x.ndim}")
+        self.kernel = tuple(kernel)
         self.strides = _ints(node, "strides", [1] * rank)
         self.dilations = _ints(node, "dilations", [1] * rank)
         self.groups = node.attributes.get_int("group", 1)
         self.auto_pad = node.attributes.get_string("auto_pad", "NOTSET")
-        require(_ints(node, "kernel_shape", self.kernel) == tuple(self.kernel), "another kernel")
+        require(_ints(node, "kernel_shape", self.kernel) == self.kernel, "another kernel")
         require(min(*self.strides, *self.dilations, *self.kernel, self.groups) > 0, "a size of 0")
         require(self.auto_pad in ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"), self.auto_pad)
         pads = _ints(node, "pads", [0] * 2 * rank)
@@ -49,6 +49,14 @@ class _Window:
         """A number of pads before and behind; `upper` puts the odd one behind."""
         require(total >= 0, "a kernel that leaves pixels out")
         return (total // 2, total - total // 2) if upper else (total - total // 2, total // 2)
+
+    def find_pads(self, sizes: Sequence[int]) -> None:
+        """Where SAME is wanted, the pads that give a result of ceil(size / stride)."""
+        if self.auto_pad.startswith("SAME"):
+            self.pads = [
+                self.halved(max((-(-n // s) - 1) * s + span - n, 0), self.auto_pad == "SAME_UPPER")
+                for n, s, span in zip(sizes, self.strides, self.spans, strict=True)
+            ]
 
     def reached(self, offset: Sequence[int], counts: Sequence[int]) -> tuple[slice, ...]:
         """The pixels that this entry of the kernel meets, at so many steps along each axis."""
@@ -87,14 +95,10 @@ def _with_bias(y: Array, b: Array | None, dtype: np.dtype) -> list[Array]:
 
 def _conv(node: ir.Node, inputs: Inputs, opset: int) -> list[Array]:
     x, w, b, dtype = _operands(inputs)
-    window = _Window(node, x, w)
+    window = Window(node, x, w.shape[2:])
     groups, per_group, channels = window.groups, w.shape[1], w.shape[0]
     require(x.shape[1] == groups * per_group and channels % groups == 0, "channels do not fit")
-    if window.auto_pad.startswith("SAME"):
-        window.pads = [
-            window.halved(max((-(-n // s) - 1) * s + span - n, 0), window.auto_pad == "SAME_UPPER")
-            for n, s, span in zip(x.shape[2:], window.strides, window.spans, strict=True)
-        ]
+    window.find_pads(x.shape[2:])
     sizes = [n + sum(pads) for n, pads in zip(x.shape[2:], window.pads, strict=True)]
     counts = [
         (n - span) // s + 1 for n, span, s in zip(sizes, window.spans, window.strides, strict=True)
@@ -114,7 +118,7 @@ def _conv(node: ir.Node, inputs: Inputs, opset: int) -> list[Array]:
 
 def _conv_transpose(node: ir.Node, inputs: Inputs, opset: int) -> list[Array]:
     x, w, b, dtype = _operands(inputs)
-    window = _Window(node, x, w)
+    window = Window(node, x, w.shape[2:])
     groups, per_group, rank = window.groups, w.shape[1], x.ndim - 2
     require(x.shape[1] == w.shape[0] and w.shape[0] % groups == 0, "channels do not fit")
     longer = _ints(node, "output_padding", [0] * rank)
@@ -145,7 +149,7 @@ def _by_offset(weight: Array) -> Array:
 
 
 def _cut_off(
-    node: ir.Node, window: _Window, sizes: Sequence[int], full: Sequence[int]
+    node: ir.Node, window: Window, sizes: Sequence[int], full: Sequence[int]
 ) -> list[tuple[int, int]]:
     """What is cut off at both ends; by a wanted size, where one is stated or SAME is."""
     if "output_shape" in node.attributes:

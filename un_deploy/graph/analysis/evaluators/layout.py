@@ -1,8 +1,10 @@
-"""What moves elements and changes none: Transpose, Reshape and their like, Expand, Identity."""
+"""What moves elements and changes none: Transpose, Reshape and their like, Expand, Tile, Pad,
+DepthToSpace, SpaceToDepth, Identity."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import onnx_ir as ir
@@ -93,6 +95,69 @@ def _expand(node: ir.Node, inputs: Inputs, opset: int) -> list[Array]:
     return [np.broadcast_to(x, shape)]
 
 
+def _tile(node: ir.Node, inputs: Inputs, opset: int) -> list[Array]:
+    x, repeats = needed(inputs), listed(needed(inputs, 1))
+    require(len(repeats) == x.ndim and min(repeats, default=0) >= 0, f"repeats of {repeats}")
+    check_size([n * size for n, size in zip(repeats, x.shape, strict=True)], x.dtype)
+    return [np.tile(x, repeats)]
+
+
+def _pad(node: ir.Node, inputs: Inputs, opset: int) -> list[Array]:
+    """Negative pads cut off."""
+    x, mode = needed(inputs), node.attributes.get_string("mode", "constant")
+    require(mode in ("constant", "reflect", "edge", "wrap"), f"the mode {mode}")
+    if opset < 11:
+        pads = list(node.attributes.get_ints("pads"))
+        fill = np.asarray(node.attributes.get_float("value", 0.0))
+        axes: Sequence[int] = range(x.ndim)
+    else:
+        require(node.attributes.keys() <= {"mode"}, "its pads are attributes")
+        value, named = given(inputs, 2), given(inputs, 3)
+        pads, fill = (
+            listed(needed(inputs, 1)),
+            np.asarray(0) if value is None else value.reshape(()),
+        )
+        axes = range(x.ndim) if named is None else axes_of(listed(named), x.ndim, opset)
+    require(len(pads) == 2 * len(axes), f"pads {pads}")
+    require(mode == "constant" or min(pads, default=0) >= 0, f"negative pads of {mode}")
+    around, index = [(0, 0)] * x.ndim, [slice(None)] * x.ndim
+    for axis, begin, end in zip(axes, pads[: len(axes)], pads[len(axes) :], strict=True):
+        n = x.shape[axis]
+        cut = slice(max(-begin, 0), n - max(-end, 0))
+        require(0 <= cut.start <= cut.stop, "pads that cut off more than there is")
+        most = {"reflect": n - 1, "wrap": n, "edge": n and n + begin + end}.get(mode, begin + end)
+        require(mode == "constant" or max(begin, end) <= most, "pads of more than there is")
+        around[axis], index[axis] = (max(begin, 0), max(end, 0)), cut
+    check_size([n + sum(pad) for n, pad in zip(x.shape, around, strict=True)], x.dtype)
+    if mode != "constant":
+        return [np.pad(x, around, mode=mode)]  # type: ignore[call-overload]
+    return [np.pad(x[tuple(index)], around, constant_values=fill)]
+
+
+def _block(node: ir.Node, x: Array) -> int:
+    block = node.attributes.get_int("blocksize")
+    require(x.ndim == 4 and block > 0, f"blocks of {block} of a tensor of rank {x.ndim}")
+    return block
+
+
+def _space_to_depth(node: ir.Node, inputs: Inputs, opset: int) -> list[Array]:
+    x = needed(inputs)
+    b, (n, c, h, w) = _block(node, x), x.shape
+    parts = x.reshape(n, c, h // b, b, w // b, b).transpose(0, 3, 5, 1, 2, 4)
+    return [parts.reshape(n, c * b * b, h // b, w // b)]
+
+
+def _depth_to_space(node: ir.Node, inputs: Inputs, opset: int) -> list[Array]:
+    x, mode = needed(inputs), node.attributes.get_string("mode", "DCR")
+    require(mode in ("DCR", "CRD"), f"the mode {mode}")
+    b, (n, c, h, w) = _block(node, x), x.shape
+    if mode == "DCR":
+        parts = x.reshape(n, b, b, c // (b * b), h, w).transpose(0, 3, 4, 1, 5, 2)
+    else:
+        parts = x.reshape(n, c // (b * b), b, b, h, w).transpose(0, 1, 4, 2, 5, 3)
+    return [parts.reshape(n, c // (b * b), h * b, w * b)]
+
+
 EVALUATORS = {
     "Identity": since(1, _identity),
     "Dropout": since(7, _dropout, "ratio seed"),
@@ -102,4 +167,8 @@ EVALUATORS = {
     "Squeeze": since(1, _squeeze, "axes"),
     "Unsqueeze": since(1, _unsqueeze, "axes"),
     "Expand": since(8, _expand),
+    "Tile": since(6, _tile),
+    "Pad": since(2, _pad, "mode pads value"),
+    "SpaceToDepth": since(1, _space_to_depth, "blocksize"),
+    "DepthToSpace": since(1, _depth_to_space, "blocksize mode"),
 }

@@ -1,4 +1,5 @@
-"""MatMul and Gemm. Half types are added up in float32, as runtimes do, and rounded at the end."""
+"""MatMul, Gemm and Einsum. Half types are added up in float32, as runtimes do, and rounded at the
+end."""
 
 from __future__ import annotations
 
@@ -49,7 +50,18 @@ def _gemm(node: ir.Node, inputs: Inputs, opset: int) -> list[Array]:
     return [y.astype(dtype, copy=False)]
 
 
+def _einsum(node: ir.Node, inputs: Inputs, opset: int) -> list[Array]:
+    arrays = [needed(inputs, index) for index in range(len(inputs))]
+    of_one_type(*arrays)
+    require(is_real(arrays[0]), f"numbers of {arrays[0].dtype}")
+    equation = node.attributes.get_string("equation").replace(" ", "")
+    wide = accumulates(arrays[0].dtype)
+    found = np.einsum(equation, *(a.astype(wide, copy=False) for a in arrays), optimize=True)
+    return [np.asarray(found).astype(arrays[0].dtype)]
+
+
 EVALUATORS = {
+    "Einsum": since(12, _einsum, "equation"),
     "MatMul": since(1, _matmul),
     "Gemm": since(7, _gemm, "alpha beta transA transB"),
 }

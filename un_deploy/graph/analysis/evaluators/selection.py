@@ -1,4 +1,4 @@
-"""Gather, Slice and Where: they pick elements."""
+"""Gather, GatherElements, GatherND, Slice and Where: they pick elements."""
 
 from __future__ import annotations
 
@@ -35,6 +35,36 @@ def _gather(node: ir.Node, inputs: Inputs, opset: int) -> list[Array]:
     require(np.all((rows >= first) & (rows < count)), f"an index outside of {count} entries")
     check_size((*table.shape[:axis], *rows.shape, *table.shape[axis + 1 :]), table.dtype)
     return [np.asarray(np.take(table, rows, axis))]
+
+
+def _gather_elements(node: ir.Node, inputs: Inputs, opset: int) -> list[Array]:
+    table, rows = needed(inputs, 0), needed(inputs, 1)
+    axis = axis_of(node.attributes.get_int("axis", 0), table.ndim, opset)
+    require(is_integer(rows) and rows.ndim == table.ndim, "indices that do not fit")
+    count = table.shape[axis]
+    require(np.all((rows >= -count) & (rows < count)), f"an index outside of {count} entries")
+    fits = zip(rows.shape, table.shape, strict=True)
+    require(all(i == axis or n <= size for i, (n, size) in enumerate(fits)), "more than there is")
+    part = table[tuple(slice(None if i == axis else n) for i, n in enumerate(rows.shape))]
+    return [np.take_along_axis(part, np.where(rows < 0, rows + count, rows), axis)]
+
+
+def _gather_nd(node: ir.Node, inputs: Inputs, opset: int) -> list[Array]:
+    table, rows = needed(inputs, 0), needed(inputs, 1)
+    shared, depth = node.attributes.get_int("batch_dims", 0), rows.shape[-1]
+    require(is_integer(rows) and 0 <= shared < rows.ndim, "indices that do not fit")
+    require(rows.shape[:shared] == table.shape[:shared], "another batch")
+    require(0 < depth <= table.ndim - shared, f"indices of {depth} axes")
+    sizes = np.array(table.shape[shared : shared + depth])
+    require(np.all((rows >= -sizes) & (rows < sizes)), "an index outside of the table")
+    rest = (*rows.shape[shared:-1], *table.shape[shared + depth :])
+    check_size((*table.shape[:shared], *rest), table.dtype)
+    at = np.moveaxis(np.where(rows < 0, rows + sizes, rows), -1, 0)
+    index = np.indices(table.shape[:shared]).reshape(
+        shared, *table.shape[:shared], *[1] * (rows.ndim - 1 - shared)
+    )
+    place = (*index, *at)
+    return [np.asarray(table[place])]
 
 
 def _slice(node: ir.Node, inputs: Inputs, opset: int) -> list[Array]:
@@ -80,6 +110,8 @@ def _where(node: ir.Node, inputs: Inputs, opset: int) -> list[Array]:
 
 EVALUATORS = {
     "Gather": since(1, _gather, "axis"),
+    "GatherElements": since(11, _gather_elements, "axis"),
+    "GatherND": since(11, _gather_nd, "batch_dims"),
     "Slice": since(1, _slice, "axes ends starts"),
     "Where": since(9, _where),
 }

@@ -3,23 +3,35 @@
 What the rooms around need to know of an operator is stated here too: by its rule, or in
 `without_rule`, and read through `operators` and `operator_named`.
 
+- activation: Relu, LeakyRelu, PRelu and Abs: a positive scale passes.
+- broadcast: Gauges of operands that broadcast: seen in the rank of the result, and back.
 - channel: Reads a gauge along one axis, as linear operators need it.
 - concat_split: Concat and Split: a gauge of the whole is cut into its parts' gauges, or joined from
   them.
 - conv: Conv, 1-d to 3-d, with groups: absorbs what reaches it along its channels.
 - conv_transpose: ConvTranspose, 1-d to 3-d, with groups: takes a scale on either side, and a shift
   behind it.
-- elementwise: Add, Sub, Neg, and Mul or Div by a constant.
+- depth: SpaceToDepth and DepthToSpace: pixels of a block become channels, and back.
+- elementwise: Add, Sub, Sum, Neg, Mul and Div.
+- equation: MatMul and Einsum as one thing: a product of two tensors whose axes have names.
 - example_models: Builds the small models that rules give as examples, from ONNX's text form.
 - gather_slice: Gather and Slice: they pick elements along axes and change none.
 - gemm: Gemm, y = alpha A B + beta C with constant B and C: absorbs what reaches it.
 - layout: Transpose, Reshape and all that moves elements and changes none: a gauge moves with them.
-- matmul: MatMul by a constant: absorbs every gauge that reaches it.
+- lookup: GatherND and GatherElements: entries of a tensor at indices.
+- matmul: MatMul and Einsum with a constant operand: absorb every gauge that reaches them.
+- mixing: The modulation n * o + t of diffusion transformers, where one linear operator makes o and
+  t.
 - operator: What the rooms around the rules know of an operator, as data: stated here and nowhere
   else.
+- pad: Pad: a gauge that is alike along the padded axes passes, as far as what is put in obeys it.
+- pool: AveragePool and MaxPool, over windows and over all places: a gauge of the channels passes.
 - protocol: What a rule is: how one family of operators passes on a change of variables, or absorbs
   it.
-- reduce: ReduceMean: a gauge that is constant along the averaged axes passes through.
+- reduce: ReduceMean, ReduceSum, ReduceMax, ReduceMin: what is alike along the axes passes through.
+- resize: Resize, nearest or linear: a gauge that is alike along the resized axes passes.
+- tile: Tile: a gauge is repeated with the tensor.
+- where: Where: entry by entry one of two tensors, which then have one gauge.
 - without_rule: ONNX operators that no rule knows, as far as something is known of them.
 """
 

@@ -18,11 +18,19 @@ from un_deploy.graph.fold.rules.example_models import example
 from un_deploy.graph.fold.rules.operator import Operator
 from un_deploy.graph.fold.rules.protocol import OUT, Demands, Known, Port, Refuse, Rule, Unit, into
 
+_GUARD = "along the joined axis by known sizes, along others {}"
+
 
 class Join(Rule):
     ops: ClassVar = {
-        "Concat": Operator("layout", (7, 26), moves=True, shift_from="every"),
-        "Split": Operator("layout", (7, 26), moves=True),
+        "Concat": Operator(
+            "layout",
+            (7, 26),
+            moves=True,
+            shift_from="every",
+            guard=_GUARD.format("alike in all"),
+        ),
+        "Split": Operator("layout", (7, 26), moves=True, guard=_GUARD.format("alike")),
     }
 
     def transport(self, unit: Unit, known: Known, view: GraphFacts) -> Demands:

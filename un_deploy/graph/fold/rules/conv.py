@@ -22,7 +22,15 @@ from un_deploy.graph.fold.rules.protocol import OUT, Demands, Known, Refuse, Rul
 
 
 class Conv(Rule):
-    ops: ClassVar = {"Conv": absorbing((1, 26), bias=2, channels=1)}
+    ops: ClassVar = {
+        "Conv": absorbing(
+            (1, 26),
+            bias=2,
+            channels=1,
+            slides=True,
+            guard="of channels alone; no shift into zero padding",
+        )
+    }
 
     def transport(self, unit: Unit, known: Known, view: GraphFacts) -> Demands:
         node = unit.node
@@ -60,9 +68,9 @@ class Conv(Rule):
         bias = node.inputs[2] if len(node.inputs) > 2 else None
         if bias is not None and (s.shifts or t.scales or t.shifts):
             b = view.constants.exact(bias)
-            yield SetConstant(node, 2, lambda: (b() + shift() - t.shift) / t.scale, (channels,))
+            yield SetConstant(node, 2, lambda: t.new_of(b() + shift()), (channels,))
         elif bias is None and (s.shifts or t.shifts):
-            yield AddBias(node, unit.operator, lambda: (shift() - t.shift) / t.scale, channels)
+            yield AddBias(node, unit.operator, lambda: t.new_of(shift()), (channels,))
 
     def examples(self) -> Iterator[ir.Model]:
         image = {"a": (4, 1, 1), "b": (4, 1, 1)}

@@ -23,7 +23,11 @@ from un_deploy.graph.fold.rules.protocol import OUT, Demands, Known, Refuse, Rul
 
 
 class ConvTranspose(Rule):
-    ops: ClassVar = {"ConvTranspose": absorbing((1, 26), bias=2, channels=1)}
+    ops: ClassVar = {
+        "ConvTranspose": absorbing(
+            (1, 26), bias=2, channels=1, slides=True, guard="of channels alone; a shift behind it"
+        )
+    }
 
     def transport(self, unit: Unit, known: Known, view: GraphFacts) -> Demands:
         if any(v is not None and v not in view.constants for v in unit.node.inputs[1:]):
@@ -50,13 +54,13 @@ class ConvTranspose(Rule):
         bias = node.inputs[2] if len(node.inputs) > 2 else None
         if bias is not None and (t.scales or t.shifts):
             b = view.constants.exact(bias)
-            yield SetConstant(node, 2, lambda: (b() - t.shift) / t.scale, (channels,))
+            yield SetConstant(node, 2, lambda: t.new_of(b()), (channels,))
         elif bias is None and t.shifts:
             yield AddBias(
                 node,
                 unit.operator,
-                lambda: np.broadcast_to(-t.shift / t.scale, channels),
-                channels,
+                lambda: t.new_of(np.zeros(channels)),
+                (channels,),
             )
 
     def examples(self) -> Iterator[ir.Model]:

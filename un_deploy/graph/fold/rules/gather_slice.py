@@ -1,8 +1,8 @@
 """Gather and Slice: they pick elements along axes and change none.
 
 A gauge constant along those axes passes in both directions. One that varies along them is picked
-too, going forward, if what is picked is constant. The rows of an embedding table are reached
-this way: the table is a constant, which takes any gauge.
+too, going forward, if what is picked is constant; going backward, Slice leaves the rest as it is.
+The rows of an embedding table are reached this way: the table is a constant, which takes any gauge.
 """
 
 from __future__ import annotations
@@ -13,17 +13,20 @@ from typing import ClassVar
 import numpy as np
 import onnx_ir as ir
 
-from un_deploy.graph.analysis.affine_map import Gauge
+from un_deploy.graph.analysis.affine_map import Affine, Gauge
+from un_deploy.graph.analysis.evaluators.selection import bounds
 from un_deploy.graph.fold.graph_facts import GraphFacts
 from un_deploy.graph.fold.rules.example_models import example
 from un_deploy.graph.fold.rules.operator import Operator
 from un_deploy.graph.fold.rules.protocol import OUT, Demands, Known, Refuse, Rule, Unit, into
 
+_GUARD = "alike along what is picked from; forward at constant places, too"
+
 
 class Select(Rule):
     ops: ClassVar = {
-        "Gather": Operator("layout", (7, 26), moves=True, picks=True),
-        "Slice": Operator("layout", (10, 26), moves=True),
+        "Gather": Operator("layout", (7, 26), moves=True, picks=True, guard=_GUARD),
+        "Slice": Operator("layout", (10, 26), moves=True, guard=_GUARD),
     }
 
     def transport(self, unit: Unit, known: Known, view: GraphFacts) -> Demands:
@@ -50,6 +53,12 @@ class Select(Rule):
             "n = Norm(x) t = Slice(n, one, three, one) y = MatMul(t, w)",
             weights,
             integers={"one": [1], "three": [3]},
+        )
+        yield example(
+            "(float[B,3,8] x) => (float[B,3,2] y)",
+            "m = MatMul(x, w) p = Add(m, c) t = Slice(p, i, e, axes) n = Norm(t) y = Identity(n)",
+            {"a": (2,), "b": (2,), "w": (8, 5), "c": (5,)},
+            integers={"i": [2], "e": [4], "axes": [-1]},
         )
         yield example(
             "(float[B,3,8] x) => (float[B,3,5] y)",
@@ -102,19 +111,43 @@ def _slice(unit: Unit, gauge: Gauge, forward: bool, view: GraphFacts) -> Gauge:
     cut = [int(axis) % gauge.rank for axis in axes.ravel()]
     if not gauge.varies & set(cut):
         return gauge
-    if not forward or starts is None or ends is None:
+    if starts is None or ends is None:
         raise Refuse("it cuts along an axis on which the scale varies")
     if steps is None:
         if len(unit.node.inputs) > 4 and unit.node.inputs[4] is not None:
             raise Refuse("its steps are computed")
         steps = np.ones(len(cut), dtype=np.int64)
+    if not forward:
+        return _of_the_whole(unit, gauge, cut, (starts.ravel(), ends.ravel(), steps.ravel()), view)
     return gauge.each(_slicer(cut, starts.ravel(), ends.ravel(), steps.ravel()))
 
 
+def _of_the_whole(
+    unit: Unit, gauge: Gauge, cut: list[int], how: tuple[np.ndarray, ...], view: GraphFacts
+) -> Gauge:
+    """Backwards: what is cut out has the gauge, and the rest stays as it is."""
+    shape = view.shape(unit.input(0))
+    sizes = [None if shape is None else shape[axis] for axis in cut]
+    index = [slice(None)] * gauge.rank
+    for axis, size, start, end, step in zip(cut, sizes, *how, strict=True):
+        if not isinstance(size, int) or step <= 0:
+            raise Refuse("it cuts along an axis on which the scale varies")
+        index[axis] = bounds(int(start), int(end), int(step), size)
+
+    def whole(array: np.ndarray, rest: float) -> np.ndarray:
+        full = list(array.shape)
+        for axis, size in zip(cut, sizes, strict=True):
+            full[axis] = size if isinstance(size, int) else 1
+        found = np.full(full, rest)
+        found[tuple(index)] = array
+        return found
+
+    return Affine(whole(gauge.scale, 1.0), whole(gauge.shift, 0.0))
+
+
 def _parameter(node: ir.Node, position: int, view: GraphFacts) -> np.ndarray | None:
-    """A constant parameter's value; None where it is absent or computed."""
-    value = node.inputs[position] if position < len(node.inputs) else None
-    return view.constants[value] if value is not None and value in view.constants else None
+    """A parameter's value, constant or of known sizes; None where it is absent or computed."""
+    return view.integers(node.inputs[position] if position < len(node.inputs) else None)
 
 
 def _slicer(

@@ -19,9 +19,13 @@ from un_deploy.graph.fold.rules.example_models import example
 from un_deploy.graph.fold.rules.operator import absorbing
 from un_deploy.graph.fold.rules.protocol import OUT, Demands, Known, Refuse, Rule, Unit, into
 
+_GUARD = "constant B and C, C one row; of channels alone"
+
 
 class Gemm(Rule):
-    ops: ClassVar = {"Gemm": absorbing((7, 26), bias=2, channels=-1, transposed="transA")}
+    ops: ClassVar = {
+        "Gemm": absorbing((7, 26), bias=2, channels=-1, transposed="transA", guard=_GUARD)
+    }
 
     def transport(self, unit: Unit, known: Known, view: GraphFacts) -> Demands:
         node = unit.node
@@ -49,11 +53,10 @@ class Gemm(Rule):
         w = view.exact(weight)
         rows, columns = w.shape[::-1] if transposed else w.shape
 
-        def shift() -> np.ndarray:
-            product = np.zeros(columns)
-            if s.shifts:
-                product = w.times(np.broadcast_to(s.shift, rows), transposed=transposed)
-            return (alpha * product - t.shift) / (beta * t.scale)
+        def product() -> np.ndarray:
+            if not s.shifts:
+                return np.zeros(columns)
+            return w.times(np.broadcast_to(s.shift, rows), transposed=transposed)
 
         if s.scales or t.scales:
             factor, divisor = s.scale[:, None], t.scale[None, :]
@@ -65,9 +68,13 @@ class Gemm(Rule):
             c = view.constants.exact(bias)
             old = view.sizes(bias)
             new = (*old[:-1], columns)
-            yield SetConstant(node, 2, lambda: (c() / t.scale + shift()).reshape(new), new)
+            yield SetConstant(
+                node, 2, lambda: (t.new_of(beta * c() + alpha * product()) / beta).reshape(new), new
+            )
         elif bias is None and (s.shifts or t.shifts):
-            yield AddBias(node, unit.operator, shift, columns)
+            yield AddBias(
+                node, unit.operator, lambda: t.new_of(alpha * product()) / beta, (columns,)
+            )
 
     @staticmethod
     def _inner_axis(node: ir.Node) -> int:

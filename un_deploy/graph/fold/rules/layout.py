@@ -2,7 +2,8 @@
 
 Transpose permutes its axes. Reshape, Flatten, Squeeze and Unsqueeze regroup them: the gauge may
 vary over an axis whose group has known sizes. Expand repeats along axes on which the gauge must
-not vary. Identity, an inference Dropout and a widening Cast leave it as it is.
+not vary. Identity, an inference Dropout and a Cast between floating types leave it as it is; one to
+a narrower type rounds other numbers, so what moves in front of it has to be of their size.
 """
 
 from __future__ import annotations
@@ -18,29 +19,54 @@ from un_deploy.graph.analysis.affine_map import Gauge
 from un_deploy.graph.analysis.dims import Shape, reshape_groups, same_dim
 from un_deploy.graph.analysis.floating import is_floating, keeps_all
 from un_deploy.graph.fold.graph_facts import GraphFacts
+from un_deploy.graph.fold.rules.channel import of_the_data
 from un_deploy.graph.fold.rules.example_models import example
 from un_deploy.graph.fold.rules.operator import Operator
-from un_deploy.graph.fold.rules.protocol import OUT, Demands, Known, Refuse, Rule, Unit, into
+from un_deploy.graph.fold.rules.protocol import (
+    OUT,
+    Demands,
+    Known,
+    Refuse,
+    Rule,
+    Unit,
+    into,
+)
 
-_REARRANGING = Operator("layout", (7, 26), moves=True, rearranges=True)
+_REARRANGING = Operator(
+    "layout",
+    (7, 26),
+    moves=True,
+    rearranges=True,
+    guard="not along an axis that is mixed with one of unknown size",
+)
+
+
+#: What moves past a Cast to a narrower type scales by no more than this, nor by less than its
+#: inverse, and shifts by no more than that: a norm gives numbers of about 1, and beside a larger
+#: shift too few bits would be left of them.
+_WIDEST, _LARGEST_SHIFT = 256.0, 8.0
 
 
 class Layout(Rule):
     ops: ClassVar = {
-        "Transpose": replace(_REARRANGING, uniform=True),
+        "Transpose": replace(_REARRANGING, uniform=True, guard="none"),
         "Reshape": _REARRANGING,
         "Flatten": _REARRANGING,
         "Squeeze": _REARRANGING,
         "Unsqueeze": _REARRANGING,
-        "Identity": replace(_REARRANGING, uniform=True),
-        "Expand": Operator("layout", (8, 26), moves=True),
-        "Dropout": Operator("other", (7, 26), uniform=True),
-        "Cast": Operator("layout", (7, 26), uniform=True),
+        "Identity": replace(_REARRANGING, uniform=True, guard="none"),
+        "Expand": Operator("layout", (8, 26), moves=True, guard="alike along what is repeated"),
+        "Dropout": Operator("other", (7, 26), uniform=True, guard="at inference"),
+        "Cast": Operator(
+            "layout",
+            (7, 26),
+            uniform=True,
+            guard="between floating types; to a narrower one if not far from 1",
+        ),
     }
 
     def transport(self, unit: Unit, known: Known, view: GraphFacts) -> Demands:
-        forward = into(0) in known
-        gauge = known[into(0)] if forward else known[OUT]
+        forward, gauge = into(0) in known, of_the_data(known)
         return [(OUT if forward else into(0), self._moved(unit, gauge, forward, view))]
 
     def _moved(self, unit: Unit, gauge: Gauge, forward: bool, view: GraphFacts) -> Gauge:
@@ -50,7 +76,7 @@ class Layout(Rule):
         if node.op_type == "Dropout":
             _check_inference(node, view)
         if node.op_type == "Cast":
-            _check_widens(unit, view)
+            _check_cast(unit, gauge, view)
         if node.op_type in ("Identity", "Dropout", "Cast"):
             return gauge
         ends = unit.input(0), node.outputs[0]
@@ -63,6 +89,7 @@ class Layout(Rule):
             return _expanded(gauge, before, after)
         groups = reshape_groups(before, after)
         moved = None if groups is None else gauge.reshape(groups, before, after)
+        moved = None if moved is None else moved.each(_narrowed)
         if moved is None:
             raise Refuse("it mixes an axis along which the scale varies with one of unknown size")
         return moved
@@ -114,6 +141,15 @@ class Layout(Rule):
         )
 
 
+def _narrowed(array: np.ndarray) -> np.ndarray:
+    """With size 1 along the axes on which it is alike: what was merged may be split again."""
+    for axis, size in enumerate(array.shape):
+        first = np.take(array, [0], axis) if size > 1 else array
+        if size > 1 and np.array_equal(np.broadcast_to(first, array.shape), array):
+            array = first
+    return array
+
+
 def _transposed(node: ir.Node, gauge: Gauge, forward: bool) -> Gauge:
     perm = list(node.attributes.get_ints("perm", range(gauge.rank)[::-1]))
     order = perm if forward else list(np.argsort(perm))
@@ -134,13 +170,21 @@ def _check_inference(node: ir.Node, view: GraphFacts) -> None:
         raise Refuse("it drops elements at inference")
 
 
-def _check_widens(unit: Unit, view: GraphFacts) -> None:
+def _check_cast(unit: Unit, gauge: Gauge, view: GraphFacts) -> None:
     given = view.dtype(unit.input(0))
     target = ir.DataType(unit.node.attributes["to"].as_int())
     if not (is_floating(given) and is_floating(target)):
         raise Refuse("it casts to or from a type that is not known to be floating")
-    if not keeps_all(given, target):
-        raise Refuse("it casts to a narrower type")
+    if keeps_all(given, target):
+        return
+    # What was rounded on one side of the norm is rounded on the other one now.
+    size = np.abs(gauge.scale)
+    if not np.all((size >= 1 / _WIDEST) & (size <= _WIDEST)):
+        worst = int(np.argmax(np.abs(np.log(np.clip(size, 1e-300, 1e300)))))
+        raise Refuse(f"it casts to a narrower type, and the scale of channel {worst} is far from 1")
+    if np.any(np.abs(gauge.shift) > _LARGEST_SHIFT):
+        worst = int(np.argmax(np.abs(gauge.shift)))
+        raise Refuse(f"it casts to a narrower type, and the shift of channel {worst} is large")
 
 
 RULE = Layout()

@@ -1,57 +1,99 @@
-"""MatMul by a constant: absorbs every gauge that reaches it.
+"""MatMul and Einsum with a constant operand: absorb every gauge that reaches them.
 
 With x = S x' + c and y = T y' + d, y = x W + b becomes y' = x' W' + b' where
-W' = diag(S) W diag(1/T) and b' = (b + c W - d) / T.
+W' = diag(S) W diag(1/T) and b' = (b + c W - d) / T. The constant may stand on either side and have
+more axes, of a batch or of heads: then S and T may vary along these too.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 import onnx_ir as ir
 
+from un_deploy.graph.analysis.affine_map import Gauge
+from un_deploy.graph.analysis.dims import same_dim
+from un_deploy.graph.analysis.exact import Exact
 from un_deploy.graph.fold.edits import AddBias, Edit, SetConstant
 from un_deploy.graph.fold.graph_facts import GraphFacts
-from un_deploy.graph.fold.rules.channel import along
+from un_deploy.graph.fold.rules.equation import (
+    Equation,
+    Labels,
+    placed,
+    without_leading_ones,
+)
 from un_deploy.graph.fold.rules.example_models import example
 from un_deploy.graph.fold.rules.operator import absorbing
 from un_deploy.graph.fold.rules.protocol import OUT, Demands, Known, Refuse, Rule, Unit, into
 
+Array = np.ndarray
+_GUARD = "one operand is constant; only along axes that it has"
+
 
 class MatMul(Rule):
-    ops: ClassVar = {"MatMul": absorbing((7, 26), bias="behind", channels=-1)}
+    ops: ClassVar = {
+        "MatMul": absorbing((7, 26), bias="behind", channels=-1, guard=_GUARD),
+        # It may sum over places.
+        "Einsum": replace(
+            absorbing((12, 26), bias="behind", channels=-1, guard=_GUARD), uniform=False
+        ),
+    }
 
     def transport(self, unit: Unit, known: Known, view: GraphFacts) -> Demands:
-        weight = unit.input(1)
-        if weight not in view.constants:
-            raise Refuse("its right operand is no constant")
-        if len(view.shape(weight) or ()) != 2:
-            raise Refuse("its weight is no matrix")
-        along(known.get(into(0)), -1)
-        along(known.get(OUT), -1)
+        product = _Product.of(unit, known, view)
+        for port in (into(product.data), OUT):
+            if port in known:
+                product.check(known[port], port == OUT)
+        if into(product.data) in known:
+            product.terms(known[into(product.data)], view.shape(unit.input(product.data)))
         return ()
 
     def edits(self, unit: Unit, known: Known, view: GraphFacts) -> Iterable[Edit]:
-        node, weight = unit.node, unit.input(1)
-        s, t = along(known[into(0)], -1), along(known[OUT], -1)
-        w = view.exact(weight)
-        rows, columns = w.shape
-        if s.scales or t.scales:
-            yield SetConstant(node, 1, w.scaled(s.scale[:, None], t.scale[None, :]), w.shape)
+        product = _Product.of(unit, known, view)
+        node, index, labels = unit.node, product.weight, product.labels(product.weight)
+        s = known[into(product.data)].aligned(len(product.labels(product.data)))
+        t = known[OUT].aligned(len(product.equation.result))
+        w = view.exact(unit.input(index))
+        terms = product.terms(s, view.shape(unit.input(product.data)))
+        if np.any(s.scale != 1) or np.any(t.scale != 1):
+            factor = placed(s.scale, product.labels(product.data), labels)
+            yield SetConstant(
+                node,
+                index,
+                w.scaled(factor, placed(t.scale, product.equation.result, labels)),
+                w.shape,
+            )
 
-        def shift() -> np.ndarray:
-            return w.times(np.broadcast_to(s.shift, rows)) if s.shifts else np.zeros(columns)
+        shifts = bool(np.any(s.shift != 0))
+        own = product.equation.sizes_in_result(index, w.shape) if shifts else ()
+        full = np.broadcast_shapes(own, t.shift.shape, t.scale.shape)
 
-        if unit.bias is not None and (s.shifts or t.scales or t.shifts):
-            add, index = unit.bias
-            value = add.inputs[index]
+        def shift() -> Array:
+            if not shifts:
+                return np.zeros((1,) * t.rank)
+            vector = placed(s.shift, product.labels(product.data), labels)
+            return terms * product.summed(w, vector)
+
+        if unit.bias is not None and (shifts or not t.is_identity):
+            add, place = unit.bias
+            value = add.inputs[place]
             assert value is not None
-            b, shape = view.constants.exact(value), view.sizes(value)
-            yield SetConstant(add, index, lambda: (b() + shift() - t.shift) / t.scale, shape)
-        elif s.shifts or t.shifts:
-            yield AddBias(node, unit.operator, lambda: (shift() - t.shift) / t.scale, columns)
+            b, old = view.constants.exact(value), view.sizes(value)
+            new = without_leading_ones(np.broadcast_shapes(old, full), len(old))
+            yield SetConstant(add, place, lambda: t.new_of(b() + shift()).reshape(new), new)
+        elif shifts or np.any(t.shift != 0):
+            least = product.equation.bias_shape(index, w.shape)
+            new = without_leading_ones(np.broadcast_shapes(least, full), len(least))
+
+            def gained() -> Array:
+                bias = t.new_of(shift())
+                return np.broadcast_to(bias.reshape(without_leading_ones(bias.shape)), new)
+
+            yield AddBias(node, unit.operator, gained, new, index)
 
     def examples(self) -> Iterator[ir.Model]:
         yield example(
@@ -69,6 +111,127 @@ class MatMul(Rule):
             "p = MatMul(x, w) n = Mul(p, a) y = Add(n, b)",
             {"a": (5,), "b": (5,), "w": (4, 5)},
         )
+        rows = {"a": (4, 1), "b": (4, 1), "w": (3, 4)}
+        yield example("(float[B,4,6] x) => (float[B,3,6] y)", "n = Norm(x) y = MatMul(w, n)", rows)
+        yield example(
+            "(float[B,4,6] x) => (float[B,3,6] y)",
+            "p = MatMul(w, x) q = Add(p, c) n = Norm(q) y = Identity(n)",
+            {**rows, "a": (3, 1), "b": (3, 1), "c": (3, 1)},
+        )
+        yield example(
+            "(float[2,3,4] x) => (float[2,3,5] y)",
+            "n = Norm(x) p = MatMul(n, w) y = Add(p, c)",
+            {"a": (2, 1, 4), "b": (4,), "w": (2, 4, 5), "c": (5,)},
+        )
+        yield example(
+            "(float[B,3,4] x) => (float[B,3] y)",
+            "n = Norm(x) y = MatMul(n, w)",
+            {"a": (4,), "b": (4,), "w": (4,)},
+        )
+        heads = {"a": (2, 3), "b": (2, 3), "w": (2, 3, 5)}
+        yield example(
+            "(float[B,6,2,3] x) => (float[B,6,5] y)",
+            'n = Norm(x) y = Einsum<equation="bnhd,hdo->bno">(n, w)',
+            heads,
+        )
+        yield example(
+            "(float[B,6,4] x) => (float[B,2,3,6] y)",
+            'p = Einsum<equation="hdc,bnc->bhdn">(w, x) q = Add(p, c) n = Norm(q) y = Identity(n)',
+            {"a": (2, 3, 1), "b": (2, 3, 1), "w": (2, 3, 4), "c": (2, 3, 1)},
+        )
+        yield example(
+            "(float[B,6,4] x) => (float[B,5] y)",
+            'n = Norm(x) y = Einsum<equation="bic,ico->bo">(n, w)',
+            {"a": (4,), "b": (4,), "w": (6, 4, 5)},
+        )
+
+
+@dataclass(frozen=True)
+class _Product:
+    """Which operand is which, and the names of their axes."""
+
+    equation: Equation
+    data: int
+    sizes: tuple[int, ...]
+
+    @staticmethod
+    def of(unit: Unit, known: Known, view: GraphFacts) -> _Product:
+        constant = [i for i, v in enumerate(unit.node.inputs) if v in view.constants]
+        if len(unit.node.inputs) != 2 or len(constant) != 1:
+            raise Refuse("it is no product of a computed and a constant operand")
+        (weight,) = constant
+        data, sizes = 1 - weight, view.sizes(unit.input(weight))
+        shape = view.shape(unit.input(data))
+        if shape is not None:
+            rank = len(shape)
+        elif into(data) in known:
+            rank = known[into(data)].rank
+        else:
+            raise Refuse(f"the shape of {unit.input(data).name!r} is unknown")
+        ranks = (len(sizes), rank) if data else (rank, len(sizes))
+        equation = Equation.of(unit.node, ranks)
+        if equation is None:
+            raise Refuse("an axis occurs in it in another way than once an operand")
+        if unit.node.op_type == "Einsum" and shape is not None:
+            mine = dict(zip(equation.operands[data], shape, strict=True))
+            named = zip(equation.operands[weight], sizes, strict=True)
+            if any(label in mine and not same_dim(mine[label], size) for label, size in named):
+                raise Refuse("an axis is not known to have one size in both operands")
+        return _Product(equation, data, sizes)
+
+    @property
+    def weight(self) -> int:
+        return 1 - self.data
+
+    def labels(self, index: int) -> Labels:
+        return self.equation.operands[index]
+
+    def check(self, gauge: Gauge, of_result: bool) -> None:
+        """Refuse a gauge that varies along an axis that the constant has not.
+
+        Raises:
+            Refuse: it does.
+        """
+        labels = self.equation.result if of_result else self.labels(self.data)
+        gauge = gauge.aligned(len(labels))
+        held = self.equation.held(self.weight, self.sizes)
+        if strange := [axis for axis in gauge.varies if labels[axis] not in held]:
+            raise Refuse(
+                f"the scale and shift vary along axis {min(strange)}, not only along the channels"
+            )
+
+    def terms(self, gauge: Gauge, shape: tuple[object, ...] | None) -> int:
+        """How often a shift is added up along axes that the constant has not.
+
+        Raises:
+            Refuse: one of them has an unknown size.
+        """
+        held = self.equation.held(self.weight, self.sizes)
+        labels = self.labels(self.data)
+        alone = [
+            axis
+            for axis, label in enumerate(labels)
+            if label not in held and label not in self.equation.result
+        ]
+        if not np.any(gauge.shift != 0) or not alone:
+            return 1
+        sizes = [None if shape is None else shape[axis] for axis in alone]
+        if not all(isinstance(size, int) for size in sizes):
+            raise Refuse("it sums a shift as often as an axis of unknown size has entries")
+        return math.prod(size for size in sizes if isinstance(size, int))
+
+    def summed(self, w: Exact, vector: Array) -> Array:
+        """The sum of the constant times what a shift is along it, over the result's axes."""
+        labels, result = self.labels(self.weight), self.equation.result
+        if len(labels) == 2 and len(set(labels) & set(result)) == 1 and vector.size > 1:
+            inner = 0 if labels[0] not in result else 1
+            if vector.shape[1 - inner] == 1:
+                row = np.broadcast_to(vector.ravel(), w.shape[inner])
+                product = w.times(row, transposed=inner == 1)
+                return placed(product, (labels[1 - inner],), result)
+        gone = tuple(axis for axis, label in enumerate(labels) if label not in result)
+        left = tuple(label for label in labels if label in result)
+        return placed(np.sum(w() * vector, axis=gone), left, result)
 
 
 RULE = MatMul()

@@ -36,6 +36,9 @@ class Operator:
             the precision that was asked for.
         moves: it only moves numbers.
         rearranges: it moves all of them, none twice: a chain of these may be the identity.
+        slides: it slides a window over places: their number decides what it covers.
+        fills: its constants may be infinite, or no numbers: they mark places.
+        guard: what has to hold of a scale and shift that pass or are absorbed, for readers.
         uniform: it treats all places along an axis alike, but for what its constants say of them.
     """
 
@@ -52,6 +55,9 @@ class Operator:
     multiplies: bool = False
     moves: bool = False
     rearranges: bool = False
+    slides: bool = False
+    fills: bool = False
+    guard: str = ""
     uniform: bool = False
 
     @property
@@ -66,7 +72,13 @@ class Operator:
 
 
 def absorbing(
-    opsets: tuple[int, int], *, bias: int | Literal["behind"], channels: int, transposed: str = ""
+    opsets: tuple[int, int],
+    *,
+    bias: int | Literal["behind"],
+    channels: int,
+    transposed: str = "",
+    slides: bool = False,
+    guard: str = "",
 ) -> Operator:
     """A linear operator with weights."""
     return Operator(
@@ -75,6 +87,8 @@ def absorbing(
         bias=bias,
         channels=channels,
         transposed=transposed,
+        slides=slides,
+        guard=guard,
         sums=True,
         weighs=True,
         multiplies=True,

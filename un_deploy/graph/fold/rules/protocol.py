@@ -23,6 +23,7 @@ import onnx_ir as ir
 from un_deploy.graph.analysis.affine_map import Gauge
 from un_deploy.graph.fold.edits import Edit
 from un_deploy.graph.fold.graph_facts import GraphFacts
+from un_deploy.graph.fold.rules.mixing import Mixing
 from un_deploy.graph.fold.rules.operator import Operator
 from un_deploy.graph.model.labels import node_name
 
@@ -59,11 +60,14 @@ class Unit:
         node: the operator.
         rule: its family's rule; None where the rewriter does not know the operator.
         bias: the Add behind it that holds its bias, and the position of its constant.
+        mixing: of a product that modulates: the Add behind it, whose other operand is one more
+            port, and what makes the two tensors.
     """
 
     node: ir.Node
     rule: Rule | None
     bias: tuple[ir.Node, int] | None = None
+    mixing: Mixing | None = None
 
     @property
     def name(self) -> str:
@@ -86,6 +90,8 @@ class Unit:
 
     @property
     def outputs(self) -> tuple[ir.Value, ...]:
+        if self.mixing is not None:
+            return tuple(self.mixing.add.outputs)
         return tuple((self.bias[0] if self.bias else self.node).outputs)
 
     def ports(self) -> Iterator[tuple[Port, ir.Value]]:
@@ -93,6 +99,8 @@ class Unit:
         for index, value in enumerate(self.node.inputs):
             if value is not None:
                 yield into(index), value
+        if self.mixing is not None:
+            yield into(len(self.node.inputs)), self.mixing.t
         for index, value in enumerate(self.outputs):
             yield Port("out", index), value
 

@@ -11,28 +11,23 @@ _ONLY_GROUP: dict[Group, str] = {
         MeanVarianceNormalization
     """,
     "activation": """
-        Gelu Relu LeakyRelu PRelu Elu Selu Celu ThresholdedRelu HardSigmoid HardSwish Swish Mish
+        Gelu Elu Selu Celu ThresholdedRelu HardSigmoid HardSwish Swish Mish
         Sigmoid Tanh Erf Softplus Softsign Softmax LogSoftmax
     """,
     "elementwise": """
-        Abs Pow Sqrt Reciprocal Exp Log Sin Cos Tan Sign Floor Ceil Round Clip Min Max Mean Mod
-        Where And Or Xor Not Equal Less Greater LessOrEqual GreaterOrEqual IsNaN IsInf BitShift
+        Pow Sqrt Reciprocal Exp Log Sin Cos Tan Sign Floor Ceil Round Clip Min Max Mean Mod
+        And Or Xor Not Equal Less Greater LessOrEqual GreaterOrEqual IsNaN IsInf BitShift
     """,
     "layout": """
-        GatherElements GatherND Pad CastLike Shape Size ConstantOfShape Range SpaceToDepth
-        DepthToSpace
+        CastLike Shape Size ConstantOfShape Range
     """,
 }
 
 OPERATORS: dict[str, Operator] = {
-    "Einsum": Operator("products", sums=True, weighs=True, multiplies=True),
     "Attention": Operator("attention", multiplies=True),
     "BatchNormalization": Operator("normalization", subtracts=(3,), weighs=True, uniform=True),
     "LayerNormalization": Operator("normalization", weighs=True),
-    "Sum": Operator("elementwise", sums=True),
-    "ReduceSum": Operator(sums=True),
     "CumSum": Operator(sums=True),
-    "Tile": Operator("layout", moves=True),
     "Constant": Operator("layout", moves=True),
     **{name: Operator(group) for group, names in _ONLY_GROUP.items() for name in names.split()},
 }

@@ -1,0 +1,83 @@
+"""Resize, nearest or linear, lets a norm of the channels through; it may not resize these."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.support.graphs import NORM, assert_folds, assert_stays, build, operators
+
+SIGNATURE = "float[B,4,3,3] x => float[B,5,H,W] y"
+WEIGHTS = {"a": (4, 1, 1), "b": (4, 1, 1), "w": (5, 4, 1, 1)}
+BY = np.array([1, 1, 2, 3], np.float32)
+HOW = [
+    'mode="nearest"',
+    'mode="linear"',
+    'mode="linear", coordinate_transformation_mode="align_corners"',
+    'mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor"',
+]
+
+
+@pytest.mark.parametrize("how", HOW)
+def test_forward(how: str) -> None:
+    body = f"{NORM} r = Resize<{how}>(n, , by) y = Conv(r, w)"
+    folded = assert_folds(build(SIGNATURE, body, **WEIGHTS, by=BY))
+    assert operators(folded.model) == ["Resize", "Conv"]
+
+
+def test_backward() -> None:
+    body = 'c = Conv(x, w) r = Resize<mode="linear">(c, , by) m = Mul(r, a) y = Add(m, b)'
+    assert_folds(build(SIGNATURE, body, a=(5, 1, 1), b=(5, 1, 1), w=(5, 4, 1, 1), by=BY))
+
+
+def test_to_known_sizes() -> None:
+    body = f'{NORM} r = Resize<mode="linear">(n, , , to) y = Conv(r, w)'
+    model = build(SIGNATURE.replace("B,4", "2,4"), body, **WEIGHTS, to=[2, 4, 7, 5])
+    assert_folds(model)
+
+
+REFUSALS = {
+    "channels are resized": ("Resize(n, , by)", [1, 2, 1, 1], "it resizes along an axis on which"),
+    "a cubic": ('Resize<mode="cubic">(n, , by)', [1, 1, 2, 2], "neither nearest nor linear"),
+    "cropping": (
+        'Resize<mode="linear", coordinate_transformation_mode="tf_crop_and_resize">(n, roi, by)',
+        [1, 1, 2, 2],
+        "in a way that is not known to keep a shift",
+    ),
+    "a third, which is not exact": (
+        "Resize(n, , by)",
+        [1, 1, 1 / 3, 1],
+        "rounding decides which of its places is the nearest",
+    ),
+    "corners of a size that is cut": (
+        'Resize<mode="linear", coordinate_transformation_mode="align_corners">(n, , by)',
+        [1, 1, 1.5, 1],
+        "its size is cut to a whole number",
+    ),
+    "smoothing": (
+        'Resize<mode="linear", antialias=1>(n, , by)',
+        [1, 1, 0.5, 0.5],
+        "in a way that is not known to keep a shift",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSALS)
+def test_what_it_refuses(case: str) -> None:
+    op, by, reason = REFUSALS[case]
+    roi = {"roi": np.array([0, 0, 0, 0, 1, 1, 1, 1], np.float32)} if "roi" in op else {}
+    weights = {**WEIGHTS, "w": (5, 8, 1, 1)} if by[1] == 2 else WEIGHTS
+    body = f"{NORM} r = {op} y = Conv(r, w)"
+    assert_stays(build(SIGNATURE, body, **weights, **roi, by=np.array(by, np.float32)), reason)
+
+
+def test_no_sizes_at_all() -> None:
+    body = f"{NORM} r = Resize(n, , by) y = Conv(r, w)"
+    model = build(SIGNATURE, body, **WEIGHTS, by=np.zeros(0, np.float32))
+    assert_stays(model, "its sizes do not fit the tensor")
+
+
+def test_computed_sizes() -> None:
+    signature = "float[B,4,3,3] x, float[4] by => float[B,5,H,W] y"
+    body = f"{NORM} r = Resize(n, , by) y = Conv(r, w)"
+    assert_stays(build(signature, body, **WEIGHTS), "its sizes are computed")

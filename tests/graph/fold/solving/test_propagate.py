@@ -1,0 +1,50 @@
+"""A gauge goes as far as it is demanded, and no further than it may."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.support.graphs import NORM, assert_stays, build, fold_and_prove
+
+WEIGHTS = {"a": (4,), "b": (4,)}
+SIGNATURE = "float[B,3,4] x => float[B,3,5] y"
+STAY = {
+    "its value must stay": (
+        SIGNATURE + ", float[B,3,4] n",
+        f"{NORM} y = MatMul(n, w)",
+        {"w": (4, 5)},
+        "'n' is a graph output, so its value must stay",
+    ),
+    "two different demands": (
+        "float[B,3,4] x => float[B,3,4] y",
+        "h = Sigmoid(x) n = Mul(h, a) s = Add(n, h) y = Relu(s)",
+        {"b": np.zeros(4, np.float32)},
+        "would need two different scales or shifts",
+    ),
+    "an operator without a rule": (
+        "float[B,3,4] x => float[B,3,4] y",
+        f"{NORM} y = Tanh(n)",
+        {},
+        "Tanh_2 (Tanh) does not commute with a scale and shift",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", STAY)
+def test_where_it_ends(case: str) -> None:
+    signature, body, weights, reason = STAY[case]
+    assert_stays(build(signature, body, **{**WEIGHTS, **weights}), reason)
+
+
+def test_a_channel_that_is_lost_twice_is_no_more_than_lost() -> None:
+    """A norm behind another one, both with a dead channel, on a stream that is read in between."""
+    zero = np.float32([1, 0, 2, 1])
+    body = (
+        "p = MatMul(x, w) m = Mul(p, a) n = Add(m, b) r = Relu(n) m2 = Mul(r, a2) y = Add(m2, b2)"
+    )
+    model = build(
+        "float[B,3,5] x => float[B,3,4] y", body, w=(5, 4), a=zero, b=(4,), a2=zero, b2=(4,)
+    )
+    folded = fold_and_prove(model)
+    assert len(folded.report.folded) == 1

@@ -1,0 +1,119 @@
+"""Resize: each new place is a place of the old axis, or between two or four: the weights sum to 1.
+
+So a gauge passes that is constant along the resized axes. Cropping fills in a number of its own,
+and lets nothing through.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import ClassVar
+
+import numpy as np
+import onnx_ir as ir
+
+from un_deploy.graph.analysis.dims import Dim
+from un_deploy.graph.fold.graph_facts import GraphFacts
+from un_deploy.graph.fold.rules.channel import check_constant_along, of_the_data
+from un_deploy.graph.fold.rules.example_models import example
+from un_deploy.graph.fold.rules.operator import Operator
+from un_deploy.graph.fold.rules.protocol import (
+    OUT,
+    Demands,
+    Known,
+    Refuse,
+    Rule,
+    Unit,
+    into,
+)
+
+
+class Resize(Rule):
+    ops: ClassVar = {
+        "Resize": Operator(
+            opsets=(11, 26),
+            sums=True,
+            guard="nearest or linear, by known factors; alike along what is resized",
+        )
+    }
+
+    def transport(self, unit: Unit, known: Known, view: GraphFacts) -> Demands:
+        node, gauge = unit.node, of_the_data(known)
+        if node.attributes.get_string("mode", "nearest") not in ("nearest", "linear"):
+            raise Refuse("it is neither nearest nor linear")
+        if (
+            node.attributes.get_int("antialias", 0)
+            or node.attributes.get_string("keep_aspect_ratio_policy", "stretch") != "stretch"
+            or node.attributes.get_string("coordinate_transformation_mode", "half_pixel")
+            not in ("half_pixel", "pytorch_half_pixel", "asymmetric", "align_corners")
+        ):
+            raise Refuse("it resizes in a way that is not known to keep a shift")
+        check_constant_along(gauge, _resized(unit, gauge.rank, view), "resizes")
+        return [(into(0), gauge), (OUT, gauge)]
+
+    def examples(self) -> Iterator[ir.Model]:
+        by = np.array([1, 1, 2, 2], np.float32)
+        weights = {"a": (4, 1, 1), "b": (4, 1, 1), "w": (5, 4, 1, 1), "by": by}
+        for how in ("nearest", "linear"):
+            yield example(
+                "(float[B,4,3,3] x) => (float[B,5,6,6] y)",
+                f'n = Norm(x) r = Resize<mode="{how}">(n, , by) y = Conv(r, w)',
+                weights,
+            )
+        yield example(
+            "(float[B,4,3,3] x) => (float[B,5,6,6] y)",
+            "c = Conv(x, w) r = Resize(c, , by) n = Norm(r) y = Identity(n)",
+            {**weights, "a": (5, 1, 1), "b": (5, 1, 1)},
+        )
+
+
+def _resized(unit: Unit, rank: int, view: GraphFacts) -> list[int]:
+    """The axes whose factor is not 1."""
+    node = unit.node
+    axes = [axis % rank for axis in node.attributes.get_ints("axes", range(rank))]
+    scales, sizes = (node.inputs[i] if i < len(node.inputs) else None for i in (2, 3))
+    stated = sizes if sizes is not None else scales
+    if stated is None or stated not in view.constants:
+        raise Refuse("its sizes are computed")
+    numbers, before = view.constants[stated].ravel(), view.shape(unit.input(0))
+    if before is None:
+        raise Refuse("the shape of what it resizes is unknown")
+    if len(numbers) != len(axes):
+        raise Refuse("its sizes do not fit the tensor")
+    resized = []
+    for axis, number in zip(axes, numbers, strict=True):
+        size, factor = before[axis], float(number)
+        if stated is not scales:
+            if size == int(number):
+                continue
+            if not isinstance(size, int) or size == 0:
+                raise Refuse("it resizes an axis of unknown size")
+            factor = number / size
+        if factor != 1:
+            _check_exact(node, size, factor, stated is scales)
+            resized.append(axis)
+    return resized
+
+
+def _check_exact(node: ir.Node, size: Dim, factor: float, by_scale: bool) -> None:
+    """Refuse where runtimes may come to other places.
+
+    Raises:
+        Refuse: rounding decides which place is nearest, or which size the corners are those of.
+    """
+    nearest = node.attributes.get_string("mode", "nearest") == "nearest"
+    shrinks_exactly = (1 / factor).is_integer() and _is_power_of_two(1 / factor)
+    if nearest and not (factor.is_integer() or shrinks_exactly):
+        raise Refuse("rounding decides which of its places is the nearest")
+    how = node.attributes.get_string("coordinate_transformation_mode", "half_pixel")
+    whole = factor.is_integer() or (isinstance(size, int) and (size * factor).is_integer())
+    if by_scale and how in ("align_corners", "pytorch_half_pixel") and not whole:
+        raise Refuse("its size is cut to a whole number")
+
+
+def _is_power_of_two(number: float) -> bool:
+    return math.frexp(number)[0] == 0.5
+
+
+RULE = Resize()
