@@ -12,7 +12,7 @@ from onnx import NodeProto, TensorProto
 
 from tests.support.fuzzer.draft import Dims, Draft, is_float
 from tests.support.fuzzer.parts import Part
-from tests.support.fuzzer.spelling import respelled
+from tests.support.fuzzer.spelling import factors, respelled
 
 #: Tensors that a part may begin with, and their shapes.
 _Open = dict[str, Dims]
@@ -54,9 +54,9 @@ def _place(
         for name in node.input:
             if name in arrays and name not in names:
                 array = arrays[name]
-                is_drawn = array.dtype.kind == "f"
-                drawn = _drawn(name, array.shape, random, rng) if is_drawn else array
-                names[name] = draft.constant(f"{prefix}_{name}", drawn)
+                as_it_is = array.dtype.kind != "f" or name in factors(graph.node)
+                drawn = array if as_it_is else _drawn(name, array.shape, random, rng)
+                names[name] = draft.constant(f"{prefix}_{name}", drawn, as_it_is=as_it_is)
         names |= {name: f"{prefix}_{name}" for name in node.output}
         inputs = [names.get(name, name) for name in node.input]
         node.input[:] = inputs if extra is None else [*inputs, draft.constant("axes", extra)]

@@ -15,6 +15,8 @@ import onnx.parser
 import onnx.shape_inference
 from onnx import NodeProto, TensorProto
 
+from tests.support.fuzzer.spelling import factors
+
 Dims = tuple[int | str, ...]
 
 #: The types that a graph may be in, by the names of ONNX's text form.
@@ -64,10 +66,10 @@ class Draft:
         self._count += 1
         return f"{stem}_{self._count}"
 
-    def constant(self, stem: str, array: np.ndarray) -> str:
-        """A new initializer; floats get the graph's type."""
+    def constant(self, stem: str, array: np.ndarray, *, as_it_is: bool = False) -> str:
+        """A new initializer; floats get the graph's type, unless it is to stay as it is."""
         name = self.fresh(stem)
-        is_float = array.dtype.kind == "f"
+        is_float = array.dtype.kind == "f" and not as_it_is
         self.constants[name] = array.astype(TYPES[self.dtype]) if is_float else array
         return name
 
@@ -92,9 +94,10 @@ class Draft:
         }
 
     def floats(self) -> list[str]:
-        """Initializers that hold floats and are neither inputs nor outputs."""
+        """Weights that are neither inputs nor outputs."""
         floats = (name for name, a in self.constants.items() if a.dtype == TYPES[self.dtype])
-        return [name for name in floats if name not in (*self.overridable, *self.outputs)]
+        others = {*self.overridable, *self.outputs, *factors(self.nodes)}
+        return [name for name in floats if name not in others]
 
     def types(self) -> dict[str, tuple[int, Dims]]:
         """Type and shape of whatever onnx can infer; a size that it cannot tell is ""."""

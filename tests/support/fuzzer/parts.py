@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from functools import cache
 
 import onnx
+import onnx.numpy_helper
 import onnx_ir as ir
 
-from tests.support.fuzzer.spelling import is_known
+from tests.support.fuzzer.spelling import is_known, respelled
 from un_deploy.graph.fold.rules import rules
 from un_deploy.graph.fold.rules.example_models import example
 
@@ -231,7 +232,14 @@ class Part:
 
     def exists_at(self, opset: int) -> bool:
         """Whether ONNX has all its operators at this opset."""
-        return all(is_known(node.op_type, opset) for node in self.model.graph.node)
+        arrays = {t.name: onnx.numpy_helper.to_array(t) for t in self.model.graph.initializer}
+        for node in self.model.graph.node:
+            spelled, extra = respelled(node, arrays, opset)
+            if extra is not None:
+                spelled.input.append("axes")
+            if not is_known(spelled, opset):
+                return False
+        return True
 
     def takes_batch(self, batch: int | None) -> bool:
         """Whether it runs at this batch; None: any, of which one will do.
@@ -245,6 +253,7 @@ class Part:
     def single(self) -> bool:
         """Whether ONNX Runtime has an operator of it in float32 and not in float64."""
         kinds = {"Conv", "ConvTranspose", "Erf", "InstanceNormalization"}
+        kinds |= {"LeakyRelu", "PRelu", "Resize"}
         return any(node.op_type in kinds for node in self.model.graph.node)
 
 

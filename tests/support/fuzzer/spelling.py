@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import onnx
@@ -14,6 +14,9 @@ _BECAME_INPUT = {
     "Squeeze": ("axes", 13),
     "Unsqueeze": ("axes", 13),
     "ReduceMean": ("axes", 18),
+    "ReduceMax": ("axes", 18),
+    "ReduceMin": ("axes", 18),
+    "ReduceSum": ("axes", 13),
     "Split": ("split", 13),
 }
 
@@ -35,10 +38,22 @@ def respelled(
     return node, None
 
 
-def is_known(op_type: str, opset: int) -> bool:
-    """Whether ONNX has this operator at this opset."""
+def is_known(node: NodeProto, opset: int) -> bool:
+    """Whether ONNX has this operator at this opset, with these inputs and attributes."""
     try:
-        onnx.defs.get_schema(op_type, opset)
+        schema = onnx.defs.get_schema(node.op_type, opset)
     except onnx.defs.SchemaError:
         return False
-    return True
+    may_lack = [
+        one.option == onnx.defs.OpSchema.FormalParameterOption.Optional for one in schema.inputs
+    ]
+    return (
+        schema.min_input <= len(node.input) <= schema.max_input
+        and all(name or lacks for name, lacks in zip(node.input, may_lack, strict=False))
+        and {attribute.name for attribute in node.attribute} <= set(schema.attributes)
+    )
+
+
+def factors(nodes: Iterable[NodeProto]) -> set[str]:
+    """What a Resize scales by: float32 in a graph of any type, and no weight."""
+    return {node.input[2] for node in nodes if node.op_type == "Resize" and len(node.input) > 2}

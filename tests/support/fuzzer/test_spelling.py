@@ -6,9 +6,17 @@ import numpy as np
 import onnx.helper
 import pytest
 
-from tests.support.fuzzer.spelling import is_known, respelled
+from tests.support.fuzzer.spelling import factors, is_known, respelled
 
 NAMES = {"Squeeze": "axes", "Unsqueeze": "axes", "ReduceMean": "axes", "Split": "split"}
+NAMES |= dict.fromkeys(("ReduceMax", "ReduceMin", "ReduceSum"), "axes")
+#: Inputs and attributes, and the first opset that has them.
+FIRST = {
+    "a new operator": ("LayerNormalization", "x a b", {}, 17),
+    "an input that may lack": ("Resize", "x _ by", {}, 13),
+    "one more input": ("Pad", "x pads value axes", {}, 18),
+    "a new attribute": ("Split", "x", {"num_outputs": 2}, 18),
+}
 
 
 @pytest.mark.parametrize("op", NAMES)
@@ -26,5 +34,15 @@ def test_axes_are_attributes_before_they_are_inputs(op: str, opset: int) -> None
             assert list(spelled.input) == ["x", "i"] if node is as_input else extra is not None
 
 
-def test_operators_are_there_from_their_first_opset_on() -> None:
-    assert is_known("LayerNormalization", 17) and not is_known("LayerNormalization", 16)
+@pytest.mark.parametrize("case", FIRST)
+def test_operators_are_there_from_their_first_opset_on(case: str) -> None:
+    op, inputs, attributes, first = FIRST[case]
+    names = ["" if name == "_" else name for name in inputs.split()]
+    node = onnx.helper.make_node(op, names, ["y"], **attributes)
+    assert is_known(node, first) and not is_known(node, first - 1)
+
+
+def test_what_a_resize_scales_by_is_no_weight() -> None:
+    resize = onnx.helper.make_node("Resize", ["x", "", "by"], ["y"])
+    product = onnx.helper.make_node("Mul", ["y", "a"], ["z"])
+    assert factors([resize, product]) == {"by"}

@@ -9,6 +9,8 @@ import onnx
 import onnx.numpy_helper
 from onnx import AttributeProto, GraphProto, TensorProto, ValueInfoProto
 
+from tests.support.fuzzer.spelling import factors
+
 HALVES = (TensorProto.FLOAT16, TensorProto.BFLOAT16)
 FLOATS = (*HALVES, TensorProto.FLOAT, TensorProto.DOUBLE)
 
@@ -31,8 +33,9 @@ def with_floats(
     change: Callable[[np.ndarray], np.ndarray],
     types: tuple[int, ...] = FLOATS,
 ) -> onnx.ModelProto:
-    """A copy with other numbers in every constant of these types, bodies included."""
+    """A copy with other numbers in every weight of these types, bodies included."""
     copy = onnx.ModelProto.FromString(model.SerializeToString())
+    kept = factors(copy.graph.node)
     for graph in _graphs(copy.graph):
         held = [
             attribute.t
@@ -41,7 +44,7 @@ def with_floats(
             if attribute.type == AttributeProto.TENSOR
         ]
         for tensor in (*graph.initializer, *held):
-            if tensor.data_type in types:
+            if tensor.data_type in types and tensor.name not in kept:
                 array = change(onnx.numpy_helper.to_array(tensor))
                 tensor.CopyFrom(onnx.numpy_helper.from_array(np.asarray(array), tensor.name))
     return copy

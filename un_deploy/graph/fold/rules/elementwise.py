@@ -209,7 +209,8 @@ def _product(unit: Unit, known: Known, view: GraphFacts) -> Demands:
     if not divides and OUT not in full and len(full) == 1:
         (port,) = full
         other = into(1 - port.position)
-        inverse = Affine(1.0 / full[port].scale, zero)
+        with np.errstate(divide="ignore"):
+            inverse = Affine(1.0 / full[port].scale, zero)
         if _takes_the_inverse(unit, port, other, inverse, view):
             found = {port: full[port], other: inverse, OUT: Affine(one, zero)}
             return [(p, of_the_port(unit, p, gauge, view)) for p, gauge in found.items()]
