@@ -71,7 +71,7 @@ def test_what_cannot_take_another_in(case: str) -> None:
     assert [site.status for site in folded.report.sites] == ["folded", "stayed", "stayed"]
     view = GraphView(folded.model, Constants(folded.model), Shapes(folded.model))
     with pytest.raises(Refuse, match="is not a product and a sum that could take in another norm"):
-        absorb_into_norm.check(view.sites[0])
+        absorb_into_norm.check(view.sites[0], view)
 
 
 def test_a_norm_that_is_kept_takes_nothing_in() -> None:
@@ -80,7 +80,7 @@ def test_a_norm_that_is_kept_takes_nothing_in() -> None:
     assert [site.status for site in folded.report.sites] == ["folded", "stayed", "stayed"]
     view = GraphView(folded.model, Constants(folded.model), Shapes(folded.model), keep=("o",))
     with pytest.raises(Refuse, match="is kept, so its input and output must stay"):
-        absorb_into_norm.check(view.sites[0])
+        absorb_into_norm.check(view.sites[0], view)
 
 
 def test_a_constant_that_would_leave_its_types_range_is_refused() -> None:

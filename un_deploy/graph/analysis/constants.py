@@ -47,14 +47,18 @@ class Constants:
     Args:
         model: every constant in it is computed once, so that what is called constant can be had.
         shapes: of its tensors, where they are known; what is computed is held against them.
+        from_sizes: numbers that operators read from fixed sizes are constant.
     """
 
-    def __init__(self, model: ir.Model, shapes: Shapes | None = None) -> None:
+    def __init__(
+        self, model: ir.Model, shapes: Shapes | None = None, *, from_sizes: bool = False
+    ) -> None:
         self._opset = model.opset_imports.get("", 0)
         self._types: dict[ir.Value, ir.DataType] = {}  # of every computed constant
         self._own: dict[ir.Value, Array] = {}  # small computed ones, in their own types
         self._values: dict[ir.Value, Array] = {}
         self._exact: dict[ir.Value, Callable[[], Array]] = {}
+        self._sized = shapes.numbers if shapes is not None and from_sizes else {}
         self._find(model.graph, shapes)
 
     def __contains__(self, value: ir.Value | None) -> bool:
@@ -108,7 +112,7 @@ class Constants:
         seen: set[ir.Value] = set()
         while pending:
             current = pending.pop()
-            if current is None or current in seen:
+            if current is None or current in seen or current.name in self._sized:
                 continue
             seen.add(current)
             node = current.producer()
@@ -122,6 +126,10 @@ class Constants:
 
     def _find(self, graph: ir.Graph, shapes: Shapes | None) -> None:
         """Compute every constant once in its own type; the large ones are dropped when read."""
+        for value in (v for node in graph for v in node.outputs if v.name in self._sized):
+            array = self._sized[str(value.name)]
+            self._types[value] = ir.DataType.from_numpy(array.dtype)
+            self._own[value] = self._values[value] = array
         candidates = self._candidates(graph)
         last = _last_readers(candidates)
         held: dict[ir.Value, Array] = {}
@@ -157,6 +165,8 @@ class Constants:
         for node in graph:  # in topological order
             if not is_known(node, self._opset) or node.op_type == "Dropout":
                 continue
+            if node.outputs[0] in self._types:
+                continue  # of sizes
             if node.op_type == "Gather" and self._looks_up(node):
                 continue
             if all(v is None or v in made or v in self for v in node.inputs):

@@ -19,6 +19,7 @@ from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.rewire import replace_value
 from un_deploy.graph.fold.rules.operator import Operator
 from un_deploy.graph.fold.site import Site
+from un_deploy.graph.fold.sites.affine_steps import read_by
 from un_deploy.graph.model.labels import node_name, unique_name
 
 Array = np.ndarray
@@ -173,7 +174,7 @@ class Editor:
     def _bypass(self, site: Site) -> ir.Value:
         """Readers of any tensor inside the site (its shape is x's) read its input."""
         # Not site.x: that may have gained a bias, or have been the end of a site before.
-        x = next(v for v in site.nodes[0].inputs if v is not None and v not in self._constants)
+        x = read_by(site.nodes[0], self._constants)
         for node in site.nodes:
             for value in node.outputs:
                 replace_value(self._graph, value, x)

@@ -52,7 +52,7 @@ def fold_graph(model: ir.Model, *, keep: Collection[str] = ()) -> Folded:
     """
     graph = model.graph
     shapes = Shapes(model)
-    constants = Constants(model, shapes)
+    constants = Constants(model, shapes, from_sizes=True)
     editor, tracker = Editor(model, constants, shapes), OriginalTensors(model)
     before = len(graph)
     order = {node: index for index, node in enumerate(graph)}

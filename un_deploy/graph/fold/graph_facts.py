@@ -75,6 +75,17 @@ class GraphFacts(ABC):
             value = node.inputs[0]
         return value in self.constants
 
+    def linear(self, node: ir.Node) -> Operator | None:
+        """What is known of a linear operator with constant weights; None of any other."""
+        operator = None if node.domain else self._operators.get(node.op_type)
+        if operator is None or not operator.absorbs or len(node.inputs) < 2:
+            return None
+        return operator if node.inputs[1] in self.constants else None
+
+    def holds_bias(self, linear: ir.Node) -> bool:
+        """Whether it has a bias, or an input for one, so that it takes a shift for nothing."""
+        return self._operators[linear.op_type].bias != "behind" or linear in self.biases
+
     @abstractmethod
     def takes_shift(self, value: ir.Value | None) -> bool:
         """Whether a shift sent up into this tensor ends in a constant or a linear operator."""

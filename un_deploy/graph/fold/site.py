@@ -14,8 +14,10 @@ from un_deploy.graph.model.labels import names_of
 class Site:
     """A maximal run of affine operators from x to y = affine(x), shapes alike.
 
+    Its branches, if it has some, meet in a sum again.
+
     Attributes:
-        nodes: the operators, first to last.
+        nodes: the operators, first to last; the first reads x.
         x, y: the tensors before and after.
         affine: their composition, aligned to x's rank.
         label: the norm's name as the network's author knows it, as far as the file tells.
@@ -38,6 +40,12 @@ class Site:
     def names(self) -> frozenset[str]:
         """All that a user may call it: its label, its operators, their outputs."""
         return frozenset({self.label, *names_of(self.nodes)})
+
+    @property
+    def is_chain(self) -> bool:
+        """Whether each operator reads the one before it and no other: there are no branches."""
+        inside = {self.x, *(value for node in self.nodes for value in node.outputs)}
+        return all(sum(value in inside for value in node.inputs) == 1 for node in self.nodes)
 
     @property
     def cost(self) -> float:

@@ -122,7 +122,7 @@ def propagate(
                     for value, gauge in _through(part, grown):
                         assign(value, gauge)
                 else:
-                    absorb_into_norm.check(part)
+                    absorb_into_norm.check(part, view)
                 continue
             known = grown.known(part, view)
             if all(gauge.is_identity for gauge in known.values()):
@@ -154,7 +154,7 @@ def certify(view: GraphView, assignment: Assignment) -> None:
             if not after.same(site.affine.after(before)):
                 raise Refuse(f"{site.label} would vanish, but its ends do not differ by it")
         elif not (before.is_identity and after.is_identity):
-            absorb_into_norm.check(site)
+            absorb_into_norm.check(site, view)
     for unit in view.units:
         if all(gauge.is_identity for gauge in assignment.known(unit, view).values()):
             continue

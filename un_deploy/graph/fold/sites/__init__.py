@@ -1,0 +1,7 @@
+"""What counts as a scale and shift, operator by operator, and what becomes of those that stay.
+
+- affine_steps: Single operators that are affine: y = scale * x + shift with constants, in every
+  spelling.
+- beside_linear: Scalar factors and biases that the linear operator next to them can take in.
+- branches: Affines of one tensor that meet in a sum: a x + c x + b, x - a x.
+"""
