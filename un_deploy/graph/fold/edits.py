@@ -6,7 +6,7 @@ old value. New values are computed in float64 when they are asked for, and round
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -76,6 +76,25 @@ class Bypass:
 
 
 Edit = SetConstant | AddBias | Bypass
+
+#: Operators in a row: the type, the operator whose attributes it has (None: it has none), and what
+#: it reads beside the one before it, new constants or old ones.
+Affines = tuple[tuple[str, ir.Node | None, tuple[Exact | ir.Value, ...]], ...]
+
+
+@dataclass(frozen=True)
+class Shorten:
+    """Let fewer operators compute a site that stays.
+
+    Attributes:
+        site: the site.
+        affines: the operators that do.
+        dtype: of their constants.
+    """
+
+    site: Site
+    affines: Affines
+    dtype: ir.DataType
 
 
 @dataclass(frozen=True)
@@ -181,6 +200,66 @@ class Editor:
         for node in reversed(site.nodes):
             self._graph.remove(node, safe=True)
         return x
+
+    def shorten(self, edit: Shorten) -> tuple[list[Change], ir.Value, list[ir.Node]]:
+        """Apply one; the last operator of the site stays the last one, and makes what it made.
+
+        Returns:
+            What became of the constants, the tensor that the site reads, and what was added.
+        """
+        *others, last = edit.site.nodes
+        x, y = read_by(edit.site.nodes[0], self._constants), last.outputs[0]
+        changes: list[Change] = []
+        added: list[ir.Node] = []
+        for op_type, like, given in edit.affines:
+            before = added[-1].outputs[0] if added else x
+            inputs = [before, *self._given(edit, given, changes)]
+            attributes = () if like is None else tuple(like.attributes.values())
+            if len(added) + 1 < len(edit.affines):
+                name = unique_name(f"{last.name}/{op_type}", self._names)
+                node = ir.Node("", op_type, inputs, attributes, name=name)
+                node.metadata_props.update(edit.site.nodes[0].metadata_props)
+                added.append(node)
+                self._add_inner(node, y, last)
+                continue
+            last.op_type = op_type
+            last.attributes.clear()
+            last.attributes.update((attribute.name, attribute) for attribute in attributes)
+            last.resize_outputs(1)
+            last.resize_inputs(len(inputs))
+            for index, value in enumerate(inputs):
+                last.replace_input_with(index, value)
+        for value in (value for node in others for value in node.outputs):
+            replace_value(self._graph, value, x)
+        for node in reversed(others):
+            self._graph.remove(node, safe=True)
+        return changes, x, added
+
+    def _given(
+        self, edit: Shorten, given: tuple[Exact | ir.Value, ...], changes: list[Change]
+    ) -> Iterator[ir.Value]:
+        """The constants that one of the new operators reads; those that are new are made."""
+        site, y = edit.site, str(edit.site.y.name)
+        inside = {site.x, *(value for node in site.nodes for value in node.outputs)}
+        held = [value for node in site.nodes for value in node.inputs if value not in inside]
+        for constant in given:
+            if isinstance(constant, ir.Value):
+                yield constant
+                continue
+            value = self._initializer(f"{y}_folded", edit.dtype, constant.shape, None)
+            self._fill(value, constant, edit.dtype)
+            old = next(str(before.name) for before in held if before is not None)
+            changes.append(Change(site.name, y, value, constant, old))
+            yield value
+
+    def _add_inner(self, node: ir.Node, y: ir.Value, before: ir.Node) -> None:
+        """Put an operator of y's shape in front of another."""
+        (value,) = node.outputs
+        value.name = unique_name(f"{y.name}_scaled", self._names)
+        value.type, value.shape = y.type, y.shape
+        if (shape := self._shapes.of(y)) is not None:
+            self._shapes.set(value, shape)
+        self._graph.insert_before(before, node)
 
     def _initializer(
         self, name: str, dtype: ir.DataType, shape: tuple[int, ...], like: ir.Value | None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import onnx_ir as ir
 
@@ -18,6 +18,7 @@ from un_deploy.graph.fold.original_tensors import Claims, OriginalTensors
 from un_deploy.graph.fold.report import ConstantChange, FoldReport, SiteReport
 from un_deploy.graph.fold.rewire import remove_unread
 from un_deploy.graph.fold.site import Site
+from un_deploy.graph.fold.sites.shorten import shortened
 from un_deploy.graph.fold.solve import Solution, certify, solve
 
 
@@ -62,27 +63,44 @@ def fold_graph(model: ir.Model, *, keep: Collection[str] = ()) -> Folded:
     view = GraphView(model, constants, shapes, keep)
     near_misses = tuple(view.near_misses)
     _check_kept(keep, view)
+    spelled: dict[ir.Node, SiteReport] = {}  # of the shortened, by the last operator
     while True:
         best, refusals = _best_solution(view)
         vanished = best.assignment.vanished
-        if not vanished:
+        if vanished:
+            certify(view, best.assignment)
+            for site in view.sites:
+                if site in vanished:
+                    into = tuple(_absorbers(view, best, site))
+                    sites.append((order[site.nodes[0]], _report(site, into=into)))
+            loose = [value for edit in best.edits for value in _may_die(edit)]
+            tracker.gauges(view, best.assignment)
+            done, instead = editor.apply(best.edits)
+            tracker.applied(done, best.edits, instead)
+            changes += done
+            remove_unread(graph, loose)
+            cancelled += cancel_layouts(model, shapes, instead, tracker.joined)
+        elif shorter := [edit for site in view.sites if (edit := shortened(site, view))]:
+            for edit in shorter:
+                first, last = edit.site.nodes[0], edit.site.nodes[-1]
+                spelled.setdefault(last, _report(edit.site, reason=refusals[edit.site]))
+                loose = [value for node in edit.site.nodes for value in node.inputs]
+                done, x, added = editor.shorten(edit)
+                tracker.shortened(edit.site, x, added)
+                changes += done
+                remove_unread(graph, loose)
+                order |= {node: order[first] for node in (*added, last)}
+        else:
             break
-        certify(view, best.assignment)
-        for site in view.sites:
-            if site in vanished:
-                into = tuple(_absorbers(view, best, site))
-                sites.append((order[site.nodes[0]], _report(site, into=into)))
-        loose = [value for edit in best.edits for value in _may_die(edit)]
-        tracker.gauges(view, best.assignment)
-        done, instead = editor.apply(best.edits)
-        tracker.applied(done, best.edits, instead)
-        changes += done
-        remove_unread(graph, loose)
-        cancelled += cancel_layouts(model, shapes, instead, tracker.joined)
         view = GraphView(model, constants, shapes, keep)
     for site in view.sites:
-        sites.append((order[site.nodes[0]], _report(site, reason=refusals[site])))
-    report = FoldReport(
+        report = _report(site, reason=refusals[site])
+        if (before := spelled.get(site.nodes[-1])) is not None:
+            reason = f"{report.reason}; shortened to {' and '.join(report.operators)}"
+            report = replace(before, reason=reason)
+        sites.append((order[site.nodes[0]], report))
+    changes = [change for change in changes if change.value.is_initializer()]
+    outcome = FoldReport(
         sites=tuple(site for _, site in sorted(sites, key=lambda entry: entry[0])),
         near_misses=near_misses,
         changes=tuple(_constant_changes(changes)),
@@ -92,7 +110,7 @@ def fold_graph(model: ir.Model, *, keep: Collection[str] = ()) -> Folded:
         operators_after=len(graph),
     )
     exact = {str(change.value.name): change.exact for change in changes}
-    return Folded(model, report, tracker.claims(model), exact, shapes)
+    return Folded(model, outcome, tracker.claims(model), exact, shapes)
 
 
 def _best_solution(view: GraphView) -> tuple[Solution, dict[Site, str]]:

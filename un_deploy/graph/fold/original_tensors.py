@@ -86,6 +86,11 @@ class OriginalTensors:
         for site, value in zip(sites, instead, strict=True):
             self._bypassed(site, value)
 
+    def shortened(self, site: Site, x: ir.Value, added: Iterable[ir.Node]) -> None:
+        """Fewer operators compute a site from x, these among them; its own are gone."""
+        self._claims[x] = (*self._claims[x], *self._shapes_inside(site))
+        self._claims.update((node.outputs[0], ()) for node in added)
+
     def joined(self, kept: ir.Value, removed: ir.Value) -> None:
         """What read `removed` reads `kept` now: it stands for both."""
         self._claims[kept] = (*self._claims[kept], *self._claims[removed])
@@ -97,6 +102,9 @@ class OriginalTensors:
         return {name: claims for name, claims in found.items() if claims != (Claim(name),)}
 
     def _bypassed(self, site: Site, value: ir.Value) -> None:
-        inner = (claim for node in site.nodes[:-1] for claim in self._claims[node.outputs[0]])
-        shapes = [replace(claim, gauge=None, shape_only=True) for claim in inner]
+        shapes = self._shapes_inside(site)
         self._claims[value] = (*self._claims[value], *self._claims[site.y], *shapes)
+
+    def _shapes_inside(self, site: Site) -> list[Claim]:
+        inner = (claim for node in site.nodes[:-1] for claim in self._claims[node.outputs[0]])
+        return [replace(claim, gauge=None, shape_only=True) for claim in inner]

@@ -4,4 +4,5 @@
   spelling.
 - beside_linear: Scalar factors and biases that the linear operator next to them can take in.
 - branches: Affines of one tensor that meet in a sum: a x + c x + b, x - a x.
+- shorten: Affines in a row that cannot leave become one: a BatchNormalization, or a Mul and an Add.
 """
