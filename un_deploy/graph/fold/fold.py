@@ -89,15 +89,15 @@ def fold_graph(model: ir.Model, *, keep: Collection[str] = ()) -> Folded:
                 tracker.shortened(edit.site, x, added)
                 changes += done
                 remove_unread(graph, loose)
-                order |= {node: order[first] for node in (*added, last)}
+                order |= dict.fromkeys((*added, last), order[first])
         else:
             break
         view = GraphView(model, constants, shapes, keep)
     for site in view.sites:
         report = _report(site, reason=refusals[site])
-        if (before := spelled.get(site.nodes[-1])) is not None:
+        if (unshortened := spelled.get(site.nodes[-1])) is not None:
             reason = f"{report.reason}; shortened to {' and '.join(report.operators)}"
-            report = replace(before, reason=reason)
+            report = replace(unshortened, reason=reason)
         sites.append((order[site.nodes[0]], report))
     changes = [change for change in changes if change.value.is_initializer()]
     outcome = FoldReport(
