@@ -16,9 +16,10 @@ import onnx_ir as ir
 from un_deploy.graph.analysis.affine_map import Affine
 from un_deploy.graph.fold.graph_facts import GraphFacts
 from un_deploy.graph.fold.site import NearMiss, Site
-from un_deploy.graph.fold.sites.affine_steps import Step, step_of
+from un_deploy.graph.fold.sites.affine_steps import Step, channels_of, step_of
 from un_deploy.graph.fold.sites.beside_linear import is_beside_linear
 from un_deploy.graph.fold.sites.branches import joined
+from un_deploy.graph.fold.sites.no_norms import is_rotary
 from un_deploy.graph.model.labels import label_of, node_name
 
 
@@ -64,8 +65,9 @@ def _steps(facts: GraphFacts) -> tuple[dict[ir.Node, Step], list[NearMiss]]:
                 steps.pop(inner, None)
             steps[node] = found
         elif found is not None:
-            misses.append(NearMiss(node_name(node), found))
-    return steps, misses
+            misses.append(NearMiss(node_name(node), found, channels_of(node, facts)))
+    tables = [node for node, step in steps.items() if is_rotary(step, steps, facts)]
+    return {node: step for node, step in steps.items() if node not in tables}, misses
 
 
 def _site(run: list[Step], keep: Collection[str]) -> Site:

@@ -17,9 +17,12 @@ from un_deploy.graph.fold.graph_view import GraphView
 from un_deploy.graph.fold.original_tensors import Claims, OriginalTensors
 from un_deploy.graph.fold.report import ConstantChange, FoldReport, SiteReport
 from un_deploy.graph.fold.rewire import remove_unread
-from un_deploy.graph.fold.site import Site
+from un_deploy.graph.fold.site import NearMiss, Site
+from un_deploy.graph.fold.sites.bodies import bodies
+from un_deploy.graph.fold.sites.no_norms import is_scale_of_logits
 from un_deploy.graph.fold.sites.shorten import shortened
 from un_deploy.graph.fold.solve import Solution, certify, solve
+from un_deploy.graph.model.labels import label_of, node_name
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,11 @@ def fold_graph(model: ir.Model, *, keep: Collection[str] = ()) -> Folded:
     changes: list[Change] = []
     cancelled: list[Cancelled] = []
     view = GraphView(model, constants, shapes, keep)
-    near_misses = tuple(view.near_misses)
+    near_misses = view.near_misses
+    named = {node_name(node): node for node in graph}
+    for miss in near_misses:
+        if miss.channels:
+            sites.append((order[named[miss.node]], _unreadable(miss, named[miss.node])))
     _check_kept(keep, view)
     spelled: dict[ir.Node, SiteReport] = {}  # of the shortened, by the last operator
     while True:
@@ -94,15 +101,18 @@ def fold_graph(model: ir.Model, *, keep: Collection[str] = ()) -> Folded:
             break
         view = GraphView(model, constants, shapes, keep)
     for site in view.sites:
+        if is_scale_of_logits(site, view):
+            continue
         report = _report(site, reason=refusals[site])
         if (unshortened := spelled.get(site.nodes[-1])) is not None:
             reason = f"{report.reason}; shortened to {' and '.join(report.operators)}"
             report = replace(unshortened, reason=reason)
         sites.append((order[site.nodes[0]], report))
+    sites += [(order[node], report) for node, report in _in_bodies(model, constants, shapes)]
     changes = [change for change in changes if change.value.is_initializer()]
     outcome = FoldReport(
         sites=tuple(site for _, site in sorted(sites, key=lambda entry: entry[0])),
-        near_misses=near_misses,
+        near_misses=tuple(miss for miss in near_misses if not miss.channels),
         changes=tuple(_constant_changes(changes)),
         gained_biases=tuple(c.output for c in changes if c.old is None),
         cancelled=tuple(cancelled),
@@ -130,6 +140,30 @@ def _why(site: Site, forward: Solution, backward: Solution) -> str:
         if (reason := solution.refusals.get(site))
     ]
     return "kept, as asked" if site.kept else "; ".join(reasons)
+
+
+def _in_bodies(
+    model: ir.Model, constants: Constants, shapes: Shapes
+) -> Iterator[tuple[ir.Node, SiteReport]]:
+    """The norms in bodies, which stay, each with the operator of the main graph that it is in."""
+    for node, name, body in bodies(model, constants, shapes):
+        inside = Shapes(body)
+        known = Constants(body, inside, from_sizes=True)
+        reason = (
+            f"it is in the body {name!r} of {node_name(node)} ({node.op_type}), and only the main "
+            f"graph is folded: export the network without this {node.op_type}, or fold the body "
+            f"as a model of its own"
+        )
+        reports = [_report(site, reason=reason) for site in GraphView(body, known, inside).sites]
+        reports += (report for _, report in _in_bodies(body, known, inside))
+        yield from ((node, report) for report in reports if report.kind == "norm")
+
+
+def _unreadable(miss: NearMiss, node: ir.Node) -> SiteReport:
+    """A norm whose affine cannot be told."""
+    operators = (node.op_type,)
+    told = label_of(node), miss.node, operators, miss.channels
+    return SiteReport(*told, status="stayed", reason=miss.reason)
 
 
 def _report(site: Site, *, into: tuple[str, ...] = (), reason: str = "") -> SiteReport:

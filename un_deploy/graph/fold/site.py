@@ -55,7 +55,14 @@ class Site:
 
 @dataclass(frozen=True)
 class NearMiss:
-    """An operator that looks like part of a norm but is none that can be folded, and why."""
+    """An operator that looks like part of a norm but is none that can be folded, and why.
+
+    Attributes:
+        node: the operator.
+        reason: why it cannot be folded.
+        channels: of what is a norm all the same; 0 where that cannot be told.
+    """
 
     node: str
     reason: str
+    channels: int = 0

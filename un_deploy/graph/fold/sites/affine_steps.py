@@ -85,6 +85,23 @@ def _is_one_channel(constant: np.ndarray | None, shape_x: Shape) -> bool:
     return shape_x[-1 if constant.ndim == 1 else 1] == 1
 
 
+def channels_of(node: ir.Node, facts: GraphFacts) -> int:
+    """How many channels a norm has that cannot be taken for an affine; 0 of what may be none."""
+    if node.op_type not in ("BatchNormalization", "Mul", "Div"):
+        return 0
+    sizes = 0
+    for value in node.inputs[1:2] if node.op_type == "BatchNormalization" else node.inputs:
+        shape = facts.shape(value) if value is not None and _is_parameter(value, facts) else None
+        varying = [size for size in shape or () if size != 1]
+        if len(varying) == 1 and isinstance(varying[0], int):
+            sizes = varying[0]
+    return sizes
+
+
+def _is_parameter(value: ir.Value, facts: GraphFacts) -> bool:
+    return value in facts.constants or _overridable_behind(value, facts) is not None
+
+
 def constant_behind(value: ir.Value | None, constants: Constants) -> ir.Value | None:
     """The value where it is constant, or the constant that Expands repeat to make it."""
     while value is not None and value not in constants:
