@@ -57,6 +57,7 @@ def _steps(facts: GraphFacts) -> tuple[dict[ir.Node, Step], list[NearMiss]]:
     """Every affine step by its last operator, and what was nearly one."""
     steps: dict[ir.Node, Step] = {}
     misses: list[NearMiss] = []
+    hidden: set[ir.Node | None] = set()  # their successors are parts of the same norm
     biases = {add for add, _ in facts.biases.values()}
     for node in facts.model.graph:
         found = None if node in biases else step_of(node, facts) or joined(node, steps, facts)
@@ -65,7 +66,10 @@ def _steps(facts: GraphFacts) -> tuple[dict[ir.Node, Step], list[NearMiss]]:
                 steps.pop(inner, None)
             steps[node] = found
         elif found is not None:
-            misses.append(NearMiss(node_name(node), found, channels_of(node, facts)))
+            first = hidden.isdisjoint(v.producer() for v in node.inputs if v is not None)
+            channels = channels_of(node, facts) if first else None
+            misses.append(NearMiss(node_name(node), found, channels))
+            hidden.add(node)
     tables = [node for node, step in steps.items() if is_rotary(step, steps, facts)]
     return {node: step for node, step in steps.items() if node not in tables}, misses
 

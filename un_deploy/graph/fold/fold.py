@@ -67,7 +67,7 @@ def fold_graph(model: ir.Model, *, keep: Collection[str] = ()) -> Folded:
     near_misses = view.near_misses
     named = {node_name(node): node for node in graph}
     for miss in near_misses:
-        if miss.channels:
+        if miss.channels is not None:
             sites.append((order[named[miss.node]], _unreadable(miss, named[miss.node])))
     _check_kept(keep, view)
     spelled: dict[ir.Node, SiteReport] = {}  # of the shortened, by the last operator
@@ -112,7 +112,7 @@ def fold_graph(model: ir.Model, *, keep: Collection[str] = ()) -> Folded:
     changes = [change for change in changes if change.value.is_initializer()]
     outcome = FoldReport(
         sites=tuple(site for _, site in sorted(sites, key=lambda entry: entry[0])),
-        near_misses=tuple(miss for miss in near_misses if not miss.channels),
+        near_misses=tuple(miss for miss in near_misses if miss.channels is None),
         changes=tuple(_constant_changes(changes)),
         gained_biases=tuple(c.output for c in changes if c.old is None),
         cancelled=tuple(cancelled),
@@ -162,7 +162,7 @@ def _in_bodies(
 def _unreadable(miss: NearMiss, node: ir.Node) -> SiteReport:
     """A norm whose affine cannot be told."""
     operators = (node.op_type,)
-    told = label_of(node), miss.node, operators, miss.channels
+    told = label_of(node), miss.node, operators, miss.channels or 0
     return SiteReport(*told, status="stayed", reason=miss.reason)
 
 

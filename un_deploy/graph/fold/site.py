@@ -60,9 +60,9 @@ class NearMiss:
     Attributes:
         node: the operator.
         reason: why it cannot be folded.
-        channels: of what is a norm all the same; 0 where that cannot be told.
+        channels: how many channels a norm has, 0 where that is unknown; None of what may be none.
     """
 
     node: str
     reason: str
-    channels: int = 0
+    channels: int | None = None

@@ -85,17 +85,20 @@ def _is_one_channel(constant: np.ndarray | None, shape_x: Shape) -> bool:
     return shape_x[-1 if constant.ndim == 1 else 1] == 1
 
 
-def channels_of(node: ir.Node, facts: GraphFacts) -> int:
-    """How many channels a norm has that cannot be taken for an affine; 0 of what may be none."""
-    if node.op_type not in ("BatchNormalization", "Mul", "Div"):
-        return 0
-    sizes = 0
-    for value in node.inputs[1:2] if node.op_type == "BatchNormalization" else node.inputs:
+def channels_of(node: ir.Node, facts: GraphFacts) -> int | None:
+    """The channels of a norm that cannot be taken for an affine; None of what may be no norm.
+
+    They are 0 where they are unknown.
+    """
+    is_norm = node.op_type == "BatchNormalization"
+    if not is_norm and node.op_type not in ("Mul", "Div"):
+        return None
+    for value in node.inputs[1:2] if is_norm else node.inputs:
         shape = facts.shape(value) if value is not None and _is_parameter(value, facts) else None
         varying = [size for size in shape or () if size != 1]
         if len(varying) == 1 and isinstance(varying[0], int):
-            sizes = varying[0]
-    return sizes
+            return varying[0]
+    return 0 if is_norm else None
 
 
 def _is_parameter(value: ir.Value, facts: GraphFacts) -> bool:
