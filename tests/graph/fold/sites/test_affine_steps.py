@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from tests.support.graphs import NORM, assert_folds, build, fold_and_prove, operators
+from un_deploy.graph.fold.fold import fold_graph
+from un_deploy.graph.proof.prove import prove
 
 READ = "s = Shape(x)"
 CHANNEL = "c = Gather(s, one) u = Unsqueeze(c, zero)"
@@ -77,9 +79,6 @@ def test_a_constant_that_cannot_widen_folds_whatever_the_unknown_size(case: str)
     kernel = (5, 4, *(1,) * (len(target) - 2))
     body = "p = Reshape(x, s) q = Conv(p, w, c) m = Mul(q, a) y = Add(m, b)"
     model = build(signature, body, s=target, w=kernel, c=(5,), a=shape, b=shape)
-    from un_deploy.graph.fold.fold import fold_graph
-    from un_deploy.graph.proof.prove import prove
-
     folded = fold_graph(model.clone())
     assert operators(folded.model) == ["Reshape", "Conv"]
     proof = prove(model, folded)

@@ -35,6 +35,8 @@ class Step:
 
 def step_of(node: ir.Node, facts: GraphFacts) -> Step | str | None:
     """The node as an affine of its one computed input; a reason if it nearly is; else None."""
+    if _is_scaler(node):
+        return "the rewriter computes no operator of ai.onnx.ml; write it as a Sub and a Mul"
     if node.domain or len(node.outputs) == 0:
         return None
     if node.op_type == "BatchNormalization":
@@ -90,6 +92,8 @@ def channels_of(node: ir.Node, facts: GraphFacts) -> int | None:
 
     They are 0 where they are unknown.
     """
+    if _is_scaler(node):
+        return len(node.attributes.get_floats("scale", ()))
     is_norm = node.op_type == "BatchNormalization"
     if not is_norm and node.op_type not in ("Mul", "Div"):
         return None
@@ -99,6 +103,11 @@ def channels_of(node: ir.Node, facts: GraphFacts) -> int | None:
         if len(varying) == 1 and isinstance(varying[0], int):
             return varying[0]
     return 0 if is_norm else None
+
+
+def _is_scaler(node: ir.Node) -> bool:
+    """(x - offset) * scale, as converters of scikit-learn's pipelines write it."""
+    return node.domain == "ai.onnx.ml" and node.op_type == "Scaler"
 
 
 def _is_parameter(value: ir.Value, facts: GraphFacts) -> bool:
