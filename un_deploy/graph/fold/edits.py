@@ -6,7 +6,7 @@ old value. New values are computed in float64 when they are asked for, and round
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -121,13 +121,29 @@ class Change:
 
 
 class Editor:
-    """Applies edits to one model."""
+    """Applies edits to one model.
 
-    def __init__(self, model: ir.Model, constants: Constants, shapes: Shapes) -> None:
+    Args:
+        model: the model.
+        constants, shapes: what is known of it.
+        shared: constants that others read too, whom nobody sees here.
+        taken: names that others have.
+    """
+
+    def __init__(
+        self,
+        model: ir.Model,
+        constants: Constants,
+        shapes: Shapes,
+        shared: Collection[str] = (),
+        taken: Collection[str] = (),
+    ) -> None:
+        self._shared = shared
         self._graph = model.graph
         self._constants = constants
         self._shapes = shapes
         self._names = {v.name for v in _values(model.graph)} | set(model.graph.initializers)
+        self._names |= set(taken)
         self._names |= {node.name for node in model.graph.all_nodes()}
 
     def apply(self, edits: Iterable[Edit]) -> tuple[list[Change], list[ir.Value]]:
@@ -146,7 +162,7 @@ class Editor:
     def _set_constant(self, edit: SetConstant) -> Change:
         old = edit.node.inputs[edit.index]
         assert old is not None and old.name
-        alone = len(old.uses()) == 1 and not old.is_graph_output()
+        alone = len(old.uses()) == 1 and not old.is_graph_output() and old.name not in self._shared
         dtype = self._constants.dtype(old)
         name, before = old.name, Exact.of(old, self._constants)
         if alone and old.is_initializer():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import onnx_ir as ir
 
@@ -18,7 +18,7 @@ from un_deploy.graph.fold.original_tensors import Claims, OriginalTensors
 from un_deploy.graph.fold.report import ConstantChange, FoldReport, SiteReport
 from un_deploy.graph.fold.rewire import remove_unread
 from un_deploy.graph.fold.site import NearMiss, Site
-from un_deploy.graph.fold.sites.bodies import bodies
+from un_deploy.graph.fold.sites.bodies import alone, bodies_of, put_back, read_outside
 from un_deploy.graph.fold.sites.no_norms import is_scale_of_logits
 from un_deploy.graph.fold.sites.shorten import shortened
 from un_deploy.graph.fold.solve import Solution, certify, solve
@@ -35,6 +35,8 @@ class Folded:
         claims: which original tensors each of its tensors stands for.
         exact: the unrounded float64 numbers of each initializer that changed, by name.
         shapes: of the original's tensors.
+        bodies: the same of each body that was folded, as a model of its own, by the first output
+            of its operator in the original and the name of its attribute.
     """
 
     model: ir.Model
@@ -42,6 +44,7 @@ class Folded:
     claims: Claims
     exact: Mapping[str, Exact]
     shapes: Shapes
+    bodies: Mapping[tuple[str, str], Folded] = field(default_factory=dict)
 
 
 def fold_graph(model: ir.Model, *, keep: Collection[str] = ()) -> Folded:
@@ -54,10 +57,29 @@ def fold_graph(model: ir.Model, *, keep: Collection[str] = ()) -> Folded:
     Raises:
         InputError: a name in `keep` is no norm.
     """
+    return _fold(model, keep, _Around())
+
+
+@dataclass(frozen=True)
+class _Around:
+    """What is around a body.
+
+    Attributes:
+        shared: names of what it reads from outside.
+        taken: all names that are outside.
+    """
+
+    shared: frozenset[str] = frozenset()
+    taken: frozenset[str] = frozenset()
+
+
+def _fold(model: ir.Model, keep: Collection[str], around: _Around) -> Folded:
     graph = model.graph
     shapes = Shapes(model)
     constants = Constants(model, shapes, from_sizes=True)
-    editor, tracker = Editor(model, constants, shapes), OriginalTensors(model)
+    inside = dict(_fold_bodies(model, constants, shapes, around))
+    editor = Editor(model, constants, shapes, around.shared, around.taken)
+    tracker = OriginalTensors(model)
     before = len(graph)
     order = {node: index for index, node in enumerate(graph)}
     sites: list[tuple[int, SiteReport]] = []
@@ -69,7 +91,8 @@ def fold_graph(model: ir.Model, *, keep: Collection[str] = ()) -> Folded:
     for miss in near_misses:
         if miss.channels is not None:
             sites.append((order[named[miss.node]], _unreadable(miss, named[miss.node])))
-    _check_kept(keep, view)
+    if not around.taken:
+        _check_kept(keep, view)
     spelled: dict[ir.Node, SiteReport] = {}  # of the shortened, by the last operator
     while True:
         best, refusals = _best_solution(view)
@@ -108,19 +131,26 @@ def fold_graph(model: ir.Model, *, keep: Collection[str] = ()) -> Folded:
             reason = f"{report.reason}; shortened to {' and '.join(report.operators)}"
             report = replace(unshortened, reason=reason)
         sites.append((order[site.nodes[0]], report))
-    sites += [(order[node], report) for node, report in _in_bodies(model, constants, shapes)]
+    ends = {str(value.name): place for node, place in order.items() for value in node.outputs}
+    for (end, name), part in inside.items():
+        reports = (_of_body(report, name, end) for report in part.report.sites)
+        sites += [(ends[end], report) for report in reports if report.kind == "norm"]
     changes = [change for change in changes if change.value.is_initializer()]
+    parts = [part.report for part in inside.values()]
     outcome = FoldReport(
         sites=tuple(site for _, site in sorted(sites, key=lambda entry: entry[0])),
         near_misses=tuple(miss for miss in near_misses if miss.channels is None),
-        changes=tuple(_constant_changes(changes)),
-        gained_biases=tuple(c.output for c in changes if c.old is None),
+        changes=(*_constant_changes(changes), *(c for p in parts for c in p.changes)),
+        gained_biases=(
+            *(c.output for c in changes if c.old is None),
+            *(output for part in parts for output in part.gained_biases),
+        ),
         cancelled=tuple(cancelled),
         operators_before=before,
         operators_after=len(graph),
     )
     exact = {str(change.value.name): change.exact for change in changes}
-    return Folded(model, outcome, tracker.claims(model), exact, shapes)
+    return Folded(model, outcome, tracker.claims(model), exact, shapes, inside)
 
 
 def _best_solution(view: GraphView) -> tuple[Solution, dict[Site, str]]:
@@ -142,21 +172,35 @@ def _why(site: Site, forward: Solution, backward: Solution) -> str:
     return "kept, as asked" if site.kept else "; ".join(reasons)
 
 
-def _in_bodies(
-    model: ir.Model, constants: Constants, shapes: Shapes
-) -> Iterator[tuple[ir.Node, SiteReport]]:
-    """The norms in bodies, which stay, each with the operator of the main graph that it is in."""
-    for node, name, body in bodies(model, constants, shapes):
-        inside = Shapes(body)
-        known = Constants(body, inside, from_sizes=True)
-        reason = (
-            f"it is in the body {name!r} of {node_name(node)} ({node.op_type}), and only the main "
-            f"graph is folded: export the network without this {node.op_type}, or fold the body "
-            f"as a model of its own"
-        )
-        reports = [_report(site, reason=reason) for site in GraphView(body, known, inside).sites]
-        reports += (report for _, report in _in_bodies(body, known, inside))
-        yield from ((node, report) for report in reports if report.kind == "norm")
+def _fold_bodies(
+    model: ir.Model, constants: Constants, shapes: Shapes, around: _Around
+) -> Iterator[tuple[tuple[str, str], Folded]]:
+    """Fold each body as a model of its own; what it reads from outside stays as it is."""
+    graph = model.graph
+    for node in list(graph):
+        for name, body in list(bodies_of(node)):
+            outside = read_outside(body)
+            part = alone(body, model, constants, shapes, outside, lambda value: value)
+            shared = frozenset(str(value.name) for value in outside)
+            folded = _fold(part, (), _Around(shared, around.taken | _names(graph)))
+            yield (str(node.outputs[0].name), name), folded
+            if folded.report.changes or folded.report.folded:
+                put_back(node, name, folded.model, outside)
+                remove_unread(graph, [value for value in outside if value.is_initializer()])
+
+
+def _names(graph: ir.Graph) -> frozenset[str]:
+    values = [*graph.inputs, *graph.initializers.values()]
+    for node in graph.all_nodes():
+        values += node.outputs
+        for _, body in bodies_of(node):
+            values += [*body.inputs, *body.initializers.values()]
+    return frozenset(str(value.name) for value in values)
+
+
+def _of_body(report: SiteReport, name: str, end: str) -> SiteReport:
+    where = f"in the body {name!r} that makes {end!r}: "
+    return replace(report, reason=where + report.reason if report.reason else "")
 
 
 def _unreadable(miss: NearMiss, node: ir.Node) -> SiteReport:

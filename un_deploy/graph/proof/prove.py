@@ -19,6 +19,7 @@ of reading the weights. `solve.certify` proves the gauges consistent; this needs
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 
 import onnx_ir as ir
 
@@ -26,6 +27,7 @@ from un_deploy.graph.analysis.constants import Constants
 from un_deploy.graph.analysis.evaluators import is_known
 from un_deploy.graph.fold.fold import Folded
 from un_deploy.graph.fold.original_tensors import Claim
+from un_deploy.graph.fold.sites.bodies import alone, read_outside
 from un_deploy.graph.model.labels import node_name
 from un_deploy.graph.proof.compare_region import Sources, compare_region
 from un_deploy.graph.proof.kept_constants import KeptConstants
@@ -156,13 +158,35 @@ class _Prover:
             old = self._old[claim.original].producer()
             if old is None:
                 continue
-            reason = difference(node, old, self._same)
+            reason = difference(node, old, self._same, self._same_body)
             if reason:
                 continue
             for new_value, old_value in zip(node.outputs, old.outputs, strict=True):
                 self._add(new_value, Claim(str(old_value.name)))
             return ""
         return reason
+
+    def _same_body(self, new: ir.Node, old: ir.Node, name: str) -> bool:
+        """Prove a body that was folded, as a model whose inputs are what it reads from outside."""
+        folded = self._folded.bodies.get((str(old.outputs[0].name), name))
+        if folded is None:
+            return False
+        before, after = (node.attributes[name].as_graph() for node in (old, new))
+        outside = read_outside(before)
+        stands_for: dict[ir.Value, ir.Value] = {}
+        for value in read_outside(after):
+            same = next((other for other in outside if self._same(value, other, False)), None)
+            if same is None:
+                return False
+            stands_for[value] = same
+        given = self._original, self._constants, self._folded.shapes, outside
+        original = alone(before, *given, lambda value: value)
+        part = prove(original, replace(folded, model=alone(after, *given, stands_for.__getitem__)))
+        self._problems += part.problems
+        self._operators += part.operators
+        self._regions += part.regions
+        self._worst = max(self._worst, part.worst)
+        return part.passed
 
     def _knows_what_it_reads(self, node: ir.Node) -> bool:
         """Prove that what an operator that is not evaluated reads is what the original reads.

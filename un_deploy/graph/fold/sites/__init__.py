@@ -3,7 +3,7 @@
 - affine_steps: Single operators that are affine: y = scale * x + shift with constants, in every
   spelling.
 - beside_linear: Scalar factors and biases that the linear operator next to them can take in.
-- bodies: Sites in the bodies of If, Loop and Scan, which are named and stay.
+- bodies: The bodies of If, Loop and Scan, each as a model of its own.
 - branches: Affines of one tensor that meet in a sum: a x + c x + b, x - a x.
 - no_norms: Factors that vary over axes and are no norms: rotary tables, and the scales of logits.
 - shorten: Affines in a row that cannot leave become one: a BatchNormalization, or a Mul and an Add.

@@ -17,6 +17,8 @@ def is_beside_linear(step: Step, facts: GraphFacts) -> bool:
     """Whether linear operators alone make what the step reads, or read what it makes."""
     if step.affine.is_identity or step.nodes[0].op_type == "Neg":
         return False
+    if not np.all(step.affine.scale):
+        return False  # what is in front of it may be anything
     return _is_behind(step, facts) or _is_in_front(step, facts)
 
 
