@@ -72,7 +72,7 @@ class _Prover:
         self._covered: set[ir.Node] = set()
         self._problems: list[Problem] = []
         self._worst = 0.0
-        self._operators = self._regions = 0
+        self._operators = self._regions = self._in_bodies = 0
 
     def proof(self) -> Proof:
         self._problems += signature_problems(self._original, self._model)
@@ -89,7 +89,7 @@ class _Prover:
             tuple(self._problems),
             self._operators,
             self._regions,
-            len(self._kept.compared),
+            len(self._kept.compared) + self._in_bodies,
             self._worst,
         )
 
@@ -185,6 +185,7 @@ class _Prover:
         self._problems += part.problems
         self._operators += part.operators
         self._regions += part.regions
+        self._in_bodies += part.constants
         self._worst = max(self._worst, part.worst)
         return part.passed
 

@@ -16,8 +16,8 @@ FOLDED = {
     "a factor in front": (TOKENS, "h = Mul(k, x) p = MatMul(h, w) y = Add(p, c)", {}, 2),
     "a factor in front of two": (
         f"{TOKENS}, float[B,3,5] z",
-        "h = Mul(k, x) y = MatMul(h, w) z = MatMul(h, w)",
-        {},
+        "h = Mul(k, x) y = MatMul(h, w) z = MatMul(h, w2)",
+        {"w2": (4, 5)},
         2,
     ),
     "a second bias": (TOKENS, "p = MatMul(x, w) q = Add(p, c) y = Add(q, d)", {"d": (5,)}, 2),
@@ -75,16 +75,23 @@ NONE = {
     ),
     "a factor of the scores": "t = Transpose<perm=[0,2,1]>(x) s = MatMul(x, t) q = Mul(s, k)"
     " a = Softmax(q) o = MatMul(a, x) y = MatMul(o, w)",
+    "a factor in front of a weight that another operator reads": (
+        "h = Mul(x, k) p = MatMul(h, w) q = MatMul(x, w) y = Add(p, q)"
+    ),
+    "a factor in front of tied embeddings": (
+        "e = Gather(u, i) s = Add(x, e) h = Mul(s, k) t = Transpose(u) y = MatMul(h, t)"
+    ),
     "a bias that a MatMul would gain in its place": "h = Add(x, k) y = MatMul(h, w)",
-    "a position table": "h = Add(x, p) q = MatMul(h, w) y = Add(q, c)",
+    "a position table": "h = Add(x, tab) q = MatMul(h, w) y = Add(q, c)",
 }
 
 
 @pytest.mark.parametrize("case", NONE)
 def test_what_is_no_site(case: str) -> None:
     body = NONE[case]
-    given = {"w": (4, 5), "v": (5, 5), "c": (5,), "k": (), "p": (3, 4)}
-    used = {n: shape for n, shape in given.items() if f" {n})" in body}
+    given = {"w": (4, 5), "v": (5, 5), "c": (5,), "k": (), "tab": (3, 4), "u": (5, 4)}
+    used = {n: shape for n, shape in given.items() if f" {n})" in body or f"({n}," in body}
+    used |= {"i": [0, 2, 1], "u": (5, 4)} if "Gather" in body else {}
     folded = fold_and_prove(build(TOKENS, body, **used))
     assert folded.report.sites == () and folded.report.near_misses == ()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
+from un_deploy.graph.analysis.floating import is_floating
 from un_deploy.graph.fold.graph_facts import GraphFacts
 from un_deploy.graph.fold.sites.affine_steps import Step
 
@@ -47,11 +48,22 @@ def _is_in_front(step: Step, facts: GraphFacts) -> bool:
 
 
 def _fits(step: Step, axis: int, linear: ir.Node, facts: GraphFacts) -> bool:
-    """Whether it varies along the channels alone, and its shift has a bias to go into."""
+    """Whether it varies along the channels alone, and weight and bias take it in for nothing."""
     rank = step.affine.rank
     if not step.affine.varies <= {axis % rank}:
         return False
+    if np.any(step.affine.scale != 1) and not _is_its_own(linear.inputs[1], facts):
+        return False  # a second weight, as large as a table of words, is no price for one number
     return facts.holds_bias(linear) or not np.any(step.affine.shift)
+
+
+def _is_its_own(weight: ir.Value | None, facts: GraphFacts) -> bool:
+    """Whether nothing else reads a weight, nor what it is made of."""
+    if weight is None or not is_floating(facts.constants.dtype(weight)):
+        return True
+    node = weight.producer()
+    sources = () if node is None else node.inputs
+    return len(weight.uses()) == 1 and all(_is_its_own(value, facts) for value in sources)
 
 
 def _is_product(node: ir.Node | None, facts: GraphFacts) -> bool:
