@@ -46,6 +46,11 @@ class Folded:
     shapes: Shapes
     bodies: Mapping[tuple[str, str], Folded] = field(default_factory=dict)
 
+    @property
+    def is_changed(self) -> bool:
+        """Whether anything is not as it was."""
+        return bool(self.report.changes or self.report.folded or self.bodies)
+
 
 def fold_graph(model: ir.Model, *, keep: Collection[str] = ()) -> Folded:
     """Merge every scale and shift that can be merged into the linear operators around it.
@@ -149,8 +154,9 @@ def _fold(model: ir.Model, keep: Collection[str], around: _Around) -> Folded:
         operators_before=before,
         operators_after=len(graph),
     )
+    changed = {key: part for key, part in inside.items() if part.is_changed}
     exact = {str(change.value.name): change.exact for change in changes}
-    return Folded(model, outcome, tracker.claims(model), exact, shapes, inside)
+    return Folded(model, outcome, tracker.claims(model), exact, shapes, changed)
 
 
 def _best_solution(view: GraphView) -> tuple[Solution, dict[Site, str]]:
@@ -184,7 +190,7 @@ def _fold_bodies(
             shared = frozenset(str(value.name) for value in outside)
             folded = _fold(part, (), _Around(shared, around.taken | _names(graph)))
             yield (str(node.outputs[0].name), name), folded
-            if folded.report.changes or folded.report.folded:
+            if folded.is_changed:
                 put_back(node, name, folded.model, outside)
                 remove_unread(graph, [value for value in outside if value.is_initializer()])
 

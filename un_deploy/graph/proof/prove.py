@@ -182,7 +182,9 @@ class _Prover:
         given = self._original, self._constants, self._folded.shapes, outside
         original = alone(before, *given, lambda value: value)
         part = prove(original, replace(folded, model=alone(after, *given, stands_for.__getitem__)))
-        self._problems += part.problems
+        for problem in part.problems:
+            text = f"has a body {name!r} whose {problem.place!r} {problem.text}"
+            self._note(node_name(new), text, differs=problem.differs)
         self._operators += part.operators
         self._regions += part.regions
         self._in_bodies += part.constants

@@ -136,3 +136,22 @@ def test_factors_and_biases_in_a_body_are_not_told() -> None:
     model = build("float[B,3,4] x, bool c => float[B,3,4] y", body, k=(), w=(4, 4))
     folded = folded_and_equal(model)
     assert folded.report.sites == () and "Mul" not in everything(folded.model)
+
+
+def test_sizes_of_one_name_in_a_body_may_differ() -> None:
+    """What a body calls its sizes is no ground to stand on; what it declares is kept."""
+    body = """g = Constant<value = bool {1}>() y, v = Loop(trips, g, x, z) <
+        body = l (int64 i, bool h, float[N] x1, float[N] z1) => (bool k, float[N] o, float[N] q) {
+            k = Identity(h) s = Add(x1, z1) r = Mul(s, f) o = Add(r, x1) q = Identity(z1) }>"""
+    signature = "float[B] x, float[C] z, int64 trips => float[D] y, float[C] v"
+    model = build(signature, body, f=())
+    folded = fold_graph(model.clone())
+    assert to_bytes(folded.model) == to_bytes(model)
+
+
+def test_a_folded_body_declares_what_it_declared() -> None:
+    model = build(*BODIES["Loop"], **WEIGHTS)
+    folded = folded_and_equal(model)
+    before, after = (list(one.graphs())[1] for one in (model, folded.model))
+    assert [str(v.shape) for v in after.inputs] == [str(v.shape) for v in before.inputs]
+    assert [v.name for v in after.outputs] == [v.name for v in before.outputs]

@@ -49,6 +49,8 @@ def alone(
     names: dict[str, str] = {}
     given: dict[ir.Value, ir.Value] = {}
     read = {value: stands_for(value) for value in read_outside(graph)}
+    for place, value in enumerate(graph.inputs):
+        _forget_names(value, place)
     for value in outside:
         given[value] = _given(value, constants, shapes, names)
         if given[value].const_value is None:
@@ -69,6 +71,8 @@ def put_back(node: ir.Node, name: str, body: ir.Model, outside: Iterable[ir.Valu
         for index in range(len(inner.inputs)):
             inner.replace_input_with(index, None)
     graph = body.graph
+    for value, before in zip(graph.inputs, node.attributes[name].as_graph().inputs, strict=False):
+        value.shape = before.shape
     for outer in outside:
         for value in (*graph.inputs, *graph.initializers.values()):
             if value.name == outer.name:
@@ -79,6 +83,15 @@ def put_back(node: ir.Node, name: str, body: ir.Model, outside: Iterable[ir.Valu
                     graph.inputs.remove(value)
                 break
     node.attributes[name] = ir.AttrGraph(name, graph)
+
+
+def _forget_names(value: ir.Value, place: int) -> None:
+    """What a file calls the sizes in a body may be invented: two of one name may differ."""
+    if value.shape is not None:
+        value.shape = ir.Shape(
+            dim if isinstance(dim, int) else f"inner_{place}_{axis}"
+            for axis, dim in enumerate(value.shape.dims)
+        )
 
 
 def _given(
