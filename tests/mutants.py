@@ -60,7 +60,7 @@ def find_mutants(root: Path) -> list[Mutant]:
     rules = sorted((root / GRAPH / "fold/rules").glob("*.py"))
     solver = [
         root / GRAPH / name
-        for name in ("fold/solve.py", "fold/absorb_into_norm.py", "fold/find_sites.py")
+        for name in ("fold/solve.py", "fold/absorb_into_norm.py", "fold/sites/affine_steps.py")
     ]
     solver += sorted((root / GRAPH / "fold/solving").glob("*.py"))
     return [mutant for path in (*rules, *solver) for mutant in _guards(root, path)]
@@ -74,7 +74,7 @@ def _guards(root: Path, path: Path) -> Iterator[Mutant]:
             reason = node.exc.args[0] if node.exc.args else None
             if not (isinstance(called, ast.Name) and called.id == "Refuse"):
                 continue
-        elif isinstance(node, ast.Return) and path.name == "find_sites.py":
+        elif isinstance(node, ast.Return) and path.name == "affine_steps.py":
             reason = node.value  # a near miss: the reason in place of a site
         else:
             continue

@@ -51,14 +51,14 @@ class TestInspect:
             result.stdout.split()
         )
 
-    def test_what_was_nearly_a_norm(self, run: Run) -> None:
+    def test_a_norm_of_unknown_size(self, run: Run) -> None:
         model = build(
             "float[2,N] x => float[2,6] y", f"{NORM}  y = MatMul(n, w)", a=(6,), b=(6,), w=(6, 6)
         )
         save_model(model, "nearly.onnx")
         data = json.loads(run("inspect", "nearly.onnx", "--json").stdout)
-        (miss, *_) = data["fold"]["near_misses"]
-        assert miss["node"] == "Mul_0" and "might widen it" in miss["reason"]
+        (site,) = data["fold"]["sites"]
+        assert site["node"] == "Mul_0" and "might widen it" in site["reason"]
 
     @pytest.mark.parametrize(
         ("body", "operators"),

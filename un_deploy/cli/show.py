@@ -91,14 +91,20 @@ def fold(report: FoldReport, modules: Mapping[str, str], *, planned: bool = Fals
     """What folded (or would fold) where, what stays and why, and what it comes to."""
     if report.sites:
         rows = [_site(site, modules) for site in report.sites]
-        table(("norm", "operators", ">channels", "folded into"), rows)
+        table(("norm, or factor or bias", "operators", ">channels", "folded into"), rows)
     _near_misses(report.near_misses)
     if report.gained_biases:
         line(f"Linear operators that gained a bias: {', '.join(report.gained_biases)}")
     done = "would fold" if planned else "folded"
     counts = f"{report.operators_before} operators before, {report.operators_after} after"
-    if report.sites:
-        line(f"{len(report.folded)} of {len(report.sites)} norms {done}; {counts}.")
+    norms = [site for site in report.sites if site.kind == "norm"]
+    beside = [site for site in report.folded if site.kind != "norm"]
+    if beside:
+        what = "factor or bias" if len(beside) == 1 else "factors and biases"
+        counts = f"{len(beside)} {what} beside linear operators too; {counts}"
+    if norms or beside:
+        folded = sum(site.status == "folded" for site in norms)
+        line(f"{folded} of {len(norms)} norms {done}; {counts}.")
     else:
         line(f"There is no norm that could be folded; {counts}.")
 

@@ -34,9 +34,11 @@ def stream(second: str, third: str) -> ir.Model:
 SECOND = {
     "a product and a sum": ("k = Mul(s, a2) o = Add(k, b2)", "a2", "Mul"),
     "a quotient and a sum": ("k = Div(s, a2) o = Add(k, b2)", "a2", "Div"),
-    "several factors": ("j = Div(s, a3) k = Mul(j, a2) o = Add(k, b2)", "a2", "Mul"),
-    "a scalar factor last": ("j = Mul(s, a2) k = Mul(j, c) o = Add(k, b2)", "c", "Mul"),
     "a scalar factor first": ("j = Mul(s, c) k = Mul(j, a2) o = Add(k, b2)", "a2", "Mul"),
+}
+SEVERAL = {
+    "several factors": "j = Div(s, a3) k = Mul(j, a2) o = Add(k, b2)",
+    "a scalar factor last": "j = Mul(s, a2) k = Mul(j, c) o = Add(k, b2)",
 }
 
 
@@ -50,6 +52,17 @@ def test_the_second_norm_takes_the_third_in(case: str) -> None:
     before, a4 = (stored(model.graph.initializers[name]) for name in (changed, "a4"))
     after = stored(folded.model.graph.initializers[change.new])
     np.testing.assert_allclose(after, before / a4 if op == "Div" else before * a4, rtol=1e-6)
+
+
+@pytest.mark.parametrize("case", SEVERAL)
+def test_a_norm_of_several_factors_takes_it_in_and_becomes_one(case: str) -> None:
+    model = stream(SEVERAL[case], "y = Mul(t, a4)")
+    folded = fold_and_prove(model)
+    assert [site.status for site in folded.report.sites] == ["folded", "stayed", "folded"]
+    given = {name: stored(value) for name, value in model.graph.initializers.items()}
+    factor = given["a2"] * (1 / given["a3"] if "a3" in given else given["c"])
+    (mul,) = [node for node in folded.model.graph if node.op_type == "Mul"]
+    np.testing.assert_allclose(stored(mul.inputs[1]), factor * given["a4"], rtol=1e-6)
 
 
 def test_the_third_norm_takes_the_second_in() -> None:
@@ -71,7 +84,7 @@ def test_what_cannot_take_another_in(case: str) -> None:
     assert [site.status for site in folded.report.sites] == ["folded", "stayed", "stayed"]
     view = GraphView(folded.model, Constants(folded.model), Shapes(folded.model))
     with pytest.raises(Refuse, match="is not a product and a sum that could take in another norm"):
-        absorb_into_norm.check(view.sites[0])
+        absorb_into_norm.check(view.sites[0], view)
 
 
 def test_a_norm_that_is_kept_takes_nothing_in() -> None:
@@ -80,7 +93,7 @@ def test_a_norm_that_is_kept_takes_nothing_in() -> None:
     assert [site.status for site in folded.report.sites] == ["folded", "stayed", "stayed"]
     view = GraphView(folded.model, Constants(folded.model), Shapes(folded.model), keep=("o",))
     with pytest.raises(Refuse, match="is kept, so its input and output must stay"):
-        absorb_into_norm.check(view.sites[0])
+        absorb_into_norm.check(view.sites[0], view)
 
 
 def test_a_constant_that_would_leave_its_types_range_is_refused() -> None:

@@ -248,3 +248,39 @@ def test_a_tensor_read_as_a_target_is_not_on_the_chain():
     model = _model(body, inputs="int64[1] x", outputs="int64[1] y")
     assert _cancel(model, seed="c") == []
     assert _operators(model) == ["Constant", "Reshape"]
+
+
+TWINS = {
+    "a Transpose": ("Transpose<perm = [0, 2, 1]>(f)", "Transpose<perm = [0, 2, 1]>(s)", True),
+    "a Transpose to another order": ("Transpose<perm = [2, 0, 1]>(f)", "Flatten(s)", False),
+    "a Reshape and a Flatten": ("Reshape(f, rows)", "Flatten(s)", True),
+    "a Reshape to another shape": ("Reshape(f, wide)", "Flatten(s)", False),
+}
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("case", TWINS)
+def test_what_both_readers_make_of_a_tensor_is_made_once(case: str, first: bool) -> None:
+    """A norm stood between a Conv's flattened map and the stream, and both transpose it."""
+    one, other, alike = TWINS[case]
+    norm = "r = Reshape(f, four) s = Reshape(r, three)"
+    parts = [f"p = {one} q = Relu(p)", f"{norm} u = {other} v = Relu(u)"]
+    body = " ".join(parts if first else parts[::-1])
+    constants = " ".join(
+        f"{name} = Constant<value = int64[{len(sizes)}] {{{', '.join(map(str, sizes))}}}>()"
+        for name, sizes in {"four": (2, 6, 9, 1), "three": (2, 6, 9), "rows": (2, 54)}.items()
+    )
+    constants += " wide = Constant<value = int64[2] {4, 27}>()"
+    shapes = (
+        "float[N, M, K] q, float[P, R, S] v" if one[0] == "T" else "float[N, M] q, float[P, R] v"
+    )
+    if one[0] == "T" and not alike:
+        shapes = "float[N, M, K] q, float[P, R] v"
+    model = _model(f"{{ f = Relu(x) {constants} {body} }}", "float[2, 6, 9] x", shapes)
+    x = np.random.default_rng(0).standard_normal((2, 6, 9)).astype(np.float32)
+    before = _run(model, x=x)
+    _cancel(model, "r")
+    left = [op for op in _operators(model) if op not in ("Constant", "Relu")]
+    assert len(left) == (1 if alike else 2)
+    for got, want in zip(_run(model, x=x), before, strict=True):
+        np.testing.assert_array_equal(got, want)

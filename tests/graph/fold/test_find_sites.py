@@ -76,6 +76,10 @@ NO_SITES = {
     "the bias of a linear operator": ("p = MatMul(x, w) y = Add(p, b)", {"w": (4, 4), "b": (4,)}),
     "a product of two tensors": ("y = Mul(x, x)", {}),
     "a division by the tensor": ("y = Div(a, x)", {"a": (4,)}),
+    "an outer product, as Mamba makes its decays": (
+        "z = ReduceMean(x, i) y = Mul(z, a)",
+        {"i": [2], "a": (4,)},
+    ),
 }
 
 
@@ -86,9 +90,37 @@ def test_what_is_no_site(case: str) -> None:
     assert view.sites == [] and view.near_misses == []
 
 
-def test_one_channel_is_a_scalar() -> None:
-    model = build("float[B,3,1] x => float[B,3,1] y", "y = Mul(x, a)", a=(1,))
-    assert view_of(model).sites == []
+ONE_CHANNEL = {
+    "channel last": ("float[B,3,1] x => float[B,3,1] y", "m = Mul(x, a) y = Add(m, b)", (1,)),
+    "channel second": ("float[B,1,3] x => float[B,1,3] y", "m = Div(x, a) y = Sub(m, b)", (1, 1)),
+    "a batch norm": (
+        "float[B,1,3] x => float[B,1,3] y",
+        "y = BatchNormalization(x, a, b, b, a2)",
+        (1,),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ONE_CHANNEL)
+def test_a_factor_and_a_shift_of_one_channel_are_a_norm(case: str) -> None:
+    signature, body, shape = ONE_CHANNEL[case]
+    names = ("a", "b", "a2") if "a2" in body else ("a", "b")
+    site = only_site(build(signature, body, **dict.fromkeys(names, shape)))
+    assert site.affine.scale.size == 1
+
+
+NO_CHANNEL = {
+    "a factor alone": ("y = Mul(x, a)", (1,)),
+    "a mask, whose constants are plain numbers": ("m = Sub(b, x) y = Mul(m, a)", ()),
+    "a mask, whose constants are vectors": ("m = Sub(b, x) y = Mul(m, a)", (1,)),
+}
+
+
+@pytest.mark.parametrize("case", NO_CHANNEL)
+def test_a_scalar_elsewhere_is_none(case: str) -> None:
+    body, shape = NO_CHANNEL[case]
+    used = {name: shape for name in "ab" if name in body}
+    assert view_of(build("float[B,1,1,7] x => float[B,1,1,7] y", body, **used)).sites == []
 
 
 def test_whole_numbers_are_no_norm() -> None:
@@ -141,12 +173,6 @@ NEAR_MISSES = {
         {"a": (4,)},
         "might widen it",
     ),
-    "a tensor that its constant does widen": (
-        "float[B,3,1] x => float[B,3,4] y",
-        "y = Div(x, a)",
-        {"a": (4,)},
-        "might widen it",
-    ),
     "an unknown shape": (
         "float[B,3,4] x, int64[3] s => float[B,3,4] y",
         "r = Expand(x, s) y = Mul(r, a)",
@@ -157,6 +183,18 @@ NEAR_MISSES = {
         SIGNATURE,
         "y = Mul(x, a)",
         {"a": (4,)},
+        "its constant 'a' is a graph input, which the caller may override; leave it out",
+    ),
+    "a scale behind one": (
+        SIGNATURE,
+        "c = Reshape(a, s) d = Sqrt(c) y = Mul(x, d)",
+        {"a": (4,), "s": [1, 1, 4]},
+        "its constant 'a' is a graph input, which the caller may override",
+    ),
+    "a batch norm behind one": (
+        "float[B,4,3] x => float[B,4,3] y",
+        "v = Identity(a) y = BatchNormalization(x, b, b, mean, v)",
+        dict.fromkeys(("a", "b", "mean"), (4,)),
         "its constant 'a' is a graph input, which the caller may override",
     ),
     "an infinite scale": (

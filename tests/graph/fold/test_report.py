@@ -11,11 +11,13 @@ import pytest
 from tests.support.graphs import build, fold_and_prove, stored
 from un_deploy.graph.fold.report import FoldReport
 
-#: The first norm folds, the second ends in the output, the third may widen its tensor.
+#: The first norm folds, the second ends in the output, the third may widen its tensor; what is
+#: added behind it is no number.
 BODY = """m = Mul(x, a) n = Add(m, b) p = MatMul(n, w) r = Sigmoid(p) l = Mul(r, a2) y = Add(l, b2)
-          z = Mul(q, a3)"""
+          k = Mul(q, a3) z = Add(k, nan)"""
 SIGNATURE = "float[B,3,4] x, float[B,3,N] q => float[B,3,5] y, float[B,3,M] z"
 CONSTANTS = {"a": (4,), "b": (4,), "w": (4, 5), "a2": (5,), "b2": (5,), "a3": (2,)}
+CONSTANTS["nan"] = np.float32([np.nan, np.nan])
 
 
 def three_norms() -> ir.Model:
@@ -28,23 +30,25 @@ def report() -> FoldReport:
 
 
 def test_every_norm_is_there_in_the_graphs_order(report: FoldReport) -> None:
-    first, second = report.sites
+    first, second, third = report.sites
     assert (first.label, first.node, first.operators) == ("Mul_0", "Add_1", ("Mul", "Add"))
     assert (first.status, first.channels, first.into) == ("folded", 4, ("MatMul_2",))
     assert first.reason == ""
     assert (second.node, second.status, second.into) == ("Add_5", "stayed", ())
     assert "forward: 'y' is a graph output" in second.reason
     assert "backward: Sigmoid_3 (Sigmoid) does not commute" in second.reason
-    assert (report.folded, report.stayed) == ((first,), (second,))
+    assert (third.node, third.status, third.channels) == ("Mul_6", "stayed", 2)
+    assert "is not known to be that of" in third.reason
+    assert (report.folded, report.stayed) == ((first,), (second, third))
 
 
 def test_near_misses_are_there(report: FoldReport) -> None:
     (miss,) = report.near_misses
-    assert miss.node == "Mul_6" and "is not known to be that of" in miss.reason
+    assert miss.node == "Add_7" and "'nan' is not finite" in miss.reason
 
 
 def test_numbers_before_and_after(report: FoldReport) -> None:
-    assert (report.operators_before, report.operators_after) == (7, 6)
+    assert (report.operators_before, report.operators_after) == (8, 7)
     assert report.gained_biases == ("p",)
     assert report.cancelled == ()
 
@@ -73,7 +77,7 @@ def test_initializers_that_are_not_named_are_bit_identical() -> None:
     folded = fold_and_prove(model)
     named = {change.new for change in folded.report.changes}
     others = set(folded.model.graph.initializers) - named
-    assert others == {"a2", "b2", "a3"}
+    assert others == {"a2", "b2", "a3", "nan"}
     for name in others:
         before, after = (m.graph.initializers[name].const_value for m in (model, folded.model))
         assert before is not None and after is not None
@@ -84,5 +88,5 @@ def test_json_is_the_report_and_its_version(report: FoldReport) -> None:
     read = json.loads(report.to_json())
     assert read["version"] == 1
     assert read["sites"][0]["into"] == ["MatMul_2"]
-    assert read["near_misses"][0]["node"] == "Mul_6"
+    assert read["near_misses"][0]["node"] == "Add_7"
     assert set(read) == set(report.to_dict())

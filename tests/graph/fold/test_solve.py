@@ -108,9 +108,12 @@ def test_a_shift_alone_is_not_gained_at_any_price() -> None:
 
 
 def test_one_tensor_cannot_have_two_gauges() -> None:
-    """Two norms of one tensor meet again in a sum."""
-    body = "h = Relu(x) n = Mul(h, a) k = Mul(h, a2) s = Add(n, k) y = MatMul(s, w)"
-    folded = fold_and_prove(build(SIGNATURE, body, a=(4,), a2=(4,), w=(4, 5)))
+    """Two norms of one tensor meet in a sum, and one of them is read elsewhere too."""
+    body = (
+        "h = Relu(x) n = Mul(h, a) k = Mul(h, a2) s = Add(n, k) y = MatMul(s, w) z = MatMul(n, w)"
+    )
+    signature = f"{SIGNATURE}, float[B,3,5] z"
+    folded = fold_and_prove(build(signature, body, a=(4,), a2=(4,), w=(4, 5)))
     assert [site.status for site in folded.report.sites] == ["stayed", "stayed"]
     reason = folded.report.sites[0].reason
     assert "'k' would need two different scales or shifts" in reason

@@ -62,9 +62,12 @@ class Constants:
     Args:
         model: every constant in it is computed once, so that what is called constant can be had.
         shapes: of its tensors, where they are known; what is computed is held against them.
+        from_sizes: numbers that operators read from fixed sizes are constant.
     """
 
-    def __init__(self, model: ir.Model, shapes: Shapes | None = None) -> None:
+    def __init__(
+        self, model: ir.Model, shapes: Shapes | None = None, *, from_sizes: bool = False
+    ) -> None:
         self._opset = model.opset_imports.get("", 0)
         self._types: dict[ir.Value, ir.DataType] = {}  # of every computed constant
         self._own: dict[ir.Value, Array] = {}  # small computed ones, in their own types
@@ -72,6 +75,7 @@ class Constants:
         self._exact: dict[ir.Value, Callable[[], Array]] = {}
         self._most = _most_bytes(model.graph)
         self._kept = 0  # bytes in `_own` and `_values`
+        self._sized = shapes.numbers if shapes is not None and from_sizes else {}
         self._find(model.graph, shapes)
 
     def __contains__(self, value: ir.Value | None) -> bool:
@@ -121,14 +125,21 @@ class Constants:
 
     def is_quantised(self, value: ir.Value) -> bool:
         """Whether a constant is computed from a tensor of a type that makes weights small."""
-        producer = value.producer()
-        nodes = [] if producer is None else order_of([producer], lambda _: False)
+        producer = None if self._is_sized(value) else value.producer()
+        nodes = [] if producer is None else order_of([producer], self._is_sized)
         read = (value, *(v for node in nodes for v in node.inputs if v is not None))
         tensors = (v.const_value for v in read if v.producer() is None)
         return any(t is not None and t.size > 1 and t.dtype in _QUANTISED for t in tensors)
 
+    def _is_sized(self, value: ir.Value) -> bool:
+        return value.name in self._sized
+
     def _find(self, graph: ir.Graph, shapes: Shapes | None) -> None:
         """Compute every constant once in its own type; the large ones are dropped when read."""
+        for value in (v for node in graph for v in node.outputs if self._is_sized(v)):
+            array = self._sized[str(value.name)]
+            self._types[value] = ir.DataType.from_numpy(array.dtype)
+            self._own[value] = self._values[value] = array
         nodes = near_their_readers(self._candidates(graph))
         last = last_readers(nodes)
         held: dict[ir.Value, Array] = {}
@@ -171,6 +182,8 @@ class Constants:
         for node in graph:  # in topological order
             if not is_known(node, self._opset) or node.op_type == "Dropout":
                 continue
+            if node.outputs[0] in self._types:
+                continue  # of sizes
             if node.op_type == "Gather" and self._looks_up(node):
                 continue
             if all(v is None or v in made or v in self for v in node.inputs):

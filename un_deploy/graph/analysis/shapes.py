@@ -10,8 +10,9 @@ unknown.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+import numpy as np
 import onnx_ir as ir
 import sympy
 from onnx_ir.passes.common import InlinePass
@@ -19,7 +20,7 @@ from onnx_ir.passes.common import InlinePass
 from un_deploy.graph.analysis.bounded_context import BoundedContext
 from un_deploy.graph.analysis.dims import Dim, Shape, simplest, symbol
 from un_deploy.graph.analysis.shape_rules import Corrections
-from un_deploy.graph.analysis.side_dims import expression
+from un_deploy.graph.analysis.side_dims import SideDim, expression, side_dim
 
 _SUBGRAPHS = (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS)
 
@@ -35,7 +36,9 @@ class Shapes:
         self._shapes: dict[str, Shape] = {}
         self.contradictions: dict[str, str] = {}
         """By value: what the file claims about its shape and what its operators give instead."""
-        inferred, self._dtypes = _infer(model)
+        self.numbers: Mapping[str, np.ndarray]
+        """By value: the whole numbers that operators read from sizes, where all are known."""
+        inferred, self._dtypes, self.numbers = _infer(model)
         for value in _values(model.graph):
             if value.name is not None and (shape := inferred.get(value.name)) is not None:
                 self._take(value, shape)
@@ -76,8 +79,10 @@ class Shapes:
         self._shapes[value.name] = kept
 
 
-def _infer(model: ir.Model) -> tuple[dict[str, Shape], dict[str, ir.DataType]]:
-    """Shapes and element types by value name, of the values for which they can be told."""
+def _infer(
+    model: ir.Model,
+) -> tuple[dict[str, Shape], dict[str, ir.DataType], dict[str, np.ndarray]]:
+    """Shapes, element types and whole numbers by value name, where they can be told."""
     from onnx_shape_inference import registry
 
     side = model.clone()
@@ -101,7 +106,25 @@ def _infer(model: ir.Model) -> tuple[dict[str, Shape], dict[str, ir.DataType]]:
             for value in node.outputs:
                 value.shape = None
     dtypes = {v.name: v.dtype for v in _values(side.graph) if v.name and v.dtype is not None}
-    return _own_terms(_values(side.graph), own_names), dtypes
+    numbers = {
+        str(value.name): array
+        for node in side.graph
+        for value in node.outputs
+        if (array := _numbers(value, context.get_symbolic_value(value))) is not None
+    }
+    return _own_terms(_values(side.graph), own_names), dtypes, numbers
+
+
+def _numbers(value: ir.Value, known: Sequence[SideDim] | None) -> np.ndarray | None:
+    """The numbers of a shape tensor, where each is known."""
+    if known is None or value.shape is None or not value.shape.is_static():
+        return None
+    if value.dtype not in (ir.DataType.INT32, ir.DataType.INT64):
+        return None
+    numbers = [side_dim(expression(number)) for number in known]
+    if not all(isinstance(number, int) for number in numbers):
+        return None
+    return np.array(numbers, dtype=value.dtype.numpy()).reshape(value.shape.numpy())
 
 
 def _forget_claims(graph: ir.Graph) -> dict[str, str]:

@@ -19,6 +19,8 @@
 - rewire: Lets readers read another tensor, and removes what nobody reads any more.
 - site: A site, a scale and shift that a fold may remove; and a near miss, what only looks like one.
 - solve: The gauge solver: which norms can vanish, and what must change so that they may.
+- sites/: What counts as a scale and shift, operator by operator, and what becomes of those that
+  stay.
 - solving/: Gauges given to tensors: what they are, how far they are carried, which are too far off.
 - rules/: One file per operator family; a file with a `RULE` in it is found by being here.
 """

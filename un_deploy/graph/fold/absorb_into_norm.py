@@ -20,7 +20,7 @@ from un_deploy.graph.fold.site import Site
 Array = np.ndarray
 
 
-def check(site: Site) -> None:
+def check(site: Site, view: GraphView) -> None:
     """Refuse a site that cannot absorb what reaches it.
 
     Raises:
@@ -29,7 +29,9 @@ def check(site: Site) -> None:
     if site.kept:
         raise Refuse(f"{site.label} is kept, so its input and output must stay")
     ops = [node.op_type for node in site.nodes]
-    if len(ops) < 2 or ops[-1] != "Add" or any(op not in ("Mul", "Div") for op in ops[:-1]):
+    factors = len(ops) > 1 and ops[-1] == "Add" and all(op in ("Mul", "Div") for op in ops[:-1])
+    held = all(any(v in view.constants for v in node.inputs) for node in site.nodes)
+    if not (factors and held and site.is_chain):
         raise Refuse(f"{site.label} is not a product and a sum that could take in another norm")
 
 

@@ -27,7 +27,10 @@ from un_deploy.graph.fold.rules import operator_named
 
 @dataclass(frozen=True)
 class Cancelled:
-    """One chain that was the identity: readers of ``removed`` now read ``kept``."""
+    """One chain that was the identity: readers of ``removed`` now read ``kept``.
+
+    Or ``removed`` was made of the same tensor by the same operator as ``kept``.
+    """
 
     kept: str
     removed: str
@@ -75,9 +78,48 @@ def cancel_layouts(
     cancelled = []
     for seed, _ in groupby(seeds):  # thousands of norms may have read one tensor
         while (chain := _longest_identity(model.graph, shapes, seed)) is not None:
+            moved = [node for node, index in chain.end.uses() if index == 0]
+            there = [node for node, index in chain.start.uses() if index == 0]
             joined(chain.start, chain.end)
             cancelled.append(_cancel(model.graph, chain))
+            for kept, twin in _twins(model.graph, shapes, there, moved):
+                joined(kept, twin)
+                cancelled.append(_cancel(model.graph, _Chain(kept, twin, ())))
     return cancelled
+
+
+def _twins(
+    graph: ir.Graph, shapes: Shapes, there: Iterable[ir.Node], moved: Iterable[ir.Node]
+) -> Iterator[tuple[ir.Value, ir.Value]]:
+    """What the same operator makes of one tensor now, once for each reader: the first, the other.
+
+    A norm between a tensor and its Transpose hid that another reader transposes it as well.
+    """
+    for node in (node for node in moved if _is_layout(node, graph)):
+        for other in there:
+            if not _alike(node, other, graph, shapes):
+                continue
+            first, second = sorted((node, other), key=list(graph).index)
+            if not second.outputs[0].is_graph_output():
+                yield first.outputs[0], second.outputs[0]
+                break
+
+
+def _alike(node: ir.Node, other: ir.Node, graph: ir.Graph, shapes: Shapes) -> bool:
+    """Whether another operator makes the same of a tensor as a layout operator that reads it."""
+    if not _is_layout(other, graph):
+        return False
+    turned, turned_too = (_turned(each) for each in (node, other))
+    return turned == turned_too and same_shape(
+        shapes.of(node.outputs[0]), shapes.of(other.outputs[0])
+    )
+
+
+def _turned(node: ir.Node) -> tuple[int, ...] | None:
+    """The order of a Transpose's axes (empty: all of them reversed); None for other operators."""
+    if node.op_type != "Transpose":
+        return None
+    return tuple(node.attributes.get_ints("perm", ()))
 
 
 def _longest_identity(graph: ir.Graph, shapes: Shapes, seed: ir.Value) -> _Chain | None:

@@ -6,7 +6,7 @@ old value. New values are computed in float64 when they are asked for, and round
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -21,6 +21,7 @@ from un_deploy.graph.fold.rules.equation import without_leading_ones
 from un_deploy.graph.fold.rules.mixing import Mixing
 from un_deploy.graph.fold.rules.operator import Operator
 from un_deploy.graph.fold.site import Site
+from un_deploy.graph.fold.sites.affine_steps import read_by
 from un_deploy.graph.model.labels import node_name, unique_name
 
 Array = np.ndarray
@@ -80,7 +81,7 @@ class Bypass:
 
 
 @dataclass(frozen=True)
-class Shorten:
+class LeaveShift:
     """Leave one Add of a site: its scale is folded, its shift stays.
 
     Attributes:
@@ -126,7 +127,26 @@ class Mix:
         return np.moveaxis(by_channel, -1, axis)
 
 
-Edit = SetConstant | AddBias | Bypass | Shorten | Mix
+Edit = SetConstant | AddBias | Bypass | LeaveShift | Mix
+
+#: Operators in a row: the type, the operator whose attributes it has (None: it has none), and what
+#: it reads beside the one before it, new constants or old ones.
+Affines = tuple[tuple[str, ir.Node | None, tuple[Exact | ir.Value, ...]], ...]
+
+
+@dataclass(frozen=True)
+class Shorten:
+    """Let fewer operators compute a site that stays.
+
+    Attributes:
+        site: the site.
+        affines: the operators that do.
+        dtype: of their constants.
+    """
+
+    site: Site
+    affines: Affines
+    dtype: ir.DataType
 
 
 @dataclass(frozen=True)
@@ -153,13 +173,29 @@ class Change:
 
 
 class Editor:
-    """Applies edits to one model."""
+    """Applies edits to one model.
 
-    def __init__(self, model: ir.Model, constants: Constants, shapes: Shapes) -> None:
+    Args:
+        model: the model.
+        constants, shapes: what is known of it.
+        shared: constants that others read too, whom nobody sees here.
+        taken: names that others have.
+    """
+
+    def __init__(
+        self,
+        model: ir.Model,
+        constants: Constants,
+        shapes: Shapes,
+        shared: Collection[str] = (),
+        taken: Collection[str] = (),
+    ) -> None:
+        self._shared = shared
         self._graph = model.graph
         self._constants = constants
         self._shapes = shapes
         self._names = {v.name for v in _values(model.graph)} | set(model.graph.initializers)
+        self._names |= set(taken)
         self._names |= {node.name for node in model.graph.all_nodes()}
 
     def apply(self, edits: Iterable[Edit]) -> tuple[list[Change], list[ir.Value]]:
@@ -176,8 +212,8 @@ class Editor:
                 changes.append(self._add_bias(edit))
             elif isinstance(edit, Mix):
                 changes += self._mix(edit)
-            elif isinstance(edit, Shorten):
-                change, left = self._shorten(edit)
+            elif isinstance(edit, LeaveShift):
+                change, left = self._leave_shift(edit)
                 changes.append(change)
                 instead.append(left)
             else:
@@ -187,7 +223,7 @@ class Editor:
     def _set_constant(self, edit: SetConstant) -> Change:
         old = edit.node.inputs[edit.index]
         assert old is not None and old.name
-        alone = len(old.uses()) == 1 and not old.is_graph_output()
+        alone = len(old.uses()) == 1 and not old.is_graph_output() and old.name not in self._shared
         dtype = self._constants.dtype(old)
         name, before = old.name, Exact.of(old, self._constants)
         if alone and old.is_initializer():
@@ -242,7 +278,8 @@ class Editor:
 
     def _bypass(self, site: Site) -> ir.Value:
         """Readers of any tensor inside the site (its shape is x's) read its input."""
-        x = self._read_by(site)
+        # Not site.x: that may have gained a bias, or have been the end of a site before.
+        x = read_by(site.nodes[0], self._constants)
         for node in site.nodes:
             for value in node.outputs:
                 replace_value(self._graph, value, x)
@@ -250,17 +287,13 @@ class Editor:
             self._graph.remove(node, safe=True)
         return x
 
-    def _read_by(self, site: Site) -> ir.Value:
-        """Not site.x: that may have gained a bias, or have been the end of a site before."""
-        return next(v for v in site.nodes[0].inputs if v is not None and v not in self._constants)
-
-    def _shorten(self, edit: Shorten) -> tuple[Change, ir.Value]:
+    def _leave_shift(self, edit: LeaveShift) -> tuple[Change, ir.Value]:
         """An Add in place of the site, under the name of its last operator."""
-        site, x, last = edit.site, self._read_by(edit.site), edit.site.nodes[-1]
+        site, last = edit.site, edit.site.nodes[-1]
+        x = read_by(site.nodes[0], self._constants)
         dtype = self._shapes.dtype(site.y)
         assert dtype is not None
-        old = (v for node in site.nodes[::-1] for v in node.inputs if v in self._constants)
-        held = str(next(v.name for v in old if v is not None))
+        held = next(_read_beside(x, site.nodes[::-1]))
         shift = self._initializer(
             f"{last.name or site.y.name}_shift", dtype, edit.exact.shape, None
         )
@@ -278,6 +311,64 @@ class Editor:
         for node in reversed(site.nodes):
             self._graph.remove(node, safe=True)
         return Change(node_name(add), name, shift, edit.exact, held), left
+
+    def shorten(self, edit: Shorten) -> tuple[list[Change], ir.Value, list[ir.Node]]:
+        """Apply one; the last operator of the site stays the last one, and makes what it made.
+
+        Returns:
+            What became of the constants, the tensor that the site reads, and what was added.
+        """
+        *others, last = edit.site.nodes
+        x, y = read_by(edit.site.nodes[0], self._constants), last.outputs[0]
+        changes: list[Change] = []
+        added: list[ir.Node] = []
+        for op_type, like, given in edit.affines:
+            before = added[-1].outputs[0] if added else x
+            inputs = [before, *self._given(edit, given, changes)]
+            attributes = () if like is None else tuple(like.attributes.values())
+            if len(added) + 1 < len(edit.affines):
+                name = unique_name(f"{last.name}/{op_type}", self._names)
+                node = ir.Node("", op_type, inputs, attributes, name=name)
+                node.metadata_props.update(edit.site.nodes[0].metadata_props)
+                added.append(node)
+                self._add_inner(node, y, last)
+                continue
+            last.op_type = op_type
+            last.attributes.clear()
+            last.attributes.update((attribute.name, attribute) for attribute in attributes)
+            last.resize_outputs(1)
+            last.resize_inputs(len(inputs))
+            for index, value in enumerate(inputs):
+                last.replace_input_with(index, value)
+        for value in (value for node in others for value in node.outputs):
+            replace_value(self._graph, value, x)
+        for node in reversed(others):
+            self._graph.remove(node, safe=True)
+        return changes, x, added
+
+    def _given(
+        self, edit: Shorten, given: tuple[Exact | ir.Value, ...], changes: list[Change]
+    ) -> Iterator[ir.Value]:
+        """The constants that one of the new operators reads; those that are new are made."""
+        site, y = edit.site, str(edit.site.y.name)
+        for constant in given:
+            if isinstance(constant, ir.Value):
+                yield constant
+                continue
+            value = self._initializer(f"{y}_folded", edit.dtype, constant.shape, None)
+            self._fill(value, constant, edit.dtype)
+            old = next(_read_beside(site.x, site.nodes))
+            changes.append(Change(site.name, y, value, constant, old))
+            yield value
+
+    def _add_inner(self, node: ir.Node, y: ir.Value, before: ir.Node) -> None:
+        """Put an operator of y's shape in front of another."""
+        (value,) = node.outputs
+        value.name = unique_name(f"{y.name}_scaled", self._names)
+        value.type, value.shape = y.type, y.shape
+        if (shape := self._shapes.of(y)) is not None:
+            self._shapes.set(value, shape)
+        self._graph.insert_before(before, node)
 
     def _initializer(
         self, name: str, dtype: ir.DataType, shape: tuple[int, ...], like: ir.Value | None
@@ -305,6 +396,13 @@ class Editor:
 
 def _exact(compute: Callable[[], Array], shape: tuple[int, ...]) -> Exact:
     return compute if isinstance(compute, Exact) else Exact.whole(compute, shape)
+
+
+def _read_beside(x: ir.Value, nodes: Sequence[ir.Node]) -> Iterator[str]:
+    """What the operators of a site read beside x and one another."""
+    inside = {x, None, *(value for node in nodes for value in node.outputs)}
+    read = (value for node in nodes for value in node.inputs if value not in inside)
+    return (str(value.name) for value in read if value is not None)
 
 
 def _values(graph: ir.Graph) -> Iterable[ir.Value]:

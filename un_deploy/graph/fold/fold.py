@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import onnx_ir as ir
 
@@ -18,16 +18,20 @@ from un_deploy.graph.fold.edits import (
     Change,
     Edit,
     Editor,
+    LeaveShift,
     Mix,
     SetConstant,
-    Shorten,
 )
 from un_deploy.graph.fold.graph_view import GraphView
 from un_deploy.graph.fold.original_tensors import Claims, OriginalTensors
-from un_deploy.graph.fold.report import ConstantChange, FoldReport, SiteReport
+from un_deploy.graph.fold.report import ConstantChange, FoldReport
 from un_deploy.graph.fold.rewire import remove_unread
 from un_deploy.graph.fold.rules.protocol import Unit
 from un_deploy.graph.fold.site import Site
+from un_deploy.graph.fold.sites.bodies import alone, bodies_of, put_back, read_outside
+from un_deploy.graph.fold.sites.no_norms import is_scale_of_logits
+from un_deploy.graph.fold.sites.shorten import shortened
+from un_deploy.graph.fold.sites.told import Told
 from un_deploy.graph.fold.solve import Solution, solve
 from un_deploy.graph.fold.solving.propagate import certify
 
@@ -45,6 +49,8 @@ class Folded:
         claims: which original tensors each of its tensors stands for.
         exact: the unrounded float64 numbers of each initializer that changed, by name.
         shapes: of the original's tensors.
+        bodies: the same of each body that was folded, as a model of its own, by the first output
+            of its operator in the original and the name of its attribute.
     """
 
     model: ir.Model
@@ -52,6 +58,12 @@ class Folded:
     claims: Claims
     exact: Mapping[str, Exact]
     shapes: Shapes
+    bodies: Mapping[tuple[str, str], Folded] = field(default_factory=dict)
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether anything is not as it was."""
+        return bool(self.report.changes or self.report.folded or self.bodies)
 
 
 def fold_graph(model: ir.Model, *, keep: Collection[str] = ()) -> Folded:
@@ -64,66 +76,100 @@ def fold_graph(model: ir.Model, *, keep: Collection[str] = ()) -> Folded:
     Raises:
         InputError: a name in `keep` is no norm.
     """
+    return _fold(model, keep, _Around())
+
+
+@dataclass(frozen=True)
+class _Around:
+    """What is around a body.
+
+    Attributes:
+        shared: names of what it reads from outside.
+        taken: all names that are outside.
+    """
+
+    shared: frozenset[str] = frozenset()
+    taken: frozenset[str] = frozenset()
+
+
+def _fold(model: ir.Model, keep: Collection[str], around: _Around) -> Folded:
     graph = model.graph
     shapes = Shapes(model)
-    constants = Constants(model, shapes)
-    editor, tracker = Editor(model, constants, shapes), OriginalTensors(model)
+    constants = Constants(model, shapes, from_sizes=True)
+    inside = dict(_fold_bodies(model, constants, shapes, around))
+    editor = Editor(model, constants, shapes, around.shared, around.taken)
+    tracker = OriginalTensors(model)
     before = len(graph)
-    order = {node: index for index, node in enumerate(graph)}
-
-    def place(site: Site) -> int:
-        """Where it stands in the graph; one that begins with what a fold has put in, at the end."""
-        return order.get(site.nodes[0], before)
-
-    sites: list[tuple[int, SiteReport]] = []
+    told = Told(graph)
     changes: list[Change] = []
     cancelled: list[Cancelled] = []
     view = GraphView(model, constants, shapes, keep)
-    near_misses = tuple(view.near_misses)
-    _check_kept(keep, view)
+    near_misses = view.near_misses
+    for miss in near_misses:
+        if miss.channels is not None:
+            told.unreadable(miss)
+    if not around.taken:
+        _check_kept(keep, view)
     while True:
         best, refusals = _best_solution(view)
         if not best.assignment.vanished:
             best, _ = _best_solution(view, scale_alone=True)
-        gone = best.assignment.vanished | best.assignment.shortened
-        if not gone:
+        gone = best.assignment.vanished | best.assignment.only_shift
+        if gone:
+            certify(view, best.assignment)
+            edited = {edit.node for edit in best.edits if isinstance(edit, (SetConstant, AddBias))}
+            into = {site: tuple(_absorbers(view, best, site, edited)) for site in gone}
+            loose = [value for edit in best.edits for value in _may_die(edit)]
+            tracker.gauges(view, best.assignment)
+            done, instead = editor.apply(best.edits)
+            tracker.applied(done, best.edits, instead)
+            changes += done
+            remove_unread(graph, loose)
+            ends = [edit for edit in best.edits if isinstance(edit, (Bypass, LeaveShift))]
+            bypassed = []
+            for edit, value in zip(ends, instead, strict=True):
+                site, add = edit.site, value.producer()
+                if isinstance(edit, LeaveShift) and add is not None:
+                    told.shift_stays(site, add, into[site], refusals[site])
+                else:
+                    told.folded(site, into[site])
+                    bypassed.append(value)
+            cancelled += cancel_layouts(model, shapes, bypassed, tracker.joined)
+        elif shorter := [one for site in view.sites if (one := shortened(site, view))]:
+            for short in shorter:
+                loose = [value for node in short.site.nodes for value in node.inputs]
+                done, x, added = editor.shorten(short)
+                told.shorter(short.site, added, refusals[short.site])
+                tracker.shortened(short.site, x, added)
+                changes += done
+                remove_unread(graph, loose)
+        else:
             break
-        certify(view, best.assignment)
-        edited = {edit.node for edit in best.edits if isinstance(edit, (SetConstant, AddBias))}
-        for site in view.sites:
-            if site in gone:
-                into = tuple(_absorbers(view, best, site, edited))
-                stays = site in best.assignment.shortened
-                reason = _SHIFT_STAYS.format(refusals[site]) if stays else ""
-                sites.append((place(site), _report(site, into=into, reason=reason)))
-        loose = [value for edit in best.edits for value in _may_die(edit)]
-        tracker.gauges(view, best.assignment)
-        done, instead = editor.apply(best.edits)
-        tracker.applied(done, best.edits, instead)
-        changes += done
-        remove_unread(graph, loose)
-        gone_sites = [edit for edit in best.edits if isinstance(edit, (Bypass, Shorten))]
-        bypassed = [
-            v for edit, v in zip(gone_sites, instead, strict=True) if isinstance(edit, Bypass)
-        ]
-        cancelled += cancel_layouts(model, shapes, bypassed, tracker.joined)
         view = GraphView(model, constants, shapes, keep)
     for site in view.sites:
-        sites.append((place(site), _report(site, reason=refusals[site])))
-    report = FoldReport(
-        sites=tuple(site for _, site in sorted(sites, key=lambda entry: entry[0])),
-        near_misses=near_misses,
-        changes=tuple(_constant_changes(changes)),
-        gained_biases=tuple(c.output for c in changes if c.old is None),
+        if not is_scale_of_logits(site, view):
+            told.stays(site, refusals[site])
+    for (end, name), part in inside.items():
+        for report in part.report.sites:
+            if report.kind == "norm":
+                told.in_body(end, name, report)
+    changes = [change for change in changes if change.value.is_initializer()]
+    parts = [part.report for part in inside.values()]
+    outcome = FoldReport(
+        sites=told.reports(),
+        near_misses=tuple(miss for miss in near_misses if miss.channels is None),
+        changes=(*_constant_changes(changes), *(c for p in parts for c in p.changes)),
+        gained_biases=(
+            *(c.output for c in changes if c.old is None),
+            *(output for part in parts for output in part.gained_biases),
+        ),
         cancelled=tuple(cancelled),
         operators_before=before,
         operators_after=len(graph),
     )
+    changed = {key: part for key, part in inside.items() if part.is_changed}
     exact = {str(change.value.name): change.exact for change in changes}
-    return Folded(model, report, tracker.claims(model), exact, shapes)
-
-
-_SHIFT_STAYS = "its scale is folded, and its shift stays as one Add ({})"
+    return Folded(model, outcome, tracker.claims(model), exact, shapes, changed)
 
 
 def _best_solution(
@@ -147,16 +193,32 @@ def _why(site: Site, forward: Solution, backward: Solution) -> str:
     return "kept, as asked" if site.kept else "; ".join(reasons)
 
 
-def _report(site: Site, *, into: tuple[str, ...] = (), reason: str = "") -> SiteReport:
-    return SiteReport(
-        label=site.label,
-        node=site.name,
-        operators=tuple(node.op_type for node in site.nodes),
-        channels=site.affine.scale.size,
-        status="stayed" if reason else "folded",
-        into=into,
-        reason=reason,
-    )
+def _fold_bodies(
+    model: ir.Model, constants: Constants, shapes: Shapes, around: _Around
+) -> Iterator[tuple[tuple[str, str], Folded]]:
+    """Fold each body as a model of its own; what it reads from outside stays as it is."""
+    graph = model.graph
+    having = [(node, *one) for node in graph for one in bodies_of(node)]
+    taken = around.taken | _names(graph) if having else around.taken
+    for node, name, body in having:
+        outside = read_outside(body)
+        part = alone(body, model, constants, shapes, outside, lambda value: value)
+        shared = frozenset(str(value.name) for value in outside)
+        folded = _fold(part, (), _Around(shared, taken))
+        yield (str(node.outputs[0].name), name), folded
+        if folded.is_changed:
+            put_back(node, name, folded.model, outside)
+            taken |= _names(folded.model.graph)
+            remove_unread(graph, [value for value in outside if value.is_initializer()])
+
+
+def _names(graph: ir.Graph) -> frozenset[str]:
+    values = [*graph.inputs, *graph.initializers.values()]
+    for node in graph.all_nodes():
+        values += node.outputs
+        for _, body in bodies_of(node):
+            values += [*body.inputs, *body.initializers.values()]
+    return frozenset(str(value.name) for value in values)
 
 
 def _absorbers(view: GraphView, best: Solution, site: Site, edited: Set[ir.Node]) -> Iterator[str]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 import onnx_ir as ir
 
 from un_deploy.graph.analysis.constants import Constants
 from un_deploy.graph.analysis.dims import Shape
-from un_deploy.graph.analysis.evaluators import Unknown, evaluate
+from un_deploy.graph.analysis.evaluators import Unknown, evaluate, is_known
 from un_deploy.graph.analysis.exact import Exact
 from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.rules.equation import Equation, without_leading_ones
@@ -117,6 +117,21 @@ class GraphFacts(ABC):
         if node is not None and operator is not None and operator.picks:
             value = node.inputs[0]
         return value in self.constants
+
+    def knows(self, nodes: Iterable[ir.Node]) -> bool:
+        """Whether it is known what all these compute in this opset, as a proof needs it."""
+        return all(is_known(node, self.opset) for node in nodes)
+
+    def linear(self, node: ir.Node) -> Operator | None:
+        """What is known of a linear operator with constant weights; None of any other."""
+        operator = None if node.domain else self._operators.get(node.op_type)
+        if operator is None or not operator.absorbs or len(node.inputs) < 2:
+            return None
+        return operator if node.inputs[1] in self.constants else None
+
+    def holds_bias(self, linear: ir.Node) -> bool:
+        """Whether it has a bias, or an input for one, so that it takes a shift for nothing."""
+        return self._operators[linear.op_type].bias != "behind" or linear in self.biases
 
     @abstractmethod
     def takes_shift(self, value: ir.Value | None) -> bool:

@@ -14,7 +14,7 @@ import numpy as np
 import onnx_ir as ir
 
 from un_deploy.graph.analysis.affine_map import Gauge
-from un_deploy.graph.fold.edits import Bypass, Change, Edit, Shorten
+from un_deploy.graph.fold.edits import Bypass, Change, Edit, LeaveShift
 from un_deploy.graph.fold.graph_view import GraphView
 from un_deploy.graph.fold.site import Site
 from un_deploy.graph.fold.solving.assignment import Assignment
@@ -107,12 +107,17 @@ class OriginalTensors:
                 inner, outer = change.added.inputs[0], change.added.outputs[0]
                 assert inner is not None
                 self._claims[outer], self._claims[inner] = self._claims[inner], ()
-        gone = [edit for edit in edits if isinstance(edit, (Bypass, Shorten))]
+        gone = [edit for edit in edits if isinstance(edit, (Bypass, LeaveShift))]
         for edit, value in zip(gone, instead, strict=True):
-            if isinstance(edit, Shorten):
+            if isinstance(edit, LeaveShift):
                 self._claims[value] = self._claims[edit.site.y]
             else:
                 self._bypassed(edit.site, value)
+
+    def shortened(self, site: Site, x: ir.Value, added: Iterable[ir.Node]) -> None:
+        """Fewer operators compute a site from x, these among them; its own are gone."""
+        self._claims[x] = (*self._claims[x], *self._shapes_inside(site))
+        self._claims.update((node.outputs[0], ()) for node in added)
 
     def joined(self, kept: ir.Value, removed: ir.Value) -> None:
         """What read `removed` reads `kept` now: it stands for both."""
@@ -125,6 +130,9 @@ class OriginalTensors:
         return {name: claims for name, claims in found.items() if claims != (Claim(name),)}
 
     def _bypassed(self, site: Site, value: ir.Value) -> None:
-        inner = (claim for node in site.nodes[:-1] for claim in self._claims[node.outputs[0]])
-        shapes = [claim.of_shape() for claim in inner]
+        shapes = self._shapes_inside(site)
         self._claims[value] = (*self._claims[value], *self._claims[site.y], *shapes)
+
+    def _shapes_inside(self, site: Site) -> list[Claim]:
+        inner = (claim for node in site.nodes[:-1] for claim in self._claims[node.outputs[0]])
+        return [claim.of_shape() for claim in inner]

@@ -18,7 +18,7 @@ class SiteReport:
         label: the module it was exported from, as far as the file tells.
         node: its last operator.
         operators: its operators in order, such as ("Mul", "Add").
-        channels: how many entries its scale has.
+        channels: how many entries its scale has; 0 where that is unknown.
         status: folded, or stayed for the reason given.
         into: the operators and constants that took it in.
         reason: why it stayed; empty when folded.
@@ -31,6 +31,14 @@ class SiteReport:
     status: Literal["folded", "stayed"]
     into: tuple[str, ...] = ()
     reason: str = ""
+
+    @property
+    def kind(self) -> Literal["norm", "factor", "bias"]:
+        """Beside a linear operator a scalar factor, or a bias, is a site too, and no norm."""
+        if {"Add", "Sub"}.issuperset(self.operators):
+            return "bias"
+        factor = self.channels == 1 and {"Mul", "Div"}.issuperset(self.operators)
+        return "factor" if factor else "norm"
 
 
 @dataclass(frozen=True)
@@ -56,7 +64,8 @@ class FoldReport(JsonForm):
     """The outcome of a fold.
 
     Attributes:
-        sites: every affine that varies over an axis, in the graph's order.
+        sites: every norm or other affine per channel, those in bodies of control flow too, and
+            scalar factors and biases beside a linear operator, in the graph's order.
         near_misses: what was nearly a site, and why it is none.
         changes: the initializers that hold new numbers; all others are bit-identical.
         gained_biases: outputs of the linear operators that have a bias now and had none.

@@ -14,8 +14,10 @@ from un_deploy.graph.model.labels import names_of
 class Site:
     """A maximal run of affine operators from x to y = affine(x), shapes alike.
 
+    Its branches, if it has some, meet in a sum again.
+
     Attributes:
-        nodes: the operators, first to last.
+        nodes: the operators, first to last; the first reads x.
         x, y: the tensors before and after.
         affine: their composition, aligned to x's rank.
         label: the norm's name as the network's author knows it, as far as the file tells.
@@ -40,6 +42,12 @@ class Site:
         return frozenset({self.label, *names_of(self.nodes)})
 
     @property
+    def is_chain(self) -> bool:
+        """Whether each operator reads the one before it and no other: there are no branches."""
+        inside = {self.x, *(value for node in self.nodes for value in node.outputs)}
+        return all(sum(value in inside for value in node.inputs) == 1 for node in self.nodes)
+
+    @property
     def cost(self) -> float:
         """What the site costs at run time: one an operator, two a BatchNormalization."""
         return sum(2.0 if node.op_type == "BatchNormalization" else 1.0 for node in self.nodes)
@@ -47,7 +55,14 @@ class Site:
 
 @dataclass(frozen=True)
 class NearMiss:
-    """An operator that looks like part of a norm but is none that can be folded, and why."""
+    """An operator that looks like part of a norm but is none that can be folded, and why.
+
+    Attributes:
+        node: the operator.
+        reason: why it cannot be folded.
+        channels: how many channels a norm has, 0 where that is unknown; None of what may be none.
+    """
 
     node: str
     reason: str
+    channels: int | None = None

@@ -23,7 +23,7 @@ from un_deploy.graph.analysis.affine_map import Affine, Gauge
 from un_deploy.graph.analysis.constants import rounded
 from un_deploy.graph.analysis.floating import is_floating
 from un_deploy.graph.fold import absorb_into_norm
-from un_deploy.graph.fold.edits import AddBias, Bypass, Edit, Mix, SetConstant, Shorten
+from un_deploy.graph.fold.edits import AddBias, Bypass, Edit, LeaveShift, Mix, SetConstant
 from un_deploy.graph.fold.graph_view import GraphView
 from un_deploy.graph.fold.rules import operator_named
 from un_deploy.graph.fold.rules.protocol import Refuse, Unit
@@ -78,10 +78,13 @@ def solve(view: GraphView, direction: Direction, *, scale_alone: bool = False) -
         if site.kept:
             refusals[site] = "kept, as asked"
             continue
+        if not view.knows(site.nodes):
+            refusals[site] = f"what it computes in opset {view.opset} is not known"
+            continue
         if not assignment.untouched(site):
             refusals[site] = "it takes in the scale and shift of another norm"
             continue
-        if scale_alone and not _worth_shortening(site):
+        if scale_alone and not _is_more_than_shift(site):
             refusals[site] = "it is no more than a shift already"
             continue
         if site.affine.is_identity and site.x in view.pinned and site.y in view.pinned:
@@ -99,7 +102,7 @@ def solve(view: GraphView, direction: Direction, *, scale_alone: bool = False) -
             try:
                 seeds = _seeds(site, direction, scale_alone)
                 if scale_alone:
-                    base = replace(assignment, shortened=assignment.shortened | {site})
+                    base = replace(assignment, only_shift=assignment.only_shift | {site})
                     trial = propagate(view, seeds, vanish, base)
                     shift_left(site, trial)
                 else:
@@ -108,7 +111,7 @@ def solve(view: GraphView, direction: Direction, *, scale_alone: bool = False) -
                     trial = replace(trial, vanished=trial.vanished | {site})
                 changed = _changed(view, assignment, trial)
                 removed = sum(s.cost for s in trial.vanished - assignment.vanished)
-                removed += sum(s.cost - 1 for s in trial.shortened - assignment.shortened)
+                removed += sum(s.cost - 1 for s in trial.only_shift - assignment.only_shift)
                 gain = _gain(view, edits, changed, removed)
             except Refuse as refusal:
                 # What it reached on the way would meet the same refusal.
@@ -142,8 +145,8 @@ def _edits(view: GraphView, assignment: Assignment, part: Unit | Site) -> Iterat
     if isinstance(part, Site):
         if part in assignment.vanished:
             yield Bypass(part)
-        elif part in assignment.shortened:
-            yield Shorten(part, shift_left(part, assignment))
+        elif part in assignment.only_shift:
+            yield LeaveShift(part, shift_left(part, assignment))
         elif not assignment.untouched(part):
             yield from absorb_into_norm.edits(part, *assignment.ends(part), view)
     elif not all(gauge.is_identity for gauge in assignment.known(part, view).values()):
@@ -176,7 +179,7 @@ def _changed(view: GraphView, base: Assignment, trial: Assignment) -> dict[Unit 
     """The edits of the parts that a trial reaches, or lets vanish."""
     new = islice(trial.tensors, len(base.tensors), None)  # a trial only adds to what there is
     parts: list[Unit | Site] = [part for value in new for part in view.touching(value)]
-    ended = (trial.vanished - base.vanished) | (trial.shortened - base.shortened)
+    ended = (trial.vanished - base.vanished) | (trial.only_shift - base.only_shift)
     in_order = sorted(ended, key=view.order.__getitem__)
     parts.extend(in_order)
     return {part: list(_edits(view, trial, part)) for part in dict.fromkeys(parts)}
@@ -207,7 +210,7 @@ def _biases(edits: Iterable[Edit]) -> int:
 
 
 def _check_fits(edit: Edit, view: GraphView) -> None:
-    if isinstance(edit, Shorten):
+    if isinstance(edit, LeaveShift):
         dtype = view.dtype(edit.site.y)
         if dtype is None or not is_floating(dtype) or not edit.exact.fits(dtype):
             raise Refuse(f"the shift that stays would leave the range of {dtype}")
@@ -248,6 +251,6 @@ def _seeds(site: Site, direction: Direction, scale_alone: bool) -> dict[ir.Value
         return {site.y: here, site.x: affine.inverse()}
 
 
-def _worth_shortening(site: Site) -> bool:
+def _is_more_than_shift(site: Site) -> bool:
     affine = site.affine
     return site.cost > 1 and bool(np.any(affine.scale != 1) and np.any(affine.shift != 0))

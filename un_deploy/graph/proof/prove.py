@@ -19,6 +19,7 @@ of reading the weights. `solve.certify` proves the gauges consistent; this needs
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 
 import onnx_ir as ir
 
@@ -26,6 +27,7 @@ from un_deploy.graph.analysis.constants import Constants
 from un_deploy.graph.analysis.evaluators import is_known
 from un_deploy.graph.fold.fold import Folded
 from un_deploy.graph.fold.original_tensors import Claim
+from un_deploy.graph.fold.sites.bodies import alone, read_outside
 from un_deploy.graph.model.labels import node_name
 from un_deploy.graph.proof.compare_region import Sources, compare_region
 from un_deploy.graph.proof.kept_constants import KeptConstants
@@ -71,7 +73,7 @@ class _Prover:
         self._covered: set[ir.Node] = set()
         self._problems: list[Problem] = []
         self._worst = 0.0
-        self._operators = self._regions = 0
+        self._operators = self._regions = self._in_bodies = 0
 
     def proof(self) -> Proof:
         self._problems += signature_problems(self._original, self._model)
@@ -88,7 +90,7 @@ class _Prover:
             tuple(self._problems),
             self._operators,
             self._regions,
-            len(self._kept.compared),
+            len(self._kept.compared) + self._in_bodies,
             self._worst,
         )
 
@@ -155,13 +157,38 @@ class _Prover:
             old = self._old[claim.original].producer()
             if old is None:
                 continue
-            reason = difference(node, old, self._same)
+            reason = difference(node, old, self._same, self._same_body)
             if reason:
                 continue
             for new_value, old_value in zip(node.outputs, old.outputs, strict=True):
                 self._proven.add(new_value, Claim(str(old_value.name)))
             return ""
         return reason
+
+    def _same_body(self, new: ir.Node, old: ir.Node, name: str) -> bool:
+        """Prove a body that was folded, as a model whose inputs are what it reads from outside."""
+        folded = self._folded.bodies.get((str(old.outputs[0].name), name))
+        if folded is None:
+            return False
+        before, after = (node.attributes[name].as_graph() for node in (old, new))
+        outside = read_outside(before)
+        stands_for: dict[ir.Value, ir.Value] = {}
+        for value in read_outside(after):
+            same = next((other for other in outside if self._same(value, other, False)), None)
+            if same is None:
+                return False
+            stands_for[value] = same
+        given = self._original, self._constants, self._folded.shapes, outside
+        original = alone(before, *given, lambda value: value)
+        part = prove(original, replace(folded, model=alone(after, *given, stands_for.__getitem__)))
+        for problem in part.problems:
+            text = f"has a body {name!r} whose {problem.place!r} {problem.text}"
+            self._note(node_name(new), text, differs=problem.differs)
+        self._operators += part.operators
+        self._regions += part.regions
+        self._in_bodies += part.constants
+        self._worst = max(self._worst, part.worst)
+        return part.passed
 
     def _knows_what_it_reads(self, node: ir.Node) -> bool:
         """Prove that what an operator that is not evaluated reads is what the original reads.

@@ -21,9 +21,17 @@ SameTensor = Callable[[ir.Value, ir.Value, bool], bool]
 _SHAPE_ONLY = ("Shape", "Size")
 
 
-def difference(new: ir.Node, old: ir.Node, same: SameTensor) -> str:
-    """The first thing that tells an operator from the original's; empty where there is none."""
-    return _Comparison(same).nodes(new, old)
+def difference(
+    new: ir.Node,
+    old: ir.Node,
+    same: SameTensor,
+    same_body: Callable[[ir.Node, ir.Node, str], bool] = lambda new, old, name: False,
+) -> str:
+    """The first thing that tells an operator from the original's; empty where there is none.
+
+    `same_body` is asked of a body, by the name of its attribute, that is not the original's.
+    """
+    return _Comparison(same).nodes(new, old, same_body)
 
 
 @dataclass
@@ -33,7 +41,12 @@ class _Comparison:
     outer: SameTensor
     pairs: dict[ir.Value, ir.Value] = field(default_factory=dict)
 
-    def nodes(self, new: ir.Node, old: ir.Node) -> str:
+    def nodes(
+        self,
+        new: ir.Node,
+        old: ir.Node,
+        same_body: Callable[[ir.Node, ir.Node, str], bool] = lambda new, old, name: False,
+    ) -> str:
         if _kind(new) != _kind(old):
             return f"is a {new.op_type}, the original has a {old.op_type}"
         if len(new.outputs) != len(old.outputs):
@@ -47,7 +60,9 @@ class _Comparison:
                     return f"reads {_named(a)}, which holds something else in the original"
                 return f"reads {_named(a)}, where the original reads {_named(b)}"
         for name in sorted(new.attributes.keys() | old.attributes.keys()):
-            if reason := self._attributes(name, new.attributes.get(name), old.attributes.get(name)):
+            ours, theirs = new.attributes.get(name), old.attributes.get(name)
+            reason = self._attributes(name, ours, theirs)
+            if reason and not same_body(new, old, name):
                 return reason
         return ""
 

@@ -23,6 +23,7 @@ from un_deploy.graph.fold.cancel_layouts import Cancelled, cancel_layouts
 from un_deploy.graph.fold.graph_view import GraphView
 from un_deploy.graph.fold.rewire import remove_unread, replace_value
 from un_deploy.graph.fold.site import NearMiss
+from un_deploy.graph.fold.sites.affine_steps import read_by
 from un_deploy.graph.model.labels import class_of, label_of, names_of, node_name
 from un_deploy.graph.model.model_kinds import to_ir
 from un_deploy.json_form import JsonForm
@@ -111,7 +112,7 @@ def strip_graph(model: ir.Model, *, nodes: Collection[str] | None = None) -> Str
     """Strip an onnx_ir.Model in place. See `strip`."""
     graph = model.graph
     shapes = Shapes(model)
-    constants = Constants(model, shapes)
+    constants = Constants(model, shapes, from_sizes=True)
     before = len(graph)
     norms, near_misses = _find(model, constants, shapes)
     norms = _by_class(norms) if nodes is None else _by_name(norms, nodes)
@@ -178,7 +179,10 @@ def _find(
         # Each operator of a site keeps the shape, so each can go alone: a site may begin in a
         # norm and end in the LayerScale behind it.
         by_class: dict[str, list[_Part]] = {}
-        for node in site.nodes:
+        if not site.is_chain and taken.isdisjoint(site.nodes):
+            whole = _Part(site.nodes, site.y)
+            by_class[class_of(site.nodes[-1]) or ""] = [whole]
+        for node in site.nodes if site.is_chain else ():
             if node not in taken:
                 kind = class_of(node) or ""
                 by_class.setdefault(kind, []).append(_Part((node,), node.outputs[0]))
@@ -216,7 +220,7 @@ def _by_name(norms: list[_Norm], names: Collection[str]) -> list[_Norm]:
 
 def _bypass(graph: ir.Graph, part: _Part, constants: Constants) -> ir.Value:
     """Let the readers of y read what the part reads; returns that."""
-    x = next(v for v in part.nodes[0].inputs if v is not None and v not in constants)
+    x = read_by(part.nodes[0], constants)
     output = x
     if part.y.is_graph_output() and (x.is_graph_input() or x.is_graph_output()):
         last = part.nodes[-1]  # x has a name of its own to keep

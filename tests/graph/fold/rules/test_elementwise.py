@@ -56,7 +56,15 @@ def test_a_sum_of_a_tensor_with_itself_is_scaled() -> None:
 def test_a_constant_factor_between_norm_and_linear_operator(factor: str) -> None:
     model = build(SIGNATURE, f"{NORM} t = {factor} y = MatMul(t, w)", **WEIGHTS, k=())
     folded = assert_folds(model)
-    assert operators(folded.model) == [factor[:3], "MatMul", "Add"]
+    left = ["Neg"] if factor == "Neg(n)" else []  # a factor goes as well
+    assert operators(folded.model) == [*left, "MatMul", "Add"]
+
+
+@pytest.mark.parametrize("factor", ["Mul(n, k)", "Mul(k, n)", "Div(n, k)"])
+def test_a_norm_passes_a_factor_that_stands_elsewhere(factor: str) -> None:
+    body = f"{NORM} t = {factor} u = Transpose<perm=[0,1,2]>(t) y = MatMul(u, w)"
+    folded = assert_folds(build(SIGNATURE, body, **WEIGHTS, k=()))
+    assert operators(folded.model) == [factor[:3], "Transpose", "MatMul", "Add"]
 
 
 @pytest.mark.parametrize("factor", ["Mul(e, k)", "Div(e, k)", "Neg(e)"])

@@ -18,7 +18,7 @@ STAY = {
     ),
     "two different demands": (
         "float[B,3,4] x => float[B,3,4] y",
-        "h = Sigmoid(x) n = Mul(h, a) s = Add(n, h) y = Relu(s)",
+        "h = Sigmoid(x) n = Mul(h, a) r = Relu(h) s = Add(n, r) y = Sigmoid(s)",
         {"b": np.zeros(4, np.float32)},
         "would need two different scales or shifts",
     ),

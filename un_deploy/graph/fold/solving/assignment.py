@@ -24,13 +24,13 @@ class Assignment:
         tensors: by tensor.
         constants: by use (node, input position), in the rank the rule spoke of.
         vanished: the sites that G(y) = A after G(x) makes superfluous.
-        shortened: those of which only a shift is left between G(x) and G(y).
+        only_shift: those of which only a shift is left between G(x) and G(y).
     """
 
     tensors: Mapping[ir.Value, Gauge] = field(default_factory=dict)
     constants: Mapping[Use, Gauge] = field(default_factory=dict)
     vanished: frozenset[Site] = frozenset()
-    shortened: frozenset[Site] = frozenset()
+    only_shift: frozenset[Site] = frozenset()
 
     def known(self, unit: Unit, view: GraphView) -> dict[Port, Gauge]:
         """The gauges of a unit's ports that have one."""

@@ -36,7 +36,7 @@ def propagate(
     """
     base = base or Assignment()
     tensors, constants = dict(base.tensors), dict(base.constants)
-    grown = Assignment(tensors, constants, base.vanished, base.shortened)
+    grown = Assignment(tensors, constants, base.vanished, base.only_shift)
     vanished: set[Site] = set()
     met: set[Site] = set()
     queue: deque[ir.Value] = deque()
@@ -62,14 +62,14 @@ def propagate(
         for part in view.touching(queue.popleft()):
             if isinstance(part, Site):
                 met.add(part)
-                if grown.untouched(part) or part in base.shortened:
+                if grown.untouched(part) or part in base.only_shift:
                     continue
                 if vanish(part):
                     vanished.add(part)
                     for value, gauge in _through(part, grown):
                         assign(value, gauge)
                 else:
-                    absorb_into_norm.check(part)
+                    absorb_into_norm.check(part, view)
                 continue
             if part in settled:
                 continue
@@ -85,7 +85,7 @@ def propagate(
                     constants[part.node, port.position] = gauge
                 else:
                     assign(value, gauge)
-    whole = Assignment(tensors, constants, base.vanished | vanished, base.shortened)
+    whole = Assignment(tensors, constants, base.vanished | vanished, base.only_shift)
     for site in sorted(met, key=view.order.__getitem__):
         _check_site(site, whole, view)
     return whole
@@ -126,10 +126,10 @@ def _check_site(site: Site, assignment: Assignment, view: GraphView) -> None:
         found = site.affine.after(before)
         if not found.is_finite or (np.any(site.affine.scale == 0) and not after.same(found)):
             raise Refuse(f"{site.label} loses a channel on the way of another norm")
-    elif site in assignment.shortened:
+    elif site in assignment.only_shift:
         shift_left(site, assignment)
     elif not (before.is_identity and after.is_identity):
-        absorb_into_norm.check(site)
+        absorb_into_norm.check(site, view)
         for value, gauge in ((site.x, before), (site.y, after)):
             if far := far_from_one(value, gauge, view):
                 raise Refuse(f"{far}, which {site.label} cannot take in")
