@@ -59,8 +59,7 @@ def find_mutants(root: Path) -> list[Mutant]:
     """Every guard, file by file."""
     rules = sorted((root / GRAPH / "fold/rules").glob("*.py"))
     solver = [
-        root / GRAPH / name
-        for name in ("fold/solve.py", "fold/absorb_into_norm.py", "fold/sites/affine_steps.py")
+        root / GRAPH / name for name in ("fold/absorb_into_norm.py", "fold/sites/affine_steps.py")
     ]
     solver += sorted((root / GRAPH / "fold/solving").glob("*.py"))
     return [mutant for path in (*rules, *solver) for mutant in _guards(root, path)]

@@ -15,13 +15,13 @@ from tests.support.networks.cases import Case
 from un_deploy.graph.analysis.affine_map import Affine
 from un_deploy.graph.analysis.constants import Constants
 from un_deploy.graph.analysis.shapes import Shapes
-from un_deploy.graph.fold.edits import Editor
+from un_deploy.graph.fold.editor import Editor
 from un_deploy.graph.fold.graph_view import GraphView
 from un_deploy.graph.fold.original_tensors import OriginalTensors
 from un_deploy.graph.fold.rules.protocol import Refuse
-from un_deploy.graph.fold.solve import all_edits, solve
 from un_deploy.graph.fold.solving.assignment import Assignment
 from un_deploy.graph.fold.solving.propagate import certify
+from un_deploy.graph.fold.solving.solve import all_edits, solve
 from un_deploy.graph.proof.prove import prove
 
 pytestmark = pytest.mark.torch

@@ -19,7 +19,8 @@ from un_deploy.graph.analysis.affine_map import Affine
 from un_deploy.graph.analysis.constants import Constants
 from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold import graph_view
-from un_deploy.graph.fold.edits import AddBias, Edit, Editor, SetConstant
+from un_deploy.graph.fold.editor import Editor
+from un_deploy.graph.fold.edits import AddBias, Edit, SetConstant
 from un_deploy.graph.fold.fold import Folded, fold_graph
 from un_deploy.graph.fold.rules import rules
 from un_deploy.graph.fold.site import Site

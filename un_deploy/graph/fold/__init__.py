@@ -4,7 +4,8 @@
 - cancel_layouts: Removes the chains of Transposes and Reshapes that do nothing once a norm is gone.
 - check_weights: What weights must be before anything is folded into them: numbers; refusals name
   the tensor.
-- edits: The changes that a fold makes to a graph, as data, and the one place that applies them.
+- edits: The changes that a fold makes to a graph, as data.
+- editor: The one place that applies them.
 - find_sites: Finds the sites, the scales and shifts that a fold may remove, in every spelling that
   counts.
 - fold: Folds every norm it can out of a graph: round after round, until no solution lowers the
@@ -18,9 +19,8 @@
 - report: What a fold did, as data: for people through the command line, for programs as JSON.
 - rewire: Lets readers read another tensor, and removes what nobody reads any more.
 - site: A site, a scale and shift that a fold may remove; and a near miss, what only looks like one.
-- solve: The gauge solver: which norms can vanish, and what must change so that they may.
 - sites/: What counts as a scale and shift, operator by operator, and what becomes of those that
   stay.
-- solving/: Gauges given to tensors: what they are, how far they are carried, which are too far off.
+- solving/: Which norms can vanish, by gauges given to tensors on trial.
 - rules/: One file per operator family; a file with a `RULE` in it is found by being here.
 """

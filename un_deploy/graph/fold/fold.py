@@ -12,12 +12,12 @@ from un_deploy.graph.analysis.constants import Constants
 from un_deploy.graph.analysis.exact import Exact, store
 from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.cancel_layouts import Cancelled, cancel_layouts
+from un_deploy.graph.fold.editor import Editor
 from un_deploy.graph.fold.edits import (
     AddBias,
     Bypass,
     Change,
     Edit,
-    Editor,
     LeaveShift,
     Mix,
     SetConstant,
@@ -32,8 +32,8 @@ from un_deploy.graph.fold.sites.bodies import alone, bodies_of, put_back, read_o
 from un_deploy.graph.fold.sites.no_norms import is_scale_of_logits
 from un_deploy.graph.fold.sites.shorten import shortened
 from un_deploy.graph.fold.sites.told import Told
-from un_deploy.graph.fold.solve import Solution, solve
 from un_deploy.graph.fold.solving.propagate import certify
+from un_deploy.graph.fold.solving.solve import Solution, solve
 
 #: The readers and makers of so many tensors are asked whether they absorbed one norm.
 _MOST_ASKED = 200

@@ -11,7 +11,8 @@ import onnx_ir as ir
 from un_deploy.errors import InputError
 from un_deploy.graph.analysis.constants import Constants
 from un_deploy.graph.analysis.shapes import Shapes
-from un_deploy.graph.fold.edits import AddBias, Editor
+from un_deploy.graph.fold.editor import Editor
+from un_deploy.graph.fold.edits import AddBias
 from un_deploy.graph.fold.rules import operator_named
 from un_deploy.graph.fold.rules.equation import Equation
 

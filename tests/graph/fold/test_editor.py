@@ -8,7 +8,8 @@ import onnx_ir as ir
 from tests.support.graphs import NORM, assert_folds, build, operators, stored
 from un_deploy.graph.analysis.constants import Constants
 from un_deploy.graph.analysis.shapes import Shapes
-from un_deploy.graph.fold.edits import AddBias, Bypass, Change, Editor, SetConstant
+from un_deploy.graph.fold.editor import Editor
+from un_deploy.graph.fold.edits import AddBias, Bypass, Change, SetConstant
 from un_deploy.graph.fold.graph_view import GraphView
 from un_deploy.graph.fold.rules import operator_named
 

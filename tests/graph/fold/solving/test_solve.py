@@ -22,9 +22,9 @@ from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.edits import AddBias, Bypass, SetConstant
 from un_deploy.graph.fold.graph_view import GraphView
 from un_deploy.graph.fold.rules.protocol import Refuse
-from un_deploy.graph.fold.solve import solve
 from un_deploy.graph.fold.solving.assignment import Assignment
 from un_deploy.graph.fold.solving.propagate import certify, propagate
+from un_deploy.graph.fold.solving.solve import solve
 
 SIGNATURE = "float[B,3,4] x => float[B,3,5] y"
 WEIGHTS = {"a": (4,), "b": (4,), "w": (4, 5)}
