@@ -7,7 +7,7 @@ import onnx_ir as ir
 import pytest
 
 from tests.support.float64 import run
-from tests.support.graphs import NORM, build, feeds_for, stored
+from tests.support.graphs import NORM, build, feeds_for, fold_and_prove, stored
 from un_deploy.graph.analysis.constants import Constants
 from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.graph_view import GraphView
@@ -265,3 +265,14 @@ def test_near_misses_are_listed_with_a_reason(case: str) -> None:
     (miss,) = view.near_misses
     assert reason in miss.reason
     assert miss.node in [node.name for node in model.graph]
+
+
+def test_a_row_of_too_many_operators_is_told_and_left() -> None:
+    body, x = "z = Sigmoid(x)", "z"
+    for i in range(51):
+        body += f" m{i} = Mul({x}, a) n{i} = Add(m{i}, b)"
+        x = f"n{i}"
+    model = build("float[B,3,4] x => float[B,3,4] y", f"{body} y = Relu({x})", a=(4,), b=(4,))
+    (site,) = fold_and_prove(model).report.sites
+    assert (site.status, site.channels) == ("stayed", 4)
+    assert site.reason == "a row of 102 operators is more than a proof follows"

@@ -22,6 +22,9 @@ from un_deploy.graph.fold.sites.branches import joined
 from un_deploy.graph.fold.sites.no_norms import is_rotary
 from un_deploy.graph.model.labels import label_of, node_name
 
+#: No norm has more operators, and a proof follows no more than some 200.
+_MOST = 100
+
 
 def find_sites(facts: GraphFacts, keep: Collection[str] = ()) -> tuple[list[Site], list[NearMiss]]:
     """All sites of the main graph in topological order, and what was nearly one.
@@ -45,7 +48,14 @@ def find_sites(facts: GraphFacts, keep: Collection[str] = ()) -> tuple[list[Site
     for step in steps.values():
         if step not in claimed and is_beside_linear(step, facts):
             runs[step] = [step]
-    return [_site(runs[step], keep) for step in steps.values() if step in runs], misses
+    sites = [_site(runs[step], keep) for step in steps.values() if step in runs]
+    misses += [_too_long(site) for site in sites if len(site.nodes) > _MOST]
+    return [site for site in sites if len(site.nodes) <= _MOST], misses
+
+
+def _too_long(site: Site) -> NearMiss:
+    reason = f"a row of {len(site.nodes)} operators is more than a proof follows"
+    return NearMiss(site.name, reason, site.affine.scale.size)
 
 
 def _is_norm(affine: Affine) -> bool:
@@ -58,9 +68,8 @@ def _steps(facts: GraphFacts) -> tuple[dict[ir.Node, Step], list[NearMiss]]:
     steps: dict[ir.Node, Step] = {}
     misses: list[NearMiss] = []
     hidden: set[ir.Node | None] = set()  # their successors are parts of the same norm
-    biases = {add for add, _ in facts.biases.values()}
     for node in facts.model.graph:
-        found = None if node in biases else step_of(node, facts) or joined(node, steps, facts)
+        found = None if node in facts.biased else step_of(node, facts) or joined(node, steps, facts)
         if isinstance(found, Step):
             for inner in found.nodes:
                 steps.pop(inner, None)

@@ -138,8 +138,8 @@ def _fold(model: ir.Model, keep: Collection[str], around: _Around) -> Folded:
         elif shorter := [one for site in view.sites if (one := shortened(site, view))]:
             for short in shorter:
                 loose = [value for node in short.site.nodes for value in node.inputs]
+                told.shorter(short, refusals[short.site])
                 done, x, added = editor.shorten(short)
-                told.shorter(short.site, added, refusals[short.site])
                 tracker.shortened(short.site, x, added)
                 changes += done
                 remove_unread(graph, loose)

@@ -36,6 +36,7 @@ class GraphFacts(ABC):
         model, constants: what was read.
         opset: of the default domain.
         biases: operator -> the Add behind it that is its bias, and the position of its constant.
+        biased: the Add -> the operator.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class GraphFacts(ABC):
         self.opset = model.opset_imports.get("", 0)
         self._operators = operators
         self.biases = dict(self._biases_behind())
+        self.biased = {add: node for node, (add, _) in self.biases.items()}
         self._exact: dict[ir.Value, Exact] = {}
 
     def shape(self, value: ir.Value) -> Shape | None:

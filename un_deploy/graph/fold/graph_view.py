@@ -39,7 +39,7 @@ class GraphView(GraphFacts):
         self.sites, self.near_misses = find_sites(self, keep)
         self.order = {site: index for index, site in enumerate(self.sites)}
         apart = {node for site in self.sites for node in site.nodes}
-        apart.update(add for add, _ in self.biases.values())
+        apart.update(self.biased)
         found = mixings(self)
         self.mixings = {n: m for n, m in found.items() if not {n, m.add} & apart}
         apart.update(mixing.add for mixing in self.mixings.values())

@@ -29,7 +29,7 @@ def _is_behind(step: Step, facts: GraphFacts) -> bool:
         return False
     if not set(facts.readers(step.x)) <= set(step.nodes):
         return False
-    linear = next((op for op, (add, _) in facts.biases.items() if add is node), node)
+    linear = facts.biased.get(node, node)
     operator = facts.linear(linear)
     return operator is not None and _fits(step, operator.channels, linear, facts)
 

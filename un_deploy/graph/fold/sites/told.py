@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import onnx_ir as ir
 
+from un_deploy.graph.fold.edits import Shorten
 from un_deploy.graph.fold.report import SiteReport
 from un_deploy.graph.fold.site import NearMiss, Site
 from un_deploy.graph.model.labels import label_of, node_name
@@ -22,9 +23,9 @@ class Told:
         self._makers = {str(node.outputs[0].name): node for node in graph if node.outputs}
         self._end = len(self._order)
         self._reports: list[tuple[int, SiteReport]] = []
-        #: By the Add that is left of a norm, and by the last operator of one made shorter.
+        #: Of norms of which something is left, by the last operator of that.
         self._left: dict[ir.Node, tuple[int, SiteReport]] = {}
-        self._spelled: dict[ir.Node, SiteReport] = {}
+        self._shorter: dict[ir.Node, tuple[int, SiteReport]] = {}
 
     def unreadable(self, miss: NearMiss) -> None:
         """A norm whose affine cannot be told."""
@@ -40,12 +41,16 @@ class Told:
         self._reports.append((self._order[self._makers[end]], told))
 
     def folded(self, site: Site, into: tuple[str, ...]) -> None:
-        """It is gone, or what an earlier round has left of others."""
+        """It is gone, or what earlier rounds have left of others."""
         left = [self._left.pop(node) for node in site.nodes if node in self._left]
+        is_whole = len(left) == len(site.nodes)
+        if site.nodes[-1] in self._shorter:
+            left.append(self._shorter.pop(site.nodes[-1]))
+            is_whole = True
         for place, report in left:
             names = tuple(dict.fromkeys((*report.into, *into)))
             self._reports.append((place, replace(report, status="folded", into=names, reason="")))
-        if len(left) < len(site.nodes):
+        if not is_whole:
             self._reports.append((self._place(site), _report(site, into=into)))
 
     def shift_stays(self, site: Site, add: ir.Node, into: tuple[str, ...], reason: str) -> None:
@@ -53,30 +58,29 @@ class Told:
         self._order[add] = place = self._place(site)
         self._left[add] = place, _report(site, into=into, reason=_SHIFT_STAYS.format(reason))
 
-    def shorter(self, site: Site, added: list[ir.Node], reason: str) -> None:
-        """Fewer operators compute it: these, and its last one."""
-        last = site.nodes[-1]
-        self._spelled.setdefault(last, _report(site, reason=reason))
-        self._order |= dict.fromkeys((*added, last), self._place(site))
+    def shorter(self, edit: Shorten, reason: str) -> None:
+        """Fewer operators are about to compute it; its last one is among them."""
+        place, report = self._shorter.get(
+            edit.site.nodes[-1], (self._place(edit.site), _report(edit.site, reason="stays"))
+        )
+        reason += f"; shortened to {' and '.join(op_type for op_type, *_ in edit.affines)}"
+        self._shorter[edit.site.nodes[-1]] = place, replace(report, reason=reason)
 
     def stays(self, site: Site, reason: str) -> None:
         """It is there at the end."""
-        if all(node in self._left for node in site.nodes):
-            return
-        report = _report(site, reason=reason)
-        if (spelled := self._spelled.get(site.nodes[-1])) is not None:
-            reason = f"{report.reason}; shortened to {' and '.join(report.operators)}"
-            report = replace(spelled, reason=reason)
-        self._reports.append((self._place(site), report))
+        if not all(node in self._left for node in site.nodes) and (
+            site.nodes[-1] not in self._shorter
+        ):
+            self._reports.append((self._place(site), _report(site, reason=reason)))
 
     def reports(self) -> tuple[SiteReport, ...]:
         """In the order of the graph."""
-        found = [*self._reports, *self._left.values()]
+        found = [*self._reports, *self._left.values(), *self._shorter.values()]
         return tuple(report for _, report in sorted(found, key=lambda entry: entry[0]))
 
     def _place(self, site: Site) -> int:
-        """Where it stands in the file; one that begins with what a fold has put in, at the end."""
-        return self._order.get(site.nodes[0], self._end)
+        """Where it stands in the file; what a fold has put in, at the end."""
+        return next((self._order[n] for n in site.nodes if n in self._order), self._end)
 
 
 def _report(site: Site, *, into: tuple[str, ...] = (), reason: str = "") -> SiteReport:
