@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 
 import numpy as np
 import onnx_ir as ir
@@ -119,6 +120,16 @@ class GraphFacts(ABC):
         if node is not None and operator is not None and operator.picks:
             value = node.inputs[0]
         return value in self.constants
+
+    @cached_property
+    def overridable(self) -> Mapping[ir.Value, ir.Value]:
+        """What is made of constants and of initializers that the caller may override: which one."""
+        found = {value: value for value in self.model.graph.inputs if value.is_initializer()}
+        for node in self.model.graph if found else ():
+            given = [found[value] for value in node.inputs if value in found]
+            if given and all(v is None or v in self.constants or v in found for v in node.inputs):
+                found.update(dict.fromkeys(node.outputs, given[0]))
+        return found
 
     def knows(self, nodes: Iterable[ir.Node]) -> bool:
         """Whether it is known what all these compute in this opset, as a proof needs it."""

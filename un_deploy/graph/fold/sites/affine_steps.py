@@ -111,7 +111,7 @@ def _is_scaler(node: ir.Node) -> bool:
 
 
 def _is_parameter(value: ir.Value, facts: GraphFacts) -> bool:
-    return value in facts.constants or _overridable_behind(value, facts) is not None
+    return value in facts.constants or value in facts.overridable
 
 
 def constant_behind(value: ir.Value | None, constants: Constants) -> ir.Value | None:
@@ -202,7 +202,7 @@ def overridable(node: ir.Node, facts: GraphFacts) -> str | None:
     They may stand behind operators, as a transposed or reshaped parameter does.
     """
     for value in node.inputs:
-        given = _overridable_behind(value, facts)
+        given = facts.overridable.get(value) if value is not None else None
         if given is not None:
             return (
                 f"its constant {given.name!r} is a graph input, which the caller may override; "
@@ -210,22 +210,3 @@ def overridable(node: ir.Node, facts: GraphFacts) -> str | None:
                 f"keep_initializers_as_inputs=False does at export"
             )
     return None
-
-
-def _overridable_behind(value: ir.Value | None, facts: GraphFacts) -> ir.Value | None:
-    """An initializer that is a graph input, where nothing but such and constants make this."""
-    found: ir.Value | None = None
-    pending, seen = [value], set()
-    while pending:
-        current = pending.pop()
-        if current is None or current in seen or current in facts.constants:
-            continue
-        seen.add(current)
-        node = current.producer()
-        if node is not None:
-            pending.extend(node.inputs)
-        elif current.is_graph_input() and current.is_initializer():
-            found = current
-        else:
-            return None
-    return found
