@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import onnx_ir as ir
 
 from un_deploy.graph.analysis.affine_map import Gauge
+from un_deploy.graph.fold.graph_facts import GraphFacts
 from un_deploy.graph.fold.rules.protocol import Refuse
 
 
@@ -42,3 +44,13 @@ def along(gauge: Gauge | None, axis: int) -> Channels:
             f"the scale and shift vary along axis {min(others)}, not only along the channels"
         )
     return Channels(gauge.scale.reshape(-1), gauge.shift.reshape(-1))
+
+
+def check_bias(bias: ir.Value | None, channels: int, view: GraphFacts) -> None:
+    """Hold a convolution's bias against its channels: a damaged file may have any.
+
+    Raises:
+        Refuse: it is not one number for each of them.
+    """
+    if bias is not None and tuple(view.sizes(bias)) != (channels,):
+        raise Refuse("its bias is not one number for each channel")
