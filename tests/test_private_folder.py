@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -211,6 +212,22 @@ def test_a_signal_between_two_renames_waits_for_the_second(tmp_path: Path, name:
     assert done.returncode == -getattr(signal, name)
     atomic_write_text(tmp_path / "another", "")
     assert contents(tmp_path) == {"m": "new", "m.data": "new", "another": ""}
+
+
+def test_a_signal_while_the_folder_is_made_leaves_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    make = tempfile.mkdtemp
+
+    def made(**asked: str) -> str:
+        place = make(**asked)
+        signal.raise_signal(signal.SIGINT)
+        return place
+
+    monkeypatch.setattr("un_deploy.private_folder.tempfile.mkdtemp", made)
+    with pytest.raises(KeyboardInterrupt), private_folder(tmp_path):
+        raise AssertionError("the block is not entered")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_whose_locks_do_not_work_is_written_and_nothing_is_cleared(

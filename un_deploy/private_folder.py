@@ -32,14 +32,17 @@ def private_folder(parent: Path) -> Iterator[Path]:
         OSError: it cannot be made.
     """
     clear_dead(parent)
-    place, lock = _locked_folder(parent)
+    place = lock = None
     try:
+        with undisturbed():  # a signal that comes meanwhile raises when there is a place to clear
+            place, lock = _locked_folder(parent)
         yield place
     finally:
         with undisturbed():
-            shutil.rmtree(place, ignore_errors=True)
-        if lock is not None:
-            os.close(lock)
+            if place is not None:
+                shutil.rmtree(place, ignore_errors=True)
+            if lock is not None:
+                os.close(lock)
 
 
 def clear_dead(parent: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from un_deploy.engines.kernels.layer_info import write_layer_info
 from un_deploy.engines.plan.header import is_plan
-from un_deploy.engines.plan.manifest import read_manifest
+from un_deploy.engines.plan.manifest import load_plan
 from un_deploy.errors import InputError
 from un_deploy.graph.fold.check_weights import check_weights
 from un_deploy.graph.model.model_file import load_model
@@ -141,7 +141,7 @@ def profile(
             raise InputError(
                 f"{path} is a plan: TensorRT runs it, not {backend}, so leave out --backend"
             )
-        manifest = read_manifest(path)
+        _, manifest = load_plan(path)
         name, model = f"{manifest.flavor} {manifest.tensorrt}", graph_of(manifest)
         check_settings(manifest.flavor, threads=threads, device=device)
         check_tf32(path, manifest, tf32)

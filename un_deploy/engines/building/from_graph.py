@@ -178,4 +178,4 @@ def _edge_types(
     for value, wanted in zip(
         values, one_format_per_tensor(formats, len(values), flag), strict=False
     ):
-        yield value.name or "", onnx.TensorProto.DataType.Value(TYPES[wanted.type])
+        yield value.name or "", ir.DataType[TYPES[wanted.type]].value

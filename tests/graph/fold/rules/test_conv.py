@@ -102,6 +102,18 @@ REFUSALS = {
         {"a": (4,), "b": (4,), "w": (5, 4, 1, 1)},
         "vary along axis 3, not only along the channels",
     ),
+    "a bias that is no vector, as in a damaged file": (
+        "float[B,4,6,6] x => float[B,5,6,6] y",
+        NORM + " y = Conv(n, w, c)",
+        {**PER_CHANNEL, "w": (5, 4, 1, 1), "c": (5, 1)},
+        "its bias is not one number for each channel",
+    ),
+    "a bias of another length": (
+        "float[B,4,6,6] x => float[B,5,6,6] y",
+        NORM + " y = Conv(n, w, c)",
+        {**PER_CHANNEL, "w": (5, 4, 1, 1), "c": (1,)},
+        "its bias is not one number for each channel",
+    ),
 }
 
 

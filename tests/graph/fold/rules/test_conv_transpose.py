@@ -112,6 +112,12 @@ def test_a_shift_stays_in_front() -> None:
 
 
 REFUSALS = {
+    "a bias that is no vector, as in a damaged file": (
+        SIGNATURE,
+        "n = Mul(x, a) y = ConvTranspose(n, w, c)",
+        {"a": (4, 1, 1), "w": (4, 8, 3, 3), "c": (8, 1)},
+        "its bias is not one number for each channel",
+    ),
     "a computed weight": (
         "float[B,4,6,6] x, float[4,8,3,3] z => float[B,8,8,8] y",
         "n = Mul(x, a) y = ConvTranspose(n, z)",

@@ -6,8 +6,10 @@ from collections.abc import Collection
 from typing import NamedTuple
 
 import numpy as np
+import onnx_ir as ir
 
 from un_deploy.graph.analysis.affine_map import Affine, Gauge
+from un_deploy.graph.fold.graph_facts import GraphFacts
 from un_deploy.graph.fold.rules.protocol import OUT, Known, Refuse, into
 
 
@@ -90,3 +92,13 @@ def of_the_data(known: Known) -> Gauge:
         if port not in (OUT, into(0)) and not gauge.is_identity:
             raise Refuse(f"its {port.side}put {port.position} would be scaled or shifted, too")
     return known[into(0)] if into(0) in known else known[OUT]
+
+
+def check_bias(bias: ir.Value | None, channels: int, view: GraphFacts) -> None:
+    """Hold a convolution's bias against its channels: a damaged file may have any.
+
+    Raises:
+        Refuse: it is not one number for each of them.
+    """
+    if bias is not None and tuple(view.sizes(bias)) != (channels,):
+        raise Refuse("its bias is not one number for each channel")

@@ -16,7 +16,7 @@ import onnx_ir as ir
 
 from un_deploy.graph.fold.edits import AddBias, Edit, SetConstant
 from un_deploy.graph.fold.graph_facts import GraphFacts
-from un_deploy.graph.fold.rules.channel import along
+from un_deploy.graph.fold.rules.channel import along, check_bias
 from un_deploy.graph.fold.rules.example_models import example
 from un_deploy.graph.fold.rules.operator import absorbing
 from un_deploy.graph.fold.rules.protocol import OUT, Demands, Known, Refuse, Rule, Unit, into
@@ -30,8 +30,12 @@ class ConvTranspose(Rule):
     }
 
     def transport(self, unit: Unit, known: Known, view: GraphFacts) -> Demands:
-        if any(v is not None and v not in view.constants for v in unit.node.inputs[1:]):
+        node = unit.node
+        if any(v is not None and v not in view.constants for v in node.inputs[1:]):
             raise Refuse("its weight or bias is no constant")
+        bias = node.inputs[2] if len(node.inputs) > 2 else None
+        groups = node.attributes.get_int("group", 1)
+        check_bias(bias, groups * view.sizes(unit.input(1))[1], view)
         into_it = along(known.get(into(0)), 1)
         along(known.get(OUT), 1)
         if into_it.shifts:
