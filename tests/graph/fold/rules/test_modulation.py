@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.support.graphs import NORM, build, fold_and_prove, operators
+from un_deploy.graph.fold.fold import fold_graph
 
 SIGNATURE = "float[B,3,4] x, float[B,2] c => float[B,3,5] y"
 UNIT = {"unit": np.ones(1, np.float32)}
@@ -149,3 +150,13 @@ def test_a_dead_channel_is_named() -> None:
                   w=(4, 5), **UNIT)  # fmt: skip
     (site,) = fold_and_prove(model).report.stayed
     assert "by the scale of channel 1" in site.reason
+
+
+def test_more_rows_than_an_integer_counts_are_left_alone() -> None:
+    """A damaged file may state any sizes."""
+    rows = f"{2**32},{2**32}"
+    signature = f"float[{rows},2] c, float[{rows},4] x => float[{rows},4] y"
+    body = f"m0 = MatMul(c, k) e = Add(d, m0) s, t = Split<axis=2, num_outputs=2>(e) {NORM}"
+    body += " q = Mul(n, s) y = Add(q, t)"
+    model = build(signature, body, a=(4,), b=(4,), k=(2, 8), d=(8,))
+    assert len(fold_graph(model).report.stayed) == 1

@@ -6,6 +6,7 @@ so its columns can hold that: those of t take in b times those of o.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -101,7 +102,7 @@ def _places(output: ir.Value, channels: int, facts: GraphFacts) -> dict[ir.Value
     if not shape or shape[-1] != channels:
         return {}
     sizes = [size if isinstance(size, int) else 1 for size in shape]
-    if int(np.prod(sizes[:-1])) > _ROWS:
+    if math.prod(sizes[:-1]) > _ROWS:
         return {}
     found = {output: np.broadcast_to(np.arange(channels), sizes)}
     pending = [output]
@@ -128,7 +129,6 @@ def _of(
     value: ir.Value, places: Mapping[ir.Value, Array], facts: GraphFacts
 ) -> Iterator[tuple[ir.Node, dict]]:
     """The products of which a tensor, or that and a constant, is the factor."""
-    target_users = _readers_by_channel(places)
     for o, constant, passed in _with_constants(value, facts):
         for product, factor in o.uses():
             n = product.inputs[1 - factor] if len(product.inputs) == 2 else None
@@ -147,6 +147,7 @@ def _of(
             source, target = _row(places[value]), _row(places[t])
             if source is None or target is None or len(source) != len(target):
                 continue
+            target_users = _readers_by_channel(places)
             row = _row(np.broadcast_to(constant, np.broadcast_shapes(constant.shape, source.shape)))
             alone = all(
                 readers <= {(add, 1 - place)}
