@@ -37,6 +37,17 @@ def test_the_norm_is_gone_and_nothing_is_gained(made: str, end: str) -> None:
     assert len(operators(folded.model)) == len(operators(model)) - 2
 
 
+@pytest.mark.parametrize(
+    "moves", ["o = Unsqueeze(h, one)", "g = Identity(h) o = Unsqueeze(g, one)"]
+)
+@pytest.mark.parametrize("unit", [(1,), (4,), (1, 4)])
+def test_the_one_may_be_added_before_the_factor_is_moved(moves: str, unit: tuple[int, ...]) -> None:
+    body = f"e = Gemm(c, k, d) {SPLIT} h = Add(s, unit) t1 = Unsqueeze(t, one) {moves} {NORM} {END}"
+    weights = {"a": (4,), "b": (4,), "w": (4, 5), "k": (2, 8), "d": (8,), "unit": unit}
+    folded = fold_and_prove(build(SIGNATURE, body, one=[1], **weights))
+    assert len(folded.report.folded) == 1 and not folded.report.gained_biases
+
+
 SLICED = {
     "at constant places": "s = Slice(e, i0, i4, i1) t = Slice(e, i4, i8, i1)",
     "as TorchScript halves": """

@@ -108,28 +108,37 @@ def _places(output: ir.Value, channels: int, facts: GraphFacts) -> dict[ir.Value
     pending = [output]
     while pending:
         value = pending.pop()
-        for node, position in value.uses():
-            if node.op_type not in _MOVING or position != 0 or node.graph is not facts.model.graph:
-                continue
-            others = list(node.inputs[1:])
-            inputs = [facts.integers(v) for v in others]
-            if any(a is None and v is not None for a, v in zip(inputs, others, strict=True)):
-                continue
-            try:
-                outputs = evaluate(node, [found[value], *inputs], facts.opset)
-            except Unknown:
-                continue
-            if all(array.size for array in outputs):  # at other sizes there may be something
-                found.update(zip(node.outputs, outputs, strict=False))
-                pending.extend(node.outputs)
+        for moved, (array,) in _moved(value, [found[value]], facts):
+            found[moved] = array
+            pending.append(moved)
     return found
+
+
+def _moved(
+    value: ir.Value, arrays: list[Array], facts: GraphFacts
+) -> Iterator[tuple[ir.Value, list[Array]]]:
+    """What only moves the numbers of a tensor, and where those of these arrays come to lie."""
+    for node, position in value.uses():
+        if node.op_type not in _MOVING or position != 0 or node.graph is not facts.model.graph:
+            continue
+        others = list(node.inputs[1:])
+        inputs = [facts.integers(v) for v in others]
+        if any(a is None and v is not None for a, v in zip(inputs, others, strict=True)):
+            continue
+        try:
+            outputs = [evaluate(node, [array, *inputs], facts.opset) for array in arrays]
+        except Unknown:
+            continue
+        if all(array.size for array in outputs[0]):  # at other sizes there may be something
+            for moved, *parts in zip(node.outputs, *outputs, strict=False):
+                yield moved, parts
 
 
 def _of(
     value: ir.Value, places: Mapping[ir.Value, Array], facts: GraphFacts
 ) -> Iterator[tuple[ir.Node, dict]]:
     """The products of which a tensor, or that and a constant, is the factor."""
-    for o, constant, passed in _with_constants(value, facts):
+    for o, array, constant, passed in _with_constants(value, places[value], facts):
         for product, factor in o.uses():
             n = product.inputs[1 - factor] if len(product.inputs) == 2 else None
             out = product.outputs[0]
@@ -144,11 +153,11 @@ def _of(
             t = add.inputs[1 - place]
             if t not in places or t is None or add.graph is not product.graph:
                 continue
-            source, target = _row(places[value]), _row(places[t])
+            source, target = _row(array), _row(places[t])
             if source is None or target is None or len(source) != len(target):
                 continue
             target_users = _readers_by_channel(places)
-            row = _row(np.broadcast_to(constant, np.broadcast_shapes(constant.shape, source.shape)))
+            row = _row(constant)
             alone = all(
                 readers <= {(add, 1 - place)}
                 for channel in target
@@ -167,26 +176,38 @@ def _of(
                     "factor": factor,
                     "target": target,
                     "source": source,
-                    "constant": np.broadcast_to(row, source.shape),
+                    "constant": row,
                     "between": (*places, *passed),
                 },
             )
 
 
 def _with_constants(
-    value: ir.Value, facts: GraphFacts
-) -> Iterator[tuple[ir.Value, Array, list[ir.Value]]]:
-    """A tensor, and its sums with constants, as the 1 of 1 + s; with all tensors on the way."""
-    yield value, np.zeros(1), []
+    value: ir.Value, array: Array, facts: GraphFacts
+) -> Iterator[tuple[ir.Value, Array, Array, list[ir.Value]]]:
+    """A tensor, and its sums with constants, as the 1 of 1 + s, and what only moves such a sum.
+
+    With each come the channels and the constants at its places, and all tensors on the way.
+    """
+    yield value, array, np.zeros(array.shape), []
     for node, position in value.uses():
         other = node.inputs[1 - position] if len(node.inputs) == 2 else None
         if node.op_type != "Add" or node.domain or other not in facts.constants:
             continue
         assert other is not None
-        constant = facts.constants[other]
+        constant = np.asarray(facts.constants[other])
         if facts.shape(node.outputs[0]) is None or len(facts.shape(value) or ()) < constant.ndim:
             continue
-        yield node.outputs[0], np.asarray(constant), [node.outputs[0]]
+        row = _row(np.broadcast_to(constant, np.broadcast_shapes(constant.shape, (1,))))
+        if row is None or len(row) not in (1, array.shape[-1]):
+            continue
+        added = np.broadcast_to(row, array.shape)
+        pending = [(node.outputs[0], array, added, [node.outputs[0]])]
+        while pending:
+            o, channels, constants, passed = pending.pop()
+            yield o, channels, constants, passed
+            for moved, (where, what) in _moved(o, [channels, constants], facts):
+                pending.append((moved, where, what, [*passed, moved]))
 
 
 def _row(array: Array) -> Array | None:
