@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Literal
 
+import ml_dtypes
 import numpy as np
 import onnx_ir as ir
 
@@ -230,6 +231,8 @@ def solve(view: GraphView, direction: Direction) -> Solution:
             try:
                 seeds = _seeds(site, direction)
                 trial = propagate(view, seeds, vanish, assignment)
+                if direction == "backward":
+                    _check_digits(view, assignment, trial)
                 # Nothing reaches a site that does nothing.
                 trial = replace(trial, vanished=trial.vanished | {site})
                 changed = _changed(view, assignment, trial)
@@ -354,6 +357,27 @@ def _check_range(value: ir.Value, gauge: Gauge, view: GraphView) -> None:
             f"{value.name!r} would be scaled by {gauge.scale.reshape(-1)[worst]:.3g} in channel "
             f"{worst}, too far from 1 for {dtype}"
         )
+
+
+def _check_digits(view: GraphView, base: Assignment, trial: Assignment) -> None:
+    """Backward, whoever else reads what stood in front of a norm subtracts its shift again.
+
+    If that is much larger than the numbers, their digits are gone: the sum rounds them to its own.
+    How large they are is not known; taken for about 1, they lose a third of their type's at most.
+    """
+    for value in islice(trial.tensors, len(base.tensors), None):
+        bits = ml_dtypes.finfo((view.dtype(value) or ir.DataType.FLOAT).numpy()).nmant + 1
+        shift = float(np.max(np.abs(trial.tensors[value].shift), initial=0))
+        if shift <= 2 ** (bits / 3):
+            continue
+        for part in view.touching(value):
+            if isinstance(part, Site) or part.node is value.producer():
+                continue
+            if part.operator.absorbs:
+                raise Refuse(
+                    f"{part.name} would read {value.name!r} with {shift:.3g} added to it, and "
+                    f"subtract that again: digits would be lost"
+                )
 
 
 def _demands(unit: Unit, known: Mapping[Port, Gauge], view: GraphView) -> list[tuple[Port, Gauge]]:
