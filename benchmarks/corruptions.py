@@ -15,7 +15,6 @@ seen.
 from __future__ import annotations
 
 import hashlib
-import json
 import sys
 from collections import Counter
 from itertools import count
@@ -25,7 +24,7 @@ from typing import Any
 import click
 import onnx_ir as ir
 
-from benchmarks.entries import table
+from benchmarks.entries import keep, table
 from tests.support.corruptor.corrupt import KINDS, Corruptor
 from tests.support.corruptor.judge import unseen, unseen_by_the_proof
 from tests.support.corruptor.networks import NETWORKS, folded_network
@@ -110,8 +109,7 @@ def main(per_network: int, seed: int, judge: str) -> None:
         for text in missed:
             click.echo(f"  {text}")
     result = {"environment": environment(), "judge": judge, "seed": seed, "entries": entries}
-    RESULT.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    RESULT.with_suffix(".md").write_text(page(entries, seed, judge), encoding="utf-8")
+    keep(RESULT, result, page(entries, seed, judge))
     sys.exit(int(any(one["not_seen"] for one in entries)))
 
 

@@ -44,6 +44,12 @@ def write(path: Path, entry: Entry, key: Sequence[str], order: Sequence[tuple[An
     path.write_text(json.dumps({"entries": kept}, indent=2) + "\n", encoding="utf-8")
 
 
+def keep(path: Path, result: Mapping[str, Any], page: str) -> None:
+    """Write what a run has come to, and its page of the same name beside it."""
+    path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    path.with_suffix(".md").write_text(page, encoding="utf-8")
+
+
 def read(path: Path) -> list[dict[str, Any]]:
     """The entries of a file."""
     found: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["entries"]

@@ -16,7 +16,6 @@ up. `--seed` tries one graph, tells what came of it, and writes no result.
 
 from __future__ import annotations
 
-import json
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -29,7 +28,7 @@ import click
 import onnx
 import onnx_ir as ir
 
-from benchmarks.entries import table
+from benchmarks.entries import keep, table
 from tests.support.fuzzer.generate import fuzzed
 from tests.support.fuzzer.seen import FAMILIES, NEVER, PLACES
 from tests.support.fuzzer.trial import FAULTS, Trial, try_graph
@@ -208,8 +207,7 @@ def main(graphs: int, first: int, processes: int, seed: int | None, save: Path |
             click.echo(f"{counts.graphs} graphs, {counts.judged} judged")
     found = counts.to_dict()
     result = {"environment": environment(), "first": first, **found}
-    RESULT.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    RESULT.with_suffix(".md").write_text(page(found, first), encoding="utf-8")
+    keep(RESULT, result, page(found, first))
     for text in found["lacking"]:
         click.echo(f"did not come up: {text}")
     sys.exit(int(any(found["faults"].values()) or bool(found["lacking"])))

@@ -12,7 +12,6 @@ The runs go to benchmarks/results/killed_runs.json and .md; the exit code is 1 i
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -21,7 +20,7 @@ from tempfile import TemporaryDirectory
 import click
 import numpy as np
 
-from benchmarks.entries import table
+from benchmarks.entries import keep, table
 from tests.support.killed_runs import FORMS, SIGNALS, KilledRun, Place
 from un_deploy.measure.speed.environment import environment
 
@@ -70,8 +69,7 @@ def main(number: int, seed: int) -> None:
                 runs.append(run)
                 click.echo(run)
     result = {"environment": environment(), "seed": seed, "runs": [asdict(run) for run in runs]}
-    RESULT.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    RESULT.with_suffix(".md").write_text(page(runs, seed), encoding="utf-8")
+    keep(RESULT, result, page(runs, seed))
     sys.exit(int(any(run.wrong for run in runs)))
 
 

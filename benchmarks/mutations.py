@@ -13,7 +13,6 @@ Counts go to benchmarks/results/mutations.json and .md; the exit code is 1 if so
 
 from __future__ import annotations
 
-import json
 import sys
 from collections import Counter
 from pathlib import Path
@@ -21,7 +20,7 @@ from typing import Any
 
 import click
 
-from benchmarks.entries import table
+from benchmarks.entries import keep, table
 from tests.support.mutator.files import FILES, files_of
 from tests.support.mutator.judge import Verdict, drawn, judged
 from tests.support.mutator.mutate import KINDS
@@ -81,8 +80,7 @@ def main(number: int, seed: int) -> None:
         "environment": environment(), "number": number, "seed": seed, "made": made,
         "ended": ended, "wrong": wrong,
     }  # fmt: skip
-    RESULT.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    RESULT.with_suffix(".md").write_text(page(result), encoding="utf-8")
+    keep(RESULT, result, page(result))
     click.echo(f"{number:,} mutations, {len(wrong)} went wrong")
     sys.exit(int(bool(wrong)))
 

@@ -14,7 +14,7 @@ from models.vit import vit_micro
 from tests.support.graphs import build as graph
 from tests.support.networks.exports import forms
 from un_deploy.engines.building.from_graph import engine_of, prepare
-from un_deploy.engines.kernels.check_types import TypeReport, check_types
+from un_deploy.engines.kernels.check_types import NotShown, TypeReport, check_types
 from un_deploy.engines.kernels.kernels import Kernel, KernelTensor
 from un_deploy.errors import InputError
 from un_deploy.graph.precision.convert import Precision, PrecisionReport, to_precision
@@ -280,6 +280,16 @@ def test_what_tells_nothing_proves_nothing(kernels: Sequence[Kernel], reason: st
     assert report.not_shown[0].name == "MatMul_0" and reason in report.not_shown[0].reason
     with pytest.raises(InputError, match=r"shown for . of 2 products: MatMul_0: .*--require-types"):
         verdict(kernels, require=True)
+
+
+def test_of_many_products_that_are_not_shown_a_few_are_named() -> None:
+    missing = tuple(NotShown(f"fc{n}", "no kernel names it") for n in range(5))
+    missing += (NotShown("head", "its type is not told"),)
+    report = replace(verdict([]), products=9, shown=3, not_shown=missing)
+    assert report.told == (
+        "the type is shown for 3 of 9 products (fc0, fc1, fc2 and 2 more: no kernel names it; "
+        "head: its type is not told)"
+    )
 
 
 def test_an_engine_that_tells_nothing_is_told_of() -> None:

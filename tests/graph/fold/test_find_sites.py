@@ -227,6 +227,12 @@ NEAR_MISSES = {
         {name: CHANNELS[name] for name in ("b", "mean", "avar")},
         "its parameters are not constant",
     ),
+    "a BatchNormalization whose scale is no vector, as in a damaged file": (
+        "float[2,4,5] x => float[2,4,5] y",
+        "y = BatchNormalization(x, a, b, mean, avar)",
+        {"a": (4, 1), "b": (4,), "mean": (4,), "avar": (4,)},
+        "its parameters are not one number for each channel",
+    ),
     "a batch norm of a vector": (
         "float[3] x => float[3] y",
         f"y = {BATCH_NORM}",

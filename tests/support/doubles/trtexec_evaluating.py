@@ -21,13 +21,20 @@ def main() -> int:
     code = double.main()
     flags = dict(flag.partition("=")[::2] for flag in sys.argv[1:])
     if "--saveEngine" in flags:
-        Path(flags["--saveEngine"]).write_bytes(Path(flags["--onnx"]).read_bytes())
+        save_engine(Path(flags["--saveEngine"]), Path(flags["--onnx"]))
         if "--exportLayerInfo" in flags and double.MODE != "no-layers":
             tell_layers(Path(flags["--exportLayerInfo"]), Path(flags["--onnx"]), double.MAJOR)
     if "--exportOutput" in flags:
         outputs = compute(Path(flags["--loadEngine"]), flags["--loadInputs"], flags.get("--shapes"))
         Path(flags["--exportOutput"]).write_text(outputs)
     return code
+
+
+def save_engine(target: Path, file: Path) -> None:
+    """As an engine it holds its weights, which need not lie in the model's file."""
+    import onnx
+
+    target.write_bytes(onnx.load(file).SerializeToString())
 
 
 def tell_layers(target: Path, file: Path, major: int) -> None:
@@ -68,7 +75,6 @@ def compute(engine: Path, inputs: str, shapes: str | None) -> str:
 
     data = engine.read_bytes()
     model = onnx.load_from_string(data[64:] if data[:4] == b"ftrt" else data)
-    onnx.load_external_data_for_model(model, str(engine.parent))
     files = dict(part.rsplit(":", 1) for part in inputs.split(","))
     sizes = dict(part.rsplit(":", 1) for part in shapes.split(",")) if shapes else {}
     feeds = {}

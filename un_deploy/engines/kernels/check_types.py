@@ -62,8 +62,11 @@ class TypeReport:
 
     @property
     def told(self) -> str:
-        """The same, with what is not shown, and why."""
-        missing = "; ".join(f"{one.name}: {one.reason}" for one in self.not_shown)
+        """The same, with what is not shown, and why; of many that share a reason a few."""
+        by_reason: dict[str, list[str]] = {}
+        for one in self.not_shown:
+            by_reason.setdefault(one.reason, []).append(one.name)
+        missing = "; ".join(f"{_few(names)}: {reason}" for reason, names in by_reason.items())
         return f"{self} ({missing})" if missing else str(self)
 
     @property
@@ -80,6 +83,11 @@ class TypeReport:
             f"the types of its kernels are not told ({first.name}: {first.reason}): that it "
             f"computes in {self.precision} is what its graph asks for, and was not seen"
         )
+
+
+def _few(names: Sequence[str], most: int = 3) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def check_types(

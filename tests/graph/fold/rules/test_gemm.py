@@ -48,6 +48,12 @@ def test_a_gemm_without_a_bias_gains_its_third_input() -> None:
 
 
 REFUSALS = {
+    "a weight of three axes, as in a damaged file": (
+        "float[3,4] x => float[3,5] y",
+        NORM + " y = Gemm(n, w)",
+        {"a": (4,), "b": (4,), "w": (4, 5, 1)},
+        "its weight is no matrix",
+    ),
     "a computed right operand": (
         "float[3,4] x, float[4,5] z => float[3,5] y",
         NORM + " y = Gemm(n, z)",

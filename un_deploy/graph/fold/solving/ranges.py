@@ -5,6 +5,10 @@ A dead channel is only ever multiplied by its scale behind the norm, and lost in
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from itertools import islice
+
+import ml_dtypes
 import numpy as np
 import onnx_ir as ir
 
@@ -32,6 +36,34 @@ def check_range(value: ir.Value, gauge: Gauge, view: GraphView) -> None:
         for part in view.touching(value):
             if part is not makes and isinstance(part, Unit) and not _passes(part):
                 raise Refuse(f"{far}, and {part.name} reads what it was before")
+
+
+def check_digits(
+    gauges: Mapping[ir.Value, Gauge], before: Mapping[ir.Value, Gauge], view: GraphView
+) -> None:
+    """Backward, whoever else reads what stood in front of a norm subtracts its shift again.
+
+    If that is much larger than the numbers, their digits are gone: the sum rounds them to its own.
+    How large they are is not known; taken for about 1, they lose a third of their type's at most.
+
+    Args:
+        gauges: those of a trial, which begin with those before it.
+        before: those before it.
+        view: the graph.
+    """
+    for value in islice(gauges, len(before), None):
+        bits = ml_dtypes.finfo((view.dtype(value) or ir.DataType.FLOAT).numpy()).nmant + 1
+        shift = float(np.max(np.abs(gauges[value].shift), initial=0))
+        if shift <= 2 ** (bits / 3):
+            continue
+        for part in view.touching(value):
+            if isinstance(part, Site) or part.node is value.producer():
+                continue
+            if part.operator.absorbs:
+                raise Refuse(
+                    f"{part.name} would read {value.name!r} with {shift:.3g} added to it, and "
+                    f"subtract that again: digits would be lost"
+                )
 
 
 def check_divides(value: ir.Value, gauge: Gauge, view: GraphView, unit: Unit) -> None:

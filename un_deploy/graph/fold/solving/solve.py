@@ -30,6 +30,7 @@ from un_deploy.graph.fold.rules.protocol import Refuse, Unit
 from un_deploy.graph.fold.site import Site
 from un_deploy.graph.fold.solving.assignment import Assignment, shift_left
 from un_deploy.graph.fold.solving.propagate import propagate
+from un_deploy.graph.fold.solving.ranges import check_digits
 
 Direction = Literal["forward", "backward"]
 Use = tuple[ir.Node, int]
@@ -109,6 +110,8 @@ def solve(view: GraphView, direction: Direction, *, scale_alone: bool = False) -
                     trial = propagate(view, seeds, vanish, assignment)
                     # Nothing reaches a site that does nothing.
                     trial = replace(trial, vanished=trial.vanished | {site})
+                if direction == "backward":
+                    check_digits(trial.tensors, assignment.tensors, view)
                 changed = _changed(view, assignment, trial)
                 removed = sum(s.cost for s in trial.vanished - assignment.vanished)
                 removed += sum(s.cost - 1 for s in trial.only_shift - assignment.only_shift)
