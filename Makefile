@@ -12,7 +12,7 @@ PYTEST := $(TEST_ENV) $(BIN)/python -m pytest -q -n 2 --dist worksteal
 # What else pytest is to be told: make test ARGS="tests/graph/fold -k conv"
 ARGS ?=
 
-.PHONY: setup demo test evaluators-test test-slow api-test wheel-test compare-test browser-test image-test lint bench corruptions fuzz mutations clean
+.PHONY: setup demo test evaluators-test test-slow api-test wheel-test compare-test browser-test diffusers-test image-test lint bench corruptions fuzz mutations clean
 
 setup: $(STAMP)
 
@@ -71,6 +71,11 @@ browser-test: $(STAMP)
 	  chromium chromium-driver fonts-dejavu-core; }
 	$(BIN)/python $(PIP_INSTALL) selenium
 	$(BIN)/python -m pytest -q -m browser
+
+# DiT, SD3 and FLUX as diffusers builds them, with UN.
+diffusers-test: $(STAMP)
+	$(BIN)/python $(PIP_INSTALL) diffusers
+	$(PYTEST) tests/end_to_end/test_diffusion_transformers.py
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
