@@ -2,10 +2,10 @@
 
 onnx's reference evaluator computes, which the package itself does not use. Every floating tensor is
 widened to float64 first, and a Cast to a floating type becomes a Cast to float64, so what is
-computed is the graph's formula without its rounding. Three operators of onnx's are replaced:
+computed is the graph's formula without its rounding. Four operators of onnx's are replaced:
 BatchNormalization before opset 14 mixes the batch's own statistics into the stored ones, whether or
 not it is in training; the later version does not. GlobalMaxPool is right for images only.
-ConvTranspose walks over every pixel in Python, and mixes up the groups.
+ConvTranspose walks over every pixel in Python, and mixes up the groups. Scaler rounds to float32.
 """
 
 from __future__ import annotations
@@ -79,7 +79,18 @@ class ConvTranspose(OnnxConvTranspose):
         return (y if b is None else y + b.reshape(-1, *[1] * rank),)
 
 
-OPERATORS = [GlobalMaxPool, ConvTranspose]
+class Scaler(OpRun):
+    """(x - offset) * scale."""
+
+    op_domain = "ai.onnx.ml"
+
+    def _run(  # type: ignore[override]  # onnx gives the attributes by name
+        self, x: np.ndarray, offset: Any = None, scale: Any = None
+    ) -> tuple[np.ndarray]:
+        return ((x - np.asarray(offset)) * np.asarray(scale),)
+
+
+OPERATORS = [GlobalMaxPool, ConvTranspose, Scaler]
 
 
 class Float64:

@@ -122,7 +122,10 @@ def strip(report: StripReport) -> None:
 
 def _near_misses(misses: Sequence[NearMiss]) -> None:
     if misses:
-        table(("nearly a norm", "but"), [(miss.node, miss.reason) for miss in misses])
+        table(
+            ("nearly a norm, a factor or a bias", "but"),
+            [(miss.node, miss.reason) for miss in misses],
+        )
 
 
 def _site(site: SiteReport, modules: Mapping[str, str]) -> tuple[str | Text, ...]:

@@ -80,6 +80,9 @@ class Corrections:
             self.instead[node.op_type](node)
         elif rule is not None and not (standard and self.context.joins_many(node)):
             rule(self.context, node)
+        x = node.inputs[0] if node.inputs else None
+        if x is not None and (node.domain, node.op_type) == ("ai.onnx.ml", "Scaler"):
+            node.outputs[0].shape, node.outputs[0].dtype = x.shape, ir.DataType.FLOAT
         if standard and node.op_type in BROADCASTING:
             self._broadcast(node)
         if standard and node.op_type in self.after:

@@ -2,12 +2,13 @@
 
 UN, BatchNormalization at inference and LayerScale are all sites. A scalar factor (an attention
 scale) or a shift alone (a bias) is one where it stands beside a linear operator that can take it
-in; elsewhere (the 0.5 of GELU, a position table) it is none.
+in, does nothing, or is one of more in a row than are needed; elsewhere (the 0.5 of GELU, a position
+table) it is none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -17,7 +18,7 @@ from un_deploy.graph.analysis.affine_map import Affine
 from un_deploy.graph.fold.graph_facts import GraphFacts
 from un_deploy.graph.fold.site import NearMiss, Site
 from un_deploy.graph.fold.sites.affine_steps import Step, channels_of, step_of
-from un_deploy.graph.fold.sites.beside_linear import is_beside_linear
+from un_deploy.graph.fold.sites.beside_linear import against
 from un_deploy.graph.fold.sites.branches import joined
 from un_deploy.graph.fold.sites.no_norms import is_rotary
 from un_deploy.graph.model.labels import label_of, node_name
@@ -32,7 +33,9 @@ def find_sites(facts: GraphFacts, keep: Collection[str] = ()) -> tuple[list[Site
     A site that holds an operator named in `keep` is marked as kept.
     """
     steps, misses = _steps(facts)
-    owner = {node: step for step in steps.values() for node in step.nodes}
+    owner: dict[ir.Node | None, Step] = {
+        node: step for step in steps.values() for node in step.nodes
+    }
     runs: dict[Step, list[Step]] = {}
     claimed: set[Step] = set()
     for step in steps.values():
@@ -45,12 +48,58 @@ def find_sites(facts: GraphFacts, keep: Collection[str] = ()) -> tuple[list[Site
             if _is_norm(_composed(run)):
                 runs[step] = run
                 claimed.update(run)
-    for step in steps.values():
-        if step not in claimed and is_beside_linear(step, facts):
-            runs[step] = [step]
+    misses += _factors_and_biases([*steps.values()], owner, runs, claimed, facts)
     sites = [_site(runs[step], keep) for step in steps.values() if step in runs]
     misses += [_too_long(site) for site in sites if len(site.nodes) > _MOST]
     return [site for site in sites if len(site.nodes) <= _MOST], misses
+
+
+def _factors_and_biases(
+    steps: list[Step],
+    owner: Mapping[ir.Node | None, Step],
+    runs: dict[Step, list[Step]],
+    claimed: set[Step],
+    facts: GraphFacts,
+) -> Iterator[NearMiss]:
+    """Let those that do nothing, or that a linear operator takes in, be sites; name the others that
+    are beside one."""
+    reasons = {step: against(step, facts) for step in steps if step not in claimed}
+    for step, reason in reasons.items():
+        before = owner.get(step.x.producer())  # a factor that has no home but with its shift
+        alone = before not in reasons or before in claimed or np.all(before.affine.scale == 1)
+        if step.affine.is_identity or (reason == "" and alone):
+            runs[step] = [step]
+            claimed.add(step)
+    for step, reason in reasons.items():
+        if step in claimed:
+            continue
+        if run := _row(step, owner, claimed, facts) or ([step] if reason == "" else []):
+            runs[step] = run
+            claimed.update(run)
+        elif reason is not None:
+            yield NearMiss(node_name(step.nodes[-1]), reason)
+
+
+def _row(
+    step: Step, owner: Mapping[ir.Node | None, Step], claimed: set[Step], facts: GraphFacts
+) -> list[Step]:
+    """Factors and biases in a row that a linear operator takes in, or that are more than needed."""
+    if step.nodes[0].op_type == "Neg":
+        return []  # a sign passes wherever a scale does
+    run = _run(step, owner, claimed, facts, alike=False)
+    whole = _whole(run)
+    needed = int(np.any(whole.affine.scale != 1)) + int(np.any(whole.affine.shift))
+    held = all(any(v in facts.constants for v in node.inputs) for node in whole.nodes)
+    fewer = held and needed < len(whole.nodes)
+    fits = len(run) > 1 and (fewer or against(whole, facts) == "")
+    return run if fits else []
+
+
+def _whole(run: list[Step]) -> Step:
+    """A run as one step."""
+    return Step(
+        tuple(node for step in run for node in step.nodes), run[0].x, run[-1].y, _composed(run)
+    )
 
 
 def _too_long(site: Site) -> NearMiss:
@@ -84,8 +133,8 @@ def _steps(facts: GraphFacts) -> tuple[dict[ir.Node, Step], list[NearMiss]]:
 
 
 def _site(run: list[Step], keep: Collection[str]) -> Site:
-    nodes = tuple(node for step in run for node in step.nodes)
-    site = Site(nodes, run[0].x, run[-1].y, _composed(run), label_of(nodes[0]))
+    whole = _whole(run)
+    site = Site(whole.nodes, whole.x, whole.y, whole.affine, label_of(whole.nodes[0]))
     return replace(site, kept=bool(site.names & set(keep)))
 
 
@@ -97,20 +146,32 @@ def _composed(run: list[Step]) -> Affine:
 
 
 def _run(
-    core: Step, owner: Mapping[ir.Node, Step], claimed: set[Step], facts: GraphFacts
+    core: Step,
+    owner: Mapping[ir.Node | None, Step],
+    claimed: set[Step],
+    facts: GraphFacts,
+    *,
+    alike: bool = True,
 ) -> list[Step]:
-    """The core and its affine neighbours up and down, over the same axes."""
+    """The core and its affine neighbours up and down, over the same axes.
+
+    Of norms they are `alike`, so that a factor beside them belongs to another; else all join that
+    vary along one axis at most.
+    """
     axes = core.affine.varies
     run = [core]
 
     def joins(step: Step | None) -> bool:
         if step is None or step in claimed:
             return False
+        if not alike:
+            if len(run) == _MOST or step.nodes[0].op_type == "Neg":
+                return False
+            return len(step.affine.varies.union(*(one.affine.varies for one in run))) <= 1
         return step.affine.varies <= axes and (bool(axes) or step.is_one_channel)
 
     while not run[0].x.is_graph_output():
-        producer = run[0].x.producer()
-        before = owner.get(producer) if producer is not None else None
+        before = owner.get(run[0].x.producer())
         if before is None or not joins(before):
             break
         if not set(facts.readers(before.y)) <= set(run[0].nodes):
@@ -123,8 +184,8 @@ def _run(
             break
         run.append(after)
     # A scalar at an end belongs to the neighbour (GELU's 0.5, an attention scale).
-    while axes and not run[0].affine.varies:
+    while alike and axes and not run[0].affine.varies:
         run.pop(0)
-    while axes and not run[-1].affine.varies:
+    while alike and axes and not run[-1].affine.varies:
         run.pop()
     return run

@@ -104,8 +104,7 @@ def _fold(model: ir.Model, keep: Collection[str], around: _Around) -> Folded:
     changes: list[Change] = []
     cancelled: list[Cancelled] = []
     view = GraphView(model, constants, shapes, keep)
-    near_misses = view.near_misses
-    for miss in near_misses:
+    for miss in view.near_misses:
         if miss.channels is not None:
             told.unreadable(miss)
     if not around.taken:
@@ -157,7 +156,7 @@ def _fold(model: ir.Model, keep: Collection[str], around: _Around) -> Folded:
     parts = [part.report for part in inside.values()]
     outcome = FoldReport(
         sites=told.reports(),
-        near_misses=tuple(miss for miss in near_misses if miss.channels is None),
+        near_misses=told.near_misses(view.near_misses),
         changes=(*_constant_changes(changes), *(c for p in parts for c in p.changes)),
         gained_biases=(
             *(c.output for c in changes if c.old is None),

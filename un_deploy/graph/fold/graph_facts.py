@@ -135,12 +135,24 @@ class GraphFacts(ABC):
         """Whether it is known what all these compute in this opset, as a proof needs it."""
         return all(is_known(node, self.opset) for node in nodes)
 
-    def linear(self, node: ir.Node) -> Operator | None:
-        """What is known of a linear operator with constant weights; None of any other."""
-        operator = None if node.domain else self._operators.get(node.op_type)
-        if operator is None or not operator.absorbs or len(node.inputs) < 2:
-            return None
-        return operator if node.inputs[1] in self.constants else None
+    def operator(self, node: ir.Node) -> Operator:
+        """What is known of an operator."""
+        known = None if node.domain else self._operators.get(node.op_type)
+        return known or Operator()
+
+    def is_linear(self, node: ir.Node) -> bool:
+        """Whether it is a linear operator; a product of computed tensors is none."""
+        operator = self.operator(node)
+        if not operator.absorbs or len(node.inputs) < 2:
+            return False
+        if operator.bias != "behind":
+            return True
+        return sum(v in self.constants or v in self.overridable for v in node.inputs) == 1
+
+    def weight(self, linear: ir.Node) -> int | None:
+        """Which input of a linear operator is its weight; None where that is no constant."""
+        places = (0, 1) if self.operator(linear).bias == "behind" else (1,)
+        return next((i for i in places if linear.inputs[i] in self.constants), None)
 
     def holds_bias(self, linear: ir.Node) -> bool:
         """Whether it has a bias, or an input for one, so that it takes a shift for nothing."""

@@ -35,7 +35,7 @@ class SiteReport:
     @property
     def kind(self) -> Literal["norm", "factor", "bias"]:
         """Beside a linear operator a scalar factor, or a bias, is a site too, and no norm."""
-        if {"Add", "Sub"}.issuperset(self.operators):
+        if {"Add", "Sub", "Sum"}.issuperset(self.operators):
             return "bias"
         factor = self.channels == 1 and {"Mul", "Div"}.issuperset(self.operators)
         return "factor" if factor else "norm"

@@ -49,8 +49,9 @@ class Site:
 
     @property
     def cost(self) -> float:
-        """What the site costs at run time: one an operator, two a BatchNormalization."""
-        return sum(2.0 if node.op_type == "BatchNormalization" else 1.0 for node in self.nodes)
+        """What the site costs at run time: one an operator, two one that scales and shifts."""
+        both = ("BatchNormalization", "Scaler")
+        return sum(2.0 if node.op_type in both else 1.0 for node in self.nodes)
 
 
 @dataclass(frozen=True)

@@ -156,6 +156,13 @@ def _batch_normalization(draw: Draw) -> Setting:
     return Setting("BatchNormalization", draw.opset, [x, *parameters], given)
 
 
+def _scaler(draw: Draw) -> Setting:
+    x = draw.array(draw.shape(1, 2, empty=0), np.dtype(np.float32))
+    size = draw.among([1, x.shape[-1]])
+    given = {name: draw.rng.uniform(0.5, 1.5, size).tolist() for name in ("offset", "scale")}
+    return Setting(draw.op, draw.opset, [x], given)
+
+
 def _dequantize_linear(draw: Draw) -> Setting:
     stored = ("int8", "uint8", "int16", "uint16", "int32", "int4", "uint4")
     x_type = draw.type(0, (*stored, *FLOAT8))
@@ -190,5 +197,6 @@ DRAWN = {
     **dict.fromkeys(("ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin"), _reduce),
     "Einsum": _einsum,
     "BatchNormalization": _batch_normalization,
+    "ai.onnx.ml.Scaler": _scaler,
     "DequantizeLinear": _dequantize_linear,
 }

@@ -44,7 +44,8 @@ class Setting:
         """
         names = ["" if a is None else f"i{k}" for k, a in enumerate(self.inputs)]
         outputs = [f"o{k}" for k in range(self.outputs)]
-        node = helper.make_node(self.op, names, outputs, **self.attributes)
+        domain, _, op = self.op.rpartition(".")
+        node = helper.make_node(op, names, outputs, domain=domain, **self.attributes)
         held = [
             ir.to_proto(ir.tensor(array, name=name))
             for name, array in self.feeds().items()
@@ -57,6 +58,7 @@ class Setting:
         made = [onnx.ValueInfoProto(name=name) for name in outputs]
         graph = helper.make_graph([node], "one", given, made, held)
         opsets = [helper.make_opsetid("", self.opset)]
+        opsets += [helper.make_opsetid(domain, 1)] if domain else []
         return helper.make_model(graph, opset_imports=opsets, ir_version=10)
 
     def feeds(self, stored: Sequence[str] = ()) -> dict[str, Array]:

@@ -118,3 +118,22 @@ def test_the_epsilon_of_a_batch_norm_is_a_float32_number() -> None:
         c=(5,),
     )
     assert_folds(model, eps=2.0**-52)
+
+
+@pytest.mark.parametrize("scale", [(1, 4, 1, 1), (4, 1, 1)])
+def test_a_constant_that_repeats_along_axes_is_one_of_channels(scale: tuple[int, ...]) -> None:
+    """As an exporter writes what an Expand made of it."""
+    repeated = np.ones((1, 4, 6, 6), np.float32) * np.float32([[[[2]], [[3]], [[5]], [[7]]]])
+    body = "m = Mul(x, k) n = Div(m, a) y = Conv(n, w)"
+    model = build("float[B,4,6,6] x => float[B,3,6,6] y", body, k=repeated, a=scale, w=(3, 4, 1, 1))
+    assert operators(assert_folds(model).model) == ["Conv"]
+
+
+@pytest.mark.parametrize("sum_of", ["Sum(m, b)", "Sum(b, m)", "Sum(k, m, b)"])
+def test_a_sum_of_one_tensor_and_constants_is_a_shift(sum_of: str) -> None:
+    given = {"k": ()} if "k" in sum_of else {}
+    body = f"m = Mul(x, a) n = {sum_of} y = MatMul(n, w)"
+    model = build("float[B,3,4] x => float[B,3,5] y", body, a=(4,), b=(4,), w=(4, 5), **given)
+    folded = assert_folds(model)
+    assert folded.report.sites[0].operators == ("Mul", "Sum")
+    assert operators(folded.model) == ["MatMul", "Add"]

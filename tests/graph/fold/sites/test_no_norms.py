@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import onnx_ir as ir
 import pytest
 
 from tests.support.graphs import assert_folds, build, fold_and_prove, operators
@@ -90,14 +89,3 @@ def test_a_norm_that_cannot_be_told_is_told_as_one_that_stays(case: str) -> None
     (site,) = report.stayed
     assert (site.channels, reason in site.reason) == (4, True), site
     assert report.near_misses == ()
-
-
-def test_a_scaler_of_scikit_learn_is_told() -> None:
-    model = build("float[B,4] x => float[B,5] y", "n = Neg(x) y = MatMul(n, w)", w=(4, 5))
-    node = model.graph[0]
-    node.op_type, node.domain = "Scaler", "ai.onnx.ml"
-    for name in ("offset", "scale"):
-        node.attributes[name] = ir.AttrFloat32s(name, [1.0, 2.0, 3.0, 4.0])
-    model.graph.opset_imports["ai.onnx.ml"] = 1
-    (site,) = fold_graph(model).report.stayed
-    assert site.channels == 4 and "write it as a Sub and a Mul" in site.reason

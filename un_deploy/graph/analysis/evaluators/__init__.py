@@ -12,7 +12,7 @@ is found by being here.
 - joining: Concat and Split.
 - layout: What moves elements and changes none: Transpose, Reshape and their like, Expand, Tile,
   Pad, DepthToSpace, SpaceToDepth, Identity.
-- normalization: BatchNormalization at inference.
+- normalization: BatchNormalization at inference, Scaler.
 - pooling: AveragePool and MaxPool, over windows and over all places, and Resize along axes.
 - products: MatMul, Gemm and Einsum. Half types are added up in float32, as runtimes do, and rounded
   at the end.
@@ -43,7 +43,7 @@ from un_deploy.graph.analysis.floating import widen
 
 _FILES = [import_module(f"{__name__}.{file.name}") for file in iter_modules(__path__)]
 
-#: Every evaluator, by ONNX's name of its operator.
+#: Every evaluator, by ONNX's name of its operator, behind its domain where that is not ONNX's own.
 EVALUATORS: dict[str, Evaluator] = {
     name: evaluator
     for file in _FILES
@@ -53,7 +53,7 @@ EVALUATORS: dict[str, Evaluator] = {
 
 def is_known(node: ir.Node, opset: int) -> bool:
     """Whether there is an evaluator for this operator at this opset, with these attributes."""
-    evaluator = None if node.domain else EVALUATORS.get(node.op_type)
+    evaluator = EVALUATORS.get(_name(node))
     if evaluator is None:
         return False
     first, last = evaluator.opsets
@@ -98,7 +98,11 @@ def evaluate_exact(
 def _evaluator(node: ir.Node, opset: int) -> Evaluator:
     if not is_known(node, opset):
         raise Unknown(f"{node.op_type} of opset {opset} with {sorted(node.attributes)}")
-    return EVALUATORS[node.op_type]
+    return EVALUATORS[_name(node)]
+
+
+def _name(node: ir.Node) -> str:
+    return f"{node.domain}.{node.op_type}" if node.domain else node.op_type
 
 
 def _computed(

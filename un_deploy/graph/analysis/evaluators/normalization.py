@@ -1,4 +1,4 @@
-"""BatchNormalization at inference."""
+"""BatchNormalization at inference, and the Scaler of scikit-learn's pipelines."""
 
 from __future__ import annotations
 
@@ -37,6 +37,26 @@ def _batch_normalization(node: ir.Node, inputs: Inputs, opset: int) -> list[Arra
     return [y.astype(x.dtype, copy=False)]
 
 
+def _scaler(node: ir.Node, inputs: Inputs, opset: int) -> list[Array]:
+    """(x - offset) * scale, of a row or rows; one number, or one for each feature."""
+    x = needed(inputs)
+    given = [np.array(node.attributes.get_floats(name, ()), np.float32) for name in SCALER]
+    require(x.ndim in (1, 2) and x.dtype in (np.float32, np.float64), f"a tensor of {x.dtype}")
+    require(all(a.shape in ((1,), x.shape[-1:]) for a in given), "parameters of another size")
+    offset, scale = (array.astype(x.dtype) for array in given)
+    return [(x - offset) * scale]
+
+
+def _scaler_in_float32(node: ir.Node, inputs: Inputs, opset: int) -> list[Array]:
+    """Its result is float32, whatever it reads."""
+    require(needed(inputs).dtype == np.float32, "it reads no float32")
+    return _scaler(node, inputs, opset)
+
+
+#: The attributes of a Scaler.
+SCALER = ("offset", "scale")
+
 EVALUATORS = {
+    "ai.onnx.ml.Scaler": since(1, _scaler_in_float32, "offset scale", _scaler),
     "BatchNormalization": since(7, _batch_normalization, "epsilon momentum training_mode spatial"),
 }

@@ -104,7 +104,7 @@ class Elementwise(Rule):
         for op in ("Neg(n)", "Mul(k, n)", "Div(n, k)"):
             yield example(
                 "(float[B,3,4] x) => (float[B,3,5] y)",
-                f"n = Norm(x) t = {op} u = Identity(t) y = MatMul(u, v)",
+                f"n = Norm(x) t = {op} u = Dropout(t) y = MatMul(u, v)",
                 {"a": (4,), "b": (4,), "v": (4, 5)} | ({} if "Neg" in op else {"k": ()}),
             )
         for op in ("Mul(n, mask)", "Div(n, mask)"):
@@ -135,7 +135,7 @@ class Elementwise(Rule):
         )
         yield example(
             "(float[B,3,4] x) => (float[B,3,5] y)",
-            "p = MatMul(x, w) q = Identity(p) t = Mul(q, k) n = Norm(t) y = Identity(n)",
+            "p = MatMul(x, w) q = Dropout(p) t = Mul(q, k) n = Norm(t) y = Identity(n)",
             {"a": (5,), "b": (5,), "w": (4, 5), "k": ()},
         )
 

@@ -10,7 +10,7 @@ import onnx_ir as ir
 from un_deploy.graph.analysis.affine_map import Affine, align
 from un_deploy.graph.analysis.constants import Constants
 from un_deploy.graph.analysis.dims import Shape, same_dim, same_shape
-from un_deploy.graph.analysis.evaluators.normalization import EPSILON
+from un_deploy.graph.analysis.evaluators.normalization import EPSILON, SCALER
 from un_deploy.graph.analysis.floating import is_floating
 from un_deploy.graph.fold.graph_facts import GraphFacts
 
@@ -36,11 +36,13 @@ class Step:
 def step_of(node: ir.Node, facts: GraphFacts) -> Step | str | None:
     """The node as an affine of its one computed input; a reason if it nearly is; else None."""
     if _is_scaler(node):
-        return "the rewriter computes no operator of ai.onnx.ml; write it as a Sub and a Mul"
+        return _scaler(node, facts)
     if node.domain or len(node.outputs) == 0:
         return None
     if node.op_type == "BatchNormalization":
         return _batch_normalization(node, facts)
+    if node.op_type == "Sum":
+        return _sum(node, facts)
     if node.op_type not in ("Mul", "Div", "Add", "Sub", "Neg"):
         return None
     if node.op_type == "Neg":
@@ -155,7 +157,7 @@ def _elementwise(op: str, constant: np.ndarray | None, reversed_: bool, rank: in
     one, zero = np.ones((1,) * rank), np.zeros((1,) * rank)
     if constant is None:
         return Affine(-one, zero)
-    k = align(constant, rank)
+    k = _least(align(constant, rank))
     if op == "Mul":
         return Affine(k, zero)
     if op == "Div":
@@ -164,6 +166,33 @@ def _elementwise(op: str, constant: np.ndarray | None, reversed_: bool, rank: in
     if op == "Add":
         return Affine(one, k)
     return Affine(-one, k) if reversed_ else Affine(one, -k)
+
+
+def _least(constant: np.ndarray) -> np.ndarray:
+    """Without what an Expand repeated: one entry along each axis on which all are alike, as long
+    as it varies along another."""
+    for axis, size in enumerate(constant.shape):
+        first = constant.take([0], axis)
+        if 1 < size < constant.size and np.all(constant == first):
+            constant = first
+    return constant
+
+
+def _sum(node: ir.Node, facts: GraphFacts) -> Step | None:
+    """The sum of one computed tensor and constants."""
+    constants = [v for v in node.inputs if v is not None and v in facts.constants]
+    computed = [v for v in node.inputs if v not in facts.constants]
+    if not constants or len(computed) != 1 or computed[0] is None:
+        return None
+    x, y = computed[0], node.outputs[0]
+    shape = facts.shape(x)
+    if shape is None or not is_floating(facts.constants.dtype(constants[0])):
+        return None
+    if not all(_keeps_shape(v, shape, y, facts) for v in constants):
+        return None
+    shift = sum(align(facts.constants[v], len(shape)) for v in constants)
+    affine = Affine(np.ones((1,) * len(shape)), np.asarray(shift))
+    return Step((node,), x, y, affine) if np.all(np.isfinite(affine.shift)) else None
 
 
 def _batch_normalization(node: ir.Node, facts: GraphFacts) -> Step | str | None:
@@ -194,6 +223,29 @@ def _batch_normalization(node: ir.Node, facts: GraphFacts) -> Step | str | None:
     if not same_dim(shape[1], scale.size):
         return f"{x.name!r} is not known to have {scale.size} channels"
     return Step((node,), x, y, affine, scale.size == 1)
+
+
+def _scaler(node: ir.Node, facts: GraphFacts) -> Step | str | None:
+    """(x - offset) * scale along the last axis of a row or rows; its result is float32."""
+    x, y = node.inputs[0], node.outputs[0]
+    if x is None or x in facts.constants:
+        return None
+    dtype, shape = facts.dtype(x), facts.shape(x)
+    if dtype != ir.DataType.FLOAT:
+        read = "a type that is unknown" if dtype is None else dtype.name.lower()
+        return f"it reads {read} and makes float32, which no other operator beside it would do"
+    if shape is None or len(shape) not in (1, 2):
+        return f"the features of {x.name!r} are unknown"
+    offset, scale = (
+        np.array(node.attributes.get_floats(name, ()), np.float32).astype(np.float64)
+        for name in SCALER
+    )
+    if not all(array.size == 1 or same_dim(shape[-1], array.size) for array in (offset, scale)):
+        return f"{x.name!r} is not known to have {scale.size} features"
+    affine = Affine(align(scale, len(shape)), align(-offset * scale, len(shape)))
+    if not (np.all(np.isfinite(affine.scale)) and np.all(np.isfinite(affine.shift))):
+        return "its parameters are not finite"
+    return Step((node,), x, y, affine)
 
 
 def overridable(node: ir.Node, facts: GraphFacts) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import onnx_ir as ir
@@ -33,6 +34,10 @@ class Told:
         told = label_of(node), miss.node, (node.op_type,), miss.channels or 0
         report = SiteReport(*told, status="stayed", reason=miss.reason)
         self._reports.append((self._order[node], report))
+
+    def near_misses(self, left: Iterable[NearMiss]) -> tuple[NearMiss, ...]:
+        """Of those at the end, what may be no norm and stood in the file."""
+        return tuple(m for m in left if m.channels is None and m.node in self._named)
 
     def in_body(self, end: str, name: str, report: SiteReport) -> None:
         """One in a body, by the first output of its operator and the name of its attribute."""
