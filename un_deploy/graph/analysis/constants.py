@@ -25,7 +25,7 @@ from un_deploy.graph.analysis.evaluation_order import (
     order_of,
 )
 from un_deploy.graph.analysis.evaluators import Unknown, evaluate, evaluate_exact, is_known
-from un_deploy.graph.analysis.floating import is_floating, stored, widen
+from un_deploy.graph.analysis.floating import is_floating, narrows, stored, widen
 
 if TYPE_CHECKING:
     from un_deploy.graph.analysis.shapes import Shapes
@@ -140,7 +140,7 @@ class Constants:
             array = self._sized[str(value.name)]
             self._types[value] = ir.DataType.from_numpy(array.dtype)
             self._own[value] = self._values[value] = array
-        nodes = near_their_readers(self._candidates(graph))
+        nodes = near_their_readers(self._candidates(graph, shapes))
         last = last_readers(nodes)
         held: dict[ir.Value, Array] = {}
         for node in nodes:
@@ -172,12 +172,14 @@ class Constants:
         except Unknown:
             return []
 
-    def _candidates(self, graph: ir.Graph) -> list[ir.Node]:
+    def _candidates(self, graph: ir.Graph, shapes: Shapes | None) -> list[ir.Node]:
         """The operators that compute nothing but constants, as far as one can see without doing it.
 
-        A Dropout in training may drop something.
+        A Dropout in training may drop something. What is computed from sizes counts up to where it
+        is rounded: a proof, which reads sizes anew, tells such a Cast from one that is gone.
         """
         made: set[ir.Value] = set()
+        of_sizes = {v for v in self._types if self._is_sized(v)}
         found = []
         for node in graph:  # in topological order
             if not is_known(node, self._opset) or node.op_type == "Dropout":
@@ -187,6 +189,10 @@ class Constants:
             if node.op_type == "Gather" and self._looks_up(node):
                 continue
             if all(v is None or v in made or v in self for v in node.inputs):
+                if shapes and not of_sizes.isdisjoint(v for v in node.inputs if v is not None):
+                    if narrows(node, shapes.dtype):
+                        continue
+                    of_sizes.update(node.outputs)
                 made.update(node.outputs)
                 found.append(node)
         return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,20 @@ def keeps_all(source: ir.DataType | None, target: ir.DataType) -> bool:
     if source not in _WIDTH or target not in _WIDTH:
         return False
     return source == target or _WIDTH[source] < _WIDTH[target]
+
+
+def narrows(node: ir.Node, dtype_of: Callable[[ir.Value], ir.DataType | None]) -> bool:
+    """Whether this is a Cast that rounds real numbers to a narrower type.
+
+    Whole numbers are taken for sizes, which float32 holds; the half types do not.
+    """
+    value = node.inputs[0] if node.op_type == "Cast" and node.inputs else None
+    if value is None:
+        return False
+    source, target = dtype_of(value), ir.DataType(node.attributes.get_int("to", 0))
+    if source is not None and source.is_integer():
+        source = ir.DataType.FLOAT
+    return is_floating(target) and not keeps_all(source, target)
 
 
 def is_real(array: np.ndarray) -> bool:

@@ -10,7 +10,7 @@ import onnx_ir as ir
 
 from un_deploy.graph.analysis.evaluation_order import drop_read, last_readers
 from un_deploy.graph.analysis.evaluators import evaluate_exact
-from un_deploy.graph.analysis.floating import is_floating, keeps_all
+from un_deploy.graph.analysis.floating import is_floating, narrows
 from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.rules import operator_named
 
@@ -109,14 +109,11 @@ class Evaluation:
 
     def narrowings(self, nodes: Iterable[ir.Node]) -> list[str]:
         """The narrower types that these operators cast floating tensors to."""
-        found = []
-        for node in nodes:
-            source = node.inputs[0] if node.op_type == "Cast" else None
-            if source is not None:
-                target = ir.DataType(node.attributes["to"].as_int())
-                if is_floating(target) and not keeps_all(self.shapes.dtype(source), target):
-                    found.append(target.name)
-        return sorted(found)
+        return sorted(
+            ir.DataType(node.attributes["to"].as_int()).name
+            for node in nodes
+            if narrows(node, self.shapes.dtype)
+        )
 
     def run(self, part: Slice, values: Mapping[ir.Value, Array]) -> Array:
         """The slice's target, from arrays for its leaves and constants.

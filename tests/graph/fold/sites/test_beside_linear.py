@@ -201,3 +201,19 @@ def test_what_folds_in_a_later_round_is_no_near_miss() -> None:
     folded = fold_and_prove(model)
     assert [site.kind for site in folded.report.folded] == ["bias", "norm"]
     assert folded.report.near_misses == () and operators(folded.model) == ["MatMul", "Add"]
+
+
+@pytest.mark.parametrize(("cast", "folds"), [((1, 1), True), ((11, 11), True), ((11, 1), False)])
+def test_a_factor_computed_from_sizes_folds_unless_it_is_rounded(
+    cast: tuple[int, int], folds: bool
+) -> None:
+    """As attention's 1 / sqrt(width) is written; the proof could not tell what its Cast rounds."""
+    wide, narrow = cast
+    type_, dtype = ("float", np.float32) if narrow == 1 else ("double", np.float64)
+    body = (
+        f"p = MatMul(x, w) s = Shape(x) g = Gather(s, i) f = Cast<to={wide}>(g) q = Sqrt(f)"
+        f" k = Cast<to={narrow}>(q) y = Div(p, k)"
+    )
+    model = build(f"{type_}[B,3,4] x => {type_}[B,3,5] y", body, dtype=dtype, w=(4, 5), i=2)
+    folded = fold_and_prove(model)
+    assert (operators(folded.model) == ["MatMul"]) == folds
