@@ -168,7 +168,11 @@ def test_of_norms_put_in_by_hand() -> None:
     assert_alike_without_gradient(nn.TransformerEncoder(own, 2, None, False).eval(), "padding")
 
 
-@pytest.mark.parametrize("norm_first", [False, True], ids=["post-norm", "pre-norm"])
+@pytest.mark.parametrize(
+    "norm_first",
+    [False, pytest.param(True, marks=pytest.mark.slow)],
+    ids=["post-norm", "pre-norm"],
+)
 def test_compiled(norm_first: bool) -> None:
     model = converted(encoder(norm_first=norm_first))
     x = torch.randn(3, TOKENS, DIM)
@@ -179,3 +183,18 @@ def test_compiled(norm_first: bool) -> None:
         warnings.simplefilter("ignore")
         y = run(x, src_key_padding_mask=PADDING)
     assert (y - expected)[~PADDING].abs().max() <= 1e-6
+
+
+@pytest.mark.slow
+def test_compiled_before_the_conversion() -> None:
+    model = layer().eval()
+    x = torch.randn(3, TOKENS, DIM)
+    torch.compiler.reset()
+    run = torch.compile(model, backend="aot_eager")
+    with torch.no_grad():
+        run(x)
+    names = convert_norms(run).converted
+    assert names == ["_orig_mod.norm1", "_orig_mod.norm2"]
+    expected = trained_like(model)(x).detach()
+    with torch.no_grad():
+        assert (run(x) - expected).abs().max() <= 1e-6

@@ -61,7 +61,7 @@ def convert_norms(
     gradient that computes LayerNorm whatever their norms are: where a norm was swapped they no
     longer take it. Forwards that compute with a norm's weights themselves, not through the norm,
     are seen only with `example_inputs`; without, such a UN never learns anything, and
-    `require_trained` names it. The conversion of a compiled model takes effect like any other.
+    `require_trained` names it.
 
     Args:
         model: holds the norms; it cannot be one itself.
