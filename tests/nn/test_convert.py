@@ -142,6 +142,25 @@ def test_a_channel_first_norm_becomes_a_channel_first_norm() -> None:
     assert holder(x).shape == x.shape
 
 
+class LayerNormOfMaps(nn.Module):
+    """Channel-first, its parameters (C, 1, 1), and no nn.LayerNorm."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight, self.bias = (nn.Parameter(torch.randn(8, 1, 1)) for _ in range(2))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        mean, variance = x.mean(1, keepdim=True), x.var(1, keepdim=True, correction=0)
+        return (x - mean) / torch.sqrt(variance + 1e-6) * self.weight + self.bias
+
+
+def test_parameters_of_another_shape_are_kept() -> None:
+    holder = nn.Sequential(LayerNormOfMaps())
+    weight = holder[0].weight
+    assert convert_norms(holder).converted == ["0"]
+    assert torch.equal(holder[0].weight, weight.flatten())
+
+
 def test_a_factory_without_channel_first_leaves_such_norms() -> None:
     holder = nn.Sequential(ChannelFirst(8), nn.LayerNorm(8))
     report = convert_norms(holder, lambda channels: UnifiedNorm(channels, mode="paper"))
@@ -268,6 +287,22 @@ def test_a_shared_norm_stays_shared() -> None:
     assert convert_norms(holder).converted == ["0", "2"]
     assert isinstance(holder[0], UnifiedNorm)
     assert holder[0] is holder[2]
+
+
+def test_shared_parameters_stay_shared() -> None:
+    """And a norm that runs with a parameter of another is called as any."""
+    holder = nn.Sequential(nn.LayerNorm(8), nn.Linear(8, 8), nn.LayerNorm(8))
+    holder[2].weight = holder[0].weight
+    report = convert_norms(holder, example_inputs=torch.randn(2, 8))
+    assert report.converted == ["0", "2"]
+    assert holder[0].weight is holder[2].weight
+    assert holder[0].bias is not holder[2].bias
+
+
+def test_a_norm_without_parameters_follows_the_model_to_its_device() -> None:
+    holder = nn.Sequential(nn.Linear(8, 8), nn.LayerNorm(8, elementwise_affine=False)).to("meta")
+    convert_norms(holder)
+    assert {tensor.device.type for tensor in holder[1].state_dict().values()} == {"meta"}
 
 
 def test_dtype_and_training_flag_follow_the_norm() -> None:

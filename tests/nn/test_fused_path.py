@@ -174,7 +174,7 @@ def test_of_norms_put_in_by_hand() -> None:
     ids=["post-norm", "pre-norm"],
 )
 def test_compiled(norm_first: bool) -> None:
-    model = converted(encoder(norm_first=norm_first))
+    model = converted(layer(norm_first=norm_first))
     x = torch.randn(3, TOKENS, DIM)
     expected = model(x, src_key_padding_mask=PADDING).detach()
     torch.compiler.reset()

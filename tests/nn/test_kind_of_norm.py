@@ -71,6 +71,14 @@ class MeanLayerNorm2d(nn.Module):
         return self.weight.view(shape) * x + self.bias.view(shape)
 
 
+class ShapedLayerNorm2d(MeanLayerNorm2d):
+    """Its parameters are (C, 1, 1)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight, self.bias = (nn.Parameter(torch.ones(8, 1, 1)) for _ in range(2))
+
+
 class EitherLayerNorm(nn.LayerNorm):
     """Over the last axis, but over axis 1 of images: no single UN is both."""
 
@@ -83,6 +91,18 @@ class EitherLayerNorm(nn.LayerNorm):
 class UnweightedLayerNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return F.layer_norm(x, x.shape[-1:])
+
+
+class AddThenNorm(nn.LayerNorm):
+    """As fused kernels have it: the norm of a sum, where a second input is given."""
+
+    def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
+        return super().forward(x if residual is None else x + residual)
+
+
+class NeedsADevice(nn.LayerNorm):
+    def forward(self, x: Tensor) -> Tensor:
+        raise RuntimeError("expected an accelerator")
 
 
 class GlobalResponseNorm(nn.Module):
@@ -125,6 +145,7 @@ class FrozenBatchNorm2d(nn.Module):
         (PermutedLayerNorm2d(3), True),
         (PermutedLayerNorm2d(5, elementwise_affine=False), True),
         (MeanLayerNorm2d(), True),
+        (ShapedLayerNorm2d(), True),
     ],
 )
 def test_a_layer_norm_of_one_axis(norm: nn.Module, channel_first: bool) -> None:
@@ -160,6 +181,8 @@ OTHER = "does not compute a LayerNorm of the last axis or of axis 1"
         (GlobalResponseNorm(), OTHER),
         (EitherLayerNorm(8), OTHER),
         (UnweightedLayerNorm(), "has no weight that tells its number of channels"),
+        (AddThenNorm(8), "takes more than one input"),
+        (NeedsADevice(8), "does not run by itself, so what it computes is unknown"),
         (UnifiedNorm(8), "is Unified Normalization already"),
         (ReleasedStyleNorm(8), AFFINE),
     ],

@@ -10,7 +10,8 @@
 - norm_calls: Normalizations that a network computes outside its norms' forwards, found by running
   it.
 - official: The training rule of the authors' released module, number for number, defects included.
-- padding_mask: Gives a padding mask to the Unified Normalizations inside a network of any signature.
+- padding_mask: Gives a padding mask to the Unified Normalizations inside a network of any
+  signature.
 - paper: The training rule as its paper writes it, per channel and without the released module's
   defects.
 - robust: The default training rule: outlier batches are normalised by their own moment and

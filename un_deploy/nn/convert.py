@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -104,6 +104,8 @@ def convert_norms(
 
     report = Conversion()
     made: dict[nn.Module, nn.Module] = {}
+    place = next(model.parameters(), torch.empty(0)).device
+    shared: dict[nn.Parameter, nn.Parameter] = {}
     for name, norm in named:
         reason = kinds[norm].why_not or _why_not(norm, kinds[norm], calls, factory)
         if name in kept or name not in chosen:
@@ -112,7 +114,9 @@ def convert_norms(
             report.left[name or type(norm).__name__] = reason
             continue
         if norm not in made:
-            made[norm] = _replacement(norm, kinds[norm], factory, keep_affine, keep_eps)
+            made[norm] = _replacement(norm, kinds[norm], factory, keep_eps, place)
+            if keep_affine:
+                _keep_affine(norm, made[norm], shared)
         parent, _, child = name.rpartition(".")
         setattr(model.get_submodule(parent), child, made[norm])
         report.converted.append(name)
@@ -164,29 +168,34 @@ def _takes_channel_first(factory: NormFactory) -> bool:
 
 
 def _replacement(
-    norm: nn.Module, kind: Kind, factory: NormFactory, keep_affine: bool, keep_eps: bool
+    norm: nn.Module, kind: Kind, factory: NormFactory, keep_eps: bool, place: torch.device
 ) -> nn.Module:
-    settings = {"eps": getattr(norm, "eps", None)} if keep_eps and hasattr(norm, "eps") else {}
+    """The new norm; `place` is for the statistics of one without a weight."""
+    settings: dict[str, Any] = {"eps": norm.eps} if keep_eps and hasattr(norm, "eps") else {}
     if kind.channel_first:
         settings["channel_first"] = True
-    new = factory(kind.channels, **settings)
-    old = {name: getattr(norm, name, None) for name in ("weight", "bias")}
-    if old["weight"] is not None:
-        new.to(old["weight"].device, old["weight"].dtype)
-    if keep_affine:
-        for name, parameter in old.items():
-            _keep_parameter(parameter, getattr(new, name, None))
-    return new.train(norm.training)
+    new = factory(kind.channels, **settings).train(norm.training)
+    weight = getattr(norm, "weight", None)
+    return new.to(place) if weight is None else new.to(weight.device, weight.dtype)
 
 
-def _keep_parameter(old: nn.Parameter | None, new: object) -> None:
-    """Copy the value and whether it is trained; freeze what had no counterpart."""
-    if not isinstance(new, nn.Parameter):
-        return
-    new.requires_grad_(old is not None and old.requires_grad)
-    if old is not None:
-        with torch.no_grad():
-            new.copy_(old)
+def _keep_affine(old: nn.Module, new: nn.Module, shared: dict[nn.Parameter, nn.Parameter]) -> None:
+    """Copy values and whether they are trained; freeze what had no counterpart.
+
+    Parameters that norms shared stay shared: `shared` holds the new one of each old one.
+    """
+    for name in ("weight", "bias"):
+        source, target = getattr(old, name, None), getattr(new, name, None)
+        if not isinstance(target, nn.Parameter):
+            continue
+        if source in shared:
+            setattr(new, name, shared[source])
+            continue
+        target.requires_grad_(source is not None and source.requires_grad)
+        if source is not None:
+            shared[source] = target
+            with torch.no_grad():
+                target.copy_(source.flatten())  # some hold (C, 1, 1)
 
 
 def _leave_fused_path(model: nn.Module) -> None:

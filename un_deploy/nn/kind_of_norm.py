@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Iterator
 from copy import deepcopy
@@ -59,6 +60,8 @@ def kind_of(module: nn.Module, *, calls_one: bool = False) -> Kind | None:
             return Kind(shape[0], False, None)
     elif why_not is None and not calls_one and not _is_named_norm(module):
         return None
+    if why_not is None and len(inspect.signature(module.forward).parameters) != 1:
+        why_not = "takes more than one input"
     if why_not is None:
         channels = _channels(module)
         forms = {form for form in _forms(module, channels) if form}
@@ -71,6 +74,8 @@ def kind_of(module: nn.Module, *, calls_one: bool = False) -> Kind | None:
             why_not = _RMS_NORM
         elif forms == {"affine"}:
             why_not = _AFFINE
+        elif not forms:
+            why_not = "does not run by itself, so what it computes is unknown"
         else:
             why_not = "does not compute a LayerNorm of the last axis or of axis 1"
     return Kind(0, False, f"{name} {why_not}")
@@ -117,7 +122,9 @@ def _channels(module: nn.Module) -> int:
     if isinstance(module, nn.LayerNorm):
         return int(module.normalized_shape[0])
     weight = getattr(module, "weight", None)
-    return len(weight) if isinstance(weight, Tensor) and weight.dim() == 1 else 0
+    if not isinstance(weight, Tensor) or weight.numel() != max(weight.shape, default=0):
+        return 0
+    return weight.numel()
 
 
 def _forms(norm: nn.Module, channels: int) -> Iterator[str | None]:
@@ -156,8 +163,8 @@ def _form(norm: nn.Module, x: Tensor, axis: int, channels: int) -> str:
     y, other = norm(x), x.flip(0) * x.flip(-1)
     if _close(norm(x + other) + norm(0 * x), y + norm(other)):
         return "affine"
-    weight, bias = getattr(norm, "weight", None), getattr(norm, "bias", None)
-    if any(p is not None and p.shape != (channels,) for p in (weight, bias)):
+    weight, bias = (_flat(getattr(norm, name, None)) for name in ("weight", "bias"))
+    if any(p is not None and len(p) != channels for p in (weight, bias)):
         return "other"
     eps = getattr(norm, "eps", getattr(norm, "variance_epsilon", 1e-5))
     rows, z = x.movedim(axis, -1), y.movedim(axis, -1)
@@ -167,6 +174,11 @@ def _form(norm: nn.Module, x: Tensor, axis: int, channels: int) -> str:
     if bias is None and any(_close(z, root * gain) for gain in _gains(weight)):
         return "rms"
     return "other"
+
+
+def _flat(parameter: Tensor | None) -> Tensor | None:
+    """Some hold (C, 1, 1)."""
+    return None if parameter is None else parameter.flatten()
 
 
 def _close(x: Tensor, y: Tensor) -> bool:

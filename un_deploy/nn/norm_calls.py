@@ -72,7 +72,10 @@ class _Watch(TorchFunctionMode):
         super().__init__()
         self.names = names
         self.norms = set(norms)
-        self.owners = {p: norm for norm in norms for p in norm.parameters(recurse=False)}
+        self.owners: dict[Tensor, list[nn.Module]] = {}  # several where a parameter is shared
+        for norm in norms:
+            for parameter in norm.parameters(recurse=False):
+                self.owners.setdefault(parameter, []).append(norm)
         self.stack: list[nn.Module] = []
         self.calls = Calls({}, {})
 
@@ -91,8 +94,8 @@ class _Watch(TorchFunctionMode):
         read = [x for x in args if isinstance(x, nn.Parameter) and x in self.owners]
         if _NO_VALUE.fullmatch(function):
             read = [x for x in read if function == "to" and x is args[0]]
-        others = [norm for norm in map(self.owners.__getitem__, read) if norm not in self.stack]
-        for norm in others:
+        others = [p for p in read if not any(norm in self.stack for norm in self.owners[p])]
+        for norm in (norm for parameter in others for norm in self.owners[parameter]):
             self.calls.reads.setdefault(norm, f"{function} in the forward of {where}")
         if not others and caller not in self.norms and _NORMALIZATION.fullmatch(function):
             self.calls.functional.setdefault(where, []).append(function)
