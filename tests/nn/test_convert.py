@@ -289,6 +289,14 @@ def test_a_shared_norm_stays_shared() -> None:
     assert holder[0] is holder[2]
 
 
+def test_a_norm_with_hooks_stays() -> None:
+    holder = nn.Sequential(nn.LayerNorm(8), nn.LayerNorm(8))
+    holder[0].register_forward_hook(lambda module, args, y: y.relu())
+    report = convert_norms(holder)
+    assert report.converted == ["1"]
+    assert "has forward hooks" in report.left["0"]
+
+
 def test_shared_parameters_stay_shared() -> None:
     """And a norm that runs with a parameter of another is called as any."""
     holder = nn.Sequential(nn.LayerNorm(8), nn.Linear(8, 8), nn.LayerNorm(8))

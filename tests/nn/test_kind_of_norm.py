@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import MethodType
+
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -193,6 +195,14 @@ def test_any_other_kind_with_its_reason(norm: nn.Module, why_not: str) -> None:
     assert kind is not None
     assert kind.why_not is not None
     assert kind.why_not.startswith(f"{type(norm).__name__} {why_not}")
+
+
+def test_a_forward_put_on_the_module_itself_is_run() -> None:
+    norm, doubled = nn.LayerNorm(8), nn.LayerNorm(8)
+    norm.forward = MethodType(PermutedLayerNorm2d.forward, norm)  # type: ignore[method-assign]
+    doubled.forward = MethodType(lambda self, x: 2 * x, doubled)  # type: ignore[method-assign]
+    assert kind_of(norm) == (8, True, None)
+    assert kind_of(doubled) == (0, False, f"LayerNorm {AFFINE}")
 
 
 class PreNorm(nn.Sequential):

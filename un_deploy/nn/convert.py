@@ -154,6 +154,8 @@ def _matches(patterns: Patterns, names: Sequence[str], argument: str) -> set[str
 def _why_not(norm: nn.Module, kind: Kind, calls: Calls, factory: NormFactory) -> str | None:
     """Why a LayerNorm must stay in this model, or None."""
     name = type(norm).__name__
+    if norm._forward_hooks or norm._forward_pre_hooks:
+        return f"{name} has forward hooks, which the norm to put there would lack"
     if norm in calls.reads:
         return f"{name}'s weights are read by {calls.reads[norm]}, not through the norm"
     if kind.channel_first and not _takes_channel_first(factory):

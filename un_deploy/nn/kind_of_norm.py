@@ -56,7 +56,7 @@ def kind_of(module: nn.Module, *, calls_one: bool = False) -> Kind | None:
         shape = tuple(module.normalized_shape)
         if len(shape) != 1:
             why_not = f"normalises over {len(shape)} axes {shape}"
-        elif type(module).forward is nn.LayerNorm.forward:
+        elif type(module).forward is nn.LayerNorm.forward and "forward" not in vars(module):
             return Kind(shape[0], False, None)
     elif why_not is None and not calls_one and not _is_named_norm(module):
         return None
