@@ -5,7 +5,13 @@
 - checkpoint: Loads checkpoints strictly, and refuses to deploy norms that never saw data.
 - convert: Swaps a model's LayerNorms for Unified Normalization, for nn.Identity, or for any other
   norm.
+- kind_of_norm: What kind of normalization a module is: told by its class, else by running a copy
+  of it.
+- norm_calls: Normalizations that a network computes outside its norms' forwards, found by running
+  it.
 - official: The training rule of the authors' released module, number for number, defects included.
+- padding_mask: Gives a padding mask to the Unified Normalizations inside a network of any
+  signature.
 - paper: The training rule as its paper writes it, per channel and without the released module's
   defects.
 - robust: The default training rule: outlier batches are normalised by their own moment and
@@ -19,6 +25,14 @@
 
 from un_deploy.nn.checkpoint import load_checkpoint, require_trained
 from un_deploy.nn.convert import Conversion, convert_norms
+from un_deploy.nn.padding_mask import padding
 from un_deploy.nn.unified_norm import UnifiedNorm
 
-__all__ = ["Conversion", "UnifiedNorm", "convert_norms", "load_checkpoint", "require_trained"]
+__all__ = [
+    "Conversion",
+    "UnifiedNorm",
+    "convert_norms",
+    "load_checkpoint",
+    "padding",
+    "require_trained",
+]
