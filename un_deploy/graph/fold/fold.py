@@ -111,9 +111,11 @@ def _fold(model: ir.Model, keep: Collection[str], around: _Around) -> Folded:
     if not around.taken:
         _check_kept(keep, view)
     while True:
-        best, refusals = _best_solution(view)
+        best, tried = _best_solution(view)
+        refusals = {site: _why(site, tried) for site in view.sites}
         if not best.assignment.vanished:
-            best, _ = _best_solution(view, scale_alone=True)
+            best, of_scales = _best_solution(view, scale_alone=True)
+            tried |= {f"its scale alone, {name}": one for name, one in of_scales.items()}
         gone = best.assignment.vanished | best.assignment.only_shift
         if gone:
             certify(view, best.assignment)
@@ -138,7 +140,7 @@ def _fold(model: ir.Model, keep: Collection[str], around: _Around) -> Folded:
         elif shorter := [one for site in view.sites if (one := shortened(site, view))]:
             for short in shorter:
                 loose = [value for node in short.site.nodes for value in node.inputs]
-                told.shorter(short, refusals[short.site])
+                told.shorter(short, _why(short.site, tried))
                 done, x, added = editor.shorten(short)
                 tracker.shortened(short.site, x, added)
                 changes += done
@@ -148,7 +150,7 @@ def _fold(model: ir.Model, keep: Collection[str], around: _Around) -> Folded:
         view = GraphView(model, constants, shapes, keep)
     for site in view.sites:
         if not is_scale_of_logits(site, view):
-            told.stays(site, refusals[site])
+            told.stays(site, _why(site, tried))
     for (end, name), part in inside.items():
         for report in part.report.sites:
             if report.kind == "norm":
@@ -174,23 +176,28 @@ def _fold(model: ir.Model, keep: Collection[str], around: _Around) -> Folded:
 
 def _best_solution(
     view: GraphView, *, scale_alone: bool = False
-) -> tuple[Solution, dict[Site, str]]:
-    """The solution in the better direction (forward when equal), and why each other site stays."""
+) -> tuple[Solution, dict[str, Solution]]:
+    """The solution in the better direction (forward when equal), and those tried, by direction."""
     forward = solve(view, "forward", scale_alone=scale_alone)
     if len(forward.assignment.vanished) == len(view.sites):
-        return forward, {}
+        return forward, {"forward": forward}
     backward = solve(view, "backward", scale_alone=scale_alone)
     best = backward if backward.cost < forward.cost else forward
-    return best, {site: _why(site, forward, backward) for site in view.sites}
+    return best, {"forward": forward, "backward": backward}
 
 
-def _why(site: Site, forward: Solution, backward: Solution) -> str:
-    reasons = [
-        f"{name}: {reason}"
-        for name, solution in (("forward", forward), ("backward", backward))
-        if (reason := solution.refusals.get(site))
-    ]
-    return "kept, as asked" if site.kept else "; ".join(reasons)
+def _why(site: Site, tried: Mapping[str, Solution]) -> str:
+    """Why a site stays; of its scale alone only what has not been said."""
+    if site.kept:
+        return "kept, as asked"
+    told: list[str] = []
+    said: set[str] = set()
+    for name, solution in tried.items():
+        reason = solution.refusals.get(site)
+        if reason and not (name.startswith("its scale") and reason in said):
+            told.append(f"{name}: {reason}")
+            said.add(reason)
+    return "; ".join(told)
 
 
 def _fold_bodies(
