@@ -214,7 +214,7 @@ def _fold_bodies(
 ) -> Iterator[tuple[tuple[str, str], Folded]]:
     """Fold each body as a model of its own; what it reads from outside stays as it is."""
     graph = model.graph
-    for node, name, body in [(node, *one) for node in graph for one in bodies_of(node)]:
+    for node, name, body in [(n, *one) for n in graph for one in bodies_of(n)]:
         outside = read_outside(body)
         part = alone(body, model, constants, shapes, outside, lambda value: value)
         shared = frozenset(str(value.name) for value in outside)
