@@ -12,7 +12,7 @@ HELD = {
     "an initializer": "k = Identity(w)",
     "a Constant's tensor": "k = Constant<value = float[2] {1, 2}>()",
     "a Constant's list": "k = Constant<value_floats = [1.0, 2.0]>()",
-    "behind two Identities": "c = Constant<value_floats=[1.0, 2.0]>() i = Identity(c) k = Identity(i)",
+    "behind Identities": "c = Constant<value_floats=[1.0, 2.0]>() i = Identity(c) k = Identity(i)",
 }
 
 

@@ -65,7 +65,8 @@ class Folded:
     @property
     def is_changed(self) -> bool:
         """Whether anything is not as it was."""
-        return bool(self.report.changes or self.report.folded or self.bodies)
+        report = self.report
+        return bool(report.changes or report.folded or report.cancelled or self.bodies)
 
 
 def fold_graph(model: ir.Model, *, keep: Collection[str] = ()) -> Folded:
@@ -150,6 +151,8 @@ def _fold(model: ir.Model, keep: Collection[str], around: _Around) -> Folded:
                 tracker.shortened(short.site, x, added)
                 changes += done
                 remove_unread(graph, loose)
+        elif more := cancel_layouts(model, shapes, _in_the_way(view), tracker.joined):
+            cancelled += more
         else:
             break
         view = GraphView(model, constants, shapes, keep)
@@ -223,6 +226,20 @@ def _fold_bodies(
         if folded.is_changed:
             put_back(node, name, folded.model, outside)
             remove_unread(graph, [value for value in outside if value.is_initializer()])
+
+
+def _in_the_way(view: GraphView) -> list[ir.Value]:
+    """Where a norm that stays stands beside a Reshape.
+
+    It may merge the channels with a batch of unknown size, and the next one split them again.
+    """
+    found = []
+    for site in view.sites:
+        before, behind = site.x.producer(), view.readers(site.y)
+        beside = [*behind, *([] if before is None else [before])]
+        if not site.kept and any(node.op_type == "Reshape" for node in beside):
+            found += [site.x, site.y]
+    return found
 
 
 def _absorbers(view: GraphView, best: Solution, site: Site, edited: Set[ir.Node]) -> Iterator[str]:
