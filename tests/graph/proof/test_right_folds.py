@@ -86,3 +86,40 @@ def test_an_open_size_may_have_to_be_1(inputs: str, joined: str, rows: int) -> N
         b=(4,),
         w=(rows, 5),
     )
+
+
+_LINEAR = "p = MatMul(t, w) y = Relu(p)"
+COMPUTED = {
+    "how often it is repeated": ("int64[1] z", "r = Concat<axis=0>(z, one, one) t = Tile(n, r)"),
+    "where a slice ends, its axes behind a Constant": (
+        "int64[1] z",
+        "i = Constant<value_ints=[1]>() o = Constant<value_ints=[0]>() t = Slice(n, o, z, i)",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", COMPUTED)
+def test_what_integers_of_the_caller_say(case: str) -> None:
+    given, body = COMPUTED[case]
+    used = {"one": [1]} if "one" in body else {}
+    assert_proven(
+        f"float[B,3,4] x, {given} => float[P,Q,5] y",
+        f"m = Mul(x, a) n = Add(m, b) {body} {_LINEAR}",
+        a=(4,),
+        b=(4,),
+        w=(4, 5),
+        **used,
+    )
+
+
+def test_a_size_of_the_caller_to_resize_to() -> None:
+    assert_proven(
+        "float[B,4,H,W] x, int64[2] z => float[B,5,P,Q] y",
+        "m = Mul(x, a) n = Add(m, b) s = Shape(x) c = Slice(s, zero, two) to = Concat<axis=0>(c, z)"
+        ' t = Resize<mode="linear">(n, , , to) y = Conv(t, w)',
+        a=(4, 1, 1),
+        b=(4, 1, 1),
+        w=(5, 4, 1, 1),
+        zero=[0],
+        two=[2],
+    )

@@ -8,8 +8,7 @@ tensors' types, since the folded constants are taken unrounded.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from itertools import combinations, islice, product
 
@@ -17,15 +16,13 @@ import numpy as np
 import onnx_ir as ir
 import sympy
 
-from un_deploy.graph.analysis.constants import Constants
 from un_deploy.graph.analysis.dims import Dim
 from un_deploy.graph.analysis.evaluators import Unknown
 from un_deploy.graph.analysis.exact import Exact
-from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.original_tensors import Claim
 from un_deploy.graph.fold.rules import operator_named
 from un_deploy.graph.proof.draw import Draw, original_of
-from un_deploy.graph.proof.region import NoProofError, Region
+from un_deploy.graph.proof.region import NoProofError, Region, Sources
 from un_deploy.graph.proof.sizes import NoSizeError, Sizes
 from un_deploy.graph.proof.slices import Evaluation
 from un_deploy.graph.proof.tables import RegionConstants
@@ -47,29 +44,6 @@ _MOST_BOUND = 400
 
 #: Integer constants of more entries are no bounds and no shapes.
 _FEW = 8
-
-
-@dataclass(frozen=True)
-class Sources:
-    """What regions of one pair of graphs are computed from.
-
-    Attributes:
-        original, shapes, constants: the original, and what is known of it.
-        old_tensors: its tensors by name.
-        exact: the exact numbers of a constant of the folded graph.
-    """
-
-    original: ir.Model
-    shapes: Shapes
-    constants: Constants
-    old_tensors: Mapping[str, ir.Value]
-    exact: Callable[[ir.Value], Exact]
-
-    def sizes(
-        self, first: int, others: int, cut: Mapping[int, int], bound: Mapping[int, int]
-    ) -> Sizes:
-        """See `Sizes`."""
-        return Sizes(self.original, self.shapes, self.constants, first, others, cut, bound)
 
 
 def compare_region(region: Region, sources: Sources) -> float:

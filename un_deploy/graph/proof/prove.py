@@ -29,11 +29,11 @@ from un_deploy.graph.fold.fold import Folded
 from un_deploy.graph.fold.original_tensors import Claim
 from un_deploy.graph.fold.sites.bodies import alone, read_outside
 from un_deploy.graph.model.labels import node_name
-from un_deploy.graph.proof.compare_region import Sources, compare_region
+from un_deploy.graph.proof.compare_region import compare_region
 from un_deploy.graph.proof.kept_constants import KeptConstants
 from un_deploy.graph.proof.proof import Problem, Proof
 from un_deploy.graph.proof.proven_claims import ProvenClaims
-from un_deploy.graph.proof.region import NoProofError, Region
+from un_deploy.graph.proof.region import NoProofError, Region, Sources
 from un_deploy.graph.proof.same_operator import difference
 from un_deploy.graph.proof.same_signature import signature_problems
 from un_deploy.graph.proof.slices import OutsideError, Slice, slice_of

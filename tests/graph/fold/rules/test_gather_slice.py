@@ -211,6 +211,30 @@ REFUSALS = {
 }
 
 
+def test_norms_behind_parts_that_are_picked_apart() -> None:
+    """Q and K of one projection, as TorchScript parts them; V stays as it is."""
+    body = (
+        "p = MatMul(x, w) f = Add(p, c) r = Reshape(f, s) t = Transpose<perm=[2,0,1,3]>(r)"
+        " q = Gather(t, zero) k = Gather(t, one) v = Gather(t, two)"
+        " m = Mul(q, a) n = Add(m, b) o = Mul(k, d) y = Relu(n) z = Tanh(o) u = Neg(v)"
+    )
+    model = build(
+        "float[B,T,4] x => float[B,T,4] y, float[B,T,4] z, float[B,T,4] u",
+        body,
+        w=(4, 12),
+        c=(12,),
+        s=[0, 0, 3, 4],
+        zero=0,
+        one=1,
+        two=2,
+        a=(4,),
+        b=(4,),
+        d=(4,),
+    )
+    folded = assert_folds(model)
+    assert not {"Mul", "Sub"} & set(operators(folded.model))
+
+
 @pytest.mark.parametrize("case", REFUSALS)
 def test_what_it_refuses(case: str) -> None:
     signature, body, weights, reason = REFUSALS[case]
