@@ -86,3 +86,29 @@ def test_an_open_size_may_have_to_be_1(inputs: str, joined: str, rows: int) -> N
         b=(4,),
         w=(rows, 5),
     )
+
+
+@pytest.mark.parametrize(
+    ("between", "back"),
+    [
+        ("k = Transpose<perm=[0,2,1]>(p)", "l = Transpose<perm=[0,2,1]>(n)"),
+        ("k = Reshape(p, apart)", "l = Reshape(n, whole)"),
+        (
+            "s = Transpose<perm=[0,2,1]>(p) k = Reshape(s, apart)",
+            "u = Reshape(n, whole) l = Transpose<perm=[0,2,1]>(u)",
+        ),
+    ],
+    ids=["Transpose", "Reshape", "both"],
+)
+def test_a_dead_channel_between_layouts_that_cancel_while_another_reads_the_first(
+    between: str, back: str
+) -> None:
+    """In front of the norm a channel is lost; behind the second layout nothing leads to it."""
+    a = np.array([0.5, 0, 2, 1], np.float32)
+    shape = (4,) if "p, apart" in between else (4, 1, 1) if "s =" in between else (4, 1)
+    signature = "float[2,3,4] x => float[2,3,4] y, float[] z"
+    body = f"p = MatMul(x, w) {between} m = Mul(k, a) n = Add(m, b) {back} y = Neg(l) z = Tanh(n)"
+    sizes = {"apart": [2, 3, 1, 4] if shape == (4,) else [2, 4, 3, 1]}
+    sizes |= {"whole": [2, 3, 4] if shape == (4,) else [2, 4, 3]}
+    used = {name: value for name, value in sizes.items() if f", {name})" in body}
+    assert_proven(signature, body, w=(4, 4), a=a.reshape(shape), b=shape, **used)

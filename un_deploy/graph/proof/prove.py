@@ -36,7 +36,7 @@ from un_deploy.graph.proof.proven_claims import ProvenClaims
 from un_deploy.graph.proof.region import NoProofError, Region
 from un_deploy.graph.proof.same_operator import difference
 from un_deploy.graph.proof.same_signature import signature_problems
-from un_deploy.graph.proof.slices import OutsideError, Slice, slice_of
+from un_deploy.graph.proof.slices import OutsideError, Slice, leading_to, slice_of
 
 
 def prove(original: ir.Model, folded: Folded) -> Proof:
@@ -259,8 +259,16 @@ class _Prover:
                 return self._between(alone, target, claim)
         if value.producer() is None:
             raise OutsideError(f"{value.name!r} is an input")
-        new = slice_of(value, self._proven.has_numbers, self._kept.is_constant)
-        return self._between(new, target, claim)
+        with suppress(OutsideError):
+            new = slice_of(value, self._proven.has_numbers, self._kept.is_constant)
+            return self._between(new, target, claim)
+        # Where a layout went too, the nearest tensors may stand for none that leads to the target.
+        before = leading_to(target)
+
+        def is_leaf(leaf: ir.Value) -> bool:
+            return any(self._proven.tells_numbers(old, {leaf}) for old in before)
+
+        return self._between(slice_of(value, is_leaf, self._kept.is_constant), target, claim)
 
     def _between(self, new: Slice, target: ir.Value, claim: Claim) -> Region:
         leaves = dict.fromkeys(new.leaves).keys()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -88,6 +89,19 @@ def slice_of(
             pending.append(node)
             pending.extend(v for v in reversed(node.inputs) if v is not None)
     return Slice(target, tuple(nodes), tuple(leaves), tuple(constants), tuple(sizes))
+
+
+def leading_to(target: ir.Value) -> list[ir.Value]:
+    """What a tensor is computed from, as far back as a slice may reach, the nearest first."""
+    found = {target: None}
+    pending = deque([target])
+    while pending and len(found) < _MOST:
+        node = pending.popleft().producer()
+        for value in () if node is None else node.inputs:
+            if value is not None and value not in found:
+                found[value] = None
+                pending.append(value)
+    return [value for value in found if value is not target]
 
 
 def _is_shape(value: ir.Value) -> bool:
