@@ -34,6 +34,7 @@ _INTEGERS: dict[str, object] = {
 _FACTORS = {"by": [1, 1, 2, 2], "odd": [1, 1, 1.5, 1.5], "half": [1, 1, 0.5, 0.5]}
 _FACTORS["uneven"] = [1, 1, 1.3, 1.3]
 _SINGLE = ("float",)
+_NARROW = ("float", "float16", "bfloat16")  # in float64 enough digits are left
 
 #: Signature, operators, and the types in which ONNX Runtime computes them; all where none are told.
 _BLOCKS: dict[str, tuple[str, str] | tuple[str, str, tuple[str, ...]]] = {
@@ -278,11 +279,13 @@ _BLOCKS: dict[str, tuple[str, str] | tuple[str, str, tuple[str, ...]]] = {
         TOKENS,
         "p = MatMul(x, w_4_4) m = Mul(p, a_4) n = Add(m, far_4) q = MatMul(p, v_4_4) "
         "y = Sub(q, n)",
+        _NARROW,
     ),
     "shifted far, in front of an activation": (
         TOKENS,
         "p = MatMul(x, w_4_4) m = Mul(p, a_4) n = Add(m, far_4) q = MatMul(p, v_4_4) "
         "r = Sigmoid(n) y = Add(q, r)",
+        _NARROW,
     ),
     "nothing": (TOKENS, "y = Mul(x, one_4)"),
     "nothing between inputs and outputs": (

@@ -49,8 +49,11 @@ def fold_again(original: ir.Model, other: ir.Model, keep: Collection[str] = ()) 
     for kept in (untouched, stayed):
         if not best.difference or all(site.status == "stayed" for site in kept):
             continue
-        with suppress(InputError):  # a norm that only an earlier round of the fold has made
-            best = _fold(original, other, [*keep, *(site.node for site in kept)])
+        gone = [site for site in kept if site.status == "folded"]
+        for chosen in (kept, gone):  # some of those that stayed are none that a fold can keep
+            with suppress(InputError):  # nor is a norm that only an earlier round has made
+                best = _fold(original, other, [*keep, *(site.node for site in chosen)])
+                break
     return best
 
 
