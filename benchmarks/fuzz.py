@@ -35,7 +35,7 @@ from tests.support.fuzzer.generate import fuzzed
 from tests.support.fuzzer.reasons import reasons
 from tests.support.fuzzer.seen import FAMILIES, NEVER, PLACES
 from tests.support.fuzzer.trial import FAULTS, Trial, try_graph
-from tests.support.fuzzer.unreached import OPERATORS, REASONS
+from tests.support.fuzzer.unreached import REASONS
 from un_deploy.graph.fold.fold import fold_graph
 from un_deploy.graph.fold.rules import rules
 from un_deploy.measure.speed.environment import environment
@@ -95,7 +95,7 @@ class Counts:
         lacking += [
             f"a norm that folds {way} through or into {op_type}"
             for rule, op_type, way in _every_operator()
-            if not self.operators[rule, op_type, way] and (op_type, way) not in OPERATORS
+            if not self.operators[rule, op_type, way]
         ]
         lacking += [
             f"the reason {reason.name!r}"

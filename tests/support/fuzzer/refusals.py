@@ -74,6 +74,9 @@ _BLOCKS: dict[str, tuple[str, str] | tuple[str, str, tuple[str, ...]]] = {
     "modulation of a norm of tokens": (
         _MODULATION, _MODULATED + "m = Mul(x, a_3_1) n = Add(m, b_4) q = Mul(n, o) y = Add(q, v)",
     ),
+    "modulation of a dead norm": (
+        _MODULATION, _MODULATED + "m = Mul(x, dead_4) n = Add(m, b_4) q = Mul(n, o) y = Add(q, v)",
+    ),
     "modulation in front of a norm": (
         _MODULATION, _MODULATED + "q = Mul(x, o) r = Add(q, v) m = Mul(r, a_4) y = Add(m, b_4)",
     ),
