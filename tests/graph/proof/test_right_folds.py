@@ -112,3 +112,17 @@ def test_a_dead_channel_between_layouts_that_cancel_while_another_reads_the_firs
     sizes |= {"whole": [2, 3, 4] if shape == (4,) else [2, 4, 3]}
     used = {name: value for name, value in sizes.items() if f", {name})" in body}
     assert_proven(signature, body, w=(4, 4), a=a.reshape(shape), b=shape, **used)
+
+
+@pytest.mark.parametrize(
+    ("mask", "join"),
+    [("bool", "Where(mask, n, fill)"), ("bool", "Where(mask, fill, n)"), ("float", "Mul(n, mask)")],
+    ids=["Where", "the other branch", "Mul"],
+)
+def test_a_mask_of_three_open_sizes(mask: str, join: str) -> None:
+    """It broadcasts where the first is the batch, and the others are 1 or those of the tensor."""
+    norm = "n = Mul(x, a)" if "Mul" in join else "m = Mul(x, a) n = Add(m, b)"
+    used = {"fill": np.zeros((), np.float32), "b": (4,)} if "Where" in join else {}
+    body = f"{norm} t = {join} y = MatMul(t, w)"
+    signature = f"float[R,3,4] x, {mask}[B,D,E] mask => float[] y"
+    assert_proven(signature, body, a=(4,), w=(4, 5), **used)

@@ -273,10 +273,11 @@ _BLOCKS: dict[str, tuple[str, str] | tuple[str, str, tuple[str, ...]]] = {
         "y = Gemm(k, w_4_4)",
         _SINGLE,
     ),
-    "a norm in front of a dead one": (
+    "a norm before and one behind a dead one": (
         TOKENS,
-        f"p = Sigmoid(x) k = Mul(p, a_4) l = Add(k, b_4) n = {_SWAP}(l) "
-        f"r = Neg(n) s = {_SWAP}(r) m = Mul(s, dead_4) t = Add(m, c_4) y = Sigmoid(t)",
+        f"p = Sigmoid(x) k = Mul(p, a_4) l = Add(k, b_4) n = {_SWAP}(l) r = Neg(n) "
+        f"s = {_SWAP}(r) m = Mul(s, dead_4) t = {_SWAP}(m) u = Neg(t) v = {_SWAP}(u) "
+        "z = Mul(v, ad_4) q = Add(z, c_4) y = Sigmoid(q)",
     ),
     "shifted far, and read in front": (
         TOKENS,

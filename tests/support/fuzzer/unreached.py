@@ -27,6 +27,10 @@ REASONS = {
     ),
     "solving/assignment: _ would be left with more than a shift": f"{_ALONE}{_ASSIGNMENT}",
     "solving/propagate: _ does not agree with the gauge of its _put": _INTERNAL,
+    "solving/propagate: _ loses a channel on the way of another norm": (
+        "the one in front folds first, and another round follows: "
+        "tests/graph/fold/solving/test_propagate.py"
+    ),
     "solving/propagate: _ would vanish, but its ends do not differ by it": _INTERNAL,
     "solving/propagate: _, and was given a scale or shift": _INTERNAL,
     "solving/solve: a modulation would take in a shift without bounds": (

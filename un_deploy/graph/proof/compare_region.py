@@ -196,11 +196,11 @@ class _Bench:
                 yield self._sources.sizes(*_OPEN[0], cut, bound), stretched
 
     def _bindings(self, opened: int) -> Iterator[Mapping[int, int]]:
-        """One open dimension, or two, with a size that is fixed elsewhere, or divides one."""
+        """Up to three open dimensions with a size that is fixed elsewhere, or divides one."""
         known = self._constant_sizes | self._bounds | self._leaf_sizes | self._divisors
         fixed = [*sorted(known - {0, 1}), *({1} & self._leaf_sizes)]
         # At a size of 1 whatever is broadcast looks right, so it comes last.
-        for count, with_one in product((1, 2), (False, True)):
+        for count, with_one in product((1, 2, 3), (False, True)):
             for which in combinations(range(opened), count):
                 for sizes in product(fixed, repeat=count):
                     if (1 in sizes) == with_one:
