@@ -185,6 +185,19 @@ class TestAFold:
         folded, _ = fold(model, keep=["Add_1"])
         assert verify(model, folded).verdict == "proven"
 
+    @pytest.mark.parametrize(
+        "linear",
+        ["y = Conv<pads=[1,1]>(n, w)", "r = Relu(n) y = Conv(r, w)", "y = ConvTranspose(n, w)"],
+    )
+    def test_a_norm_kept_whose_shift_would_stay(self, linear: str) -> None:
+        body = f"{NORM} {linear}"
+        model = build("float[B,4,6] x => float[B,C,L] y", body, a=(4, 1), b=(4, 1), w=(4, 4, 3))
+        folded, report = fold(model, keep=["Add_1"])
+        assert report.stayed and len(folded.graph) == len(model.graph)
+        sibling = fold(model)[0]
+        assert len(sibling.graph) == len(model.graph) - 1
+        assert verify(model, sibling).verdict == verify(model, folded).verdict == "proven"
+
     @pytest.mark.parametrize("name", ["w", "c"])
     def test_a_weight_one_percent_off_is_named(self, name: str) -> None:
         report = verify(small(), replaced(fold(small())[0], name, lambda array: array * 1.01))
