@@ -31,7 +31,7 @@ import onnx
 import onnx_ir as ir
 
 from benchmarks.entries import keep, table
-from tests.support.fuzzer.generate import fuzzed
+from tests.support.fuzzer.drawing.generate import fuzzed
 from tests.support.fuzzer.reasons import reasons
 from tests.support.fuzzer.seen import FAMILIES, NEVER, PLACES
 from tests.support.fuzzer.trial import FAULTS, Trial, try_graph

@@ -126,3 +126,37 @@ def test_a_mask_of_three_open_sizes(mask: str, join: str) -> None:
     body = f"{norm} t = {join} y = MatMul(t, w)"
     signature = f"float[R,3,4] x, {mask}[B,D,E] mask => float[] y"
     assert_proven(signature, body, a=(4,), w=(4, 5), **used)
+
+
+@pytest.mark.parametrize(
+    "random",
+    [
+        "r = RandomNormalLike(x)",
+        "k = Sigmoid(x) r = Bernoulli(k)",
+        "p = Constant<value_float=0.4>() t1 = Constant<value=bool {1}>() r = Dropout(x, p, t1)",
+    ],
+    ids=["RandomNormalLike", "Bernoulli", "Dropout in training"],
+)
+def test_the_shape_of_a_random_tensor_is_read(random: str) -> None:
+    """Its numbers cannot be computed, and need not be."""
+    body = (
+        f"m = Mul(x, a) n = Add(m, b) {random} s = Shape(r) f = Flatten<axis=2>(n)"
+        " t = Reshape(f, s) y = MatMul(t, w) z = Neg(r)"
+    )
+    signature = "float[2,3,4] x => float[2,3,5] y, float[2,3,4] z"
+    assert_proven(signature, body, a=(4,), b=(4,), w=(4, 5))
+
+
+@pytest.mark.parametrize("casts", [(11, 1), (10, 1), (1, 11)])
+def test_a_cast_of_what_came_out_of_a_body(casts: tuple[int, int]) -> None:
+    """The tensor in front of the norm has no known type, and reads like the one behind it."""
+    first, second = casts
+    branch = "{name} = {op}(x)"
+    then, other = branch.format(name="u", op="Neg"), branch.format(name="v", op="Relu")
+    body = (
+        f"t = If(k) <then_branch = g () => (float[] u) {{ {then} }}, "
+        f"else_branch = h () => (float[] v) {{ {other} }}> r = Reshape(t, rows) n = Mul(r, a)"
+        f" c = Cast<to={first}>(n) d = Cast<to={second}>(c) e = Cast<to=1>(d) y = MatMul(e, w)"
+    )
+    signature = "float[2,4] x, bool k => float[2,5] y"
+    assert_proven(signature, body, a=(4,), w=(4, 5), rows=[2, 4])

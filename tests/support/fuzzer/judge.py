@@ -17,6 +17,7 @@ import numpy as np
 import onnx
 import onnx.helper
 import onnx.numpy_helper
+from onnx import TensorProto
 
 from tests.support.fuzzer.feeds import Feeds
 from tests.support.fuzzer.widen import FLOATS, widened, with_floats
@@ -129,13 +130,16 @@ def _rounding(
     """In place: what arithmetic in the main graph gives is multiplied by 1 + eps or 1 - eps."""
     nodes = list(model.graph.node)
     del model.graph.node[:]
+    integers = {one.name for one in model.graph.initializer if one.data_type == TensorProto.INT64}
     for index, node in enumerate(nodes):
         model.graph.node.append(node)
         own, step = dtype, eps
         if node.op_type == "Cast" and node.attribute[0].i in FLOATS:
             own = onnx.helper.tensor_dtype_to_np_dtype(node.attribute[0].i)
             step = max(eps, float(ml_dtypes.finfo(own).eps))
-        elif node.op_type not in _ARITHMETIC:
+        elif node.op_type not in _ARITHMETIC or (
+            node.op_type in ("Add", "Mul") and integers & set(node.input)
+        ):
             continue
         factor = np.asarray(1.0 + step * rng.choice([-1.0, 1.0])).astype(own)
         names = f"{node.output[0]}_given", f"factor_{index}"

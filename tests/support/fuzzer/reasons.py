@@ -1,4 +1,4 @@
-"""Every reason that a fold may give, read from its source, and which of them a report tells."""
+"""Every reason that a fold may give, read from its source, and those that a report tells."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a fold did in a random graph: which norms went, and what stood around them."""
+"""What a fold did in a random graph: which norms went, why others stayed, what was around."""
 
 from __future__ import annotations
 

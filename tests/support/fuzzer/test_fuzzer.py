@@ -12,8 +12,8 @@ import onnx
 import onnx_ir as ir
 import pytest
 
+from tests.support.fuzzer.drawing.generate import Fuzzed, fuzzed
 from tests.support.fuzzer.feeds import feeds
-from tests.support.fuzzer.generate import Fuzzed, fuzzed
 from tests.support.fuzzer.trial import Trial, try_graph
 from tests.support.fuzzer.widen import widened
 from tests.support.graphs import NORM, build

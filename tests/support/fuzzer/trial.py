@@ -9,9 +9,9 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
-from tests.support.fuzzer.draft import TYPES
+from tests.support.fuzzer.drawing.draft import TYPES
+from tests.support.fuzzer.drawing.generate import Fuzzed
 from tests.support.fuzzer.feeds import feeds
-from tests.support.fuzzer.generate import Fuzzed
 from tests.support.fuzzer.judge import judge
 from tests.support.fuzzer.passed import view_of
 from tests.support.fuzzer.seen import Seen

@@ -106,7 +106,7 @@ class _Bench:
         self.region = region
         self._sources = sources
         opset = sources.original.opset_imports.get("", 0)
-        self._evaluation = Evaluation(opset, sources.shapes)
+        self._evaluation = Evaluation(opset)
         self._used = region.used
         old, new = region.old, region.new
         known = sources.constants
@@ -117,7 +117,14 @@ class _Bench:
     def narrowings(self) -> tuple[list[str], list[str]]:
         """The narrower types that both sides cast to."""
         old, new = self.region.old, self.region.new
-        return self._evaluation.narrowings(old.nodes), self._evaluation.narrowings(new.nodes)
+        both = (self._evaluation.narrowings(side.nodes, self._dtype) for side in (old, new))
+        return next(both), next(both)
+
+    def _dtype(self, value: ir.Value) -> ir.DataType | None:
+        """Its own type, or that of what it stands for: behind a loop a tensor has none."""
+        claimed = (self._old(claim) for claim in self.region.leaves.get(value, ()))
+        told = map(self._sources.shapes.dtype, (value, *claimed))
+        return next((dtype for dtype in told if dtype is not None), None)
 
     @cached_property
     def is_uniform(self) -> bool:

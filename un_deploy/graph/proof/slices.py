@@ -12,7 +12,6 @@ import onnx_ir as ir
 from un_deploy.graph.analysis.evaluation_order import drop_read, last_readers
 from un_deploy.graph.analysis.evaluators import evaluate_exact
 from un_deploy.graph.analysis.floating import is_floating, keeps_all
-from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.rules import operator_named
 
 Array = np.ndarray
@@ -115,20 +114,20 @@ class Evaluation:
 
     Attributes:
         opset: of the default domain.
-        shapes: knows the types of its tensors, by name.
     """
 
     opset: int
-    shapes: Shapes
 
-    def narrowings(self, nodes: Iterable[ir.Node]) -> list[str]:
+    def narrowings(
+        self, nodes: Iterable[ir.Node], dtype: Callable[[ir.Value], ir.DataType | None]
+    ) -> list[str]:
         """The narrower types that these operators cast floating tensors to."""
         found = []
         for node in nodes:
             source = node.inputs[0] if node.op_type == "Cast" else None
             if source is not None:
                 target = ir.DataType(node.attributes["to"].as_int())
-                if is_floating(target) and not keeps_all(self.shapes.dtype(source), target):
+                if is_floating(target) and not keeps_all(dtype(source), target):
                     found.append(target.name)
         return sorted(found)
 

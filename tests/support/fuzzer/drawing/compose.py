@@ -11,9 +11,9 @@ import onnx
 import onnx.numpy_helper
 from onnx import NodeProto, TensorProto
 
-from tests.support.fuzzer.draft import Dims, Draft, is_float
-from tests.support.fuzzer.part import Part
-from tests.support.fuzzer.spelling import factors, respelled
+from tests.support.fuzzer.drawing.draft import Dims, Draft, is_float
+from tests.support.fuzzer.drawing.part import Part
+from tests.support.fuzzer.drawing.spelling import factors, respelled
 
 #: Tensors that a part may begin with, and their shapes.
 _Open = dict[str, Dims]

@@ -1,4 +1,4 @@
-"""What graphs are made of: the examples of every rule, and blocks in which networks hold norms."""
+"""What graphs are made of: examples of every rule, blocks of networks, and what no norm passes."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from functools import cache
 
 import onnx_ir as ir
 
-from tests.support.fuzzer.part import IMAGES as _IMAGES
-from tests.support.fuzzer.part import TOKENS as _TOKENS
-from tests.support.fuzzer.part import VECTORS as _VECTORS
-from tests.support.fuzzer.part import Part, block
-from tests.support.fuzzer.refusals import refusals
+from tests.support.fuzzer.drawing.part import IMAGES as _IMAGES
+from tests.support.fuzzer.drawing.part import TOKENS as _TOKENS
+from tests.support.fuzzer.drawing.part import VECTORS as _VECTORS
+from tests.support.fuzzer.drawing.part import Part, block
+from tests.support.fuzzer.drawing.refusals import refusals
 from un_deploy.graph.fold.rules import rules
 
 _SWAP = "Transpose<perm=[0,2,1]>"

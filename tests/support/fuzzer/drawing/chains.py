@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from random import Random
 
-from tests.support.fuzzer.part import Part, block
+from tests.support.fuzzer.drawing.part import Part, block
 
 _SWAP = "Transpose<perm=[0,2,1]>"
 _SAME = "kernel_shape=[3,3],pads=[1,1,1,1]"

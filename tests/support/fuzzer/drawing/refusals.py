@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from tests.support.fuzzer.part import IMAGES, TOKENS, VECTORS, Part, block
+from tests.support.fuzzer.drawing.part import IMAGES, TOKENS, VECTORS, Part, block
 
 _SWAP = "Transpose<perm=[0,2,1]>"
 _SAME = "kernel_shape=[3,3],pads=[1,1,1,1]"

@@ -11,7 +11,7 @@ import onnx
 import onnx.numpy_helper
 import onnx_ir as ir
 
-from tests.support.fuzzer.spelling import is_known, respelled
+from tests.support.fuzzer.drawing.spelling import is_known, respelled
 from un_deploy.graph.fold.rules.example_models import example
 
 #: Signatures of parts.

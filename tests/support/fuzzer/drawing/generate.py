@@ -9,14 +9,14 @@ from random import Random
 import numpy as np
 import onnx
 
-from tests.support.fuzzer import other_changes
-from tests.support.fuzzer.chains import chain
-from tests.support.fuzzer.compose import compose
-from tests.support.fuzzer.draft import Draft
-from tests.support.fuzzer.part import Part
-from tests.support.fuzzer.parts import parts
-from tests.support.fuzzer.refusals import refusals
-from tests.support.fuzzer.surround import surround
+from tests.support.fuzzer.drawing import other_changes
+from tests.support.fuzzer.drawing.chains import chain
+from tests.support.fuzzer.drawing.compose import compose
+from tests.support.fuzzer.drawing.draft import Draft
+from tests.support.fuzzer.drawing.part import Part
+from tests.support.fuzzer.drawing.parts import parts
+from tests.support.fuzzer.drawing.refusals import refusals
+from tests.support.fuzzer.drawing.surround import surround
 from un_deploy.graph.model.checks import OLDEST_OPSET
 
 #: How likely each type is; bfloat16 has hardly an operator in ONNX Runtime.
