@@ -80,7 +80,7 @@ class _Bench:
         self.region = region
         self._sources = sources
         opset = sources.original.opset_imports.get("", 0)
-        self._evaluation = Evaluation(opset, sources.shapes)
+        self._evaluation = Evaluation(opset)
         self._used = region.used
         old, new = region.old, region.new
         known = sources.constants
@@ -91,7 +91,14 @@ class _Bench:
     def narrowings(self) -> tuple[list[str], list[str]]:
         """The narrower types that both sides cast to."""
         old, new = self.region.old, self.region.new
-        return self._evaluation.narrowings(old.nodes), self._evaluation.narrowings(new.nodes)
+        both = (self._evaluation.narrowings(side.nodes, self._dtype) for side in (old, new))
+        return next(both), next(both)
+
+    def _dtype(self, value: ir.Value) -> ir.DataType | None:
+        """Its own type, or that of what it stands for: behind a loop a tensor has none."""
+        claimed = (self._old(claim) for claim in self.region.leaves.get(value, ()))
+        told = map(self._sources.shapes.dtype, (value, *claimed))
+        return next((dtype for dtype in told if dtype is not None), None)
 
     @cached_property
     def is_uniform(self) -> bool:
@@ -170,11 +177,11 @@ class _Bench:
                 yield self._sources.sizes(*_OPEN[0], cut, bound), stretched
 
     def _bindings(self, opened: int) -> Iterator[Mapping[int, int]]:
-        """One open dimension, or two, with a size that is fixed elsewhere, or divides one."""
+        """Up to three open dimensions with a size that is fixed elsewhere, or divides one."""
         known = self._constant_sizes | self._bounds | self._leaf_sizes | self._divisors
         fixed = [*sorted(known - {0, 1}), *({1} & self._leaf_sizes)]
         # At a size of 1 whatever is broadcast looks right, so it comes last.
-        for count, with_one in product((1, 2), (False, True)):
+        for count, with_one in product((1, 2, 3), (False, True)):
             for which in combinations(range(opened), count):
                 for sizes in product(fixed, repeat=count):
                     if (1 in sizes) == with_one:

@@ -196,6 +196,12 @@ REFUSALS = {
         {**WEIGHTS, "w": (4, 5)},
         "its number of axes is unknown",
     ),
+    "a gather beyond the last channel": (
+        "float[2,3,4] x => float[2,3,2] y",
+        f"{NORM} t = Gather<axis=2>(n, i) y = Relu(t)",
+        {"a": (4,), "b": (4,), "i": [1, 4]},
+        "it picks beyond the end of its axis",
+    ),
     "a gather at places of unknown rank": (
         "float[2,3,4] x, int64[2] j => float[2,2,5] y",
         f"{NORM} i = Identity(j) t = Gather<axis=1>(n, i) y = MatMul(t, w)",

@@ -77,6 +77,14 @@ def test_no_sizes_at_all() -> None:
     assert_stays(model, "its sizes do not fit the tensor")
 
 
+def test_a_contradicted_shape() -> None:
+    body = "c = Conv(x, w) r = Resize(c, , by) m = Mul(r, a) y = Add(m, b)"
+    by = np.array([1, 1, 2, 2], np.float32)
+    given = {"a": (5, 1, 1), "b": (5, 1, 1), "by": by, "claims": "float[7] c"}
+    model = build("float[B,4,3,3] x => float[B,5,6,6] y", body, w=(5, 4, 1, 1), **given)
+    assert_stays(model, "the shape of what it resizes is unknown")
+
+
 TO_THE_SIZE_OF = {
     "another tensor": "s = Shape(z) q = Slice(s, two, four)",
     "its own, doubled": "s = Shape(n) p = Slice(s, two, four) q = Mul(p, two)",
