@@ -10,15 +10,17 @@ pair also goes to `verify`, which knows of no fold.
 
 Counts go to benchmarks/results/fuzz.json and .md. The exit code is 1 where an answer is wrong, a
 proof or a verdict refuses a right fold, or something crashes; where fewer than nine graphs in ten
-could be judged; or where one of the surroundings, or an operator that takes norms in, did not come
-up. `--seed` tries one graph, tells what came of it, and writes no result.
+could be judged, or fewer than two in five fold a norm of several channels through operators of two
+rules or more; or where one of the surroundings, an operator that a norm passes or that takes it in,
+in either direction, or a reason for which one stays, did not come up. `--seed` tries one graph,
+tells what came of it, and writes no result.
 """
 
 from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -29,9 +31,11 @@ import onnx
 import onnx_ir as ir
 
 from benchmarks.entries import keep, table
-from tests.support.fuzzer.generate import fuzzed
+from tests.support.fuzzer.drawing.generate import fuzzed
+from tests.support.fuzzer.reasons import reasons
 from tests.support.fuzzer.seen import FAMILIES, NEVER, PLACES
 from tests.support.fuzzer.trial import FAULTS, Trial, try_graph
+from tests.support.fuzzer.unreached import REASONS
 from un_deploy.graph.fold.fold import fold_graph
 from un_deploy.graph.fold.rules import rules
 from un_deploy.measure.speed.environment import environment
@@ -39,6 +43,8 @@ from un_deploy.measure.speed.environment import environment
 RESULT = Path(__file__).parent / "results" / "fuzz.json"
 JUDGED = 0.9
 """The share of all graphs about which ONNX Runtime has to say something."""
+THROUGH_TWO = 0.4
+"""The share that has to fold a norm of several channels through operators of two rules or more."""
 _VERIFIED = 10
 """One graph in so many goes to `verify`."""
 
@@ -49,7 +55,9 @@ class Counts:
     def __init__(self) -> None:
         self.graphs = self.judged = self.verified = 0
         self.norms: Counter[str] = Counter()
-        self.rules: Counter[str] = Counter()
+        self.through_two = 0
+        self.operators: Counter[tuple[str, str, str]] = Counter()
+        self.reasons: Counter[str] = Counter()
         self.around: Counter[tuple[str, str]] = Counter()
         self.types: Counter[str] = Counter()
         self.opsets: Counter[int] = Counter()
@@ -71,7 +79,9 @@ class Counts:
         self.share = max(self.share, trial.share)
         if trial.seen is not None:
             self.norms += trial.seen.norms
-            self.rules += trial.seen.rules
+            self.through_two += trial.seen.most_rules > 1
+            self.operators += trial.seen.operators
+            self.reasons += trial.seen.reasons
             self.around += trial.seen.around
 
     def lacking(self) -> list[str]:
@@ -82,8 +92,18 @@ class Counts:
             for place in PLACES
             if not self.around[family, place] and (family, place) not in NEVER
         ]
-        names = (type(rule).__name__ for rule in rules())
-        lacking += [f"a fold with the rule {name}" for name in names if not self.rules[name]]
+        lacking += [
+            f"a norm that folds {way} through or into {op_type}"
+            for rule, op_type, way in _every_operator()
+            if not self.operators[rule, op_type, way]
+        ]
+        lacking += [
+            f"the reason {reason.name!r}"
+            for reason in reasons()
+            if not self.reasons[reason.name] and reason.name not in REASONS
+        ]
+        if self.through_two < THROUGH_TWO * self.graphs:
+            lacking.append(f"a norm folded through two rules in {THROUGH_TWO:.0%} of the graphs")
         if self.judged < JUDGED * self.graphs:
             lacking.append(f"a judgement of {JUDGED:.0%} of the graphs")
         return lacking
@@ -99,13 +119,36 @@ class Counts:
             "norms": dict(self.norms),
             "types": dict(sorted(self.types.items())),
             "opsets": {str(opset): n for opset, n in sorted(self.opsets.items())},
-            "rules": dict(sorted(self.rules.items())),
+            "through_two_rules": self.through_two,
+            "rules": _nested(
+                (rule, op_type, way, self.operators[rule, op_type, way])
+                for rule, op_type, way in _every_operator()
+            ),
+            "reasons": {reason.name: self.reasons[reason.name] for reason in reasons()},
             "around": {
                 place: {family: self.around[family, place] for family in FAMILIES}
                 for place in PLACES
             },
             "lacking": self.lacking(),
         }
+
+
+def _every_operator() -> Iterator[tuple[str, str, str]]:
+    """The rule, the operator and the direction."""
+    for rule in rules():
+        for op_type in rule.ops:
+            for way in ("forward", "backward"):
+                yield type(rule).__name__, op_type, way
+
+
+def _nested(
+    counts: Iterable[tuple[str, str, str, int]],
+) -> dict[str, dict[str, dict[str, int]]]:
+    """Counts by rule, operator and direction."""
+    found: dict[str, dict[str, dict[str, int]]] = {}
+    for rule, op_type, way, count in counts:
+        found.setdefault(rule, {}).setdefault(op_type, {})[way] = count
+    return found
 
 
 def page(found: dict[str, Any], first: int) -> str:
@@ -124,6 +167,9 @@ def page(found: dict[str, Any], first: int) -> str:
         *table(["fault", "graphs"], ([kind, str(n)] for kind, n in faults.items())),
         "",
         "Norms: " + ", ".join(f"{n:,} {what}" for what, n in norms.items()) + ".",
+        f"{found['through_two_rules']:,} graphs "
+        f"({found['through_two_rules'] / max(found['graphs'], 1):.0%}) fold a norm whose channels",
+        "differ through or into operators of two rules or more.",
         "",
         "## What stood around norms that folded",
         "",
@@ -136,7 +182,22 @@ def page(found: dict[str, Any], first: int) -> str:
         "",
         "## What norms folded through or into",
         "",
-        *table(["rule", "operators"], ([name, str(n)] for name, n in found["rules"].items())),
+        "Forward they come to an operator by an input, backward by its output.",
+        "",
+        *table(
+            ["rule", "operator", "forward", "backward"],
+            (
+                [rule, op_type, *map(str, ways.values())]
+                for rule, operators in found["rules"].items()
+                for op_type, ways in operators.items()
+            ),
+        ),
+        "",
+        "## Why norms stay",
+        "",
+        "Read from the source of the fold; `_` is a number or a name.",
+        "",
+        *table(["file and reason", "told"], _told(found["reasons"])),
         "",
         "## Types and opsets",
         "",
@@ -152,6 +213,11 @@ def page(found: dict[str, Any], first: int) -> str:
     if told:
         lines += ["", "## Faults", "", *(f"- {text}" for text in told)]
     return "\n".join(lines) + "\n"
+
+
+def _told(counts: dict[str, int]) -> Iterator[list[str]]:
+    for name, count in counts.items():
+        yield [f"`{name}`", str(count) if count else REASONS.get(name, "0")]
 
 
 def tried(seed: int) -> Trial:

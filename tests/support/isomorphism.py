@@ -15,7 +15,7 @@ from typing import NamedTuple
 import onnx_ir as ir
 
 from un_deploy.errors import InputError
-from un_deploy.graph.analysis.constants import held_constant
+from un_deploy.graph.analysis.held_constant import held_constant
 from un_deploy.graph.fold.rules import operator_named
 
 

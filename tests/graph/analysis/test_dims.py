@@ -1,6 +1,7 @@
 """Symbolic dimensions: equality that never guesses, and the axes that a reshape keeps apart."""
 
 import pytest
+import sympy
 
 from un_deploy.graph.analysis.dims import Shape, reshape_groups, same_dim, same_shape, symbol
 
@@ -53,7 +54,27 @@ def test_reshape_groups_are_the_finest(before: Shape, after: Shape, groups):
 
 @pytest.mark.parametrize(
     ("before", "after"),
-    [((B, N), (B, 2 * N)), ((B, None), (B, None)), ((0, 3), (0, 3)), ((4,), (5,))],
+    [((0, 3), (0, 3)), ((B, 0), (None,)), ((4,), (5,)), ((B, 4), (B, 5)), ((2, 6, N), (2, 5, N))],
 )
-def test_reshape_groups_of_unknown_zero_or_different_products_are_none(before, after):
+def test_reshape_groups_of_zero_or_different_products_are_none(before, after):
     assert reshape_groups(before, after) is None
+
+
+HALF = sympy.floor(N / 2)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "groups"),
+    [
+        ((B, None), (B, None), [((0,), (0,)), ((1,), (1,))]),
+        ((B, N, 8), (B, None, 2, 4), [((0,), (0,)), ((1,), (1,)), ((2,), (2, 3))]),
+        ((B, N, 8), (B, HALF, 2, 8), [((0,), (0,)), ((1,), (1, 2)), ((2,), (3,))]),
+        ((B, N, N, 6), (None, 4, 6), [((0, 1, 2), (0, 1)), ((3,), (2,))]),
+        ((None, 6), (None, 2, 3), [((0,), (0,)), ((1,), (1, 2))]),
+        ((B, 6, None), (2 * B, 3, None), [((0, 1), (0, 1)), ((2,), (2,))]),
+        ((None, 4), (None,), [((0, 1), (0,))]),
+        ((4,), (4, None), [((0,), (0,)), ((), (1,))]),
+    ],
+)
+def test_where_sizes_are_open_what_agrees_at_both_ends_corresponds(before, after, groups):
+    assert reshape_groups(before, after) == groups

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from tests.support.fuzzer.generate import fuzzed
+from tests.support.fuzzer.drawing.generate import fuzzed
 from tests.support.fuzzer.trial import try_graph
 
 pytest.importorskip("onnxruntime")

@@ -9,6 +9,7 @@ import onnx_ir as ir
 import pytest
 
 from tests.support.graphs import build, fold_and_prove
+from un_deploy.graph.fold.editor import names_of_all
 from un_deploy.graph.fold.fold import fold_graph
 from un_deploy.graph.fold.graph_view import GraphView
 from un_deploy.graph.fold.rules.protocol import Unit
@@ -86,3 +87,29 @@ def test_a_norm_beside_a_thousand_operators_in_a_row_folds(operator: str) -> Non
     body += f" m = Mul({x}, a) n = Add(m, b) y = MatMul(n, w)"
     model = build("float[B,3,4] x => float[B,3,4] y", body, a=(4,), b=(4,), w=(4, 4))
     assert len(fold_graph(model).report.folded) == 1
+
+
+@pytest.mark.parametrize("count", [1, 8])
+def test_names_are_collected_once_however_many_bodies_there_are(
+    count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collected: list[ir.Graph] = []
+    collect = names_of_all
+
+    def counted(graph: ir.Graph) -> set[str | None]:
+        collected.append(graph)
+        return collect(graph)
+
+    monkeypatch.setattr("un_deploy.graph.fold.fold.names_of_all", counted)
+    monkeypatch.setattr("un_deploy.graph.fold.editor.names_of_all", counted)
+    body = ""
+    for i in range(count):
+        body += f"""
+            y{i} = If (c) <
+                then_branch = t{i} () => (float[B,3,4] o{i}) {{
+                    m{i} = Mul(x, a) n{i} = Add(m{i}, b) o{i} = MatMul(n{i}, w) }},
+                else_branch = e{i} () => (float[B,3,4] p{i}) {{ p{i} = Identity(x) }}>"""
+    outputs = ", ".join(f"float[B,3,4] y{i}" for i in range(count))
+    model = build(f"float[B,3,4] x, bool c => {outputs}", body, a=(4,), b=(4,), w=(4, 4))
+    assert len(fold_graph(model).report.folded) == count
+    assert len(collected) == 1

@@ -14,9 +14,9 @@ from un_deploy.graph.analysis.constants import Constants
 from un_deploy.graph.analysis.exact import Exact
 from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.original_tensors import Claim
-from un_deploy.graph.proof.compare_region import TOLERANCE, Sources, compare_region
+from un_deploy.graph.proof.compare_region import TOLERANCE, compare_region
 from un_deploy.graph.proof.draw import original_of
-from un_deploy.graph.proof.region import NoProofError, Region
+from un_deploy.graph.proof.region import NoProofError, Region, Sources
 from un_deploy.graph.proof.slices import slice_of
 
 Wrong = Callable[[np.ndarray], np.ndarray]

@@ -86,3 +86,114 @@ def test_an_open_size_may_have_to_be_1(inputs: str, joined: str, rows: int) -> N
         b=(4,),
         w=(rows, 5),
     )
+
+
+_LINEAR = "p = MatMul(t, w) y = Relu(p)"
+COMPUTED = {
+    "how often it is repeated": ("int64[1] z", "r = Concat<axis=0>(z, one, one) t = Tile(n, r)"),
+    "where a slice ends, its axes behind a Constant": (
+        "int64[1] z",
+        "i = Constant<value_ints=[1]>() o = Constant<value_ints=[0]>() t = Slice(n, o, z, i)",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", COMPUTED)
+def test_what_integers_of_the_caller_say(case: str) -> None:
+    given, body = COMPUTED[case]
+    used = {"one": [1]} if "one" in body else {}
+    assert_proven(
+        f"float[B,3,4] x, {given} => float[P,Q,5] y",
+        f"m = Mul(x, a) n = Add(m, b) {body} {_LINEAR}",
+        a=(4,),
+        b=(4,),
+        w=(4, 5),
+        **used,
+    )
+
+
+def test_a_size_of_the_caller_to_resize_to() -> None:
+    assert_proven(
+        "float[B,4,H,W] x, int64[2] z => float[B,5,P,Q] y",
+        "m = Mul(x, a) n = Add(m, b) s = Shape(x) c = Slice(s, zero, two) to = Concat<axis=0>(c, z)"
+        ' t = Resize<mode="linear">(n, , , to) y = Conv(t, w)',
+        a=(4, 1, 1),
+        b=(4, 1, 1),
+        w=(5, 4, 1, 1),
+        zero=[0],
+        two=[2],
+    )
+
+
+@pytest.mark.parametrize(
+    ("between", "back"),
+    [
+        ("k = Transpose<perm=[0,2,1]>(p)", "l = Transpose<perm=[0,2,1]>(n)"),
+        ("k = Reshape(p, apart)", "l = Reshape(n, whole)"),
+        (
+            "s = Transpose<perm=[0,2,1]>(p) k = Reshape(s, apart)",
+            "u = Reshape(n, whole) l = Transpose<perm=[0,2,1]>(u)",
+        ),
+    ],
+    ids=["Transpose", "Reshape", "both"],
+)
+def test_a_dead_channel_between_layouts_that_cancel_while_another_reads_the_first(
+    between: str, back: str
+) -> None:
+    """In front of the norm a channel is lost; behind the second layout nothing leads to it."""
+    a = np.array([0.5, 0, 2, 1], np.float32)
+    shape = (4,) if "p, apart" in between else (4, 1, 1) if "s =" in between else (4, 1)
+    signature = "float[2,3,4] x => float[2,3,4] y, float[] z"
+    body = f"p = MatMul(x, w) {between} m = Mul(k, a) n = Add(m, b) {back} y = Neg(l) z = Tanh(n)"
+    sizes = {"apart": [2, 3, 1, 4] if shape == (4,) else [2, 4, 3, 1]}
+    sizes |= {"whole": [2, 3, 4] if shape == (4,) else [2, 4, 3]}
+    used = {name: value for name, value in sizes.items() if f", {name})" in body}
+    assert_proven(signature, body, w=(4, 4), a=a.reshape(shape), b=shape, **used)
+
+
+@pytest.mark.parametrize(
+    ("mask", "join"),
+    [("bool", "Where(mask, n, fill)"), ("bool", "Where(mask, fill, n)"), ("float", "Mul(n, mask)")],
+    ids=["Where", "the other branch", "Mul"],
+)
+def test_a_mask_of_three_open_sizes(mask: str, join: str) -> None:
+    """It broadcasts where the first is the batch, and the others are 1 or those of the tensor."""
+    norm = "n = Mul(x, a)" if "Mul" in join else "m = Mul(x, a) n = Add(m, b)"
+    used = {"fill": np.zeros((), np.float32), "b": (4,)} if "Where" in join else {}
+    body = f"{norm} t = {join} y = MatMul(t, w)"
+    signature = f"float[R,3,4] x, {mask}[B,D,E] mask => float[] y"
+    assert_proven(signature, body, a=(4,), w=(4, 5), **used)
+
+
+@pytest.mark.parametrize(
+    "random",
+    [
+        "r = RandomNormalLike(x)",
+        "k = Sigmoid(x) r = Bernoulli(k)",
+        "p = Constant<value_float=0.4>() t1 = Constant<value=bool {1}>() r = Dropout(x, p, t1)",
+    ],
+    ids=["RandomNormalLike", "Bernoulli", "Dropout in training"],
+)
+def test_the_shape_of_a_random_tensor_is_read(random: str) -> None:
+    """Its numbers cannot be computed, and need not be."""
+    body = (
+        f"m = Mul(x, a) n = Add(m, b) {random} s = Shape(r) f = Flatten<axis=2>(n)"
+        " t = Reshape(f, s) y = MatMul(t, w) z = Neg(r)"
+    )
+    signature = "float[2,3,4] x => float[2,3,5] y, float[2,3,4] z"
+    assert_proven(signature, body, a=(4,), b=(4,), w=(4, 5))
+
+
+@pytest.mark.parametrize("casts", [(11, 1), (10, 1), (1, 11)])
+def test_a_cast_of_what_came_out_of_a_body(casts: tuple[int, int]) -> None:
+    """The tensor in front of the norm has no known type, and reads like the one behind it."""
+    first, second = casts
+    branch = "{name} = {op}(x)"
+    then, other = branch.format(name="u", op="Neg"), branch.format(name="v", op="Relu")
+    body = (
+        f"t = If(k) <then_branch = g () => (float[] u) {{ {then} }}, "
+        f"else_branch = h () => (float[] v) {{ {other} }}> r = Reshape(t, rows) n = Mul(r, a)"
+        f" c = Cast<to={first}>(n) d = Cast<to={second}>(c) e = Cast<to=1>(d) y = MatMul(e, w)"
+    )
+    signature = "float[2,4] x, bool k => float[2,5] y"
+    assert_proven(signature, body, a=(4,), w=(4, 5), rows=[2, 4])

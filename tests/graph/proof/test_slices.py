@@ -8,7 +8,6 @@ import pytest
 
 from tests.support.graphs import build, stored
 from un_deploy.graph.analysis.evaluators import Unknown
-from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.proof.slices import Evaluation, OutsideError, Slice, slice_of
 
 SIGNATURE = "float[2,3] x, float[2,3] z => float[2,3] y"
@@ -45,7 +44,7 @@ def prepared(
     part, found = back_to(model, *leaves), tensors(model)
     values = {found[name]: array for name, array in leaves.items()}
     values |= {value: stored(value) for value in part.constants}
-    return part, Evaluation(model.opset_imports[""], Shapes(model)), values
+    return part, Evaluation(model.opset_imports[""]), values
 
 
 class TestSliceOf:

@@ -162,6 +162,42 @@ class TestAFold:
         wrong = replaced(folded, "a2", lambda array: array * 1.01)
         assert places(verify(model, wrong))[0] == "a2"
 
+    @pytest.mark.parametrize(
+        "other",
+        [
+            "q = BatchNormalization(z, s, t, t, r)",
+            "k = If(c) <then_branch = g () => (float[] u) { v = Mul(z, a) u = Add(v, b) }, "
+            "else_branch = h () => (float[] o) { o = Neg(z) }> q = Relu(k)",
+            "k = ai.onnx.ml.Scaler<offset=[0.5],scale=[2.0]>(z) q = Relu(k)",
+        ],
+        ids=["a parameter that is an input", "in a body", "a Scaler"],
+    )
+    def test_one_of_two_norms_kept_beside_one_that_none_can_keep(self, other: str) -> None:
+        body = (
+            f"{NORM} g = MatMul(n, w) h = Relu(g) k1 = Mul(h, a2) l = Add(k1, b2) y = Gemm(l, w2)"
+        )
+        model = build(
+            "float[B,6] x, float[B,6] z, float[6] s, bool c => float[B,4] y, float[B,6] q",
+            f"{body} {other}",
+            a=(6,), b=(6,), w=(6, 5), a2=(5,), b2=(5,), w2=(5, 4), t=(6,), r=np.ones(6, np.float32),
+        )  # fmt: skip
+        model.opset_imports["ai.onnx.ml"] = 1
+        folded, _ = fold(model, keep=["Add_1"])
+        assert verify(model, folded).verdict == "proven"
+
+    @pytest.mark.parametrize(
+        "linear",
+        ["y = Conv<pads=[1,1]>(n, w)", "r = Relu(n) y = Conv(r, w)", "y = ConvTranspose(n, w)"],
+    )
+    def test_a_norm_kept_whose_shift_would_stay(self, linear: str) -> None:
+        body = f"{NORM} {linear}"
+        model = build("float[B,4,6] x => float[B,C,L] y", body, a=(4, 1), b=(4, 1), w=(4, 4, 3))
+        folded, report = fold(model, keep=["Add_1"])
+        assert report.stayed and len(folded.graph) == len(model.graph)
+        sibling = fold(model)[0]
+        assert len(sibling.graph) == len(model.graph) - 1
+        assert verify(model, sibling).verdict == verify(model, folded).verdict == "proven"
+
     @pytest.mark.parametrize("name", ["w", "c"])
     def test_a_weight_one_percent_off_is_named(self, name: str) -> None:
         report = verify(small(), replaced(fold(small())[0], name, lambda array: array * 1.01))

@@ -1,19 +1,13 @@
 """Random graphs with norms in hostile surroundings, folded, proven, and judged by ONNX Runtime.
 
-- compose: Puts parts together: one behind the other, side by side, and joined by sums.
-- draft: A graph while it is made: its operators, constants, inputs and outputs, and names nobody
-  has.
+- drawing/: Draws one random graph of a seed.
 - feeds: Inputs for a random graph: numbers, ids, conditions and turns, at several sizes.
-- generate: Makes one random graph of a seed.
 - judge: ONNX Runtime says whether a fold computes what the original computes.
-- other_changes: Other changes of a draft: what holds its weights and who reads them, its inputs and
-  outputs.
-- parts: What graphs are made of: the examples of every rule, and blocks in which networks hold
-  norms.
-- seen: What a fold did in a random graph: which norms went, and what stood around them.
-- spelling: Operators as an opset writes them: axes and sizes as attributes or as inputs.
-- surround: Puts one of the surroundings behind a tensor of a draft, near a norm more often.
-- surroundings: What stands around norms and is none of the fold's business.
+- passed: Through and into which operators each norm folded, told from what the fold changed.
+- reasons: Every reason that a fold may give, read from its source, and those that a report tells.
+- seen: What a fold did in a random graph: which norms went, why others stayed, what was around.
 - trial: Folds one random graph, has the fold proven and judged, and tells what came of it.
+- unreached: The reasons that no random graph comes to, each with why and with the test that holds
+  it.
 - widen: The same graph in a wider type; nothing of the package is asked.
 """

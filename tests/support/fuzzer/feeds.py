@@ -39,7 +39,8 @@ def feeds(model: onnx.ModelProto, seed: int) -> Iterator[Feeds]:
                 continue
             shape = [_size(dim, run) for dim in tensor.shape.dim]
             dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)
-            drawn = rng.integers(0, 9, shape) if dtype.kind == "i" else rng.standard_normal(shape)
+            most = {"i": 9, "b": 2}.get(dtype.kind)
+            drawn = rng.standard_normal(shape) if most is None else rng.integers(0, most, shape)
             given[name] = np.asarray(drawn).astype(dtype)
         yield given
 

@@ -2,9 +2,9 @@
 
 Both run without graph optimisation, operator by operator. What rounding may explain is measured,
 not guessed: the original runs again with every weight, every input and what every operator of
-arithmetic gives off by one unit of rounding, and a fold may differ by so many times what that
-changed. A graph in a half type is judged twice, as it is and widened to float32, where only its
-rounded weights tell the two apart.
+arithmetic gives off by one unit of rounding, what a Cast to a narrower type gives by one of that
+type, and a fold may differ by so many times what that changed. A graph in a half type is judged
+twice, as it is and widened to float32, where only its rounded weights tell the two apart.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ import numpy as np
 import onnx
 import onnx.helper
 import onnx.numpy_helper
+from onnx import TensorProto
 
 from tests.support.fuzzer.feeds import Feeds
-from tests.support.fuzzer.widen import widened, with_floats
+from tests.support.fuzzer.widen import FLOATS, widened, with_floats
 
 #: Roundings on the way through a graph that none of the perturbed runs had.
 ALLOWED = 8.0
@@ -129,16 +130,22 @@ def _rounding(
     """In place: what arithmetic in the main graph gives is multiplied by 1 + eps or 1 - eps."""
     nodes = list(model.graph.node)
     del model.graph.node[:]
+    integers = {one.name for one in model.graph.initializer if one.data_type == TensorProto.INT64}
     for index, node in enumerate(nodes):
         model.graph.node.append(node)
-        if node.op_type in _ARITHMETIC:
-            factor = np.asarray(1.0 + eps * rng.choice([-1.0, 1.0]))
-            names = f"{node.output[0]}_given", f"factor_{index}"
-            model.graph.initializer.append(
-                onnx.numpy_helper.from_array(factor.astype(dtype), names[1])
-            )
-            model.graph.node.append(onnx.helper.make_node("Mul", names, [node.output[0]]))
-            model.graph.node[-2].output[0] = names[0]
+        own, step = dtype, eps
+        if node.op_type == "Cast" and node.attribute[0].i in FLOATS:
+            own = onnx.helper.tensor_dtype_to_np_dtype(node.attribute[0].i)
+            step = max(eps, float(ml_dtypes.finfo(own).eps))
+        elif node.op_type not in _ARITHMETIC or (
+            node.op_type in ("Add", "Mul") and integers & set(node.input)
+        ):
+            continue
+        factor = np.asarray(1.0 + step * rng.choice([-1.0, 1.0])).astype(own)
+        names = f"{node.output[0]}_given", f"factor_{index}"
+        model.graph.initializer.append(onnx.numpy_helper.from_array(factor, names[1]))
+        model.graph.node.append(onnx.helper.make_node("Mul", names, [node.output[0]]))
+        model.graph.node[-2].output[0] = names[0]
     return model
 
 

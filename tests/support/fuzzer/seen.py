@@ -1,4 +1,4 @@
-"""What a fold did in a random graph: which norms went, and what stood around them."""
+"""What a fold did in a random graph: which norms went, why others stayed, what was around."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator
 import onnx
 from onnx import NodeProto
 
+from tests.support.fuzzer.passed import Operator, is_per_channel, passed, view_of
+from tests.support.fuzzer.reasons import told
 from un_deploy.graph.fold.fold import Folded
-from un_deploy.graph.fold.rules import rule_for
 
 #: What is counted around norms, and where.
 FAMILIES = ("foreign", "Loop", "If", "Scan", "random")
@@ -38,7 +39,9 @@ class Seen:
 
     Attributes:
         norms: that folded forward (or both ways), that folded backward alone, and that stayed.
-        rules: operators of each rule that a norm folded through or into.
+        operators: (rule, operator, direction) of those that a norm folded through or into.
+        most_rules: of so many rules are the operators of one norm with channels, at most.
+        reasons: that the report tells, by their names.
         around: (family, place) in `FAMILIES` and `PLACES`.
     """
 
@@ -49,21 +52,22 @@ class Seen:
             for name in dict.fromkeys(_read(node)):
                 self._readers.setdefault(name, []).append(node)
         self._named = {_name(node): node for node in original.graph.node}
-        self._constants = {t.name for t in original.graph.initializer}
         self.norms = Counter({"stayed": len(folded.report.stayed)})
         self.around: Counter[tuple[str, str]] = Counter()
-        self.rules = Counter(_rules_in_play(original, folded))
-        for site in folded.report.folded:
-            self._site(site.node, len(site.operators), site.into)
+        self.reasons = Counter(reason.name for reason in told(folded.report))
+        self.most_rules = 0
+        into = {site.node: site.into for site in folded.report.folded}
+        in_play: set[Operator] = set()
+        for site, operators in passed(view_of(original), folded):
+            in_play |= operators
+            if is_per_channel(site):
+                self.most_rules = max(self.most_rules, len({one.rule for one in operators}))
+            self._site(str(site.x.name), str(site.y.name), into[site.name])
+        self.operators = Counter((one.rule, one.op_type, one.direction) for one in in_play)
         for cancelled in folded.report.cancelled:
             self._count(PLACES[3], self._readers.get(cancelled.removed, ()))
 
-    def _site(self, last: str, length: int, into: tuple[str, ...]) -> None:
-        node = self._named[last]
-        y, x = node.output[0], ""
-        for _ in range(length):
-            x = next(n for n in node.input if n not in self._constants and self._is_computed(n))
-            node = self._makers.get(x, node)
+    def _site(self, x: str, y: str, into: tuple[str, ...]) -> None:
         absorbers = [self._named[name] for name in into if name in self._named]
         below = self._below(y)
         ahead = [node for node in absorbers if _name(node) in below]
@@ -76,13 +80,6 @@ class Seen:
                 self._count(PLACES[2], [self._makers[x]])
         else:
             self._count(PLACES[0], self._readers.get(y, ()))
-
-    def _is_computed(self, name: str) -> bool:
-        """Whether it depends on an input of the graph."""
-        if name in self._constants or not name:
-            return False
-        maker = self._makers.get(name)
-        return maker is None or any(self._is_computed(one) for one in _read(maker))
 
     def _below(self, name: str) -> set[str]:
         """The names of all operators that depend on a tensor."""
@@ -99,16 +96,6 @@ class Seen:
         for node in nodes:
             if (family := family_of(node)) in FAMILIES:
                 self.around[family, place] += 1
-
-
-def _rules_in_play(original: onnx.ModelProto, folded: Folded) -> Iterator[str]:
-    """The rule of each operator that reads or makes a tensor which the fold changed."""
-    changed = {n for n, claims in folded.claims.items() if any(not c.is_equality for c in claims)}
-    for node in folded.model.graph:
-        if any(v is not None and v.name in changed for v in (*node.inputs, *node.outputs)):
-            rule = rule_for(node, original.opset_import[0].version)
-            if rule is not None:
-                yield type(rule).__name__
 
 
 def _name(node: NodeProto) -> str:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
+from itertools import islice
 
 import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
 
+from tests.support.fuzzer.drawing.generate import Fuzzed, fuzzed
 from tests.support.fuzzer.feeds import feeds
-from tests.support.fuzzer.generate import Fuzzed, fuzzed
 from tests.support.fuzzer.trial import Trial, try_graph
 from tests.support.fuzzer.widen import widened
 from tests.support.graphs import NORM, build
@@ -64,14 +65,14 @@ def test_a_widened_graph_has_no_half_type() -> None:
 
 
 def wrong(name: str) -> list[Trial]:
-    """The trials whose answers ONNX Runtime found wrong, of graphs that hold an operator.
+    """Up to four trials whose answers ONNX Runtime found wrong, of graphs that hold an operator.
 
     Nobody proves them.
     """
     having = [g for g in graphs() if any(node.op_type == name for node in g.model.graph.node)]
-    assert len(having) >= 15
-    trials = [try_graph(graph, proof=False) for graph in having[:15]]
-    return [trial for trial in trials if "wrong answer" in trial.faults]
+    assert len(having) >= 20
+    trials = (try_graph(graph, proof=False) for graph in having[:20])
+    return list(islice((trial for trial in trials if "wrong answer" in trial.faults), 4))
 
 
 def broken(rule: Rule, change: Change, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,5 +130,5 @@ def test_a_broken_rule_gives_wrong_answers(
     (rule,) = (rule for rule in rules() if name in rule.ops)
     broken(rule, change, monkeypatch)
     found = wrong(name)
-    assert len(found) > 3
+    assert len(found) == 4
     assert all("off by" in trial.faults["wrong answer"] for trial in found)

@@ -59,7 +59,8 @@ def test_who_reads_a_norm_that_folded_backward_or_a_cancelled_layout(
 def test_what_stands_on_both_sides_of_a_norm_that_folded_forward() -> None:
     norm = NORM.replace("(x,", "(q,")
     found = seen(f"q = RandomNormalLike(x) {norm} p = MatMul(n, w) y = k.Own(p)")
-    assert found.norms["folded forward"] == 1 and found.rules == {"MatMul": 1}
+    assert found.norms["folded forward"] == 1 and found.most_rules == 1
+    assert found.operators == {("MatMul", "MatMul", "forward"): 1}
     assert found.around == {
         ("random", "before a norm that folded forward"): 1,
         ("foreign", "reading what a norm folded forward into"): 1,
@@ -68,6 +69,14 @@ def test_what_stands_on_both_sides_of_a_norm_that_folded_forward() -> None:
 
 def test_a_rule_that_passes_a_norm_on_took_part_and_a_norm_that_stays_is_counted() -> None:
     found = seen(f"{NORM} t = Neg(n) y = MatMul(t, w)")
-    assert found.rules == {"Elementwise": 1, "MatMul": 1}
+    assert found.operators == {
+        ("Elementwise", "Neg", "forward"): 1,
+        ("MatMul", "MatMul", "forward"): 1,
+    }
+    assert found.most_rules == 2 and not found.reasons
     found = seen(f"{NORM} y = k.Own(n)")
-    assert found.norms == {"stayed": 1} and not found.rules and not found.around
+    assert found.norms == {"stayed": 1} and not found.operators and not found.around
+    assert found.reasons == {"graph_view: _ is a graph _": 1} | {
+        f"solving/propagate: {text}": 1
+        for text in ("_ (_) does not commute with a scale and shift", "_, so its value must stay")
+    }

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 import onnx
 import onnx_ir as ir
 
-from tests.support.fuzzer.draft import TYPES
+from tests.support.fuzzer.drawing.draft import TYPES
+from tests.support.fuzzer.drawing.generate import Fuzzed
 from tests.support.fuzzer.feeds import feeds
-from tests.support.fuzzer.generate import Fuzzed
 from tests.support.fuzzer.judge import judge
+from tests.support.fuzzer.passed import view_of
 from tests.support.fuzzer.seen import Seen
-from un_deploy.graph.fold.fold import Folded, fold_graph
+from un_deploy.graph.fold.fold import fold_graph
 from un_deploy.graph.model.checks import check_model
 from un_deploy.graph.proof.prove import prove
 from un_deploy.measure.equality.verify import verify
 
+_KEEPING = 7
 FAULTS = ("wrong answer", "refused by the proof", "false alarm", "crash")
 
 
@@ -45,7 +46,6 @@ class Trial:
 def try_graph(
     graph: Fuzzed,
     *,
-    fold: Callable[[ir.Model], Folded] = fold_graph,
     proof: bool = True,
     verified: bool = False,
 ) -> Trial:
@@ -53,7 +53,6 @@ def try_graph(
 
     Args:
         graph: the original.
-        fold: what folds a model in place.
         proof: whether a proof that fails is a fault.
         verified: whether `verify` is asked too, which reads the saved pair alone.
     """
@@ -61,7 +60,7 @@ def try_graph(
     original = ir.from_proto(graph.model)
     try:
         check_model(original, "the graph")
-        folded = fold(ir.from_proto(graph.model))
+        folded = fold_graph(ir.from_proto(graph.model), keep=_kept(graph))
         saved = ir.to_proto(folded.model)
         if proof:
             problems = prove(original, folded).problems
@@ -81,3 +80,11 @@ def try_graph(
         trial.faults["wrong answer"] = found.wrong
     trial.not_judged, trial.share = found.not_judged, found.share
     return trial
+
+
+def _kept(graph: Fuzzed) -> list[str]:
+    """A norm that is to be left alone, in one graph of `_KEEPING`."""
+    if graph.seed % _KEEPING:
+        return []
+    sites = view_of(graph.model).sites
+    return [sites[graph.seed // _KEEPING % len(sites)].name] if sites else []

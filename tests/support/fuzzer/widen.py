@@ -9,7 +9,7 @@ import onnx
 import onnx.numpy_helper
 from onnx import AttributeProto, GraphProto, TensorProto, ValueInfoProto
 
-from tests.support.fuzzer.spelling import factors
+from tests.support.fuzzer.drawing.spelling import factors
 
 HALVES = (TensorProto.FLOAT16, TensorProto.BFLOAT16)
 FLOATS = (*HALVES, TensorProto.FLOAT, TensorProto.DOUBLE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import TypeAlias
 
 import sympy
@@ -55,10 +56,44 @@ def reshape_groups(before: Shape, after: Shape) -> AxisGroups | None:
     Returns:
         The finest groups of axes with equal products, in order: ``(B, N, 768)`` to
         ``(B, N, 12, 64)`` gives ``[((0,), (0,)), ((1,), (1,)), ((2,), (2, 3))]``. An axis of size
-        1 on a border sits alone, beside an axis of size 1 or nothing. None where a dimension is
-        unknown or zero, or the products differ.
+        1 on a border sits alone, beside an axis of size 1 or nothing. Where a size is unknown, or
+        the products are not seen to be equal, the axes between what agrees at both ends are one
+        group. None where a size is zero, or the products differ.
     """
-    if any(dim is None or dim == 0 for dim in (*before, *after)):
+    if any(dim == 0 for dim in (*before, *after)):
+        return None
+    groups = _all_groups(before, after)
+    if groups is not None:
+        return groups
+    first, first_after = _agreeing(before, after)
+    last, last_after = _agreeing(before[first:][::-1], after[first_after:][::-1])
+    end, end_after = len(before) - last, len(after) - last_after
+    between = before[first:end], after[first_after:end_after]
+    if all(isinstance(dim, int) for dim in (*between[0], *between[1])):
+        return None
+    head = _all_groups(before[:first], after[:first_after])
+    tail = _all_groups(before[end:], after[end_after:])
+    assert head is not None and tail is not None
+    middle = tuple(range(first, end)), tuple(range(first_after, end_after))
+    moved = [
+        (tuple(axis + end for axis in old), tuple(axis + end_after for axis in new))
+        for old, new in tail
+    ]
+    return [*head, middle, *moved]
+
+
+def _agreeing(before: Shape, after: Shape) -> tuple[int, int]:
+    """How many of the first axes have a common product, as many as can be told."""
+    cuts_before, cuts_after = (
+        _cuts(list(takewhile(lambda dim: dim is not None, shape))) for shape in (before, after)
+    )
+    last = [product for product in cuts_before if product in cuts_after][-1]
+    return cuts_before[last][0], cuts_after[last][0]
+
+
+def _all_groups(before: Shape, after: Shape) -> AxisGroups | None:
+    """The finest groups; None where a dimension is unknown, or the products differ."""
+    if any(dim is None for dim in (*before, *after)):
         return None
     cut_before, cut_after = _cuts(before), _cuts(after)
     common = [product for product in cut_before if product in cut_after]

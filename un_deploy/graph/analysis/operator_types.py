@@ -9,7 +9,7 @@ import onnx_ir as ir
 from onnx.shape_inference import infer_node_outputs
 
 from un_deploy.errors import InputError, one_line
-from un_deploy.graph.analysis.constants import held_constant
+from un_deploy.graph.analysis.held_constant import held_constant
 from un_deploy.graph.model.labels import node_name
 
 _STRINGS = {

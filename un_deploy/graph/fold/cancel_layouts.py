@@ -69,7 +69,8 @@ def cancel_layouts(
     Args:
         model: changed in place.
         shapes: of this model. A chain with an unknown size stays.
-        seeds: values of the main graph, each where a norm was. Chains elsewhere are the user's.
+        seeds: values of the main graph, each where a norm was or stands. Chains elsewhere are the
+            user's.
         joined: told of each chain's two ends, the kept and the removed one, before it goes.
 
     Returns:

@@ -21,6 +21,7 @@ from un_deploy.graph.fold.edits import (
 from un_deploy.graph.fold.rewire import replace_value
 from un_deploy.graph.fold.site import Site
 from un_deploy.graph.fold.sites.affine_steps import read_by
+from un_deploy.graph.fold.sites.bodies import bodies_of
 from un_deploy.graph.model.labels import node_name, unique_name
 
 
@@ -31,7 +32,7 @@ class Editor:
         model: the model.
         constants, shapes: what is known of it.
         shared: constants that others read too, whom nobody sees here.
-        taken: names that others have.
+        names: all that are taken, here and outside; new ones are added to them.
     """
 
     def __init__(
@@ -40,15 +41,13 @@ class Editor:
         constants: Constants,
         shapes: Shapes,
         shared: Collection[str] = (),
-        taken: Collection[str] = (),
+        names: set[str | None] | None = None,
     ) -> None:
         self._shared = shared
         self._graph = model.graph
         self._constants = constants
         self._shapes = shapes
-        self._names = {v.name for v in _values(model.graph)} | set(model.graph.initializers)
-        self._names |= set(taken)
-        self._names |= {node.name for node in model.graph.all_nodes()}
+        self._names = names_of_all(model.graph) if names is None else names
 
     def apply(self, edits: Iterable[Edit]) -> tuple[list[Change], list[ir.Value]]:
         """Apply in order; returns what became of the constants, and what is read for each site.
@@ -253,8 +252,13 @@ def _read_beside(x: ir.Value, nodes: Sequence[ir.Node]) -> Iterator[str]:
     return (str(value.name) for value in read if value is not None)
 
 
-def _values(graph: ir.Graph) -> Iterable[ir.Value]:
+def names_of_all(graph: ir.Graph) -> set[str | None]:
     """Those inside control flow bodies too: a name there must not be hidden."""
-    yield from graph.inputs
+    names: set[str | None] = {value.name for value in (*graph.inputs, *graph.initializers.values())}
     for node in graph.all_nodes():
-        yield from node.outputs
+        names.add(node.name)
+        names.update(value.name for value in node.outputs)
+        for _, body in bodies_of(node):
+            names.update(value.name for value in body.inputs)
+            names.update(body.initializers)
+    return names

@@ -12,7 +12,7 @@ from un_deploy.graph.analysis.constants import Constants
 from un_deploy.graph.analysis.exact import Exact, store
 from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.cancel_layouts import Cancelled, cancel_layouts
-from un_deploy.graph.fold.editor import Editor
+from un_deploy.graph.fold.editor import Editor, names_of_all
 from un_deploy.graph.fold.edits import (
     AddBias,
     Bypass,
@@ -49,6 +49,7 @@ class Folded:
         claims: which original tensors each of its tensors stands for.
         exact: the unrounded float64 numbers of each initializer that changed, by name.
         shapes: of the original's tensors.
+        sites: those of the original, in bodies too.
         bodies: the same of each body that was folded, as a model of its own, by the first output
             of its operator in the original and the name of its attribute.
     """
@@ -58,12 +59,14 @@ class Folded:
     claims: Claims
     exact: Mapping[str, Exact]
     shapes: Shapes
+    sites: tuple[Site, ...] = ()
     bodies: Mapping[tuple[str, str], Folded] = field(default_factory=dict)
 
     @property
     def is_changed(self) -> bool:
         """Whether anything is not as it was."""
-        return bool(self.report.changes or self.report.folded or self.bodies)
+        report = self.report
+        return bool(report.changes or report.folded or report.cancelled or self.bodies)
 
 
 def fold_graph(model: ir.Model, *, keep: Collection[str] = ()) -> Folded:
@@ -76,28 +79,30 @@ def fold_graph(model: ir.Model, *, keep: Collection[str] = ()) -> Folded:
     Raises:
         InputError: a name in `keep` is no norm.
     """
-    return _fold(model, keep, _Around())
+    return _fold(model, keep, _Around(names_of_all(model.graph)))
 
 
 @dataclass(frozen=True)
 class _Around:
-    """What is around a body.
+    """What is around a graph: nothing around the main graph, and that around a body.
 
     Attributes:
-        shared: names of what it reads from outside.
-        taken: all names that are outside.
+        names: all names that are taken, there and here.
+        shared: names of what a body reads from outside.
+        is_body: whether there is something.
     """
 
+    names: set[str | None]
     shared: frozenset[str] = frozenset()
-    taken: frozenset[str] = frozenset()
+    is_body: bool = False
 
 
 def _fold(model: ir.Model, keep: Collection[str], around: _Around) -> Folded:
     graph = model.graph
     shapes = Shapes(model)
     constants = Constants(model, shapes, from_sizes=True)
-    inside = dict(_fold_bodies(model, constants, shapes, around))
-    editor = Editor(model, constants, shapes, around.shared, around.taken)
+    inside = dict(_fold_bodies(model, keep, constants, shapes, around.names))
+    editor = Editor(model, constants, shapes, around.shared, around.names)
     tracker = OriginalTensors(model)
     before = len(graph)
     told = Told(graph)
@@ -107,12 +112,15 @@ def _fold(model: ir.Model, keep: Collection[str], around: _Around) -> Folded:
     for miss in view.near_misses:
         if miss.channels is not None:
             told.unreadable(miss)
-    if not around.taken:
-        _check_kept(keep, view)
+    sites = (*view.sites, *(site for part in inside.values() for site in part.sites))
+    if not around.is_body:
+        _check_kept(keep, sites)
     while True:
-        best, refusals = _best_solution(view)
+        best, tried = _best_solution(view)
+        refusals = {site: _why(site, tried) for site in view.sites}
         if not best.assignment.vanished:
-            best, _ = _best_solution(view, scale_alone=True)
+            best, of_scales = _best_solution(view, scale_alone=True)
+            tried |= {f"its scale alone, {name}": one for name, one in of_scales.items()}
         gone = best.assignment.vanished | best.assignment.only_shift
         if gone:
             certify(view, best.assignment)
@@ -137,17 +145,19 @@ def _fold(model: ir.Model, keep: Collection[str], around: _Around) -> Folded:
         elif shorter := [one for site in view.sites if (one := shortened(site, view))]:
             for short in shorter:
                 loose = [value for node in short.site.nodes for value in node.inputs]
-                told.shorter(short, refusals[short.site])
+                told.shorter(short, _why(short.site, tried))
                 done, x, added = editor.shorten(short)
                 tracker.shortened(short.site, x, added)
                 changes += done
                 remove_unread(graph, loose)
+        elif more := cancel_layouts(model, shapes, _in_the_way(view), tracker.joined):
+            cancelled += more
         else:
             break
         view = GraphView(model, constants, shapes, keep)
     for site in view.sites:
         if not is_scale_of_logits(site, view):
-            told.stays(site, refusals[site])
+            told.stays(site, _why(site, tried))
     for (end, name), part in inside.items():
         for report in part.report.sites:
             if report.kind == "norm":
@@ -168,56 +178,67 @@ def _fold(model: ir.Model, keep: Collection[str], around: _Around) -> Folded:
     )
     changed = {key: part for key, part in inside.items() if part.is_changed}
     exact = {str(change.value.name): change.exact for change in changes}
-    return Folded(model, outcome, tracker.claims(model), exact, shapes, changed)
+    return Folded(model, outcome, tracker.claims(model), exact, shapes, sites, changed)
 
 
 def _best_solution(
     view: GraphView, *, scale_alone: bool = False
-) -> tuple[Solution, dict[Site, str]]:
-    """The solution in the better direction (forward when equal), and why each other site stays."""
+) -> tuple[Solution, dict[str, Solution]]:
+    """The solution in the better direction (forward when equal), and those tried, by direction."""
     forward = solve(view, "forward", scale_alone=scale_alone)
     if len(forward.assignment.vanished) == len(view.sites):
-        return forward, {}
+        return forward, {"forward": forward}
     backward = solve(view, "backward", scale_alone=scale_alone)
     best = backward if backward.cost < forward.cost else forward
-    return best, {site: _why(site, forward, backward) for site in view.sites}
+    return best, {"forward": forward, "backward": backward}
 
 
-def _why(site: Site, forward: Solution, backward: Solution) -> str:
-    reasons = [
-        f"{name}: {reason}"
-        for name, solution in (("forward", forward), ("backward", backward))
-        if (reason := solution.refusals.get(site))
-    ]
-    return "kept, as asked" if site.kept else "; ".join(reasons)
+def _why(site: Site, tried: Mapping[str, Solution]) -> str:
+    """Why a site stays; of its scale alone only what has not been said."""
+    if site.kept:
+        return "kept, as asked"
+    told: list[str] = []
+    said: set[str] = set()
+    for name, solution in tried.items():
+        reason = solution.refusals.get(site)
+        if reason and not (name.startswith("its scale") and reason in said):
+            told.append(f"{name}: {reason}")
+            said.add(reason)
+    return "; ".join(told)
 
 
 def _fold_bodies(
-    model: ir.Model, constants: Constants, shapes: Shapes, around: _Around
+    model: ir.Model,
+    keep: Collection[str],
+    constants: Constants,
+    shapes: Shapes,
+    names: set[str | None],
 ) -> Iterator[tuple[tuple[str, str], Folded]]:
     """Fold each body as a model of its own; what it reads from outside stays as it is."""
     graph = model.graph
-    having = [(node, *one) for node in graph for one in bodies_of(node)]
-    taken = around.taken | _names(graph) if having else around.taken
-    for node, name, body in having:
+    for node, name, body in [(n, *one) for n in graph for one in bodies_of(n)]:
         outside = read_outside(body)
         part = alone(body, model, constants, shapes, outside, lambda value: value)
         shared = frozenset(str(value.name) for value in outside)
-        folded = _fold(part, (), _Around(shared, taken))
+        folded = _fold(part, keep, _Around(names, shared, is_body=True))
         yield (str(node.outputs[0].name), name), folded
         if folded.is_changed:
             put_back(node, name, folded.model, outside)
-            taken |= _names(folded.model.graph)
             remove_unread(graph, [value for value in outside if value.is_initializer()])
 
 
-def _names(graph: ir.Graph) -> frozenset[str]:
-    values = [*graph.inputs, *graph.initializers.values()]
-    for node in graph.all_nodes():
-        values += node.outputs
-        for _, body in bodies_of(node):
-            values += [*body.inputs, *body.initializers.values()]
-    return frozenset(str(value.name) for value in values)
+def _in_the_way(view: GraphView) -> list[ir.Value]:
+    """Where a norm that stays stands beside a Reshape.
+
+    It may merge the channels with a batch of unknown size, and the next one split them again.
+    """
+    found = []
+    for site in view.sites:
+        before, behind = site.x.producer(), view.readers(site.y)
+        beside = [*behind, *([] if before is None else [before])]
+        if not site.kept and any(node.op_type == "Reshape" for node in beside):
+            found += [site.x, site.y]
+    return found
 
 
 def _absorbers(view: GraphView, best: Solution, site: Site, edited: Set[ir.Node]) -> Iterator[str]:
@@ -264,8 +285,8 @@ def _constant_changes(changes: list[Change]) -> Iterator[ConstantChange]:
         yield ConstantChange(change.node, change.old, str(value.name), relative)
 
 
-def _check_kept(keep: Collection[str], view: GraphView) -> None:
+def _check_kept(keep: Collection[str], sites: Collection[Site]) -> None:
     for name in keep:
-        if not any(name in site.names for site in view.sites):
-            known = ", ".join(site.label for site in view.sites[:8]) or "there are none"
+        if not any(name in site.names for site in sites):
+            known = ", ".join(site.label for site in list(sites)[:8]) or "there are none"
             raise InputError(f"--keep {name!r} names no norm of this graph (norms: {known})")

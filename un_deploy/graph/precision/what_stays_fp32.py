@@ -20,7 +20,8 @@ from dataclasses import replace
 import onnx_ir as ir
 
 from un_deploy.errors import InputError
-from un_deploy.graph.analysis.constants import held_constant, rounded
+from un_deploy.graph.analysis.constants import rounded
+from un_deploy.graph.analysis.held_constant import held_constant
 from un_deploy.graph.analysis.operator_types import OperatorTypes, bodies, element, has_body
 from un_deploy.graph.fold.rules import operator_named
 from un_deploy.graph.model.labels import label_of, node_name

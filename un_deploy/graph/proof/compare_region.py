@@ -8,8 +8,7 @@ tensors' types, since the folded constants are taken unrounded.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from itertools import combinations, islice, product
 
@@ -17,15 +16,13 @@ import numpy as np
 import onnx_ir as ir
 import sympy
 
-from un_deploy.graph.analysis.constants import Constants
 from un_deploy.graph.analysis.dims import Dim
 from un_deploy.graph.analysis.evaluators import Unknown
 from un_deploy.graph.analysis.exact import Exact
-from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.original_tensors import Claim
 from un_deploy.graph.fold.rules import operator_named
 from un_deploy.graph.proof.draw import Draw, original_of
-from un_deploy.graph.proof.region import NoProofError, Region
+from un_deploy.graph.proof.region import NoProofError, Region, Sources
 from un_deploy.graph.proof.sizes import NoSizeError, Sizes
 from un_deploy.graph.proof.slices import Evaluation
 from un_deploy.graph.proof.tables import RegionConstants
@@ -47,29 +44,6 @@ _MOST_BOUND = 400
 
 #: Integer constants of more entries are no bounds and no shapes.
 _FEW = 8
-
-
-@dataclass(frozen=True)
-class Sources:
-    """What regions of one pair of graphs are computed from.
-
-    Attributes:
-        original, shapes, constants: the original, and what is known of it.
-        old_tensors: its tensors by name.
-        exact: the exact numbers of a constant of the folded graph.
-    """
-
-    original: ir.Model
-    shapes: Shapes
-    constants: Constants
-    old_tensors: Mapping[str, ir.Value]
-    exact: Callable[[ir.Value], Exact]
-
-    def sizes(
-        self, first: int, others: int, cut: Mapping[int, int], bound: Mapping[int, int]
-    ) -> Sizes:
-        """See `Sizes`."""
-        return Sizes(self.original, self.shapes, self.constants, first, others, cut, bound)
 
 
 def compare_region(region: Region, sources: Sources) -> float:
@@ -106,7 +80,7 @@ class _Bench:
         self.region = region
         self._sources = sources
         opset = sources.original.opset_imports.get("", 0)
-        self._evaluation = Evaluation(opset, sources.shapes)
+        self._evaluation = Evaluation(opset)
         self._used = region.used
         old, new = region.old, region.new
         known = sources.constants
@@ -117,7 +91,14 @@ class _Bench:
     def narrowings(self) -> tuple[list[str], list[str]]:
         """The narrower types that both sides cast to."""
         old, new = self.region.old, self.region.new
-        return self._evaluation.narrowings(old.nodes), self._evaluation.narrowings(new.nodes)
+        both = (self._evaluation.narrowings(side.nodes, self._dtype) for side in (old, new))
+        return next(both), next(both)
+
+    def _dtype(self, value: ir.Value) -> ir.DataType | None:
+        """Its own type, or that of what it stands for: behind a loop a tensor has none."""
+        claimed = (self._old(claim) for claim in self.region.leaves.get(value, ()))
+        told = map(self._sources.shapes.dtype, (value, *claimed))
+        return next((dtype for dtype in told if dtype is not None), None)
 
     @cached_property
     def is_uniform(self) -> bool:
@@ -196,11 +177,11 @@ class _Bench:
                 yield self._sources.sizes(*_OPEN[0], cut, bound), stretched
 
     def _bindings(self, opened: int) -> Iterator[Mapping[int, int]]:
-        """One open dimension, or two, with a size that is fixed elsewhere, or divides one."""
+        """Up to three open dimensions with a size that is fixed elsewhere, or divides one."""
         known = self._constant_sizes | self._bounds | self._leaf_sizes | self._divisors
         fixed = [*sorted(known - {0, 1}), *({1} & self._leaf_sizes)]
         # At a size of 1 whatever is broadcast looks right, so it comes last.
-        for count, with_one in product((1, 2), (False, True)):
+        for count, with_one in product((1, 2, 3), (False, True)):
             for which in combinations(range(opened), count):
                 for sizes in product(fixed, repeat=count):
                     if (1 in sizes) == with_one:

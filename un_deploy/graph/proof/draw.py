@@ -170,13 +170,18 @@ class Draw:
 
     def _parameter(self, node: ir.Node, position: int) -> Array | None:
         """A target or a bound that is computed from data: that of the shape that is inferred."""
-        if node.op_type in ("Reshape", "Expand") and position == 1:
+        if (node.op_type, position) in (("Reshape", 1), ("Expand", 1), ("Resize", 3)):
             return np.array(self._sizes.shape(node.outputs[0]), dtype=np.int64)
+        if node.op_type == "Tile" and position == 1 and node.inputs[0] is not None:
+            ends = self._sizes.shape(node.inputs[0]), self._sizes.shape(node.outputs[0])
+            return np.array([max(1, new // old) for old, new in zip(*ends, strict=True)])
         if node.op_type == "Slice" and position in (1, 2):
             target = self._sizes.shape(node.outputs[0])
             axes = node.inputs[3] if len(node.inputs) > 3 else None
-            along = None if axes is None else self._sizes.integers(axes)
-            sizes = [target[int(axis)] for axis in (range(len(target)) if along is None else along)]
+            along = range(len(target)) if axes is None else self._sizes.integers(axes)
+            if along is None:
+                return None  # as behind a Constant of the folded graph; the original's are known
+            sizes = [target[int(axis)] for axis in along]
             return np.array(sizes if position == 2 else [0] * len(sizes), dtype=np.int64)
         return None
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from un_deploy.graph.analysis.constants import held_constant
 from un_deploy.graph.analysis.exact import Exact
+from un_deploy.graph.analysis.held_constant import held_constant
 from un_deploy.graph.fold.fold import Folded
 from un_deploy.graph.proof.proof import Problem
 from un_deploy.graph.proof.same_operator import same_numbers

@@ -29,14 +29,14 @@ from un_deploy.graph.fold.fold import Folded
 from un_deploy.graph.fold.original_tensors import Claim
 from un_deploy.graph.fold.sites.bodies import alone, read_outside
 from un_deploy.graph.model.labels import node_name
-from un_deploy.graph.proof.compare_region import Sources, compare_region
+from un_deploy.graph.proof.compare_region import compare_region
 from un_deploy.graph.proof.kept_constants import KeptConstants
 from un_deploy.graph.proof.proof import Problem, Proof
 from un_deploy.graph.proof.proven_claims import ProvenClaims
-from un_deploy.graph.proof.region import NoProofError, Region
+from un_deploy.graph.proof.region import NoProofError, Region, Sources
 from un_deploy.graph.proof.same_operator import difference
 from un_deploy.graph.proof.same_signature import signature_problems
-from un_deploy.graph.proof.slices import OutsideError, Slice, slice_of
+from un_deploy.graph.proof.slices import OutsideError, Slice, leading_to, slice_of
 
 
 def prove(original: ir.Model, folded: Folded) -> Proof:
@@ -221,8 +221,7 @@ class _Prover:
             if any(c.is_equality and (claim.is_equality or claim.shape_only) for c in known):
                 continue
             try:
-                region = self._region(value, claim)
-                self._worst = max(self._worst, self._compared(region))
+                region = self._told(value, claim)
             except (NoProofError, OutsideError) as error:
                 self._refused(value, claim, reason, error)
                 # The proof has failed; what is behind is held against what was claimed.
@@ -231,6 +230,28 @@ class _Prover:
             self._regions += 1
             self._covered.update(region.new.nodes)
             self._proven.add(value, claim)
+
+    def _told(self, value: ir.Value, claim: Claim) -> Region:
+        """The region that tells that a claim is right.
+
+        Raises:
+            NoProofError, OutsideError: none does.
+        """
+        region = self._region(value, claim)
+        try:
+            self._worst = max(self._worst, self._compared(region))
+        except NoProofError as error:
+            if error.differs or region.old.sizes:
+                raise
+            # What is read for its shape alone need not be computed, as a random tensor cannot be.
+            try:
+                region = self._region(value, claim, to_sizes=True)
+            except OutsideError:
+                raise error from None
+            if not region.old.sizes:
+                raise
+            self._worst = max(self._worst, self._compared(region))
+        return region
 
     def _compared(self, region: Region) -> float:
         """See `compare_region`; of constants of which no exact numbers are known, nothing is told.
@@ -246,8 +267,10 @@ class _Prover:
             text = f"{error}, with the constant {strange[0]!r}, which is not the fold's"
             raise NoProofError(text, differs=False) from error
 
-    def _region(self, value: ir.Value, claim: Claim) -> Region:
+    def _region(self, value: ir.Value, claim: Claim, *, to_sizes: bool = False) -> Region:
         """From the tensor's other claims, as behind a norm that is gone, or from before it.
+
+        `to_sizes`: and from the shapes of tensors.
 
         Raises:
             OutsideError: the original computes the tensor from something else.
@@ -256,13 +279,22 @@ class _Prover:
         alone = Slice(value, (), (value,), ())
         if self._proven.has_numbers(value):
             with suppress(OutsideError):
-                return self._between(alone, target, claim)
+                return self._between(alone, target, claim, to_sizes)
         if value.producer() is None:
             raise OutsideError(f"{value.name!r} is an input")
-        new = slice_of(value, self._proven.has_numbers, self._kept.is_constant)
-        return self._between(new, target, claim)
+        with suppress(OutsideError):
+            new = slice_of(value, self._proven.has_numbers, self._kept.is_constant)
+            return self._between(new, target, claim, to_sizes)
+        # Where a layout went too, the nearest tensors may stand for none that leads to the target.
+        before = leading_to(target)
 
-    def _between(self, new: Slice, target: ir.Value, claim: Claim) -> Region:
+        def is_leaf(leaf: ir.Value) -> bool:
+            return any(self._proven.tells_numbers(old, {leaf}) for old in before)
+
+        new = slice_of(value, is_leaf, self._kept.is_constant)
+        return self._between(new, target, claim, to_sizes)
+
+    def _between(self, new: Slice, target: ir.Value, claim: Claim, to_sizes: bool) -> Region:
         leaves = dict.fromkeys(new.leaves).keys()
 
         def region(*, to_sizes: bool) -> Region:
@@ -275,7 +307,7 @@ class _Prover:
             return Region(new, old, claim, self._proven.on_leaves(leaves, old.leaves))
 
         try:
-            return region(to_sizes=False)
+            return region(to_sizes=to_sizes)
         except OutsideError:  # the shape of a tensor elsewhere may say how to reshape
             return region(to_sizes=True)
 

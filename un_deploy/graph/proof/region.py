@@ -1,13 +1,20 @@
-"""What is compared: a tensor of the folded graph, and the original's slice that it stands for."""
+"""What is compared: a tensor of the folded graph, and the original's slice that it stands for.
+
+And what both are computed from.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import onnx_ir as ir
 
+from un_deploy.graph.analysis.constants import Constants
+from un_deploy.graph.analysis.exact import Exact
+from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.original_tensors import Claim
+from un_deploy.graph.proof.sizes import Sizes
 from un_deploy.graph.proof.slices import Slice
 
 
@@ -52,3 +59,26 @@ class NoProofError(Exception):
     def __init__(self, text: str, *, differs: bool) -> None:
         super().__init__(text)
         self.differs = differs
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What regions of one pair of graphs are computed from.
+
+    Attributes:
+        original, shapes, constants: the original, and what is known of it.
+        old_tensors: its tensors by name.
+        exact: the exact numbers of a constant of the folded graph.
+    """
+
+    original: ir.Model
+    shapes: Shapes
+    constants: Constants
+    old_tensors: Mapping[str, ir.Value]
+    exact: Callable[[ir.Value], Exact]
+
+    def sizes(
+        self, first: int, others: int, cut: Mapping[int, int], bound: Mapping[int, int]
+    ) -> Sizes:
+        """See `Sizes`."""
+        return Sizes(self.original, self.shapes, self.constants, first, others, cut, bound)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -11,7 +12,6 @@ import onnx_ir as ir
 from un_deploy.graph.analysis.evaluation_order import drop_read, last_readers
 from un_deploy.graph.analysis.evaluators import evaluate_exact
 from un_deploy.graph.analysis.floating import is_floating, narrows
-from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.rules import operator_named
 
 Array = np.ndarray
@@ -90,6 +90,19 @@ def slice_of(
     return Slice(target, tuple(nodes), tuple(leaves), tuple(constants), tuple(sizes))
 
 
+def leading_to(target: ir.Value) -> list[ir.Value]:
+    """What a tensor is computed from, as far back as a slice may reach, the nearest first."""
+    found = {target: None}
+    pending = deque([target])
+    while pending and len(found) < _MOST:
+        node = pending.popleft().producer()
+        for value in () if node is None else node.inputs:
+            if value is not None and value not in found:
+                found[value] = None
+                pending.append(value)
+    return [value for value in found if value is not target]
+
+
 def _is_shape(value: ir.Value) -> bool:
     node = value.producer()
     return node is not None and node.op_type in ("Shape", "Size") and not node.domain
@@ -101,18 +114,18 @@ class Evaluation:
 
     Attributes:
         opset: of the default domain.
-        shapes: knows the types of its tensors, by name.
     """
 
     opset: int
-    shapes: Shapes
 
-    def narrowings(self, nodes: Iterable[ir.Node]) -> list[str]:
+    def narrowings(
+        self, nodes: Iterable[ir.Node], dtype: Callable[[ir.Value], ir.DataType | None]
+    ) -> list[str]:
         """The narrower types that these operators cast floating tensors to."""
         return sorted(
             ir.DataType(node.attributes["to"].as_int()).name
             for node in nodes
-            if narrows(node, self.shapes.dtype)
+            if narrows(node, dtype)
         )
 
     def run(self, part: Slice, values: Mapping[ir.Value, Array]) -> Array:

@@ -47,10 +47,13 @@ def fold_again(original: ir.Model, other: ir.Model, keep: Collection[str] = ()) 
     stayed = [site for site in sites if (site.node, site.operators[-1]) in there]
     untouched = [site for site in stayed if _untouched(site, original, other)]
     for kept in (untouched, stayed):
-        if not best.difference or all(site.status == "stayed" for site in kept):
+        if not best.difference or not kept:
             continue
-        with suppress(InputError):  # a norm that only an earlier round of the fold has made
-            best = _fold(original, other, [*keep, *(site.node for site in kept)])
+        gone = [site for site in kept if site.status == "folded" or site.into]
+        for chosen in (kept, gone):  # some of those that stayed are none that a fold can keep
+            with suppress(InputError):  # nor is a norm that only an earlier round has made
+                best = _fold(original, other, [*keep, *(site.node for site in chosen)])
+                break
     return best
 
 

@@ -19,7 +19,7 @@ from typing import Literal
 import onnx
 import onnx_ir as ir
 
-from un_deploy.graph.analysis.constants import held_constant
+from un_deploy.graph.analysis.held_constant import held_constant
 from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.model.labels import node_name
 from un_deploy.graph.proof.same_operator import difference, same_numbers

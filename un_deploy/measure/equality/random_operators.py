@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import onnx_ir as ir
 
-from un_deploy.graph.analysis.constants import held_constant
+from un_deploy.graph.analysis.held_constant import held_constant
 from un_deploy.graph.model.labels import node_name
 
 _RANDOM = {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform"}

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 import onnx_ir as ir
 
-from un_deploy.graph.analysis.constants import held_constant
+from un_deploy.graph.analysis.held_constant import held_constant
 from un_deploy.graph.model.input_specs import Feeds
 from un_deploy.graph.proof.proof import Problem
 from un_deploy.measure.equality.graph_differences import Difference

@@ -83,6 +83,13 @@ def test_a_shift_stays_in_front_of_zero_padding(pad: str) -> None:
     assert operators(folded.model) == ["Add", "Conv"]
 
 
+def test_a_channel_whose_scale_is_0_is_named_in_front_of_zero_padding() -> None:
+    body = f"{NORM} y = Conv<pads=[1,1,1,1]>(n, w)"
+    dead = {**PER_CHANNEL, "a": np.array([1, 2, 0, 1], np.float32).reshape(4, 1, 1)}
+    model = build("float[B,4,6,6] x => float[B,5,6,6] y", body, **dead, w=(5, 4, 3, 3))
+    assert_stays(model, "no shift could be added to channel 2, which is scaled by 0")
+
+
 REFUSALS = {
     "a computed weight": (
         "float[B,4,6,6] x, float[5,4,1,1] z => float[B,5,6,6] y",

@@ -196,6 +196,12 @@ REFUSALS = {
         {**WEIGHTS, "w": (4, 5)},
         "its number of axes is unknown",
     ),
+    "a gather beyond the last channel": (
+        "float[2,3,4] x => float[2,3,2] y",
+        f"{NORM} t = Gather<axis=2>(n, i) y = Relu(t)",
+        {"a": (4,), "b": (4,), "i": [1, 4]},
+        "it picks beyond the end of its axis",
+    ),
     "a gather at places of unknown rank": (
         "float[2,3,4] x, int64[2] j => float[2,2,5] y",
         f"{NORM} i = Identity(j) t = Gather<axis=1>(n, i) y = MatMul(t, w)",
@@ -209,6 +215,30 @@ REFUSALS = {
         "the shape of 'd' is unknown",
     ),
 }
+
+
+def test_norms_behind_parts_that_are_picked_apart() -> None:
+    """Q and K of one projection, as TorchScript parts them; V stays as it is."""
+    body = (
+        "p = MatMul(x, w) f = Add(p, c) r = Reshape(f, s) t = Transpose<perm=[2,0,1,3]>(r)"
+        " q = Gather(t, zero) k = Gather(t, one) v = Gather(t, two)"
+        " m = Mul(q, a) n = Add(m, b) o = Mul(k, d) y = Relu(n) z = Tanh(o) u = Neg(v)"
+    )
+    model = build(
+        "float[B,T,4] x => float[B,T,4] y, float[B,T,4] z, float[B,T,4] u",
+        body,
+        w=(4, 12),
+        c=(12,),
+        s=[0, 0, 3, 4],
+        zero=0,
+        one=1,
+        two=2,
+        a=(4,),
+        b=(4,),
+        d=(4,),
+    )
+    folded = assert_folds(model)
+    assert not {"Mul", "Sub"} & set(operators(folded.model))
 
 
 @pytest.mark.parametrize("case", REFUSALS)

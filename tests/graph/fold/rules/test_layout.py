@@ -262,3 +262,60 @@ def test_axes_that_are_merged_may_be_split_again() -> None:
         s=[6, 7, 4], u=[2, 3, 7, 4],
     )  # fmt: skip
     assert_folds(model)
+
+
+WINDOWS = (
+    "s = Shape(x) g = Slice(s, zero, one) h = Slice(s, one, two) v = Slice(s, two, three)"
+    " h2 = Div(h, two) v2 = Div(v, two) to = Concat<axis=0>(g, h2, two, v2, two, four)"
+)
+INTEGERS: dict[str, list[int]] = {"zero": [0], "one": [1], "two": [2], "three": [3], "four": [4]}
+INTEGERS |= {"rows": [-1, 4, 4]}
+
+
+def test_windows_of_open_sizes_keep_the_channels_last() -> None:
+    """That H and 2 * floor(H / 2) are equal, only the Reshape knows."""
+    moved = "r = Reshape({}, to) t = Transpose<perm=[0,1,3,2,4,5]>(r) u = Reshape(t, rows)"
+    forward = f"{WINDOWS} {NORM} {moved.format('n')} y = MatMul(u, w)"
+    signature = "float[B,H,W,4] x => float[M,4,5] y"
+    folded = assert_folds(build(signature, forward, a=(4,), b=(4,), w=(4, 5), **INTEGERS))
+    assert "Mul" not in operators(folded.model)
+    backward = f"{WINDOWS} p = MatMul(x, w) {moved.format('p')} m = Mul(u, a) y = Add(m, b)"
+    signature = "float[B,H,W,4] x => float[M,4,4] y"
+    assert_folds(build(signature, backward, a=(4,), b=(4,), w=(4, 4), **INTEGERS))
+
+
+def test_a_batch_of_unknown_size_is_merged_with_rows() -> None:
+    body = f"{NORM} r = Reshape(n, to) y = MatMul(r, w)"
+    signature = "float[B,T,4] x, int64[3] to => float[P,Q,5] y"
+    assert_stays(build(signature, body, a=(4,), b=(4,), w=(4, 5)), "with one of unknown size")
+    body = f"{NORM} c = Concat<axis=0>(to, four) r = Reshape(n, c) y = MatMul(r, w)"
+    signature = "float[B,T,4] x, int64[2] to => float[P,Q,5] y"
+    assert_folds(build(signature, body, a=(4,), b=(4,), w=(4, 5), four=[4]))
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("m = Concat<axis=0>(minus, five)", "s = Concat<axis=0>(minus, four, five)"),
+        ("m = Concat<axis=0>(minus, five)", "h = Shape(x) s = Identity(h)"),
+        (
+            "h = Shape(x) b = Slice(h, zero, one) c = Mul(b, four) m = Concat<axis=0>(c, five)",
+            "s = Concat<axis=0>(b, four, five)",
+        ),
+    ],
+)
+def test_a_batch_of_unknown_size_merged_with_the_channels_and_split_again(
+    first: str, second: str
+) -> None:
+    moved = f"{first} {second} r = Reshape({{}}, m) t = Reshape(r, s)"
+    numbers = {"minus": [-1], "zero": [0], "one": [1], "four": [4], "five": [5]}
+    used = {name: given for name, given in numbers.items() if name in first + second}
+    weights = {"w": (4, 4, 1), "a": (4, 1), "d": (4, 1)}
+    signature = "float[B,4,5] x => float[B,4,5] y"
+    norm = "k = Mul({}, a) n = Add(k, d)"
+    for body in (
+        f"{norm.format('x')} {moved.format('n')} y = Conv(t, w)",
+        f"p = Conv(x, w) {moved.format('p')} {norm.format('t')} y = Relu(n)",
+    ):
+        folded = assert_folds(build(signature, body, **weights, **used))
+        assert "Reshape" not in operators(folded.model)

@@ -226,6 +226,12 @@ REFUSALS = {
         {"a": (4,), "b": (4,), "w": (4, 5), "v": (5,)},
         "it is no product of a computed and a constant operand",
     ),
+    "an operand of contradicted shape": (
+        "float[B,3,4] x => float[B,3,5] y",
+        "k = Neg(x) p = MatMul(k, w) m = Mul(p, a) y = Add(m, b)",
+        {"a": (5,), "b": (5,), "w": (4, 5), "claims": "float[7] k"},
+        "the shape of 'k' is unknown",
+    ),
     "an axis of two sizes": (
         "float[B,2,3,4] x => float[B,2,3,5] y",
         NORM + ' y = Einsum<equation="bhnc,hcd->bhnd">(n, w)',

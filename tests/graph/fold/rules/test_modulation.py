@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.support.graphs import NORM, build, fold_and_prove, operators
+from tests.support.graphs import NORM, assert_stays, build, fold_and_prove, operators
 from un_deploy.graph.fold.fold import fold_graph
 
 SIGNATURE = "float[B,3,4] x, float[B,2] c => float[B,3,5] y"
@@ -171,3 +171,17 @@ def test_more_rows_than_an_integer_counts_are_left_alone() -> None:
     body += " q = Mul(n, s) y = Add(q, t)"
     model = build(signature, body, a=(4,), b=(4,), k=(2, 8), d=(8,))
     assert len(fold_graph(model).report.stayed) == 1
+
+
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_a_shift_that_no_column_could_hold() -> None:
+    """Divided by the scale it is more than float64 holds."""
+    body = (
+        f"e = Gemm(c, k, d) {SPLIT} s1 = Unsqueeze(s, one) t1 = Unsqueeze(t, one)"
+        f" o = Add(s1, unit) {NORM} {END}"
+    )
+    model = build(
+        "double[B,3,2] x, double[B,1] c => double[B,3,5] y", body, one=[1], dtype=np.float64,
+        unit=np.ones(1), k=(1, 4), d=(4,), w=(2, 5), a=np.array([1e-17, 1]), b=np.full(2, 1e300),
+    )  # fmt: skip
+    assert_stays(model, "a modulation would take in a shift without bounds")

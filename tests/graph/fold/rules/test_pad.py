@@ -73,6 +73,11 @@ REFUSALS = {
         {"a": (4,), "b": (4,), "w": (6, 3), "pads": [0, 0, 1, 0, 0, 1]},
         "it pads along an axis on which the scale varies",
     ),
+    "widths for another rank": (
+        "n = Mul(x, a) p = Pad(n, pads) y = MatMul(p, w)",
+        {"a": (4,), "w": (4, 3), "pads": [0, 1, 0, 1]},
+        "its widths do not fit the tensor",
+    ),
 }
 
 

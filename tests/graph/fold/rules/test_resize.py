@@ -77,7 +77,51 @@ def test_no_sizes_at_all() -> None:
     assert_stays(model, "its sizes do not fit the tensor")
 
 
-def test_computed_sizes() -> None:
+def test_a_contradicted_shape() -> None:
+    body = "c = Conv(x, w) r = Resize(c, , by) m = Mul(r, a) y = Add(m, b)"
+    by = np.array([1, 1, 2, 2], np.float32)
+    given = {"a": (5, 1, 1), "b": (5, 1, 1), "by": by, "claims": "float[7] c"}
+    model = build("float[B,4,3,3] x => float[B,5,6,6] y", body, w=(5, 4, 1, 1), **given)
+    assert_stays(model, "the shape of what it resizes is unknown")
+
+
+TO_THE_SIZE_OF = {
+    "another tensor": "s = Shape(z) q = Slice(s, two, four)",
+    "its own, doubled": "s = Shape(n) p = Slice(s, two, four) q = Mul(p, two)",
+    "another tensor's, one size after the other": (
+        "s = Shape(z) h = Gather(s, two) v = Gather(s, three) q = Concat<axis=0>(h, v)"
+    ),
+}
+
+
+@pytest.mark.parametrize("how", HOW)
+@pytest.mark.parametrize("case", TO_THE_SIZE_OF)
+def test_to_computed_sizes(case: str, how: str) -> None:
+    signature = "float[B,4,H,W] x, float[B,4,P,Q] z => float[B,5,R,S] y"
+    body = (
+        f"{NORM} {TO_THE_SIZE_OF[case]} i = Shape(x) j = Slice(i, zero, two)"
+        f" to = Concat<axis=0>(j, q) r = Resize<{how}>(n, , , to) y = Conv(r, w)"
+    )
+    numbers = {"zero": [0], "two": [2], "three": [3], "four": [4]}
+    used = {name: given for name, given in numbers.items() if f" {name}" in body}
+    folded = assert_folds(build(signature, body, **WEIGHTS, **used))
+    assert operators(folded.model)[-2:] == ["Resize", "Conv"]
+
+
+@pytest.mark.parametrize("how", HOW)
+def test_an_open_size_to_a_known_one(how: str) -> None:
+    body = f"{NORM} r = Resize<{how}>(n, , , to) y = Conv(r, w)"
+    signature = "float[2,4,H,W] x => float[2,5,7,6] y"
+    assert_folds(build(signature, body, **WEIGHTS, to=[2, 4, 7, 6]))
+
+
+def test_computed_sizes_of_the_channels() -> None:
+    signature = "float[B,4,3,3] x, int64[4] to => float[B,5,H,W] y"
+    body = f"{NORM} r = Resize(n, , , to) y = Conv(r, w)"
+    assert_stays(build(signature, body, **WEIGHTS), "it resizes along an axis on which")
+
+
+def test_computed_factors() -> None:
     signature = "float[B,4,3,3] x, float[4] by => float[B,5,H,W] y"
     body = f"{NORM} r = Resize(n, , by) y = Conv(r, w)"
     assert_stays(build(signature, body, **WEIGHTS), "its sizes are computed")

@@ -24,6 +24,8 @@ SHAPED = {
     "reshaped, then expanded": (
         f"{READ} {CHANNEL} t = Concat<axis=0>(i, u, i) r = Reshape(a, t) k = Expand(r, s)"
     ),
+    "tiled": f"{READ} v = Unsqueeze(a, i) e = Unsqueeze(v, zero) g = Slice(s, zero, i)"
+    " t = Concat<axis=0>(g, i, i) k = Tile(e, t)",
     "expanded twice": f"{READ} v = Unsqueeze(a, i) e = Expand(v, i) k = Expand(e, s)",
 }
 
@@ -37,6 +39,13 @@ def test_a_scale_folds_however_its_shape_is_made(case: str, batch: str) -> None:
     signature = f"float[{batch},4,N] x => float[{batch},3,N] y"
     folded = assert_folds(build(signature, body, a=(4,), w=(3, 4, 1), **used))
     assert operators(folded.model) == ["Conv"]
+
+
+def test_a_scale_that_a_tile_repeats_is_none_of_the_channels() -> None:
+    body = f"{READ} g = Slice(s, zero, i) t = Div(g, two) k = Tile(a, t) n = Mul(x, k) y = Relu(n)"
+    integers = {"zero": [0], "i": [1], "two": [2]}
+    folded = fold_and_prove(build("float[N] x => float[N] y", body, a=(2,), **integers))
+    assert not folded.report.sites
 
 
 @pytest.mark.parametrize("op", ["Add", "Div", "Sub"])

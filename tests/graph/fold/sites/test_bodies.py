@@ -17,6 +17,7 @@ from tests.support.graphs import (
     stored,
     to_bytes,
 )
+from un_deploy.errors import InputError
 from un_deploy.graph.fold.fold import Folded, fold_graph
 from un_deploy.graph.proof.prove import prove
 
@@ -62,6 +63,25 @@ def folded_and_equal(model: ir.Model) -> Folded:
 
 def everything(model: ir.Model) -> list[str]:
     return [node.op_type for node in model.graph.all_nodes()]
+
+
+@pytest.mark.parametrize("case", BODIES)
+def test_one_that_is_to_be_kept_stays(case: str) -> None:
+    """The one in front of the operator folds, as it did."""
+    signature, body = BODIES[case]
+    body = f"x0 = MatMul(z0, w) x9 = Mul(x0, d) x = Identity(x9) {body}"
+    model = build(signature.replace("] x", "] z0", 1), body, **WEIGHTS, d=(4,))
+    folded = fold_graph(model.clone(), keep=("n",))
+    assert [site.status for site in folded.report.sites] == ["folded", "stayed"]
+    (kept,) = folded.report.stayed
+    assert kept.reason.endswith("kept, as asked")
+    assert prove(model, folded).passed
+
+
+def test_a_name_that_no_body_has_either_is_refused() -> None:
+    signature, body = BODIES["an If in an If"]
+    with pytest.raises(InputError, match=r"'m9' names no norm of this graph \(norms: "):
+        fold_graph(build(signature, body, **WEIGHTS), keep=("n", "m9"))
 
 
 @pytest.mark.parametrize("case", BODIES)

@@ -18,6 +18,9 @@ ONE = {
     "two norms": f"{NORM} k = Mul(x, a2) l = Add(k, b) t = Sub(n, l)",
     "three branches": f"{NORM} k = Mul(x, a2) l = Add(n, k) t = Add(l, x)",
     "branches of a branch": f"{NORM} k = Mul(n, a2) l = Sub(n, k) t = Add(l, x)",
+    "branches that meet in a Sum": "m = Mul(x, a) k = Mul(x, a2) l = Sum(m, k, x) t = Add(l, b)",
+    "a constant in that Sum": "m = Mul(x, a) k = Mul(x, a2) t = Sum(m, b, k)",
+    "a branch behind an Identity": f"{NORM} i = Identity(x) k = Mul(i, a2) t = Sub(n, k)",
     "a batch norm beside its input, as RepBN trains": (
         "z = Transpose<perm=[0,2,1]>(x) q = BatchNormalization(z, a, b, b, a2)"
         " k = Mul(z, half) s = Add(q, k) t = Transpose<perm=[0,2,1]>(s)"

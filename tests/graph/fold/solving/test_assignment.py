@@ -6,6 +6,12 @@ import numpy as np
 import pytest
 
 from tests.support.graphs import NORM, build, fold_and_prove, operators, stored
+from un_deploy.graph.analysis.constants import Constants
+from un_deploy.graph.analysis.shapes import Shapes
+from un_deploy.graph.fold.graph_view import GraphView
+from un_deploy.graph.fold.rules.protocol import Refuse
+from un_deploy.graph.fold.solving.assignment import Assignment, shift_left
+from un_deploy.graph.fold.solving.solve import solve
 
 IMAGE = {"a": (3, 1, 1), "b": (3, 1, 1)}
 CASES = {
@@ -115,3 +121,42 @@ def test_what_stays_as_it_is(case: str) -> None:
     model = build(signature, body, **weights)
     folded = fold_and_prove(model)
     assert operators(folded.model) == operators(model)
+
+
+ALONE = {
+    "the type does not hold what is left": (
+        "float16[B,4] x => float16[B,5] y",
+        f"{NORM} r = Relu(n) y = MatMul(r, w)",
+        {"a": np.full(4, 0.01), "b": np.full(4, 1000.0), "w": (4, 5)},
+        "the shift that stays would leave the range of FLOAT16",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ALONE)
+def test_why_a_scale_does_not_go_alone(case: str) -> None:
+    """No report says so: it tells why scale and shift do not go together."""
+    signature, body, weights, reason = ALONE[case]
+    dtype = np.float16 if "float16" in signature else np.float32
+    given = {n: a.astype(dtype) if isinstance(a, np.ndarray) else a for n, a in weights.items()}
+    model = build(signature, body, dtype=dtype, **given)
+    view = GraphView(model, Constants(model), Shapes(model))
+    refusals = solve(view, "forward", scale_alone=True).refusals
+    assert reason in refusals.values(), refusals
+
+
+def test_more_than_a_shift_is_left_where_nothing_is_folded() -> None:
+    model = build("float[B,4] x => float[B,4] y", f"{NORM} y = Relu(n)", a=(4,), b=(4,))
+    (site,) = GraphView(model, Constants(model), Shapes(model)).sites
+    with pytest.raises(Refuse, match="Mul_0 would be left with more than a shift"):
+        shift_left(site, Assignment())
+
+
+def test_a_norm_that_takes_in_another_stays_for_this_round() -> None:
+    body = "k = Mul(x, a) n = Add(k, b) l = Mul(z, a) m = Add(l, b) s = Add(n, m) y = MatMul(s, w)"
+    signature = "float[B,4] x, float[B,4] z => float[B,5] y"
+    model = build(signature, body, a=(4,), b=(4,), w=(4, 5))
+    solution = solve(GraphView(model, Constants(model), Shapes(model)), "forward")
+    (stays,) = solution.refusals.values()
+    assert stays == "it takes in the scale and shift of another norm"
+    assert len(solution.assignment.vanished) == 1

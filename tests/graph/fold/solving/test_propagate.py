@@ -6,6 +6,10 @@ import numpy as np
 import pytest
 
 from tests.support.graphs import NORM, assert_stays, build, fold_and_prove
+from un_deploy.graph.analysis.constants import Constants
+from un_deploy.graph.analysis.shapes import Shapes
+from un_deploy.graph.fold.graph_view import GraphView
+from un_deploy.graph.fold.solving.solve import solve
 
 WEIGHTS = {"a": (4,), "b": (4,)}
 SIGNATURE = "float[B,3,4] x => float[B,3,5] y"
@@ -48,3 +52,18 @@ def test_a_channel_that_is_lost_twice_is_no_more_than_lost() -> None:
     )
     folded = fold_and_prove(model)
     assert len(folded.report.folded) == 1
+
+
+def test_a_norm_that_would_be_divided_by_the_lost_channel_of_another() -> None:
+    """The one in front folds in this round; the dead one is right behind the MatMul then."""
+    swap = "Transpose<perm=[0,2,1]>"
+    body = (
+        f"p = MatMul(x, w) m = Mul(p, a) n = Add(m, b) s = {swap}(n) t = Neg(s) u = {swap}(t)"
+        " y = Mul(u, a2)"
+    )
+    dead = np.float32([1, 0, 2, 1])
+    model = build("float[B,3,5] x => float[B,3,4] y", body, w=(5, 4), a=(4,), b=(4,), a2=dead)
+    view = GraphView(model, Constants(model), Shapes(model))
+    refusals = solve(view, "backward").refusals
+    assert "Mul_1 loses a channel on the way of another norm" in refusals.values()
+    assert len(fold_and_prove(model).report.folded) == 2

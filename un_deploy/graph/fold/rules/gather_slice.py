@@ -1,7 +1,8 @@
 """Gather and Slice: they pick elements along axes and change none.
 
 A gauge constant along those axes passes in both directions. One that varies along them is picked
-too, going forward, if what is picked is constant; going backward, Slice leaves the rest as it is.
+too, going forward, if what is picked is constant; going backward, Slice leaves the rest as it is,
+and so does a Gather beside others, where each picks its place.
 The rows of an embedding table are reached this way: the table is a constant, which takes any gauge.
 """
 
@@ -85,7 +86,31 @@ def _gather(unit: Unit, gauge: Gauge, forward: bool, view: GraphFacts) -> Gauge:
         return gauge.each(lambda a: a.reshape((*a.shape[:axis], *ones, *a.shape[axis + 1 :])))
     if gauge.varies & set(picked):
         raise Refuse("it picks along an axis on which the scale varies")
+    size = of_data[axis]
+    if isinstance(size, int) and _is_parted(data, axis, len(of_data), view):
+        place = int(view.constants[indices])
+
+        def whole(array: np.ndarray, rest: float) -> np.ndarray:
+            full = np.full((*array.shape[:axis], size, *array.shape[axis:]), rest)
+            full[(slice(None),) * axis + (place,)] = array
+            return full
+
+        return Affine(whole(gauge.scale, 1.0), whole(gauge.shift, 0.0))
     return gauge.each(lambda a: a.reshape((*a.shape[:axis], 1, *a.shape[picked.stop :])))
+
+
+def _is_parted(data: ir.Value, axis: int, rank: int, view: GraphFacts) -> bool:
+    """Whether all its readers pick single places, as Q, K and V: each place has its own gauge."""
+    readers = view.readers(data)
+    return len(readers) > 1 and all(_picks_one(node, axis, rank, view) for node in readers)
+
+
+def _picks_one(node: ir.Node, axis: int, rank: int, view: GraphFacts) -> bool:
+    if node.domain or node.op_type != "Gather":
+        return False
+    at = node.inputs[1]
+    along = node.attributes.get_int("axis", 0) % rank
+    return at is not None and at in view.constants and along == axis and view.sizes(at) == ()
 
 
 def _take(array: np.ndarray, at: np.ndarray, axis: int) -> np.ndarray:

@@ -19,7 +19,7 @@ from un_deploy.graph.fold.rules.example_models import example
 from un_deploy.graph.fold.rules.operator import absorbing
 from un_deploy.graph.fold.rules.protocol import OUT, Demands, Known, Refuse, Rule, Unit, into
 
-_GUARD = "constant B and C, C one row; of channels alone"
+_GUARD = "constant B and C; of channels alone"
 
 
 class Gemm(Rule):
@@ -36,11 +36,8 @@ class Gemm(Rule):
         along(known.get(into(0)), self._inner_axis(node))
         along(known.get(OUT), 1)
         bias = node.inputs[2] if len(node.inputs) > 2 else None
-        if bias is not None:
-            if bias not in view.constants:
-                raise Refuse("its third operand is no constant")
-            if any(size != 1 for size in view.sizes(bias)[:-1]):
-                raise Refuse("its third operand differs from row to row")
+        if bias is not None and bias not in view.constants:
+            raise Refuse("its third operand is no constant")
         if node.attributes.get_float("beta", 1.0) == 0:
             raise Refuse("its beta is zero, so a third operand is never read")
         return ()

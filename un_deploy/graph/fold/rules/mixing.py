@@ -87,7 +87,7 @@ def _made(
     if c not in facts.constants or not plain or _int(node, "transA"):
         return None
     assert c is not None
-    if facts.sizes(c)[-1:] != (sizes[axis],):
+    if facts.sizes(c)[-1:] != (sizes[axis],) or math.prod(facts.sizes(c)) != sizes[axis]:
         return None
     return node.outputs[0], axis, (node, 2), sizes[axis]
 

@@ -13,7 +13,7 @@ from typing import ClassVar
 import numpy as np
 import onnx_ir as ir
 
-from un_deploy.graph.analysis.dims import Dim
+from un_deploy.graph.analysis.dims import Dim, same_dim
 from un_deploy.graph.fold.graph_facts import GraphFacts
 from un_deploy.graph.fold.rules.channel import check_constant_along, of_the_data
 from un_deploy.graph.fold.rules.example_models import example
@@ -34,7 +34,7 @@ class Resize(Rule):
         "Resize": Operator(
             opsets=(11, 26),
             sums=True,
-            guard="nearest or linear, by known factors; alike along what is resized",
+            guard="nearest or linear, by known factors or to sizes; alike along what is resized",
         )
     }
 
@@ -69,29 +69,31 @@ class Resize(Rule):
 
 
 def _resized(unit: Unit, rank: int, view: GraphFacts) -> list[int]:
-    """The axes whose factor is not 1."""
+    """The axes that are not known to stay as they are."""
     node = unit.node
     axes = [axis % rank for axis in node.attributes.get_ints("axes", range(rank))]
     scales, sizes = (node.inputs[i] if i < len(node.inputs) else None for i in (2, 3))
-    stated = sizes if sizes is not None else scales
-    if stated is None or stated not in view.constants:
+    stated = scales if sizes is None else sizes
+    if stated is None or (sizes is None and stated not in view.constants):
         raise Refuse("its sizes are computed")
-    numbers, before = view.constants[stated].ravel(), view.shape(unit.input(0))
-    if before is None:
-        raise Refuse("the shape of what it resizes is unknown")
+    numbers = view.constants[stated].ravel() if stated in view.constants else [None] * len(axes)
     if len(numbers) != len(axes):
         raise Refuse("its sizes do not fit the tensor")
+    before, after = view.shape(unit.input(0)), view.shape(unit.output)
+    if before is None or after is None:
+        raise Refuse("the shape of what it resizes is unknown")
     resized = []
     for axis, number in zip(axes, numbers, strict=True):
-        size, factor = before[axis], float(number)
-        if stated is not scales:
-            if size == int(number):
-                continue
-            if not isinstance(size, int) or size == 0:
-                raise Refuse("it resizes an axis of unknown size")
-            factor = number / size
+        old, new = before[axis], after[axis]
+        if sizes is not None and same_dim(old, new):
+            continue
+        if sizes is None:
+            factor: float | None = float(number)
+        else:
+            factor = new / old if isinstance(old, int) and isinstance(new, int) and old else None
         if factor != 1:
-            _check_exact(node, size, factor, stated is scales)
+            if factor is not None:
+                _check_exact(node, old, factor, sizes is None)
             resized.append(axis)
     return resized
 

@@ -66,6 +66,9 @@ def step_of(node: ir.Node, facts: GraphFacts) -> Step | str | None:
         if not is_floating(facts.constants.dtype(source)):
             return None
         constant = facts.constants[source]
+        assert operand is not None
+        if operand is not source and not _is_broadcast(constant.shape, facts.shape(operand)):
+            return None  # a Tile repeats it along an axis on which it varies
     shape_x, y = facts.shape(x), node.outputs[0]
     if shape_x is None or not _keeps_shape(operand, shape_x, y, facts):
         if constant is None or constant.size == 1 or node.op_type not in ("Mul", "Div"):
@@ -117,10 +120,10 @@ def _is_parameter(value: ir.Value, facts: GraphFacts) -> bool:
 
 
 def constant_behind(value: ir.Value | None, constants: Constants) -> ir.Value | None:
-    """The value where it is constant, or the constant that Expands repeat to make it."""
+    """The value where it is constant, or the constant that Expands and Tiles repeat to make it."""
     while value is not None and value not in constants:
         node = value.producer()
-        if node is None or node.domain or node.op_type != "Expand":
+        if node is None or node.domain or node.op_type not in ("Expand", "Tile"):
             return None
         value = node.inputs[0]
     return value
@@ -135,11 +138,15 @@ def read_by(node: ir.Node, constants: Constants) -> ir.Value:
 def _keeps_shape(operand: ir.Value | None, shape_x: Shape, y: ir.Value, facts: GraphFacts) -> bool:
     """Whether y has x's shape: the operand is 1 along each axis, or as large as x."""
     own = () if operand is None else facts.shape(operand)
-    if own is not None and len(own) <= len(shape_x):
-        pairs = zip(own[::-1], shape_x[::-1], strict=False)
-        if all(size == 1 or same_dim(size, dim) for size, dim in pairs):
-            return True
-    return same_shape(shape_x, facts.shape(y))
+    return _is_broadcast(own, shape_x) or same_shape(shape_x, facts.shape(y))
+
+
+def _is_broadcast(own: Shape | None, shape: Shape | None) -> bool:
+    """Whether a tensor is 1 along each axis of another, or as large."""
+    if own is None or shape is None or len(own) > len(shape):
+        return False
+    pairs = zip(own[::-1], shape[::-1], strict=False)
+    return all(size == 1 or same_dim(size, dim) for size, dim in pairs)
 
 
 def _widens(operand: ir.Value | None, shape_x: Shape | None, facts: GraphFacts) -> bool:
@@ -157,7 +164,7 @@ def _elementwise(op: str, constant: np.ndarray | None, reversed_: bool, rank: in
     one, zero = np.ones((1,) * rank), np.zeros((1,) * rank)
     if constant is None:
         return Affine(-one, zero)
-    k = _least(align(constant, rank))
+    k = _without_copies(align(constant, rank))
     if op == "Mul":
         return Affine(k, zero)
     if op == "Div":
@@ -168,14 +175,12 @@ def _elementwise(op: str, constant: np.ndarray | None, reversed_: bool, rank: in
     return Affine(-one, k) if reversed_ else Affine(one, -k)
 
 
-def _least(constant: np.ndarray) -> np.ndarray:
-    """Without what an Expand repeated: one entry along each axis on which all are alike, as long
-    as it varies along another."""
-    for axis, size in enumerate(constant.shape):
-        first = constant.take([0], axis)
-        if 1 < size < constant.size and np.all(constant == first):
-            constant = first
-    return constant
+def _without_copies(array: np.ndarray) -> np.ndarray:
+    """With size 1 along axes on which it is alike, as what was repeated is; one axis stays."""
+    for axis, size in enumerate(array.shape):
+        if 1 < size < array.size and np.all(array == np.take(array, [0], axis)):
+            array = np.take(array, [0], axis)
+    return array
 
 
 def _sum(node: ir.Node, facts: GraphFacts) -> Step | None:

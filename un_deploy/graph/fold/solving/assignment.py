@@ -69,6 +69,9 @@ def shift_left(site: Site, assignment: Assignment) -> np.ndarray:
         Refuse: more than a shift is left.
     """
     before, after = assignment.ends(site)
+    lost = np.flatnonzero(after.scale == 0)
+    if lost.size:
+        raise Refuse(f"no shift could be added to channel {lost[0]}, which is scaled by 0")
     with np.errstate(divide="ignore", invalid="ignore"):
         left = after.inverse().after(site.affine).after(before)
     if not left.same(Affine(np.ones_like(left.scale), left.shift)):

@@ -86,8 +86,7 @@ def solve(view: GraphView, direction: Direction, *, scale_alone: bool = False) -
             refusals[site] = "it takes in the scale and shift of another norm"
             continue
         if scale_alone and not _is_more_than_shift(site):
-            refusals[site] = "it is no more than a shift already"
-            continue
+            continue  # it is no more than a shift already
         if site.affine.is_identity and site.x in view.pinned and site.y in view.pinned:
             refusals[site] = "it does nothing, but both its ends are the graph's"
             continue

@@ -8,8 +8,8 @@ from random import Random
 import numpy as np
 from onnx import TensorProto
 
-from tests.support.fuzzer.draft import Dims, Draft
-from tests.support.fuzzer.surroundings import SURROUNDINGS, Surrounding
+from tests.support.fuzzer.drawing.draft import Dims, Draft
+from tests.support.fuzzer.drawing.surroundings import SURROUNDINGS, Surrounding
 
 _AFFINE = {"Mul", "Div", "Add", "Sub", "BatchNormalization"}
 _GIVEN = {"x", "y", "c", "trip", "w", "q", "row", "width", "T", "E", "seed", "turn"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import prod
 from random import Random
 
@@ -10,12 +11,31 @@ import onnx
 import onnx.numpy_helper
 from onnx import NodeProto, TensorProto
 
-from tests.support.fuzzer.draft import Dims, Draft, is_float
-from tests.support.fuzzer.parts import Part
-from tests.support.fuzzer.spelling import factors, respelled
+from tests.support.fuzzer.drawing.draft import Dims, Draft, is_float
+from tests.support.fuzzer.drawing.part import Part
+from tests.support.fuzzer.drawing.spelling import factors, respelled
 
 #: Tensors that a part may begin with, and their shapes.
 _Open = dict[str, Dims]
+
+
+def _dead(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    scale = rng.uniform(0.4, 1.8, shape)
+    scale.flat[0] = 0.0
+    return scale
+
+
+#: Numbers that the stem of a weight's name asks for.
+_ASKED: dict[str, Callable[[tuple[int, ...], np.random.Generator], np.ndarray]] = {
+    "inf": lambda shape, rng: np.triu(np.full(shape, -np.inf), 1),
+    "zero": lambda shape, rng: np.zeros(()),
+    "one": lambda shape, rng: np.ones(()),
+    "dead": _dead,
+    "neg": lambda shape, rng: -rng.uniform(0.4, 1.8, shape),
+    "far": lambda shape, rng: rng.uniform(500, 1000, shape),
+    "much": lambda shape, rng: rng.uniform(900, 1000, shape),
+    "small": lambda shape, rng: rng.uniform(1 / 256, 1 / 240, shape),
+}
 
 
 def compose(draft: Draft, chosen: list[Part], random: Random, rng: np.random.Generator) -> None:
@@ -76,6 +96,8 @@ def _taken(
     """What a part's input is to be of what is there; None: an input of the graph."""
     if not open_ or not is_float(value.type.tensor_type.elem_type) or random.random() > 0.8:
         return None
+    if value.name.startswith("own"):
+        return None
     source = random.choice(sorted(open_)[-3:])
     return _adapted(draft, source, open_[source], _dims(value, draft), random, rng)
 
@@ -100,8 +122,8 @@ def _drawn(
     name: str, shape: tuple[int, ...], random: Random, rng: np.random.Generator
 ) -> np.ndarray:
     """Weights that keep a stream's size, scales of both signs, at times a dead channel; a mask."""
-    if name.startswith("inf"):
-        return np.triu(np.full(shape, -np.inf), 1)
+    if (asked := _ASKED.get(name.partition("_")[0])) is not None:
+        return np.broadcast_to(asked(shape, rng), shape)
     if name[0] != "a":
         rows = prod(shape[:1] if len(shape) == 2 else shape[1:]) if len(shape) > 1 else 1
         return np.asarray(rng.standard_normal(shape) / max(rows, 1) ** 0.5)

@@ -1,22 +1,18 @@
-"""What graphs are made of: the examples of every rule, and blocks in which networks hold norms."""
+"""What graphs are made of: examples of every rule, blocks of networks, and what no norm passes."""
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
 from functools import cache
 
-import onnx
-import onnx.numpy_helper
 import onnx_ir as ir
 
-from tests.support.fuzzer.spelling import is_known, respelled
+from tests.support.fuzzer.drawing.part import IMAGES as _IMAGES
+from tests.support.fuzzer.drawing.part import TOKENS as _TOKENS
+from tests.support.fuzzer.drawing.part import VECTORS as _VECTORS
+from tests.support.fuzzer.drawing.part import Part, block
+from tests.support.fuzzer.drawing.refusals import refusals
 from un_deploy.graph.fold.rules import rules
-from un_deploy.graph.fold.rules.example_models import example
 
-_TOKENS = "(float[B,S,4] x) => (float[B,S,4] y)"
-_IMAGES = "(float[B,4,6,6] x) => (float[B,4,6,6] y)"
-_VECTORS = "(float[B,4] x) => (float[B,4] y)"
 _SWAP = "Transpose<perm=[0,2,1]>"
 _MEAN = "ReduceMean<axes=[-1]>"
 _SAME = "kernel_shape=[3,3],pads=[1,1,1,1]"
@@ -223,57 +219,13 @@ _BLOCKS = {
 }
 
 
-@dataclass(frozen=True)
-class Part:
-    """A small model with float32 weights; `name` is its rule's, or what a block is."""
-
-    name: str
-    model: onnx.ModelProto
-
-    def exists_at(self, opset: int) -> bool:
-        """Whether ONNX has all its operators at this opset."""
-        arrays = {t.name: onnx.numpy_helper.to_array(t) for t in self.model.graph.initializer}
-        for node in self.model.graph.node:
-            spelled, extra = respelled(node, arrays, opset)
-            if extra is not None:
-                spelled.input.append("axes")
-            if not is_known(spelled, opset):
-                return False
-        return True
-
-    def takes_batch(self, batch: int | None) -> bool:
-        """Whether it runs at this batch; None: any, of which one will do.
-
-        The class token of Join's example is stored for a batch of 2.
-        """
-        tokens = [tensor for tensor in self.model.graph.initializer if tensor.name == "cls"]
-        return batch is None or all(tensor.dims[0] == batch for tensor in tokens)
-
-    @property
-    def single(self) -> bool:
-        """Whether ONNX Runtime has an operator of it in float32 and not in float64."""
-        kinds = {"Conv", "ConvTranspose", "Erf", "InstanceNormalization"}
-        kinds |= {"LeakyRelu", "PRelu", "Resize"}
-        return any(node.op_type in kinds for node in self.model.graph.node)
-
-
 @cache
 def parts() -> tuple[Part, ...]:
-    """All of them, the rules' examples first."""
+    """The rules' examples, blocks of networks, and what no norm passes."""
     shown = [
         Part(type(rule).__name__, ir.to_proto(model))
         for rule in rules()
         for model in rule.examples()
     ]
-    return (*shown, *(Part(name, _block(*given)) for name, given in _BLOCKS.items()))
-
-
-def _block(signature: str, body: str) -> onnx.ModelProto:
-    words = set(re.findall(r"\w+", body))
-    weights = {
-        word: tuple(int(size) for size in word.split("_")[1:])
-        for word in sorted(words)
-        if re.fullmatch(r"[a-z]+(_\d+)+", word)
-    }
-    integers = {name: value for name, value in _INTEGERS.items() if name in words}
-    return ir.to_proto(example(signature, body, weights, integers=integers))
+    blocks = (Part(name, block(*given, _INTEGERS)) for name, given in _BLOCKS.items())
+    return (*shown, *blocks, *refusals())

@@ -10,7 +10,7 @@ import onnx
 import onnx.helper
 import onnx.numpy_helper
 
-from tests.support.fuzzer.draft import Draft
+from tests.support.fuzzer.drawing.draft import Draft
 
 
 def share_weights(draft: Draft, random: Random) -> None:

@@ -21,14 +21,20 @@ _BECAME_INPUT = {
 }
 
 
+#: What gives the same of integers as a Min with 0, and as a Max of that, before these take any.
+_OF_INTEGERS = {"Min": "Mul", "Max": "Add"}
+
+
 def respelled(
     node: NodeProto, constants: Mapping[str, np.ndarray], opset: int
 ) -> tuple[NodeProto, np.ndarray | None]:
     """An operator as this opset writes it, and what is to become its input 1, if anything."""
     node = NodeProto.FromString(node.SerializeToString())
+    if node.op_type in _OF_INTEGERS and opset < 12:
+        node.op_type = _OF_INTEGERS[node.op_type]
     name, since = _BECAME_INPUT.get(node.op_type, ("", 0))
     held = [attribute for attribute in node.attribute if name and attribute.name == name]
-    if name and opset < since and len(node.input) > 1:
+    if name and opset < since and len(node.input) > 1 and node.input[1] in constants:
         node.attribute.append(onnx.helper.make_attribute(name, constants[node.input[1]].tolist()))
         del node.input[1]
     elif held and opset >= since:
@@ -41,7 +47,7 @@ def respelled(
 def is_known(node: NodeProto, opset: int) -> bool:
     """Whether ONNX has this operator at this opset, with these inputs and attributes."""
     try:
-        schema = onnx.defs.get_schema(node.op_type, opset)
+        schema = onnx.defs.get_schema(node.op_type, 1 if node.domain else opset, node.domain)
     except onnx.defs.SchemaError:
         return False
     may_lack = [

@@ -15,7 +15,7 @@ import onnx.parser
 import onnx.shape_inference
 from onnx import NodeProto, TensorProto
 
-from tests.support.fuzzer.spelling import factors
+from tests.support.fuzzer.drawing.spelling import factors
 
 Dims = tuple[int | str, ...]
 

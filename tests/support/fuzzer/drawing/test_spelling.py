@@ -6,7 +6,7 @@ import numpy as np
 import onnx.helper
 import pytest
 
-from tests.support.fuzzer.spelling import factors, is_known, respelled
+from tests.support.fuzzer.drawing.spelling import factors, is_known, respelled
 
 NAMES = {"Squeeze": "axes", "Unsqueeze": "axes", "ReduceMean": "axes", "Split": "split"}
 NAMES |= dict.fromkeys(("ReduceMax", "ReduceMin", "ReduceSum"), "axes")

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from random import Random
 
 import numpy as np
 import onnx
 
-from tests.support.fuzzer import other_changes
-from tests.support.fuzzer.compose import compose
-from tests.support.fuzzer.draft import Draft
-from tests.support.fuzzer.parts import parts
-from tests.support.fuzzer.surround import surround
+from tests.support.fuzzer.drawing import other_changes
+from tests.support.fuzzer.drawing.chains import chain
+from tests.support.fuzzer.drawing.compose import compose
+from tests.support.fuzzer.drawing.draft import Draft
+from tests.support.fuzzer.drawing.part import Part
+from tests.support.fuzzer.drawing.parts import parts
+from tests.support.fuzzer.drawing.refusals import refusals
+from tests.support.fuzzer.drawing.surround import surround
 from un_deploy.graph.model.checks import OLDEST_OPSET
 
 #: How likely each type is; bfloat16 has hardly an operator in ONNX Runtime.
 _TYPES = {"float": 5, "float16": 2, "double": 3, "bfloat16": 0.3}
+#: So many parts are chains.
+_CHAINS = 0.4
 _OTHER_CHANGES = (
     other_changes.share_weights,
     other_changes.compute_weight,
@@ -39,10 +45,27 @@ class Fuzzed:
     parts: tuple[str, ...]
 
 
+@cache
+def _suited(opset: int, dtype: str, batch: int | None) -> list[Part]:
+    return [part for part in parts() if part.suits(opset, dtype, batch)]
+
+
+def _chain(random: Random, opset: int, dtype: str, batch: int | None) -> Part:
+    while not (part := chain(random)).suits(opset, dtype, batch):
+        pass
+    return part
+
+
 def fuzzed(seed: int) -> Fuzzed:
-    """The graph of a seed; the same for the same seed and versions."""
+    """The graph of a seed; the same for the same seed and versions.
+
+    Of odd seeds each begins with the next one of `refusals`, where it suits.
+    """
     random, rng = Random(seed), np.random.default_rng(seed)
     dtype = random.choices(list(_TYPES), list(_TYPES.values()))[0]
+    asked = refusals()[seed // 2 % len(refusals())] if seed % 2 else None
+    if asked is not None and asked.types:
+        dtype = random.choice(asked.types)
     first = 22 if dtype == "bfloat16" else OLDEST_OPSET  # no Conv takes it before
     opset = random.randint(first, onnx.defs.onnx_opset_version())
     sizes = {
@@ -51,10 +74,13 @@ def fuzzed(seed: int) -> Fuzzed:
         if random.random() < 0.5
     }
     draft = Draft(opset, dtype, sizes)
-    known = [p for p in parts() if p.exists_at(opset) and p.takes_batch(sizes.get("B"))]
-    if dtype == "double":
-        known = [part for part in known if not part.single]
-    chosen = random.choices(known, k=random.randint(1, 5))
+    given = opset, dtype, sizes.get("B")
+    chosen = [
+        _chain(random, *given) if random.random() < _CHAINS else random.choice(_suited(*given))
+        for _ in range(random.randint(1, 5))
+    ]
+    if asked is not None and asked.suits(*given):
+        chosen[0] = asked
     compose(draft, chosen, random, rng)
     for _ in range(random.randint(0, 6)):
         surround(draft, random)

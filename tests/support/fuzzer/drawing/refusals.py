@@ -1,0 +1,319 @@
+"""Small models whose norm stays, one for nearly every reason: what graphs seldom hold by chance.
+
+Weights are named as in `part.block`. The stem of a name may ask for numbers of its own, as
+`compose` draws them: dead, far, much, neg, one, small, zero. An input named own is never another
+part's output; i, j and k hold integers, whose minimum with 0 is a computed zero.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+from tests.support.fuzzer.drawing.part import IMAGES, TOKENS, VECTORS, Part, block
+
+_SWAP = "Transpose<perm=[0,2,1]>"
+_SAME = "kernel_shape=[3,3],pads=[1,1,1,1]"
+_NORM = "m = Mul(x, a_4) n = Add(m, b_4)"
+_OF_IMAGES = "m = Mul(x, a_4_1_1) n = Add(m, b_4_1_1)"
+_IN_ROWS = "m = Mul(x, a_6_1) n = Add(m, b_6_1)"
+_THREE = "(float[B,3,4] x) => (float[B,3,4] y)"
+_ZERO = "(float[B,3,4] x, int64[1] i) => (float[B,3,4] y)"
+_LONG = " ".join(f"x{i + 1} = Mul(x{i}, one_4)" for i in range(1, 101))
+_MODULATED = (
+    "e = Gemm<transB=1>(c, w_8_2, d_8) s, t = Split<axis=1, num_outputs=2>(e) "
+    "u = Unsqueeze(s, first) v = Unsqueeze(t, first) o = Add(u, one_1) "
+)
+_MODULATION = "(float[B,3,4] x, float[B,2] c) => (float[B,3,4] y)"
+
+_INTEGERS: dict[str, object] = {
+    "first": [1], "last": [-1], "back": [-9], "none": [0], "all": [9], "two": [2],
+    "order": [3, 1, 0, 2], "twice": [1, 1, 2], "ones": [1, 1, 1], "rest": [0, 0, 4],
+    "around": [0, 1, 0, 0, 1, 0], "beside": [0, 0, 1, 0, 0, 1], "few": [[[0, 1, 2]]],
+    "double": [12, 12], "tall": [1, 3, 1],
+}  # fmt: skip
+_FACTORS = {"by": [1, 1, 2, 2], "odd": [1, 1, 1.5, 1.5], "half": [1, 1, 0.5, 0.5]}
+_FACTORS["uneven"] = [1, 1, 1.3, 1.3]
+_SINGLE = ("float",)
+_NARROW = ("float", "float16", "bfloat16")  # in float64 enough digits are left
+
+#: Signature, operators, and the types in which ONNX Runtime computes them; all where none are told.
+_BLOCKS: dict[str, tuple[str, str] | tuple[str, str, tuple[str, ...]]] = {
+    "a long row": (TOKENS, f"x1 = Mul(x, a_4) {_LONG} y = MatMul(x101, w_4_4)"),
+    "two norms and one that only scales": (
+        "(float[B,S,4] x, float[B,S,4] z) => (float[B,S,4] y)",
+        "m = Mul(x, a_4) k = Mul(z, ad_4) n = Add(k, b_4) s = Add(m, n) y = Sigmoid(s)",
+    ),
+    "a slope that is scaled": (TOKENS, "m = Mul(x, a_4) s = Neg(m) p = PRelu(x, s) y = Neg(p)"),
+    "Concat with what is of unknown size": (
+        "(float[B,S,4] x, float[B,S,D4_1] z) => (float[B,S,4] y)",
+        f"{_NORM} t = Concat<axis=2>(n, z) y = MatMul(t, w_8_4)",
+    ),
+    "Conv that pads": (IMAGES, f"{_OF_IMAGES} y = Conv<{_SAME}>(n, w_4_4_3_3)"),
+    "ConvTranspose": (IMAGES, f"{_OF_IMAGES} y = ConvTranspose(n, w_4_4_1_1)"),
+    "ConvTranspose by what is computed": (
+        "(float[B,4,6,6] x, float[4,4,1,1] w) => (float[B,4,6,6] y)",
+        f"{_OF_IMAGES} y = ConvTranspose(n, w)",
+    ),
+    "channels to pixels": (
+        "(float[B,4,6,6] x) => (float[B,1,12,12] y)",
+        f"{_OF_IMAGES} y = DepthToSpace<blocksize=2>(n)",
+    ),
+    "pixels of a norm of rows": (
+        "(float[B,4,6,6] x) => (float[B,16,3,3] y)",
+        f"{_IN_ROWS} y = SpaceToDepth<blocksize=2>(n)",
+    ),
+    "a quotient": (TOKENS, f"{_NORM} y = Div(c_1, n)"),
+    "multiplied by nothing": (
+        TOKENS,
+        "p = MatMul(x, w_4_4) t = Mul(p, zero_1) m = Mul(t, a_4) y = Add(m, b_4)",
+    ),
+    "a table of two vectors": (
+        "(float[B,1,4] x, float[B,3,1] z) => (float[B,3,4] y)",
+        "k = Neg(x) l = Neg(z) p = Mul(k, l) m = Mul(p, a_3_4) y = Relu(m)",
+    ),
+    "modulation of a norm of tokens": (
+        _MODULATION, _MODULATED + "m = Mul(x, a_3_1) n = Add(m, b_4) q = Mul(n, o) y = Add(q, v)",
+    ),
+    "modulation of a dead norm": (
+        _MODULATION, _MODULATED + "m = Mul(x, dead_4) n = Add(m, b_4) q = Mul(n, o) y = Add(q, v)",
+    ),
+    "modulation in front of a norm": (
+        _MODULATION, _MODULATED + "q = Mul(x, o) r = Add(q, v) m = Mul(r, a_4) y = Add(m, b_4)",
+    ),
+    "modulation by what a norm reads": (
+        "(float[B,3,4] x, float[B,2] c) => (float[B,3,4] y, float[B,4] z)",
+        _MODULATED + "q = Mul(x, o) y = Add(q, v) m = Mul(s, a_4) z = Relu(m)",
+    ),
+    "Slice of tokens from somewhere on": (
+        "(float[B,3,4] x, int64[1] i) => (float[B,3,4] y)",
+        "m = Mul(x, a_3_1) n = Add(m, b_3_1) z = Min(i, none) t = Slice(n, z, all, first) "
+        "y = MatMul(t, w_4_4)",
+    ),
+    "Slice backwards": (
+        TOKENS,
+        "p = MatMul(x, w_4_4) t = Slice(p, last, back, last, last) m = Mul(t, a_4) "
+        "y = Add(m, b_4)",
+    ),
+    "Slice along some axis": (
+        _ZERO, f"{_NORM} z = Min(i, none) t = Slice(n, none, all, z) y = MatMul(t, w_4_4)",
+    ),
+    "Slice along some axes": (
+        "(float[B,3,4] x, int64[D1_1] i) => (float[B,3,4] y)",
+        f"{_NORM} z = Min(i, none) t = Slice(n, z, all) y = MatMul(t, w_4_4)",
+    ),
+    "Slice with some step": (
+        _ZERO,
+        f"{_NORM} z = Min(i, none) k = Max(z, first) t = Slice(n, none, all, last, k) "
+        "y = MatMul(t, w_4_4)",
+    ),
+    "Gather of channels": (
+        TOKENS,
+        "p = MatMul(x, w_4_4) t = Gather<axis=2>(p, order) m = Mul(t, a_4) y = Add(m, b_4)",
+    ),
+    "Gather at places of unknown rank": (
+        "(float[B,3,4] x, int64[1] i, int64[D1_1] j) => (float[B,1,4] y)",
+        f"{_NORM} z = Min(i, none) r = Min(j, none) k = Reshape(z, r) t = Gather<axis=1>(n, k) "
+        "y = MatMul(t, w_4_4)",
+    ),
+    "Gemm with a beta of zero": (VECTORS, f"{_NORM} y = Gemm<beta=0.0>(n, w_4_4, c_4)"),
+    "Gemm with a table": (
+        "(float[3,4] x) => (float[3,4] y)", f"{_NORM} y = Gemm(n, w_4_4, c_3_4)",
+    ),
+    "Gemm with a summand": (
+        "(float[B,4] x, float[B,4] z) => (float[B,4] y)", f"{_NORM} y = Gemm(n, w_4_4, z)",
+    ),
+    "Cast of large numbers": (
+        "(float[B,S,4] own) => (float[B,S,4] y)",
+        "m = Mul(own, far_4) c = Cast<to=10>(m) d = Cast<to=1>(c) y = MatMul(d, w_4_4)",
+    ),
+    "Cast of what is shifted far": (
+        "(float[B,S,4] own) => (float[B,S,4] y)",
+        "m = Mul(own, a_4) n = Add(m, far_4) c = Cast<to=10>(n) d = Cast<to=1>(c) "
+        "y = MatMul(d, w_4_4)",
+    ),
+    "Expand to some shape": (
+        "(float[B,S,4] x, int64[3] i) => (float[B,S,4] y)",
+        f"{_NORM} z = Min(i, none) k = Max(z, ones) t = Expand(n, k) y = MatMul(t, w_4_4)",
+    ),
+    "Expand in front of a norm of tokens": (
+        "(float[B,1,4] x) => (float[B,3,4] y)",
+        "p = MatMul(x, w_4_4) t = Expand(p, tall) m = Mul(t, a_3_4) y = Sigmoid(m)",
+    ),
+    "GatherND in some axes": (
+        "(float[B,3,4] x, int64[1,D1_1] i) => (float[1,3,4] y)",
+        f"{_NORM} z = Min(i, none) t = GatherND(n, z) y = MatMul(t, w_4_4)",
+    ),
+    "GatherND at places of unknown rank": (
+        "(float[B,3,4] x, int64[1,1] i, int64[D2_1] j) => (float[1,3,4] y)",
+        f"{_NORM} z = Min(i, none) r = Min(j, none) k = Reshape(z, r) t = GatherND(n, k) "
+        "y = MatMul(t, w_4_4)",
+    ),
+    "GatherElements of a part": (
+        "(float[1,3,4] x) => (float[1,1,4] y)",
+        f"{_NORM} t = GatherElements<axis=1>(n, few) y = MatMul(t, w_3_4)",
+    ),
+    "GatherElements of channels": (
+        "(float[1,3,4] x) => (float[1,1,4] y)",
+        f"{_NORM} t = GatherElements<axis=2>(n, few) y = MatMul(t, w_3_4)",
+    ),
+    "GatherElements of unknown rank": (
+        "(float[1,3,4] x, int64[D3_1] j) => (float[1,1,4] y)",
+        f"{_NORM} r = Min(j, none) k = Reshape(few, r) t = GatherElements<axis=1>(n, k) "
+        "y = MatMul(t, w_3_4)",
+    ),
+    "Einsum with a size that may be another": (
+        "(float[B,S,D4_1] x) => (float[B,S,4] y)",
+        'p = Einsum<equation="bsc,cd->bsd">(x, w_4_4) m = Mul(p, a_4) y = Add(m, b_4)',
+    ),
+    "Einsum with a diagonal": (
+        "(float[B,4,4] x) => (float[B,4] y)",
+        f'{_NORM} y = Einsum<equation="bcc,cd->bd">(n, w_4_4)',
+    ),
+    "Einsum that sums tokens": (
+        "(float[B,S,4] x) => (float[B,4] y)",
+        f'{_NORM} y = Einsum<equation="bsc,cd->bd">(n, w_4_4)',
+    ),
+    "Tile as often as something says": (
+        "(float[B,3,4] x, int64[3] i) => (float[B,3,4] y)",
+        f"{_NORM} z = Min(i, none) k = Max(z, ones) t = Tile(n, k) y = MatMul(t, w_4_4)",
+    ),
+    "Pad of channels": (
+        "(float[B,3,4] x) => (float[B,3,6] y)",
+        f'{_NORM} t = Pad<mode="edge">(n, beside) y = MatMul(t, w_6_6)',
+    ),
+    "Pad with zeros": (
+        "(float[B,3,4] x) => (float[B,5,4] y)",
+        f"{_NORM} t = Pad(n, around) y = MatMul(t, w_4_4)",
+    ),
+    "Pad with ones": (
+        "(float[B,3,4] x) => (float[B,5,4] y)",
+        "m = Mul(x, a_4) t = Pad(m, around, one_1) y = MatMul(t, w_4_4)",
+    ),
+    "Pad as wide as something": (
+        "(float[B,3,4] x, int64[6] i) => (float[B,3,4] y)",
+        f'{_NORM} z = Min(i, none) t = Pad<mode="edge">(n, z) y = MatMul(t, w_4_4)',
+    ),
+    "AveragePool that counts padding": (
+        IMAGES, f"{_OF_IMAGES} t = AveragePool<{_SAME},count_include_pad=1>(n) "
+        "y = Conv(t, w_4_4_1_1)",
+    ),
+    "MaxPool of a norm of rows": (IMAGES, f"{_IN_ROWS} t = MaxPool<{_SAME}>(n) y = Neg(t)"),
+    "MaxPool turned around": (
+        IMAGES, f"m = Mul(x, neg_4_1_1) t = MaxPool<{_SAME}>(m) y = Conv(t, w_4_4_1_1)",
+    ),
+    "MaxPool and its places": (
+        IMAGES,
+        f"{_OF_IMAGES} t, i = MaxPool<{_SAME}>(n) j = Cast<to=1>(i) y = Add(t, j)",
+        _SINGLE,
+    ),
+    "a last window beyond the border": (
+        "(float[B,4,6,6] x) => (float[B,4,3,3] y)",
+        f"{_OF_IMAGES} t = AveragePool<kernel_shape=[3,3],strides=[2,2],ceil_mode=1,"
+        "count_include_pad=1>(n) y = Conv(t, w_4_4_1_1)",
+    ),
+    "ReduceSum of tokens": (
+        "(float[B,S,4] x) => (float[B,1,4] y)",
+        f"{_NORM} t = ReduceSum<axes=[1]>(n) y = MatMul(t, w_4_4)",
+    ),
+    "ReduceMean of channels": (TOKENS, f"{_NORM} t = ReduceMean<axes=[2]>(n) y = Sub(x, t)"),
+    "ReduceSum along some axis": (
+        "(float[B,3,4] x, int64[1] i) => (float[B,1,4] y)",
+        f"{_NORM} z = Min(i, none) k = Max(z, first) t = ReduceSum(n, k) y = MatMul(t, w_4_4)",
+    ),
+    "ReduceMax turned around": (
+        "(float[B,3,4] x) => (float[B,1,4] y)",
+        "m = Mul(x, neg_4) t = ReduceMax<axes=[1]>(m) y = MatMul(t, w_4_4)",
+    ),
+    "Resize, cubic": (
+        "(float[B,4,6,6] x) => (float[B,4,12,12] y)",
+        f'{_OF_IMAGES} t = Resize<mode="cubic">(n, , by) y = Conv(t, w_4_4_1_1)',
+        _SINGLE,
+    ),
+    "Resize of a norm of rows": (
+        "(float[B,4,6,6] x) => (float[B,4,12,12] y)", f"{_IN_ROWS} y = Resize(n, , by)", _SINGLE,
+    ),
+    "Resize from some size": (
+        "(float[B,4,D6_1,D6_2] x) => (float[B,4,12,12] y)",
+        f"{_OF_IMAGES} t = Resize<axes=[2,3]>(n, , , double) y = Conv(t, w_4_4_1_1)",
+        _SINGLE,
+    ),
+    "Resize that blurs": (
+        "(float[B,4,6,6] x) => (float[B,4,3,3] y)",
+        f'{_OF_IMAGES} t = Resize<mode="linear",antialias=1>(n, , half) y = Conv(t, w_4_4_1_1)',
+        _SINGLE,
+    ),
+    "Resize to about": (
+        "(float[B,4,6,6] x) => (float[B,4,7,7] y)",
+        f'{_OF_IMAGES} t = Resize<mode="linear",coordinate_transformation_mode="align_corners">'
+        "(n, , uneven) y = Conv(t, w_4_4_1_1)",
+        _SINGLE,
+    ),
+    "Resize to the size of something": (
+        IMAGES, f"{_OF_IMAGES} s = Shape(x) t = Resize(n, , , s) y = Conv(t, w_4_4_1_1)", _SINGLE,
+    ),
+    "Resize, nearest between two": (
+        "(float[B,4,6,6] x) => (float[B,4,9,9] y)",
+        f"{_OF_IMAGES} t = Resize(n, , odd) y = Conv(t, w_4_4_1_1)",
+        _SINGLE,
+    ),
+    "Tile of channels": (
+        "(float[B,3,4] x) => (float[B,3,8] y)",
+        "p = MatMul(x, w_4_4) t = Tile(p, twice) m = Mul(t, a_8) y = Add(m, b_8)",
+    ),
+    "a variance below zero": (
+        IMAGES, "y = BatchNormalization(x, a_4, b_4, c_4, neg_4)", _SINGLE,
+    ),
+    "BatchNormalization of some channels": (
+        "(float[B,D4_1,6,6] x) => (float[B,4,6,6] y)",
+        "y = BatchNormalization(x, a_4, b_4, c_4, av_4)",
+    ),
+    "a Scaler": (
+        VECTORS,
+        "k = ai.onnx.ml.Scaler<offset=[0.5,0.1,-0.2,0.3],scale=[1.5,0.5,0.7,2.0]>(x) "
+        "y = Gemm(k, w_4_4)",
+        _SINGLE,
+    ),
+    "a norm before and one behind a dead one": (
+        TOKENS,
+        f"p = Sigmoid(x) k = Mul(p, a_4) l = Add(k, b_4) n = {_SWAP}(l) r = Neg(n) "
+        f"s = {_SWAP}(r) m = Mul(s, dead_4) t = {_SWAP}(m) u = Neg(t) v = {_SWAP}(u) "
+        "z = Mul(v, ad_4) q = Add(z, c_4) y = Sigmoid(q)",
+    ),
+    "shifted far, and read in front": (
+        TOKENS,
+        "p = MatMul(x, w_4_4) m = Mul(p, a_4) n = Add(m, far_4) q = MatMul(p, v_4_4) "
+        "y = Sub(q, n)",
+        _NARROW,
+    ),
+    "shifted far, in front of an activation": (
+        TOKENS,
+        "p = MatMul(x, w_4_4) m = Mul(p, a_4) n = Add(m, far_4) q = MatMul(p, v_4_4) "
+        "r = Sigmoid(n) y = Add(q, r)",
+        _NARROW,
+    ),
+    "nothing": (TOKENS, "y = Mul(x, one_4)"),
+    "nothing between inputs and outputs": (
+        "(float[B,S,4] own) => (float[B,S,4] y)", "y = Mul(own, one_4)",
+    ),
+    "five readers": (
+        TOKENS,
+        f"{_NORM} p = MatMul(n, w_4_4) q = MatMul(n, v_4_4) k = MatMul(n, u_4_4) "
+        "l = MatMul(n, o_4_4) r = MatMul(n, q_4_4) c = Sum(p, q, k, l, r) y = Tanh(c)",
+    ),
+    "a large table": (
+        TOKENS,
+        "m = Mul(x, small_4) i = Identity(m) t = Add(i, much_1_1_4) r = Identity(t) "
+        "y = MatMul(r, w_4_4)",
+        ("float16",),
+    ),
+}  # fmt: skip
+
+
+@cache
+def refusals() -> tuple[Part, ...]:
+    """All of them."""
+    found = []
+    for name, (signature, body, *types) in _BLOCKS.items():
+        model = block(signature, body, _INTEGERS, _FACTORS)
+        found.append(Part(name, model, types[0] if types else ()))
+    return tuple(found)
