@@ -93,5 +93,8 @@ def test_a_wrong_fold_is_not_written(run: Run, monkeypatch: pytest.MonkeyPatch) 
 
 def test_help_says_that_models_run_as_code(run: Run) -> None:
     text = " ".join(run("export", "--help").stdout.split())
-    assert "timm:NAME; its Python runs as code" in text
+    assert (
+        "timm:NAME[,num_classes=10,...], whose Python runs as code, or a Hugging Face folder"
+        in text
+    )
     assert "loader.py:function, which runs as code" in text
