@@ -47,7 +47,7 @@ def train(module: nn.Module, inputs: str, data: Tensor, labels: Tensor) -> list[
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        losses.append(float(loss))
+        losses.append(loss.item())
     module.eval()
     return losses
 

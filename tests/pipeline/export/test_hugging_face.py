@@ -52,10 +52,10 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], dict[str, Tensor]]] = {
     "gpt2": (
         lambda: made("GPT2LMHeadModel", "GPT2Config", vocab_size=50, n_embd=32, n_layer=2,
                      n_head=2, n_positions=32, bos_token_id=0, eos_token_id=0),
-        TEXT,
+        {"input_ids": IDS},
     ),
     "llama": (lambda: made("LlamaForCausalLM", "LlamaConfig", **SMALL), TEXT),
-    "gpt-neox": (lambda: made("GPTNeoXForCausalLM", "GPTNeoXConfig", **SMALL), TEXT),
+    "gpt-neox": (lambda: made("GPTNeoXForCausalLM", "GPTNeoXConfig", **SMALL), {"input_ids": IDS}),
     "t5": (
         lambda: made("T5ForConditionalGeneration", "T5Config", vocab_size=50, d_model=32, d_kv=16,
                      d_ff=64, num_layers=1, num_heads=2, decoder_start_token_id=0),

@@ -11,4 +11,6 @@
 - quiet: Silences torch's exporters; exceptions and what the tracer froze are still told.
 - timm_model: timm:NAME, or timm:NAME,num_classes=10,...: a timm model without pretrained weights.
 - torch_to_onnx: From a PyTorch module to an ONNX model in memory, by either of torch's exporters.
+- torchscript_operators: Operators that the TorchScript exporter lacks (diff) or writes wrongly
+  (cumsum of booleans).
 """
