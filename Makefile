@@ -86,7 +86,7 @@ build/networks/.ready: pyproject.toml constraints.txt constraints-networks.txt
 	$(NETWORKS) $(PIP_INSTALL) -c constraints-networks.txt ".[torch,cpu,transformers,timm]" \
 	  torchvision diffusers hypothesis pytest pytest-xdist
 	$(NETWORKS) -c "import torchvision" 2>/dev/null || \
-	  : > build/networks/venv/lib/python3.*/site-packages/torchvision/_meta_registrations.py
+	  cp /dev/null build/networks/venv/lib/python3.*/site-packages/torchvision/_meta_registrations.py
 	$(NETWORKS) -c "import diffusers, timm, transformers"
 	touch $@
 
