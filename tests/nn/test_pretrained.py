@@ -105,6 +105,13 @@ def test_half_precision_and_shards(tmp_path: Path) -> None:
     assert torch.equal(found(IDS).logits, expected)
 
 
+def test_weights_that_the_class_lacks_are_warned_of(tmp_path: Path) -> None:
+    bert().save_pretrained(tmp_path)
+    change(tmp_path / "config.json", architectures=["BertModel"])
+    with pytest.warns(UserWarning, match=r"BertModel has no classifier\.bias, classifier\.weight"):
+        assert isinstance(load_pretrained(tmp_path), transformers.BertModel)
+
+
 def statistics_without_a_record(folder: Path) -> None:
     model = bert()
     convert_norms(model)

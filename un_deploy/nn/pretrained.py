@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -102,6 +103,8 @@ def load_pretrained(folder: str | os.PathLike[str], *, converted: bool = True) -
             f"{folder} holds {some(statistics)} of Unified Normalizations, but no {RECORD}: "
             "save the model with un_deploy.nn.save_pretrained"
         )
+    if (unknown := told["unexpected_keys"]) and not norms:
+        warnings.warn(f"{folder}: {kind.__name__} has no {some(sorted(unknown))}", stacklevel=2)
     model.__class__ = kind
     loaded: nn.Module = model.eval()
     return loaded
