@@ -92,7 +92,8 @@ build/networks/.ready: pyproject.toml constraints.txt constraints-networks.txt
 
 networks-test: build/networks/.ready
 	$(NETWORKS) $(PIP_INSTALL) --no-deps --force-reinstall .
-	$(TEST_ENV) HF_HUB_OFFLINE=1 $(NETWORKS) -m pytest -q -n 2 --dist worksteal -m networks $(ARGS)
+	$(TEST_ENV) HF_HUB_OFFLINE=1 $(NETWORKS) -m pytest -q -n 2 --dist worksteal $(ARGS) \
+	  $$(grep -rl --include="*.py" pytest.mark.networks tests)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
