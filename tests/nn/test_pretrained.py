@@ -187,6 +187,17 @@ def test_folders_that_are_refused(tmp_path: Path, make: Any, message: str) -> No
         load_pretrained(tmp_path)
 
 
+def test_a_norm_of_ones_own_class_is_not_saved(tmp_path: Path) -> None:
+    class Own(UnifiedNorm):
+        pass
+
+    model = bert()
+    convert_norms(model, Own)
+    with pytest.raises(InputError, match=r"^Own is a norm that the record cannot describe$"):
+        save_pretrained(model, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_is_no_transformers_model_is_not_saved(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="Linear is no transformers model"):
         save_pretrained(nn.Linear(2, 2), tmp_path)
