@@ -14,6 +14,8 @@
   signature.
 - paper: The training rule as its paper writes it, per channel and without the released module's
   defects.
+- pretrained: Saves converted Hugging Face models with a record of their norms, and loads them
+  converted.
 - robust: The default training rule: outlier batches are normalised by their own moment and
   forgotten.
 - rule: What a training rule of Unified Normalization is: settings, state and a forward.
@@ -26,6 +28,7 @@
 from un_deploy.nn.checkpoint import load_checkpoint, require_trained
 from un_deploy.nn.convert import Conversion, convert_norms
 from un_deploy.nn.padding_mask import padding
+from un_deploy.nn.pretrained import load_pretrained, save_pretrained
 from un_deploy.nn.unified_norm import UnifiedNorm
 
 __all__ = [
@@ -33,6 +36,8 @@ __all__ = [
     "UnifiedNorm",
     "convert_norms",
     "load_checkpoint",
+    "load_pretrained",
     "padding",
     "require_trained",
+    "save_pretrained",
 ]

@@ -206,15 +206,23 @@ def test_exporters_are_silent(tmp_path: Path) -> None:
     assert (run.stdout, run.stderr) == ("done\n", "")
 
 
-def test_input_that_the_tracer_drops() -> None:
-    class Unused(nn.Module):
-        def forward(self, x: Tensor, y: Tensor) -> Tensor:
-            return 2 * x
+class Unused(nn.Module):
+    def __init__(self, used: str) -> None:
+        super().__init__()
+        self.used = used
 
-    inputs = {"x": X, "y": X}
-    assert signature(to_onnx(Unused(), inputs))[:2] == ["x [batch,3,4]", "y [batch,3,4]"]
-    with pytest.raises(InputError, match=r"^the exported graph has the inputs x, not x, y; Torch"):
-        to_onnx(Unused(), inputs, exporter="torchscript")
+    def forward(self, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
+        return 2 * {"x": x, "y": y, "z": z}[self.used]
+
+
+@BOTH
+@pytest.mark.parametrize("used", ["x", "y", "z"])
+def test_unused_inputs_stay_and_are_warned_of(exporter: Exporter, used: str) -> None:
+    with pytest.warns(UserWarning, match="forward does not use the input") as warned:
+        model = to_onnx(Unused(used), {"x": X, "y": X, "z": X}, exporter=exporter)
+    assert signature(model) == [*(f"{name} [batch,3,4]" for name in "xyz"), "output [batch,3,4]"]
+    assert [value.name for value in model.graph.inputs if value.uses()] == [used]
+    assert [str(one.message)[-1] for one in warned] == [name for name in "xyz" if name != used]
 
 
 def test_dimensions_that_the_network_ties_together() -> None:

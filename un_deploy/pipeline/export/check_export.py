@@ -10,9 +10,11 @@ import numpy as np
 import onnx_ir
 
 from un_deploy.errors import InputError, VerificationError
-from un_deploy.pipeline.export.forward import in_order, outputs_of, shrunk
+from un_deploy.pipeline.export.calling import in_order
+from un_deploy.pipeline.export.forward import outputs_of, shrunk
+from un_deploy.pipeline.export.torch_to_onnx import OR_STATIC
 from un_deploy.runtime.backends import installed_runtimes
-from un_deploy.runtime.protocol import Runtime
+from un_deploy.runtime.protocol import Runtime, Session
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -62,16 +64,29 @@ def check_export(
             trials.append((smaller, outputs_of(module, smaller, names)))
     worst = 0.0
     for feeds, expected in trials:
-        shapes = ", ".join(f"{name} {tuple(value.shape)}" for name, value in feeds.items())
         try:
-            got = session.run({name: value.numpy() for name, value in feeds.items()})
-        except InputError as error:
-            raise VerificationError(
-                f"PyTorch computes on the inputs {shapes}, the exported graph does not: {error}"
-            ) from error
-        for name, tensor in expected.items():
-            worst = max(worst, _compare(f"output {name} on {shapes}", got[name], tensor))
+            worst = max(worst, _difference(session, feeds, expected))
+        except VerificationError as error:
+            frozen = feeds is not inputs
+            raise VerificationError(f"{error}{OR_STATIC if frozen else ''}") from error
     return worst
+
+
+def _difference(
+    session: Session, feeds: Mapping[str, Tensor], expected: Mapping[str, Tensor]
+) -> float:
+    """The largest relative error of an output."""
+    shapes = ", ".join(f"{name} {tuple(value.shape)}" for name, value in feeds.items())
+    try:
+        got = session.run({name: value.numpy() for name, value in feeds.items()})
+    except InputError as error:
+        raise VerificationError(
+            f"PyTorch computes on the inputs {shapes}, the exported graph does not: {error}"
+        ) from error
+    return max(
+        _compare(f"output {name} on {shapes}", got[name], tensor)
+        for name, tensor in expected.items()
+    )
 
 
 def _compare(what: str, got: np.ndarray, tensor: Tensor) -> float:

@@ -1,4 +1,4 @@
-"""How a PyTorch module is called: its inputs in order, its outputs by name.
+"""What a PyTorch module says of its inputs, dimensions and outputs, and what it computes.
 
 A module may say about itself (models/ does):
 
@@ -7,12 +7,11 @@ A module may say about itself (models/ does):
 - ``output_names``: one name per output.
 
 Without them the inputs come from the user, axis 0 of every input is ``batch``, and outputs are
-named by how forward returns them.
+named by how forward returns them (see `un_deploy.pipeline.export.calling`).
 """
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -21,9 +20,9 @@ import numpy as np
 
 from un_deploy.errors import InputError, first_line, needs
 from un_deploy.graph.model.input_specs import Feeds
+from un_deploy.pipeline.export.calling import call
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor, nn
 
 Axes = Mapping[str, Mapping[int, str]]
@@ -51,24 +50,6 @@ def as_tensors(feeds: Feeds) -> dict[str, Tensor]:
     return {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in feeds.items()}
 
 
-def in_order(module: nn.Module, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The inputs in the order of forward's parameters.
-
-    Raises:
-        InputError: an input that forward does not take, or one that it lacks.
-    """
-    parameters = inspect.signature(module.forward).parameters
-    forward = f"{type(module).__name__}.forward({', '.join(parameters)})"
-    for name in inputs:
-        if name not in parameters:
-            raise InputError(f"{forward} takes no input {name!r}")
-    for name, parameter in parameters.items():
-        named = parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-        if named and parameter.default is parameter.empty and name not in inputs:
-            raise InputError(f"{forward} needs the input {name!r}")
-    return {name: inputs[name] for name in parameters if name in inputs}
-
-
 def declared_axes(module: nn.Module, inputs: Mapping[str, Tensor]) -> dict[str, dict[int, str]]:
     """What the module says, for the inputs that are there; else axis 0 of each is ``batch``."""
     axes: Axes | None = getattr(module, "dynamic_axes", None)
@@ -77,14 +58,20 @@ def declared_axes(module: nn.Module, inputs: Mapping[str, Tensor]) -> dict[str, 
     return {name: dict(axes[name]) for name in inputs if name in axes}
 
 
+def more_axes(axes: Axes, others: Axes) -> dict[str, dict[int, str]]:
+    """Both; where they name one axis, the others do."""
+    names = dict.fromkeys((*axes, *others))
+    return {name: {**axes.get(name, {}), **others.get(name, {})} for name in names}
+
+
 def outputs_of(
     module: nn.Module, inputs: Mapping[str, Tensor], names: Sequence[str] | None = None
 ) -> dict[str, Tensor]:
     """Run forward in eval mode, without gradients.
 
     Args:
-        names: one for each output; None: the module's ``output_names``, else the keys of a
-            mapping, else ``output`` (``output_0``, ``output_1``, ... for a sequence).
+        names: one for each output; None: the module's ``output_names``, else as forward returns
+            them.
 
     Returns:
         every tensor in what forward returns, in the exporters' order.
@@ -92,11 +79,9 @@ def outputs_of(
     Raises:
         InputError: forward fails, or the names do not fit.
     """
-    with needs("torch"):
-        import torch
     try:
-        with evaluating(module), torch.no_grad():
-            found = list(_leaves("", module(**inputs)))
+        with evaluating(module):
+            found = call(module, inputs)
     except InputError:
         raise
     except Exception as error:
@@ -158,26 +143,14 @@ def shrunk(inputs: Mapping[str, Tensor], axes: Axes, dim: str) -> dict[str, Tens
 
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
-    """Eval mode for the while; every submodule gets its own mode back."""
+    """Eval mode and no gradients for the while; every submodule gets its own mode back."""
+    import torch
+
     modes = [(part, part.training) for part in module.modules()]
     module.eval()
     try:
-        yield
+        with torch.no_grad():
+            yield
     finally:
         for part, mode in modes:
             part.training = mode
-
-
-def _leaves(name: str, value: object) -> Iterator[tuple[str, torch.Tensor]]:
-    import torch
-
-    if isinstance(value, torch.Tensor):
-        yield name or "output", value
-    elif isinstance(value, Mapping):
-        for key, part in value.items():
-            yield from _leaves(f"{name}_{key}" if name else str(key), part)
-    elif isinstance(value, (tuple, list)):
-        for index, part in enumerate(value):
-            yield from _leaves(f"{name or 'output'}_{index}", part)
-    elif value is not None:
-        raise InputError(f"forward returns a {type(value).__name__}; only tensors can be exported")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+import re
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Literal
@@ -11,16 +13,17 @@ from typing import TYPE_CHECKING, Literal
 import onnx_ir
 
 from un_deploy.errors import InputError, UnDeployError, first_cause, first_line, needs
+from un_deploy.pipeline.export.calling import in_order, tensors_alone
 from un_deploy.pipeline.export.forward import (
     Axes,
     declared_axes,
     dim_sizes,
     evaluating,
-    in_order,
     outputs_of,
     shrunk,
 )
 from un_deploy.pipeline.export.quiet import quiet
+from un_deploy.pipeline.export.torchscript_operators import more_operators
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -29,6 +32,11 @@ Exporter = Literal["dynamo", "torchscript"]
 
 OPSETS: dict[Exporter, range] = {"dynamo": range(17, 25), "torchscript": range(9, 21)}
 """What each exporter can write: beyond it they give another opset, or the name of one only."""
+
+OR_STATIC = "; --static exports it with every dimension fixed"
+"""What helps where a network freezes a dimension, as a window of Swin does the batch."""
+
+_FROZEN = re.compile("static shape|specializ|Constraints violated|data-dependent", re.IGNORECASE)
 
 STACK_TRACE = "pkg.torch.onnx.stack_trace"
 """Metadata of the dynamo exporter that holds paths of the machine it ran on."""
@@ -65,24 +73,28 @@ def to_onnx(
     if opset not in OPSETS[exporter]:
         low, high = OPSETS[exporter][0], OPSETS[exporter][-1]
         raise InputError(f"the {exporter} exporter has the opsets {low} to {high}, not {opset}")
-    inputs = in_order(module, inputs)
+    # Copies: of one tensor that is given for two inputs, dynamo would make one.
+    inputs = {name: one.clone() for name, one in in_order(module, inputs).items()}
     axes = declared_axes(module, inputs) if dynamic_axes is None else dynamic_axes
     sizes = dim_sizes(inputs, axes)
     outputs = outputs_of(module, inputs, output_names)
     try:
-        with evaluating(module), quiet():
+        with evaluating(module), _plain_attention(), quiet():
+            alone = tensors_alone(module, list(inputs))
             if exporter == "dynamo":
-                model = _dynamo(module, inputs, axes, list(outputs), opset)
+                model = _dynamo(alone, inputs, axes, list(outputs), opset)
             else:
                 varying = _output_axes(module, inputs, axes, sizes, outputs)
-                model = _torchscript(module, inputs, {**axes, **varying}, list(outputs), opset)
+                model = _torchscript(alone, inputs, {**axes, **varying}, list(outputs), opset)
     except UnDeployError:
         raise
     except Exception as error:
         text = first_line(first_cause(error))  # the exporters wrap it in advice of many lines
+        cure = OR_STATIC if axes and _FROZEN.search(text) else ""
         raise InputError(
-            f"the {exporter} exporter cannot export {type(module).__name__}: {text}"
+            f"the {exporter} exporter cannot export {type(module).__name__}: {text}{cure}"
         ) from error
+    _keep_unused(model, inputs, axes)
     _check_signature(model, inputs, axes, list(outputs))
     if model.opset_imports.get("") != opset:
         raise InputError(
@@ -126,7 +138,7 @@ def _torchscript(
 ) -> onnx_ir.Model:
     with needs("torch"):
         import torch
-    with TemporaryDirectory(prefix="un-deploy-") as folder:
+    with TemporaryDirectory(prefix="un-deploy-") as folder, more_operators():
         path = Path(folder) / "model.onnx"
         torch.onnx.export(
             module,
@@ -166,6 +178,33 @@ def _output_axes(
     return found
 
 
+def _keep_unused(model: onnx_ir.Model, inputs: Mapping[str, Tensor], axes: Axes) -> None:
+    """Inputs that forward does not use stay inputs, which TorchScript drops, and are warned of."""
+    taken = model.graph.inputs
+    for place, (name, tensor) in enumerate(inputs.items()):
+        if name not in [value.name for value in taken]:
+            open_ = axes.get(name, {})
+            shape = onnx_ir.Shape([open_.get(axis, n) for axis, n in enumerate(tensor.shape)])
+            dtype = onnx_ir.DataType.from_numpy(tensor.numpy().dtype)
+            taken.insert(place, onnx_ir.val(name, dtype, shape))
+    for value in taken:
+        if not value.uses() and value not in model.graph.outputs:
+            warnings.warn(f"forward does not use the input {value.name}", stacklevel=3)
+
+
+@contextmanager
+def _plain_attention() -> Iterator[None]:
+    """Without gradients PyTorch runs whole encoder layers as one operator; no exporter has it."""
+    import torch
+
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
+
+
 def _check_signature(
     model: onnx_ir.Model, inputs: Mapping[str, Tensor], axes: Axes, output_names: list[str]
 ) -> None:
@@ -177,8 +216,7 @@ def _check_signature(
         got = [value.name or "" for value in values]
         if got != names:
             raise InputError(
-                f"the exported graph has the {kind} {', '.join(got)}, not {', '.join(names)}; "
-                "TorchScript drops an input that forward does not use"
+                f"the exported graph has the {kind} {', '.join(got)}, not {', '.join(names)}"
             )
     for value in model.graph.inputs:
         for axis, dim in axes.get(value.name or "", {}).items():
@@ -186,5 +224,5 @@ def _check_signature(
             if str(found) != dim:
                 raise InputError(
                     f"input {value.name}: the dynamic dimension {dim} (axis {axis}) came out as "
-                    f"{found}, to which the network ties it"
+                    f"{found}, to which the network ties it{OR_STATIC}"
                 )
