@@ -12,8 +12,6 @@
 - exact: Constants in float64, unrounded, whole or in parts that fit a processor's cache.
 - floating: Floating types: which are computed with, which hold which, and arrays widened to
   float64.
-- layernorms: Finds Layer Normalization: as one operator, or as the chains in which exporters write
-  it out.
 - operator_types: What ONNX's schemas say of element types: which an operator takes, and which its
   results have.
 - rounded_sizes: Sizes that come of rounding, which runtimes do in other ways: known where all ways
@@ -26,4 +24,6 @@
   them.
 - evaluators/: Computes single operators from their inputs: a closed list, by ONNX's own words, in
   numpy.
+- norms/: Norms that measure their input at run time: as one operator, or written out by an
+  exporter.
 """

@@ -7,13 +7,14 @@ in; elsewhere (the 0.5 of GELU, a position table) it is none.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 import onnx_ir as ir
 
 from un_deploy.graph.analysis.affine_map import Affine
+from un_deploy.graph.analysis.norms.norm import Norm
 from un_deploy.graph.fold.graph_facts import GraphFacts
 from un_deploy.graph.fold.site import NearMiss, Site
 from un_deploy.graph.fold.sites.affine_steps import Step, channels_of, step_of
@@ -26,29 +27,42 @@ from un_deploy.graph.model.labels import label_of, node_name
 _MOST = 100
 
 
-def find_sites(facts: GraphFacts, keep: Collection[str] = ()) -> tuple[list[Site], list[NearMiss]]:
+def find_sites(
+    facts: GraphFacts,
+    keep: Collection[str] = (),
+    norms: Sequence[Norm] = (),
+    *,
+    fold_norm_affine: bool = False,
+) -> tuple[list[Site], list[NearMiss]]:
     """All sites of the main graph in topological order, and what was nearly one.
 
-    A site that holds an operator named in `keep` is marked as kept.
+    Args:
+        facts: the graph.
+        keep: a site that holds an operator of one of these names is marked as kept.
+        norms: those that measure their input. What they are computed of is no site; the scale and
+            shift behind them are one of their own, which stays with them.
+        fold_norm_affine: that scale and shift are a site like others.
     """
-    steps, misses = _steps(facts)
+    inside = {node for norm in norms for node in norm.core}
+    steps, misses = _steps(facts, inside)
+    of_norm = {} if fold_norm_affine else {node: norm for norm in norms for node in norm.affine}
     owner = {node: step for step in steps.values() for node in step.nodes}
     runs: dict[Step, list[Step]] = {}
     claimed: set[Step] = set()
     for step in steps.values():
         if step not in claimed and step.affine.scale.size > 1:
-            runs[step] = _run(step, owner, claimed, facts)
+            runs[step] = _run(step, owner, claimed, facts, of_norm)
             claimed.update(runs[step])
     for step in steps.values():
         if step not in claimed and step.is_one_channel:
-            run = _run(step, owner, claimed, facts)
+            run = _run(step, owner, claimed, facts, of_norm)
             if _is_norm(_composed(run)):
                 runs[step] = run
                 claimed.update(run)
     for step in steps.values():
         if step not in claimed and is_beside_linear(step, facts):
             runs[step] = [step]
-    sites = [_site(runs[step], keep) for step in steps.values() if step in runs]
+    sites = [_site(runs[step], keep, of_norm) for step in steps.values() if step in runs]
     misses += [_too_long(site) for site in sites if len(site.nodes) > _MOST]
     return [site for site in sites if len(site.nodes) <= _MOST], misses
 
@@ -63,13 +77,17 @@ def _is_norm(affine: Affine) -> bool:
     return bool(np.any(affine.scale != 1) and np.any(affine.shift))
 
 
-def _steps(facts: GraphFacts) -> tuple[dict[ir.Node, Step], list[NearMiss]]:
-    """Every affine step by its last operator, and what was nearly one."""
+def _steps(
+    facts: GraphFacts, inside: Collection[ir.Node]
+) -> tuple[dict[ir.Node, Step], list[NearMiss]]:
+    """Every affine step by its last operator, and what was nearly one; none `inside` a norm."""
     steps: dict[ir.Node, Step] = {}
     misses: list[NearMiss] = []
     hidden: set[ir.Node | None] = set()  # their successors are parts of the same norm
     for node in facts.model.graph:
-        found = None if node in facts.biased else step_of(node, facts) or joined(node, steps, facts)
+        if node in facts.biased or node in inside:
+            continue
+        found = step_of(node, facts) or joined(node, steps, facts)
         if isinstance(found, Step):
             for inner in found.nodes:
                 steps.pop(inner, None)
@@ -83,10 +101,11 @@ def _steps(facts: GraphFacts) -> tuple[dict[ir.Node, Step], list[NearMiss]]:
     return {node: step for node, step in steps.items() if node not in tables}, misses
 
 
-def _site(run: list[Step], keep: Collection[str]) -> Site:
+def _site(run: list[Step], keep: Collection[str], of_norm: Mapping[ir.Node, Norm]) -> Site:
     nodes = tuple(node for step in run for node in step.nodes)
     site = Site(nodes, run[0].x, run[-1].y, _composed(run), label_of(nodes[0]))
-    return replace(site, kept=bool(site.names & set(keep)))
+    norm = of_norm.get(nodes[0])
+    return replace(site, kept=bool(site.names & set(keep)), norm=norm.kind if norm else "")
 
 
 def _composed(run: list[Step]) -> Affine:
@@ -97,14 +116,18 @@ def _composed(run: list[Step]) -> Affine:
 
 
 def _run(
-    core: Step, owner: Mapping[ir.Node, Step], claimed: set[Step], facts: GraphFacts
+    core: Step,
+    owner: Mapping[ir.Node, Step],
+    claimed: set[Step],
+    facts: GraphFacts,
+    of_norm: Mapping[ir.Node, Norm],
 ) -> list[Step]:
-    """The core and its affine neighbours up and down, over the same axes."""
-    axes = core.affine.varies
+    """The core and its affine neighbours up and down, over the same axes, of the same norm."""
+    axes, norm = core.affine.varies, of_norm.get(core.nodes[0])
     run = [core]
 
     def joins(step: Step | None) -> bool:
-        if step is None or step in claimed:
+        if step is None or step in claimed or of_norm.get(step.nodes[0]) is not norm:
             return False
         return step.affine.varies <= axes and (bool(axes) or step.is_one_channel)
 

@@ -190,7 +190,7 @@ def _why(site: Site, forward: Solution, backward: Solution) -> str:
         for name, solution in (("forward", forward), ("backward", backward))
         if (reason := solution.refusals.get(site))
     ]
-    return "kept, as asked" if site.kept else "; ".join(reasons)
+    return site.stays or "; ".join(reasons)
 
 
 def _fold_bodies(

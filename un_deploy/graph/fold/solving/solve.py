@@ -76,8 +76,8 @@ def solve(view: GraphView, direction: Direction, *, scale_alone: bool = False) -
     for site in view.sites if direction == "forward" else reversed(view.sites):
         if site in assignment.vanished:
             continue
-        if site.kept:
-            refusals[site] = "kept, as asked"
+        if site.stays:
+            refusals[site] = site.stays
             continue
         if not view.knows(site.nodes):
             refusals[site] = f"what it computes in opset {view.opset} is not known"
@@ -98,7 +98,7 @@ def solve(view: GraphView, direction: Direction, *, scale_alone: bool = False) -
 
             def vanish(other: Site, site: Site = site, alone: bool = alone) -> bool:
                 reached.add(other)  # noqa: B023  # used within this turn of the loop
-                return not other.kept and (other is site or not alone)
+                return not other.stays and (other is site or not alone)
 
             try:
                 seeds = _seeds(site, direction, scale_alone)

@@ -8,7 +8,8 @@ import pytest
 
 from tests.support.graphs import build
 from un_deploy.graph.analysis.constants import Constants
-from un_deploy.graph.analysis.layernorms import LayerNorm, find_layernorms
+from un_deploy.graph.analysis.norms.find_norms import find_layernorms
+from un_deploy.graph.analysis.norms.norm import Norm
 from un_deploy.graph.analysis.shapes import Shapes
 
 SIGNATURE = "float[B,3,4] x => float[B,3,4] y"
@@ -40,15 +41,15 @@ KERAS = (
 )
 
 
-def _found(body: str, opset: int = 20, signature: str = SIGNATURE) -> list[LayerNorm]:
+def _found(body: str, opset: int = 20, signature: str = SIGNATURE) -> list[Norm]:
     return _in(build(signature, body, opset, **CONSTANTS))
 
 
-def _in(model: ir.Model) -> list[LayerNorm]:
+def _in(model: ir.Model) -> list[Norm]:
     return find_layernorms(model.graph, Constants(model), Shapes(model))
 
 
-def _only(norms: list[LayerNorm]) -> tuple[str | None, str | None]:
+def _only(norms: list[Norm]) -> tuple[str | None, str | None]:
     """What the only norm reads and makes."""
     (norm,) = norms
     assert norm.nodes[0].inputs[0] is not None
