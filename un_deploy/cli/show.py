@@ -107,6 +107,23 @@ def fold(report: FoldReport, modules: Mapping[str, str], *, planned: bool = Fals
         line(f"{folded} of {len(norms)} norms {done}; {counts}.")
     else:
         line(f"There is no norm that could be folded; {counts}.")
+    _measuring(report)
+
+
+def _measuring(report: FoldReport) -> None:
+    """The norms that no fold removes, and what can be done about them."""
+    if not report.measuring:
+        return
+    stay = (
+        "stays, since it measures its" if len(report.measuring) == 1 else "stay: they measure their"
+    )
+    told = (
+        f"{report.kinds_left} {stay} input at run time. To be without, train the network with "
+        "Unified Normalization in its place (un_deploy.convert_norms)."
+    )
+    if untried := sum(norm.untried_affine for norm in report.measuring):
+        told += f" --fold-norm-affine folds scale and shift of {untried} of them alone."
+    line(told)
 
 
 def strip(report: StripReport) -> None:

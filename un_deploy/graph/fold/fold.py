@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Set
+from collections.abc import Callable, Collection, Iterator, Mapping, Set
 from dataclasses import dataclass, field
+from functools import partial
 
 import onnx_ir as ir
 
@@ -28,8 +29,9 @@ from un_deploy.graph.fold.report import ConstantChange, FoldReport
 from un_deploy.graph.fold.rewire import remove_unread
 from un_deploy.graph.fold.rules.protocol import Unit
 from un_deploy.graph.fold.site import Site
-from un_deploy.graph.fold.sites.bodies import alone, bodies_of, put_back, read_outside
+from un_deploy.graph.fold.sites.bodies import alone, bodies_of, names_in, put_back, read_outside
 from un_deploy.graph.fold.sites.no_norms import is_scale_of_logits
+from un_deploy.graph.fold.sites.norm_operators import TakenApart, measuring, take_apart
 from un_deploy.graph.fold.sites.shorten import shortened
 from un_deploy.graph.fold.sites.told import Told
 from un_deploy.graph.fold.solving.propagate import certify
@@ -66,17 +68,23 @@ class Folded:
         return bool(self.report.changes or self.report.folded or self.bodies)
 
 
-def fold_graph(model: ir.Model, *, keep: Collection[str] = ()) -> Folded:
+def fold_graph(
+    model: ir.Model, *, keep: Collection[str] = (), fold_norm_affine: bool = False
+) -> Folded:
     """Merge every scale and shift that can be merged into the linear operators around it.
 
     Args:
-        model: with weights that are numbers (`check_weights`); folded in place.
+        model: with weights that are numbers (`check_weights`); folded in place, but with
+            `fold_norm_affine` in a copy.
         keep: norms to leave alone, each named by an operator of it, or by its module.
+        fold_norm_affine: fold the scale and shift of LayerNormalizations and RMSNorms too, by
+            which runtimes recognise those that are written out.
 
     Raises:
         InputError: a name in `keep` is no norm.
     """
-    return _fold(model, keep, _Around())
+    fold = _fold_affines_too if fold_norm_affine else _fold
+    return fold(model, keep, _Around())
 
 
 @dataclass(frozen=True)
@@ -92,18 +100,39 @@ class _Around:
     taken: frozenset[str] = frozenset()
 
 
-def _fold(model: ir.Model, keep: Collection[str], around: _Around) -> Folded:
+def _fold_affines_too(model: ir.Model, keep: Collection[str], around: _Around) -> Folded:
+    """Fold a copy; where a norm's affine goes nowhere, fold another one in which it stays."""
+    taken = TakenApart()
+    while True:
+        folded = _fold(model.clone(), keep, around, taken)
+        names = taken.ends.values()
+        whole = {s.node: s.reason for s in folded.report.sites if s.reason and s.node in names}
+        if not whole:
+            return folded
+        taken = TakenApart({**taken.whole, **whole})
+
+
+def _fold(
+    model: ir.Model, keep: Collection[str], around: _Around, taken: TakenApart | None = None
+) -> Folded:
+    """`taken` tells of the operators that are taken apart; None: no norm gives its affine."""
     graph = model.graph
     shapes = Shapes(model)
     constants = Constants(model, shapes, from_sizes=True)
-    inside = dict(_fold_bodies(model, constants, shapes, around))
+    fold = _fold if taken is None else _fold_affines_too
+    inside = dict(_fold_bodies(model, constants, shapes, around, fold))
     editor = Editor(model, constants, shapes, around.shared, around.taken)
     tracker = OriginalTensors(model)
     before = len(graph)
-    told = Told(graph)
     changes: list[Change] = []
+    if taken is not None:
+        changes += take_apart(model, constants, shapes, editor, tracker, keep, taken)
+    told = Told(graph)
+    if taken is not None:
+        told.whole(taken.whole, constants)
     cancelled: list[Cancelled] = []
-    view = GraphView(model, constants, shapes, keep)
+    look = partial(GraphView, model, constants, shapes, keep, fold_norm_affine=taken is not None)
+    view = look()
     near_misses = view.near_misses
     for miss in near_misses:
         if miss.channels is not None:
@@ -145,7 +174,7 @@ def _fold(model: ir.Model, keep: Collection[str], around: _Around) -> Folded:
                 remove_unread(graph, loose)
         else:
             break
-        view = GraphView(model, constants, shapes, keep)
+        view = look()
     for site in view.sites:
         if not is_scale_of_logits(site, view):
             told.stays(site, refusals[site])
@@ -156,7 +185,7 @@ def _fold(model: ir.Model, keep: Collection[str], around: _Around) -> Folded:
     changes = [change for change in changes if change.value.is_initializer()]
     parts = [part.report for part in inside.values()]
     outcome = FoldReport(
-        sites=told.reports(),
+        sites=told.reports() if taken is None else taken.named(told.reports()),
         near_misses=tuple(miss for miss in near_misses if miss.channels is None),
         changes=(*_constant_changes(changes), *(c for p in parts for c in p.changes)),
         gained_biases=(
@@ -166,6 +195,10 @@ def _fold(model: ir.Model, keep: Collection[str], around: _Around) -> Folded:
         cancelled=tuple(cancelled),
         operators_before=before,
         operators_after=len(graph),
+        measuring=(
+            *measuring(view, tried=taken is not None),
+            *(norm for part in parts for norm in part.measuring),
+        ),
     )
     changed = {key: part for key, part in inside.items() if part.is_changed}
     exact = {str(change.value.name): change.exact for change in changes}
@@ -194,31 +227,26 @@ def _why(site: Site, forward: Solution, backward: Solution) -> str:
 
 
 def _fold_bodies(
-    model: ir.Model, constants: Constants, shapes: Shapes, around: _Around
+    model: ir.Model,
+    constants: Constants,
+    shapes: Shapes,
+    around: _Around,
+    fold: Callable[[ir.Model, Collection[str], _Around], Folded],
 ) -> Iterator[tuple[tuple[str, str], Folded]]:
     """Fold each body as a model of its own; what it reads from outside stays as it is."""
     graph = model.graph
     having = [(node, *one) for node in graph for one in bodies_of(node)]
-    taken = around.taken | _names(graph) if having else around.taken
+    names = around.taken | names_in(graph) if having else around.taken
     for node, name, body in having:
         outside = read_outside(body)
         part = alone(body, model, constants, shapes, outside, lambda value: value)
         shared = frozenset(str(value.name) for value in outside)
-        folded = _fold(part, (), _Around(shared, taken))
+        folded = fold(part, (), _Around(shared, names))
         yield (str(node.outputs[0].name), name), folded
         if folded.is_changed:
             put_back(node, name, folded.model, outside)
-            taken |= _names(folded.model.graph)
+            names |= names_in(folded.model.graph)
             remove_unread(graph, [value for value in outside if value.is_initializer()])
-
-
-def _names(graph: ir.Graph) -> frozenset[str]:
-    values = [*graph.inputs, *graph.initializers.values()]
-    for node in graph.all_nodes():
-        values += node.outputs
-        for _, body in bodies_of(node):
-            values += [*body.inputs, *body.initializers.values()]
-    return frozenset(str(value.name) for value in values)
 
 
 def _absorbers(view: GraphView, best: Solution, site: Site, edited: Set[ir.Node]) -> Iterator[str]:

@@ -46,3 +46,14 @@ _OPERATORS = {
 def norm_operator(node: ir.Node) -> NormOperator | None:
     """What is known of an operator that is a norm; None of any other."""
     return _OPERATORS.get(node.op_type) if node.domain in ("", "com.microsoft") else None
+
+
+def scale_and_shift(node: ir.Node) -> tuple[ir.Value | None, ir.Value | None]:
+    """What a norm that is one operator reads as its scale and its shift."""
+    operator = norm_operator(node)
+    scale, shift = (None, None) if operator is None else (operator.scale, operator.shift)
+    return _input(node, scale), _input(node, shift)
+
+
+def _input(node: ir.Node, place: int | None) -> ir.Value | None:
+    return None if place is None or place >= len(node.inputs) else node.inputs[place]

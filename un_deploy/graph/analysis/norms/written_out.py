@@ -79,7 +79,8 @@ def written_out(
     term = terms[y]
     if not term.is_norm(kind):
         return None
-    inner, affine = bool(term.factors or term.shifts), ()
+    inner = bool(term.factors or term.shifts)
+    affine: tuple[ir.Node, ...] = ()
     if not inner:
         types = ("Mul",) if kind == "RMSNorm" else ("Mul", "Add")
         affine = affine_behind(nodes, y, types, constants, shapes)

@@ -20,6 +20,16 @@ def bodies_of(node: ir.Node) -> Iterator[tuple[str, ir.Graph]]:
             yield attribute.name, attribute.as_graph()
 
 
+def names_in(graph: ir.Graph) -> frozenset[str]:
+    """The names of all tensors of a graph, those in bodies too."""
+    values = [*graph.inputs, *graph.initializers.values()]
+    for node in graph.all_nodes():
+        values += node.outputs
+        for _, body in bodies_of(node):
+            values += [*body.inputs, *body.initializers.values()]
+    return frozenset(str(value.name) for value in values)
+
+
 def read_outside(body: ir.Graph) -> list[ir.Value]:
     """The values from outside that a body or one inside it reads, in order."""
     inside = {body, *(node.graph for node in body.all_nodes())}

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import onnx_ir as ir
 
+from un_deploy.graph.analysis.constants import Constants
+from un_deploy.graph.analysis.norms.operators import scale_and_shift
 from un_deploy.graph.fold.edits import Shorten
 from un_deploy.graph.fold.report import SiteReport
 from un_deploy.graph.fold.site import NearMiss, Site
@@ -33,6 +36,15 @@ class Told:
         told = label_of(node), miss.node, (node.op_type,), miss.channels or 0
         report = SiteReport(*told, status="stayed", reason=miss.reason)
         self._reports.append((self._order[node], report))
+
+    def whole(self, norms: Mapping[str, str], constants: Constants) -> None:
+        """Operators that keep their scale and shift, by name, and why."""
+        for name, reason in norms.items():
+            node = self._named[name]
+            scale, _ = scale_and_shift(node)
+            channels = 0 if scale is None else constants[scale].size
+            told = label_of(node), name, (node.op_type,), channels
+            self._reports.append((self._order[node], SiteReport(*told, "stayed", reason=reason)))
 
     def in_body(self, end: str, name: str, report: SiteReport) -> None:
         """One in a body, by the first output of its operator and the name of its attribute."""

@@ -64,8 +64,9 @@ are called: a Transpose that a runtime put before a product is no product."""
 def node_groups(model: ir.Model) -> dict[str, Group]:
     """The group of each node of the main graph, by its name; without one by its first output.
 
-    Normalization is every norm that measures its input, as an operator or in its parts, and whatever
-    un-deploy folds: scale and shift per channel, as of UN, BatchNormalization or LayerScale.
+    Normalization is every norm that measures its input, as an operator or in its parts, and
+    whatever un-deploy folds: scale and shift per channel, as of UN, BatchNormalization or
+    LayerScale.
     """
     shapes = Shapes(model)
     constants = Constants(model, shapes)
