@@ -110,8 +110,8 @@ def fold_off(
     """The fold with every norm recognised as another: scale and shift times these."""
     find_sites = graph_view.find_sites
 
-    def wrongly(*given: Any, **settings: Any) -> Any:
-        sites, misses = find_sites(*given, **settings)
+    def wrongly(*given: Any) -> Any:
+        sites, misses = find_sites(*given)
         affines = (Affine(scale * site.affine.scale, shift * site.affine.shift) for site in sites)
         return [replace(s, affine=a) for s, a in zip(sites, affines, strict=True)], misses
 

@@ -31,8 +31,7 @@ def find_sites(
     facts: GraphFacts,
     keep: Collection[str] = (),
     norms: Sequence[Norm] = (),
-    *,
-    fold_norm_affine: bool = False,
+    taken: Mapping[ir.Node, ir.Node] | None = None,
 ) -> tuple[list[Site], list[NearMiss]]:
     """All sites of the main graph in topological order, and what was nearly one.
 
@@ -40,12 +39,14 @@ def find_sites(
         facts: the graph.
         keep: a site that holds an operator of one of these names is marked as kept.
         norms: those that measure their input. What they are computed of is no site; the scale and
-            shift behind them are one of their own, which stays with them.
-        fold_norm_affine: that scale and shift are a site like others.
+            shift behind them are one of their own.
+        taken: scales and shifts that were taken out of operators, and out of which: such are a
+            site of their own too. None: the norms keep their scale and shift.
     """
     inside = {node for norm in norms for node in norm.core}
     steps, misses = _steps(facts, inside)
-    of_norm = {} if fold_norm_affine else {node: norm for norm in norms for node in norm.affine}
+    of_norm: dict[ir.Node, Norm | ir.Node] = {n: norm for norm in norms for n in norm.affine}
+    of_norm |= taken or {}
     owner = {node: step for step in steps.values() for node in step.nodes}
     runs: dict[Step, list[Step]] = {}
     claimed: set[Step] = set()
@@ -62,7 +63,8 @@ def find_sites(
     for step in steps.values():
         if step not in claimed and is_beside_linear(step, facts):
             runs[step] = [step]
-    sites = [_site(runs[step], keep, of_norm) for step in steps.values() if step in runs]
+    staying = {} if taken is not None else {n: norm.kind for norm in norms for n in norm.affine}
+    sites = [_site(runs[step], keep, staying) for step in steps.values() if step in runs]
     misses += [_too_long(site) for site in sites if len(site.nodes) > _MOST]
     return [site for site in sites if len(site.nodes) <= _MOST], misses
 
@@ -101,11 +103,11 @@ def _steps(
     return {node: step for node, step in steps.items() if node not in tables}, misses
 
 
-def _site(run: list[Step], keep: Collection[str], of_norm: Mapping[ir.Node, Norm]) -> Site:
+def _site(run: list[Step], keep: Collection[str], staying: Mapping[ir.Node, str]) -> Site:
     nodes = tuple(node for step in run for node in step.nodes)
     site = Site(nodes, run[0].x, run[-1].y, _composed(run), label_of(nodes[0]))
-    norm = of_norm.get(nodes[0])
-    return replace(site, kept=bool(site.names & set(keep)), norm=norm.kind if norm else "")
+    norm = staying.get(nodes[0], "")
+    return replace(site, kept=bool(site.names & set(keep)), norm=norm)
 
 
 def _composed(run: list[Step]) -> Affine:
@@ -120,7 +122,7 @@ def _run(
     owner: Mapping[ir.Node, Step],
     claimed: set[Step],
     facts: GraphFacts,
-    of_norm: Mapping[ir.Node, Norm],
+    of_norm: Mapping[ir.Node, Norm | ir.Node],
 ) -> list[Step]:
     """The core and its affine neighbours up and down, over the same axes, of the same norm."""
     axes, norm = core.affine.varies, of_norm.get(core.nodes[0])

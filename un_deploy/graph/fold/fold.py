@@ -131,7 +131,8 @@ def _fold(
     if taken is not None:
         told.whole(taken.whole, constants)
     cancelled: list[Cancelled] = []
-    look = partial(GraphView, model, constants, shapes, keep, fold_norm_affine=taken is not None)
+    apart = None if taken is None else taken.nodes
+    look = partial(GraphView, model, constants, shapes, keep, apart)
     view = look()
     near_misses = view.near_misses
     for miss in near_misses:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 import onnx_ir as ir
 
@@ -40,14 +40,12 @@ class GraphView(GraphFacts):
         constants: Constants,
         shapes: Shapes,
         keep: Collection[str] = (),
-        *,
-        fold_norm_affine: bool = False,
+        taken: Mapping[ir.Node, ir.Node] | None = None,
     ) -> None:
+        """`taken`: see `find_sites`."""
         super().__init__(model, constants, shapes, operators())
         self.norms = find_norms(model.graph, constants, shapes)
-        self.sites, self.near_misses = find_sites(
-            self, keep, self.norms, fold_norm_affine=fold_norm_affine
-        )
+        self.sites, self.near_misses = find_sites(self, keep, self.norms, taken)
         self.order = {site: index for index, site in enumerate(self.sites)}
         apart = {node for site in self.sites for node in site.nodes}
         apart.update(self.biased)

@@ -1,4 +1,4 @@
-"""Layer Normalization is found in every spelling, and nothing else is taken for it."""
+"""A written-out norm is found in every spelling, and nothing else is taken for it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.graphs import build
 from un_deploy.graph.analysis.constants import Constants
-from un_deploy.graph.analysis.norms.find_norms import find_layernorms
+from un_deploy.graph.analysis.norms.find_norms import find_layernorms, find_norms
 from un_deploy.graph.analysis.norms.norm import Norm
 from un_deploy.graph.analysis.shapes import Shapes
 
@@ -159,3 +159,113 @@ def test_a_scale_that_might_widen_the_tensor_is_not_taken():
     body = VARIANCE + "n = Div(d, s) g = Mul(n, gamma) y = Exp(g)"
     assert _only(_found(body, signature="float[B,3,N] x => float[B,3,M] y")) == ("a", "n")
     assert _found(KERAS, signature="float[B,3,N] x => float[B,3,M] y") == []
+
+
+def test_a_norm_without_names_has_its_scale_and_shift() -> None:
+    model = build(SIGNATURE, TORCH, **CONSTANTS)
+    for node in model.graph:
+        node.name = ""
+    (norm,) = _in(model)
+    assert [node.op_type for node in norm.affine] == ["Mul", "Add"]
+
+
+WIDE = """
+    a = Relu(x)
+    f = Cast<to = 1>(a)
+    mean = ReduceMean(f, axes)
+    d = Sub(f, mean)
+    square = Pow(d, two)
+    variance = ReduceMean(square, axes)
+    shifted = Add(variance, eps)
+    s = Sqrt(shifted)
+    n = Div(d, s)
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "start"),
+    [
+        # in float32 inside, the scale in float16 behind it or in float32 before the last Cast
+        (WIDE + "c = Cast<to = 10>(n) g = Mul(c, gamma16) h = Add(g, beta16) y = Exp(h)", "f"),
+        (WIDE + "g = Mul(n, gamma) h = Add(g, beta) c = Cast<to = 10>(h) y = Exp(c)", "f"),
+        # the square alone in float32, as ONNX Runtime's own tests have it
+        (
+            "a = Relu(x) mean = ReduceMean(a, axes) d = Sub(a, mean) w = Cast<to = 1>(d) "
+            "square = Pow(w, two) variance = ReduceMean(square, axes) shifted = Add(variance, eps) "
+            "s = Sqrt(shifted) n = Div(w, s) c = Cast<to = 10>(n) g = Mul(c, gamma16) "
+            "h = Add(g, beta16) y = Exp(h)",
+            "a",
+        ),
+    ],
+)
+def test_casts_stand_around_a_norm_in_float16(body: str, start: str) -> None:
+    halves = {f"{name}16": np.ones(4, np.float16) for name in ("gamma", "beta")}
+    model = build("float16[B,3,4] x => float16[B,3,4] y", body, **CONSTANTS, **halves)
+    assert _only(_in(model)) == (start, "h")
+    (norm,) = _in(model)
+    assert [node.op_type for node in norm.affine] == ["Mul", "Add"]
+
+
+RMS = """
+    a = Relu(x)
+    square = Pow(a, two)
+    mean = ReduceMean(square, axes)
+    shifted = Add(mean, eps)
+    s = Sqrt(shifted)
+    r = Reciprocal(s)
+    n = Mul(a, r)
+    h = Mul(gamma, n)
+    y = Exp(h)
+"""
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        RMS,
+        RMS.replace("Pow(a, two)", "Mul(a, a)"),
+        RMS.replace("r = Reciprocal(s)", "r = Div(one, s)"),
+        RMS.replace("r = Reciprocal(s)", "").replace("Mul(a, r)", "Div(a, s)"),
+        RMS.replace("s = Sqrt(shifted)", "").replace("Reciprocal(s)", "Pow(shifted, rsqrt)"),
+        RMS.replace("s = Sqrt(shifted)", "s = Pow(shifted, root)"),
+        RMS.replace("shifted = Add(mean, eps)", "shifted = Max(mean, eps)"),
+        RMS.replace("s = Sqrt(shifted)", "q = Sqrt(mean) s = Add(q, eps)").replace(
+            "shifted = Add(mean, eps)", ""
+        ),
+        RMS.replace("ReduceMean(square, axes)", "ReduceMean(square, last)"),
+        RMS.replace(
+            "mean = ReduceMean(square, axes)", "t = ReduceSum(square, axes) mean = Div(t, four)"
+        ),
+    ],
+)
+def test_each_spelling_of_an_rms_norm(body: str) -> None:
+    numbers = {"one": 1, "rsqrt": -0.5, "root": 0.5, "four": 4}
+    model = build(
+        SIGNATURE, body, **CONSTANTS, last=[2],
+        **{name: np.array(number, np.float32) for name, number in numbers.items()},
+    )  # fmt: skip
+    (norm,) = find_norms(model.graph, Constants(model), Shapes(model))
+    assert (norm.kind, norm.y.name, norm.inner) == ("RMSNorm", "h", False)
+    assert [node.outputs[0].name for node in norm.affine] == ["h"]
+    assert _in(model) == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        RMS.replace("Mul(a, r)", "Mul(x, r)"),  # another tensor is divided
+        RMS.replace("Reciprocal(s)", "Neg(s)"),
+        RMS.replace("Pow(a, two)", "Pow(a, eps)"),
+        RMS.replace("ReduceMean(square", "ReduceSum(square"),
+        RMS.replace("ReduceMean(square", "ReduceMean<keepdims = 0>(square"),
+        RMS.replace("Mul(a, r)", "Mul(a, s)"),
+    ],
+)
+def test_what_is_no_rms_norm(body: str) -> None:
+    model = build(SIGNATURE, body, **CONSTANTS)
+    assert find_norms(model.graph, Constants(model), Shapes(model)) == []
+
+
+def test_keras_has_its_scale_and_shift_inside() -> None:
+    (norm,) = _found(KERAS)
+    assert norm.inner and norm.affine == ()

@@ -45,10 +45,19 @@ def along(gauge: Gauge | None, axis: int) -> Channels:
         return NOTHING
     others = gauge.varies - {axis % gauge.rank}
     if others:
-        raise Refuse(
-            f"the scale and shift vary along axis {min(others)}, not only along the channels"
-        )
+        raise Refuse(not_only_channels(gauge, min(others)))
     return Channels(gauge.scale.reshape(-1), gauge.shift.reshape(-1))
+
+
+def not_only_channels(gauge: Gauge, axis: int) -> str:
+    """Why a gauge that varies along this axis does not fit into a weight."""
+    scale, shift = (array.shape[axis] > 1 for array in (gauge.scale, gauge.shift))
+    what = (
+        "the scale and shift vary"
+        if scale and shift
+        else f"the {'scale' if scale else 'shift'} varies"
+    )
+    return f"{what} along axis {axis}, not only along the channels"
 
 
 def check_positive(gauge: Gauge, why: str) -> None:

@@ -32,11 +32,13 @@ class TakenApart:
         whole: those whose scale and shift fold nowhere, and why.
         ends: the name of the operator that now applies the last of them -> the norm's.
         operators: the norm's name -> what it is.
+        nodes: those that now apply them -> the norm.
     """
 
     whole: dict[str, str] = field(default_factory=dict)
     ends: dict[str, str] = field(default_factory=dict)
     operators: dict[str, str] = field(default_factory=dict)
+    nodes: dict[ir.Node, ir.Node] = field(default_factory=dict)
 
     def named(self, reports: Sequence[SiteReport]) -> tuple[SiteReport, ...]:
         """Reports of the norms that a user knows, instead of what was made of them."""
@@ -46,7 +48,8 @@ class TakenApart:
         name = self.ends.get(report.node)
         if name is None:
             return report
-        return replace(report, node=name, operators=(self.operators[name],))
+        label = name if report.label.startswith(f"{name}/") else report.label
+        return replace(report, label=label, node=name, operators=(self.operators[name],))
 
 
 def holds_affine(node: ir.Node, constants: Constants) -> bool:
@@ -119,6 +122,7 @@ def _apart(
             behind_reads = given
         behind = editor.put_behind(behind, op_type, behind_reads, word, f"un{word}d")
         behind.metadata_props.update(node.metadata_props)
+        taken.nodes[behind] = node
         tracker.moved(inner, behind.outputs[0])
         fill = Exact.held(np.full(array.shape, plain))
         yield from editor.apply([SetConstant(node, index, fill, array.shape)])[0]

@@ -30,7 +30,7 @@ from un_deploy.graph.fold.rules.protocol import Refuse, Unit
 from un_deploy.graph.fold.site import Site
 from un_deploy.graph.fold.solving.assignment import Assignment, shift_left
 from un_deploy.graph.fold.solving.propagate import propagate
-from un_deploy.graph.fold.solving.ranges import check_digits
+from un_deploy.graph.fold.solving.ranges import check_digits, check_small
 
 Direction = Literal["forward", "backward"]
 Use = tuple[ir.Node, int]
@@ -232,6 +232,8 @@ def _check_fits(edit: Edit, view: GraphView) -> None:
         raise Refuse(f"the type of {value.name!r} is not known to be floating")
     if isinstance(edit, SetConstant) and view.constants.is_quantised(value):
         raise Refuse(f"{value.name!r} is computed from integers, and would be stored as floats")
+    if isinstance(edit, SetConstant):
+        check_small(edit, value, view)
     if not edit.exact.fits(dtype) and not _marks_places(edit, value, view):
         raise Refuse(f"{value.name!r} would leave the range of {dtype.name.lower()}")
 
