@@ -114,12 +114,11 @@ def _measuring(report: FoldReport) -> None:
     """The norms that no fold removes, and what can be done about them."""
     if not report.measuring:
         return
-    stay = (
-        "stays, since it measures its" if len(report.measuring) == 1 else "stay: they measure their"
-    )
+    one = len(report.measuring) == 1
     told = (
-        f"{report.kinds_left} {stay} input at run time. To be without, train the network with "
-        "Unified Normalization in its place (un_deploy.convert_norms)."
+        f"{report.kinds_left} {'stays: it measures its' if one else 'stay: they measure their'} "
+        f"input at run time. To be without, train the network with Unified Normalization in "
+        f"{'its' if one else 'their'} place (un_deploy.convert_norms)."
     )
     if untried := sum(norm.untried_affine for norm in report.measuring):
         told += f" --fold-norm-affine folds scale and shift of {untried} of them alone."

@@ -121,10 +121,10 @@ class FoldReport(JsonForm):
         stayed = [site for site in self.stayed if site.kind == "norm"]
         if wanted != "all":
             if len(folded) < wanted:
-                raise ThresholdError(f"{len(folded)} norms folded, {wanted} are required")
+                raise ThresholdError(f"{len(folded)} of {wanted} required norms folded")
         elif self.measuring:
             raise ThresholdError(
-                f"no norm may stay, but {self.kinds_left} do, which measure their input"
+                f"no norm may stay, but some measure their input: {self.kinds_left}"
             )
         elif stayed:
             first = stayed[0]

@@ -109,6 +109,10 @@ def export(
         ThresholdError: `require_folded` is not met; nothing is written.
         MissingPackageError: torch or onnxscript is not installed.
     """
+    if not fold and (fold_norm_affine or require_folded is not None):
+        raise InputError(
+            "--fold-norm-affine and --require-folded are of a fold: leave out --no-fold"
+        )
     check_target(target, force=force)
     with needs("torch"):
         module = _module(model, norm, checkpoint, untrained)
