@@ -10,9 +10,9 @@ import numpy as np
 import onnx_ir as ir
 
 from un_deploy.graph.analysis.constants import Constants
+from un_deploy.graph.analysis.norms.deviation import averaged_axes
 from un_deploy.graph.analysis.norms.find_norms import find_layernorms
 from un_deploy.graph.analysis.norms.norm import Norm
-from un_deploy.graph.analysis.norms.written_out import averaged_axes
 from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.rewire import remove_unread, replace_value
 

@@ -269,3 +269,97 @@ def test_what_is_no_rms_norm(body: str) -> None:
 def test_keras_has_its_scale_and_shift_inside() -> None:
     (norm,) = _found(KERAS)
     assert norm.inner and norm.affine == ()
+
+
+#: The variance as mean(x x) - mean(x) mean(x), the scale inside, the shift behind.
+FLAX = """
+    a = Relu(x)
+    mean = ReduceMean(a, axes)
+    square = Mul(a, a)
+    of_square = ReduceMean(square, axes)
+    of_mean = Mul(mean, mean)
+    difference = Sub(of_square, of_mean)
+    variance = Max(difference, zero)
+    shifted = Add(variance, eps)
+    s = Sqrt(shifted)
+    r = Reciprocal(s)
+    k = Mul(r, gamma)
+    d = Sub(a, mean)
+    n = Mul(d, k)
+    h = Add(n, beta)
+    y = Exp(h)
+"""
+
+#: As in "The Annotated Transformer": a mean of its own, an unbiased deviation, epsilon behind it.
+ANNOTATED = """
+    a = Relu(x)
+    mean = ReduceMean(a, axes)
+    d = Sub(a, mean)
+    square = Mul(d, d)
+    variance = ReduceMean(square, axes)
+    more = Mul(variance, four)
+    unbiased = Div(more, three)
+    s = Sqrt(unbiased)
+    e = Add(s, eps)
+    mean2 = ReduceMean(a, axes)
+    d2 = Sub(a, mean2)
+    g = Mul(gamma, d2)
+    n = Div(g, e)
+    h = Add(n, beta)
+    y = Exp(h)
+"""
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        FLAX,
+        FLAX.replace("Mul(mean, mean)", "Pow(mean, two)"),
+        FLAX.replace("variance = Max(difference, zero)", "").replace("(variance,", "(difference,"),
+        ANNOTATED,
+        ANNOTATED.replace("g = Mul(gamma, d2)", "").replace("Div(g, e)", "Div(d2, e)"),
+    ],
+)
+def test_forms_whose_shift_alone_may_stand_behind(body: str) -> None:
+    numbers = {"zero": 0, "four": 4, "three": 3}
+    model = build(
+        SIGNATURE, body, **CONSTANTS,
+        **{name: np.array(number, np.float32) for name, number in numbers.items()},
+    )  # fmt: skip
+    assert _only(_in(model)) == ("a", "h")
+    (norm,) = _in(model)
+    assert [node.op_type for node in norm.affine] == ["Add"]
+    assert norm.inner == ("gamma" in body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        FLAX.replace("Mul(mean, mean)", "Mul(mean, a)"),
+        FLAX.replace("Mul(mean, mean)", "Mul(r0, r0)").replace(
+            "of_mean", "r0 = Neg(mean) of_mean", 1
+        ),
+        FLAX.replace("Sub(a, mean)", "Sub(x, mean)"),
+        ANNOTATED.replace("mean2 = ReduceMean(a, axes)", "mean2 = ReduceMean(a, other)"),
+        ANNOTATED.replace("mean2 = ReduceMean(a, axes)", "mean2 = ReduceMean(x, axes)"),
+    ],
+)
+def test_what_only_resembles_these(body: str) -> None:
+    numbers = {"zero": 0, "four": 4, "three": 3}
+    model = build(
+        SIGNATURE, body, **CONSTANTS, other=[1],
+        **{name: np.array(number, np.float32) for name, number in numbers.items()},
+    )  # fmt: skip
+    assert _in(model) == []
+
+
+def test_axes_from_the_front_and_from_the_back() -> None:
+    body = TORCH.replace("ReduceMean(square, axes)", "ReduceMean(square, last)")
+    assert _only(_in(build(SIGNATURE, body, **CONSTANTS, last=[2]))) == ("a", "h")
+
+
+def test_identities_may_stand_between() -> None:
+    body = TORCH.replace("d = Sub(a, mean)", "m = Identity(mean) d = Sub(a, m)").replace(
+        "g = Mul(n, gamma)", "i = Identity(n) g = Mul(i, gamma)"
+    )
+    assert _only(_found(body)) == ("a", "h")
