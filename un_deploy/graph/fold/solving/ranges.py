@@ -13,14 +13,9 @@ import numpy as np
 import onnx_ir as ir
 
 from un_deploy.graph.analysis.affine_map import Gauge
-from un_deploy.graph.fold.edits import SetConstant
 from un_deploy.graph.fold.graph_view import GraphView
-from un_deploy.graph.fold.rules import operator_named
 from un_deploy.graph.fold.rules.protocol import Refuse, Unit
 from un_deploy.graph.fold.site import Site
-
-#: Rounding errors may take so many times the share of a weight that they took before.
-_WORSE = 4
 
 
 def check_range(value: ir.Value, gauge: Gauge, view: GraphView) -> None:
@@ -31,7 +26,7 @@ def check_range(value: ir.Value, gauge: Gauge, view: GraphView) -> None:
     """
     if not (far := far_from_one(value, gauge, view)):
         return
-    size, bound = np.abs(gauge.scale), _dead(value, view)
+    size, bound = np.abs(gauge.scale), dead_beyond(value, view)
     makes = next((part for part in view.touching(value) if value in _made_by(part)), None)
     if not np.all((size <= 1 / bound) | (size >= bound) | ~_out_of_range(value, gauge, view)):
         raise Refuse(f"{far}")
@@ -71,61 +66,9 @@ def check_digits(
                 )
 
 
-def check_small(edit: SetConstant, old: ir.Value, view: GraphView) -> None:
-    """Numbers below the smallest normal one of a half type have fewer digits, if any.
-
-    That matters in a factor, whose other operand may be large, and not in what is added: there
-    the sum is rounded to the same type. It matters where it costs all that a channel holds, not
-    in a few entries beside larger ones: so along each axis, channel by channel, the rounding errors
-    are held against the numbers, and may take four times the share that they took before.
-
-    Raises:
-        Refuse: they take more.
-    """
-    dtype, operator = view.constants.dtype(old), operator_named(edit.node.op_type)
-    is_factor = (operator.weighs or operator.picks) and edit.index != operator.bias
-    if dtype.itemsize != 2 or not is_factor or edit.exact.shrinks >= 1 / _WORSE:
-        return
-    before, after = view.exact(old)(), edit.exact()
-    if before.shape != after.shape:
-        before = np.broadcast_to(before, after.shape)
-    dead = np.abs(after) * _dead(old, view) <= np.abs(before)
-    after = np.where(dead, 0.0, after)
-    wide = [axis for axis, size in enumerate(after.shape) if size > 1]
-    for axis in wide if len(wide) > 1 else [None]:
-        others = () if axis is None else tuple(a for a in range(after.ndim) if a != axis)
-        share, share_before = (_rounding_share(one, dtype, others) for one in (after, before))
-        worse = share > _WORSE * np.maximum(
-            share_before, float(ml_dtypes.finfo(dtype.numpy()).eps) / 2
-        )
-        if np.any(worse):
-            worst = int(np.argmax(np.where(worse, share, 0)))
-            raise Refuse(
-                f"{old.name!r} would lose digits: {dtype.name.lower()} would round its numbers by "
-                f"{share.flat[worst]:.2g} of their size, which it rounded by "
-                f"{share_before.flat[worst]:.2g}"
-            )
-
-
-def _rounding_share(array: np.ndarray, dtype: ir.DataType, axes: tuple[int, ...]) -> np.ndarray:
-    """How large rounding errors in this type may be beside the numbers, in squares over axes.
-
-    Args:
-        array: float64.
-        dtype: a floating type.
-        axes: what is added up; without any each number stands alone.
-    """
-    info = ml_dtypes.finfo(dtype.numpy())
-    size = np.abs(array)
-    unit = 2.0 ** np.floor(np.log2(np.maximum(size, float(info.smallest_normal))))
-    error = np.where(size > 0, float(info.eps) / 2 * unit, 0.0)
-    errors, numbers = (np.sum(one * one, axes, keepdims=True) for one in (error, size))
-    return np.sqrt(np.divide(errors, numbers, out=np.zeros_like(errors), where=numbers > 0))
-
-
 def check_divides(value: ir.Value, gauge: Gauge, view: GraphView, unit: Unit) -> None:
     """A constant is divided by its scale."""
-    if np.any(np.abs(gauge.scale) <= 1 / _dead(value, view)):
+    if np.any(np.abs(gauge.scale) <= 1 / dead_beyond(value, view)):
         far = far_from_one(value, gauge, view)
         raise Refuse(f"{far}, by which the constant of {unit.name} would have to be divided")
 
@@ -144,7 +87,7 @@ def _bound(value: ir.Value, view: GraphView) -> float:
     return 256.0 if view.dtype(value) == ir.DataType.FLOAT16 else 2.0**63
 
 
-def _dead(value: ir.Value, view: GraphView) -> float:
+def dead_beyond(value: ir.Value, view: GraphView) -> float:
     """A channel that is divided by more is dead: of float16 all that it can hold."""
     return 2.0**16 if view.dtype(value) == ir.DataType.FLOAT16 else 2.0**63
 

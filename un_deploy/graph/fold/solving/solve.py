@@ -30,7 +30,8 @@ from un_deploy.graph.fold.rules.protocol import Refuse, Unit
 from un_deploy.graph.fold.site import Site
 from un_deploy.graph.fold.solving.assignment import Assignment, shift_left
 from un_deploy.graph.fold.solving.propagate import propagate
-from un_deploy.graph.fold.solving.ranges import check_digits, check_small
+from un_deploy.graph.fold.solving.ranges import check_digits
+from un_deploy.graph.fold.solving.small_numbers import check_small
 
 Direction = Literal["forward", "backward"]
 Use = tuple[ir.Node, int]
