@@ -76,7 +76,7 @@ def test_fold_norm_affine(run: Run) -> None:
     ln = ("export", "scaled.py:scaled", "-o", "net.onnx")
     told = " ".join(run(*ln).stdout.split())
     assert "1 LayerNormalization stays: it measures its input at run time." in told
-    assert "--fold-norm-affine folds scale and shift of 1 of them alone." in told
+    assert "Scale and shift of 1 of them may fold alone: --fold-norm-affine." in told
     (left,) = json.loads(run(*ln, "--force", "--json").stdout)["fold"]["measuring"]
     assert (left["kind"], left["untried_affine"]) == ("LayerNormalization", True)
     result = run(*ln, "--force", "--fold-norm-affine", "--json")

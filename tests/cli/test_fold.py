@@ -103,7 +103,7 @@ def test_norms_that_measure_are_named_with_what_can_be_done(run: Run) -> None:
     assert (
         "2 LayerNormalizations stay: they measure their input at run time. To be without, train "
         "the network with Unified Normalization in their place (un_deploy.convert_norms). "
-        "--fold-norm-affine folds scale and shift of 2 of them alone."
+        "Scale and shift of 2 of them may fold alone: --fold-norm-affine."
     ) in said(result.stdout)
     data = json.loads(run("fold", "ln.onnx", "--dry-run", "--json").stdout)
     assert [norm["node"] for norm in data["fold"]["measuring"]] == [

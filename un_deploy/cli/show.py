@@ -121,7 +121,7 @@ def _measuring(report: FoldReport) -> None:
         f"{'its' if one else 'their'} place (un_deploy.convert_norms)."
     )
     if untried := sum(norm.untried_affine for norm in report.measuring):
-        told += f" --fold-norm-affine folds scale and shift of {untried} of them alone."
+        told += f" Scale and shift of {untried} of them may fold alone: --fold-norm-affine."
     line(told)
 
 

@@ -15,7 +15,9 @@ from tests.support.graphs import build, fold_and_prove, operators
 from un_deploy.graph.fold.fold import Folded, fold_graph
 from un_deploy.graph.model.model_file import save_model
 
-STAYS = "belongs to a written-out {}, which runtimes recognise by it; --fold-norm-affine folds it"
+STAYS = (
+    "belongs to a written-out {}, which runtimes recognise by it; --fold-norm-affine lets it fold"
+)
 CHANNELS = 8
 
 CENTRED = "mean{i} = ReduceMean(f{i}, axes) d{i} = Sub(f{i}, mean{i}) "
@@ -195,3 +197,21 @@ def test_a_scale_and_shift_of_another_module_are_not_the_norm_s() -> None:
         node.name = f"/block/{module}/{node.name}"
     (site,) = fold_and_prove(model).report.sites
     assert site.status == "folded"
+
+
+FLAX = """
+    mean = ReduceMean(f, axes) square = Mul(f, f) of_square = ReduceMean(square, axes)
+    of_mean = Mul(mean, mean) v = Sub(of_square, of_mean) e = Add(v, eps) s = Sqrt(e)
+    r = Reciprocal(s) k = Mul(r, gamma) d = Sub(f, mean) z = Mul(d, k) n = Add(z, beta)
+"""
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_what_stands_inside_stays_whatever_is_asked(asked: bool) -> None:
+    """Flax and Keras multiply the scale into the deviation."""
+    model = build("float[B,3,4] f => float[B,3,5] y", FLAX + "y = MatMul(n, w)", **CONSTANTS)
+    report = fold_and_prove(model, fold_norm_affine=asked).report
+    assert report.folded == ()
+    assert [(norm.kind, norm.untried_affine) for norm in report.measuring] == [
+        ("LayerNormalization", False)
+    ]

@@ -42,7 +42,7 @@ class Site:
         if self.norm:
             return (
                 f"belongs to a written-out {self.norm}, which runtimes recognise by it; "
-                f"--fold-norm-affine folds it"
+                f"--fold-norm-affine lets it fold"
             )
         return ""
 

@@ -64,7 +64,9 @@ def holds_affine(node: ir.Node, constants: Constants) -> bool:
 def measuring(view: GraphView, *, tried: bool) -> Iterator[MeasuringNorm]:
     """The norms of a graph that measure their input; whether their affines were tried to fold."""
     for norm in view.norms:
-        holds = bool(norm.affine) or holds_affine(norm.nodes[0], view.constants)
+        holds = any(node.op_type == "Mul" for node in norm.affine) or holds_affine(
+            norm.nodes[0], view.constants
+        )
         told = label_of(norm.nodes[0]), node_name(norm.nodes[-1])
         operators = tuple(node.op_type for node in norm.nodes)
         yield MeasuringNorm(norm.kind, *told, operators, holds and not tried)
