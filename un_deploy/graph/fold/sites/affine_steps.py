@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from un_deploy.graph.analysis.affine_map import Affine, align
+from un_deploy.graph.analysis.affine_map import Affine, align, without_repeats
 from un_deploy.graph.analysis.constants import Constants
 from un_deploy.graph.analysis.dims import Shape, same_dim, same_shape
 from un_deploy.graph.analysis.evaluators.normalization import EPSILON
@@ -155,7 +155,7 @@ def _elementwise(op: str, constant: np.ndarray | None, reversed_: bool, rank: in
     one, zero = np.ones((1,) * rank), np.zeros((1,) * rank)
     if constant is None:
         return Affine(-one, zero)
-    k = align(constant, rank)
+    k = without_repeats(align(constant, rank))
     if op == "Mul":
         return Affine(k, zero)
     if op == "Div":
