@@ -75,8 +75,8 @@ class TestInspect:
         save_model(build("float[2,6] x => float[2,4] y", body, w=(6, 4), **used), "ln.onnx")
         assert "and so stay" in run("inspect", "ln.onnx").stdout
         data = json.loads(run("inspect", "ln.onnx", "--json").stdout)
-        (norm,) = data["measuring"]
-        assert norm["operators"] == operators
+        (norm,) = data["fold"]["measuring"]
+        assert (norm["kind"], norm["operators"]) == ("LayerNormalization", operators)
         assert data["operators"]["MatMul"] == 1
 
 

@@ -41,6 +41,8 @@ from un_deploy.cli import options
 @click.option("--untrained", is_flag=True, help="Accept a model whose norms have never seen data.")
 @click.option("--static", is_flag=True, help="Fix every dimension at its size in the inputs.")
 @options.keep
+@options.fold_norm_affine
+@options.require_folded
 @options.no_verify
 @options.force
 @options.as_json

@@ -12,7 +12,8 @@ is found by being here.
 - joining: Concat and Split.
 - layout: What moves elements and changes none: Transpose, Reshape and their like, Expand, Tile,
   Pad, DepthToSpace, SpaceToDepth, Identity.
-- normalization: BatchNormalization at inference, Scaler.
+- normalization: BatchNormalization at inference; Layer, RMS, Instance and GroupNormalization;
+  Scaler.
 - pooling: AveragePool and MaxPool, over windows and over all places, and Resize along axes.
 - products: MatMul, Gemm and Einsum. Half types are added up in float32, as runtimes do, and rounded
   at the end.
