@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
-import numpy as np
 import onnx_ir as ir
 
 from un_deploy.graph.analysis.constants import Constants
@@ -16,7 +15,7 @@ from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.check_weights import check_weights
 from un_deploy.graph.fold.fold import fold_graph
 from un_deploy.graph.fold.report import FoldReport
-from un_deploy.graph.model.input_specs import input_specs
+from un_deploy.graph.model.input_specs import described
 from un_deploy.graph.model.labels import label_of, node_name
 from un_deploy.graph.model.model_kinds import to_ir
 from un_deploy.json_form import JsonForm
@@ -84,8 +83,8 @@ def inspect_file(source: str | os.PathLike[str], *, keep: Collection[str] = ()) 
     check_weights(model)
     counts = Counter(node.op_type for node in model.graph)
     measuring = tuple(_measuring(model))
-    inputs = tuple(str(spec) for spec in input_specs(model))
-    outputs = tuple(_text(value) for value in model.graph.outputs)
+    inputs = tuple(described(v) for v in model.graph.inputs if not v.is_initializer())
+    outputs = tuple(described(value) for value in model.graph.outputs)
     folded = fold_graph(model, keep=keep)
     return InspectReport(
         source=str(source),
@@ -109,7 +108,3 @@ def _measuring(model: ir.Model) -> Iterator[MeasuringNorm]:
         operators = tuple(node.op_type for node in nodes)
         yield MeasuringNorm(label_of(nodes[0]), node_name(nodes[-1]), operators)
 
-
-def _text(value: ir.Value) -> str:
-    dims = ", ".join(str(dim) for dim in value.shape.dims) if value.shape is not None else "?"
-    return f"{value.name}: {np.dtype(value.dtype.numpy()) if value.dtype else '?'} ({dims})"

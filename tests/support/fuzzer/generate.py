@@ -13,7 +13,7 @@ from tests.support.fuzzer.compose import compose
 from tests.support.fuzzer.draft import Draft
 from tests.support.fuzzer.parts import parts
 from tests.support.fuzzer.surround import surround
-from un_deploy.graph.model.checks import OLDEST_OPSET
+from un_deploy.graph.model.mend import OLDEST_OPSET
 
 #: How likely each type is; bfloat16 has hardly an operator in ONNX Runtime.
 _TYPES = {"float": 5, "float16": 2, "double": 3, "bfloat16": 0.3}

@@ -100,6 +100,8 @@ def _infer(
             continue  # what a branch or a loop returns may differ from run to run
         version = context.get_opset_version(node.domain)
         rule = registry.get(node.domain, node.op_type, version)
+        if rule is None and not node.domain:  # ONNX Runtime's optimiser writes its own there, too
+            rule = registry.get("com.microsoft", node.op_type, 1)
         try:
             corrections.infer(node, rule)
         except Exception:  # a rule that gives up, for whatever reason, leaves the shape unknown

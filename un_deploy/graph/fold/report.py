@@ -71,6 +71,7 @@ class FoldReport(JsonForm):
         gained_biases: outputs of the linear operators that have a bias now and had none.
         cancelled: the layout operators that a norm's removal made superfluous.
         operators_before, operators_after: the number of operators in the main graph.
+        notes: what was odd about the file, and what was made of that.
         version: of this form.
     """
 
@@ -82,6 +83,7 @@ class FoldReport(JsonForm):
     operators_before: int
     operators_after: int
     version: int = 1
+    notes: tuple[str, ...] = ()
 
     @property
     def folded(self) -> tuple[SiteReport, ...]:

@@ -74,9 +74,23 @@ def _dim(dim: int | onnx_ir.SymbolicDim) -> Dim:
     return dim.value
 
 
+def described(value: onnx_ir.Value) -> str:
+    """Name, type and shape of an input or an output of any kind, for people."""
+    kind = value.type
+    words: list[str] = []
+    while isinstance(kind, onnx_ir.SequenceType | onnx_ir.OptionalType):
+        words.append("sequence of" if isinstance(kind, onnx_ir.SequenceType) else "optional")
+        kind = kind.elem_type
+    element = np.dtype(kind.dtype.numpy()) if isinstance(kind, onnx_ir.TensorType) else "?"
+    dims = ["?"] if value.shape is None else [_dim(dim) for dim in value.shape]
+    shape = ", ".join("?" if dim is None else str(dim) for dim in dims)
+    return f"{value.name}: {' '.join((*words, str(element)))} ({shape})"
+
+
 def _spec(value: onnx_ir.Value) -> TensorSpec:
     if not isinstance(value.type, onnx_ir.TensorType):
-        raise InputError(f"input {value.name} is no tensor of a known type: {value.type}")
+        kind = described(value) if value.type is not None else f"{value.name} of an unknown type"
+        raise InputError(f"input {kind} is no tensor, and only tensors can be fed here")
     dims: tuple[Dim, ...] | None = None
     if value.shape is not None:
         dims = tuple(_dim(dim) for dim in value.shape)
