@@ -84,16 +84,19 @@ def of_one_type(*arrays: Array) -> None:
     require(len({array.dtype for array in arrays}) == 1, "its inputs have different types")
 
 
-def axis_of(axis: int, rank: int, opset: int, negative_since: int = 11) -> int:
-    """An axis counted from the front; from the back it may be counted since an opset."""
+def axis_of(axis: int, rank: int) -> int:
+    """An axis counted from the front.
+
+    ONNX says since opset 11 that it may be counted from the back; exporters did so before, and
+    runtimes that take it agree.
+    """
     require(-rank <= axis < rank, f"it has no axis {axis}")
-    require(axis >= 0 or opset >= negative_since, f"axis {axis} at opset {opset}")
     return axis % rank
 
 
-def axes_of(axes: Sequence[int], rank: int, opset: int, negative_since: int = 11) -> list[int]:
+def axes_of(axes: Sequence[int], rank: int) -> list[int]:
     """Axes counted from the front, in their order, none twice."""
-    found = [axis_of(int(axis), rank, opset, negative_since) for axis in axes]
+    found = [axis_of(int(axis), rank) for axis in axes]
     require(len(set(found)) == len(found), "it names an axis twice")
     return found
 

@@ -129,7 +129,7 @@ def _targets(node: ir.Node, inputs: Inputs, opset: int, x: Array) -> list[tuple[
     """Axis, its new size and the factor by which it grows."""
     scales, sizes = given(inputs, 2), given(inputs, 3)
     named = list(node.attributes.get_ints("axes", range(x.ndim)))
-    axes = axes_of(named, x.ndim, opset)
+    axes = axes_of(named, x.ndim)
     if sizes is not None and sizes.size:
         wanted = listed(sizes)
         return [(axis, size, size / x.shape[axis]) for axis, size in zip(axes, wanted, strict=True)]
