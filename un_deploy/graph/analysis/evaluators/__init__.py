@@ -37,6 +37,7 @@ from un_deploy.graph.analysis.evaluators.evaluator import (
     Evaluator,
     Inputs,
     Unknown,
+    is_among,
     no_result_above,
 )
 from un_deploy.graph.analysis.floating import widen
@@ -56,8 +57,8 @@ def is_known(node: ir.Node, opset: int) -> bool:
     evaluator = None if node.domain else EVALUATORS.get(node.op_type)
     if evaluator is None:
         return False
-    first, last = evaluator.opsets
-    return first <= opset <= last and node.attributes.keys() <= evaluator.attributes
+    known = is_among(opset, evaluator.opsets, node.op_type)
+    return known and node.attributes.keys() <= evaluator.attributes
 
 
 def evaluate(node: ir.Node, inputs: Inputs, opset: int, most: int = LARGEST_RESULT) -> list[Array]:

@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
+import onnx
 import onnx_ir as ir
 
 Array = np.ndarray
@@ -36,7 +38,7 @@ class Evaluator:
     Attributes:
         compute: from the node, its inputs (None where an optional one is absent) and the opset to
             its outputs, in the inputs' own types. It may raise any exception where they do not fit.
-        opsets: the first and last whose meaning it knows.
+        opsets: the first and last whose meaning it knows; see `is_among` of later ones.
         attributes: those that it knows; a node with another one is unknown.
         exact: computes it in float64, where `compute` on float64 arrays would not: an operator that
             rounds or compares raises Unknown.
@@ -46,6 +48,18 @@ class Evaluator:
     opsets: tuple[int, int]
     attributes: frozenset[str] = frozenset()
     exact: Compute | None = None
+
+
+@cache
+def is_among(opset: int, opsets: tuple[int, int], op_type: str) -> bool:
+    """Whether an operator means at an opset what it meant at one from the first to the last."""
+    first, last = opsets
+    if opset <= last:
+        return first <= opset
+    try:
+        return bool(onnx.defs.get_schema(op_type, opset).since_version <= last)
+    except onnx.defs.SchemaError:
+        return False
 
 
 def since(

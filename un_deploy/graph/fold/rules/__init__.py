@@ -45,6 +45,7 @@ from typing import TYPE_CHECKING
 
 import onnx_ir as ir
 
+from un_deploy.graph.analysis.evaluators.evaluator import is_among
 from un_deploy.graph.fold.rules import without_rule
 from un_deploy.graph.fold.rules.operator import Operator
 
@@ -65,14 +66,11 @@ def rule_for(node: ir.Node, opset: int) -> Rule | None:
     """The rule that knows this operator at this opset, if any."""
     if node.domain:
         return None
-    return next(
-        (r for r in rules() if node.op_type in r.ops and _knows(r.ops[node.op_type], opset)), None
-    )
-
-
-def _knows(operator: Operator, opset: int) -> bool:
-    first, last = operator.opsets or (1, 0)
-    return first <= opset <= last
+    for rule in rules():
+        operator = rule.ops.get(node.op_type)
+        if operator is not None and operator.opsets is not None:
+            return rule if is_among(opset, operator.opsets, node.op_type) else None
+    return None
 
 
 @cache
