@@ -107,4 +107,3 @@ def _measuring(model: ir.Model) -> Iterator[MeasuringNorm]:
     for nodes in runs:
         operators = tuple(node.op_type for node in nodes)
         yield MeasuringNorm(label_of(nodes[0]), node_name(nodes[-1]), operators)
-

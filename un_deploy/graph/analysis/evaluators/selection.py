@@ -79,9 +79,7 @@ def _slice(node: ir.Node, inputs: Inputs, opset: int) -> list[Array]:
         axes = range(len(starts)) if stated is None else listed(stated)
         steps = [1] * len(starts) if strides is None else listed(strides)
     index = [slice(None)] * x.ndim
-    for axis, start, end, step in zip(
-        axes_of(axes, x.ndim), starts, ends, steps, strict=True
-    ):
+    for axis, start, end, step in zip(axes_of(axes, x.ndim), starts, ends, steps, strict=True):
         index[axis] = bounds(start, end, step, x.shape[axis])
     return [x[tuple(index)]]
 
