@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import onnx
 
-from tests.support.odd_files.way import FOLD, PLAIN, network, way
+from tests.support.odd_files.way import FOLD, behind, network, way
 
-_GELU = PLAIN.replace("y =", "z =").replace(" }", " y = com.microsoft.QuickGelu(z) }")
+_GELU = behind("y = com.microsoft.QuickGelu(z)")
 
 
 @way()
@@ -54,8 +54,8 @@ def a_domain_with_an_import() -> onnx.ModelProto:
 
 @way()
 def a_local_function_beside_the_fold() -> onnx.ModelProto:
-    model = network(PLAIN.replace("y =", "z =").replace(" }", " y = own.Twice(z) }"), imports={"own": 1})
-    model.functions.append(_function("Twice (p) => (q) { q = Add(p, p) }"))
+    model = network(behind("y = own.Squash(z)"), imports={"own": 1})
+    model.functions.append(_function("Squash (p) => (q) { r = Relu(p) q = Tanh(r) }"))
     return model
 
 

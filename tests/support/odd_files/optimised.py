@@ -8,17 +8,14 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from tests.support.odd_files.way import FOLD, PLAIN, network, way
+from tests.support.odd_files.way import FOLD, behind, network, way
 
 _LINE = np.ones(5, np.float32)
-_NET = (
-    "(float[B,3,4] x) => (float[B,3,5] y) {{ " + FOLD.replace("y =", "z =") + " {0} }}"
-)
 _IMAGE = "(float[B,4,6,6] x) => (float[B,5,6,6] y) {{ {0} }}"
 
 
 def _behind(text: str, opset: int = 13, **constants: np.ndarray) -> onnx.ModelProto:
-    return network(_NET.format(text), opset=opset, constants=constants)
+    return network(behind(text), opset=opset, constants=constants)
 
 
 @way()
@@ -78,20 +75,17 @@ def fused_conv() -> onnx.ModelProto:
 
 @way()
 def a_file_that_onnx_runtime_has_optimised() -> onnx.ModelProto:
-    model = network(PLAIN.replace("y =", "z =").replace(" }", " y = Relu(z) }"))
+    model = network(behind("y = Relu(z)"))
     return _optimised(model)
 
 
-@way(x=np.ones((2, 4, 6, 6), np.float32), gone=())
+@way(i=np.ones((2, 4, 6, 6), np.float32))
 def an_image_file_that_onnx_runtime_has_optimised() -> onnx.ModelProto:
-    """In blocks of channels, with operators of com.microsoft.nchwc."""
-    text = "z = Conv<pads=[1,1,1,1]>(x, w) r = Relu(z) p = Mul(r, g) q = Add(p, g) y = Conv(q, v)"
-    constants = {
-        "g": np.full((16, 1, 1), 2, np.float32),
-        "w": np.ones((16, 4, 3, 3), np.float32),
-        "v": np.ones((5, 16, 1, 1), np.float32),
-    }
-    return _optimised(network(_IMAGE.format(text), opset=13, constants=constants))
+    """Its convolutions are in blocks of channels, by operators of com.microsoft.nchwc."""
+    text = "(float[B,3,4] x, float[B,4,6,6] i) => (float[B,3,5] y, float[B,5,6,6] o)"
+    text += f" {{ {FOLD} c = Conv<pads=[1,1,1,1]>(i, w) r = Relu(c) o = Conv(r, v) }}"
+    constants = {"w": np.ones((16, 4, 3, 3), np.float32), "v": np.ones((5, 16, 1, 1), np.float32)}
+    return _optimised(network(text, opset=13, constants=constants))
 
 
 def _optimised(model: onnx.ModelProto) -> onnx.ModelProto:

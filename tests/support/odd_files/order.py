@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import onnx
 
-from tests.support.odd_files.way import FOLD, PLAIN, network, way
+from tests.support.odd_files.way import FOLD, PLAIN, behind, network, way
 
-_IF = (
-    "(float[B,3,4] x, bool c) => (float[B,3,5] y) { m = Mul(x, a) n = Add(m, b)"
-    " y = If(c) <then_branch = t () => (float[B,3,5] o) { o0 = MatMul(n, k) o = Relu(o0) },"
-    " else_branch = e () => (float[B,3,5] p) { p = MatMul(n, k) }> }"
-)
 _INSIDE = (
-    "(float[B,3,4] x, bool c) => (float[B,3,5] y) { x0 = Relu(x) z = Sigmoid(x0)"
-    f" y0 = If(c) <then_branch = t () => (float[B,3,5] o) {{ {FOLD.replace('(x', '(x0').replace('y =', 'o =')} }},"
+    "(float[B,3,4] x0, bool c) => (float[B,3,5] y) { x = Relu(x0) z = Sigmoid(x)"
+    f" y0 = If(c) <then_branch = t () => (float[B,3,5] o) {{ {FOLD.replace('y =', 'o =')} }},"
     " else_branch = e () => (float[B,3,5] p) { p = MatMul(z, k) }> y = Relu(y0) }"
 )
 
@@ -31,7 +27,7 @@ def nodes_in_reverse() -> onnx.ModelProto:
     return model
 
 
-@way(c=True)
+@way(c=np.array(True))
 def nodes_of_a_body_in_reverse() -> onnx.ModelProto:
     model = network(_INSIDE)
     _reverse(model.graph)
@@ -47,7 +43,7 @@ def a_graph_without_a_name() -> onnx.ModelProto:
     return model
 
 
-@way(c=False)
+@way(c=np.array(False))
 def bodies_without_names() -> onnx.ModelProto:
     model = network(_INSIDE)
     for graph in _bodies(model):
@@ -78,12 +74,13 @@ def names_of_all_kinds() -> onnx.ModelProto:
 
 @way()
 def operators_that_nobody_reads() -> onnx.ModelProto:
-    return network(PLAIN.replace("y =", "r = Relu(n) s = Sigmoid(r) y ="))
+    return network(PLAIN.replace(" }", " r = Relu(y) s = Sigmoid(r) }"))
 
 
-@way(c=True)
-def a_norm_that_branches_read() -> onnx.ModelProto:
-    model = network(_IF.replace("y = If", "q = MatMul(n, k) z = If").replace("> }", "> y = Add(q, z) }"))
+@way()
+def an_operator_without_a_result_that_is_read() -> onnx.ModelProto:
+    model = network(behind("y, u = Dropout(z)"))
+    model.graph.node[-1].output[1] = ""
     return model
 
 

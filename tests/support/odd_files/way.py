@@ -10,9 +10,10 @@ import onnx
 import onnx.numpy_helper
 import onnx.parser
 
-#: One norm in front of a product, as a part of a graph's text; `x` is float[B,3,4], `y` float[B,3,5].
+#: One norm in front of a product, from x of shape (B, 3, 4) to y of (B, 3, 5), as graphs' texts.
 FOLD = "m = Mul(x, a) n = Add(m, b) y = MatMul(n, k)"
 PLAIN = f"(float[B,3,4] x) => (float[B,3,5] y) {{ {FOLD} }}"
+
 _RNG = np.random.default_rng(0)
 
 #: The constants of `FOLD`.
@@ -46,8 +47,8 @@ def network(
     text: str = PLAIN,
     opset: int = 17,
     ir_version: int = 8,
-    constants: Mapping[str, np.ndarray | int] = {},  # noqa: B006  # it is only read
-    imports: Mapping[str, int] = {},  # noqa: B006
+    constants: Mapping[str, np.ndarray | int] = {},
+    imports: Mapping[str, int] = {},
 ) -> onnx.ModelProto:
     """A model from ONNX's text form, with the constants of `FOLD` and these."""
     header = f'<ir_version: {ir_version}, opset_import: ["" : {opset}]>'
@@ -61,27 +62,52 @@ def network(
     return model
 
 
-_WAYS: list[Callable[[], OddFile]] = []
+def behind(text: str) -> str:
+    """A network in which operators from z to y follow the fold."""
+    return PLAIN.replace("y =", "z =").replace(" }", f" {text} }}")
 
 
 def way(
-    *,
-    folds: int = 1,
-    gone: tuple[str, ...] = ("Mul",),
-    **feeds: object,
+    *, folds: int = 1, gone: tuple[str, ...] = ("Mul",), **feeds: object
 ) -> Callable[[Callable[[], onnx.ModelProto]], Callable[[], onnx.ModelProto]]:
     """Make what a function returns an odd file that is called like it."""
 
     def add(make: Callable[[], onnx.ModelProto]) -> Callable[[], onnx.ModelProto]:
-        x = np.random.default_rng(1).standard_normal((2, 3, 4)).astype(np.float32)
-        _WAYS.append(
-            lambda: OddFile(make.__name__, make(), folds, {"x": x, **feeds}, frozenset(gone))
-        )
-        return make
+        return named_way(make.__name__, make, folds=folds, gone=gone, **feeds)
 
     return add
 
 
-def ways() -> list[Callable[[], OddFile]]:
-    """What makes each of the odd files."""
-    return _WAYS
+def named_way(
+    name: str,
+    make: Callable[[], onnx.ModelProto],
+    *,
+    folds: int = 1,
+    gone: tuple[str, ...] = ("Mul", "BatchNormalization"),
+    **feeds: object,
+) -> Callable[[], onnx.ModelProto]:
+    """The same with a name of its own; see `OddFile`. Inputs that are not given are drawn."""
+
+    def odd() -> OddFile:
+        model = make()
+        return OddFile(name, model, folds, {**_drawn(model), **feeds}, frozenset(gone))
+
+    WAYS[name] = odd
+    return make
+
+
+WAYS: dict[str, Callable[[], OddFile]] = {}
+"""What makes each of the odd files, by its name."""
+
+
+def _drawn(model: onnx.ModelProto) -> dict[str, np.ndarray]:
+    """Numbers for the inputs of floating tensors; a size without a number is 2."""
+    held = {tensor.name for tensor in model.graph.initializer}
+    rng = np.random.default_rng(1)
+    return {
+        info.name: rng.standard_normal(
+            [max(dim.dim_value, 0) or 2 for dim in info.type.tensor_type.shape.dim]
+        ).astype(np.float32)
+        for info in model.graph.input
+        if info.name not in held and info.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
+    }

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from tests.support.odd_files.way import CONSTANTS, FOLD, PLAIN, network, way
+from tests.support.odd_files.way import CONSTANTS, behind, network, way
 
 
 def _input(tensor: onnx.TensorProto) -> onnx.ValueInfoProto:
@@ -44,7 +44,7 @@ def weights_that_the_caller_may_override() -> onnx.ModelProto:
 
 @way()
 def another_weight_that_the_caller_may_override() -> onnx.ModelProto:
-    model = network(PLAIN.replace("y =", "z =").replace(" }", " y = Add(z, d) }"), constants={"d": np.ones(5, np.float32)})
+    model = network(behind("y = Add(z, d)"), constants={"d": np.ones(5, np.float32)})
     model.graph.input.append(_input(model.graph.initializer[-1]))
     return model
 
@@ -78,7 +78,7 @@ def weights_that_nobody_reads() -> onnx.ModelProto:
 @way()
 def a_sparse_weight() -> onnx.ModelProto:
     """ONNX Runtime makes it dense when it loads it."""
-    model = network(PLAIN.replace("y =", "z =").replace(" }", " y = MatMul(z, d) }"))
+    model = network(behind("y = MatMul(z, d)"))
     model.graph.sparse_initializer.append(_sparse("d"))
     return model
 
@@ -93,7 +93,7 @@ def a_sparse_weight_that_takes_the_fold() -> onnx.ModelProto:
 
 @way()
 def a_sparse_constant() -> onnx.ModelProto:
-    model = network(PLAIN.replace("y =", "z =").replace(" }", " y = MatMul(z, d) }"))
+    model = network(behind("y = MatMul(z, d)"))
     node = helper.make_node("Constant", [], ["d"], sparse_value=_sparse(""))
     model.graph.node.insert(0, node)
     return model
@@ -123,9 +123,7 @@ def notes_of_a_quantiser() -> onnx.ModelProto:
 
 @way()
 def weights_of_four_and_eight_bits_beside_the_fold() -> onnx.ModelProto:
-    text = PLAIN.replace("y =", "z =").replace(
-        " }", " d = DequantizeLinear<axis=0, block_size=5>(q, s) y = MatMul(z, d) }"
-    )
+    text = behind("d = DequantizeLinear<axis=0, block_size=5>(q, s) y = MatMul(z, d)")
     model = network(text, opset=21, ir_version=10, constants={"s": np.ones((1, 5), np.float32)})
     model.graph.initializer.append(helper.make_tensor("q", TensorProto.INT4, (5, 5), [3] * 25))
     return model
