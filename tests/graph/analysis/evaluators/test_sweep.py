@@ -34,7 +34,7 @@ DRAWN = {
 
 #: These add up, in an order of their own: they may differ by some units in the last place.
 _SUMS = {"MatMul", "Gemm", "Einsum", "Conv", "ConvTranspose", "BatchNormalization", "Sum"}
-_SUMS |= {"ReduceMean", "ReduceSum", "AveragePool", "GlobalAveragePool", "Resize"}
+_SUMS |= {"ReduceMean", "ReduceSum", "AveragePool", "GlobalAveragePool", "Resize", "Upsample"}
 
 #: These multiply, and are rounded once.
 _SLOPES = ("LeakyRelu", "PRelu")

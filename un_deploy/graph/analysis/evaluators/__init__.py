@@ -13,7 +13,7 @@ is found by being here.
 - layout: What moves elements and changes none: Transpose, Reshape and their like, Expand, Tile,
   Pad, DepthToSpace, SpaceToDepth, Identity.
 - normalization: BatchNormalization at inference.
-- pooling: AveragePool and MaxPool, over windows and over all places, and Resize along axes.
+- pooling: AveragePool and MaxPool, over windows and over all places, Resize and Upsample.
 - products: MatMul, Gemm and Einsum. Half types are added up in float32, as runtimes do, and rounded
   at the end.
 - quantised: DequantizeLinear: per tensor, along an axis, in blocks.
