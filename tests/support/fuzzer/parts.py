@@ -253,7 +253,7 @@ class Part:
     def single(self) -> bool:
         """Whether ONNX Runtime has an operator of it in float32 and not in float64."""
         kinds = {"Conv", "ConvTranspose", "Erf", "InstanceNormalization"}
-        kinds |= {"LeakyRelu", "PRelu", "Resize"}
+        kinds |= {"LeakyRelu", "PRelu", "Resize", "Upsample"}
         return any(node.op_type in kinds for node in self.model.graph.node)
 
 
