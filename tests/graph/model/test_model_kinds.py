@@ -237,8 +237,8 @@ def _elsewhere(folder: Path) -> onnx.ModelProto:
         (_elsewhere, "the ModelProto leaves 'w' in the file .* give the path"),
         (lambda folder: onnx.ModelProto(), "the ModelProto holds no graph"),
         (
-            lambda folder: parser.parse_model(TEXT.replace("20", "9")),
-            "the ModelProto uses opset 9, older than 11",
+            lambda folder: parser.parse_model(TEXT.replace("20", "6")),
+            "the ModelProto uses opset 6, older than 7",
         ),
     ],
 )

@@ -23,7 +23,7 @@ from un_deploy.graph.analysis.shape_rules import Corrections
 from un_deploy.graph.analysis.side_dims import SideDim, expression, side_dim
 
 #: Attributes that became inputs 1, 2 and 3, of operators whose old form the package does not know.
-_BECAME_INPUTS = {
+_BECAME_INPUTS: Mapping[str, Mapping[str, type]] = {
     "Slice": {"starts": np.int64, "ends": np.int64, "axes": np.int64},
     "TopK": {"k": np.int64},
     "Upsample": {"scales": np.float32},
@@ -146,7 +146,7 @@ def _with_inputs(node: ir.Node, types: Mapping[str, type]) -> None:
     for index, (name, dtype) in enumerate(types.items(), 1):
         if (attribute := node.attributes.get(name)) is not None:
             node.resize_inputs(max(index + 1, len(node.inputs)))
-            array = np.atleast_1d(np.array(attribute.value, dtype))
+            array: np.ndarray = np.atleast_1d(np.array(attribute.value, dtype))
             tensor = ir.tensor(array)
             shape, kind = ir.Shape(array.shape), ir.TensorType(tensor.dtype)
             held = ir.Value(name=name, shape=shape, type=kind, const_value=tensor)

@@ -19,6 +19,12 @@ from un_deploy.graph.model.tensor_storage import tensor_attributes
 #: Tensors up to this many bytes are shown to the checker.
 _LARGE = 1 << 20
 
+#: What ONNX Runtime knows in the main domain beside ONNX's own: its optimiser writes the first, and
+#: exporters wrote the others when ONNX tried them.
+_IN_MAIN_DOMAIN = {"SimplifiedLayerNormalization"}
+_IN_MAIN_DOMAIN |= {"Affine", "Crop", "DynamicSlice", "GivenTensorFill", "GRUUnit", "ImageScaler"}
+_IN_MAIN_DOMAIN |= {"ParametricSoftplus", "Scale", "ScaledTanh"}
+
 #: A domain of which the checker knows no operators.
 _OTHERS = "un_deploy.others"
 
@@ -26,9 +32,9 @@ _OTHERS = "un_deploy.others"
 def check_model(model: ir.Model, origin: str) -> None:
     """Check the model's structure, and mend what runtimes read all the same.
 
-    What onnx.checker says against a model that is read is noted. It may not know an operator, as
-    those that ONNX Runtime's optimiser writes into the main domain, or a domain that is not
-    imported; an input or an output may have no shape.
+    What onnx.checker says against a model that is read is noted. It may not know an operator at its
+    opset, as those that ONNX Runtime's optimiser writes into the main domain, or a domain that is
+    not imported; an input or an output may have no shape.
 
     Args:
         model: mended in place, and noted: see `mend` and `notes_of`.
@@ -69,9 +75,11 @@ def _check_opset(model: ir.Model, origin: str) -> None:
 def _cure(model: ir.Model) -> str:
     """How a model of an older opset becomes a newer one: tried, since the converter may fail."""
     again = f"export it again with {OLDEST_OPSET} or a newer one"
+    if any(node.op_type == "PRelu" for node in model.graph.all_nodes()):
+        return f"{again} (onnx.version_converter leaves the slopes of PRelu along the wrong axis)"
     try:
         made = onnx.version_converter.convert_version(ir.to_proto(model), OLDEST_OPSET)
-        onnx.checker.check_model(made)
+        onnx.checker.check_model(made, full_check=True)
     except Exception as error:  # the converter raises what it likes
         return f"{again}; onnx.version_converter cannot convert it ({one_line(first_cause(error))})"
     return (
@@ -93,11 +101,12 @@ def _refusal(model: ir.Model) -> str:
 def _in_checkers_words(model: ir.Model) -> ir.Model:
     """A copy in which all that the checker does not know stands where it does not look."""
     copy = model.clone()
-    holders = (copy, *copy.functions.values())
+    holders: list[ir.Model | ir.Function] = [copy, *copy.functions.values()]
     for holder in holders:
         for node in holder.graph.all_nodes():
-            imports = holder.opset_imports
-            if node.op_identifier() not in copy.functions and schema_of(node, imports) is None:
+            foreign = node.domain or node.op_type in _IN_MAIN_DOMAIN or onnx.defs.has(node.op_type)
+            local = node.op_identifier() in copy.functions
+            if foreign and not local and schema_of(node, holder.opset_imports) is None:
                 node.domain = _OTHERS
     for holder in holders:
         holder.opset_imports[_OTHERS] = 1
