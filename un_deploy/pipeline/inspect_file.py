@@ -83,8 +83,8 @@ def inspect_file(source: str | os.PathLike[str], *, keep: Collection[str] = ()) 
     check_weights(model)
     counts = Counter(node.op_type for node in model.graph)
     measuring = tuple(_measuring(model))
-    inputs = tuple(described(v) for v in model.graph.inputs if not v.is_initializer())
-    outputs = tuple(described(value) for value in model.graph.outputs)
+    inputs = tuple(described(model, v) for v in model.graph.inputs if not v.is_initializer())
+    outputs = tuple(described(model, value) for value in model.graph.outputs)
     folded = fold_graph(model, keep=keep)
     return InspectReport(
         source=str(source),

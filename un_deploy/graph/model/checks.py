@@ -13,6 +13,7 @@ from onnx_ir.passes.common import CheckerPass
 
 from un_deploy.errors import InputError, first_cause, one_line
 from un_deploy.graph.model.mend import OLDEST_OPSET, mend, schema_of
+from un_deploy.graph.model.message_forms import maps_of
 from un_deploy.graph.model.notes import add_notes
 from un_deploy.graph.model.tensor_storage import tensor_attributes
 
@@ -57,7 +58,8 @@ def check_model(model: ir.Model, origin: str) -> None:
         known = _in_checkers_words(model)
     if reason := _refusal(known):
         raise InputError(f"{origin} is not valid ONNX: {reason}")
-    add_notes(model, (f"onnx's checker refuses the file, and it was read all the same: {said}",))
+    if not maps_of(model):  # whose types it did not see
+        add_notes(model, (f"onnx's checker refuses it, and it was read all the same: {said}",))
 
 
 def _check_opset(model: ir.Model, origin: str) -> None:
@@ -94,7 +96,7 @@ def _refusal(model: ir.Model) -> str:
         try:
             CheckerPass()(model)
         except (onnx.checker.ValidationError, ir.serde.SerdeError) as error:
-            return one_line(first_cause(error))
+            return one_line(first_cause(error)).removesuffix(".")
     return ""
 
 

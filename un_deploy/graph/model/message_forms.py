@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 import onnx
@@ -56,9 +56,10 @@ def keep_maps(model: ir.Model, proto: onnx.ModelProto) -> None:
         model.meta[_MAPS] = maps
 
 
-def has_maps(model: ir.Model) -> bool:
-    """Whether an input or an output is a map, or a sequence of maps."""
-    return bool(model.meta.get(_MAPS))
+def maps_of(model: ir.Model) -> Mapping[str, onnx.TypeProto]:
+    """The types of inputs and outputs that are maps, or sequences of maps, by name."""
+    found: Mapping[str, onnx.TypeProto] = model.meta.get(_MAPS, {})
+    return found
 
 
 def keep_meta(new: ir.Model, old: ir.Model) -> None:
@@ -69,7 +70,7 @@ def keep_meta(new: ir.Model, old: ir.Model) -> None:
 def to_message(model: ir.Model) -> onnx.ModelProto:
     """The message of a model, with the types that `keep_maps` kept."""
     proto = ir.to_proto(model)
-    maps: dict[str, onnx.TypeProto] = model.meta.get(_MAPS, {})
+    maps = maps_of(model)
     for info in (*proto.graph.input, *proto.graph.output) if maps else ():
         if info.name in maps:
             info.type.CopyFrom(maps[info.name])
