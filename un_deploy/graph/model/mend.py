@@ -30,8 +30,9 @@ def mend(model: ir.Model, origin: str) -> None:
     """Mend a model in place, and note what was done.
 
     Raises:
-        InputError: operators wait for each other: names them.
+        InputError: operators wait for each other, or for what nothing makes: names them.
     """
+    _require_all_made(model, origin)
     done = (
         _name_graphs(model),
         _sort(model, origin),
@@ -54,6 +55,16 @@ def _name_graphs(model: ir.Model) -> str:
     for graph in unnamed:
         graph.name = _NAME if graph is model.graph else "body"
     return "a graph had no name and has one now" if unnamed else ""
+
+
+def _require_all_made(model: ir.Model, origin: str) -> None:
+    functions = [function.graph for function in model.functions.values()]
+    for graph in (*model.graphs(), *functions, *(g for f in functions for g in f.subgraphs())):
+        for value in (*graph.outputs, *(v for node in graph for v in node.inputs if v is not None)):
+            if not (value.producer() or value.is_graph_input() or value.is_initializer()):
+                raise InputError(
+                    f"{origin} reads {value.name!r}, which nothing in it makes: export it again"
+                )
 
 
 def _sort(model: ir.Model, origin: str) -> str:
