@@ -21,7 +21,11 @@ onnxruntime = pytest.importorskip("onnxruntime")
 NOT_LOADED = {"all_operators_of_one_name", "bodies_without_names", "nodes_of_a_body_in_reverse"}
 
 #: What the checker refuses in the file, and onnx-ir has made usual before the checker is asked.
-NOT_SEEN = {"operators_of_the_domain_ai_onnx", "weights_of_ir_version_3_that_are_no_inputs"}
+NOT_SEEN = {
+    "a_weight_twice",
+    "operators_of_the_domain_ai_onnx",
+    "weights_of_ir_version_3_that_are_no_inputs",
+}
 
 
 @pytest.mark.parametrize("name", sorted(WAYS))

@@ -114,3 +114,16 @@ def test_weights_that_nobody_can_override_are_no_inputs(version: int, inputs: li
     assert [value.name for value in model.graph.inputs] == inputs
     assert set(model.graph.initializers) == {"a", "b", "k"}
     assert model.ir_version == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "opset"),
+    [("r = Relu(p) q = Tanh(r)", 18), ("q = ReduceMean<axes=[1]>(p)", 14)],
+    ids=["it means the same", "it means something else"],
+)
+def test_a_function_imports_what_the_model_does(text: str, opset: int) -> None:
+    proto = network(opset=18, imports={"own": 1})
+    function = f'<domain: "own", opset_import: ["" : 14]> Squash (p) => (q) {{ {text} }}'
+    proto.functions.append(onnx.parser.parse_function(function))
+    (found,) = mended(proto).functions.values()
+    assert found.opset_imports[""] == opset

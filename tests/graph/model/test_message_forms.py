@@ -72,6 +72,18 @@ def test_the_type_of_a_map_is_written_as_it_was_read(tmp_path: Path) -> None:
     assert notes_of(again) == ()
 
 
+def test_of_two_weights_of_a_name_the_last_one_counts() -> None:
+    """As in ONNX Runtime, and the first one is left as it was."""
+    proto = network()
+    proto.graph.initializer.insert(0, numpy_helper.from_array(np.zeros(4, np.float32), "a"))
+    before = proto.SerializeToString()
+    model, _ = to_ir(proto)
+    held = model.graph.initializers["a"].const_value
+    assert held is not None and held.numpy().min() > 0
+    assert notes_of(model) == ("weights were there twice: the last one of a name counts",)
+    assert proto.SerializeToString() == before
+
+
 def test_training_graphs_are_not_written() -> None:
     proto = network()
     proto.training_info.add().initialization.name = "start"

@@ -68,6 +68,14 @@ def a_local_function_that_holds_the_fold() -> onnx.ModelProto:
 
 
 @way()
+def a_local_function_of_another_opset() -> onnx.ModelProto:
+    model = network(behind("y = own.Squash(z)"), imports={"own": 1})
+    model.functions.append(_function("Squash (p) => (q) { r = Relu(p) q = Tanh(r) }"))
+    model.functions[0].opset_import[0].version = 15
+    return model
+
+
+@way()
 def a_local_function_that_nobody_calls() -> onnx.ModelProto:
     model = network(imports={"own": 1})
     model.functions.append(_function("Twice (p) => (q) { q = Add(p, p) }"))

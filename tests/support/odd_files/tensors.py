@@ -151,6 +151,30 @@ def strings_beside_the_fold() -> onnx.ModelProto:
 
 
 @way()
+def an_optional_as_output() -> onnx.ModelProto:
+    text = "(float[B,3,4] x) => (float[B,3,5] y, optional(float[B,3,5]) o)"
+    return network(f"{text} {{ {FOLD} o = Optional(y) }}")
+
+
+@way(c=np.array(True))
+def bodies_without_types() -> onnx.ModelProto:
+    text = "(float[B,3,4] x, bool c) => (float[B,3,5] y) {" + FOLD.replace("y =", "z =")
+    text += " y = If(c) <then_branch = t () => (float[B,3,5] o) { o = Relu(z) },"
+    text += " else_branch = e () => (float[B,3,5] p) { p = Tanh(z) }> }"
+    model = network(text)
+    for attribute in model.graph.node[-1].attribute:
+        attribute.g.output[0].ClearField("type")
+    return model
+
+
+@way()
+def an_output_twice() -> onnx.ModelProto:
+    model = network()
+    model.graph.output.append(model.graph.output[0])
+    return model
+
+
+@way()
 def an_output_that_is_an_input() -> onnx.ModelProto:
     model = network()
     model.graph.output.append(model.graph.input[0])

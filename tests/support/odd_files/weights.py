@@ -76,6 +76,13 @@ def weights_that_nobody_reads() -> onnx.ModelProto:
 
 
 @way()
+def a_weight_twice() -> onnx.ModelProto:
+    model = network()
+    model.graph.initializer.insert(0, numpy_helper.from_array(np.zeros(4, np.float32), "a"))
+    return model
+
+
+@way()
 def a_sparse_weight() -> onnx.ModelProto:
     """ONNX Runtime makes it dense when it loads it."""
     model = network(behind("y = MatMul(z, d)"))

@@ -7,8 +7,8 @@
   them.
 - labels: What an operator is called: its name, and the module that it was exported from.
 - mend: Mends what runtimes read and what ONNX's own rules forbid, or older versions of it allow.
-- message_forms: Forms of an ONNX file that onnx-ir has no objects for: sparse weights, types of
-  maps.
+- message_forms: Forms of an ONNX file that onnx-ir has no objects for: sparse weights, maps, two
+  of a name.
 - model_file: ONNX files in and out: loaded with lazy weights and checked, saved whole or not at
   all.
 - model_kinds: Turns what users hold (path, ModelProto, onnx_ir.Model, gs.Graph) into onnx-ir, and

@@ -1,7 +1,7 @@
 """Mends what runtimes read and what ONNX's own rules forbid, or older versions of it allow.
 
-Afterwards the graphs have names, operators stand in order, the main domain has an opset, and the
-inputs of a graph are what the caller gives.
+Afterwards the graphs have names, operators stand in order, the main domain has an opset, functions
+have the model's, and the inputs of a graph are what the caller gives.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ def mend(model: ir.Model, origin: str) -> None:
         _name_graphs(model),
         _sort(model, origin),
         _import_main_domain(model),
+        _let_functions_import_the_same(model),
         _take_weights_from_inputs(model),
     )
     add_notes(model, tuple(note for note in done if note))
@@ -137,6 +138,26 @@ def _import_main_domain(model: ir.Model) -> str:
     if not nodes:
         return ""
     return f"no opset was declared for ONNX's operators: they are read and written as of {opset}"
+
+
+def _let_functions_import_the_same(model: ir.Model) -> str:
+    """Where a function's operators mean the same at the model's opset, as at its own."""
+    changed = False
+    for function in model.functions.values():
+        for domain, opset in list(function.opset_imports.items()):
+            there = model.opset_imports.get(domain, opset)
+            nodes = [node for node in function.graph.all_nodes() if node.domain == domain]
+            if there != opset and all(
+                _since(node, {domain: opset}) == _since(node, {domain: there}) for node in nodes
+            ):
+                function.opset_imports[domain] = there
+                changed = True
+    return "local functions imported another opset, at which they mean the same" if changed else ""
+
+
+def _since(node: ir.Node, imports: dict[str, int]) -> int:
+    schema = schema_of(node, imports)
+    return 0 if schema is None else int(schema.since_version)
 
 
 def _take_weights_from_inputs(model: ir.Model) -> str:

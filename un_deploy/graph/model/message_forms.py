@@ -1,4 +1,4 @@
-"""Forms of an ONNX file that onnx-ir has no objects for: sparse weights, types of maps."""
+"""Forms of an ONNX file that onnx-ir has no objects for: sparse weights, maps, two of a name."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MAPS = "un_deploy.maps"
 
 
 def without_odd_forms(proto: onnx.ModelProto, origin: str) -> tuple[onnx.ModelProto, list[str]]:
-    """The message itself, or a copy with dense weights and with no type where a map's was.
+    """The message itself, or a copy: dense weights, one of a name, no type where a map's was.
 
     Returns:
         A message for onnx-ir, and what was changed, a sentence each. For the types see `keep_maps`.
@@ -28,6 +28,8 @@ def without_odd_forms(proto: onnx.ModelProto, origin: str) -> tuple[onnx.ModelPr
         notes.append("weights were sparse, and are written dense")
     if proto.training_info:
         notes.append("it holds training graphs, which are not written")
+    if any(len(_last(graph)) < len(graph.initializer) for graph in _graphs(proto)):
+        notes.append("weights were there twice: the last one of a name counts")
     maps = [info for graph in _graphs(proto) for info in _values(graph) if _has_map(info.type)]
     if not notes and not maps:
         return proto, []
@@ -40,6 +42,11 @@ def without_odd_forms(proto: onnx.ModelProto, origin: str) -> tuple[onnx.ModelPr
             name = "value" if attribute.name == "sparse_value" else attribute.name
             attribute.CopyFrom(onnx.helper.make_attribute(name, tensor))
     for graph in _graphs(copy):
+        last = list(_last(graph).values())
+        if len(last) < len(graph.initializer):
+            kept = [graph.initializer[place] for place in last]
+            graph.ClearField("initializer")
+            graph.initializer.extend(kept)
         graph.initializer.extend(_dense(one, origin) for one in graph.sparse_initializer)
         graph.ClearField("sparse_initializer")
         for info in _values(graph):
@@ -107,6 +114,11 @@ def _has_map(found: onnx.TypeProto) -> bool:
     if kind in ("sequence_type", "optional_type"):
         return _has_map(getattr(found, kind).elem_type)
     return bool(kind == "map_type")
+
+
+def _last(graph: onnx.GraphProto) -> dict[str, int]:
+    """The place of the last initializer of each name."""
+    return {tensor.name: place for place, tensor in enumerate(graph.initializer)}
 
 
 def _sparse(proto: onnx.ModelProto) -> Iterator[onnx.SparseTensorProto]:

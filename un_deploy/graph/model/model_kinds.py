@@ -61,10 +61,10 @@ def to_ir(model: Any) -> tuple[ir.Model, Restore]:
             f"a {type(model).__name__} is no model: give a path, an onnx.ModelProto, an "
             f"onnx_ir.Model or an onnx_graphsurgeon.Graph"
         )
-    inlined = bool(private.functions)
-    if inlined:
+    if not isinstance(model, str | os.PathLike):  # a file was checked when loaded
+        check_model(private, origin)
+    if private.functions:
         _inline(private, origin)
-    if inlined or not isinstance(model, str | os.PathLike):  # a file was checked when loaded
         check_model(private, origin)
     return private, restore
 
