@@ -22,6 +22,7 @@ from tests.support.doubles.nvml_double import (
     without_driver,
 )
 from tests.support.graphs import NORM, build
+from tests.support.odd_files import WAYS
 from un_deploy.graph.model.model_file import save_model
 from un_deploy.runtime.loads import Load
 
@@ -42,6 +43,13 @@ class TestInspect:
         assert "MatMul_2" in result.stdout
         assert "1 of 1 norms would fold; 4 operators before, 2 after." in result.stdout
         assert [path.name for path in folder.iterdir()] == ["model.onnx"]
+
+    def test_what_was_odd_about_the_file(self, run: Run) -> None:
+        onnx.save(WAYS["a_domain_without_an_import"]().model, "odd.onnx")
+        for command in (("inspect", "odd.onnx"), ("fold", "odd.onnx", "-o", "folded.onnx")):
+            said = " ".join(run(*command).stdout.split())
+            assert "About the file: onnx's checker refuses it, and it was read" in said
+            assert "No opset import for domain 'com.microsoft'" in said
 
     def test_why_one_stays(self, run: Run) -> None:
         model = build("float[2,6] x => float[2,6] y", f"{NORM}  y = Softmax(n)", a=(6,), b=(6,))

@@ -93,6 +93,8 @@ def fold(report: FoldReport, modules: Mapping[str, str], *, planned: bool = Fals
         rows = [_site(site, modules) for site in report.sites]
         table(("norm, or factor or bias", "operators", ">channels", "folded into"), rows)
     _near_misses(report.near_misses)
+    for note in report.notes:
+        line(f"About the file: {note}.")
     if report.gained_biases:
         line(f"Linear operators that gained a bias: {', '.join(report.gained_biases)}")
     done = "would fold" if planned else "folded"

@@ -7,13 +7,10 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-import numpy as np
-import onnx_ir as ir
-
 from un_deploy.graph.fold.check_weights import check_weights
 from un_deploy.graph.fold.fold import fold_graph
 from un_deploy.graph.fold.report import FoldReport
-from un_deploy.graph.model.input_specs import input_specs
+from un_deploy.graph.model.input_specs import described
 from un_deploy.graph.model.model_kinds import to_ir
 from un_deploy.json_form import JsonForm
 from un_deploy.pipeline.fold_file import modules_of
@@ -51,8 +48,8 @@ def inspect_file(source: str | os.PathLike[str], *, keep: Collection[str] = ()) 
     model, _ = to_ir(source)
     check_weights(model)
     counts = Counter(node.op_type for node in model.graph)
-    inputs = tuple(str(spec) for spec in input_specs(model))
-    outputs = tuple(_text(value) for value in model.graph.outputs)
+    inputs = tuple(described(model, v) for v in model.graph.inputs if not v.is_initializer())
+    outputs = tuple(described(model, value) for value in model.graph.outputs)
     folded = fold_graph(model, keep=keep)
     return InspectReport(
         source=str(source),
@@ -64,8 +61,3 @@ def inspect_file(source: str | os.PathLike[str], *, keep: Collection[str] = ()) 
         fold=folded.report,
         modules=modules_of(folded),
     )
-
-
-def _text(value: ir.Value) -> str:
-    dims = ", ".join(str(dim) for dim in value.shape.dims) if value.shape is not None else "?"
-    return f"{value.name}: {np.dtype(value.dtype.numpy()) if value.dtype else '?'} ({dims})"

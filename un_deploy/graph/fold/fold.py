@@ -36,6 +36,7 @@ from un_deploy.graph.fold.sites.shorten import shortened
 from un_deploy.graph.fold.sites.told import Told
 from un_deploy.graph.fold.solving.propagate import certify
 from un_deploy.graph.fold.solving.solve import Solution, solve
+from un_deploy.graph.model.notes import notes_of
 
 #: The readers and makers of so many tensors are asked whether they absorbed one norm.
 _MOST_ASKED = 200
@@ -209,6 +210,7 @@ def _fold(
             *measuring(view, tried=taken is not None),
             *(norm for part in parts for norm in part.measuring),
         ),
+        notes=notes_of(model),
     )
     changed = {key: part for key, part in inside.items() if part.is_changed}
     exact = {str(change.value.name): change.exact for change in changes}

@@ -94,6 +94,7 @@ class FoldReport(JsonForm):
         cancelled: the layout operators that a norm's removal made superfluous.
         operators_before, operators_after: the number of operators in the main graph.
         measuring: norms that stay since they measure their input, those in bodies too.
+        notes: what was odd about the file, and what was made of that.
         version: of this form.
     """
 
@@ -106,6 +107,7 @@ class FoldReport(JsonForm):
     operators_after: int
     measuring: tuple[MeasuringNorm, ...] = ()
     version: int = 1
+    notes: tuple[str, ...] = ()
 
     @property
     def folded(self) -> tuple[SiteReport, ...]:

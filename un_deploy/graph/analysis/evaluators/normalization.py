@@ -63,7 +63,7 @@ def _over_last_axes(node: ir.Node, inputs: Inputs, opset: int) -> list[Array]:
     """LayerNormalization and, where no mean is subtracted, RMSNormalization."""
     x, scale, bias = needed(inputs), needed(inputs, 1), given(inputs, 2)
     require(not any(value.name for value in node.outputs[1:]), "its statistics are read")
-    first = axis_of(node.attributes.get_int("axis", -1), x.ndim, opset)
+    first = axis_of(node.attributes.get_int("axis", -1), x.ndim)
     y = _normalised(node, x, tuple(range(first, x.ndim)), node.op_type == "LayerNormalization")
     return _scaled(x, y, scale, bias)
 
