@@ -38,7 +38,7 @@ class VerificationError(UnDeployError):
 
 
 class ThresholdError(UnDeployError):
-    """A measurement misses what was asked of it. Exit code 3."""
+    """A measurement, or a fold, misses what was asked of it. Exit code 3."""
 
     exit_code = 3
 

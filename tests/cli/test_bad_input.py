@@ -61,7 +61,7 @@ def nan_weight() -> None:
 
 def old_opset() -> None:
     model = onnx.load("model.onnx")
-    model.opset_import[0].version = 10
+    model.opset_import[0].version = 6
     onnx.save(model, "bad.onnx")
 
 
@@ -87,7 +87,7 @@ def nothing() -> None:
         (text, FOLD, "bad.onnx is not an ONNX file, or was cut off", "export or copy it again"),
         (missing_external_data, FOLD, "bad.bin for 'a', which is not at", "put it there"),
         (nan_weight, FOLD, "the weight 'w' has 1 NaN of 24 entries", "take another checkpoint"),
-        (old_opset, FOLD, "bad.onnx uses opset 10, older than 11", "export it again"),
+        (old_opset, FOLD, "bad.onnx uses opset 6, older than 7", "export it again"),
         (wrong_inputs, (*FOLD, "--inputs", "data.npz"), "no input 'z'", "it takes x: float32"),
         (wrong_inputs, (*FOLD, "--inputs", "none.npz"), "none.npz", "no such file"),
         (

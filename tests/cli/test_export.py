@@ -137,6 +137,33 @@ def test_no_verify_and_keep(run: Run) -> None:
     assert [site["reason"] for site in data["fold"]["sites"]] == ["kept, as asked"]
 
 
+def test_fold_norm_affine(run: Run) -> None:
+    Path("scaled.py").write_text(
+        NET + "\ndef scaled():\n    module = net()\n    module[2].weight.data *= 2\n"
+        "    return module\n"
+    )
+    ln = ("export", "scaled.py:scaled", "-o", "net.onnx")
+    told = " ".join(run(*ln).stdout.split())
+    assert "1 LayerNormalization stays: it measures its input at run time." in told
+    assert "Scale and shift of 1 of them may fold alone: --fold-norm-affine." in told
+    (left,) = json.loads(run(*ln, "--force", "--json").stdout)["fold"]["measuring"]
+    assert (left["kind"], left["untried_affine"]) == ("LayerNormalization", True)
+    result = run(*ln, "--force", "--fold-norm-affine", "--json")
+    (left,) = json.loads(result.stdout)["fold"]["measuring"]
+    assert (left["kind"], left["untried_affine"]) == ("LayerNormalization", False)
+
+
+def test_require_folded(run: Run) -> None:
+    result = run(
+        "export", "net.py:net", "--norm", "ln", "-o", "net.onnx", "--require-folded", "all"
+    )
+    assert result.exit_code == 3 and not Path("net.onnx").exists()
+    assert "no norm may stay, but some measure their input: 1 LayerNormalization" in result.stderr
+    assert run(*UN, "-o", "net.onnx", "--require-folded", "all").exit_code == 0
+    result = run(*UN, "-o", "other.onnx", "--no-fold", "--require-folded", "1")
+    assert result.exit_code == 1 and "are of a fold: leave out --no-fold" in result.stderr
+
+
 def test_a_wrong_fold_is_not_written(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     from un_deploy.graph.fold.edits import SetConstant
     from un_deploy.graph.fold.rules.matmul import MatMul

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 
 from tests.cli.conftest import Run
+from tests.support.graphs import NORM, build
+from un_deploy.graph.model.model_file import save_model
 
 
 def test_folds_and_proves(folder: Path, run: Run) -> None:
@@ -78,3 +81,85 @@ def test_one_wrong_edit_is_not_written(folder: Path, run: Run) -> None:
     assert [path.name for path in folder.iterdir()] == ["model.onnx"]
     assert run("fold", "model.onnx", "-o", "folded.onnx", "--no-verify").exit_code == 0
     assert run("verify", "model.onnx", "folded.onnx").exit_code == 3
+
+
+LN = "n = LayerNormalization(x, a, b) t = LayerNormalization(n, a, b) y = MatMul(t, w)"
+SIGNATURE = "float[2,6] x => float[2,4] y"
+
+
+def save(body: str) -> None:
+    model = build(SIGNATURE, body, a=(6,), b=(6,), w=(6, 4), ones=np.ones(6, np.float32))
+    save_model(model, "ln.onnx")
+
+
+def said(output: str) -> str:
+    return " ".join(output.split())
+
+
+def test_norms_that_measure_are_named_with_what_can_be_done(run: Run) -> None:
+    save(LN)
+    result = run("fold", "ln.onnx", "--dry-run")
+    assert result.exit_code == 0
+    assert (
+        "2 LayerNormalizations stay: they measure their input at run time. To be without, train "
+        "the network with Unified Normalization in their place (un_deploy.convert_norms). "
+        "Scale and shift of 2 of them may fold alone: --fold-norm-affine."
+    ) in said(result.stdout)
+    data = json.loads(run("fold", "ln.onnx", "--dry-run", "--json").stdout)
+    assert [norm["node"] for norm in data["fold"]["measuring"]] == [
+        "LayerNormalization_0",
+        "LayerNormalization_1",
+    ]
+
+
+def test_one_norm_without_a_scale_has_nothing_to_fold(run: Run) -> None:
+    save("n = LayerNormalization(x, ones) y = MatMul(n, w)")
+    told = said(run("fold", "ln.onnx", "--dry-run").stdout)
+    assert "1 LayerNormalization stays: it measures its input at run time." in told
+    assert "--fold-norm-affine" not in told
+
+
+def test_of_a_network_without_such_norms_nothing_is_said(run: Run) -> None:
+    assert "run time" not in run("fold", "model.onnx", "--dry-run").stdout
+
+
+def test_fold_norm_affine(run: Run) -> None:
+    save("n = LayerNormalization(x, a, b) y = MatMul(n, w)")
+    result = run("fold", "ln.onnx", "-o", "folded.onnx", "--fold-norm-affine")
+    assert result.exit_code == 0
+    assert "1 of 1 norms folded" in result.stdout and "proven" in result.stdout
+    node = onnx.load("folded.onnx").graph.node[0]
+    held = {
+        t.name: onnx.numpy_helper.to_array(t) for t in onnx.load("folded.onnx").graph.initializer
+    }
+    assert np.all(held[node.input[1]] == 1) and not np.any(held[node.input[2]])
+    assert run("verify", "ln.onnx", "folded.onnx", "--require", "proven").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("body", "wanted", "error"),
+    [
+        (f"{NORM} y = MatMul(n, w)", "all", ""),
+        (f"{NORM} y = MatMul(n, w)", "1", ""),
+        (f"{NORM} y = MatMul(n, w)", "2", "1 of 2 required norms folded"),
+        (
+            f"{NORM} t = Tanh(n) y = MatMul(t, w)",
+            "all",
+            "no norm may stay, but 1 of 1 do, the first",
+        ),
+        (f"{NORM} t = Tanh(n) y = MatMul(t, w)", "0", ""),
+        (LN, "all", "no norm may stay, but some measure their input: 2 LayerNormalizations"),
+    ],
+)
+def test_require_folded(body: str, wanted: str, error: str, run: Run) -> None:
+    save(body)
+    result = run("fold", "ln.onnx", "-o", "out.onnx", "--require-folded", wanted)
+    assert result.exit_code == (3 if error else 0)
+    assert result.stderr.startswith(f"error: {error}" if error else "")
+    assert Path("out.onnx").exists() == (not error)
+
+
+def test_require_folded_takes_all_or_a_number(run: Run) -> None:
+    result = run("fold", "model.onnx", "--dry-run", "--require-folded", "most")
+    assert result.exit_code == 2
+    assert "'most' is neither all nor a number of norms" in result.stderr

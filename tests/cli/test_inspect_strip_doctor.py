@@ -22,6 +22,7 @@ from tests.support.doubles.nvml_double import (
     without_driver,
 )
 from tests.support.graphs import NORM, build
+from tests.support.odd_files import WAYS
 from un_deploy.graph.model.model_file import save_model
 from un_deploy.runtime.loads import Load
 
@@ -42,6 +43,13 @@ class TestInspect:
         assert "MatMul_2" in result.stdout
         assert "1 of 1 norms would fold; 4 operators before, 2 after." in result.stdout
         assert [path.name for path in folder.iterdir()] == ["model.onnx"]
+
+    def test_what_was_odd_about_the_file(self, run: Run) -> None:
+        onnx.save(WAYS["a_domain_without_an_import"]().model, "odd.onnx")
+        for command in (("inspect", "odd.onnx"), ("fold", "odd.onnx", "-o", "folded.onnx")):
+            said = " ".join(run(*command).stdout.split())
+            assert "About the file: onnx's checker refuses it, and it was read" in said
+            assert "No opset import for domain 'com.microsoft'" in said
 
     def test_why_one_stays(self, run: Run) -> None:
         model = build("float[2,6] x => float[2,6] y", f"{NORM}  y = Softmax(n)", a=(6,), b=(6,))
@@ -75,8 +83,8 @@ class TestInspect:
         save_model(build("float[2,6] x => float[2,4] y", body, w=(6, 4), **used), "ln.onnx")
         assert "and so stay" in run("inspect", "ln.onnx").stdout
         data = json.loads(run("inspect", "ln.onnx", "--json").stdout)
-        (norm,) = data["measuring"]
-        assert norm["operators"] == operators
+        (norm,) = data["fold"]["measuring"]
+        assert (norm["kind"], norm["operators"]) == ("LayerNormalization", operators)
         assert data["operators"]["MatMul"] == 1
 
 

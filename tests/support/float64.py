@@ -6,6 +6,7 @@ computed is the graph's formula without its rounding. Four operators of onnx's a
 BatchNormalization before opset 14 mixes the batch's own statistics into the stored ones, whether or
 not it is in training; the later version does not. GlobalMaxPool is right for images only.
 ConvTranspose walks over every pixel in Python, and mixes up the groups. Scaler rounds to float32.
+Resize and Upsample before opset 11 it does not know: they are the later Resize in one of its ways.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnx.numpy_helper
 import onnx_ir as ir
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
@@ -30,6 +32,9 @@ Array = np.ndarray
 #: The first BatchNormalization that says whether it is in training; with one output, all older
 #: ones mean what it means.
 BATCH_NORMALIZATION = 14
+
+#: The first Resize that says how places are found; before, there was one way.
+RESIZE = 11
 
 
 class GlobalMaxPool(OpRun):
@@ -163,22 +168,43 @@ class Float64:
                 raise InputError(
                     f"node {node.name!r} ({node.op_type}) has a body: it cannot be run alone"
                 )
+        scales = _as_later_resize(proto) if _is_old_resize(node, self._opsets) else []
         typed = onnx.helper.make_tensor_type_proto(onnx.TensorProto.UNDEFINED, None)
         graph = onnx.helper.make_graph(
             [proto],
             "one_node",
             [onnx.helper.make_value_info(name, typed) for name in proto.input if name],
             [onnx.helper.make_value_info(name, typed) for name in proto.output if name],
+            scales,
         )
         opsets = dict(self._opsets)
         if node.op_type == "BatchNormalization" and not node.domain:
             opsets[""] = max(opsets[""], BATCH_NORMALIZATION)
+        if proto.op_type == "Resize":
+            opsets[""] = max(opsets[""], RESIZE)
         model = onnx.helper.make_model(
             graph,
             opset_imports=[onnx.helper.make_opsetid(d, v) for d, v in opsets.items()],
             ir_version=self._ir_version,
         )
         return ReferenceEvaluator(model, new_ops=OPERATORS)
+
+
+def _is_old_resize(node: ir.Node, opsets: Mapping[str, int]) -> bool:
+    return not node.domain and node.op_type in ("Resize", "Upsample") and opsets[""] < RESIZE
+
+
+def _as_later_resize(proto: onnx.NodeProto) -> list[onnx.TensorProto]:
+    """Make a Resize of opset 11 of an older one, or of an Upsample; gives its scales if stated."""
+    held = [attribute.floats for attribute in proto.attribute if attribute.name == "scales"]
+    stated = [onnx.numpy_helper.from_array(np.float32(one), "scales") for one in held]
+    scales = "scales" if held else proto.input[1]
+    kept = [attribute for attribute in proto.attribute if attribute.name == "mode"]
+    first, outputs = proto.input[0], list(proto.output)
+    ways = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+    proto.CopyFrom(onnx.helper.make_node("Resize", [first, "", scales], outputs, **ways))
+    proto.attribute.extend(kept)
+    return stated
 
 
 def run(

@@ -118,13 +118,20 @@ def largest_error(got: Mapping[str, np.ndarray], wanted: Mapping[str, np.ndarray
     return worst / max(scale, 1e-30)
 
 
-def fold_and_prove(model: ir.Model, *, keep: tuple[str, ...] = (), eps: float = 2.0**-23) -> Folded:
+def fold_and_prove(
+    model: ir.Model,
+    *,
+    keep: tuple[str, ...] = (),
+    fold_norm_affine: bool = False,
+    eps: float = 2.0**-23,
+) -> Folded:
     """Fold a clone and assert all that must hold of any fold, whatever it could do.
 
     It is proven; unrounded it equals the original to 1e-10; rounded to a few eps of the weights'
     type; ONNX's checker takes it; the signature is kept; folding it again changes nothing.
     """
-    folded = fold_graph(model.clone(), keep=keep)
+    settings = {"keep": keep, "fold_norm_affine": fold_norm_affine}
+    folded = fold_graph(model.clone(), **settings)
     feeds = feeds_for(model)
     original = run(model, feeds, stored)
     unrounded = run(folded.model, feeds, lambda value: exact(folded, value))
@@ -134,7 +141,7 @@ def fold_and_prove(model: ir.Model, *, keep: tuple[str, ...] = (), eps: float = 
     assert proof.passed, proof.problems
     onnx.checker.check_model(ir.to_proto(folded.model), full_check=True)
     assert _signature(folded.model) == _signature(model)
-    again = fold_graph(folded.model.clone(), keep=keep)
+    again = fold_graph(folded.model.clone(), **settings)
     assert to_bytes(again.model) == to_bytes(folded.model)
     assert all(site.reason for site in folded.report.stayed)
     return folded

@@ -11,7 +11,7 @@ import onnx
 import onnx.numpy_helper
 import onnx.version_converter
 
-from un_deploy.graph.model.checks import OLDEST_OPSET
+from un_deploy.graph.model.mend import OLDEST_OPSET
 
 DATA = Path(onnx.__file__).parent / "backend" / "test" / "data"
 GROUPS = ("simple", "pytorch-operator", "pytorch-converted", "light")

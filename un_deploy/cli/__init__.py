@@ -140,6 +140,6 @@ def main() -> None:
     proven equal.
 
     Exit codes: 0 done; 1 something to mend, which the message names; 2 wrong usage; 3 not equal (or
-    nobody can tell), or not as fast or as exact as asked; 130 interrupted (Ctrl-C); 143, 129
-    and 131 terminated (SIGTERM, SIGHUP, SIGQUIT).
+    nobody can tell), or not as fast, as exact or as free of norms as asked; 130
+    interrupted (Ctrl-C); 143, 129 and 131 terminated (SIGTERM, SIGHUP, SIGQUIT).
     """

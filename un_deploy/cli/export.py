@@ -42,6 +42,8 @@ from un_deploy.cli import options
 @options.static
 @options.dynamic
 @options.keep
+@options.fold_norm_affine
+@options.require_folded
 @options.no_verify
 @options.force
 @options.as_json

@@ -17,6 +17,8 @@ from un_deploy.cli import options
 )
 @click.option("--dry-run", is_flag=True, help="Fold and prove, but write nothing.")
 @options.keep
+@options.fold_norm_affine
+@options.require_folded
 @options.reads(
     "--inputs",
     type=options.PYTHON,

@@ -33,8 +33,8 @@ def command(source: Path, keep: tuple[str, ...], as_json: bool) -> None:
             show.line(f"{kind:6} {end}")
     counts = ", ".join(f"{count} {kind}" for kind, count in report.operators.items())
     show.line(f"operators: {counts}")
-    if report.measuring:
-        rows = [(norm.label, " ".join(norm.operators)) for norm in report.measuring]
+    if report.fold.measuring:
+        rows = [(norm.label, " ".join(norm.operators)) for norm in report.fold.measuring]
         show.line("Norms that measure their input at run time, and so stay:")
         show.table(("norm", "operators"), rows)
     show.fold(report.fold, report.modules, planned=True)

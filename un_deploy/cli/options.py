@@ -27,6 +27,19 @@ class Sizes(click.ParamType):
         return name, int(size)
 
 
+class Folded(click.ParamType):
+    """A number of norms, or all."""
+
+    name = "folded"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int | str:
+        if value == "all" or isinstance(value, int):
+            return value
+        if not (value.isascii() and value.isdecimal() and len(value) < 10):
+            self.fail(f"{value!r} is neither all nor a number of norms", param, ctx)
+        return int(value)
+
+
 def _once(
     ctx: click.Context, param: click.Parameter, value: tuple[tuple[str, int], ...]
 ) -> tuple[tuple[str, int], ...]:
@@ -78,6 +91,19 @@ keep = click.option(
     multiple=True,
     metavar="NODE",
     help="Leave this norm as it is. Name one of its operators, or its module. May be repeated.",
+)
+fold_norm_affine = click.option(
+    "--fold-norm-affine",
+    is_flag=True,
+    help="Fold the scale and shift of LayerNormalizations and RMSNorms too. Without it they stay, "
+    "since runtimes recognise a norm that is written out by them.",
+)
+require_folded = click.option(
+    "--require-folded",
+    type=Folded(),
+    metavar="all|N",
+    help="Exit with 3, and write nothing, where fewer norms than N are folded, or (all) where any "
+    "norm stays, those that measure their input included.",
 )
 no_verify = click.option(
     "--no-verify", is_flag=True, help="Write the result without proving that it is equal."

@@ -93,6 +93,8 @@ def fold(report: FoldReport, modules: Mapping[str, str], *, planned: bool = Fals
         rows = [_site(site, modules) for site in report.sites]
         table(("norm, or factor or bias", "operators", ">channels", "folded into"), rows)
     _near_misses(report.near_misses)
+    for note in report.notes:
+        line(f"About the file: {note}.")
     if report.gained_biases:
         line(f"Linear operators that gained a bias: {', '.join(report.gained_biases)}")
     done = "would fold" if planned else "folded"
@@ -107,6 +109,22 @@ def fold(report: FoldReport, modules: Mapping[str, str], *, planned: bool = Fals
         line(f"{folded} of {len(norms)} norms {done}; {counts}.")
     else:
         line(f"There is no norm that could be folded; {counts}.")
+    _measuring(report)
+
+
+def _measuring(report: FoldReport) -> None:
+    """The norms that no fold removes, and what can be done about them."""
+    if not report.measuring:
+        return
+    one = len(report.measuring) == 1
+    told = (
+        f"{report.kinds_left} {'stays: it measures its' if one else 'stay: they measure their'} "
+        f"input at run time. To be without, train the network with Unified Normalization in "
+        f"{'its' if one else 'their'} place (un_deploy.convert_norms)."
+    )
+    if untried := sum(norm.untried_affine for norm in report.measuring):
+        told += f" Scale and shift of {untried} of them may fold alone: --fold-norm-affine."
+    line(told)
 
 
 def strip(report: StripReport) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import onnx_ir as ir
 
@@ -56,6 +56,8 @@ def fold_file(
     target: Path | None,
     *,
     keep: Collection[str] = (),
+    fold_norm_affine: bool = False,
+    require_folded: int | Literal["all"] | None = None,
     verify: bool = True,
     inputs: str | Feeds | None = None,
     force: bool = False,
@@ -66,6 +68,9 @@ def fold_file(
     Args:
         target: where the folded one goes; None only for a dry run.
         keep: norms to leave alone, each named by an operator of it, or by its module.
+        fold_norm_affine: fold the scale and shift of LayerNormalizations and RMSNorms too, by
+            which runtimes recognise those that are written out.
+        require_folded: how many norms must be folded at least; "all": none may stay.
         verify: prove the fold before anything is written. The proof needs no inputs.
         inputs: for a second look beside the proof, whole outputs in a runtime: data.npz,
             loader.py:function (which runs as code), or arrays by input name; None: no such look.
@@ -75,6 +80,7 @@ def fold_file(
         InputError: the source or the inputs cannot be read.
         TargetError: the target exists or cannot be written; said before the work and at its end.
         VerificationError: the fold could not be proven; names the place.
+        ThresholdError: `require_folded` is not met; nothing is written.
     """
     if not dry_run:
         if target is None:
@@ -83,7 +89,9 @@ def fold_file(
     original, _ = to_ir(source)
     check_weights(original)
     feeds = None if inputs is None else feeds_of(original, inputs)
-    folded = fold_graph(to_ir(original)[0], keep=keep)
+    folded = fold_graph(to_ir(original)[0], keep=keep, fold_norm_affine=fold_norm_affine)
+    if require_folded is not None:
+        folded.report.require(require_folded)
     verification = proven(original, folded, feeds) if verify else None
     require_unchanged(original)
     if not dry_run and target is not None:

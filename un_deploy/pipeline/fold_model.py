@@ -15,7 +15,11 @@ Model = TypeVar("Model")
 
 
 def fold(
-    model: Model, *, keep: Collection[str] = (), verify: bool = True
+    model: Model,
+    *,
+    keep: Collection[str] = (),
+    fold_norm_affine: bool = False,
+    verify: bool = True,
 ) -> tuple[Model, FoldReport]:
     """Merge every scale and shift that can be merged into the linear operators around it.
 
@@ -23,6 +27,8 @@ def fold(
         model: a path, an onnx.ModelProto, an onnx_ir.Model or an onnx_graphsurgeon.Graph. It is
             not changed.
         keep: norms to leave alone, each named by an operator of it, or by its module.
+        fold_norm_affine: fold the scale and shift of LayerNormalizations and RMSNorms too, by
+            which runtimes recognise those that are written out.
         verify: prove the fold, for all inputs, before it is given out.
 
     Returns:
@@ -34,7 +40,7 @@ def fold(
     """
     original, restore = to_ir(model)
     check_weights(original)
-    folded = fold_graph(to_ir(original)[0], keep=keep)
+    folded = fold_graph(to_ir(original)[0], keep=keep, fold_norm_affine=fold_norm_affine)
     if verify:
         proven(original, folded)
     return restore(folded.model), folded.report

@@ -573,6 +573,8 @@ class TestOutputs:
 @pytest.mark.parametrize("rule", rules(), ids=lambda rule: type(rule).__name__)
 def test_examples_of_every_rule(rule: Any, precision: Precision):
     for model in rule.examples():
+        if precision == "bf16" and model.opset_imports[""] < 13:
+            continue  # no operator takes it before
         result, _ = converted(model, precision)
         assert HALF[precision].name in types_of(result).values()
 

@@ -7,7 +7,7 @@ import onnx
 import onnx_ir as ir
 import pytest
 
-from tests.graph.analysis.test_layernorms import CONSTANTS, KERAS, SIGNATURE, TORCH
+from tests.graph.analysis.norms.test_written_out import CONSTANTS, KERAS, SIGNATURE, TORCH
 from tests.support.float64 import run
 from tests.support.graphs import build, feeds_for, largest_error, operators, stored, to_bytes
 from un_deploy.graph.strip.layernorm_operator import use_operator

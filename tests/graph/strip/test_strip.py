@@ -10,7 +10,7 @@ import onnx_graphsurgeon as gs
 import onnx_ir as ir
 import pytest
 
-from tests.graph.analysis.test_layernorms import CONSTANTS, KERAS, TORCH
+from tests.graph.analysis.norms.test_written_out import CONSTANTS, KERAS, TORCH
 from tests.support.graphs import build, operators, to_bytes
 from tests.support.isomorphism import differences
 from un_deploy.errors import InputError

@@ -19,6 +19,7 @@ from tests.measure.equality.pairs import (
 )
 from tests.support.doubles.reference_runtime import ReferenceRuntime
 from tests.support.graphs import NORM, build
+from tests.support.odd_files import WAYS
 from un_deploy.errors import InputError, VerificationError
 from un_deploy.graph.fold.fold import fold_graph
 from un_deploy.graph.model.model_file import save_model
@@ -283,3 +284,20 @@ def test_every_folded_constant_is_watched(kind: str) -> None:
         wrong = replace(folded, model=replaced(folded.model, name, off))
         report = verify_fold(model, wrong)
         assert report.verdict == "not equal" and places(report)[0] == name
+
+
+@pytest.mark.parametrize(
+    ("name", "note"),
+    [
+        ("maps_as_output", "the output 'z' is no tensor: it is not compared"),
+        ("a_sequence_as_output", "the output 's' is no tensor: it is not compared"),
+        ("a_sequence_as_input", "outputs were not compared: input s: sequence of float32"),
+        ("a_map_as_input", "outputs were not compared: input w: map is no tensor, and cannot be"),
+    ],
+)
+def test_what_is_no_tensor_is_proven_and_not_compared(name: str, note: str) -> None:
+    original = WAYS[name]().model
+    report = verify(original, fold(original)[0])
+    assert report.verdict == "proven"
+    assert [said[: len(note)] for said in report.notes] == [note]
+    assert [result.output for result in report.outputs] == ["y"] * ("output" in name)

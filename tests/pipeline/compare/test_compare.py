@@ -10,7 +10,7 @@ import onnx
 import onnx_ir as ir
 import pytest
 
-from tests.graph.analysis.test_layernorms import CONSTANTS, TORCH
+from tests.graph.analysis.norms.test_written_out import CONSTANTS, TORCH
 from tests.support.comparing import compare_here
 from tests.support.graphs import build, operators
 from un_deploy.errors import InputError, MissingPackageError, VerificationError

@@ -19,6 +19,7 @@ _BLANK = "{}"
 _HOLDERS = {"reason", "where", "refusals", "pinned", "_SHIFT_STAYS"}
 #: Where functions return reasons as text.
 _RETURNING = ("sites", "solving")
+_RETURNING_FUNCTIONS = ("stays",)
 _IN_RULE = re.compile(r"(?:forward|backward): [^:]+? \((\w+)\): (.*?)(?=\)?$|; backward: |; shor)")
 
 _Function = ast.FunctionDef | None
@@ -115,7 +116,8 @@ def _given(path: Path, tree: ast.Module) -> Iterator[tuple[_Function, ast.expr]]
                 yield function, node.value
         elif isinstance(node, ast.Return) and node.value is not None and function is not None:
             gives = ast.unparse(function.returns) if function.returns else ""
-            if path.parent.name in _RETURNING and "str" in gives.split(" | "):
+            where = path.parent.name in _RETURNING or function.name in _RETURNING_FUNCTIONS
+            if where and "str" in gives.split(" | "):
                 yield function, node.value
 
 

@@ -25,7 +25,7 @@ SIGNATURE = "float[B,3,4] x, bool c => float[B,3,5] y"
         "solving/ranges: _ would be scaled by _ in channel _, too far from 1 for _",
         "sites/affine_steps: its parameters are not constant",
         "graph_view: _ is a graph _",
-        "solving/solve: kept, as asked",
+        "site: kept, as asked",
     ],
 )
 def test_a_refusal_its_helpers_texts_and_what_functions_return(name: str) -> None:

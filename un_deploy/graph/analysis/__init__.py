@@ -13,8 +13,6 @@
 - floating: Floating types: which are computed with, which hold which, and arrays widened to
   float64.
 - held_constant: The tensor that a file holds for a value, as it is stored.
-- layernorms: Finds Layer Normalization: as one operator, or as the chains in which exporters write
-  it out.
 - operator_types: What ONNX's schemas say of element types: which an operator takes, and which its
   results have.
 - rounded_sizes: Sizes that come of rounding, which runtimes do in other ways: known where all ways
@@ -27,4 +25,6 @@
   them.
 - evaluators/: Computes single operators from their inputs: a closed list, by ONNX's own words, in
   numpy.
+- norms/: Norms that measure their input at run time: as one operator, or written out by an
+  exporter.
 """

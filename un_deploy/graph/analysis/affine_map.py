@@ -180,6 +180,19 @@ def align(array: Array, rank: int) -> Array:
     return array.reshape(array.shape[-extra:])
 
 
+def without_repeats(array: Array) -> Array:
+    """One entry along each axis on which all are equal, unless that would leave a single number.
+
+    A constant may be stored as large as the tensor and yet be one number a channel.
+    """
+    short = array
+    for axis, size in enumerate(array.shape):
+        first = short[(slice(None),) * axis + (slice(0, 1),)]
+        if size > 1 and np.array_equal(np.broadcast_to(first, short.shape), short):
+            short = first
+    return short if short.size > 1 else array
+
+
 def _close(a: Array, b: Array, floor: float) -> bool:
     """Entry by entry |a - b| <= 1e-9 max(|a|, |b|), or below an absolute floor."""
     allowed = np.maximum(_RELATIVE * np.maximum(np.abs(a), np.abs(b)), floor)

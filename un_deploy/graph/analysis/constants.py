@@ -128,8 +128,11 @@ class Constants:
         producer = None if self._is_sized(value) else value.producer()
         nodes = [] if producer is None else order_of([producer], self._is_sized)
         read = (value, *(v for node in nodes for v in node.inputs if v is not None))
-        tensors = (v.const_value for v in read if v.producer() is None)
-        return any(t is not None and t.size > 1 and t.dtype in _QUANTISED for t in tensors)
+        tensors = [v.const_value for v in read if v.producer() is None]
+        small = any(t is not None and t.size > 1 and t.dtype in _QUANTISED for t in tensors)
+        # A quantised bias is of int32, as a list of indices may be.
+        told = any(node.op_type == "DequantizeLinear" for node in nodes)
+        return small or (told and any(t is not None and t.size > 1 for t in tensors))
 
     def _is_sized(self, value: ir.Value) -> bool:
         return value.name in self._sized

@@ -38,6 +38,7 @@ class Exact:
         shape: of the constant.
         read: gives a function that computes any part of it. What that reads from is held in
             memory as long as the function is.
+        shrinks: each entry is at least this much of the one that it was made of; 0: unknown.
     """
 
     def __init__(
@@ -45,10 +46,12 @@ class Exact:
         read: Callable[[], Callable[[Part], Array]],
         shape: tuple[int, ...],
         largest: Callable[[], float] | None = None,
+        shrinks: float = 0.0,
     ) -> None:
         """`largest` computes a bound of all absolute values; None: only the values tell."""
         self.read = read
         self.shape = shape
+        self.shrinks = shrinks
         self._largest = largest
 
     @staticmethod
@@ -106,7 +109,9 @@ class Exact:
             with np.errstate(all="ignore"):
                 return self.largest * np.max(np.abs(factor)) / np.min(np.abs(divisor))
 
-        return Exact(read, self.shape, largest)
+        with np.errstate(all="ignore"):
+            shrinks = float(np.min(np.abs(factor)) / np.max(np.abs(divisor)))
+        return Exact(read, self.shape, largest, shrinks)
 
     def through(self, gauge: Gauge) -> Exact:
         """The constant in its new variable; the gauge has its rank."""

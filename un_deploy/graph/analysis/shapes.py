@@ -10,7 +10,7 @@ unknown.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import onnx_ir as ir
@@ -21,6 +21,16 @@ from un_deploy.graph.analysis.bounded_context import BoundedContext
 from un_deploy.graph.analysis.dims import Dim, Shape, simplest, symbol
 from un_deploy.graph.analysis.shape_rules import Corrections
 from un_deploy.graph.analysis.side_dims import SideDim, expression, side_dim
+
+#: Attributes that became inputs 1, 2 and 3, of operators whose old form the package does not know.
+_BECAME_INPUTS: Mapping[str, Mapping[str, type]] = {
+    "Slice": {"starts": np.int64, "ends": np.int64, "axes": np.int64},
+    "TopK": {"k": np.int64},
+    "Upsample": {"scales": np.float32},
+}
+
+#: From here on the package has a rule for the form of every operator that runtimes run.
+_RULES_BEGIN = 10
 
 _SUBGRAPHS = (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS)
 
@@ -98,8 +108,7 @@ def _infer(
     for node in side.graph:
         if any(attribute.type in _SUBGRAPHS for attribute in node.attributes.values()):
             continue  # what a branch or a loop returns may differ from run to run
-        version = context.get_opset_version(node.domain)
-        rule = registry.get(node.domain, node.op_type, version)
+        rule = _rule(node, context.get_opset_version(node.domain))
         try:
             corrections.infer(node, rule)
         except Exception:  # a rule that gives up, for whatever reason, leaves the shape unknown
@@ -113,6 +122,35 @@ def _infer(
         if (array := _numbers(value, context.get_symbolic_value(value))) is not None
     }
     return _own_terms(_values(side.graph), own_names), dtypes, numbers
+
+
+def _rule(node: ir.Node, version: int) -> Callable[..., None] | None:
+    """The package's rule of an operator; of a form that is older than all of them, the first.
+
+    ONNX Runtime's optimiser writes some of its own operators into the main domain.
+    """
+    from onnx_shape_inference import registry
+
+    if not node.domain and node.op_type in _BECAME_INPUTS:
+        _with_inputs(node, _BECAME_INPUTS[node.op_type])
+    rule = registry.get(node.domain, node.op_type, version)
+    if rule is not None or node.domain:
+        return rule
+    newer = (registry.get("", node.op_type, v) for v in range(version, _RULES_BEGIN + 1))
+    own = registry.get("com.microsoft", node.op_type, 1)
+    return own or next((rule for rule in newer if rule is not None), None)
+
+
+def _with_inputs(node: ir.Node, types: Mapping[str, type]) -> None:
+    """Give a node of the side model its attributes of these names as inputs behind the first."""
+    for index, (name, dtype) in enumerate(types.items(), 1):
+        if (attribute := node.attributes.get(name)) is not None:
+            node.resize_inputs(max(index + 1, len(node.inputs)))
+            array: np.ndarray = np.atleast_1d(np.array(attribute.value, dtype))
+            tensor = ir.tensor(array)
+            shape, kind = ir.Shape(array.shape), ir.TensorType(tensor.dtype)
+            held = ir.Value(name=name, shape=shape, type=kind, const_value=tensor)
+            node.replace_input_with(index, held)
 
 
 def _numbers(value: ir.Value, known: Sequence[SideDim] | None) -> np.ndarray | None:

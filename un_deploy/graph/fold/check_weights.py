@@ -42,8 +42,8 @@ def check_weights(model: ir.Model) -> None:
 
 def _broken(value: ir.Value, tensor: ir.TensorProtocol, count: int, what: str) -> str:
     return (
-        f"the weight {value.name!r} has {count} {what} of {tensor.size} entries: "
-        f"training diverged or the file is damaged, so take another checkpoint"
+        f"the weight {value.name!r} has {count} {what} of {tensor.size} entries, so what is "
+        f"computed with it is no number: take another checkpoint, or export it again"
     )
 
 

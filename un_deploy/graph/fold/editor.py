@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
+import numpy as np
 import onnx_ir as ir
 
 from un_deploy.graph.analysis.constants import Constants, rounded
@@ -104,28 +105,43 @@ class Editor:
         self._fill(bias, edit.exact, dtype)
         output = str(node.outputs[0].name)
         if place == "behind":
-            added = self._add_behind(node, bias)
+            added = self.put_behind(node, "Add", bias, "bias", "unbiased")
             return Change(node_name(node), output, bias, edit.exact, added=added)
         node.resize_inputs(place + 1)
         node.replace_input_with(place, bias)
         return Change(node_name(node), output, bias, edit.exact)
 
-    def _add_behind(self, node: ir.Node, bias: ir.Value) -> ir.Node:
-        """Put Add(., bias) between the node and its readers; the Add takes over the name."""
+    def put_behind(
+        self, node: ir.Node, op_type: str, constant: ir.Value, word: str, before: str
+    ) -> ir.Node:
+        """Put a Mul or an Add between the node and its readers; its output takes over the name.
+
+        Args:
+            constant: what it multiplies by or adds.
+            word: what it is called behind the node's name.
+            before: what the node's own output is called behind that.
+        """
         inner = node.outputs[0]
         name = str(inner.name)
-        add = ir.node("Add", [inner, bias], name=unique_name(f"{node.name}/bias", self._names))
-        outer = add.outputs[0]
+        named = unique_name(f"{node.name}/{word}", self._names)
+        behind = ir.node(op_type, [inner, constant], name=named)
+        outer = behind.outputs[0]
         outer.type, outer.shape = inner.type, inner.shape
         inner.replace_all_uses_with(outer, replace_graph_outputs=True)
-        add.replace_input_with(0, inner)
-        inner.name = unique_name(f"{name}_unbiased", self._names)
+        behind.replace_input_with(0, inner)
+        inner.name = unique_name(f"{name}_{before}", self._names)
         outer.name = name
-        self._graph.insert_after(node, add)
-        shape = self._shapes.of(outer)  # known under the name that the Add took over
+        self._graph.insert_after(node, behind)
+        shape = self._shapes.of(outer)  # known under the name that it took over
         if shape is not None:
             self._shapes.set(inner, shape)
-        return add
+        return behind
+
+    def constant(self, name: str, array: np.ndarray, dtype: ir.DataType) -> ir.Value:
+        """A new one."""
+        value = self._initializer(name, dtype, array.shape, None)
+        self._fill(value, Exact.held(array), dtype)
+        return value
 
     def _bypass(self, site: Site) -> ir.Value:
         """Readers of any tensor inside the site (its shape is x's) read its input."""

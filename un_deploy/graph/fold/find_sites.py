@@ -8,13 +8,14 @@ table) it is none.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 import onnx_ir as ir
 
 from un_deploy.graph.analysis.affine_map import Affine
+from un_deploy.graph.analysis.norms.norm import Norm
 from un_deploy.graph.fold.graph_facts import GraphFacts
 from un_deploy.graph.fold.site import NearMiss, Site
 from un_deploy.graph.fold.sites.affine_steps import Step, channels_of, step_of
@@ -26,13 +27,30 @@ from un_deploy.graph.model.labels import label_of, node_name
 #: No norm has more operators, and a proof follows no more than some 200.
 _MOST = 100
 
+#: To which norm, or operator taken apart, a node's affine belongs.
+OfNorm = Mapping[ir.Node, Norm | ir.Node]
 
-def find_sites(facts: GraphFacts, keep: Collection[str] = ()) -> tuple[list[Site], list[NearMiss]]:
+
+def find_sites(
+    facts: GraphFacts,
+    keep: Collection[str] = (),
+    norms: Sequence[Norm] = (),
+    taken: Mapping[ir.Node, ir.Node] | None = None,
+) -> tuple[list[Site], list[NearMiss]]:
     """All sites of the main graph in topological order, and what was nearly one.
 
-    A site that holds an operator named in `keep` is marked as kept.
+    Args:
+        facts: the graph.
+        keep: a site that holds an operator of one of these names is marked as kept.
+        norms: those that measure their input. What they are computed of is no site; the scale and
+            shift behind them are one of their own.
+        taken: scales and shifts that were taken out of operators, and out of which: such are a
+            site of their own too. None: the norms keep their scale and shift.
     """
-    steps, misses = _steps(facts)
+    inside = {node for norm in norms for node in norm.core}
+    steps, misses = _steps(facts, inside)
+    of_norm: dict[ir.Node, Norm | ir.Node] = {n: norm for norm in norms for n in norm.affine}
+    of_norm |= taken or {}
     owner: dict[ir.Node | None, Step] = {
         node: step for step in steps.values() for node in step.nodes
     }
@@ -40,16 +58,17 @@ def find_sites(facts: GraphFacts, keep: Collection[str] = ()) -> tuple[list[Site
     claimed: set[Step] = set()
     for step in steps.values():
         if step not in claimed and step.affine.scale.size > 1:
-            runs[step] = _run(step, owner, claimed, facts)
+            runs[step] = _run(step, owner, claimed, facts, of_norm)
             claimed.update(runs[step])
     for step in steps.values():
         if step not in claimed and step.is_one_channel:
-            run = _run(step, owner, claimed, facts)
+            run = _run(step, owner, claimed, facts, of_norm)
             if _is_norm(_composed(run)):
                 runs[step] = run
                 claimed.update(run)
-    misses += _factors_and_biases([*steps.values()], owner, runs, claimed, facts)
-    sites = [_site(runs[step], keep) for step in steps.values() if step in runs]
+    misses += _factors_and_biases([*steps.values()], owner, runs, claimed, facts, of_norm)
+    staying = {} if taken is not None else {n: norm.kind for norm in norms for n in norm.affine}
+    sites = [_site(runs[step], keep, staying) for step in steps.values() if step in runs]
     misses += [_too_long(site) for site in sites if len(site.nodes) > _MOST]
     return [site for site in sites if len(site.nodes) <= _MOST], misses
 
@@ -60,6 +79,7 @@ def _factors_and_biases(
     runs: dict[Step, list[Step]],
     claimed: set[Step],
     facts: GraphFacts,
+    of_norm: OfNorm,
 ) -> Iterator[NearMiss]:
     """Let those that do nothing, or that a linear operator takes in, be sites; name the others that
     are beside one."""
@@ -73,7 +93,7 @@ def _factors_and_biases(
     for step, reason in reasons.items():
         if step in claimed:
             continue
-        if run := _row(step, owner, claimed, facts) or ([step] if reason == "" else []):
+        if run := _row(step, owner, claimed, facts, of_norm) or ([step] if reason == "" else []):
             runs[step] = run
             claimed.update(run)
         elif reason is not None:
@@ -81,12 +101,16 @@ def _factors_and_biases(
 
 
 def _row(
-    step: Step, owner: Mapping[ir.Node | None, Step], claimed: set[Step], facts: GraphFacts
+    step: Step,
+    owner: Mapping[ir.Node | None, Step],
+    claimed: set[Step],
+    facts: GraphFacts,
+    of_norm: OfNorm,
 ) -> list[Step]:
     """Factors and biases in a row that a linear operator takes in, or that are more than needed."""
     if step.nodes[0].op_type == "Neg":
         return []  # a sign passes wherever a scale does
-    run = _run(step, owner, claimed, facts, alike=False)
+    run = _run(step, owner, claimed, facts, of_norm, alike=False)
     whole = _whole(run)
     needed = int(np.any(whole.affine.scale != 1)) + int(np.any(whole.affine.shift))
     held = all(any(v in facts.constants for v in node.inputs) for node in whole.nodes)
@@ -112,13 +136,17 @@ def _is_norm(affine: Affine) -> bool:
     return bool(np.any(affine.scale != 1) and np.any(affine.shift))
 
 
-def _steps(facts: GraphFacts) -> tuple[dict[ir.Node, Step], list[NearMiss]]:
-    """Every affine step by its last operator, and what was nearly one."""
+def _steps(
+    facts: GraphFacts, inside: Collection[ir.Node]
+) -> tuple[dict[ir.Node, Step], list[NearMiss]]:
+    """Every affine step by its last operator, and what was nearly one; none `inside` a norm."""
     steps: dict[ir.Node, Step] = {}
     misses: list[NearMiss] = []
     hidden: set[ir.Node | None] = set()  # their successors are parts of the same norm
     for node in facts.model.graph:
-        found = None if node in facts.biased else step_of(node, facts) or joined(node, steps, facts)
+        if node in facts.biased or node in inside:
+            continue
+        found = step_of(node, facts) or joined(node, steps, facts)
         if isinstance(found, Step):
             for inner in found.nodes:
                 steps.pop(inner, None)
@@ -132,10 +160,11 @@ def _steps(facts: GraphFacts) -> tuple[dict[ir.Node, Step], list[NearMiss]]:
     return {node: step for node, step in steps.items() if node not in tables}, misses
 
 
-def _site(run: list[Step], keep: Collection[str]) -> Site:
+def _site(run: list[Step], keep: Collection[str], staying: Mapping[ir.Node, str]) -> Site:
     whole = _whole(run)
     site = Site(whole.nodes, whole.x, whole.y, whole.affine, label_of(whole.nodes[0]))
-    return replace(site, kept=bool(site.names & set(keep)))
+    norm = staying.get(whole.nodes[0], "")
+    return replace(site, kept=bool(site.names & set(keep)), norm=norm)
 
 
 def _composed(run: list[Step]) -> Affine:
@@ -150,19 +179,20 @@ def _run(
     owner: Mapping[ir.Node | None, Step],
     claimed: set[Step],
     facts: GraphFacts,
+    of_norm: OfNorm,
     *,
     alike: bool = True,
 ) -> list[Step]:
-    """The core and its affine neighbours up and down, over the same axes.
+    """The core and its affine neighbours up and down, over the same axes, of the same norm.
 
     Of norms they are `alike`, so that a factor beside them belongs to another; else all join that
     vary along one axis at most.
     """
-    axes = core.affine.varies
+    axes, norm = core.affine.varies, of_norm.get(core.nodes[0])
     run = [core]
 
     def joins(step: Step | None) -> bool:
-        if step is None or step in claimed:
+        if step is None or step in claimed or of_norm.get(step.nodes[0]) is not norm:
             return False
         if not alike:
             if len(run) == _MOST or step.nodes[0].op_type == "Neg":

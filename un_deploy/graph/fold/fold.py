@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Set
+from collections.abc import Callable, Collection, Iterator, Mapping, Set
 from dataclasses import dataclass, field
+from functools import partial
 
 import onnx_ir as ir
 
@@ -30,10 +31,12 @@ from un_deploy.graph.fold.rules.protocol import Unit
 from un_deploy.graph.fold.site import Site
 from un_deploy.graph.fold.sites.bodies import alone, bodies_of, put_back, read_outside
 from un_deploy.graph.fold.sites.no_norms import is_scale_of_logits
+from un_deploy.graph.fold.sites.norm_operators import TakenApart, measuring, take_apart
 from un_deploy.graph.fold.sites.shorten import shortened
 from un_deploy.graph.fold.sites.told import Told
 from un_deploy.graph.fold.solving.propagate import certify
 from un_deploy.graph.fold.solving.solve import Solution, solve
+from un_deploy.graph.model.notes import notes_of
 
 #: The readers and makers of so many tensors are asked whether they absorbed one norm.
 _MOST_ASKED = 200
@@ -69,17 +72,23 @@ class Folded:
         return bool(report.changes or report.folded or report.cancelled or self.bodies)
 
 
-def fold_graph(model: ir.Model, *, keep: Collection[str] = ()) -> Folded:
+def fold_graph(
+    model: ir.Model, *, keep: Collection[str] = (), fold_norm_affine: bool = False
+) -> Folded:
     """Merge every scale and shift that can be merged into the linear operators around it.
 
     Args:
-        model: with weights that are numbers (`check_weights`); folded in place.
+        model: with weights that are numbers (`check_weights`); folded in place, but with
+            `fold_norm_affine` in a copy.
         keep: norms to leave alone, each named by an operator of it, or by its module.
+        fold_norm_affine: fold the scale and shift of LayerNormalizations and RMSNorms too, by
+            which runtimes recognise those that are written out.
 
     Raises:
         InputError: a name in `keep` is no norm.
     """
-    return _fold(model, keep, _Around(names_of_all(model.graph)))
+    fold = _fold_affines_too if fold_norm_affine else _fold
+    return fold(model, keep, _Around(names_of_all(model.graph)))
 
 
 @dataclass(frozen=True)
@@ -97,18 +106,40 @@ class _Around:
     is_body: bool = False
 
 
-def _fold(model: ir.Model, keep: Collection[str], around: _Around) -> Folded:
+def _fold_affines_too(model: ir.Model, keep: Collection[str], around: _Around) -> Folded:
+    """Fold a copy; where a norm's affine goes nowhere, fold another one in which it stays."""
+    taken = TakenApart()
+    while True:
+        folded = _fold(model.clone(), keep, around, taken)
+        names = taken.ends.values()
+        whole = {s.node: s.reason for s in folded.report.sites if s.reason and s.node in names}
+        if not whole:
+            return folded
+        taken = TakenApart({**taken.whole, **whole})
+
+
+def _fold(
+    model: ir.Model, keep: Collection[str], around: _Around, taken: TakenApart | None = None
+) -> Folded:
+    """`taken` tells of the operators that are taken apart; None: no norm gives its affine."""
     graph = model.graph
     shapes = Shapes(model)
     constants = Constants(model, shapes, from_sizes=True)
-    inside = dict(_fold_bodies(model, keep, constants, shapes, around.names))
+    fold = _fold if taken is None else _fold_affines_too
+    inside = dict(_fold_bodies(model, keep, constants, shapes, around.names, fold))
     editor = Editor(model, constants, shapes, around.shared, around.names)
     tracker = OriginalTensors(model)
     before = len(graph)
-    told = Told(graph)
     changes: list[Change] = []
+    if taken is not None:
+        changes += take_apart(model, constants, shapes, editor, tracker, keep, taken)
+    told = Told(graph)
+    if taken is not None:
+        told.whole(taken.whole, constants)
     cancelled: list[Cancelled] = []
-    view = GraphView(model, constants, shapes, keep)
+    apart = None if taken is None else taken.nodes
+    look = partial(GraphView, model, constants, shapes, keep, apart)
+    view = look()
     for miss in view.near_misses:
         if miss.channels is not None:
             told.unreadable(miss)
@@ -154,7 +185,7 @@ def _fold(model: ir.Model, keep: Collection[str], around: _Around) -> Folded:
             cancelled += more
         else:
             break
-        view = GraphView(model, constants, shapes, keep)
+        view = look()
     for site in view.sites:
         if not is_scale_of_logits(site, view):
             told.stays(site, _why(site, tried))
@@ -165,7 +196,7 @@ def _fold(model: ir.Model, keep: Collection[str], around: _Around) -> Folded:
     changes = [change for change in changes if change.value.is_initializer()]
     parts = [part.report for part in inside.values()]
     outcome = FoldReport(
-        sites=told.reports(),
+        sites=told.reports() if taken is None else taken.named(told.reports()),
         near_misses=told.near_misses(view.near_misses),
         changes=(*_constant_changes(changes), *(c for p in parts for c in p.changes)),
         gained_biases=(
@@ -175,6 +206,11 @@ def _fold(model: ir.Model, keep: Collection[str], around: _Around) -> Folded:
         cancelled=tuple(cancelled),
         operators_before=before,
         operators_after=len(graph),
+        measuring=(
+            *measuring(view, tried=taken is not None),
+            *(norm for part in parts for norm in part.measuring),
+        ),
+        notes=notes_of(model),
     )
     changed = {key: part for key, part in inside.items() if part.is_changed}
     exact = {str(change.value.name): change.exact for change in changes}
@@ -195,8 +231,8 @@ def _best_solution(
 
 def _why(site: Site, tried: Mapping[str, Solution]) -> str:
     """Why a site stays; of its scale alone only what has not been said."""
-    if site.kept:
-        return "kept, as asked"
+    if site.stays:
+        return site.stays
     told: list[str] = []
     said: set[str] = set()
     for name, solution in tried.items():
@@ -213,6 +249,7 @@ def _fold_bodies(
     constants: Constants,
     shapes: Shapes,
     names: set[str | None],
+    fold: Callable[[ir.Model, Collection[str], _Around], Folded],
 ) -> Iterator[tuple[tuple[str, str], Folded]]:
     """Fold each body as a model of its own; what it reads from outside stays as it is."""
     graph = model.graph
@@ -220,7 +257,7 @@ def _fold_bodies(
         outside = read_outside(body)
         part = alone(body, model, constants, shapes, outside, lambda value: value)
         shared = frozenset(str(value.name) for value in outside)
-        folded = _fold(part, keep, _Around(names, shared, is_body=True))
+        folded = fold(part, keep, _Around(names, shared, is_body=True))
         yield (str(node.outputs[0].name), name), folded
         if folded.is_changed:
             put_back(node, name, folded.model, outside)
@@ -236,7 +273,7 @@ def _in_the_way(view: GraphView) -> list[ir.Value]:
     for site in view.sites:
         before, behind = site.x.producer(), view.readers(site.y)
         beside = [*behind, *([] if before is None else [before])]
-        if not site.kept and any(node.op_type == "Reshape" for node in beside):
+        if not site.stays and any(node.op_type == "Reshape" for node in beside):
             found += [site.x, site.y]
     return found
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 import onnx_ir as ir
 
 from un_deploy.graph.analysis.constants import Constants
 from un_deploy.graph.analysis.dims import same_shape
+from un_deploy.graph.analysis.norms.find_norms import find_norms
 from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.find_sites import find_sites
 from un_deploy.graph.fold.graph_facts import SHAPE_ONLY, GraphFacts
@@ -23,6 +24,7 @@ class GraphView(GraphFacts):
 
     Attributes:
         units: the operators that compute (constant sub-expressions and sites left out).
+        norms: those that measure their input; nothing passes into them.
         sites: the affines that might vanish.
         order: the position of each site among them.
         near_misses: what was nearly a site.
@@ -33,10 +35,17 @@ class GraphView(GraphFacts):
     """
 
     def __init__(
-        self, model: ir.Model, constants: Constants, shapes: Shapes, keep: Collection[str] = ()
+        self,
+        model: ir.Model,
+        constants: Constants,
+        shapes: Shapes,
+        keep: Collection[str] = (),
+        taken: Mapping[ir.Node, ir.Node] | None = None,
     ) -> None:
+        """`taken`: see `find_sites`."""
         super().__init__(model, constants, shapes, operators())
-        self.sites, self.near_misses = find_sites(self, keep)
+        self.norms = find_norms(model.graph, constants, shapes)
+        self.sites, self.near_misses = find_sites(self, keep, self.norms, taken)
         self.order = {site: index for index, site in enumerate(self.sites)}
         apart = {node for site in self.sites for node in site.nodes}
         apart.update(self.biased)
@@ -113,6 +122,9 @@ class GraphView(GraphFacts):
             for read in node.inputs:
                 if read is not None and node.graph is not graph and read.graph is graph:
                     self.pinned[read] = f"{read.name!r} is read inside a control flow body"
+        for norm in self.norms:
+            for value in (value for node in norm.core[:-1] for value in node.outputs):
+                self.pinned[value] = f"{value.name!r} is a part of a {norm.kind}"
 
 
 def _made_by(unit: Unit | Site) -> tuple[ir.Value, ...]:

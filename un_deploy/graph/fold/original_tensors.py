@@ -106,13 +106,17 @@ class OriginalTensors:
             if change.added is not None:
                 inner, outer = change.added.inputs[0], change.added.outputs[0]
                 assert inner is not None
-                self._claims[outer], self._claims[inner] = self._claims[inner], ()
+                self.moved(inner, outer)
         gone = [edit for edit in edits if isinstance(edit, (Bypass, LeaveShift))]
         for edit, value in zip(gone, instead, strict=True):
             if isinstance(edit, LeaveShift):
                 self._claims[value] = self._claims[edit.site.y]
             else:
                 self._bypassed(edit.site, value)
+
+    def moved(self, inner: ir.Value, outer: ir.Value) -> None:
+        """An operator was put behind a tensor; what it makes stands for what that stood for."""
+        self._claims[outer], self._claims[inner] = self._claims[inner], ()
 
     def shortened(self, site: Site, x: ir.Value, added: Iterable[ir.Node]) -> None:
         """Fewer operators compute a site from x, these among them; its own are gone."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Literal
 
+from un_deploy.errors import ThresholdError
+from un_deploy.graph.analysis.norms.norm import Kind
 from un_deploy.graph.fold.cancel_layouts import Cancelled
 from un_deploy.graph.fold.site import NearMiss
 from un_deploy.json_form import JsonForm
@@ -60,6 +63,25 @@ class ConstantChange:
 
 
 @dataclass(frozen=True)
+class MeasuringNorm:
+    """A norm that measures its input at run time, so that no constant can replace it.
+
+    Attributes:
+        kind: what it is called.
+        label: the module it was exported from, as far as the file tells.
+        node: its last operator.
+        operators: its operators in order: one, or those in which an exporter wrote it out.
+        untried_affine: it has a scale or shift of its own, and --fold-norm-affine was not given.
+    """
+
+    kind: Kind
+    label: str
+    node: str
+    operators: tuple[str, ...]
+    untried_affine: bool
+
+
+@dataclass(frozen=True)
 class FoldReport(JsonForm):
     """The outcome of a fold.
 
@@ -71,6 +93,8 @@ class FoldReport(JsonForm):
         gained_biases: outputs of the linear operators that have a bias now and had none.
         cancelled: the layout operators that a norm's removal made superfluous.
         operators_before, operators_after: the number of operators in the main graph.
+        measuring: norms that stay since they measure their input, those in bodies too.
+        notes: what was odd about the file, and what was made of that.
         version: of this form.
     """
 
@@ -81,11 +105,42 @@ class FoldReport(JsonForm):
     cancelled: tuple[Cancelled, ...]
     operators_before: int
     operators_after: int
+    measuring: tuple[MeasuringNorm, ...] = ()
     version: int = 1
+    notes: tuple[str, ...] = ()
 
     @property
     def folded(self) -> tuple[SiteReport, ...]:
         return tuple(site for site in self.sites if site.status == "folded")
+
+    def require(self, wanted: int | Literal["all"]) -> None:
+        """Require a number of folded norms, or that no norm stays, those that measure included.
+
+        Raises:
+            ThresholdError: fewer were folded, or one stays; says which.
+        """
+        folded = [site for site in self.folded if site.kind == "norm"]
+        stayed = [site for site in self.stayed if site.kind == "norm"]
+        if wanted != "all":
+            if len(folded) < wanted:
+                raise ThresholdError(f"{len(folded)} of {wanted} required norms folded")
+        elif self.measuring:
+            raise ThresholdError(
+                f"no norm may stay, but some measure their input: {self.kinds_left}"
+            )
+        elif stayed:
+            first = stayed[0]
+            raise ThresholdError(
+                f"no norm may stay, but {len(stayed)} of {len(folded) + len(stayed)} do, the first "
+                f"{first.label!r}: {first.reason}"
+            )
+
+    @property
+    def kinds_left(self) -> str:
+        """The norms that measure their input, counted by kind, such as "2 RMSNorms"."""
+        counts = Counter(norm.kind for norm in self.measuring)
+        told = [f"{n} {kind}{'s' if n > 1 else ''}" for kind, n in counts.most_common()]
+        return " and ".join(filter(None, (", ".join(told[:-1]), *told[-1:])))
 
     @property
     def stayed(self) -> tuple[SiteReport, ...]:

@@ -22,6 +22,8 @@ class Site:
         affine: their composition, aligned to x's rank.
         label: the norm's name as the network's author knows it, as far as the file tells.
         kept: the user asked to leave it alone.
+        norm: what it is the scale and shift of, where it stays with that, such as
+            "LayerNormalization".
     """
 
     nodes: tuple[ir.Node, ...]
@@ -30,6 +32,19 @@ class Site:
     affine: Affine
     label: str
     kept: bool = False
+    norm: str = ""
+
+    @property
+    def stays(self) -> str:
+        """Why it stays whatever may be folded; empty where nothing keeps it."""
+        if self.kept:
+            return "kept, as asked"
+        if self.norm:
+            return (
+                f"belongs to a written-out {self.norm}, which runtimes recognise by it; "
+                f"--fold-norm-affine lets it fold"
+            )
+        return ""
 
     @property
     def name(self) -> str:

@@ -7,48 +7,117 @@ from contextlib import contextmanager
 
 import numpy as np
 import onnx
+import onnx.version_converter
 import onnx_ir as ir
 from onnx_ir.passes.common import CheckerPass
 
 from un_deploy.errors import InputError, first_cause, one_line
+from un_deploy.graph.model.mend import OLDEST_OPSET, mend, schema_of
+from un_deploy.graph.model.message_forms import maps_of
+from un_deploy.graph.model.notes import add_notes
 from un_deploy.graph.model.tensor_storage import tensor_attributes
-
-#: ONNX defines negative axes, which exporters write and the rules count from the end, from here on.
-OLDEST_OPSET = 11
 
 #: Tensors up to this many bytes are shown to the checker.
 _LARGE = 1 << 20
 
+#: What ONNX Runtime knows in the main domain beside ONNX's own: its optimiser writes the first, and
+#: exporters wrote the others when ONNX tried them.
+_IN_MAIN_DOMAIN = {"SimplifiedLayerNormalization"}
+_IN_MAIN_DOMAIN |= {"Affine", "Crop", "DynamicSlice", "GivenTensorFill", "GRUUnit", "ImageScaler"}
+_IN_MAIN_DOMAIN |= {"ParametricSoftplus", "Scale", "ScaledTanh"}
+
+#: A domain of which the checker knows no operators.
+_OTHERS = "un_deploy.others"
+
 
 def check_model(model: ir.Model, origin: str) -> None:
-    """Check the model's structure; messages call it by its origin, such as its path.
+    """Check the model's structure, and mend what runtimes read all the same.
+
+    What onnx.checker says against a model that is read is noted. It may not know an operator at its
+    opset, as those that ONNX Runtime's optimiser writes into the main domain, or a domain that is
+    not imported; an input or an output may have no shape.
+
+    Args:
+        model: mended in place, and noted: see `mend` and `notes_of`.
+        origin: what messages call it, such as its path.
 
     Raises:
-        InputError: an opset that the rewriter does not know, or whatever onnx.checker finds.
+        InputError: an opset that is not known, or whatever else onnx.checker finds.
     """
-    opset = model.opset_imports.get("")
+    if not model.opset_imports:
+        raise InputError(
+            f"{origin} declares no opset, so that nobody can tell what its operators mean: export "
+            f"or copy it again"
+        )
+    _check_opset(model, origin)
+    said = _refusal(model)
+    mend(model, origin)
+    if not said:
+        return
+    with _without_numbers(model):
+        known = _in_checkers_words(model)
+    if reason := _refusal(known):
+        raise InputError(f"{origin} is not valid ONNX: {reason}")
+    if not maps_of(model):  # whose types it did not see
+        add_notes(model, (f"onnx's checker refuses it, and it was read all the same: {said}",))
+
+
+def _check_opset(model: ir.Model, origin: str) -> None:
+    opset = model.opset_imports.get("", OLDEST_OPSET)
     newest = onnx.defs.onnx_opset_version()
-    if opset is None:
-        raise InputError(
-            f"{origin} declares no opset for the ONNX operators: the file was cut off or is "
-            f"incomplete, so export it again"
-        )
     if opset < OLDEST_OPSET:
-        raise InputError(
-            f"{origin} uses opset {opset}, older than {OLDEST_OPSET}: export it again with a newer "
-            f"one, or convert it with onnx.version_converter"
-        )
+        raise InputError(f"{origin} uses opset {opset}, older than {OLDEST_OPSET}: {_cure(model)}")
     if opset > newest:
         raise InputError(
             f"{origin} uses opset {opset}, but onnx {onnx.__version__} knows none above {newest}: "
             f"pip install --upgrade onnx"
         )
+
+
+def _cure(model: ir.Model) -> str:
+    """How a model of an older opset becomes a newer one: tried, since the converter may fail."""
+    again = f"export it again with {OLDEST_OPSET} or a newer one"
+    if any(node.op_type == "PRelu" for node in model.graph.all_nodes()):
+        return f"{again} (onnx.version_converter leaves the slopes of PRelu along the wrong axis)"
+    try:
+        made = onnx.version_converter.convert_version(ir.to_proto(model), OLDEST_OPSET)
+        onnx.checker.check_model(made, full_check=True)
+    except Exception as error:  # the converter raises what it likes
+        return f"{again}; onnx.version_converter cannot convert it ({one_line(first_cause(error))})"
+    return (
+        f"{again}, or save what onnx.version_converter.convert_version(onnx.load(FILE), "
+        f"{OLDEST_OPSET}) makes of it"
+    )
+
+
+def _refusal(model: ir.Model) -> str:
+    """What onnx.checker says against a model; nothing where it accepts it."""
     with _without_numbers(model):
         try:
             CheckerPass()(model)
         except (onnx.checker.ValidationError, ir.serde.SerdeError) as error:
-            reason = one_line(first_cause(error))
-            raise InputError(f"{origin} is not valid ONNX: {reason}") from error
+            return one_line(first_cause(error)).removesuffix(".")
+    return ""
+
+
+def _in_checkers_words(model: ir.Model) -> ir.Model:
+    """A copy in which all that the checker does not know stands where it does not look."""
+    copy = model.clone()
+    holders: list[ir.Model | ir.Function] = [copy, *copy.functions.values()]
+    for holder in holders:
+        for node in holder.graph.all_nodes():
+            foreign = node.domain or node.op_type in _IN_MAIN_DOMAIN or onnx.defs.has(node.op_type)
+            local = node.op_identifier() in copy.functions
+            if foreign and not local and schema_of(node, holder.opset_imports) is None:
+                node.domain = _OTHERS
+    for holder in holders:
+        holder.opset_imports[_OTHERS] = 1
+    for value in (*copy.graph.inputs, *copy.graph.outputs):
+        if value.type is None:
+            value.type = ir.TensorType(ir.DataType.FLOAT)
+        if value.shape is None:
+            value.shape = ir.Shape([])
+    return copy
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import numpy as np
 import onnx_ir
 
 from un_deploy.errors import InputError
+from un_deploy.graph.model.message_forms import maps_of
 
 Feeds = Mapping[str, np.ndarray]
 """One array per graph input, by name."""
@@ -39,7 +40,20 @@ def input_specs(model: onnx_ir.Model) -> tuple[TensorSpec, ...]:
         InputError: an input is no tensor, or has no element type.
     """
     inputs = [value for value in model.graph.inputs if not value.is_initializer()]
+    for value in inputs:
+        if not isinstance(value.type, onnx_ir.TensorType):
+            raise InputError(
+                f"input {described(model, value)} is no tensor, and cannot be fed here"
+            )
     return tuple(_spec(value) for value in inputs)
+
+
+def tensor_outputs(model: onnx_ir.Model) -> list[str]:
+    """The names of the outputs that are tensors, and no sequences or maps."""
+    others = (onnx_ir.SequenceType, onnx_ir.OptionalType)
+    maps = maps_of(model)
+    outputs = [v for v in model.graph.outputs if not isinstance(v.type, others)]
+    return [str(value.name) for value in outputs if value.name not in maps]
 
 
 def tensor_names(graph: onnx_ir.Graph) -> set[str]:
@@ -74,10 +88,25 @@ def _dim(dim: int | onnx_ir.SymbolicDim) -> Dim:
     return dim.value
 
 
+def described(model: onnx_ir.Model, value: onnx_ir.Value) -> str:
+    """Name, type and shape of an input or an output of any kind, for people."""
+    kind = value.type
+    if (found := maps_of(model).get(str(value.name))) is not None:
+        whole = found.WhichOneof("value")
+        return f"{value.name}: {'map' if whole == 'map_type' else 'sequence of maps'}"
+    words: list[str] = []
+    while isinstance(kind, onnx_ir.SequenceType | onnx_ir.OptionalType):
+        words.append("sequence of" if isinstance(kind, onnx_ir.SequenceType) else "optional")
+        kind = kind.elem_type
+    element = np.dtype(kind.dtype.numpy()) if isinstance(kind, onnx_ir.TensorType) else "?"
+    dims = ["?"] if value.shape is None else [_dim(dim) for dim in value.shape]
+    shape = ", ".join("?" if dim is None else str(dim) for dim in dims)
+    return f"{value.name}: {' '.join((*words, str(element)))} ({shape})"
+
+
 def _spec(value: onnx_ir.Value) -> TensorSpec:
-    if not isinstance(value.type, onnx_ir.TensorType):
-        raise InputError(f"input {value.name} is no tensor of a known type: {value.type}")
+    assert value.dtype is not None
     dims: tuple[Dim, ...] | None = None
     if value.shape is not None:
         dims = tuple(_dim(dim) for dim in value.shape)
-    return TensorSpec(value.name or "", np.dtype(value.type.dtype.numpy()), dims)
+    return TensorSpec(value.name or "", np.dtype(value.dtype.numpy()), dims)

@@ -14,6 +14,8 @@ from un_deploy.errors import InputError, first_cause, one_line
 from un_deploy.files import staged
 from un_deploy.graph.model.check_message import check_message
 from un_deploy.graph.model.checks import check_model
+from un_deploy.graph.model.message_forms import keep_maps, to_message, without_odd_forms
+from un_deploy.graph.model.notes import add_notes
 from un_deploy.graph.model.read_model import THIS_FILE, read_model
 from un_deploy.graph.model.tensor_storage import external_tensors, leave_message, own_tensors
 from un_deploy.graph.model.write_model import write_model
@@ -79,7 +81,7 @@ def save_model(model: ir.Model, path: str | os.PathLike[str], *, force: bool = F
             )
             for value, old in zip(values, held, strict=True):
                 _keep_notes(value.const_value, old)
-            onnx.save(ir.to_proto(model), place, format="protobuf")
+            onnx.save(to_message(model), place, format="protobuf")
         moved = bool(replaced)
     finally:
         if not moved:
@@ -116,29 +118,27 @@ def hold_weights(model: ir.Model) -> None:
 
 
 def from_proto(proto: onnx.ModelProto, origin: str) -> ir.Model:
-    """Read a ModelProto, refusing what onnx-ir would drop without a word.
+    """Read a ModelProto, and note what of it onnx-ir cannot hold: see `without_odd_forms`.
 
     The tensors of the result refer to the proto's.
 
     Raises:
-        InputError: names what cannot be kept, or what is wrong with the model.
+        InputError: says what is wrong with the model.
     """
     if not proto.HasField("graph"):
         raise InputError(f"{origin} holds no graph: it is no ONNX model, or was cut off")
-    sparse = [tensor.values.name for tensor in proto.graph.sparse_initializer]
-    if sparse:
-        raise InputError(f"{origin} holds the sparse weight {sparse[0]!r}: make it dense")
-    if len(proto.training_info) > 0:
-        raise InputError(f"{origin} holds training graphs: export it for inference")
     check_message(proto, origin)
+    plain, notes = without_odd_forms(proto, origin)
     try:
-        model = ir.from_proto(proto)
+        model = ir.from_proto(plain)
     except Exception as error:  # onnx-ir wraps whatever went wrong, one layer per nesting
         raise InputError(f"{origin} is not valid ONNX: {one_line(first_cause(error))}") from error
     if "ai.onnx" in model.opset_imports and "" not in model.opset_imports:
         imports = {k.removeprefix("ai.onnx") or "": v for k, v in model.opset_imports.items()}
         model.opset_imports.clear()
         model.opset_imports.update(imports)
+    keep_maps(model, proto)
+    add_notes(model, tuple(notes))
     return model
 
 

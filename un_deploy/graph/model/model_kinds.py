@@ -14,6 +14,7 @@ from onnx_ir.passes.common import InlinePass
 
 from un_deploy.errors import InputError, one_line
 from un_deploy.graph.model.checks import check_model
+from un_deploy.graph.model.message_forms import keep_meta, to_message
 from un_deploy.graph.model.model_file import from_proto, load_model
 from un_deploy.graph.model.move_weights import give_back, take_aside
 from un_deploy.graph.model.tensor_storage import external_tensors, own_tensors
@@ -49,7 +50,7 @@ def to_ir(model: Any) -> tuple[ir.Model, Restore]:
         origin = "the onnx_ir.Model"
         private = _clone(model, origin)
     elif isinstance(model, onnx.ModelProto):
-        origin, restore = "the ModelProto", ir.to_proto
+        origin, restore = "the ModelProto", to_message
         private = _from_proto(model, origin)
     elif _is_graphsurgeon(model):
         origin, restore = "the onnx_graphsurgeon.Graph", to_graphsurgeon
@@ -60,10 +61,10 @@ def to_ir(model: Any) -> tuple[ir.Model, Restore]:
             f"a {type(model).__name__} is no model: give a path, an onnx.ModelProto, an "
             f"onnx_ir.Model or an onnx_graphsurgeon.Graph"
         )
-    inlined = bool(private.functions)
-    if inlined:
+    if not isinstance(model, str | os.PathLike):  # a file was checked when loaded
+        check_model(private, origin)
+    if private.functions:
         _inline(private, origin)
-    if inlined or not isinstance(model, str | os.PathLike):  # a file was checked when loaded
         check_model(private, origin)
     return private, restore
 
@@ -106,6 +107,7 @@ def _clone(model: ir.Model, origin: str) -> ir.Model:
         for value in (*values, *(output for node in graph for output in node.outputs)):
             value.type = copy.copy(value.type)
     own_tensors(private, origin)
+    keep_meta(private, model)
     return private
 
 

@@ -14,6 +14,8 @@ import onnx
 import onnx_ir as ir
 from google.protobuf.message import Message  # type: ignore[import-untyped]
 
+from un_deploy.graph.model.message_forms import to_message
+
 Weight = ir.Tensor | ir.LazyTensor
 
 #: Smaller tensors are written with the message that holds them.
@@ -28,7 +30,7 @@ def write_model(model: ir.Model, file: BinaryIO) -> None:
     """
     large = dict(_large(model.graph))
     with _emptied(model.graph, large):
-        proto = ir.to_proto(model)
+        proto = to_message(model)
     parts: list[bytes | Weight] = []
     first, last = _around(proto.graph, "initializer")
     parts.append(first)

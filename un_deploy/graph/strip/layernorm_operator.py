@@ -10,7 +10,9 @@ import numpy as np
 import onnx_ir as ir
 
 from un_deploy.graph.analysis.constants import Constants
-from un_deploy.graph.analysis.layernorms import LayerNorm, averaged_axes, find_layernorms
+from un_deploy.graph.analysis.norms.deviation import averaged_axes
+from un_deploy.graph.analysis.norms.find_norms import find_layernorms
+from un_deploy.graph.analysis.norms.norm import Norm
 from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.rewire import remove_unread, replace_value
 
@@ -50,7 +52,7 @@ def use_operator(model: ir.Model) -> int:
     return replaced
 
 
-def _replace(graph: ir.Graph, norm: LayerNorm, constants: Constants, shapes: Shapes) -> bool:
+def _replace(graph: ir.Graph, norm: Norm, constants: Constants, shapes: Shapes) -> bool:
     core, tail = norm.nodes[:7], norm.nodes[7:]
     square = core[2].op_type if len(core) == 7 else ""
     spelled = [node.op_type for node in core if node.op_type != square]
@@ -78,7 +80,7 @@ def _replace(graph: ir.Graph, norm: LayerNorm, constants: Constants, shapes: Sha
 
 
 def _insert(
-    graph: ir.Graph, norm: LayerNorm, x: ir.Value, affine: dict[str, np.ndarray], epsilon: float
+    graph: ir.Graph, norm: Norm, x: ir.Value, affine: dict[str, np.ndarray], epsilon: float
 ) -> None:
     y = norm.y
     weights = []

@@ -17,7 +17,7 @@ import onnx_ir as ir
 
 from un_deploy.errors import InputError
 from un_deploy.graph.analysis.constants import Constants
-from un_deploy.graph.analysis.layernorms import find_layernorms
+from un_deploy.graph.analysis.norms.find_norms import find_layernorms
 from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.cancel_layouts import Cancelled, cancel_layouts
 from un_deploy.graph.fold.graph_view import GraphView

@@ -36,12 +36,28 @@ def fold_again(original: ir.Model, other: ir.Model, keep: Collection[str] = ()) 
 
     Where it has not, the norms that are still in the other network are taken as kept, and the fold
     is done once more: at first those of which every constant is the original's, as a fold leaves
-    what it is told to keep, then all, since another tool may have kept them.
+    what it is told to keep, then all, since another tool may have kept them. The same again with
+    the scale and shift of LayerNormalizations and RMSNorms, where there are such.
 
     Raises:
         InputError: the original cannot be folded, or a name in `keep` is no norm.
     """
-    best = _fold(original, other, keep)
+    best = _fold_but_for_kept(original, other, keep, fold_norm_affine=False)
+    if best.difference and any(norm.untried_affine for norm in best.folded.report.measuring):
+        affines_too = _fold_but_for_kept(original, other, keep, fold_norm_affine=True)
+        return best if affines_too.difference else affines_too
+    return best
+
+
+def _fold_but_for_kept(
+    original: ir.Model, other: ir.Model, keep: Collection[str], *, fold_norm_affine: bool
+) -> FoldedAgain:
+    def fold(kept: Collection[str]) -> FoldedAgain:
+        model = to_ir(original)[0]
+        folded = fold_graph(model, keep=kept, fold_norm_affine=fold_norm_affine)
+        return FoldedAgain(folded, form_difference(folded.model, other))
+
+    best = fold(keep)
     there = {(node_name(node), node.op_type) for node in other.graph}
     sites = best.folded.report.sites
     stayed = [site for site in sites if (site.node, site.operators[-1]) in there]
@@ -52,14 +68,9 @@ def fold_again(original: ir.Model, other: ir.Model, keep: Collection[str] = ()) 
         gone = [site for site in kept if site.status == "folded" or site.into]
         for chosen in (kept, gone):  # some of those that stayed are none that a fold can keep
             with suppress(InputError):  # nor is a norm that only an earlier round has made
-                best = _fold(original, other, [*keep, *(site.node for site in chosen)])
+                best = fold([*keep, *(site.node for site in chosen)])
                 break
     return best
-
-
-def _fold(original: ir.Model, other: ir.Model, keep: Collection[str]) -> FoldedAgain:
-    folded = fold_graph(to_ir(original)[0], keep=keep)
-    return FoldedAgain(folded, form_difference(folded.model, other))
 
 
 def _untouched(site: SiteReport, original: ir.Model, other: ir.Model) -> bool:

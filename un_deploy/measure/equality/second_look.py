@@ -22,7 +22,7 @@ import onnx_ir as ir
 
 from un_deploy.errors import InputError
 from un_deploy.graph.analysis.floating import is_floating
-from un_deploy.graph.model.input_specs import Feeds
+from un_deploy.graph.model.input_specs import Feeds, tensor_outputs
 from un_deploy.measure.equality.outputs import relative_error
 from un_deploy.measure.equality.own_error import OwnError
 from un_deploy.measure.equality.random_operators import behind_random
@@ -54,6 +54,7 @@ class Look:
         failure: why the second network does not run where the first one does; empty where it does.
         unreached: what these inputs did not reach, in either network.
         notes: axes that were seen at one size alone.
+        others: outputs that are no tensors.
     """
 
     runtime: Runtime
@@ -64,6 +65,7 @@ class Look:
     failure: str = ""
     unreached: tuple[Unreached, ...] = ()
     notes: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
 
 
 def _some_finite(array: np.ndarray) -> bool:
@@ -96,14 +98,17 @@ def look(first: ir.Model, second: ir.Model, feeds: Sequence[Feeds] | None, seed:
     if failed is not None:
         return failed
     raise CannotLookError(
-        "; ".join(reasons) or 'no runtime is installed: pip install "un-deploy[cpu]"'
+        "; ".join(dict.fromkeys(reasons)) or 'no runtime is installed: pip install "un-deploy[cpu]"'
     )
 
 
 def _look_in(
     runtime: Runtime, first: ir.Model, second: ir.Model, feeds: Sequence[Feeds] | None, seed: int
 ) -> Look:
-    outputs = [str(value.name) for value in first.graph.outputs]
+    outputs = tensor_outputs(first)
+    others = tuple(str(v.name) for v in first.graph.outputs if v.name not in outputs)
+    if not outputs:
+        raise InputError(f"no output is a tensor: {', '.join(others)}")
     fetch = list(dict.fromkeys([*outputs, *steering(first)]))
     session = runtime.load(first)
     single: list[str] = []
@@ -122,7 +127,7 @@ def _look_in(
     try:
         found = [session.run(one, fetch) for one in feeds]
     except InputError as error:
-        return Look(runtime, feeds, random=random, failure=str(error), notes=notes)
+        return Look(runtime, feeds, random=random, failure=str(error), notes=notes, others=others)
     empty = tuple(name for name in outputs if not any(_some_finite(r[name]) for r in expected))
     compared = [name for name in outputs if name not in random]
     judge = Judge(first, second, runtime)
@@ -139,6 +144,7 @@ def _look_in(
         empty,
         unreached=tuple(dict.fromkeys(missed)),
         notes=notes,
+        others=others,
     )
 
 

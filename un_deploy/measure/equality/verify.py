@@ -131,7 +131,7 @@ def add_second_look(
         seen = look(original, folded, feeds, seed)
     except CannotLookError as error:
         return replace(report, notes=(*report.notes, f"outputs were not compared: {error}"))
-    notes = [*report.notes, *_random_notes(seen)]
+    notes = [*report.notes, *_not_compared(seen)]
     if seen.failure:
         notes.append(f"{seen.runtime.name} runs the original and not the fold: {seen.failure}")
     if any(result.differs for result in seen.results):
@@ -210,7 +210,7 @@ def _doubts(seen: Look) -> list[str]:
     untold = [result.output for result in seen.results if result.allowed is None]
     return [
         *(f"the original's own rounding error is too large at {name!r}" for name in untold),
-        *_random_notes(seen),
+        *_not_compared(seen),
         *(f"the output {name!r} has no finite entry on these inputs" for name in seen.empty),
     ]
 
@@ -228,9 +228,12 @@ def _output_problem(result: OutputResult) -> Problem:
     return Problem(result.output, text)
 
 
-def _random_notes(seen: Look) -> list[str]:
-    """One line for each random operator that outputs depend on."""
+def _not_compared(seen: Look) -> list[str]:
+    """One line for each output that depends on a random operator, or is no tensor."""
     return [
-        f"the output {name!r} depends on the random operator {operator!r}: it is not compared"
-        for name, operator in seen.random.items()
+        *(
+            f"the output {name!r} depends on the random operator {operator!r}: it is not compared"
+            for name, operator in seen.random.items()
+        ),
+        *(f"the output {name!r} is no tensor: it is not compared" for name in seen.others),
     ]

@@ -9,7 +9,7 @@ import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -80,6 +80,8 @@ def export(
     verify: bool = True,
     untrained: bool = False,
     keep: Collection[str] = (),
+    fold_norm_affine: bool = False,
+    require_folded: int | Literal["all"] | None = None,
     force: bool = False,
     dynamic: bool = True,
     dynamic_axes: Axes | None = None,
@@ -101,6 +103,9 @@ def export(
             case.
         untrained: accept Unified Normalizations whose statistics were never updated.
         keep: norms to leave alone, each named by an operator of it, or by its module.
+        fold_norm_affine: fold the scale and shift of LayerNormalizations and RMSNorms too, by
+            which runtimes recognise those that are written out.
+        require_folded: how many norms must be folded at least; "all": none may stay.
         dynamic: leave the dimensions that the model declares (else the batch) open.
         dynamic_axes: dimensions to leave open besides: input name -> {axis: name of the dimension}.
 
@@ -110,8 +115,13 @@ def export(
         UntrainedError: a Unified Normalization was never trained.
         TargetError: the target exists or cannot be written; said before the work and at its end.
         VerificationError: the graph is not equal to PyTorch, or the fold could not be proven.
+        ThresholdError: `require_folded` is not met; nothing is written.
         MissingPackageError: torch or onnxscript is not installed.
     """
+    if not fold and (fold_norm_affine or require_folded is not None):
+        raise InputError(
+            "--fold-norm-affine and --require-folded are of a fold: leave out --no-fold"
+        )
     check_target(target, force=force)
     with needs("torch"):
         module = _module(model, norm, checkpoint, untrained)
@@ -125,7 +135,9 @@ def export(
     report = modules = proof = None
     if fold:
         feeds = None if inputs is None else check_inputs(batches, graph)
-        folded = fold_graph(to_ir(graph)[0], keep=keep)
+        folded = fold_graph(to_ir(graph)[0], keep=keep, fold_norm_affine=fold_norm_affine)
+        if require_folded is not None:
+            folded.report.require(require_folded)
         proof = proven(graph, folded, feeds) if verify else None
         graph, report, modules = folded.model, folded.report, modules_of(folded)
     save_model(graph, target, force=force)

@@ -97,8 +97,7 @@ def _squeeze(draw: Draw) -> Setting:
         return _with_axes(draw, x, None)
     single = [axis for axis, size in enumerate(shape) if size == 1]
     chosen = draw.rng.permutation(single)[: draw.number(1, len(single))]
-    back = draw.opset >= 11
-    axes = [int(a) - (len(shape) if back and draw.chance(0.5) else 0) for a in chosen]
+    axes = [int(a) - (len(shape) if draw.chance(0.5) else 0) for a in chosen]
     return _with_axes(draw, x, axes)
 
 
@@ -147,8 +146,7 @@ def _split(draw: Draw) -> Setting:
 def _gather(draw: Draw) -> Setting:
     shape = draw.shape(1, 4, empty=0)
     axis = draw.axis(len(shape))
-    low = -shape[axis] if draw.opset >= 11 else 0
-    rows = draw.rng.integers(low, shape[axis], draw.shape(0, 2))
+    rows = draw.rng.integers(-shape[axis], shape[axis], draw.shape(0, 2))
     kind = draw.among([np.int64, np.int32])
     given = {"axis": axis} if axis or draw.chance(0.5) else {}
     return Setting("Gather", draw.opset, [draw.array(shape, draw.type()), rows.astype(kind)], given)

@@ -118,6 +118,12 @@ def _resize(draw: Draw) -> Setting:
     """The last two axes, as images have them, by factors that no judge rounds in its own way."""
     mode, kind = draw.among(["nearest", "linear"]), draw.type(among=("float32",))
     x = _image(draw, 2, 2, 5, kind)
+    if draw.opset < 11:
+        factors = [1, 1, draw.among([1, 2, 3]), draw.among([1, 2, 4])]
+        if draw.op == "Upsample" and draw.opset < 9:
+            named = {"mode": mode, "scales": [float(f) for f in factors]}
+            return Setting(draw.op, draw.opset, [x], named)
+        return Setting(draw.op, draw.opset, [x, np.array(factors, np.float32)], {"mode": mode})
     how = draw.among(
         ["half_pixel", "asymmetric", "align_corners", "pytorch_half_pixel"][
             : 4 if mode == "linear" else 3
@@ -149,5 +155,5 @@ DRAWN = {
     "Pad": _pad,
     "GatherElements": _gather_elements,
     "GatherND": _gather_nd,
-    "Resize": _resize,
+    **dict.fromkeys(("Resize", "Upsample"), _resize),
 }

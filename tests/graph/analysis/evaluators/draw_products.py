@@ -163,6 +163,37 @@ def _scaler(draw: Draw) -> Setting:
     return Setting(draw.op, draw.opset, [x], given)
 
 
+def _over_last_axes(draw: Draw) -> Setting:
+    """LayerNormalization and RMSNormalization."""
+    shape, kind = draw.shape(1, 4, empty=0), draw.type(among=REALS)
+    axis = draw.axis(len(shape))
+    parameters = [draw.array(shape[axis % len(shape) :], kind, positive=True)]
+    if draw.op == "LayerNormalization" and draw.chance(0.6):
+        parameters.append(draw.array(shape[axis % len(shape) :], kind))
+    attributes: dict[str, Any] = {} if axis == -1 else {"axis": axis}
+    return Setting(
+        draw.op, draw.opset, [draw.array(shape, kind), *parameters], attributes | _epsilon(draw)
+    )
+
+
+def _over_places(draw: Draw) -> Setting:
+    """InstanceNormalization and GroupNormalization."""
+    grouped = draw.op == "GroupNormalization"  # float64 is rounded inside
+    types = [name for name in REALS if name != "float64" or not grouped]
+    channels, kind = draw.number(1, 6), draw.type(among=types)
+    places = tuple(draw.number(4, 6) for _ in range(draw.number(1, 3)))
+    x = draw.array((draw.number(1, 3), channels, *places), kind)
+    parameters = [draw.array((channels,), kind), draw.array((channels,), kind)]
+    attributes = _epsilon(draw)
+    if grouped:
+        attributes["num_groups"] = draw.among([n for n in range(1, 7) if channels % n == 0])
+    return Setting(draw.op, draw.opset, [x, *parameters], attributes)
+
+
+def _epsilon(draw: Draw) -> dict[str, Any]:
+    return {"epsilon": 1e-3} if draw.chance(0.5) else {}
+
+
 def _dequantize_linear(draw: Draw) -> Setting:
     stored = ("int8", "uint8", "int16", "uint16", "int32", "int4", "uint4")
     x_type = draw.type(0, (*stored, *FLOAT8))
@@ -198,5 +229,7 @@ DRAWN = {
     "Einsum": _einsum,
     "BatchNormalization": _batch_normalization,
     "ai.onnx.ml.Scaler": _scaler,
+    **dict.fromkeys(("LayerNormalization", "RMSNormalization"), _over_last_axes),
+    **dict.fromkeys(("InstanceNormalization", "GroupNormalization"), _over_places),
     "DequantizeLinear": _dequantize_linear,
 }

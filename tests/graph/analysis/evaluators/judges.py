@@ -167,6 +167,7 @@ FAULTS: tuple[Fault, ...] = (
         "GatherElements",
         _picks_from_a_part,
     ),
+    _fault("reference", "it has none below opset 11", "Resize Upsample", lambda s: s.opset < 11),
     _fault("reference", "it has none below opset 19", "DequantizeLinear", lambda s: s.opset < 19),
 )
 

@@ -111,14 +111,13 @@ class Draw:
         return a, b
 
     def axis(self, rank: int) -> int:
-        """From the front; since opset 11 from the back too."""
-        return self.number(-rank if self.opset >= 11 else 0, rank - 1)
+        """From the front or from the back, which runtimes take at every opset."""
+        return self.number(-rank, rank - 1)
 
     def axes(self, rank: int, count: int) -> list[int]:
         """Different ones, in any order, some from the back."""
         chosen = self.rng.permutation(rank)[:count]
-        back = self.opset >= 11
-        return [int(a) - (rank if back and self.chance(0.4) else 0) for a in chosen]
+        return [int(a) - (rank if self.chance(0.4) else 0) for a in chosen]
 
     def type(self, index: int = 0, among: Sequence[str] = (*REALS, *INTEGERS, "bool")) -> np.dtype:
         """One that the operator's schema gives its input; half of the time float32."""

@@ -34,14 +34,9 @@ DRAWN = {
 
 #: These add up, in an order of their own: they may differ by some units in the last place.
 _SUMS = {"MatMul", "Gemm", "Einsum", "Conv", "ConvTranspose", "BatchNormalization", "Sum"}
-_SUMS |= {
-    "ai.onnx.ml.Scaler",
-    "ReduceMean",
-    "ReduceSum",
-    "AveragePool",
-    "GlobalAveragePool",
-    "Resize",
-}
+_SUMS |= {f"{kind}Normalization" for kind in ("Layer", "RMS", "Instance", "Group")}
+_SUMS |= {"ReduceMean", "ReduceSum", "AveragePool", "GlobalAveragePool", "Resize", "Upsample"}
+_SUMS |= {"ai.onnx.ml.Scaler"}
 
 #: These multiply, and are rounded once.
 _SLOPES = ("LeakyRelu", "PRelu")

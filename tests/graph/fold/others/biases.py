@@ -106,7 +106,7 @@ CASES = {
         f"p = {PADS}(x, w) y = Add(p, v)",
         KERNEL | {"v": (5,)},
         "Conv Add",
-        ("vary along axis 3, not only along the channels",),
+        ("varies along axis 3, not only along the channels",),
     ),
     "Conv, a summand for each pixel": Case(
         "onnx/optimizer",

@@ -134,7 +134,7 @@ REFUSALS = {
         "float[B,4,4,4] x => float[B,8,6,6] y",
         "n = Mul(x, a) y = ConvTranspose(n, w)",
         {"a": (4,), "w": (4, 8, 3, 3)},
-        "vary along axis 3, not only along the channels",
+        "the scale varies along axis 3, not only along the channels",
     ),
     "columns shifted behind": (
         SIGNATURE,

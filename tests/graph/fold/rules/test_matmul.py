@@ -248,7 +248,7 @@ REFUSALS = {
         "float[B,2,3,4] x => float[B,2,3,5] y",
         NORM + " y = MatMul(n, w)",
         {"a": (2, 1, 4), "b": (4,), "w": (1, 4, 5)},
-        "vary along axis 1, not only along the channels",
+        "the scale varies along axis 1, not only along the channels",
     ),
     "columns scaled in front of a weight on the left": (
         "float[B,4,4] x => float[B,3,4] y",

@@ -30,6 +30,29 @@ def test_backward() -> None:
     assert_folds(build(SIGNATURE, body, a=(5, 1, 1), b=(5, 1, 1), w=(5, 4, 1, 1), by=BY))
 
 
+@pytest.mark.parametrize(
+    ("opset", "grown"),
+    [
+        (7, 'Upsample<mode="nearest", scales=[1.0,1.0,2.0,3.0]>(n)'),
+        (8, 'Upsample<mode="linear", scales=[1.0,1.0,2.0,2.0]>(n)'),
+        (9, "Upsample(n, by)"),
+        (10, 'Resize<mode="linear">(n, by)'),
+    ],
+)
+def test_in_older_opsets(opset: int, grown: str) -> None:
+    body = f"{NORM} r = {grown} y = Conv(r, w)"
+    folded = assert_folds(build(SIGNATURE, body, opset=opset, **WEIGHTS, by=BY))
+    assert operators(folded.model) == [grown.split("<")[0].split("(")[0], "Conv"]
+
+
+@pytest.mark.parametrize("factor", [0.5, 0.25])
+def test_before_opset_11_fewer_places_by_the_nearest_are_not_stated(factor: float) -> None:
+    body = f"{NORM} r = Resize(n, by) y = Conv(r, w)"
+    by = np.array([1, 1, factor, 1], np.float32)
+    model = build(SIGNATURE.replace("3,3", "4,4"), body, opset=10, **WEIGHTS, by=by)
+    assert_stays(model, "before opset 11 nothing says which of its places is the nearest")
+
+
 def test_to_known_sizes() -> None:
     body = f'{NORM} r = Resize<mode="linear">(n, , , to) y = Conv(r, w)'
     model = build(SIGNATURE.replace("B,4", "2,4"), body, **WEIGHTS, to=[2, 4, 7, 5])

@@ -97,6 +97,6 @@ def test_what_the_type_does_not_hold_stays_apart() -> None:
 def test_in_an_opset_that_is_not_known_nothing_changes() -> None:
     body = "s = Add(x, z) e = Mul(s, g) f = Mul(e, i) y = Mul(f, g)"
     for array in (np.full((4, 1, 1), 2, np.float32), np.ones((4, 1, 1), np.float32)):
-        folded = fold_and_prove(build(IMAGES, body, opset=27, g=array, i=array))
+        folded = fold_and_prove(build(IMAGES, body, opset=6, g=array, i=array))
         assert operators(folded.model) == ["Add", "Mul", "Mul", "Mul"]
-        assert "what it computes in opset 27 is not known" in folded.report.stayed[0].reason
+        assert "what it computes in opset 6 is not known" in folded.report.stayed[0].reason

@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnx_ir as ir
 import pytest
 
-from tests.graph.analysis.test_layernorms import CONSTANTS, TORCH
+from tests.graph.analysis.norms.test_written_out import CONSTANTS, TORCH
 from tests.support.graphs import NORM, build
 from un_deploy.graph.fold.rules import operators
 from un_deploy.measure.speed.layers.groups import _OF_RUNTIMES, _STRONGEST, layer_group, node_groups

@@ -17,7 +17,7 @@ from tests.support.fuzzer.drawing.part import Part
 from tests.support.fuzzer.drawing.parts import parts
 from tests.support.fuzzer.drawing.refusals import refusals
 from tests.support.fuzzer.drawing.surround import surround
-from un_deploy.graph.model.checks import OLDEST_OPSET
+from un_deploy.graph.model.mend import OLDEST_OPSET
 
 #: How likely each type is; bfloat16 has hardly an operator in ONNX Runtime.
 _TYPES = {"float": 5, "float16": 2, "double": 3, "bfloat16": 0.3}

@@ -19,7 +19,8 @@ TOKENS = "(float[B,S,4] x) => (float[B,S,4] y)"
 IMAGES = "(float[B,4,6,6] x) => (float[B,4,6,6] y)"
 VECTORS = "(float[B,4] x) => (float[B,4] y)"
 #: Those that are computed in float32 and not in float64, by ONNX Runtime.
-_SINGLE = {"Conv", "ConvTranspose", "Erf", "InstanceNormalization", "LeakyRelu", "PRelu", "Resize"}
+_SINGLE = {"Conv", "ConvTranspose", "Erf", "InstanceNormalization"}
+_SINGLE |= {"LeakyRelu", "PRelu", "Resize", "Upsample"}
 
 
 @dataclass(frozen=True)

@@ -54,12 +54,14 @@ def is_known(node: NodeProto, opset: int) -> bool:
         one.option == onnx.defs.OpSchema.FormalParameterOption.Optional for one in schema.inputs
     ]
     return (
-        schema.min_input <= len(node.input) <= schema.max_input
+        not schema.deprecated
+        and schema.min_input <= len(node.input) <= schema.max_input
         and all(name or lacks for name, lacks in zip(node.input, may_lack, strict=False))
         and {attribute.name for attribute in node.attribute} <= set(schema.attributes)
     )
 
 
 def factors(nodes: Iterable[NodeProto]) -> set[str]:
-    """What a Resize scales by: float32 in a graph of any type, and no weight."""
-    return {node.input[2] for node in nodes if node.op_type == "Resize" and len(node.input) > 2}
+    """What images are scaled by: float32 in a graph of any type, and no weight."""
+    scaling = [node for node in nodes if node.op_type in ("Resize", "Upsample")]
+    return {node.input[min(len(node.input) - 1, 2)] for node in scaling if len(node.input) > 1}

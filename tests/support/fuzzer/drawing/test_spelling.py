@@ -45,4 +45,5 @@ def test_operators_are_there_from_their_first_opset_on(case: str) -> None:
 def test_what_a_resize_scales_by_is_no_weight() -> None:
     resize = onnx.helper.make_node("Resize", ["x", "", "by"], ["y"])
     product = onnx.helper.make_node("Mul", ["y", "a"], ["z"])
-    assert factors([resize, product]) == {"by"}
+    upsample = onnx.helper.make_node("Upsample", ["x", "more"], ["y"])
+    assert factors([resize, product, upsample]) == {"by", "more"}

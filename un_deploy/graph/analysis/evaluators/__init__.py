@@ -12,8 +12,9 @@ is found by being here.
 - joining: Concat and Split.
 - layout: What moves elements and changes none: Transpose, Reshape and their like, Expand, Tile,
   Pad, DepthToSpace, SpaceToDepth, Identity.
-- normalization: BatchNormalization at inference, Scaler.
-- pooling: AveragePool and MaxPool, over windows and over all places, and Resize along axes.
+- normalization: BatchNormalization at inference; Layer, RMS, Instance and GroupNormalization;
+  Scaler.
+- pooling: AveragePool and MaxPool, over windows and over all places, Resize and Upsample.
 - products: MatMul, Gemm and Einsum. Half types are added up in float32, as runtimes do, and rounded
   at the end.
 - quantised: DequantizeLinear: per tensor, along an axis, in blocks.
@@ -37,6 +38,7 @@ from un_deploy.graph.analysis.evaluators.evaluator import (
     Evaluator,
     Inputs,
     Unknown,
+    is_among,
     no_result_above,
 )
 from un_deploy.graph.analysis.floating import widen
@@ -56,8 +58,8 @@ def is_known(node: ir.Node, opset: int) -> bool:
     evaluator = EVALUATORS.get(_name(node))
     if evaluator is None:
         return False
-    first, last = evaluator.opsets
-    return first <= opset <= last and node.attributes.keys() <= evaluator.attributes
+    known = is_among(opset, evaluator.opsets, node.op_type)
+    return known and node.attributes.keys() <= evaluator.attributes
 
 
 def evaluate(node: ir.Node, inputs: Inputs, opset: int, most: int = LARGEST_RESULT) -> list[Array]:

@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
+import onnx
 import onnx_ir as ir
 
 Array = np.ndarray
@@ -36,7 +38,7 @@ class Evaluator:
     Attributes:
         compute: from the node, its inputs (None where an optional one is absent) and the opset to
             its outputs, in the inputs' own types. It may raise any exception where they do not fit.
-        opsets: the first and last whose meaning it knows.
+        opsets: the first and last whose meaning it knows; see `is_among` of later ones.
         attributes: those that it knows; a node with another one is unknown.
         exact: computes it in float64, where `compute` on float64 arrays would not: an operator that
             rounds or compares raises Unknown.
@@ -46,6 +48,18 @@ class Evaluator:
     opsets: tuple[int, int]
     attributes: frozenset[str] = frozenset()
     exact: Compute | None = None
+
+
+@cache
+def is_among(opset: int, opsets: tuple[int, int], op_type: str) -> bool:
+    """Whether an operator means at an opset what it meant at one from the first to the last."""
+    first, last = opsets
+    if opset <= last:
+        return first <= opset
+    try:
+        return bool(onnx.defs.get_schema(op_type, opset).since_version <= last)
+    except onnx.defs.SchemaError:
+        return False
 
 
 def since(
@@ -84,16 +98,19 @@ def of_one_type(*arrays: Array) -> None:
     require(len({array.dtype for array in arrays}) == 1, "its inputs have different types")
 
 
-def axis_of(axis: int, rank: int, opset: int, negative_since: int = 11) -> int:
-    """An axis counted from the front; from the back it may be counted since an opset."""
+def axis_of(axis: int, rank: int) -> int:
+    """An axis counted from the front.
+
+    ONNX says since opset 11 that it may be counted from the back; exporters did so before, and
+    runtimes that take it agree.
+    """
     require(-rank <= axis < rank, f"it has no axis {axis}")
-    require(axis >= 0 or opset >= negative_since, f"axis {axis} at opset {opset}")
     return axis % rank
 
 
-def axes_of(axes: Sequence[int], rank: int, opset: int, negative_since: int = 11) -> list[int]:
+def axes_of(axes: Sequence[int], rank: int) -> list[int]:
     """Axes counted from the front, in their order, none twice."""
-    found = [axis_of(int(axis), rank, opset, negative_since) for axis in axes]
+    found = [axis_of(int(axis), rank) for axis in axes]
     require(len(set(found)) == len(found), "it names an axis twice")
     return found
 

@@ -24,13 +24,13 @@ def _concat(node: ir.Node, inputs: Inputs, opset: int) -> list[Array]:
     parts = [needed(inputs, index) for index in range(len(inputs))]
     of_one_type(*parts)
     check_size((sum(part.size for part in parts),), parts[0].dtype)
-    axis = axis_of(node.attributes.get_int("axis"), parts[0].ndim, opset)
+    axis = axis_of(node.attributes.get_int("axis"), parts[0].ndim)
     return [np.concatenate(parts, axis)]
 
 
 def _split(node: ir.Node, inputs: Inputs, opset: int) -> list[Array]:
     x = needed(inputs)
-    axis = axis_of(node.attributes.get_int("axis", 0), x.ndim, opset)
+    axis = axis_of(node.attributes.get_int("axis", 0), x.ndim)
     sizes = _sizes(node, inputs, opset, x.shape[axis])
     require(min(sizes) >= 0 and sum(sizes) == x.shape[axis], f"parts of {sizes}")
     require(len(sizes) == len(node.outputs), f"{len(sizes)} parts")

@@ -78,14 +78,14 @@ def _squeeze(node: ir.Node, inputs: Inputs, opset: int) -> list[Array]:
     if axes is None:
         return [np.squeeze(x)]
     require(axes, "whether no axes means none or all is open")
-    return [np.squeeze(x, tuple(axes_of(axes, x.ndim, opset)))]
+    return [np.squeeze(x, tuple(axes_of(axes, x.ndim)))]
 
 
 def _unsqueeze(node: ir.Node, inputs: Inputs, opset: int) -> list[Array]:
     x, axes = needed(inputs), _axes(node, inputs, opset)
     if axes is None:
         raise Unknown("it has no axes")
-    return [np.expand_dims(x, tuple(axes_of(axes, x.ndim + len(axes), opset)))]
+    return [np.expand_dims(x, tuple(axes_of(axes, x.ndim + len(axes))))]
 
 
 def _expand(node: ir.Node, inputs: Inputs, opset: int) -> list[Array]:
@@ -117,7 +117,7 @@ def _pad(node: ir.Node, inputs: Inputs, opset: int) -> list[Array]:
             listed(needed(inputs, 1)),
             np.asarray(0) if value is None else value.reshape(()),
         )
-        axes = range(x.ndim) if named is None else axes_of(listed(named), x.ndim, opset)
+        axes = range(x.ndim) if named is None else axes_of(listed(named), x.ndim)
     require(len(pads) == 2 * len(axes), f"pads {pads}")
     require(mode == "constant" or min(pads, default=0) >= 0, f"negative pads of {mode}")
     around, index = [(0, 0)] * x.ndim, [slice(None)] * x.ndim

@@ -1,4 +1,4 @@
-"""AveragePool and MaxPool of any rank, over windows and over all places, and Resize along axes."""
+"""AveragePool and MaxPool of any rank, over windows and over all places, Resize and Upsample."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from un_deploy.graph.analysis.evaluators.convolution import Window
 from un_deploy.graph.analysis.evaluators.evaluator import (
     Array,
     Compute,
+    Evaluator,
     Inputs,
     accumulates,
     axes_of,
@@ -113,6 +114,7 @@ def _resize(node: ir.Node, inputs: Inputs, opset: int) -> list[Array]:
     require(mode in ("nearest", "linear"), f"the mode {mode}")
     policy = node.attributes.get_string("keep_aspect_ratio_policy", "stretch")
     require(policy == "stretch" and not node.attributes.get_int("antialias", 0), "it is smoothed")
+    how, old = coordinates(node, opset), opset < 11
     y = x.astype(accumulates(x.dtype), copy=False)
     for axis, size, factor in _targets(node, inputs, opset, x):
         n = x.shape[axis]
@@ -120,16 +122,24 @@ def _resize(node: ir.Node, inputs: Inputs, opset: int) -> list[Array]:
         if (size, factor) == (n, 1.0):
             continue
         check_size((*y.shape[:axis], size, *y.shape[axis + 1 :]), y.dtype)
-        at = _coordinates(node, n, size, factor)
-        y = _nearest(node, y, axis, at) if mode == "nearest" else _linear(y, axis, at)
+        at = _places(how, n, size, factor)
+        if mode == "linear":
+            y = _linear(y, axis, at)
+            continue
+        require(factor >= 1 or not old, "what is nearest in fewer places, before opset 11")
+        rounds = node.attributes.get_string("nearest_mode", "round_prefer_floor")
+        y = _nearest("floor" if old else rounds, y, axis, at)
     return [y.astype(x.dtype, copy=False)]
 
 
 def _targets(node: ir.Node, inputs: Inputs, opset: int, x: Array) -> list[tuple[int, int, float]]:
     """Axis, its new size and the factor by which it grows."""
     scales, sizes = given(inputs, 2), given(inputs, 3)
+    if opset < 11:
+        factors = node.attributes.get_floats("scales")  # of Upsample, up to opset 8
+        scales = given(inputs, 1) if factors is None else np.array(factors, np.float32)
     named = list(node.attributes.get_ints("axes", range(x.ndim)))
-    axes = axes_of(named, x.ndim, opset)
+    axes = axes_of(named, x.ndim)
     if sizes is not None and sizes.size:
         wanted = listed(sizes)
         return [(axis, size, size / x.shape[axis]) for axis, size in zip(axes, wanted, strict=True)]
@@ -141,9 +151,14 @@ def _targets(node: ir.Node, inputs: Inputs, opset: int, x: Array) -> list[tuple[
     ]
 
 
-def _coordinates(node: ir.Node, n: int, size: int, factor: float) -> Array:
+def coordinates(node: ir.Node, opset: int) -> str:
+    """How a Resize or an Upsample finds its places; before opset 11 there was one way."""
+    default = "half_pixel" if opset >= 11 else "asymmetric"
+    return str(node.attributes.get_string("coordinate_transformation_mode", default))
+
+
+def _places(how: str, n: int, size: int, factor: float) -> Array:
     """Where in the old axis each entry of the new one lies."""
-    how = node.attributes.get_string("coordinate_transformation_mode", "half_pixel")
     at = np.arange(size, dtype=np.float64)
     whole = size == n * factor or factor == size / n
     if how == "asymmetric":
@@ -158,8 +173,7 @@ def _coordinates(node: ir.Node, n: int, size: int, factor: float) -> Array:
     return (at + 0.5) / factor - 0.5
 
 
-def _nearest(node: ir.Node, x: Array, axis: int, at: Array) -> Array:
-    how = node.attributes.get_string("nearest_mode", "round_prefer_floor")
+def _nearest(how: str, x: Array, axis: int, at: Array) -> Array:
     if how == "floor":
         edges, picked = at, np.floor(at)
     elif how == "ceil":
@@ -189,5 +203,6 @@ EVALUATORS = {
     "MaxPool": since(1, _max_pool, f"{_POOL} storage_order"),
     "GlobalAveragePool": since(1, _over_all(_mean)),
     "GlobalMaxPool": since(1, _over_all(_maximum)),
-    "Resize": since(11, _resize, _RESIZE),
+    "Resize": since(10, _resize, _RESIZE),
+    "Upsample": Evaluator(_resize, (7, 9), frozenset(("mode", "scales"))),
 }

@@ -44,7 +44,7 @@ def _spread(node: ir.Node, array: Array, shape: tuple[int, ...], opset: int) -> 
     if array.size == 1 and array.ndim <= 1 and not block:
         return array.reshape(())
     require(opset >= 13, "an axis before opset 13")
-    axis = axis_of(node.attributes.get_int("axis", 1), len(shape), opset)
+    axis = axis_of(node.attributes.get_int("axis", 1), len(shape))
     size = shape[axis]
     if not block:
         require(array.shape == (size,), f"scales of shape {array.shape}")

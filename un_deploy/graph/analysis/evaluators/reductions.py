@@ -28,7 +28,7 @@ def _reduced(function: Callable[[Array, tuple[int, ...], bool], Array], since_: 
     def compute(node: ir.Node, inputs: Inputs, opset: int) -> list[Array]:
         x = needed(inputs)
         require(is_real(x), f"numbers of {x.dtype}")
-        axes = axes_of(_axes(node, inputs, opset, since_), x.ndim, opset)
+        axes = axes_of(_axes(node, inputs, opset, since_), x.ndim)
         if not axes and node.attributes.get_int("noop_with_empty_axes", 0) != 0:
             return [x]
         axes = axes or list(range(x.ndim))

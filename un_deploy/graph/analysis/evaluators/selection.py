@@ -28,18 +28,17 @@ _TO_THE_END = (2**31 - 1, 2**63 - 1)
 
 def _gather(node: ir.Node, inputs: Inputs, opset: int) -> list[Array]:
     table, rows = needed(inputs, 0), needed(inputs, 1)
-    axis = axis_of(node.attributes.get_int("axis", 0), table.ndim, opset)
+    axis = axis_of(node.attributes.get_int("axis", 0), table.ndim)
     count = table.shape[axis]
-    first = -count if opset >= 11 else 0
     require(is_integer(rows), f"indices of {rows.dtype}")
-    require(np.all((rows >= first) & (rows < count)), f"an index outside of {count} entries")
+    require(np.all((rows >= -count) & (rows < count)), f"an index outside of {count} entries")
     check_size((*table.shape[:axis], *rows.shape, *table.shape[axis + 1 :]), table.dtype)
     return [np.asarray(np.take(table, rows, axis))]
 
 
 def _gather_elements(node: ir.Node, inputs: Inputs, opset: int) -> list[Array]:
     table, rows = needed(inputs, 0), needed(inputs, 1)
-    axis = axis_of(node.attributes.get_int("axis", 0), table.ndim, opset)
+    axis = axis_of(node.attributes.get_int("axis", 0), table.ndim)
     require(is_integer(rows) and rows.ndim == table.ndim, "indices that do not fit")
     count = table.shape[axis]
     require(np.all((rows >= -count) & (rows < count)), f"an index outside of {count} entries")
@@ -80,9 +79,7 @@ def _slice(node: ir.Node, inputs: Inputs, opset: int) -> list[Array]:
         axes = range(len(starts)) if stated is None else listed(stated)
         steps = [1] * len(starts) if strides is None else listed(strides)
     index = [slice(None)] * x.ndim
-    for axis, start, end, step in zip(
-        axes_of(axes, x.ndim, opset), starts, ends, steps, strict=True
-    ):
+    for axis, start, end, step in zip(axes_of(axes, x.ndim), starts, ends, steps, strict=True):
         index[axis] = bounds(start, end, step, x.shape[axis])
     return [x[tuple(index)]]
 

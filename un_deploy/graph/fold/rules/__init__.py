@@ -29,7 +29,8 @@ What the rooms around need to know of an operator is stated here too: by its rul
 - protocol: What a rule is: how one family of operators passes on a change of variables, or absorbs
   it.
 - reduce: ReduceMean, ReduceSum, ReduceMax, ReduceMin: what is alike along the axes passes through.
-- resize: Resize, nearest or linear: a gauge that is alike along the resized axes passes.
+- resize: Resize and Upsample, nearest or linear: a gauge that is alike along the resized axes
+  passes.
 - tile: Tile: a gauge is repeated with the tensor.
 - where: Where: entry by entry one of two tensors, which then have one gauge.
 - without_rule: ONNX operators that no rule knows, as far as something is known of them.
@@ -45,6 +46,7 @@ from typing import TYPE_CHECKING
 
 import onnx_ir as ir
 
+from un_deploy.graph.analysis.evaluators.evaluator import is_among
 from un_deploy.graph.fold.rules import without_rule
 from un_deploy.graph.fold.rules.operator import Operator
 
@@ -65,14 +67,11 @@ def rule_for(node: ir.Node, opset: int) -> Rule | None:
     """The rule that knows this operator at this opset, if any."""
     if node.domain:
         return None
-    return next(
-        (r for r in rules() if node.op_type in r.ops and _knows(r.ops[node.op_type], opset)), None
-    )
-
-
-def _knows(operator: Operator, opset: int) -> bool:
-    first, last = operator.opsets or (1, 0)
-    return first <= opset <= last
+    for rule in rules():
+        operator = rule.ops.get(node.op_type)
+        if operator is not None and operator.opsets is not None:
+            return rule if is_among(opset, operator.opsets, node.op_type) else None
+    return None
 
 
 @cache

@@ -45,10 +45,17 @@ def along(gauge: Gauge | None, axis: int) -> Channels:
         return NOTHING
     others = gauge.varies - {axis % gauge.rank}
     if others:
-        raise Refuse(
-            f"the scale and shift vary along axis {min(others)}, not only along the channels"
-        )
+        varies = what_varies(gauge, min(others))
+        raise Refuse(f"{varies} along axis {min(others)}, not only along the channels")
     return Channels(gauge.scale.reshape(-1), gauge.shift.reshape(-1))
+
+
+def what_varies(gauge: Gauge, axis: int) -> str:
+    """Whether it is the scale, the shift or both that vary along an axis, with the verb."""
+    scale, shift = (array.shape[axis] > 1 for array in (gauge.scale, gauge.shift))
+    if scale and shift:
+        return "the scale and shift vary"
+    return "the scale varies" if scale else "the shift varies"
 
 
 def check_positive(gauge: Gauge, why: str) -> None:

@@ -27,7 +27,7 @@ _GUARD = "alike along what is picked from; forward at constant places, too"
 class Select(Rule):
     ops: ClassVar = {
         "Gather": Operator("layout", (7, 26), moves=True, picks=True, guard=_GUARD),
-        "Slice": Operator("layout", (10, 26), moves=True, guard=_GUARD),
+        "Slice": Operator("layout", (7, 26), moves=True, guard=_GUARD),
     }
 
     def transport(self, unit: Unit, known: Known, view: GraphFacts) -> Demands:
@@ -66,6 +66,12 @@ class Select(Rule):
             "n = Norm(x) t = Slice(n, i, e, axes, step) y = MatMul(t, w)",
             {"a": (8,), "b": (8,), "w": (4, 5)},
             integers={"i": [0], "e": [8], "axes": [2], "step": [2]},
+        )
+        yield example(
+            "(float[B,3,8] x) => (float[B,2,5] y)",
+            "n = Norm(x) t = Slice<axes=[1,2], starts=[0,2], ends=[-1,6]>(n) y = MatMul(t, w)",
+            {"a": (8,), "b": (8,), "w": (4, 5)},
+            opset=9,
         )
 
 
@@ -129,7 +135,7 @@ def _slice(unit: Unit, gauge: Gauge, forward: bool, view: GraphFacts) -> Gauge:
     if axes is None and len(unit.node.inputs) > 3 and unit.node.inputs[3] is not None:
         raise Refuse("its axes are computed")
     if axes is None:
-        count = view.shape(unit.input(1))
+        count = (starts.size,) if starts is not None else view.shape(unit.input(1))
         if not count or not isinstance(count[0], int):
             raise Refuse("its number of axes is unknown")
         axes = np.arange(count[0])
@@ -171,7 +177,13 @@ def _of_the_whole(
 
 
 def _parameter(node: ir.Node, position: int, view: GraphFacts) -> np.ndarray | None:
-    """A parameter's value, constant or of known sizes; None where it is absent or computed."""
+    """A parameter's value, constant or of known sizes; None where it is absent or computed.
+
+    Up to opset 9 it is an attribute.
+    """
+    stated = node.attributes.get_ints(("starts", "ends", "axes", "steps")[position - 1])
+    if stated is not None:
+        return np.array(stated, np.int64)
     return view.integers(node.inputs[position] if position < len(node.inputs) else None)
 
 

@@ -20,6 +20,7 @@ from un_deploy.graph.analysis.dims import same_dim
 from un_deploy.graph.analysis.exact import Exact
 from un_deploy.graph.fold.edits import AddBias, Edit, SetConstant
 from un_deploy.graph.fold.graph_facts import GraphFacts
+from un_deploy.graph.fold.rules.channel import what_varies
 from un_deploy.graph.fold.rules.equation import (
     Equation,
     Labels,
@@ -196,9 +197,8 @@ class _Product:
         gauge = gauge.aligned(len(labels))
         held = self.equation.held(self.weight, self.sizes)
         if strange := [axis for axis in gauge.varies if labels[axis] not in held]:
-            raise Refuse(
-                f"the scale and shift vary along axis {min(strange)}, not only along the channels"
-            )
+            varies = what_varies(gauge, min(strange))
+            raise Refuse(f"{varies} along axis {min(strange)}, not only along the channels")
 
     def terms(self, gauge: Gauge, shape: tuple[object, ...] | None) -> int:
         """How often a shift is added up along axes that the constant has not.

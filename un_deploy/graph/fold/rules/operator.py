@@ -22,7 +22,8 @@ class Operator:
 
     Attributes:
         group: what kind of work it is.
-        opsets: the first and last whose meaning its rule knows; None without a rule.
+        opsets: the first and last whose meaning its rule knows, later ones too as far as they mean
+            the same; None without a rule.
         subtracts: inputs that it subtracts from others.
         bias: of a linear operator that absorbs what reaches it (its data is input 0, its weight
             input 1): which input holds its bias, or that an Add behind it does.

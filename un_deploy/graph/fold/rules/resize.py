@@ -1,19 +1,20 @@
-"""Resize: each new place is a place of the old axis, or between two or four: the weights sum to 1.
+"""Resize and Upsample: each new place is one of the old axis, or between two or four.
 
-So a gauge passes that is constant along the resized axes. Cropping fills in a number of its own,
-and lets nothing through.
+The weights sum to 1, so a gauge passes that is constant along the resized axes. Cropping fills in a
+number of its own, and lets nothing through.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 import numpy as np
 import onnx_ir as ir
 
 from un_deploy.graph.analysis.dims import Dim, same_dim
+from un_deploy.graph.analysis.evaluators.pooling import coordinates
 from un_deploy.graph.fold.graph_facts import GraphFacts
 from un_deploy.graph.fold.rules.channel import check_constant_along, of_the_data
 from un_deploy.graph.fold.rules.example_models import example
@@ -28,14 +29,13 @@ from un_deploy.graph.fold.rules.protocol import (
     into,
 )
 
+_GUARD = "nearest or linear, by known factors or to sizes; alike along what is resized"
+
 
 class Resize(Rule):
     ops: ClassVar = {
-        "Resize": Operator(
-            opsets=(11, 26),
-            sums=True,
-            guard="nearest or linear, by known factors or to sizes; alike along what is resized",
-        )
+        "Resize": Operator(opsets=(10, 26), sums=True, guard=_GUARD),
+        "Upsample": Operator(opsets=(7, 9), sums=True, guard=_GUARD),
     }
 
     def transport(self, unit: Unit, known: Known, view: GraphFacts) -> Demands:
@@ -45,7 +45,7 @@ class Resize(Rule):
         if (
             node.attributes.get_int("antialias", 0)
             or node.attributes.get_string("keep_aspect_ratio_policy", "stretch") != "stretch"
-            or node.attributes.get_string("coordinate_transformation_mode", "half_pixel")
+            or coordinates(node, view.opset)
             not in ("half_pixel", "pytorch_half_pixel", "asymmetric", "align_corners")
         ):
             raise Refuse("it resizes in a way that is not known to keep a shift")
@@ -66,17 +66,32 @@ class Resize(Rule):
             "c = Conv(x, w) r = Resize(c, , by) n = Norm(r) y = Identity(n)",
             {**weights, "a": (5, 1, 1), "b": (5, 1, 1)},
         )
+        for opset, grown in (
+            (10, "Resize(n, by)"),
+            (9, 'Upsample<mode="linear">(n, by)'),
+            (7, "Upsample<scales=[1.0,1.0,2.0,2.0]>(n)"),
+        ):
+            yield example(
+                "(float[B,4,3,3] x) => (float[B,5,6,6] y)",
+                f"n = Norm(x) r = {grown} y = Conv(r, w)",
+                weights,
+                opset=opset,
+            )
 
 
 def _resized(unit: Unit, rank: int, view: GraphFacts) -> list[int]:
     """The axes that are not known to stay as they are."""
     node = unit.node
     axes = [axis % rank for axis in node.attributes.get_ints("axes", range(rank))]
-    scales, sizes = (node.inputs[i] if i < len(node.inputs) else None for i in (2, 3))
+    factors = node.attributes.get_floats("scales")  # as Upsample has them up to opset 8
+    places = (2, 3) if view.opset >= 11 else (1, 3)
+    scales, sizes = (node.inputs[i] if i < len(node.inputs) else None for i in places)
     stated = scales if sizes is None else sizes
-    if stated is None or (sizes is None and stated not in view.constants):
+    if factors is None and (stated is None or (sizes is None and stated not in view.constants)):
         raise Refuse("its sizes are computed")
-    numbers = view.constants[stated].ravel() if stated in view.constants else [None] * len(axes)
+    numbers: Sequence[float | None] = factors or [None] * len(axes)
+    if stated in view.constants and stated is not None:
+        numbers = view.constants[stated].ravel().tolist()
     if len(numbers) != len(axes):
         raise Refuse("its sizes do not fit the tensor")
     before, after = view.shape(unit.input(0)), view.shape(unit.output)
@@ -87,18 +102,19 @@ def _resized(unit: Unit, rank: int, view: GraphFacts) -> list[int]:
         old, new = before[axis], after[axis]
         if sizes is not None and same_dim(old, new):
             continue
+        factor: float | None
         if sizes is None:
-            factor: float | None = float(number)
+            factor = number
         else:
             factor = new / old if isinstance(old, int) and isinstance(new, int) and old else None
         if factor != 1:
             if factor is not None:
-                _check_exact(node, old, factor, sizes is None)
+                _check_exact(node, old, factor, sizes is None, view.opset)
             resized.append(axis)
     return resized
 
 
-def _check_exact(node: ir.Node, size: Dim, factor: float, by_scale: bool) -> None:
+def _check_exact(node: ir.Node, size: Dim, factor: float, by_scale: bool, opset: int) -> None:
     """Refuse where runtimes may come to other places.
 
     Raises:
@@ -108,7 +124,9 @@ def _check_exact(node: ir.Node, size: Dim, factor: float, by_scale: bool) -> Non
     shrinks_exactly = (1 / factor).is_integer() and _is_power_of_two(1 / factor)
     if nearest and not (factor.is_integer() or shrinks_exactly):
         raise Refuse("rounding decides which of its places is the nearest")
-    how = node.attributes.get_string("coordinate_transformation_mode", "half_pixel")
+    if nearest and factor < 1 and opset < 11:
+        raise Refuse("before opset 11 nothing says which of its places is the nearest")
+    how = coordinates(node, opset)
     whole = factor.is_integer() or (isinstance(size, int) and (size * factor).is_integer())
     if by_scale and how in ("align_corners", "pytorch_half_pixel") and not whole:
         raise Refuse("its size is cut to a whole number")

@@ -6,6 +6,8 @@
 - bodies: The bodies of If, Loop and Scan, each as a model of its own.
 - branches: Affines of one tensor that meet in a sum: a x + c x + b, x - a x.
 - no_norms: Factors that vary over axes and are no norms: rotary tables, and the scales of logits.
+- norm_operators: Takes scale and shift out of LayerNormalization and its like, so that they can be
+  folded.
 - shorten: Affines in a row that cannot leave become one: a BatchNormalization, or a Mul and an Add.
 - told: What a report tells of each norm, while the rounds of a fold change the graph.
 """

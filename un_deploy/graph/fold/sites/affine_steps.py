@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from un_deploy.graph.analysis.affine_map import Affine, align
+from un_deploy.graph.analysis.affine_map import Affine, align, without_repeats
 from un_deploy.graph.analysis.constants import Constants
 from un_deploy.graph.analysis.dims import Shape, same_dim, same_shape
 from un_deploy.graph.analysis.evaluators.normalization import EPSILON, SCALER
@@ -164,7 +164,7 @@ def _elementwise(op: str, constant: np.ndarray | None, reversed_: bool, rank: in
     one, zero = np.ones((1,) * rank), np.zeros((1,) * rank)
     if constant is None:
         return Affine(-one, zero)
-    k = _without_copies(align(constant, rank))
+    k = without_repeats(align(constant, rank))
     if op == "Mul":
         return Affine(k, zero)
     if op == "Div":
@@ -173,14 +173,6 @@ def _elementwise(op: str, constant: np.ndarray | None, reversed_: bool, rank: in
     if op == "Add":
         return Affine(one, k)
     return Affine(-one, k) if reversed_ else Affine(one, -k)
-
-
-def _without_copies(array: np.ndarray) -> np.ndarray:
-    """With size 1 along axes on which it is alike, as what was repeated is; one axis stays."""
-    for axis, size in enumerate(array.shape):
-        if 1 < size < array.size and np.all(array == np.take(array, [0], axis)):
-            array = np.take(array, [0], axis)
-    return array
 
 
 def _sum(node: ir.Node, facts: GraphFacts) -> Step | None:

@@ -21,7 +21,7 @@ Array = np.ndarray
 
 def shortened(site: Site, facts: GraphFacts) -> Shorten | None:
     """Fewer operators that compute a site; None where there are none, or they compute it worse."""
-    if site.kept or site.affine.is_identity or not facts.knows(site.nodes):
+    if site.stays or site.affine.is_identity or not facts.knows(site.nodes):
         return None
     norm = site.nodes[0]
     affines = _batch_normalization(site, facts) if norm.op_type == "BatchNormalization" else None

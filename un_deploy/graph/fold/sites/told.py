@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import onnx_ir as ir
 
+from un_deploy.graph.analysis.constants import Constants
+from un_deploy.graph.analysis.norms.operators import scale_and_shift
 from un_deploy.graph.fold.edits import Shorten
 from un_deploy.graph.fold.report import SiteReport
 from un_deploy.graph.fold.site import NearMiss, Site
@@ -38,6 +40,15 @@ class Told:
     def near_misses(self, left: Iterable[NearMiss]) -> tuple[NearMiss, ...]:
         """Of those at the end, what may be no norm and stood in the file."""
         return tuple(m for m in left if m.channels is None and m.node in self._named)
+
+    def whole(self, norms: Mapping[str, str], constants: Constants) -> None:
+        """Operators that keep their scale and shift, by name, and why."""
+        for name, reason in norms.items():
+            node = self._named[name]
+            scale, _ = scale_and_shift(node)
+            channels = 0 if scale is None else constants[scale].size
+            told = label_of(node), name, (node.op_type,), channels
+            self._reports.append((self._order[node], SiteReport(*told, "stayed", reason=reason)))
 
     def in_body(self, end: str, name: str, report: SiteReport) -> None:
         """One in a body, by the first output of its operator and the name of its attribute."""

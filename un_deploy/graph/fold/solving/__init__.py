@@ -3,5 +3,6 @@
 - assignment: The gauges given so far, and what of each site they leave.
 - propagate: Carries gauges as far as they demand, and asks every unit whether it agrees.
 - ranges: Which scales a tensor's type has room for; a channel that is all but 0 is dead.
+- small_numbers: Whether a weight in a half type would become so small that it loses digits.
 - solve: The gauge solver: which norms can vanish, and what must change so that they may.
 """

@@ -26,7 +26,7 @@ def check_range(value: ir.Value, gauge: Gauge, view: GraphView) -> None:
     """
     if not (far := far_from_one(value, gauge, view)):
         return
-    size, bound = np.abs(gauge.scale), _dead(value, view)
+    size, bound = np.abs(gauge.scale), dead_beyond(value, view)
     makes = next((part for part in view.touching(value) if value in _made_by(part)), None)
     if not np.all((size <= 1 / bound) | (size >= bound) | ~_out_of_range(value, gauge, view)):
         raise Refuse(f"{far}")
@@ -68,7 +68,7 @@ def check_digits(
 
 def check_divides(value: ir.Value, gauge: Gauge, view: GraphView, unit: Unit) -> None:
     """A constant is divided by its scale."""
-    if np.any(np.abs(gauge.scale) <= 1 / _dead(value, view)):
+    if np.any(np.abs(gauge.scale) <= 1 / dead_beyond(value, view)):
         far = far_from_one(value, gauge, view)
         raise Refuse(f"{far}, by which the constant of {unit.name} would have to be divided")
 
@@ -87,7 +87,7 @@ def _bound(value: ir.Value, view: GraphView) -> float:
     return 256.0 if view.dtype(value) == ir.DataType.FLOAT16 else 2.0**63
 
 
-def _dead(value: ir.Value, view: GraphView) -> float:
+def dead_beyond(value: ir.Value, view: GraphView) -> float:
     """A channel that is divided by more is dead: of float16 all that it can hold."""
     return 2.0**16 if view.dtype(value) == ir.DataType.FLOAT16 else 2.0**63
 

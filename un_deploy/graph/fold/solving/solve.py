@@ -31,6 +31,7 @@ from un_deploy.graph.fold.site import Site
 from un_deploy.graph.fold.solving.assignment import Assignment, shift_left
 from un_deploy.graph.fold.solving.propagate import propagate
 from un_deploy.graph.fold.solving.ranges import check_digits
+from un_deploy.graph.fold.solving.small_numbers import check_small
 
 Direction = Literal["forward", "backward"]
 Use = tuple[ir.Node, int]
@@ -76,8 +77,8 @@ def solve(view: GraphView, direction: Direction, *, scale_alone: bool = False) -
     for site in view.sites if direction == "forward" else reversed(view.sites):
         if site in assignment.vanished:
             continue
-        if site.kept:
-            refusals[site] = "kept, as asked"
+        if site.stays:
+            refusals[site] = site.stays
             continue
         if not view.knows(site.nodes):
             refusals[site] = f"what it computes in opset {view.opset} is not known"
@@ -97,7 +98,7 @@ def solve(view: GraphView, direction: Direction, *, scale_alone: bool = False) -
 
             def vanish(other: Site, site: Site = site, alone: bool = alone) -> bool:
                 reached.add(other)  # noqa: B023  # used within this turn of the loop
-                return not other.kept and (other is site or not alone)
+                return not other.stays and (other is site or not alone)
 
             try:
                 seeds = _seeds(site, direction, scale_alone)
@@ -231,6 +232,8 @@ def _check_fits(edit: Edit, view: GraphView) -> None:
         raise Refuse(f"the type of {value.name!r} is not known to be floating")
     if isinstance(edit, SetConstant) and view.constants.is_quantised(value):
         raise Refuse(f"{value.name!r} is computed from integers, and would be stored as floats")
+    if isinstance(edit, SetConstant):
+        check_small(edit, value, view)
     if not edit.exact.fits(dtype) and not _marks_places(edit, value, view):
         raise Refuse(f"{value.name!r} would leave the range of {dtype.name.lower()}")
 

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 import onnx_ir as ir
 
 from un_deploy.graph.analysis.constants import Constants
-from un_deploy.graph.analysis.layernorms import find_layernorms
+from un_deploy.graph.analysis.norms.find_norms import find_norms
 from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.graph_view import GraphView
 from un_deploy.graph.fold.rules import operators
@@ -64,14 +64,15 @@ are called: a Transpose that a runtime put before a product is no product."""
 def node_groups(model: ir.Model) -> dict[str, Group]:
     """The group of each node of the main graph, by its name; without one by its first output.
 
-    Normalization is every Layer Normalization, as an operator or in its parts, and whatever
-    un-deploy folds: scale and shift per channel, as of UN, BatchNormalization or LayerScale.
+    Normalization is every norm that measures its input, as an operator or in its parts, and
+    whatever un-deploy folds: scale and shift per channel, as of UN, BatchNormalization or
+    LayerScale.
     """
     shapes = Shapes(model)
     constants = Constants(model, shapes)
     view = GraphView(model, constants, shapes)
     groups = {node_name(node): _group_of(node.op_type) for node in model.graph}
-    norms = [norm.nodes for norm in find_layernorms(model.graph, constants, shapes)]
+    norms = [norm.nodes for norm in find_norms(model.graph, constants, shapes)]
     norms += [site.nodes for site in view.sites]
     groups |= {node_name(node): "normalization" for nodes in norms for node in nodes}
     groups |= {node_name(node): "attention" for node in _attention(model.graph, constants)}
