@@ -1,13 +1,15 @@
 """Infers shapes, operator by operator, where onnx-shape-inference leaves them open or guesses.
 
 The package follows the numbers inside shape tensors ("symbolic values") through Shape, Gather,
-Concat and arithmetic. Three things are missing for a rewriter that may not guess:
+Concat and arithmetic. Four things are missing for a rewriter that may not guess:
 
 * ``expand(-1)`` and ``zeros_like`` as TorchScript writes them, ConstantOfShape, Mul, Equal and
   Where on shape tensors, lose their values;
 * two different symbolic sizes are broadcast to the first one, a constant slice of a symbolic axis
   is taken to lie inside it, a Squeeze without axes to meet no symbolic axis of size 1, a Split
   into parts of unknown sizes to halve;
+* numbers that are all known lose their values where another operator, or a table, stands between,
+  as in the widths that TorchScript computes for a Pad;
 * a number computed at run time may be -1, which a Reshape does not take for a size.
 
 Numbers are kept only where every step is exact: no detour through floating point, no Cast to a type
@@ -26,6 +28,7 @@ import sympy
 from onnx_shape_inference import ShapeInferenceContext
 
 from un_deploy.graph.analysis.bounded_context import MOST_NUMBERS, BoundedContext
+from un_deploy.graph.analysis.evaluators import Unknown, evaluate
 from un_deploy.graph.analysis.evaluators.selection import bounds
 from un_deploy.graph.analysis.rounded_sizes import ROUNDED
 from un_deploy.graph.analysis.side_dims import (
@@ -44,6 +47,10 @@ BROADCASTING = frozenset(
         *("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"),
     )
 )
+#: Shapes, axes and widths are of these types, and TorchScript rounds quotients of them up.
+_WHOLE = frozenset((ir.DataType.INT32, ir.DataType.INT64))
+_FOLLOWED = _WHOLE | {ir.DataType.FLOAT, ir.DataType.DOUBLE}
+_MOST_BYTES = 8 * MOST_NUMBERS
 #: Ends by which a Slice means the last element, whatever the size.
 _TO_THE_END = (2**31 - 1, 2**63 - 1)
 
@@ -53,6 +60,8 @@ class Corrections:
 
     def __init__(self, context: BoundedContext) -> None:
         self.context = context
+        #: Small tensors whose numbers are all known, of any rank.
+        self.known: dict[ir.Value, np.ndarray] = {}
         # Sizes seen on tensors, as against numbers computed from them: these are never negative.
         self.sizes: set[sympy.Expr] = set()
         self.instead: dict[str, Callable[[ir.Node], None]] = {
@@ -85,8 +94,44 @@ class Corrections:
         if standard and node.op_type in self.after:
             self.after[node.op_type](node)
         self._check_counts(node.outputs)
+        self._evaluate(node)
         self.context.bound(node.outputs)
         self.note_sizes(node.outputs)
+
+    def _evaluate(self, node: ir.Node) -> None:
+        """Compute numbers from known ones, where the package has lost them."""
+        (result, *others), arrays = node.outputs, [self._array(value) for value in node.inputs]
+        lost = result.dtype in _FOLLOWED and not others and not self._is_known(result)
+        pairs = zip(arrays, node.inputs, strict=True)
+        if not lost or any(array is None and value is not None for array, value in pairs):
+            return
+        try:
+            (array,) = evaluate(node, arrays, self.context.get_opset_version(""), _MOST_BYTES)
+        except Unknown:
+            return
+        result.shape = ir.Shape(array.shape)
+        self.known[result] = array
+        if array.ndim <= 1 and result.dtype in _WHOLE:
+            self._state(node, [int(number) for number in array.ravel()])
+
+    def _is_known(self, value: ir.Value) -> bool:
+        numbers = self.context.get_symbolic_value(value)
+        return numbers is not None and all(isinstance(number, int) for number in numbers)
+
+    def _array(self, value: ir.Value | None) -> np.ndarray | None:
+        """The numbers of a small tensor, where all are known."""
+        if value is None or value in self.known:
+            return None if value is None else self.known[value]
+        tensor = ir.convenience.get_const_tensor(value)
+        if tensor is not None:
+            small = tensor.size <= MOST_NUMBERS and tensor.dtype in _FOLLOWED
+            return tensor.numpy() if small else None
+        if value.dtype not in _WHOLE or not self._is_known(value):
+            return None
+        if value.shape is None or not value.shape.is_static():
+            return None
+        numbers = self.context.get_symbolic_value(value)
+        return np.array(numbers, value.dtype.numpy()).reshape(value.shape.numpy())
 
     def _check_counts(self, values: Iterable[ir.Value]) -> None:
         """Forget numbers that are not as many as the tensor has: a table was taken for a row."""

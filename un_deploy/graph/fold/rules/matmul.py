@@ -3,6 +3,9 @@
 With x = S x' + c and y = T y' + d, y = x W + b becomes y' = x' W' + b' where
 W' = diag(S) W diag(1/T) and b' = (b + c W - d) / T. The constant may stand on either side and have
 more axes, of a batch or of heads: then S and T may vary along these too.
+
+Along an axis that the constant lacks, such as the channels where it mixes tokens, a scale passes:
+S x' W = (S x') W. A shift along it becomes one of the bias.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from typing import ClassVar
 import numpy as np
 import onnx_ir as ir
 
-from un_deploy.graph.analysis.affine_map import Gauge
+from un_deploy.graph.analysis.affine_map import Affine, Gauge, varying
 from un_deploy.graph.analysis.dims import same_dim
 from un_deploy.graph.analysis.exact import Exact
 from un_deploy.graph.fold.edits import AddBias, Edit, SetConstant
@@ -31,7 +34,7 @@ from un_deploy.graph.fold.rules.operator import absorbing
 from un_deploy.graph.fold.rules.protocol import OUT, Demands, Known, Refuse, Rule, Unit, into
 
 Array = np.ndarray
-_GUARD = "one operand is constant; only along axes that it has"
+_GUARD = "one operand is constant; along axes that it has not, a scale passes"
 
 
 class MatMul(Rule):
@@ -45,12 +48,22 @@ class MatMul(Rule):
 
     def transport(self, unit: Unit, known: Known, view: GraphFacts) -> Demands:
         product = _Product.of(unit, known, view)
-        for port in (into(product.data), OUT):
-            if port in known:
-                product.check(known[port], port == OUT)
+        passing = {
+            port: product.passing(known[port], port == OUT)
+            for port in (into(product.data), OUT)
+            if port in known
+        }
         if into(product.data) in known:
             product.terms(known[into(product.data)], view.shape(unit.input(product.data)))
-        return ()
+        if len(passing) == 2:
+            before, after = passing[into(product.data)], passing[OUT]
+            if not product.moved(before, to_result=True).same(after):
+                raise Refuse("what passes along the axes that its constant lacks differs")
+            return
+        for port, gauge in passing.items():
+            if not gauge.is_identity:
+                other = into(product.data) if port == OUT else OUT
+                yield other, product.moved(gauge, to_result=other == OUT)
 
     def edits(self, unit: Unit, known: Known, view: GraphFacts) -> Iterable[Edit]:
         product = _Product.of(unit, known, view)
@@ -59,24 +72,22 @@ class MatMul(Rule):
         t = known[OUT].aligned(len(product.equation.result))
         w = view.exact(unit.input(index))
         terms = product.terms(s, view.shape(unit.input(product.data)))
-        if np.any(s.scale != 1) or np.any(t.scale != 1):
-            factor = placed(s.scale, product.labels(product.data), labels)
+        held_s, held_t = product.held(s, of_result=False), product.held(t, of_result=True)
+        if np.any(held_s != 1) or np.any(held_t != 1):
+            factor = placed(held_s, product.labels(product.data), labels)
             yield SetConstant(
                 node,
                 index,
-                w.scaled(factor, placed(t.scale, product.equation.result, labels)),
+                w.scaled(factor, placed(held_t, product.equation.result, labels)),
                 w.shape,
             )
 
         shifts = bool(np.any(s.shift != 0))
-        own = product.equation.sizes_in_result(index, w.shape) if shifts else ()
+        own = product.sizes_of_shift(w.shape, s.shift) if shifts else ()
         full = np.broadcast_shapes(own, t.shift.shape, t.scale.shape)
 
         def shift() -> Array:
-            if not shifts:
-                return np.zeros((1,) * t.rank)
-            vector = placed(s.shift, product.labels(product.data), labels)
-            return terms * product.summed(w, vector)
+            return terms * product.summed(w, s.shift) if shifts else np.zeros((1,) * t.rank)
 
         if unit.bias is not None and (shifts or not t.is_identity):
             add, place = unit.bias
@@ -127,6 +138,16 @@ class MatMul(Rule):
             "(float[B,3,4] x) => (float[B,3] y)",
             "n = Norm(x) y = MatMul(n, w)",
             {"a": (4,), "b": (4,), "w": (4,)},
+        )
+        yield example(
+            "(float[B,4,6] x) => (float[B,3,5] y)",
+            "n = Norm(x) p = MatMul(w, n) q = Add(p, c) y = MatMul(q, v)",
+            {"a": (6,), "b": (6,), "w": (3, 4), "c": (3, 1), "v": (6, 5)},
+        )
+        yield example(
+            "(float[B,6,4] x) => (float[B,3,5] y)",
+            "n = Norm(x) p = MatMul(n, w) t = Transpose<perm=[0,2,1]>(p) y = MatMul(t, v)",
+            {"a": (6, 1), "b": (6, 4), "w": (4, 3), "v": (6, 5)},
         )
         heads = {"a": (2, 3), "b": (2, 3), "w": (2, 3, 5)}
         yield example(
@@ -186,19 +207,53 @@ class _Product:
     def labels(self, index: int) -> Labels:
         return self.equation.operands[index]
 
-    def check(self, gauge: Gauge, of_result: bool) -> None:
-        """Refuse a gauge that varies along an axis that the constant has not.
+    def passing(self, gauge: Gauge, of_result: bool) -> Gauge:
+        """The part of a scale that varies along axes that the constant lacks, 1 at their start.
 
         Raises:
-            Refuse: it does.
+            Refuse: such an axis is summed, or the rest of the scale differs along it.
         """
         labels = self.equation.result if of_result else self.labels(self.data)
-        gauge = gauge.aligned(len(labels))
-        held = self.equation.held(self.weight, self.sizes)
-        if strange := [axis for axis in gauge.varies if labels[axis] not in held]:
-            raise Refuse(
-                f"the scale and shift vary along axis {min(strange)}, not only along the channels"
-            )
+        gauge, held = gauge.aligned(len(labels)), self.equation.held(self.weight, self.sizes)
+        strange = [axis for axis in gauge.varies if labels[axis] not in held]
+        if summed := [axis for axis in strange if not self._goes_through(labels[axis])]:
+            raise Refuse(f"it sums over axis {min(summed)}, along which the scale or shift varies")
+        strange = [axis for axis in strange if gauge.scale.shape[axis] > 1]
+        if not strange:
+            return Affine.identity(len(labels))
+        if not np.all(np.isfinite(gauge.scale) & (gauge.scale != 0)):
+            raise Refuse(f"a scale of 0 varies along axis {min(strange)}, which its constant lacks")
+        rest = _first(gauge.scale, strange)
+        alone = _first(gauge.scale, set(range(len(labels))) - set(strange)) / rest.ravel()[0]
+        if not np.allclose(alone * rest, gauge.scale, rtol=1e-12, atol=0):
+            raise Refuse(f"the scale varies along axis {min(strange)} and along the channels")
+        return Affine(alone, np.zeros((1,) * len(labels)))
+
+    def held(self, gauge: Gauge, of_result: bool) -> Array:
+        """The scale's other part, which the constant takes in."""
+        labels = self.equation.result if of_result else self.labels(self.data)
+        passing = self.passing(gauge, of_result).scale
+        return _first(gauge.aligned(len(labels)).scale, varying(passing))
+
+    def _goes_through(self, label: str) -> bool:
+        """Whether an axis of the data is one of the result."""
+        return label in self.equation.result and label in self.labels(self.data)
+
+    def moved(self, passing: Gauge, *, to_result: bool) -> Gauge:
+        """What passes, as seen on the other side."""
+        ends = self.labels(self.data), self.equation.result
+        source, target = ends if to_result else ends[::-1]
+        return passing.each(lambda array: placed(array, source, target))
+
+    def sizes_of_shift(self, weight: tuple[int, ...], shift: Array) -> tuple[int, ...]:
+        """The shape of what a shift of the data becomes in the result."""
+        labels, held = self.labels(self.data), self.equation.held(self.weight, self.sizes)
+        own = dict(zip(labels, shift.shape, strict=True))
+        sizes = self.equation.sizes_in_result(self.weight, weight)
+        return tuple(
+            size if label in held else own.get(label, 1)
+            for label, size in zip(self.equation.result, sizes, strict=True)
+        )
 
     def terms(self, gauge: Gauge, shape: tuple[object, ...] | None) -> int:
         """How often a shift is added up along axes that the constant has not.
@@ -220,9 +275,16 @@ class _Product:
             raise Refuse("it sums a shift as often as an axis of unknown size has entries")
         return math.prod(size for size in sizes if isinstance(size, int))
 
-    def summed(self, w: Exact, vector: Array) -> Array:
-        """The sum of the constant times what a shift is along it, over the result's axes."""
+    def summed(self, w: Exact, shift: Array) -> Array:
+        """The constant's product with a shift of the data, over the result's axes."""
         labels, result = self.labels(self.weight), self.equation.result
+        held = self.equation.held(self.weight, self.sizes)
+        data = self.labels(self.data)
+        if any(n > 1 and x not in held for n, x in zip(shift.shape, data, strict=True)):
+            places = {label: place for place, label in enumerate((*data, *labels))}
+            axes = [[places[label] for label in some] for some in (data, labels, result)]
+            return np.asarray(np.einsum(shift, axes[0], w(), axes[1], axes[2]))
+        vector = placed(shift, data, labels)
         if len(labels) == 2 and len(set(labels) & set(result)) == 1 and vector.size > 1:
             inner = 0 if labels[0] not in result else 1
             if vector.shape[1 - inner] == 1:
@@ -232,6 +294,13 @@ class _Product:
         gone = tuple(axis for axis, label in enumerate(labels) if label not in result)
         left = tuple(label for label in labels if label in result)
         return placed(np.sum(w() * vector, axis=gone), left, result)
+
+
+def _first(array: Array, axes: Iterable[int]) -> Array:
+    """The first entries along these axes."""
+    for axis in axes:
+        array = array.take([0], axis)
+    return array
 
 
 RULE = MatMul()
