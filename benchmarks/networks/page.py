@@ -34,9 +34,9 @@ def _of(network: str, cell: Cell) -> Iterator[str]:
         return
     if not cell["proven"]:
         yield f"not proven: {'; '.join(cell['problems'])}"
-    worst = max(cell["to_original"], cell["to_pytorch"])
-    if not worst <= WRONG:
-        yield f"differs by {worst:.1e}"
+    for worst in (cell["to_original"], cell["to_pytorch"]):
+        if not worst <= WRONG:
+            yield f"differs by {worst:.1e}"
     for label in cell["unseen"]:
         yield f"{label} is neither folded nor told of"
     for site in cell["stayed"]:

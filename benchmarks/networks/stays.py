@@ -70,7 +70,9 @@ STAYS = (
         "cls_attn_blocks.*",
         "its result is added to the patches that it reads, and to the class that it does not",
     ),
-    Stays("CrossViT, timm", "blocks.*projs.*", "a GELU reads it"),
+    Stays(
+        "CrossViT, timm", "blocks.*projs.*", "a GELU reads its result, and a sum is in front of it"
+    ),
 )
 
 

@@ -12,6 +12,8 @@
 - exact: Constants in float64, unrounded, whole or in parts that fit a processor's cache.
 - floating: Floating types: which are computed with, which hold which, and arrays widened to
   float64.
+- known_numbers: Small tensors whose numbers are all known, where onnx-shape-inference follows only
+  rows of sizes.
 - layernorms: Finds Layer Normalization: as one operator, or as the chains in which exporters write
   it out.
 - operator_types: What ONNX's schemas say of element types: which an operator takes, and which its

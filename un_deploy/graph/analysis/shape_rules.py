@@ -28,8 +28,8 @@ import sympy
 from onnx_shape_inference import ShapeInferenceContext
 
 from un_deploy.graph.analysis.bounded_context import MOST_NUMBERS, BoundedContext
-from un_deploy.graph.analysis.evaluators import Unknown, evaluate
 from un_deploy.graph.analysis.evaluators.selection import bounds
+from un_deploy.graph.analysis.known_numbers import KnownNumbers
 from un_deploy.graph.analysis.rounded_sizes import ROUNDED
 from un_deploy.graph.analysis.side_dims import (
     SideDim,
@@ -47,10 +47,6 @@ BROADCASTING = frozenset(
         *("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"),
     )
 )
-#: Shapes, axes and widths are of these types, and TorchScript rounds quotients of them up.
-_WHOLE = frozenset((ir.DataType.INT32, ir.DataType.INT64))
-_FOLLOWED = _WHOLE | {ir.DataType.FLOAT, ir.DataType.DOUBLE}
-_MOST_BYTES = 8 * MOST_NUMBERS
 #: Ends by which a Slice means the last element, whatever the size.
 _TO_THE_END = (2**31 - 1, 2**63 - 1)
 
@@ -60,8 +56,7 @@ class Corrections:
 
     def __init__(self, context: BoundedContext) -> None:
         self.context = context
-        #: Small tensors whose numbers are all known, of any rank.
-        self.known: dict[ir.Value, np.ndarray] = {}
+        self.known = KnownNumbers(context)
         # Sizes seen on tensors, as against numbers computed from them: these are never negative.
         self.sizes: set[sympy.Expr] = set()
         self.instead: dict[str, Callable[[ir.Node], None]] = {
@@ -100,38 +95,9 @@ class Corrections:
 
     def _evaluate(self, node: ir.Node) -> None:
         """Compute numbers from known ones, where the package has lost them."""
-        (result, *others), arrays = node.outputs, [self._array(value) for value in node.inputs]
-        lost = result.dtype in _FOLLOWED and not others and not self._is_known(result)
-        pairs = zip(arrays, node.inputs, strict=True)
-        if not lost or any(array is None and value is not None for array, value in pairs):
-            return
-        try:
-            (array,) = evaluate(node, arrays, self.context.get_opset_version(""), _MOST_BYTES)
-        except Unknown:
-            return
-        result.shape = ir.Shape(array.shape)
-        self.known[result] = array
-        if array.ndim <= 1 and result.dtype in _WHOLE:
-            self._state(node, [int(number) for number in array.ravel()])
-
-    def _is_known(self, value: ir.Value) -> bool:
-        numbers = self.context.get_symbolic_value(value)
-        return numbers is not None and all(isinstance(number, int) for number in numbers)
-
-    def _array(self, value: ir.Value | None) -> np.ndarray | None:
-        """The numbers of a small tensor, where all are known."""
-        if value is None or value in self.known:
-            return None if value is None else self.known[value]
-        tensor = ir.convenience.get_const_tensor(value)
-        if tensor is not None:
-            small = tensor.size <= MOST_NUMBERS and tensor.dtype in _FOLLOWED
-            return tensor.numpy() if small else None
-        if value.dtype not in _WHOLE or not self._is_known(value):
-            return None
-        if value.shape is None or not value.shape.is_static():
-            return None
-        numbers = self.context.get_symbolic_value(value)
-        return np.array(numbers, value.dtype.numpy()).reshape(value.shape.numpy())
+        numbers = self.known.computed(node)
+        if numbers is not None:
+            self._state(node, numbers)
 
     def _check_counts(self, values: Iterable[ir.Value]) -> None:
         """Forget numbers that are not as many as the tensor has: a table was taken for a row."""

@@ -79,7 +79,7 @@ NETWORKS = [
         "ForObjectDetection",
         **{**_32, "image_size": [32, 32]},
         num_detection_tokens=5,
-    ),  # fmt: skip
+    ),
     of_transformers(
         "MobileViT",
         "MobileViT",
