@@ -12,7 +12,7 @@ PYTEST := $(TEST_ENV) $(BIN)/python -m pytest -q -n 2 --dist worksteal
 # What else pytest is to be told: make test ARGS="tests/graph/fold -k conv"
 ARGS ?=
 
-.PHONY: setup demo test evaluators-test test-slow api-test wheel-test compare-test browser-test diffusers-test image-test lint bench corruptions fuzz mutations clean
+.PHONY: setup demo test evaluators-test test-slow api-test wheel-test compare-test browser-test diffusers-test networks-test image-test lint bench corruptions fuzz mutations clean
 
 setup: $(STAMP)
 
@@ -76,6 +76,23 @@ browser-test: $(STAMP)
 diffusers-test: $(STAMP)
 	$(BIN)/python $(PIP_INSTALL) diffusers
 	$(PYTEST) tests/end_to_end/test_diffusion_transformers.py
+
+# transformers and timm: their models by the door of `export` and `compare`, and two walks with the
+# wheel. The index's torchvision is built for CUDA; its compiled operators do not load beside torch
+# for the CPU, no network here has one, and without the file that registers them the rest imports.
+NETWORKS := build/networks/venv/bin/python
+build/networks/.ready: pyproject.toml constraints.txt constraints-networks.txt
+	rm -rf build/networks && $(PYTHON) -m venv build/networks/venv
+	$(NETWORKS) $(PIP_INSTALL) -c constraints-networks.txt ".[torch,cpu,transformers,timm]" \
+	  torchvision diffusers hypothesis pytest pytest-xdist
+	$(NETWORKS) -c "import torchvision" 2>/dev/null || \
+	  : > build/networks/venv/lib/python3.*/site-packages/torchvision/_meta_registrations.py
+	$(NETWORKS) -c "import diffusers, timm, transformers"
+	touch $@
+
+networks-test: build/networks/.ready
+	$(NETWORKS) $(PIP_INSTALL) --no-deps --force-reinstall .
+	$(TEST_ENV) HF_HUB_OFFLINE=1 $(NETWORKS) -m pytest -q -n 2 --dist worksteal -m networks $(ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -61,6 +61,76 @@ def test_no_fold_and_static(run: Run) -> None:
     assert "Mul" in [node.op_type for node in model.graph.node]
 
 
+def sizes_of(path: str) -> list[int | str]:
+    dims = onnx.load(path).graph.input[0].type.tensor_type.shape.dim
+    return [dim.dim_param or dim.dim_value for dim in dims]
+
+
+@pytest.mark.parametrize(
+    ("options", "sizes"),
+    [
+        ((), ["batch", 5, 4]),
+        (("--dynamic", "x:1=tokens"), ["batch", "tokens", 4]),
+        (("--dynamic", "x:1=tokens", "--dynamic", "x:0=n"), ["n", "tokens", 4]),
+        (("--static", "--dynamic", "x:1=tokens"), [3, "tokens", 4]),
+    ],
+)
+@pytest.mark.parametrize("exporter", ["dynamo", "torchscript"])
+def test_open_dimensions(
+    run: Run, options: tuple[str, ...], sizes: list[int | str], exporter: str
+) -> None:
+    result = run(*UN, "-o", "net.onnx", "--exporter", exporter, *options)
+    assert result.exit_code == 0, result.stderr
+    assert sizes_of("net.onnx") == sizes
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        (("x=tokens",), 2, "'x=tokens' is not INPUT:AXIS=NAME, as in input_ids:1=sequence"),
+        (("x:1=a-b",), 2, "'x:1=a-b' is not INPUT:AXIS=NAME"),
+        (("x:-1=n",), 2, "'x:-1=n' is not INPUT:AXIS=NAME"),
+        (("x:1=n", "x:1=m"), 2, "axis 1 of x is given twice"),
+        (("y:1=n",), 1, "dynamic axes of 'y', but the inputs are x"),
+        (("x:3=n",), 1, "input x of shape (3, 5, 4) has no axis 3"),
+        (("x:1=batch",), 1, "input x has batch 5, another input has 3"),
+        (("x:2=n",), 1, "cannot export Net"),
+    ],
+)
+def test_open_dimensions_that_are_refused(
+    run: Run, options: tuple[str, ...], code: int, said: str
+) -> None:
+    given = [part for option in options for part in ("--dynamic", option)]
+    result = run(*UN, "-o", "net.onnx", *given)
+    assert (result.exit_code, Path("net.onnx").exists()) == (code, False)
+    assert said in result.stderr
+
+
+FROZEN = {
+    "size": "x.reshape(3, 20)",
+    "condition": "x if x.shape[0] == 3 else -x",
+    "windows": "x.view(int(x.numel() / 20), 5, 4) * float(x.shape[0])",
+}
+
+
+@pytest.mark.parametrize("exporter", ["dynamo", "torchscript"])
+@pytest.mark.parametrize("frozen", FROZEN)
+def test_a_network_that_freezes_its_batch(run: Run, frozen: str, exporter: str) -> None:
+    """As Microsoft's Swin does, whose windows are counted in Python."""
+    body = NET.replace("return super().forward(x)", f"return super().forward({FROZEN[frozen]})")
+    if frozen == "size":
+        body = body.replace("nn.Linear(4, 4)", "nn.Linear(20, 4)")
+    Path("frozen.py").write_text(body)
+    command = ("export", "frozen.py:net", "-o", "frozen.onnx", "--exporter", exporter)
+    result = run(*command)
+    if result.exit_code:
+        assert result.stderr.splitlines()[-1].endswith(
+            "; --static exports it with every dimension fixed"
+        )
+        result = run(*command, "--static")
+    assert result.exit_code == 0, result.stderr
+
+
 def test_no_verify_and_keep(run: Run) -> None:
     result = run(*UN, "-o", "net.onnx", "--no-verify", "--keep", "2", "--json")
     data = json.loads(result.stdout)
@@ -93,5 +163,8 @@ def test_a_wrong_fold_is_not_written(run: Run, monkeypatch: pytest.MonkeyPatch) 
 
 def test_help_says_that_models_run_as_code(run: Run) -> None:
     text = " ".join(run("export", "--help").stdout.split())
-    assert "timm:NAME; its Python runs as code" in text
+    assert (
+        "timm:NAME[,num_classes=10,...], whose Python runs as code, or a Hugging Face folder"
+        in text
+    )
     assert "loader.py:function, which runs as code" in text

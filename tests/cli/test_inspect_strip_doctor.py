@@ -132,6 +132,8 @@ class TestDoctor:
             "gpu",
             "rtx",
             "tensorrt",
+            "transformers",
+            "timm",
             "triton",
             "report",
         ]

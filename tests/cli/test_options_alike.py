@@ -89,11 +89,21 @@ def test_what_a_spec_is_exported_as(
     run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     exported: list[tuple[object, ...]] = []
-    monkeypatch.setattr(Network, "export", lambda _, *given: exported.append(given))
-    for name in ("a.pt", "b.pt"):
+
+    def export(_: Network, spec: str, norm: str, **settings: object) -> None:
+        exported.append((spec, norm, settings.pop("checkpoint")))
+        assert settings == {
+            "inputs": "data.npz",
+            "dynamic": False,
+            "dynamic_axes": {"x": {1: "length"}, "y": {0: "length"}},
+        }
+
+    monkeypatch.setattr(Network, "export", export)
+    for name in ("a.pt", "b.pt", "data.npz"):
         (folder / name).touch()
     line = ("compare", "MODEL.py:f", "--norms", "un,ln", "--checkpoint", "a.pt")
-    run(*line, "--ln-checkpoint", "b.pt")
+    opened = ("--static", "--dynamic", "x:1=length", "--dynamic", "y:0=length")
+    run(*line, "--ln-checkpoint", "b.pt", "--inputs", "data.npz", *opened)
     assert exported == [
         ("MODEL.py:f", "un", Path("a.pt")),
         ("MODEL.py:f", "ln", Path("b.pt")),
@@ -193,6 +203,7 @@ SHOWN: dict[str, dict[str, Callable[..., Any]]] = {
         "MODEL": test_what_a_spec_is_exported_as,
         **dict.fromkeys(("--ln", "--unfolded", "--folded", "--none"), test_what_is_compared),
         "--norms": test_what_a_spec_is_exported_as,
+        **dict.fromkeys(("--static", "--dynamic"), test_what_a_spec_is_exported_as),
         "--ln-checkpoint": test_what_a_spec_is_exported_as,
         "--checkpoint": test_what_a_spec_is_exported_as,
         "--backend": test_compare_in_trtexec.test_trtexec_is_a_backend,

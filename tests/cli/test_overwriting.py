@@ -51,8 +51,8 @@ READING_NOTHING = {"demo"}
 TEXTS = {
     "build": "build_cache compute_capability input_io_formats keep_fp32 mark_output max_shapes "
     "mem_pool_size min_shapes opt_shapes output_io_formats region_input region_output shapes",
-    "compare": "batches device keep norms",
-    "export": "keep",
+    "compare": "batches device dynamic_axes keep norms",
+    "export": "dynamic_axes keep",
     "fold": "keep",
     "inspect": "keep",
     "profile": "device",

@@ -52,6 +52,35 @@ def test_safetensors_load(tmp_path: Path) -> None:
     assert torch.equal(target[0].running_var, source[0].running_var)
 
 
+class Tied(nn.Module):
+    """Embeddings whose table is the weight of the last layer too, as language models have it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(5, 4)
+        self.head = nn.Linear(4, 5)
+        self.head.weight = self.embed.weight
+
+
+@pytest.mark.parametrize("left_out", ["embed.weight", "head.weight"])
+def test_of_tied_weights_one_name_is_enough(left_out: str) -> None:
+    source, target = Tied(), Tied()
+    state = source.state_dict()
+    del state[left_out]
+    load_checkpoint(target, state)
+    assert target.embed.weight is target.head.weight
+    assert torch.equal(target.embed.weight, source.embed.weight)
+
+
+def test_weights_that_are_not_tied_are_missed() -> None:
+    state = Tied().state_dict()
+    del state["head.weight"]
+    untied = Tied()
+    untied.head.weight = nn.Parameter(torch.zeros(5, 4))
+    with pytest.raises(InputError, match=r"it lacks head\.weight$"):
+        load_checkpoint(untied, state)
+
+
 def test_says_which_package_safetensors_need(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -154,6 +154,8 @@ def _kept(logs: Path | None, force: bool) -> Iterator[Path | None]:
     help="Afterwards time each layer of each variant, and tell where LN's time goes.",
 )
 @options.inputs
+@options.static
+@options.dynamic
 @options.seed
 @options.keep
 @click.option(
@@ -203,6 +205,7 @@ def command(
     checkpoint: Path | None,
     sample_ms: float,
     dims: tuple[tuple[str, int], ...],
+    static: bool,
     min_speedup: float | None,
     max_error: float | None,
     against: Path | None,
@@ -215,9 +218,10 @@ def command(
 ) -> None:
     """Time a network with LN, UN, UN folded and no norm.
 
-    MODEL is FILE.py:factory, package.module:factory or timm:NAME, and its Python runs as code; or
-    give ONNX files, or plans with the manifests of un-deploy build (untested on hardware). Variants
-    that are not given are derived where they can be, and said to be; nothing is derived from plans.
+    MODEL is FILE.py:factory, package.module:factory, timm:NAME[,num_classes=10,...], whose Python
+    runs as code, or a Hugging Face folder of config.json and safetensors; or give ONNX files, or
+    plans with the manifests of un-deploy build (untested on hardware). Variants that are not given
+    are derived where they can be, and said to be; nothing is derived from plans.
 
     All variants run in turn in the same process, round after round, in several processes. Beside
     every ratio stands what the folded network differs from itself by (the A/A control). Before
@@ -251,6 +255,7 @@ def command(
             files=files,
             checkpoints={norm: path for norm, path in given.items() if path is not None},
             dims=dict(dims),
+            dynamic=not static,
             sample_s=sample_ms / 1000,
             logs=logs,
             progress=say,

@@ -39,7 +39,8 @@ from un_deploy.cli import options
     "code. Without it, the model's own example_inputs().",
 )
 @click.option("--untrained", is_flag=True, help="Accept a model whose norms have never seen data.")
-@click.option("--static", is_flag=True, help="Fix every dimension at its size in the inputs.")
+@options.static
+@options.dynamic
 @options.keep
 @options.no_verify
 @options.force
@@ -55,8 +56,9 @@ def command(
 ) -> None:
     """Export a PyTorch model to ONNX and fold its norms.
 
-    MODEL is FILE.py:factory, package.module:factory or timm:NAME; its Python runs as code. Nothing
-    is written unless the graph agrees with PyTorch and the folded graph with that.
+    MODEL is FILE.py:factory, package.module:factory, timm:NAME[,num_classes=10,...], whose Python
+    runs as code, or a Hugging Face folder of config.json and safetensors. Nothing is written unless
+    the graph agrees with PyTorch and the folded graph with that.
     """
     from un_deploy.cli import show
     from un_deploy.pipeline.export.export import export

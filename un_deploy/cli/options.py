@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -96,6 +97,38 @@ inputs = reads(
     metavar="DATA",
     help="The inputs to run the networks on: data.npz, or loader.py:function, which runs as code. "
     "Without it, random inputs in valid ranges.",
+)
+
+
+def _axes(
+    ctx: click.Context, param: click.Parameter, value: tuple[str, ...]
+) -> dict[str, dict[int, str]]:
+    """INPUT:AXIS=NAME, once for each axis, as input -> {axis: name}."""
+    axes: dict[str, dict[int, str]] = {}
+    for text in value:
+        found = re.fullmatch(r"(.+):(\d+)=(\w+)", text, re.ASCII)
+        if not found:
+            raise click.BadParameter(f"{text!r} is not INPUT:AXIS=NAME, as in input_ids:1=sequence")
+        name, axis, dim = found[1], int(found[2]), found[3]
+        if axis in axes.setdefault(name, {}):
+            raise click.BadParameter(f"axis {axis} of {name} is given twice")
+        axes[name][axis] = dim
+    return axes
+
+
+dynamic = click.option(
+    "--dynamic",
+    "dynamic_axes",
+    multiple=True,
+    callback=_axes,
+    metavar="INPUT:AXIS=NAME",
+    help="Leave this dimension of an input open too, for example input_ids:1=sequence. May be "
+    "repeated.",
+)
+static = click.option(
+    "--static",
+    is_flag=True,
+    help="Fix every dimension at its size in the inputs, but for those of --dynamic.",
 )
 
 

@@ -63,9 +63,12 @@ def model_files(path: Path) -> Iterator[Path]:
 
 
 def python_files(spec: str) -> Iterator[Path]:
-    """The file of FILE.py:name, or of package.module:name here; or the file itself, data.npz."""
+    """The file of FILE.py:name, or of package.module:name here; or the file itself, data.npz; or
+    what lies in a folder."""
     where = spec.rpartition(":")[0]
-    if where.endswith(".py"):
+    if Path(spec).is_dir():
+        yield from Path(spec).iterdir()
+    elif where.endswith(".py"):
         yield Path(where)
     elif where:
         yield Path(*where.split(".")).with_suffix(".py")

@@ -8,6 +8,8 @@
 - official: The training rule of the authors' released module, number for number, defects included.
 - paper: The training rule as its paper writes it, per channel and without the released module's
   defects.
+- pretrained: Saves converted Hugging Face models with a record of their norms, and loads them
+  converted.
 - robust: The default training rule: outlier batches are normalised by their own moment and
   forgotten.
 - rule: What a training rule of Unified Normalization is: settings, state and a forward.
@@ -19,6 +21,15 @@
 
 from un_deploy.nn.checkpoint import load_checkpoint, require_trained
 from un_deploy.nn.convert import Conversion, convert_norms
+from un_deploy.nn.pretrained import load_pretrained, save_pretrained
 from un_deploy.nn.unified_norm import UnifiedNorm
 
-__all__ = ["Conversion", "UnifiedNorm", "convert_norms", "load_checkpoint", "require_trained"]
+__all__ = [
+    "Conversion",
+    "UnifiedNorm",
+    "convert_norms",
+    "load_checkpoint",
+    "load_pretrained",
+    "require_trained",
+    "save_pretrained",
+]

@@ -27,7 +27,8 @@ def load_checkpoint(
     """Load a state_dict into `model`; every key and shape must match.
 
     Args:
-        model: receives the values; unchanged when anything is refused.
+        model: receives the values; unchanged when anything is refused. Of tied weights one name
+            is enough.
         checkpoint: a file written by `torch.save` (read with weights_only), a `.safetensors` file,
             or a mapping. A state_dict inside a dict under "state_dict" or "model" is found.
         untrained: also accept a LayerNorm model's checkpoint into a model of `UnifiedNorm`s: the
@@ -44,11 +45,12 @@ def load_checkpoint(
         where, content = str(checkpoint), _read(Path(checkpoint))
     state = _state_dict(content, where)
     expected = model.state_dict()
+    state |= _tied(model, state)
 
     statistics = _missing_statistics(model, state)
     if statistics and not untrained:
         raise InputError(
-            f"{where} holds no statistics for {_some(list(statistics))}: it looks like a LayerNorm "
+            f"{where} holds no statistics for {some(list(statistics))}: it looks like a LayerNorm "
             "model's checkpoint; train the converted model, or pass untrained to load weight and "
             "bias alone"
         )
@@ -75,7 +77,7 @@ def require_trained(model: nn.Module) -> None:
     ]
     if untrained:
         raise UntrainedError(
-            f"the statistics of {_some(untrained)} were never updated: train the model or load a "
+            f"the statistics of {some(untrained)} were never updated: train the model or load a "
             "trained checkpoint, or pass --untrained if only speed is of interest"
         )
 
@@ -136,11 +138,19 @@ def _missing_statistics(model: nn.Module, state: Mapping[str, Tensor]) -> dict[s
     return missing
 
 
+def _tied(model: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors that the model has under two names, of which one was saved: under the other one."""
+    own = model.state_dict(keep_vars=True)
+    saved = {id(one): state[name] for name, one in own.items() if name in state}
+    missing = {name: id(one) for name, one in own.items() if name not in state}
+    return {name: saved[one] for name, one in missing.items() if one in saved}
+
+
 def _check_keys(missing: Sequence[str], unexpected: Sequence[str], where: str) -> None:
     if not missing and not unexpected:
         return
-    parts = [f"lacks {_some(missing)}"] if missing else []
-    parts += [f"has {_some(unexpected)}, which the model does not"] if unexpected else []
+    parts = [f"lacks {some(missing)}"] if missing else []
+    parts += [f"has {some(unexpected)}, which the model does not"] if unexpected else []
     hint = ""
     if any(key.endswith(("buffer_x2", "ema_gz")) for key in unexpected):
         hint = '; it comes from the released UN module: build the model with mode="official"'
@@ -154,10 +164,10 @@ def _check_shapes(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], w
         if value.shape != expected[key].shape
     ]
     if wrong:
-        raise InputError(f"{where} does not fit the model: it has {_some(wrong, '; ')}")
+        raise InputError(f"{where} does not fit the model: it has {some(wrong, '; ')}")
 
 
-def _some(names: Sequence[str], separator: str = ", ") -> str:
+def some(names: Sequence[str], separator: str = ", ") -> str:
     """The first names, and how many more there are."""
     shown = separator.join(names[:_SHOWN])
     rest = len(names) - _SHOWN

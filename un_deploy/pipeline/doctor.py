@@ -27,6 +27,8 @@ EXTRAS = {
     "gpu": "ONNX Runtime on an NVIDIA GPU",
     "rtx": "build with TensorRT-RTX",
     "tensorrt": "build with TensorRT",
+    "transformers": "export and compare of Hugging Face folders",
+    "timm": "export and compare of timm models",
     "triton": "Triton model repositories",
     "report": "comparisons as HTML pages",
 }

@@ -13,6 +13,8 @@
 - run_memory: What a run holds in memory, told by every runtime that can tell.
 - session: A session of any runtime that opens a file and has ``run(names, feeds)``.
 - settings: What runs a network, and how: one value, from the user to the runtime.
+- torchvision: Why torchvision does not load: timm needs it, and transformers takes it where it is
+  installed.
 - what_is_measured: What a backend measures, for its reader: what its times span, and what it counts
   as memory.
 - onnxruntime/: ONNX Runtime, on the CPU and on CUDA.

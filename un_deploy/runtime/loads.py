@@ -20,6 +20,8 @@ from signal import Signals
 from un_deploy.engines.flavor import Flavor, library
 from un_deploy.errors import InputError, first_line
 from un_deploy.gpu import ask_driver
+from un_deploy.runtime.torchvision import why_not
+from un_deploy.version import version_of
 
 WITHIN_S = 20.0
 """How long one may take; a container's health check waits little longer."""
@@ -153,6 +155,12 @@ def _torch(cuda: bool) -> None:
         torch.zeros(1, device="cuda")
 
 
+def _torchvision(cuda: bool) -> None:
+    _say(version_of("torchvision") or "")
+    if problem := why_not():
+        raise InputError(problem)
+
+
 def _tensorrt(flavor: Flavor, cuda: bool) -> None:
     found = library(flavor)
     _say(found.__version__)
@@ -164,6 +172,7 @@ _NVML = "libnvidia-ml"
 _RUNTIMES: dict[str, Callable[[bool], None]] = {
     "onnxruntime": _onnxruntime,
     "torch": _torch,
+    "torchvision": _torchvision,
     "tensorrt": partial(_tensorrt, "tensorrt"),
     "tensorrt_rtx": partial(_tensorrt, "tensorrt-rtx"),
 }

@@ -262,6 +262,43 @@ def test_from_a_model_spec_to_ratios() -> None:
     assert CompareReport.from_json(report.to_json(), "it") == report
 
 
+WITHOUT_EXAMPLES = """
+from torch import nn
+
+class Net(nn.Sequential):
+    def forward(self, tokens): return super().forward(tokens)
+
+def net(norm_layer=nn.LayerNorm):
+    return Net(nn.Linear(4, 4), nn.GELU(), norm_layer(4), nn.Linear(4, 2))
+"""
+
+
+@pytest.mark.torch
+def test_a_spec_is_exported_with_the_inputs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network without example inputs needs some; those are the ones that are timed, too."""
+    pytest.importorskip("torch")
+    pytest.importorskip("onnxruntime")
+    (tmp_path / "net.py").write_text(WITHOUT_EXAMPLES)
+    np.savez(tmp_path / "data.npz", tokens=np.ones((3, 7, 4), np.float32))
+    monkeypatch.chdir(tmp_path)
+    few = {"builds": 1, "rounds": 2, "sample_s": 1e-4, "threads": 1, "backend": "ort-cpu"}
+    with pytest.raises(InputError, match=r"has no method example_inputs\(\)"):
+        compare("net.py:net", **few)  # type: ignore[arg-type]
+    report = compare("net.py:net", inputs="data.npz", **few)  # type: ignore[arg-type]
+    assert report.inputs == {"tokens": (3, 7, 4)}
+    report = compare(
+        "net.py:net",
+        inputs="data.npz",
+        dynamic=False,
+        dynamic_axes={"tokens": {1: "length"}},
+        **few,  # type: ignore[arg-type]
+    )
+    assert report.inputs == {"tokens": (3, 7, 4)}
+    assert {timed.kind for timed in report.timed} == {"ln", "unfolded", "folded", "none"}
+
+
 def test_a_backend_that_tells_no_layers_is_refused_before_anything_is_read() -> None:
     with pytest.raises(InputError, match="torch-compile cannot tell the times of its layers"):
         compare(files={"unfolded": "absent.onnx"}, backend="torch-compile", profile=True)

@@ -6,7 +6,7 @@ import re
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 
@@ -136,7 +136,10 @@ def test_untrained_unified_norms_are_refused(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("net.onnx", "'net.onnx' names no Python object"),
+        (
+            "net.onnx",
+            "'net.onnx' is no model and no folder of one: give FILE.py:factory, package.mod",
+        ),
         ("models/absent.py:vit", f"{recipes_dir() / 'absent.py'}: cannot be read"),
         ("net.py:number", "net.py:number gives int, not a torch.nn.Module"),
         ("net.py:size", "net.py:size is int, not a factory of modules"),
@@ -159,20 +162,55 @@ def test_timm(monkeypatch: pytest.MonkeyPatch) -> None:
 
     names = []
 
-    def create_model(name: str) -> nn.Module:
-        names.append(name)
+    def create_model(name: str, **arguments: Any) -> nn.Module:
+        names.append((name, arguments))
         return Image(nn.LayerNorm(8))
 
     monkeypatch.setitem(sys.modules, "timm", SimpleNamespace(create_model=create_model))
     module = load_module("timm:some_vit", norm="none")
-    assert names == ["some_vit"]
+    assert names.pop() == ("some_vit", {})
     assert isinstance(module[0], nn.Identity)
     assert {k: v.shape for k, v in module.example_inputs(5).items()} == {"x": (5, 3, 8, 8)}
+
+    spec = "timm:some_vit,num_classes=10,global_pool=avg,img_size=(16, 24),in_chans=1,drop=-0.5"
+    module = load_module(spec, norm="none")
+    assert names.pop() == (
+        "some_vit",
+        {
+            "num_classes": 10,
+            "global_pool": "avg",
+            "img_size": (16, 24),
+            "in_chans": 1,
+            "drop": -0.5,
+        },
+    )
+    assert {k: v.shape for k, v in module.example_inputs().items()} == {"x": (2, 1, 16, 24)}
+
+
+@pytest.mark.parametrize("written", ["10", "num_classes=", "a=b.c", "a=f(1)", "**x", "a=1)+f(b=2"])
+def test_timm_arguments_that_are_refused(written: str) -> None:
+    with pytest.raises(InputError, match=r"^timm:some_vit,.*; write timm:NAME,num_classes=10,img"):
+        load_module(f"timm:some_vit,{written}")
+
+
+def test_timm_that_does_not_load(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where torchvision is built for CUDA and torch is not: `why_not` tells both versions."""
+    (folder / "timm.py").write_text("raise RuntimeError('operator torchvision::nms is missing')")
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.delitem(sys.modules, "timm", raising=False)
+    home = "un_deploy.pipeline.export.timm_model.why_not"
+    for problem, told in {
+        "": "RuntimeError: operator torchvision::nms is missing",
+        "torchvision 0.28.0 does not load": "torchvision 0.28.0 does not load",
+    }.items():
+        monkeypatch.setattr(home, lambda problem=problem: problem)
+        with pytest.raises(InputError, match=f"^timm cannot be imported: {told}$"):
+            load_module("timm:some_vit")
 
 
 def test_timm_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "timm", None)
-    with pytest.raises(MissingPackageError, match=r"pip install timm$"):
+    with pytest.raises(MissingPackageError, match=r'pip install "un-deploy\[timm\]"$'):
         load_module("timm:some_vit")
 
 

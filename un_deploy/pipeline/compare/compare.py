@@ -37,6 +37,7 @@ from un_deploy.pipeline.compare.given_plans import (
     tf32_of,
 )
 from un_deploy.pipeline.compare.variants import Network
+from un_deploy.pipeline.export.forward import Axes
 from un_deploy.pipeline.export.model_spec import Norm
 from un_deploy.runtime.backends import BACKENDS, choose_backend, require_layers, runtime_of
 from un_deploy.runtime.check_settings import check_environment, check_settings
@@ -63,6 +64,8 @@ def compare(
     threads: int | None = None,
     device: str | None = None,
     inputs: str | Feeds | None = None,
+    dynamic: bool = True,
+    dynamic_axes: Axes | None = None,
     dims: Mapping[str, int] | None = None,
     batches: Sequence[int] = (),
     precision: Precision | None = None,
@@ -78,8 +81,9 @@ def compare(
     """Time a network with LN, UN unfolded, UN folded and no norm against each other.
 
     Args:
-        model: a spec (``FILE.py:factory``, ``package.module:factory``, ``timm:NAME``; its Python
-            runs as code) that is exported once for each of `norms`; None: `files`.
+        model: a spec (``FILE.py:factory``, ``package.module:factory``,
+            ``timm:NAME[,num_classes=10,...]``; its Python runs as code; or a Hugging Face folder)
+            that is exported once for each of `norms`; None: `files`.
         norms: of a spec; None: LN and UN. "un" gives the unfolded graph; the others are derived.
         checkpoints: of a spec, by norm; without one the weights are random, which changes no time.
         files: ONNX files, or plans with their manifests, by what they are: "ln", "unfolded",
@@ -90,7 +94,10 @@ def compare(
         builds, rounds, sample_s: see `un_deploy.measure.speed.compare`.
         threads, device: see `un_deploy.runtime.settings`; None: the backend's own choice, "cpu".
             What a backend would ignore is refused.
-        inputs: data.npz, loader.py:function (runs as code), or arrays by input name; None: random.
+        inputs: data.npz, loader.py:function (runs as code), or arrays by input name; a spec is
+            exported with them too. None: random, and for the export the model's own.
+        dynamic, dynamic_axes: of a spec: which dimensions its export leaves open; see
+            `un_deploy.export`.
         dims: sizes of dynamic dimensions by name, for random inputs.
         batches: batch sizes, in place of the dimension "batch" in `dims`: the report is that of
             the first, the others are its sweep.
@@ -119,9 +126,8 @@ def compare(
     paths = {kind: Path(path) for kind, path in (files or {}).items()}
     plans = {kind: GivenPlan.read(path) for kind, path in paths.items() if is_plan(path)}
     graphs = [kind for kind in paths if kind not in plans]
-    if files and (norms is not None or checkpoints):
-        ignored = "--norms" if norms is not None else _checkpoint_option(checkpoints)
-        raise InputError(f"{ignored} is of a model spec: files are what they are")
+    if files:
+        _refuse_with_files(norms, checkpoints, dynamic, dynamic_axes)
     norms = ("ln", "un") if norms is None else norms
     if unused := set(checkpoints or ()) - set(norms):
         left = f"a network that --norms {','.join(norms)} leaves out"
@@ -156,6 +162,7 @@ def compare(
         tf32=tf32_of(plans, tf32, others=graphs) if plans else tf32 is not False,
     )
     check_environment(settings)
+    opened: dict[str, Any] = {"dynamic": dynamic, "dynamic_axes": dynamic_axes}
     timing: dict[str, Any] = {"builds": builds, "rounds": rounds, "sample_s": sample_s}
     keepers = [one.name for one in BACKENDS.values() if one.keeps_logs]
     if logs is not None and backend not in keepers:
@@ -170,7 +177,8 @@ def compare(
         if model is not None:
             for norm in norms:
                 progress(f"Exporting {model} with {norm}")
-                network.export(model, norm, (checkpoints or {}).get(norm))
+                weights = (checkpoints or {}).get(norm)
+                network.export(model, norm, checkpoint=weights, inputs=inputs, **opened)
         for kind, path in paths.items():
             if kind in plans:
                 network.take(kind, plans[kind])
@@ -227,6 +235,22 @@ def _described(network: Network) -> str:
     if isinstance(runtime := runtime_of(network.settings), DescribesItself):
         network.notes.append(f"timed by {runtime.describe()}")
     return runtime_title(network.settings)
+
+
+def _refuse_with_files(
+    norms: Collection[Norm] | None,
+    checkpoints: Mapping[Norm, PathLike] | None,
+    dynamic: bool,
+    dynamic_axes: Axes | None,
+) -> None:
+    given = {
+        "--norms": norms is not None,
+        _checkpoint_option(checkpoints): bool(checkpoints),
+        "--static": not dynamic,
+        "--dynamic": bool(dynamic_axes),
+    }
+    for option in (option for option, is_given in given.items() if is_given):
+        raise InputError(f"{option} is of a model spec: files are what they are")
 
 
 def _checkpoint_option(norms: Collection[Norm] | None) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -29,7 +29,7 @@ from un_deploy.measure.equality.verify import verify
 from un_deploy.measure.speed.variant import TITLES, Kind, Variant
 from un_deploy.pipeline.compare.given_plans import GivenPlan, usual_sizes
 from un_deploy.pipeline.export.export import export
-from un_deploy.pipeline.export.model_spec import Norm
+from un_deploy.pipeline.export.model_spec import Norm, is_folder
 from un_deploy.pipeline.fold_file import proven
 from un_deploy.runtime.backends import backend_named, choose_backend, runtime_of
 from un_deploy.runtime.settings import Fusions, RunSettings
@@ -81,16 +81,25 @@ class Network:
         path = str(plan.path)
         self.variants.append(Variant(kind, path, path, False, None, plan_bytes=plan.manifest.bytes))
 
-    def export(self, spec: str, norm: Norm, checkpoint: str | os.PathLike[str] | None) -> None:
+    def export(self, spec: str, norm: Norm, **settings: Any) -> None:
         """Export a model spec with a norm; compared with PyTorch on the way.
+
+        Args:
+            settings: checkpoint, inputs, dynamic and dynamic_axes of `un_deploy.export`.
 
         Raises:
             InputError, VerificationError, MissingPackageError: see `un_deploy.export`.
         """
         path = self.folder / f"exported_{norm}.onnx"
-        export(spec, path, norm=norm, checkpoint=checkpoint, fold=False, untrained=True)
-        if checkpoint is None:
-            self.notes.append(f"{spec} with {norm} has random weights: times, not answers")
+        export(spec, path, norm=norm, fold=False, untrained=True, **settings)
+        if settings["checkpoint"] is None:
+            random = "random weights: times, not answers"
+            has = (
+                "its folder's weights, whichever norm they learnt with"
+                if is_folder(spec)
+                else random
+            )
+            self.notes.append(f"{spec} with {norm} has {has}")
         self.read(_OF_NORM[norm], path, f"{spec} --norm {norm}")
 
     def derive(

@@ -25,7 +25,13 @@ from un_deploy.json_form import JsonForm
 from un_deploy.measure.equality.inputs import check_inputs, load_inputs
 from un_deploy.measure.equality.report import VerifyReport
 from un_deploy.pipeline.export.check_export import check_export
-from un_deploy.pipeline.export.forward import as_tensors, example_inputs
+from un_deploy.pipeline.export.forward import (
+    Axes,
+    as_tensors,
+    declared_axes,
+    example_inputs,
+    more_axes,
+)
 from un_deploy.pipeline.export.model_spec import Norm, load_module
 from un_deploy.pipeline.export.torch_to_onnx import Exporter, to_onnx
 from un_deploy.pipeline.fold_file import modules_of, proven
@@ -76,12 +82,14 @@ def export(
     keep: Collection[str] = (),
     force: bool = False,
     dynamic: bool = True,
+    dynamic_axes: Axes | None = None,
 ) -> ExportReport:
     """Export a network to ONNX and fold its norms.
 
     Args:
-        model: a module, or a spec: ``FILE.py:factory``, ``package.module:factory`` or
-            ``timm:NAME``; the Python behind a spec runs as code.
+        model: a module, or a spec: ``FILE.py:factory``, ``package.module:factory``,
+            ``timm:NAME[,num_classes=10,...]`` or a Hugging Face folder; the Python behind a spec
+            runs as code, but for that of a folder.
         norm: of a spec: build it with Layer, Unified or no normalization.
         checkpoint: of a spec: its weights.
         inputs: to trace with and to compare on, before the fold and behind it: data.npz,
@@ -94,6 +102,7 @@ def export(
         untrained: accept Unified Normalizations whose statistics were never updated.
         keep: norms to leave alone, each named by an operator of it, or by its module.
         dynamic: leave the dimensions that the model declares (else the batch) open.
+        dynamic_axes: dimensions to leave open besides: input name -> {axis: name of the dimension}.
 
     Raises:
         InputError: the model, the checkpoint or the inputs cannot be read or do not fit, the
@@ -108,9 +117,9 @@ def export(
         module = _module(model, norm, checkpoint, untrained)
     batches = _batches(module, inputs)
     tensors = as_tensors(batches[0])
-    graph = to_onnx(
-        module, tensors, dynamic_axes=None if dynamic else {}, opset=opset, exporter=exporter
-    )
+    declared = declared_axes(module, tensors) if dynamic else {}
+    axes = more_axes(declared, dynamic_axes or {})
+    graph = to_onnx(module, tensors, dynamic_axes=axes, opset=opset, exporter=exporter)
     check_weights(graph)
     difference = check_export(module, graph, tensors)
     report = modules = proof = None
@@ -163,4 +172,17 @@ def _batches(module: nn.Module, inputs: str | Feeds | None) -> list[dict[str, np
         given = load_inputs(inputs)
     else:
         given = [inputs]
-    return [{name: np.asarray(value) for name, value in batch.items()} for batch in given]
+    return [{name: _array(name, value) for name, value in batch.items()} for batch in given]
+
+
+def _array(name: str, value: Any) -> np.ndarray:
+    """An input as an array; a cache is none, whatever class it has."""
+    try:
+        array = np.asarray(value)
+        if array.dtype == object or name == "past_key_values":
+            raise TypeError("no numbers")
+    except Exception as error:
+        cache = name == "past_key_values" or "Cache" in type(value).__name__
+        cure = "leave it out: a decoder is exported without a cache" if cache else "give an array"
+        raise InputError(f"input {name} is a {type(value).__name__}: {cure}") from error
+    return array

@@ -23,7 +23,6 @@ from un_deploy.graph.model.input_specs import Feeds
 from un_deploy.pipeline.export.calling import call
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor, nn
 
 Axes = Mapping[str, Mapping[int, str]]
@@ -57,6 +56,12 @@ def declared_axes(module: nn.Module, inputs: Mapping[str, Tensor]) -> dict[str, 
     if axes is None:
         return {name: {0: "batch"} for name, tensor in inputs.items() if tensor.ndim}
     return {name: dict(axes[name]) for name in inputs if name in axes}
+
+
+def more_axes(axes: Axes, others: Axes) -> dict[str, dict[int, str]]:
+    """Both; where they name one axis, the others do."""
+    names = dict.fromkeys((*axes, *others))
+    return {name: {**axes.get(name, {}), **others.get(name, {})} for name in names}
 
 
 def outputs_of(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import warnings
 from collections.abc import Callable
@@ -12,13 +11,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from un_deploy import version
-from un_deploy.errors import InputError, MissingPackageError, UnDeployError, first_line, needs
+from un_deploy.errors import InputError, UnDeployError, first_line, needs
+from un_deploy.pipeline.export.hugging_face import from_folder
+from un_deploy.pipeline.export.timm_model import timm_model
 from un_deploy.python_file import load_object, split_spec
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
 Norm = Literal["ln", "un", "none"]
+
+FORMS = "FILE.py:factory, package.module:factory, timm:NAME or a Hugging Face folder"
+"""What names a model."""
 
 
 def load_module(
@@ -30,12 +34,14 @@ def load_module(
     spec gives the same module.
 
     Args:
-        spec: ``FILE.py:factory``, ``package.module:factory`` or ``timm:NAME``. The factory is
-            called with ``norm_layer`` (if it takes that and ``norm`` is given) and nothing else;
-            an `nn.Module` object in its place is copied. ``models/...`` that is not in the
-            working directory is one of the recipes that come with un-deploy.
-        norm: Layer Normalization, Unified Normalization or none; None: as the factory has it.
-            Where the factory takes no ``norm_layer``, its LayerNorms are swapped.
+        spec: ``FILE.py:factory``, ``package.module:factory``, ``timm:NAME[,num_classes=10,...]``
+            or a Hugging Face folder, whose weights are loaded. The factory is called with
+            ``norm_layer`` (if it takes that and ``norm`` is given) and nothing else; an
+            `nn.Module` object in its place is copied. ``models/...`` that is not in the working
+            directory is one of the recipes that come with un-deploy.
+        norm: Layer Normalization, Unified Normalization or none; None: as the factory has it, or
+            as the folder was saved. Where the factory takes no ``norm_layer``, its LayerNorms are
+            swapped.
         checkpoint: see `un_deploy.nn.load_checkpoint`.
         untrained: accept Unified Normalizations whose statistics were never updated.
 
@@ -43,7 +49,7 @@ def load_module(
         InputError: no such spec, the factory fails or makes no module, the norms cannot be
             chosen, the checkpoint does not fit.
         UntrainedError: a Unified Normalization was never trained.
-        MissingPackageError: torch or timm is not installed.
+        MissingPackageError: torch, timm or transformers is not installed.
     """
     with needs("torch"):
         import torch
@@ -57,6 +63,11 @@ def load_module(
     if not untrained:
         require_trained(module)
     return module.eval()
+
+
+def is_folder(spec: str) -> bool:
+    """Whether a spec is a folder, which holds its weights."""
+    return Path(spec).is_dir()
 
 
 def recipes_dir() -> Path:
@@ -73,7 +84,7 @@ def recipes_dir() -> Path:
 
 
 def _build(spec: str, norm: Norm | None) -> nn.Module:
-    factory = _factory(spec)
+    factory = _factory(spec, norm)
     takes_norm = _takes_norm_layer(factory)
     try:
         module = factory(norm_layer=_norm_layer(norm)) if norm and takes_norm else factory()
@@ -90,11 +101,15 @@ def _build(spec: str, norm: Norm | None) -> nn.Module:
     return module
 
 
-def _factory(spec: str) -> Callable[..., Any]:
+def _factory(spec: str, norm: Norm | None) -> Callable[..., Any]:
     from torch import nn
 
     if spec.startswith("timm:"):
-        return partial(_timm_model, spec.removeprefix("timm:"))
+        return partial(timm_model, spec.removeprefix("timm:"))
+    if is_folder(spec):
+        return partial(from_folder, Path(spec), converted=norm in (None, "un"))
+    if ":" not in spec:
+        raise InputError(f"{spec!r} is no model and no folder of one: give {FORMS}")
     where, name = split_spec(spec)
     if where.startswith("models/") and not Path(where).exists():
         where = str(recipes_dir() / where.removeprefix("models/"))
@@ -104,28 +119,6 @@ def _factory(spec: str) -> Callable[..., Any]:
     if not callable(found):
         raise InputError(f"{spec} is {type(found).__name__}, not a factory of modules")
     return found
-
-
-def _timm_model(name: str) -> Any:
-    """A timm model without pretrained weights, with example inputs of the size that it is for."""
-    import torch
-
-    try:
-        timm: Any = importlib.import_module("timm")
-    except ModuleNotFoundError as error:
-        raise MissingPackageError(
-            f"timm:{name} needs the package timm, which is not installed: pip install timm"
-        ) from error
-    module = timm.create_model(name)
-    (argument, *_) = inspect.signature(module.forward).parameters
-    size = module.default_cfg["input_size"]
-
-    def example_inputs(batch: int = 2) -> dict[str, Tensor]:
-        generator = torch.Generator().manual_seed(0)
-        return {argument: torch.randn(batch, *size, generator=generator)}
-
-    module.example_inputs = example_inputs
-    return module
 
 
 def _takes_norm_layer(factory: Callable[..., Any]) -> bool:

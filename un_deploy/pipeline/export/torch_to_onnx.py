@@ -23,6 +23,7 @@ from un_deploy.pipeline.export.forward import (
     shrunk,
 )
 from un_deploy.pipeline.export.quiet import quiet
+from un_deploy.pipeline.export.torchscript_operators import more_operators
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -137,7 +138,7 @@ def _torchscript(
 ) -> onnx_ir.Model:
     with needs("torch"):
         import torch
-    with TemporaryDirectory(prefix="un-deploy-") as folder:
+    with TemporaryDirectory(prefix="un-deploy-") as folder, more_operators():
         path = Path(folder) / "model.onnx"
         torch.onnx.export(
             module,

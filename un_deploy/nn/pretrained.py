@@ -1,0 +1,163 @@
+"""Saves converted Hugging Face models with a record of their norms, and loads them converted.
+
+`save_pretrained` of transformers keeps the weights and the class; that some norms were swapped it
+does not know. The record, un_deploy.json beside the weights, says which.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from un_deploy.errors import InputError, first_line, needs
+from un_deploy.files import atomic_write_text
+from un_deploy.nn.checkpoint import some
+from un_deploy.nn.unified_norm import UnifiedNorm
+
+RECORD = "un_deploy.json"
+_VERSION = 1
+
+Norms = Mapping[str, Mapping[str, Any] | None]
+"""By module name: the arguments of a UnifiedNorm, or None for nn.Identity."""
+
+
+def save_pretrained(model: nn.Module, folder: str | os.PathLike[str]) -> None:
+    """Save a transformers model whose norms may be converted, for `load_pretrained` and export.
+
+    Args:
+        model: a ``transformers.PreTrainedModel``.
+        folder: gets config.json, the weights as safetensors, and the record of the norms.
+
+    Raises:
+        InputError: it is no such model.
+        TargetError: the record cannot be written.
+        MissingPackageError: transformers is not installed.
+    """
+    with needs("transformers"):
+        from transformers import PreTrainedModel
+    if not isinstance(model, PreTrainedModel):
+        raise InputError(f"{type(model).__name__} is no transformers model: save its state_dict()")
+    with torch.device("meta"):
+        plain = type(model)(model.config)
+    before = dict(plain.named_modules(remove_duplicate=False))
+    norms: dict[str, Mapping[str, Any] | None] = {}
+    for name, module in model.named_modules(remove_duplicate=False):
+        if isinstance(module, UnifiedNorm):
+            norms[name] = _arguments(module)
+        elif type(module) is nn.Identity and type(before.get(name)) is not nn.Identity:
+            norms[name] = None
+    model.save_pretrained(folder)
+    record = {"version": _VERSION, "norms": norms}
+    atomic_write_text(Path(folder) / RECORD, json.dumps(record, indent=1) + "\n", force=True)
+
+
+def load_pretrained(folder: str | os.PathLike[str], *, converted: bool = True) -> nn.Module:
+    """The transformers model of a folder, in float32 and eval mode, with the norms of its record.
+
+    The class is the one that config.json names; Python beside it is not run.
+
+    Args:
+        folder: config.json and safetensors; tied weights may be left out.
+        converted: False: with the norms that the class has, whatever the record says.
+
+    Raises:
+        InputError: the folder cannot be read, weights are missing, or it holds the statistics of
+            Unified Normalizations without a record of them.
+        MissingPackageError: transformers is not installed.
+    """
+    folder = Path(folder)
+    with needs("transformers"):
+        from transformers import AutoConfig
+    if not (folder / "config.json").is_file():
+        raise InputError(f"{folder} holds no config.json, as a Hugging Face folder does")
+    norms = _read_record(folder)
+    try:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        kind = _class_of(config, folder)
+        made = _with_norms(kind, norms) if norms and converted else kind
+        model, told = made.from_pretrained(
+            folder,
+            config=config,
+            dtype=torch.float32,
+            local_files_only=True,
+            use_safetensors=True,
+            output_loading_info=True,
+        )
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(f"{folder}: no Hugging Face model: {first_line(error)}") from error
+    if missing := sorted({*told["missing_keys"], *(key for key, *_ in told["mismatched_keys"])}):
+        raise InputError(f"{folder}: its weights lack {some(missing)} of {kind.__name__}")
+    statistics = sorted(key for key in told["unexpected_keys"] if key.endswith(".running_var"))
+    if statistics and not norms:
+        raise InputError(
+            f"{folder} holds {some(statistics)} of Unified Normalizations, but no {RECORD}: "
+            "save the model with un_deploy.nn.save_pretrained"
+        )
+    model.__class__ = kind
+    loaded: nn.Module = model.eval()
+    return loaded
+
+
+def _arguments(norm: UnifiedNorm) -> dict[str, Any]:
+    return {"num_channels": norm.num_channels, "mode": norm.mode, **asdict(norm.rule)}
+
+
+def _read_record(folder: Path) -> Norms:
+    path = folder / RECORD
+    if not path.exists():
+        return {}
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        norms: Norms = record["norms"]
+        if record["version"] != _VERSION or not all(
+            value is None or isinstance(value, dict) for value in norms.values()
+        ):
+            raise ValueError("another version")
+    except Exception as error:  # OSError, JSONDecodeError, KeyError, and what null or a list raises
+        raise InputError(f"{path} is no record of norms: {first_line(error)}") from error
+    return norms
+
+
+def _class_of(config: Any, folder: Path) -> Any:
+    """The model's class: the first that config.json names, else the plain one of its kind."""
+    import transformers
+
+    names = config.architectures or []
+    if not names:
+        return transformers.AutoModel._model_mapping[type(config)]
+    kind = getattr(transformers, names[0], None)
+    if kind is None:
+        raise InputError(
+            f"{folder}: config.json names {names[0]}, which transformers {transformers.__version__}"
+            " does not have; give a factory that makes it, FILE.py:factory"
+        )
+    return kind
+
+
+def _with_norms(kind: Any, norms: Norms) -> Any:
+    """The class, whose new models have other norms: from_pretrained then finds their weights."""
+
+    def init(self: nn.Module, *args: Any, **kwargs: Any) -> None:
+        kind.__init__(self, *args, **kwargs)
+        made: dict[nn.Module, nn.Module] = {}  # one module under two names stays one
+        for name, arguments in norms.items():
+            parent, _, child = name.rpartition(".")
+            try:
+                place = self.get_submodule(parent)
+                old = place.get_submodule(child)
+                if old not in made:
+                    made[old] = nn.Identity() if arguments is None else UnifiedNorm(**arguments)
+            except (AttributeError, TypeError) as error:
+                raise InputError(f"{RECORD}: {name}: {first_line(error)}") from error
+            setattr(place, child, made[old])
+
+    return type(kind.__name__, (kind,), {"__init__": init, "__module__": kind.__module__})
