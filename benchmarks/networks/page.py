@@ -21,7 +21,7 @@ def faults(found: Sequence[Entry]) -> list[str]:
     """What is not as it should be, one line each."""
     cells = [(e["network"], mode, cell) for e in found for mode, cell in e["cells"].items()]
     lines = [f"{name}, {mode}: {fault}" for name, mode, cell in cells for fault in _of(name, cell)]
-    proven = sum(bool(cell.get("proven")) for *_, cell in cells)
+    proven = sum(cell["cause"] is None and cell["proven"] for *_, cell in cells)
     if proven < LEAST * len(cells):
         lines.append(f"{proven} of {len(cells)} cells are proven; {LEAST:.0%} are to be")
     return lines

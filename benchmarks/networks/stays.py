@@ -71,7 +71,7 @@ STAYS = (
         "its result is added to the patches that it reads, and to the class that it does not",
     ),
     Stays(
-        "CrossViT, timm", "blocks.*projs.*", "a GELU reads its result, and a sum is in front of it"
+        "CrossViT, timm", "blocks.*projs.*", "a GELU reads it, and a sum stands in front of it"
     ),
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -119,24 +120,165 @@ def test_a_parameter_the_layer_norm_lacks_is_frozen(
     assert torch.equal(holder[0].bias, torch.zeros(8))
 
 
-def test_what_is_no_layer_norm_of_the_last_axis_is_left_with_its_reason() -> None:
+def test_what_is_no_layer_norm_of_one_axis_is_left_with_its_reason() -> None:
     holder = nn.ModuleDict(
-        {
-            "two_axes": nn.LayerNorm((4, 8)),
-            "channel_first": ChannelFirst(8),
-            "gelu": NormThenGelu(8),
-            "float32": Float32Norm(8),
-        }
+        {"two_axes": nn.LayerNorm((4, 8)), "gelu": NormThenGelu(8), "float32": Float32Norm(8)}
     )
     nn.init.zeros_(holder["gelu"].weight)  # gelu(0) = 0: only other parameters tell it apart
     report = convert_norms(holder)
     assert report.converted == ["float32"]
     assert report.left == {
-        "two_axes": "normalises over 2 axes (4, 8)",
-        "channel_first": "ChannelFirst does not compute a LayerNorm of the last axis",
-        "gelu": "NormThenGelu does not compute a LayerNorm of the last axis",
+        "two_axes": "LayerNorm normalises over 2 axes (4, 8)",
+        "gelu": "NormThenGelu does not compute a LayerNorm of the last axis or of axis 1",
     }
-    assert isinstance(holder["channel_first"], ChannelFirst)
+    assert isinstance(holder["gelu"], NormThenGelu)
+
+
+def test_a_channel_first_norm_becomes_a_channel_first_norm() -> None:
+    holder = nn.Sequential(ChannelFirst(8))
+    assert convert_norms(holder).converted == ["0"]
+    x = torch.randn(2, 8, 3, 5)
+    assert holder[0].channel_first
+    assert holder(x).shape == x.shape
+
+
+class LayerNormOfMaps(nn.Module):
+    """Channel-first, its parameters (C, 1, 1), and no nn.LayerNorm."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight, self.bias = (nn.Parameter(torch.randn(8, 1, 1)) for _ in range(2))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        mean, variance = x.mean(1, keepdim=True), x.var(1, keepdim=True, correction=0)
+        return (x - mean) / torch.sqrt(variance + 1e-6) * self.weight + self.bias
+
+
+def test_parameters_of_another_shape_are_kept() -> None:
+    holder = nn.Sequential(LayerNormOfMaps())
+    weight = holder[0].weight
+    assert convert_norms(holder).converted == ["0"]
+    assert torch.equal(holder[0].weight, weight.flatten())
+
+
+def test_a_factory_without_channel_first_leaves_such_norms() -> None:
+    holder = nn.Sequential(ChannelFirst(8), nn.LayerNorm(8))
+    report = convert_norms(holder, lambda channels: UnifiedNorm(channels, mode="paper"))
+    assert report.converted == ["1"]
+    assert "the norm to put there takes no channel_first" in report.left["0"]
+
+
+def test_other_kinds_are_told_of_and_left() -> None:
+    holder = nn.Sequential(nn.LayerNorm(8), nn.BatchNorm1d(8), nn.RMSNorm(8), UnifiedNorm(8))
+    report = convert_norms(holder)
+    assert report.converted == ["0"]
+    assert report.left == {
+        "1": "BatchNorm1d is a scale and a shift in evaluation, which fold as they are",
+        "2": "RMSNorm computes an RMSNorm, whose weight folds as it is",
+        "3": "UnifiedNorm is Unified Normalization already",
+    }
+
+
+def test_converting_twice_changes_nothing_more() -> None:
+    blocks = model()
+    convert_norms(blocks)
+    norms = [module for module in blocks.modules() if isinstance(module, UnifiedNorm)]
+    assert convert_norms(blocks).converted == []
+    assert [module for module in blocks.modules() if isinstance(module, UnifiedNorm)] == norms
+
+
+@pytest.mark.parametrize(
+    ("filters", "converted"),
+    [
+        ({"only": "*.norm"}, ["0.norm", "1.norm"]),
+        ({"only": ["0.*", "2"]}, ["0.norm", "2"]),
+        ({"keep": "2"}, ["0.norm", "1.norm"]),
+        ({"keep": ["0.norm", "2"]}, ["1.norm"]),
+        ({"only": "?.norm", "keep": "0.*"}, ["1.norm"]),
+    ],
+)
+def test_only_and_keep_choose_by_name(filters: dict[str, Any], converted: list[str]) -> None:
+    blocks = model()
+    report = convert_norms(blocks, **filters)
+    assert report.converted == converted
+    assert {*report.converted, *report.left} == {"0.norm", "1.norm", "2"}
+    for name in report.left:
+        assert type(blocks.get_submodule(name)) is nn.LayerNorm
+
+
+def test_what_was_not_chosen_says_why() -> None:
+    assert convert_norms(model(), only="?.norm", keep="0.*").left == {
+        "0.norm": "named by keep",
+        "2": "not named by only",
+    }
+
+
+@pytest.mark.parametrize("argument", ["only", "keep"])
+def test_a_pattern_without_a_norm_is_refused_with_the_nearest(argument: str) -> None:
+    blocks = model()
+    with pytest.raises(
+        InputError, match=rf"{argument}='0\.nrom' matches no normalization; the nearest are 0\.norm"
+    ):
+        convert_norms(blocks, **{argument: ["2", "0.nrom"]})
+    assert type(blocks[2]) is nn.LayerNorm, "nothing is swapped then"
+
+
+def test_a_pattern_for_a_model_without_norms_is_refused() -> None:
+    with pytest.raises(InputError, match="the model has none"):
+        convert_norms(nn.Sequential(nn.Linear(8, 8)), only="*")
+
+
+class ReadsWeights(nn.Module):
+    """As networks with a fused kernel do: the norm is only a holder."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held, self.called = nn.LayerNorm(8), nn.LayerNorm(8)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.called(F.layer_norm(x, (8,), self.held.weight, self.held.bias))
+
+
+def test_a_norm_whose_weights_are_read_by_others_stays() -> None:
+    holder = nn.Sequential(ReadsWeights())
+    report = convert_norms(holder, example_inputs=torch.randn(2, 3, 8))
+    assert report.converted == ["0.called"]
+    assert report.left == {
+        "0.held": "LayerNorm's weights are read by layer_norm in the forward of 0, "
+        "not through the norm"
+    }
+    assert type(holder[0].held) is nn.LayerNorm
+
+
+class CallsOne(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.rms_norm(F.layer_norm(F.layer_norm(x, (8,)), (8,)), (8,))
+
+
+def test_a_forward_that_calls_normalizations_itself_is_told_of() -> None:
+    holder = nn.Sequential(nn.LayerNorm(8), CallsOne())
+    report = convert_norms(holder, example_inputs={"input": torch.randn(2, 8)})
+    assert report.converted == ["0"]
+    assert report.left == {"1": "its forward calls layer_norm, rms_norm itself"}
+
+
+class Standardise(nn.Module):
+    """A LayerNorm whose name does not say so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight, self.bias = (nn.Parameter(torch.randn(8)) for _ in range(2))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.layer_norm(x, (8,), self.weight, self.bias)
+
+
+def test_a_layer_norm_of_another_name_is_found_by_running() -> None:
+    holder = nn.Sequential(Standardise())
+    assert convert_norms(holder).converted == []
+    bias = holder[0].bias
+    assert convert_norms(holder, example_inputs=(torch.randn(2, 8),)).converted == ["0"]
+    assert torch.equal(holder[0].bias, bias)
 
 
 def test_a_shared_norm_stays_shared() -> None:
@@ -145,6 +287,30 @@ def test_a_shared_norm_stays_shared() -> None:
     assert convert_norms(holder).converted == ["0", "2"]
     assert isinstance(holder[0], UnifiedNorm)
     assert holder[0] is holder[2]
+
+
+def test_a_norm_with_hooks_stays() -> None:
+    holder = nn.Sequential(nn.LayerNorm(8), nn.LayerNorm(8))
+    holder[0].register_forward_hook(lambda module, args, y: y.relu())
+    report = convert_norms(holder)
+    assert report.converted == ["1"]
+    assert "has forward hooks" in report.left["0"]
+
+
+def test_shared_parameters_stay_shared() -> None:
+    """And a norm that runs with a parameter of another is called as any."""
+    holder = nn.Sequential(nn.LayerNorm(8), nn.Linear(8, 8), nn.LayerNorm(8))
+    holder[2].weight = holder[0].weight
+    report = convert_norms(holder, example_inputs=torch.randn(2, 8))
+    assert report.converted == ["0", "2"]
+    assert holder[0].weight is holder[2].weight
+    assert holder[0].bias is not holder[2].bias
+
+
+def test_a_norm_without_parameters_follows_the_model_to_its_device() -> None:
+    holder = nn.Sequential(nn.Linear(8, 8), nn.LayerNorm(8, elementwise_affine=False)).to("meta")
+    convert_norms(holder)
+    assert {tensor.device.type for tensor in holder[1].state_dict().values()} == {"meta"}
 
 
 def test_dtype_and_training_flag_follow_the_norm() -> None:

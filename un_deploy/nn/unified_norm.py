@@ -13,6 +13,7 @@ from un_deploy.nn.official import OfficialRule
 from un_deploy.nn.paper import PaperRule
 from un_deploy.nn.robust import RobustRule
 from un_deploy.nn.rule import State, TrainingRule
+from un_deploy.nn.statistics import is_recomputed
 
 RULES: dict[str, type[TrainingRule]] = {
     "robust": RobustRule,
@@ -21,8 +22,15 @@ RULES: dict[str, type[TrainingRule]] = {
 }
 
 
+def _on_its_own(module: nn.Module, args: object) -> None:
+    """A hook that does nothing; with one, nn.TransformerEncoderLayer calls its norms.
+
+    Without hooks its evaluation reads their weight, bias and eps, and computes LayerNorm.
+    """
+
+
 class UnifiedNorm(nn.Module):
-    """Normalises the last axis' channels by smoothed second moments over all tokens.
+    """Normalises channels, those of the last axis, by smoothed second moments over all tokens.
 
     Evaluation computes `weight * x / sqrt(running_var + eps) + bias`: per channel, nothing
     depends on the input, so a deployed graph can merge it into the operators next to it. No mean
@@ -44,6 +52,7 @@ class UnifiedNorm(nn.Module):
         momentum: weight of the old value in exponential averages, in [0, 1). (PyTorch's batch
             norm calls 1 minus this its momentum.)
         mode: "robust", "paper" or "official".
+        channel_first: the channels are axis 1, as of (B, C, H, W), and not the last.
         device, dtype: of weight and bias. Statistics are float32 or wider whatever the dtype.
 
     Raises:
@@ -60,6 +69,8 @@ class UnifiedNorm(nn.Module):
 
     Fine-tuning: robust statistics follow the new data without a reset. In the other modes the
     warm-up is over in a loaded checkpoint; `reset_running_stats` starts it again.
+
+    Padding inside networks whose forwards pass no mask on: see `un_deploy.nn.padding`.
 
     `torch.compile` takes the training of robust and paper as one graph. `torch.export` in training
     mode keeps robust whole, so that the exported program trains on; of paper it keeps the forward
@@ -84,6 +95,7 @@ class UnifiedNorm(nn.Module):
         eps: float = 1e-5,
         momentum: float = 0.9,
         mode: str = "robust",
+        channel_first: bool = False,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
@@ -99,11 +111,15 @@ class UnifiedNorm(nn.Module):
         }
         self.mode = mode
         self.num_channels = _one_axis(num_channels)
+        self.channel_first = channel_first
+        self.outer_mask: Tensor | None = None  # set by `un_deploy.nn.padding`
+        self._was_masked = False
         self.rule = RULES[mode](**{name: x for name, x in asked.items() if x is not None})
         self.weight = nn.Parameter(torch.ones(self.num_channels, device=device, dtype=dtype))
         self.bias = nn.Parameter(torch.zeros(self.num_channels, device=device, dtype=dtype))
         for name, start in self._initial_state().items():
             self.register_buffer(name, start)
+        self.register_forward_pre_hook(_on_its_own)
 
     @property
     def eps(self) -> float:
@@ -125,25 +141,29 @@ class UnifiedNorm(nn.Module):
         """Normalise x.
 
         Args:
-            x: (..., C), floating point.
-            padding_mask: bool of shape x.shape[:-1], True where a token is padding. It keeps
-                padding out of training's statistics; evaluation does not read it.
+            x: (..., C), or (B, C, ...) with `channel_first`; floating point.
+            padding_mask: bool of x's shape without the channels, True where a token is padding.
+                It keeps padding out of training's statistics; evaluation does not read it.
 
         Returns:
             y of x's shape and dtype. (mode="official" in training promotes as the released
             module does: float32 weights make the output float32.)
 
         Raises:
-            InputError: the last axis is not C long, or the mask does not fit x.
+            InputError: the channels' axis is not C long, the mask does not fit x, x is a nested
+                tensor, or a replayed forward lacks the mask of `un_deploy.nn.padding`.
         """
         if not torch.jit.is_tracing():  # a traced size is no number, and comparing it warns
             self._check_channels(x)
         if not self.training:
             return self._deployed(x)
-        if padding_mask is not None:
-            _check_mask(x, padding_mask)
+        rows = x.movedim(1, -1) if self.channel_first else x
+        mask = self._mask(padding_mask)
+        if mask is not None:
+            _check_mask(rows, mask)
         state = cast(State, self._buffers)
-        return self.rule.train(x, self.weight, self.bias, padding_mask, state)
+        y = self.rule.train(rows, self.weight, self.bias, mask, state)
+        return y.movedim(-1, 1) if self.channel_first else y
 
     def extra_repr(self) -> str:
         rule = self.rule
@@ -151,20 +171,46 @@ class UnifiedNorm(nn.Module):
             f"{self.num_channels}, mode={self.mode!r}, window_size={rule.window_size}, "
             f"warmup_iters={rule.warmup_iters}, outlier_filtration={rule.outlier_filtration}, "
             f"eps={rule.eps}, momentum={rule.momentum}"
+            f"{', channel_first=True' if self.channel_first else ''}"
         )
 
     def _deployed(self, x: Tensor) -> Tensor:
         scale = self.weight / torch.sqrt(self.running_var + self.eps)
-        return x * scale.to(x.dtype) + self.bias.to(x.dtype)
+        shift: Tensor = self.bias
+        if self.channel_first:
+            shape = (-1, *[1] * (x.dim() - 2))
+            scale, shift = scale.view(shape), shift.view(shape)
+        return x * scale.to(x.dtype) + shift.to(x.dtype)
+
+    def _mask(self, given: Tensor | None) -> Tensor | None:
+        """The mask of a forward: the given one, else that of `un_deploy.nn.padding`."""
+        mask = self.outer_mask if given is None else given
+        if torch.compiler.is_compiling():
+            return mask
+        if not is_recomputed():
+            self._was_masked = mask is not None
+        elif mask is None and self._was_masked:
+            raise InputError(
+                "activation checkpointing replays a forward that had a padding mask: "
+                "put the backward inside `with padding(...)` too"
+            )
+        return mask
 
     def _initial_state(self) -> State:
         return self.rule.initial_state(self.num_channels, self.weight.device)
 
     def _check_channels(self, x: Tensor) -> None:
-        if x.shape[-1] != self.num_channels:
+        if x.is_nested:
             raise InputError(
-                f"UnifiedNorm({self.num_channels}) got an input of shape {tuple(x.shape)}: "
-                f"its last axis must be {self.num_channels} long"
+                f"UnifiedNorm({self.num_channels}) takes no nested tensor; convert_norms keeps "
+                "nn.TransformerEncoder from making one, as does its enable_nested_tensor=False"
+            )
+        axis = 1 if self.channel_first else -1
+        if x.dim() <= max(axis, 0) or x.shape[axis] != self.num_channels:
+            raise InputError(
+                f"UnifiedNorm({self.num_channels}) got an input of shape {tuple(x.shape)}: its "
+                f"{'axis 1' if self.channel_first else 'last axis'} must be {self.num_channels} "
+                "long"
             )
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> UnifiedNorm:

@@ -85,7 +85,7 @@ def test_factory_with_its_own_unified_norms() -> None:
 
 
 def test_norm_that_stays_is_warned_of() -> None:
-    with pytest.warns(UserWarning, match="the LayerNorm 1 stays, it normalises over 2 axes"):
+    with pytest.warns(UserWarning, match="the norm 1 stays: LayerNorm normalises over 2 axes"):
         module = load_module("net.py:two_axes", norm="none")
     assert [type(part) for part in module] == [nn.Identity, nn.LayerNorm]
 

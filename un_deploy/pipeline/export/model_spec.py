@@ -153,4 +153,4 @@ def _swap_norms(module: nn.Module, spec: str, norm: Norm) -> None:
     if not any(isinstance(part, nn.LayerNorm) for part in module.modules()):
         raise InputError(f"{spec} has no LayerNorm to swap")
     for name, reason in convert_norms(module, norm).left.items():
-        warnings.warn(f"{spec}: the LayerNorm {name} stays, it {reason}", stacklevel=2)
+        warnings.warn(f"{spec}: the norm {name} stays: {reason}", stacklevel=2)
