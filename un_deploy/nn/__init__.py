@@ -27,8 +27,8 @@
 
 from un_deploy.nn.checkpoint import load_checkpoint, require_trained
 from un_deploy.nn.convert import Conversion, convert_norms
-from un_deploy.nn.pretrained import load_pretrained, save_pretrained
 from un_deploy.nn.padding_mask import padding
+from un_deploy.nn.pretrained import load_pretrained, save_pretrained
 from un_deploy.nn.unified_norm import UnifiedNorm
 
 __all__ = [
@@ -37,7 +37,7 @@ __all__ = [
     "convert_norms",
     "load_checkpoint",
     "load_pretrained",
+    "padding",
     "require_trained",
     "save_pretrained",
-    "padding",
 ]
