@@ -14,19 +14,24 @@ or where fewer than 90 % of the cells are exported and proven.
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
+import warnings
 from collections.abc import Mapping
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import click
+import torch
+from torch import nn
 
-from benchmarks.networks.measure import mode_name
+from benchmarks.networks.measure import measure, mode_name
 from benchmarks.networks.page import faults, page
 from tests.support.networks.exports import EXPORTS
 from tests.support.networks.zoo import NETWORKS
 from un_deploy.measure.speed.environment import environment
+from un_deploy.pipeline.export.torch_to_onnx import to_onnx
 from un_deploy.version import version_of
 
 ROOT = Path(__file__).parents[2]
@@ -40,16 +45,34 @@ Entry = Mapping[str, Any]
 
 
 def in_own_process(name: str) -> Entry:
-    """See `benchmarks.networks.measure`; what ends otherwise is a cell's traceback."""
-    command = [sys.executable, "-m", "benchmarks.networks.measure", name]
+    """See `measure`, in a copy of this process; one that ends otherwise broke down."""
+    fork = get_context("fork")  # what is imported here need not be imported there
+    receiver, sender = fork.Pipe(duplex=False)
+    process = fork.Process(target=_send, args=(sender, name))
+    process.start()
+    sender.close()
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, cwd=ROOT)
-    except subprocess.TimeoutExpired:
-        return _broken(name, f"took more than {SECONDS} s")
-    if done.returncode:
-        return _broken(name, f"exit code {done.returncode}: {done.stderr[-2000:]}")
-    found: Entry = json.loads(done.stdout.splitlines()[-1])
-    return found
+        if not receiver.poll(SECONDS):
+            return _broken(name, f"took more than {SECONDS} s")
+        found: Entry = receiver.recv()
+    except EOFError:
+        process.join()
+        return _broken(name, f"exit code {process.exitcode}")
+    else:
+        return found
+    finally:
+        process.kill()
+        process.join()
+
+
+def _send(sender: Connection, name: str) -> None:
+    warnings.simplefilter("ignore")
+    sender.send(measure(NETWORKS[name]))
+
+
+def warm_up() -> None:
+    """Export something small, which imports all that exporters need."""
+    to_onnx(nn.Linear(2, 2), {"input": torch.zeros(2, 2)})
 
 
 def _broken(name: str, what: str) -> Entry:
@@ -75,6 +98,7 @@ def write(entry: Entry, where: Path = RESULT) -> list[Entry]:
 @click.option("--write", "writes", is_flag=True, help="Write the result and docs/networks.md.")
 def main(only: tuple[str, ...], writes: bool) -> None:
     """Measure, tell, and say whether all is as it should be."""
+    warm_up()
     found = []
     for name in NETWORKS:
         if only and not any(part in name for part in only):

@@ -1,17 +1,9 @@
-"""One network through both exporters, static and dynamic: exported, folded, proven, run.
-
-    python -m benchmarks.networks.measure NAME
-
-prints the result as JSON, in a process of its own.
-"""
+"""One network through both exporters, static and dynamic: exported, folded, proven, run."""
 
 from __future__ import annotations
 
-import json
 import re
-import sys
 import traceback
-import warnings
 from collections import Counter
 from dataclasses import replace
 from typing import Any
@@ -22,7 +14,6 @@ from torch import Tensor, nn
 
 from tests.support.graphs import operators
 from tests.support.networks.exports import EXPORTS
-from tests.support.networks.zoo import NETWORKS
 from tests.support.networks.zoo.network import Network
 from tests.support.networks.zoo.trained import built, calls_of_norms
 from un_deploy.errors import UnDeployError
@@ -154,8 +145,3 @@ def shortened(text: str, most: int = 300) -> str:
     """An exporter's message, in one line."""
     line = " ".join(text.split())
     return line if len(line) <= most else line[: most - 3] + "..."
-
-
-if __name__ == "__main__":
-    warnings.simplefilter("ignore")
-    print(json.dumps(measure(NETWORKS[sys.argv[1]])))

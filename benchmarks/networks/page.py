@@ -51,7 +51,7 @@ def page(found: Sequence[Entry], environment: Mapping[str, Any]) -> str:
     modes = list(found[0]["cells"])
     versions = ("transformers", "diffusers", "timm", "torch", "onnxruntime")
     told = ", ".join(f"{name} {environment.get(name, 'not installed')}" for name in versions)
-    worst = max(max(cell["to_original"], cell["to_pytorch"]) for cell in made)
+    worst = max((max(cell["to_original"], cell["to_pytorch"]) for cell in made), default=0.0)
     lines = [
         "# Networks that fold",
         "",

@@ -71,8 +71,11 @@ STAYS = (
         "its result is added to the patches that it reads, and to the class that it does not",
     ),
     Stays(
-        "CrossViT, timm", "blocks.*projs.*", "a GELU reads it, and a sum stands in front of it"
+        "EfficientFormer, timm",
+        "stages.*.ls1",
+        "no norm: a layer scale of what a pool leaves of the stream, with nothing linear between",
     ),
+    Stays("CrossViT, timm", "blocks.*projs.*", "a GELU reads it, and a sum stands in front of it"),
 )
 
 
