@@ -35,12 +35,27 @@ STAYS = (
         "it is a graph output, and a GELU starts the sum in front of it",
     ),
     Stays(
+        "CLIP, vision",
+        "post_layernorm",
+        "it is a graph output, and so is what it reads",
+    ),
+    Stays(
         "T5",
         "encoder.final_layer_norm",
         "the weight of an RMSNorm that is a graph output",
     ),
     Stays("Qwen3", "model.layers.*.self_attn.?_norm", f"the weight of an RMSNorm: {_ROTARY}"),
     Stays("Flux", "*.norm_*", f"the weight of an RMSNorm: {_ROTARY}"),
+    Stays(
+        "SD3",
+        "transformer_blocks.*.attn.norm_*",
+        "the weight of an RMSNorm of queries or keys, which are multiplied with each other",
+    ),
+    Stays(
+        "PixArt",
+        "*norm*",
+        "one linear operator makes the modulations of all blocks, and could take in one norm alone",
+    ),
     Stays(
         "Mamba",
         "backbone.layers.*.mixer",
