@@ -25,6 +25,7 @@ _POSITIONS = (
     "a table of positions, repeated for the batch, is added in several layers, of which each would "
     "need it in another scale"
 )
+_MERGED = "a Reshape merges its channels with a batch that is left open"
 _PADDED = "its scale folds; its shift stays, in front of a convolution that pads with zeros"
 _ROTARY = "a rotary embedding behind it mixes channels of different scales"
 
@@ -38,6 +39,11 @@ STAYS = (
         "CLIP, vision",
         "post_layernorm",
         "it is a graph output, and so is what it reads",
+    ),
+    Stays(
+        "YOLOS",
+        "vit.layernorm",
+        "it is a graph output, and TorchScript leaves a cubic Resize in front, which no rule knows",
     ),
     Stays(
         "T5",
@@ -68,9 +74,14 @@ STAYS = (
     ),
     Stays("DETR", "model.*coder.layers.*_layer_norm", _POSITIONS),
     Stays(
-        "MobileViT*",
-        "*",
-        "a Reshape merges channels with a batch that is left open",
+        "MobileViT",
+        "mobilevit.encoder.layer.?.layernorm",
+        _MERGED,
+    ),
+    Stays(
+        "MobileViT, timm",
+        "stages.*.norm",
+        _MERGED,
     ),
     Stays(
         "Mixer, timm",
