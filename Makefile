@@ -86,13 +86,14 @@ build/networks/.ready: pyproject.toml constraints.txt constraints-networks.txt
 	$(NETWORKS) $(PIP_INSTALL) -c constraints-networks.txt ".[torch,cpu,transformers,timm]" \
 	  torchvision diffusers hypothesis pytest pytest-xdist
 	$(NETWORKS) -c "import torchvision" 2>/dev/null || \
-	  : > build/networks/venv/lib/python3.*/site-packages/torchvision/_meta_registrations.py
+	  cp /dev/null build/networks/venv/lib/python3.*/site-packages/torchvision/_meta_registrations.py
 	$(NETWORKS) -c "import diffusers, timm, transformers"
 	touch $@
 
 networks-test: build/networks/.ready
 	$(NETWORKS) $(PIP_INSTALL) --no-deps --force-reinstall .
-	$(TEST_ENV) HF_HUB_OFFLINE=1 $(NETWORKS) -m pytest -q -n 2 --dist worksteal -m networks $(ARGS)
+	$(TEST_ENV) HF_HUB_OFFLINE=1 $(NETWORKS) -m pytest -q -n 2 --dist worksteal $(ARGS) \
+	  $$(grep -rl --include="*.py" pytest.mark.networks tests)
 
 # Fifty networks of transformers, diffusers and timm, each exported in four ways, folded, proven and
 # run: writes docs/networks.md. Half an hour; nothing is timed.

@@ -105,6 +105,13 @@ def test_half_precision_and_shards(tmp_path: Path) -> None:
     assert torch.equal(found(IDS).logits, expected)
 
 
+def test_weights_that_the_class_lacks_are_warned_of(tmp_path: Path) -> None:
+    bert().save_pretrained(tmp_path)
+    change(tmp_path / "config.json", architectures=["BertModel"])
+    with pytest.warns(UserWarning, match=r"BertModel has no classifier\.bias, classifier\.weight"):
+        assert isinstance(load_pretrained(tmp_path), transformers.BertModel)
+
+
 def statistics_without_a_record(folder: Path) -> None:
     model = bert()
     convert_norms(model)
@@ -178,6 +185,17 @@ def test_folders_that_are_refused(tmp_path: Path, make: Any, message: str) -> No
     make(tmp_path)
     with pytest.raises(InputError, match=message):
         load_pretrained(tmp_path)
+
+
+def test_a_norm_of_ones_own_class_is_not_saved(tmp_path: Path) -> None:
+    class Own(UnifiedNorm):
+        pass
+
+    model = bert()
+    convert_norms(model, Own)
+    with pytest.raises(InputError, match=r"^Own is a norm that the record cannot describe$"):
+        save_pretrained(model, tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_is_no_transformers_model_is_not_saved(tmp_path: Path) -> None:

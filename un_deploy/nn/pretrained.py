@@ -6,10 +6,11 @@ does not know. The record, un_deploy.json beside the weights, says which.
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
+import warnings
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ def save_pretrained(model: nn.Module, folder: str | os.PathLike[str]) -> None:
         folder: gets config.json, the weights as safetensors, and the record of the norms.
 
     Raises:
-        InputError: it is no such model.
+        InputError: it is no such model, or has a norm of a class derived from UnifiedNorm.
         TargetError: the record cannot be written.
         MissingPackageError: transformers is not installed.
     """
@@ -102,13 +103,21 @@ def load_pretrained(folder: str | os.PathLike[str], *, converted: bool = True) -
             f"{folder} holds {some(statistics)} of Unified Normalizations, but no {RECORD}: "
             "save the model with un_deploy.nn.save_pretrained"
         )
+    if (unknown := told["unexpected_keys"]) and not norms:
+        warnings.warn(f"{folder}: {kind.__name__} has no {some(sorted(unknown))}", stacklevel=2)
     model.__class__ = kind
     loaded: nn.Module = model.eval()
     return loaded
 
 
 def _arguments(norm: UnifiedNorm) -> dict[str, Any]:
-    return {"num_channels": norm.num_channels, "mode": norm.mode, **asdict(norm.rule)}
+    """What makes a norm like it: whatever UnifiedNorm takes, from the norm or else its rule."""
+    if type(norm) is not UnifiedNorm:
+        raise InputError(f"{type(norm).__name__} is a norm that the record cannot describe")
+    names = set(inspect.signature(UnifiedNorm).parameters) - {"device", "dtype"}
+    return {
+        name: getattr(norm if hasattr(norm, name) else norm.rule, name) for name in sorted(names)
+    }
 
 
 def _read_record(folder: Path) -> Norms:

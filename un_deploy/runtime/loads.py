@@ -156,9 +156,10 @@ def _torch(cuda: bool) -> None:
 
 
 def _torchvision(cuda: bool) -> None:
-    _say(version_of("torchvision") or "")
+    version = version_of("torchvision") or ""
+    _say(version)
     if problem := why_not():
-        raise InputError(problem)
+        raise InputError(problem.removeprefix(f"torchvision {version} "))
 
 
 def _tensorrt(flavor: Flavor, cuda: bool) -> None:

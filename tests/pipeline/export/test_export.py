@@ -24,6 +24,8 @@ from un_deploy.pipeline.export.export import export  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
+X = np.ones((2, 4), np.float32)
+
 WITHOUT_EXAMPLES = """
 from torch import nn
 class Net(nn.Sequential):
@@ -154,3 +156,16 @@ def test_nothing_is_written_unless_all_passed(
     with pytest.raises(VerificationError):
         export(net, "a.onnx", norm="ln", inputs={"x": np.ones((2, 4), np.float32)})
     assert [path.name for path in Path().iterdir()] == ["net.py"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "cure"),
+    [
+        ("past_key_values", ((X, X),), "is a tuple: leave it out: a decoder is exported without"),
+        ("cache", type("StaticCache", (), {})(), "is a StaticCache: leave it out"),
+        ("mask", object(), "is a object: give an array"),
+    ],
+)
+def test_inputs_that_are_no_arrays(tmp_path: Path, name: str, value: object, cure: str) -> None:
+    with pytest.raises(InputError, match=f"^input {name} {cure}"):
+        export(nn.Linear(4, 4), tmp_path / "net.onnx", inputs={"input": X, name: value})

@@ -7,7 +7,6 @@ equals PyTorch, and no norm, which computes something else, at least stays finit
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -36,6 +35,7 @@ from un_deploy.pipeline.compare.given_plans import (
     precision_of,
     tf32_of,
 )
+from un_deploy.pipeline.compare.of_a_spec import PathLike, checkpoint_option, refuse_with_files
 from un_deploy.pipeline.compare.variants import Network
 from un_deploy.pipeline.export.forward import Axes
 from un_deploy.pipeline.export.model_spec import Norm
@@ -44,8 +44,6 @@ from un_deploy.runtime.check_settings import check_environment, check_settings
 from un_deploy.runtime.choose_engine import choose_engine_backend, runtime_title
 from un_deploy.runtime.protocol import DescribesItself
 from un_deploy.runtime.settings import ENGINE, RunSettings, engine_precision
-
-PathLike = str | os.PathLike[str]
 
 BATCH = "batch"
 """The name that exporters are given for the dimension of the batch."""
@@ -127,11 +125,11 @@ def compare(
     plans = {kind: GivenPlan.read(path) for kind, path in paths.items() if is_plan(path)}
     graphs = [kind for kind in paths if kind not in plans]
     if files:
-        _refuse_with_files(norms, checkpoints, dynamic, dynamic_axes)
+        refuse_with_files(norms, checkpoints, dynamic, dynamic_axes)
     norms = ("ln", "un") if norms is None else norms
     if unused := set(checkpoints or ()) - set(norms):
         left = f"a network that --norms {','.join(norms)} leaves out"
-        raise InputError(f"{_checkpoint_option(unused)} is of {left}")
+        raise InputError(f"{checkpoint_option(unused)} is of {left}")
     if flavor != "auto" and not engines:
         raise InputError("--flavor is of the engines of --engines: give that with it")
     if engines and plans and not graphs:
@@ -235,27 +233,6 @@ def _described(network: Network) -> str:
     if isinstance(runtime := runtime_of(network.settings), DescribesItself):
         network.notes.append(f"timed by {runtime.describe()}")
     return runtime_title(network.settings)
-
-
-def _refuse_with_files(
-    norms: Collection[Norm] | None,
-    checkpoints: Mapping[Norm, PathLike] | None,
-    dynamic: bool,
-    dynamic_axes: Axes | None,
-) -> None:
-    given = {
-        "--norms": norms is not None,
-        _checkpoint_option(checkpoints): bool(checkpoints),
-        "--static": not dynamic,
-        "--dynamic": bool(dynamic_axes),
-    }
-    for option in (option for option, is_given in given.items() if is_given):
-        raise InputError(f"{option} is of a model spec: files are what they are")
-
-
-def _checkpoint_option(norms: Collection[Norm] | None) -> str:
-    """The option of the first of some checkpoints."""
-    return "--ln-checkpoint" if "ln" in (norms or ()) else "--checkpoint"
 
 
 def _folded_and_derived_none(variants: Sequence[Variant]) -> bool:

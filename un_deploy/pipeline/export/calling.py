@@ -32,8 +32,8 @@ def in_order(module: nn.Module, inputs: Mapping[str, Tensor]) -> dict[str, Tenso
     for name in inputs:
         if name not in named and Parameter.VAR_KEYWORD not in kinds:
             raise InputError(f"{forward} takes no input {name!r}")
-    for name in sorted(named, key=list(parameters).index):
-        if parameters[name].default is Parameter.empty and name not in inputs:
+    for name, one in parameters.items():
+        if name in named and one.default is Parameter.empty and name not in inputs:
             raise InputError(f"{forward} needs the input {name!r}")
     return {name: inputs[name] for name in dict.fromkeys((*parameters, *inputs)) if name in inputs}
 

@@ -5,7 +5,7 @@ Decoders of transformers find packed sequences with them where no attention mask
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,7 +15,10 @@ def more_operators() -> Iterator[None]:
     """The exporter has them for the while."""
     import torch
 
-    added = {"aten::diff": (_diff, 9), "aten::cumsum": (_cumsum, 11)}
+    added: dict[str, tuple[Callable[..., Any], int]] = {
+        "aten::diff": (_diff, 9),
+        "aten::cumsum": (_cumsum, 11),
+    }
     for name, (symbolic, since) in added.items():
         torch.onnx.register_custom_op_symbolic(name, symbolic, since)
     try:

@@ -1,0 +1,39 @@
+"""Options of a comparison that are of a model spec: with files they would be ignored."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping
+
+from un_deploy.errors import InputError
+from un_deploy.pipeline.export.forward import Axes
+from un_deploy.pipeline.export.model_spec import Norm
+
+PathLike = str | os.PathLike[str]
+
+
+def refuse_with_files(
+    norms: Collection[Norm] | None,
+    checkpoints: Mapping[Norm, PathLike] | None,
+    dynamic: bool,
+    dynamic_axes: Axes | None,
+) -> None:
+    """Refuse the first that was given.
+
+    Raises:
+        InputError: one of them was given.
+    """
+    given = {
+        "--norms": norms is not None,
+        checkpoint_option(checkpoints): bool(checkpoints),
+        "--static": not dynamic,
+        "--dynamic": bool(dynamic_axes),
+    }
+    for option, is_given in given.items():
+        if is_given:
+            raise InputError(f"{option} is of a model spec: files are what they are")
+
+
+def checkpoint_option(norms: Collection[Norm] | None) -> str:
+    """The option of the first of some checkpoints."""
+    return "--ln-checkpoint" if "ln" in (norms or ()) else "--checkpoint"
