@@ -142,6 +142,6 @@ def _largest(got: dict[str, np.ndarray], wanted: dict[str, np.ndarray]) -> float
 
 
 def shortened(text: str, most: int = 300) -> str:
-    """An exporter's message, in one line."""
-    line = " ".join(text.split())
+    """An exporter's message, in one line, without the folders that it made."""
+    line = " ".join(re.sub(r"\S*/un-deploy-\w+/", "", text).split())
     return line if len(line) <= most else line[: most - 3] + "..."

@@ -69,8 +69,8 @@ def page(found: Sequence[Entry], environment: Mapping[str, Any]) -> str:
         "A cell says how many of the converted norms folded. A dynamic export leaves the batch",
         "open, and the length of a text. *Others* are norms that were not converted, such as",
         "BatchNorms, the weights of RMSNorms, and other scales and shifts that went too. *More*",
-        "are operators beyond those of the same network exported without norms: a bias where a",
-        "linear operator had none.",
+        "are operators beyond those of the same network exported without norms, most of them the",
+        "bias of a linear operator that had none.",
         "",
         *entries.table(
             ["network", *modes, "others", "stay", "more", "difference"],
@@ -78,6 +78,9 @@ def page(found: Sequence[Entry], environment: Mapping[str, Any]) -> str:
         ),
         "",
         "## What stays",
+        "",
+        "How many stay of a network, in the mode where most do; the list is closed",
+        "(benchmarks/networks/stays.py).",
         "",
         *_stays(found),
         "",
@@ -128,8 +131,8 @@ def _stays(found: Sequence[Entry]) -> Iterator[str]:
                 most = reasons.setdefault(reason, {})
                 most[entry["network"]] = max(most.get(entry["network"], 0), count)
     for reason, networks in reasons.items():
-        who = "; ".join(f"{name}: {count}" for name, count in networks.items())
-        yield f"- {reason} ({who})"
+        who = "; ".join(f"{name}, {count}" for name, count in networks.items())
+        yield f"- {who}: {reason}"
 
 
 def _causes(found: Sequence[Entry]) -> Iterator[str]:
