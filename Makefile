@@ -12,7 +12,7 @@ PYTEST := $(TEST_ENV) $(BIN)/python -m pytest -q -n 2 --dist worksteal
 # What else pytest is to be told: make test ARGS="tests/graph/fold -k conv"
 ARGS ?=
 
-.PHONY: setup demo test evaluators-test test-slow api-test wheel-test compare-test browser-test diffusers-test networks-test image-test lint bench corruptions fuzz mutations clean
+.PHONY: setup demo test evaluators-test test-slow api-test wheel-test compare-test browser-test diffusers-test networks networks-test image-test lint bench corruptions fuzz mutations clean
 
 setup: $(STAMP)
 
@@ -94,6 +94,11 @@ networks-test: build/networks/.ready
 	$(NETWORKS) $(PIP_INSTALL) --no-deps --force-reinstall .
 	$(TEST_ENV) HF_HUB_OFFLINE=1 $(NETWORKS) -m pytest -q -n 2 --dist worksteal $(ARGS) \
 	  $$(grep -rl --include="*.py" pytest.mark.networks tests)
+
+# Fifty networks of transformers, diffusers and timm, each exported in four ways, folded, proven and
+# run: writes docs/networks.md. Half an hour; nothing is timed.
+networks: build/networks/.ready
+	$(TEST_ENV) HF_HUB_OFFLINE=1 $(NETWORKS) -m benchmarks.networks --write
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -29,6 +29,8 @@ def test_the_dynamo_exporter_writes_scopes_and_classes() -> None:
     ("name", "label"),
     [
         ("/blocks.0/norm1/Mul", "blocks.0.norm1"),
+        ("/blocks/blocks.0/norm1/Mul", "blocks.0.norm1"),
+        ("/blocks.0/blocks.0/blocks.0.0/norm1/Mul", "blocks.0.blocks.0.0.norm1"),
         ("/Mul", "/Mul"),
         ("Mul_3", "Mul_3"),
         ("", "out"),

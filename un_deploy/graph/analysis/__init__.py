@@ -13,6 +13,8 @@
 - floating: Floating types: which are computed with, which hold which, and arrays widened to
   float64.
 - held_constant: The tensor that a file holds for a value, as it is stored.
+- known_numbers: Small tensors whose numbers are all known, where onnx-shape-inference follows only
+  rows of sizes.
 - operator_types: What ONNX's schemas say of element types: which an operator takes, and which its
   results have.
 - rounded_sizes: Sizes that come of rounding, which runtimes do in other ways: known where all ways

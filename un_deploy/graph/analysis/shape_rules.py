@@ -1,13 +1,15 @@
 """Infers shapes, operator by operator, where onnx-shape-inference leaves them open or guesses.
 
 The package follows the numbers inside shape tensors ("symbolic values") through Shape, Gather,
-Concat and arithmetic. Three things are missing for a rewriter that may not guess:
+Concat and arithmetic. Four things are missing for a rewriter that may not guess:
 
 * ``expand(-1)`` and ``zeros_like`` as TorchScript writes them, ConstantOfShape, Mul, Equal and
   Where on shape tensors, lose their values;
 * two different symbolic sizes are broadcast to the first one, a constant slice of a symbolic axis
   is taken to lie inside it, a Squeeze without axes to meet no symbolic axis of size 1, a Split
   into parts of unknown sizes to halve;
+* numbers that are all known lose their values where another operator, or a table, stands between,
+  as in the widths that TorchScript computes for a Pad;
 * a number computed at run time may be -1, which a Reshape does not take for a size.
 
 Numbers are kept only where every step is exact: no detour through floating point, no Cast to a type
@@ -27,6 +29,7 @@ from onnx_shape_inference import ShapeInferenceContext
 
 from un_deploy.graph.analysis.bounded_context import MOST_NUMBERS, BoundedContext
 from un_deploy.graph.analysis.evaluators.selection import bounds
+from un_deploy.graph.analysis.known_numbers import KnownNumbers
 from un_deploy.graph.analysis.rounded_sizes import ROUNDED
 from un_deploy.graph.analysis.side_dims import (
     SideDim,
@@ -53,6 +56,7 @@ class Corrections:
 
     def __init__(self, context: BoundedContext) -> None:
         self.context = context
+        self.known = KnownNumbers(context)
         # Sizes seen on tensors, as against numbers computed from them: these are never negative.
         self.sizes: set[sympy.Expr] = set()
         self.instead: dict[str, Callable[[ir.Node], None]] = {
@@ -88,8 +92,15 @@ class Corrections:
         if standard and node.op_type in self.after:
             self.after[node.op_type](node)
         self._check_counts(node.outputs)
+        self._evaluate(node)
         self.context.bound(node.outputs)
         self.note_sizes(node.outputs)
+
+    def _evaluate(self, node: ir.Node) -> None:
+        """Compute numbers from known ones, where the package has lost them."""
+        numbers = self.known.computed(node)
+        if numbers is not None:
+            self._state(node, numbers)
 
     def _check_counts(self, values: Iterable[ir.Value]) -> None:
         """Forget numbers that are not as many as the tensor has: a table was taken for a row."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable
+from itertools import pairwise
 
 import onnx_ir as ir
 
@@ -35,14 +36,17 @@ def label_of(node: ir.Node) -> str:
     """The module path, such as ``blocks.0.norm1``, or the operator's name where none is told.
 
     The dynamo exporter writes scopes into the node's metadata, the TorchScript exporter into its
-    name (``/blocks.0/norm1/Mul``).
+    name (``/blocks.0/norm1/Mul``), where a Sequential stands before its part's whole path
+    (``/blocks/blocks.0/norm1/Mul``).
     """
     scopes = [scope for scope in _listed(node, _SCOPES) if scope]
     if len(scopes) >= 2:
         return scopes[-2]  # the last one is the operation itself
     name = node_name(node)
-    parts = name.strip("/").split("/")
-    return ".".join(parts[:-1]) if name.startswith("/") and len(parts) > 1 else name
+    *parts, _ = scopes = name.strip("/").split("/")
+    if not parts or not name.startswith("/"):
+        return name
+    return ".".join(p for p, after in pairwise(scopes) if not after.startswith(f"{p}."))
 
 
 def class_of(node: ir.Node) -> str | None:

@@ -18,6 +18,14 @@ def _two(draw: Draw) -> Setting:
     return Setting(draw.op, draw.opset, [a, b])
 
 
+def _mod(draw: Draw) -> Setting:
+    kind, (left, right) = draw.type(among=INTEGERS), draw.two_shapes()
+    b = draw.array(right, kind, positive=True)
+    b = -b if kind.kind == "i" and draw.chance(0.5) else b
+    given = {"fmod": 1} if draw.chance(0.3) else {}
+    return Setting("Mod", draw.opset, [draw.array(left, kind), b.astype(kind)], given)
+
+
 def _one(draw: Draw) -> Setting:
     return Setting(draw.op, draw.opset, [draw.array(draw.shape(), draw.type(among=_NUMBERS))])
 
@@ -75,8 +83,9 @@ def _where(draw: Draw) -> Setting:
 
 DRAWN = {
     **dict.fromkeys(("Add", "Sub", "Mul", "Div"), _two),
+    "Mod": _mod,
     **dict.fromkeys(("Neg", "Sqrt"), _one),
-    **dict.fromkeys(("Abs", "Relu", "LeakyRelu"), _real),
+    **dict.fromkeys(("Abs", "Ceil", "Floor", "Relu", "LeakyRelu"), _real),
     "PRelu": _prelu,
     "Sum": _several,
     "Equal": _equal,

@@ -36,6 +36,18 @@ def test_two_norms_along_the_channels_fold_one_after_the_other() -> None:
     assert operators(folded.model) == ["Concat", "MatMul", "Add"]
 
 
+def test_two_parts_along_the_channels_that_one_norm_reaches_on_ways_of_different_length() -> None:
+    """The class and the mean of the patches, as DINOv2 reads them."""
+    body = (
+        f"{NORM} c = Gather<axis=1>(n, zero) p = Slice(n, one, last, one)"
+        " r = ReduceMean<keepdims=0>(p, one) t = Concat<axis=1>(c, r) y = MatMul(t, w)"
+    )
+    places = {"zero": 0, "one": [1], "last": [9]}
+    model = build("float[2,3,4] x => float[2,5] y", body, **PAIR, w=(8, 5), **places)
+    folded = assert_folds(model)
+    assert operators(folded.model) == ["Gather", "Slice", "ReduceMean", "Concat", "MatMul", "Add"]
+
+
 def test_one_norm_used_on_two_parts_along_the_tokens() -> None:
     body = f"{NORM} k = Mul(z, a) o = Add(k, b) t = Concat<axis=1>(n, o) y = MatMul(t, w)"
     signature = "float[2,3,4] x, float[2,2,4] z => float[2,5,5] y"

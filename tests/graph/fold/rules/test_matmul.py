@@ -248,19 +248,19 @@ REFUSALS = {
         "float[B,2,3,4] x => float[B,2,3,5] y",
         NORM + " y = MatMul(n, w)",
         {"a": (2, 1, 4), "b": (4,), "w": (1, 4, 5)},
-        "the scale varies along axis 1, not only along the channels",
+        "the scale varies along axis 1 and along the channels",
     ),
     "columns scaled in front of a weight on the left": (
         "float[B,4,4] x => float[B,3,4] y",
-        NORM + " y = MatMul(w, n)",
+        NORM + " p = MatMul(w, n) y = Sigmoid(p)",
         {"a": (4,), "b": (4,), "w": (3, 4)},
-        "vary along axis 2, not only along the channels",
+        "(Sigmoid) does not commute",
     ),
     "tokens scaled, as many as channels": (
         "float[B,4,4] x => float[B,4,5] y",
-        NORM + " y = MatMul(n, w)",
+        NORM + " p = MatMul(n, w) y = Sigmoid(p)",
         {"a": (4, 1), "b": (4, 1), "w": (4, 5)},
-        "vary along axis 1, not only along the channels",
+        "(Sigmoid) does not commute",
     ),
 }
 

@@ -4,7 +4,8 @@ Fold and proof rest on these and on nothing else, so each is needed, and each is
 other implementations in its test. Whatever is not listed is unknown. A file with `EVALUATORS` in it
 is found by being here.
 
-- arithmetic: Add, Sub, Mul, Div, Sum, Neg, Abs and Sqrt; Equal; Relu, LeakyRelu and PRelu.
+- arithmetic: Add, Sub, Mul, Div, Sum, Neg, Abs and Sqrt; Mod; Ceil and Floor; Equal; Relu,
+  LeakyRelu and PRelu.
 - casts: Cast, between the types that are computed with.
 - convolution: Conv and ConvTranspose of any rank: each offset in the kernel adds one product of
   matrices.

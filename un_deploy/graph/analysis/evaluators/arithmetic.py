@@ -1,5 +1,5 @@
-"""Add, Sub, Mul, Div, Sum, Neg, Abs and Sqrt, of floating-point numbers and of integers; Equal;
-Relu, LeakyRelu and PRelu."""
+"""Add, Sub, Mul, Div, Sum, Neg, Abs and Sqrt, of floating-point numbers and of integers; Mod of
+integers; Ceil and Floor; Equal; Relu, LeakyRelu and PRelu."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from un_deploy.graph.analysis.evaluators.evaluator import (
     Array,
     Compute,
     Inputs,
+    Unknown,
     accumulates,
     check_size,
     is_integer,
@@ -49,6 +50,15 @@ def _quotient(a: Array, b: Array) -> Array:
     overflows = np.any((a == np.iinfo(a.dtype).min) & (b == -1))
     require(not overflows, "its quotient does not fit the type")
     return a // b + ((a % b != 0) & ((a < 0) != (b < 0)))
+
+
+def _mod(node: ir.Node, inputs: Inputs, opset: int) -> list[Array]:
+    """The remainder has the sign of the divisor; with fmod, as C's, of the dividend."""
+    a, b = _operands(inputs)
+    require(is_integer(a), f"a remainder of {a.dtype}")
+    require(np.all(b != 0), "it divides an integer by zero")
+    remainder = np.fmod if node.attributes.get_int("fmod", 0) else np.mod
+    return [np.asarray(remainder(a, b))]
 
 
 def _neg(node: ir.Node, inputs: Inputs, opset: int) -> list[Array]:
@@ -100,6 +110,19 @@ def _prelu(node: ir.Node, inputs: Inputs, opset: int) -> list[Array]:
     return [np.asarray(np.where(x < 0, slope * x, x))]
 
 
+def _whole(function: Callable[[Array], Array]) -> Compute:
+    def compute(node: ir.Node, inputs: Inputs, opset: int) -> list[Array]:
+        x = needed(inputs)
+        require(is_real(x), f"whole numbers of {x.dtype}")
+        return [np.asarray(function(x))]
+
+    return compute
+
+
+def _of_rounded(node: ir.Node, inputs: Inputs, opset: int) -> list[Array]:
+    raise Unknown("it compares numbers that are rounded")
+
+
 def _equal(node: ir.Node, inputs: Inputs, opset: int) -> list[Array]:
     a, b = _operands(inputs)
     require(is_real(a) or is_integer(a) or a.dtype.kind == "b", f"a comparison of {a.dtype}")
@@ -116,10 +139,13 @@ EVALUATORS = {
     "Sub": since(7, _of_two(np.subtract)),
     "Mul": since(7, _of_two(np.multiply)),
     "Div": since(7, _of_two(_quotient)),
+    "Mod": since(10, _mod, "fmod"),
     "Neg": since(6, _neg),
     "Sum": since(8, _sum),
     "Sqrt": since(6, _sqrt),
     "Abs": since(6, _abs),
+    "Ceil": since(6, _whole(np.ceil), exact=_of_rounded),
+    "Floor": since(6, _whole(np.floor), exact=_of_rounded),
     "Relu": since(6, _relu),
     "LeakyRelu": since(6, _leaky_relu, "alpha"),
     "PRelu": since(7, _prelu),

@@ -26,6 +26,7 @@ What the rooms around need to know of an operator is stated here too: by its rul
   else.
 - pad: Pad: a gauge that is alike along the padded axes passes, as far as what is put in obeys it.
 - pool: AveragePool and MaxPool, over windows and over all places: a gauge of the channels passes.
+- product: A product with one constant operand: which axis is whose, and along which a scale passes.
 - protocol: What a rule is: how one family of operators passes on a change of variables, or absorbs
   it.
 - reduce: ReduceMean, ReduceSum, ReduceMax, ReduceMin: what is alike along the axes passes through.

@@ -28,6 +28,7 @@ class Join(Rule):
             (7, 26),
             moves=True,
             shift_from="every",
+            joins=True,
             guard=_GUARD.format("alike in all"),
         ),
         "Split": Operator("layout", (7, 26), moves=True, guard=_GUARD.format("alike")),

@@ -39,6 +39,7 @@ class Operator:
         rearranges: it moves all of them, none twice: a chain of these may be the identity.
         slides: it slides a window over places: their number decides what it covers.
         fills: its constants may be infinite, or no numbers: they mark places.
+        joins: its inputs may each bring a gauge of their own: it waits for all that do.
         guard: what has to hold of a scale and shift that pass or are absorbed, for readers.
         uniform: it treats all places along an axis alike, but for what its constants say of them.
     """
@@ -58,6 +59,7 @@ class Operator:
     rearranges: bool = False
     slides: bool = False
     fills: bool = False
+    joins: bool = False
     guard: str = ""
     uniform: bool = False
 

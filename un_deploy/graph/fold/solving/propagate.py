@@ -40,6 +40,7 @@ def propagate(
     vanished: set[Site] = set()
     met: set[Site] = set()
     queue: deque[ir.Value] = deque()
+    waiting: deque[Unit] = deque()  # asked when nothing else is left to carry
     settled: set[Unit] = set()  # all their ports are known, and agree
 
     def assign(value: ir.Value, gauge: Gauge) -> None:
@@ -58,8 +59,9 @@ def propagate(
 
     for value, gauge in seeds.items():
         assign(value, gauge)
-    while queue:
-        for part in view.touching(queue.popleft()):
+    while queue or waiting:
+        last = not queue
+        for part in (waiting.popleft(),) if last else view.touching(queue.popleft()):
             if isinstance(part, Site):
                 met.add(part)
                 if grown.untouched(part) or part in base.only_shift:
@@ -78,6 +80,9 @@ def propagate(
                 continue
             if len(known) == len(ports):
                 settled.add(part)
+            elif part.operator.joins and not last:
+                waiting.append(part)
+                continue
             for port, gauge in _demands(part, known, view):
                 value = ports[port]
                 if value in view.constants:
