@@ -61,7 +61,7 @@ def test_forward(case: str) -> None:
     model = build(signature, f"{NORM} {body} y = MatMul(t, w)", a=scale, b=scale, w=weight, **lists)
     if case == "heads":
         # Every head has scales of its own, which one weight cannot hold.
-        assert_stays(model, "vary along axis 2, not only along the channels")
+        assert_stays(model, "the scale varies along axis 2 and along the channels")
     else:
         assert_folds(model)
 
@@ -189,7 +189,7 @@ REFUSALS = {
         "float[B,3,6] x => float[B,2,5] y",
         f"{NORM} t = Reshape(n, s) y = MatMul(t, w)",
         {"a": (6,), "b": (6,), "w": (9, 5), "s": [0, 2, 9]},
-        "vary along axis 1",
+        "the scale varies along axis 1 and along the channels",
     ),
     "a reshape that mixes channels with an axis of unknown size": (
         "float[B,N,6] x => float[B,M] y",

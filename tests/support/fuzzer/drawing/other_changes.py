@@ -41,7 +41,7 @@ def compute_weight(draft: Draft, random: Random) -> None:
         f"{name} = Transpose({held})": lambda: array.T,
     }
     if draft.dtype == "float":
-        if draft.opset < 28:  # ONNX Runtime has no DequantizeLinear from then on
+        if 10 <= draft.opset < 28:  # ONNX Runtime has no DequantizeLinear from then on
             scale = draft.constant("scale", np.array(0.02))
             forms[f"{name} = DequantizeLinear({held}, {scale})"] = lambda: _in_bytes(array)
         forms[f"{name} = Cast<to=1>({held})"] = lambda: array.astype(np.float16)
