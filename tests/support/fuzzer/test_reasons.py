@@ -42,7 +42,10 @@ def test_there_is_a_reason_in_every_rule_that_refuses() -> None:
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
-        ("y = MatMul(n, z)", "rules/product: it is no product of a computed and a constant operand"),
+        (
+            "y = MatMul(n, z)",
+            "rules/product: it is no product of a computed and a constant operand",
+        ),
         ("r = Relu(n) y = MatMul(r, w)", "rules/activation: it bends at zero, which a shift would"),
         ("t = Tanh(n) y = MatMul(t, w)", "solving/propagate: _ (_) does not commute with a scale"),
     ],
