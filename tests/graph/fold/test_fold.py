@@ -10,6 +10,7 @@ import onnx_ir as ir
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from onnx.defs import onnx_opset_version
 from onnx.reference import ReferenceEvaluator
 
 from tests.support.graphs import (
@@ -24,6 +25,7 @@ from tests.support.graphs import (
     to_bytes,
 )
 from un_deploy.errors import InputError
+from un_deploy.graph.analysis.evaluators.evaluator import LAST_OPSET
 from un_deploy.graph.fold.fold import fold_graph
 
 SIGNATURE = "float[B,3,4] x => float[B,3,5] y"
@@ -129,6 +131,28 @@ def test_layouts_around_a_removed_norm_go_with_it() -> None:
     assert operators(folded.model) == ["MatMul", "Add"]
     (cancelled,) = folded.report.cancelled
     assert (cancelled.kept, cancelled.removed) == ("x", "u")
+
+
+@pytest.mark.parametrize("opset", [20, *range(LAST_OPSET, onnx_opset_version() + 1)])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "r = Reshape(x, rows) t = Reshape(r, whole) m = Mul(t, a) n = Add(m, b) y = Relu(n)",
+        f"{NORM} r = Reshape(n, rows) t = Reshape(r, whole) y = Relu(t)",
+        "f = Flatten(x) s = Shape(x) t = Reshape(f, s) m = Mul(t, a) n = Add(m, b) y = Relu(n)",
+    ],
+    ids=["in front", "behind", "a Flatten"],
+)
+def test_layouts_beside_a_norm_that_stays_go_where_a_proof_can_compute_them(
+    body: str, opset: int
+) -> None:
+    """Of a newer opset it is not known what the operators compute."""
+    used = {"rows": [-1, 4], "whole": [2, 3, 4]} if "rows" in body else {}
+    signature = "float[2,3,4] x => float[2,3,4] y"
+    folded = fold_and_prove(build(signature, body, opset=opset, a=(4,), b=(4,), **used))
+    assert len(folded.report.stayed) == 1
+    removed = [chain.removed for chain in folded.report.cancelled]
+    assert removed == (["t"] if opset <= LAST_OPSET else [])
 
 
 def test_what_the_norms_constants_were_computed_of_goes_with_it() -> None:

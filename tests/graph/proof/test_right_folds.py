@@ -197,3 +197,22 @@ def test_a_cast_of_what_came_out_of_a_body(casts: tuple[int, int]) -> None:
     )
     signature = "float[2,4] x, bool k => float[2,5] y"
     assert_proven(signature, body, a=(4,), w=(4, 5), rows=[2, 4])
+
+
+@pytest.mark.parametrize(
+    ("signature", "pool", "image"),
+    [
+        ("float[B,4,H,W] x", "kernel_shape=[3,3], pads=[1,1,1,1]", [6, 6]),
+        ("float[2,4,H,W] x", "kernel_shape=[3,3], pads=[1,1,1,1]", [3, 7]),
+        ("float[B,4,S,S] x", "kernel_shape=[2,2], strides=[2,2]", [6, 6]),
+    ],
+    ids=["a square", "an oblong", "twice as long in front of a pool"],
+)
+def test_places_of_an_image_of_open_sizes_are_as_many_as_a_reshape_states(
+    signature: str, pool: str, image: list[int]
+) -> None:
+    body = f"""m = Mul(x, a) t = AveragePool<{pool}>(m) f = Reshape(t, flat) n = Neg(f)
+               i = Reshape(n, image) y = Conv(i, w)"""
+    places = [0, 4, int(np.prod(image))]
+    sizes = {"flat": places, "image": [0, 4, *image]}
+    assert_proven(f"{signature} => float[] y", body, a=(4, 1, 1), w=(4, 4, 1, 1), **sizes)

@@ -8,7 +8,7 @@ import pytest
 from tests.support.graphs import build
 from un_deploy.graph.analysis.constants import Constants
 from un_deploy.graph.analysis.shapes import Shapes
-from un_deploy.graph.proof.sizes import NoSizeError, Sizes
+from un_deploy.graph.proof.sizes import NoSizeError, Sizes, merged
 
 
 def sizes_of(
@@ -95,6 +95,19 @@ def test_a_size_that_would_be_no_size_is_refused() -> None:
     large = sizes_of(model, 16, 16)
     assert large.shape(value(model, "x")) == (16, 32, 4)
     assert large.shape(value(model, "y")) == (16, 24, 4)
+
+
+def test_two_open_sizes_are_bound_to_what_they_multiply_to() -> None:
+    assert list(merged({6}, 2, 1)) == [{0: 2, 1: 3}, {0: 3, 1: 2}]
+    assert list(merged({4}, 2, 8)) == [
+        {0: 2},
+        {1: 2},
+        {0: 2, 1: 2},
+        {0: 16},
+        {1: 16},
+        {0: 16, 1: 16},
+    ]
+    assert list(merged({1, 7}, 3, 2)) == []
 
 
 class TestIntegers:

@@ -265,7 +265,7 @@ def _fold_bodies(
 
 
 def _in_the_way(view: GraphView) -> list[ir.Value]:
-    """Where a norm that stays stands beside a Reshape.
+    """Where a norm that stays stands beside a Reshape that a proof can compute in this opset.
 
     It may merge the channels with a batch of unknown size, and the next one split them again.
     """
@@ -273,7 +273,8 @@ def _in_the_way(view: GraphView) -> list[ir.Value]:
     for site in view.sites:
         before, behind = site.x.producer(), view.readers(site.y)
         beside = [*behind, *([] if before is None else [before])]
-        if not site.stays and any(node.op_type == "Reshape" for node in beside):
+        reshapes = [node for node in beside if node.op_type == "Reshape"]
+        if reshapes and not site.stays and view.knows(reshapes):
             found += [site.x, site.y]
     return found
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from itertools import combinations, islice, product
+from itertools import chain, combinations, islice, product
 
 import numpy as np
 import onnx_ir as ir
@@ -23,7 +23,7 @@ from un_deploy.graph.fold.original_tensors import Claim
 from un_deploy.graph.fold.rules import operator_named
 from un_deploy.graph.proof.draw import Draw, original_of
 from un_deploy.graph.proof.region import NoProofError, Region, Sources
-from un_deploy.graph.proof.sizes import NoSizeError, Sizes
+from un_deploy.graph.proof.sizes import NoSizeError, Sizes, merged
 from un_deploy.graph.proof.slices import Evaluation
 from un_deploy.graph.proof.tables import RegionConstants
 from un_deploy.graph.proof.windows import LEAST, reach, strides, windows
@@ -116,13 +116,16 @@ class _Bench:
         if not self.is_uniform:
             return {}
         least = max(map(reach, self.region.nodes), default=LEAST)
-        stride = math.lcm(*(s for node in self.region.nodes for s in strides(node)))
         claims = [self.region.claim, *(c for claims in self.region.leaves.values() for c in claims)]
         gauges = [claim.gauge for claim in claims if claim.gauge is not None]
         kept = self._constant_sizes | {n for g in gauges for n in (*g.scale.shape, *g.shift.shape)}
         # What is left over behind the last window stays the same.
-        cut = {size: least + (size - least) % stride for size in self._leaf_sizes - kept}
+        cut = {size: least + (size - least) % self._stride for size in self._leaf_sizes - kept}
         return {size: smaller for size, smaller in cut.items() if size > smaller}
+
+    @cached_property
+    def _stride(self) -> int:
+        return math.lcm(*(s for node in self.region.nodes for s in strides(node)))
 
     @cached_property
     def _leaf_dims(self) -> list[Dim]:
@@ -154,9 +157,15 @@ class _Bench:
         whole = (array for array in few if array.dtype.kind == "i")
         return {int(number) for array in whole for number in array.ravel() if 1 < number < 1024}
 
+    @cached_property
+    def _wholes(self) -> set[int]:
+        """What a Reshape may merge open axes into, by themselves or with one of a fixed size."""
+        fixed = (self._leaf_sizes | {1}) - {0}
+        return {n // size for n in self._bounds for size in fixed if n % size == 0}
+
     @property
     def choices(self) -> Iterator[tuple[Sizes, bool]]:
-        """Sizes to try, the cheapest first; at last with open ones bound to some that are fixed.
+        """Sizes to try, the cheapest first; at last with open ones bound to what others ask.
 
         With each comes whether a lookup may have more indices than the graph gives it.
         """
@@ -173,7 +182,8 @@ class _Bench:
                 opened = max(opened, sizes.opened)
                 if not opened:
                     break
-            for bound in islice(self._bindings(opened), _MOST_BOUND):
+            bindings = self._bindings(opened), merged(self._wholes, opened, self._stride)
+            for bound in chain(*(islice(each, _MOST_BOUND) for each in bindings)):
                 yield self._sources.sizes(*_OPEN[0], cut, bound), stretched
 
     def _bindings(self, opened: int) -> Iterator[Mapping[int, int]]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 
 import numpy as np
 import onnx_ir as ir
@@ -167,6 +168,23 @@ class Sizes:
             step = met if about < 16 else 16 * (met % 3)
             self._chosen[key] = self.bound.get(met, about + step)
         return self._chosen[key]
+
+
+def merged(wholes: Iterable[int], opened: int, stride: int) -> Iterator[Mapping[int, int]]:
+    """Sizes for one or two open dimensions whose product is one of these, the squares first.
+
+    Args:
+        wholes: what a Reshape may merge two axes into, such as the 36 places of 6 by 6.
+        opened: how many dimensions are open.
+        stride: how many times as long they may have to be, in front of windows.
+    """
+    pairs = [(one, n // one) for n in wholes for one in sympy.divisors(n)[1:-1]]
+    for one, other in sorted(pairs, key=lambda pair: abs(pair[0] - pair[1])):
+        for step in sorted({1, stride}):
+            if one == other:
+                yield from ({which: one * step} for which in range(opened))
+            for first, second in combinations(range(opened), 2):
+                yield {first: one * step, second: other * step}
 
 
 def _declared(value: ir.Value) -> Shape | None:
