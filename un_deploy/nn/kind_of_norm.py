@@ -22,7 +22,7 @@ _NAMED = re.compile(r"norm(?!al(?!i[sz]ation))|grn$", re.IGNORECASE)
 _NO_NORMS = (nn.Embedding, nn.Linear, _ConvNd)
 _ANY_CHANNELS = 8
 
-_RMS_NORM = "computes an RMSNorm, whose weight folds as it is"
+_RMS_NORM = "computes an RMSNorm, whose weight folds with --fold-norm-affine"
 _AFFINE = "is a scale and a shift in evaluation, which fold as they are"
 
 
