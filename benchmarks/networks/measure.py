@@ -70,7 +70,7 @@ def cell(
     except Exception:
         return {"cause": "a traceback", "traceback": traceback.format_exc()}
     try:
-        folded = fold_graph(original.clone())
+        folded = fold_graph(original, fold_norm_affine=True)
         proof = prove(original, folded)
         difference = differences(module, original, folded.model, inputs)
         without = to_onnx(bare, inputs, dynamic_axes=axes, exporter=exporter)
