@@ -216,3 +216,16 @@ def test_places_of_an_image_of_open_sizes_are_as_many_as_a_reshape_states(
     places = [0, 4, int(np.prod(image))]
     sizes = {"flat": places, "image": [0, 4, *image]}
     assert_proven(f"{signature} => float[] y", body, a=(4, 1, 1), w=(4, 4, 1, 1), **sizes)
+
+
+@pytest.mark.parametrize(
+    "cut",
+    ["z = Min(i, no) s = Slice(k, z, nine)", "z = Max(i, no) s = Slice(k, no, z)"],
+    ids=["starts", "ends"],
+)
+def test_a_slice_that_names_no_axes_has_as_many_starts_as_ends(cut: str) -> None:
+    """One side comes from data and is as long as the other, not as the tensor has axes."""
+    body = f"p = MatMul(x, w) m = Mul(p, a) n = Add(m, b) k = Add(n, n) {cut} y = MatMul(s, v)"
+    given = {"no": [0], **({"nine": [9]} if "nine" in cut else {})}
+    signature = "float[B,3,4] x, int64[D] i => float[] y"
+    assert_proven(signature, body, w=(4, 4), v=(4, 5), a=(4,), b=(4,), **given)
