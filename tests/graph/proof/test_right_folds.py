@@ -18,7 +18,7 @@ _ROWS = "f = Reshape(x, rows) p = MatMul(f, w) q = Add(p, c) k = Relu(q)"
 def assert_proven(signature: str, body: str, **given: Any) -> None:
     model = build(signature, body, **given)
     folded = fold_graph(model.clone())
-    assert folded.report.folded
+    assert folded.is_changed
     proof = prove(model, folded)
     assert proof.passed, proof.problems
 
@@ -229,3 +229,16 @@ def test_a_slice_that_names_no_axes_has_as_many_starts_as_ends(cut: str) -> None
     given = {"no": [0], **({"nine": [9]} if "nine" in cut else {})}
     signature = "float[B,3,4] x, int64[D] i => float[] y"
     assert_proven(signature, body, w=(4, 4), v=(4, 5), a=(4,), b=(4,), **given)
+
+
+@pytest.mark.parametrize("between", ["k = Identity(p)", "z = Shape(p) k = Reshape(p, z)"])
+@pytest.mark.parametrize(
+    "norm", ["m = Mul(k, a) n = Add(m, b)", "m = Add(k, b) n = Mul(m, a)"], ids=["Mul", "Add"]
+)
+def test_a_shape_read_inside_a_norm_of_which_the_shift_stays(between: str, norm: str) -> None:
+    """It is read from the tensor in front of the Add that is left, of other numbers."""
+    body = f"""p = MatMul(x, w) {between} {norm} s = Shape(m) t = Reshape(n, s) q = MatMul(k, v)
+               r = Sigmoid(n) y = Add(q, r)"""
+    signature = "float[B,S,4] x => float[B,S,4] y, float[B,S,4] t"
+    far = np.array([825, -736, 708, 520], np.float32)
+    assert_proven(signature, body, w=(4, 4), v=(4, 4), a=(4,), b=far)
