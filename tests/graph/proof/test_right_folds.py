@@ -18,7 +18,7 @@ _ROWS = "f = Reshape(x, rows) p = MatMul(f, w) q = Add(p, c) k = Relu(q)"
 def assert_proven(signature: str, body: str, **given: Any) -> None:
     model = build(signature, body, **given)
     folded = fold_graph(model.clone())
-    assert folded.report.folded
+    assert folded.is_changed
     proof = prove(model, folded)
     assert proof.passed, proof.problems
 
@@ -216,3 +216,29 @@ def test_places_of_an_image_of_open_sizes_are_as_many_as_a_reshape_states(
     places = [0, 4, int(np.prod(image))]
     sizes = {"flat": places, "image": [0, 4, *image]}
     assert_proven(f"{signature} => float[] y", body, a=(4, 1, 1), w=(4, 4, 1, 1), **sizes)
+
+
+@pytest.mark.parametrize(
+    "cut",
+    ["z = Min(i, no) s = Slice(k, z, nine)", "z = Max(i, no) s = Slice(k, no, z)"],
+    ids=["starts", "ends"],
+)
+def test_a_slice_that_names_no_axes_has_as_many_starts_as_ends(cut: str) -> None:
+    """One side comes from data and is as long as the other, not as the tensor has axes."""
+    body = f"p = MatMul(x, w) m = Mul(p, a) n = Add(m, b) k = Add(n, n) {cut} y = MatMul(s, v)"
+    given = {"no": [0], **({"nine": [9]} if "nine" in cut else {})}
+    signature = "float[B,3,4] x, int64[D] i => float[] y"
+    assert_proven(signature, body, w=(4, 4), v=(4, 5), a=(4,), b=(4,), **given)
+
+
+@pytest.mark.parametrize("between", ["k = Identity(p)", "z = Shape(p) k = Reshape(p, z)"])
+@pytest.mark.parametrize(
+    "norm", ["m = Mul(k, a) n = Add(m, b)", "m = Add(k, b) n = Mul(m, a)"], ids=["Mul", "Add"]
+)
+def test_a_shape_read_inside_a_norm_of_which_the_shift_stays(between: str, norm: str) -> None:
+    """It is read from the tensor in front of the Add that is left, of other numbers."""
+    body = f"""p = MatMul(x, w) {between} {norm} s = Shape(m) t = Reshape(n, s) q = MatMul(k, v)
+               r = Sigmoid(n) y = Add(q, r)"""
+    signature = "float[B,S,4] x => float[B,S,4] y, float[B,S,4] t"
+    far = np.array([825, -736, 708, 520], np.float32)
+    assert_proven(signature, body, w=(4, 4), v=(4, 4), a=(4,), b=far)

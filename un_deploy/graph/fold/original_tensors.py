@@ -92,7 +92,8 @@ class OriginalTensors:
                 for value in unit.mixing.between:
                     self._claims[value] = tuple(c.of_shape() for c in self._claims[value])
         for site in view.sites:
-            if site not in assignment.vanished and not assignment.untouched(site):
+            gone = site in assignment.vanished or site in assignment.only_shift
+            if not gone and not assignment.untouched(site):
                 self._claims.update((node.outputs[0], ()) for node in site.nodes[:-1])
 
     def applied(
@@ -108,11 +109,15 @@ class OriginalTensors:
                 assert inner is not None
                 self.moved(inner, outer)
         gone = [edit for edit in edits if isinstance(edit, (Bypass, LeaveShift))]
-        for edit, value in zip(gone, instead, strict=True):
+        pairs = list(zip(gone, instead, strict=True))
+        for edit, value in pairs:  # the Adds that stay first: others may be behind them
             if isinstance(edit, LeaveShift):
                 self._claims[value] = self._claims[edit.site.y]
-            else:
+        for edit, value in pairs:
+            if isinstance(edit, Bypass):
                 self._bypassed(edit.site, value)
+            elif (add := value.producer()) is not None and (x := add.inputs[0]) is not None:
+                self._claims[x] = (*self._claims[x], *self._shapes_inside(edit.site))
 
     def moved(self, inner: ir.Value, outer: ir.Value) -> None:
         """An operator was put behind a tensor; what it makes stands for what that stood for."""

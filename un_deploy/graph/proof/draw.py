@@ -69,7 +69,7 @@ class Draw:
         if whole and (known := sizes.integers(old)) is not None:
             return known
         self.drawn.add(value)
-        if whole and (wanted := self._wanted(value, old)) is not None:
+        if whole and (wanted := self._wanted(old, value)) is not None:
             return wanted
         shape = sizes.shape(old, self._told(value))
         if math.prod(shape) > (_MOST_ENTRIES if sizes.opened else _MOST_FIXED):
@@ -178,12 +178,18 @@ class Draw:
         if node.op_type == "Slice" and position in (1, 2):
             target = self._sizes.shape(node.outputs[0])
             axes = node.inputs[3] if len(node.inputs) > 3 else None
-            along = range(len(target)) if axes is None else self._sizes.integers(axes)
+            along = range(self._bounds(node)) if axes is None else self._sizes.integers(axes)
             if along is None:
                 return None  # as behind a Constant of the folded graph; the original's are known
             sizes = [target[int(axis)] for axis in along]
             return np.array(sizes if position == 2 else [0] * len(sizes), dtype=np.int64)
         return None
+
+    def _bounds(self, node: ir.Node) -> int:
+        """How many axes a Slice cuts that names none: of one side as many as of the other."""
+        shapes = [self._sizes.shapes.of(bound) for bound in node.inputs[1:3] if bound is not None]
+        counts = [shape[0] for shape in shapes if shape and isinstance(shape[0], int)]
+        return int(counts[0]) if counts else len(self._sizes.shape(node.outputs[0]))
 
     def _uses(self, tensors: Iterable[ir.Value]) -> Iterator[tuple[ir.Node, int]]:
         nodes = set(self._region.nodes)

@@ -26,7 +26,7 @@ _MODULATED = (
 _MODULATION = "(float[B,3,4] x, float[B,2] c) => (float[B,3,4] y)"
 
 _INTEGERS: dict[str, object] = {
-    "first": [1], "last": [-1], "back": [-9], "none": [0], "all": [9], "two": [2],
+    "first": [1], "last": [-1], "back": [-9], "none": [0], "all": [9], "two": [2], "four": [4],
     "order": [3, 1, 0, 2], "twice": [1, 1, 2], "ones": [1, 1, 1], "rest": [0, 0, 4],
     "around": [0, 1, 0, 0, 1, 0], "beside": [0, 0, 1, 0, 0, 1], "few": [[[0, 1, 2]]],
     "double": [12, 12], "tall": [1, 3, 1],
@@ -248,8 +248,11 @@ _BLOCKS: dict[str, tuple[str, str] | tuple[str, str, tuple[str, ...]]] = {
         "(n, , uneven) y = Conv(t, w_4_4_1_1)",
         _SINGLE,
     ),
-    "Resize to the size of something": (
-        IMAGES, f"{_OF_IMAGES} s = Shape(x) t = Resize(n, , , s) y = Conv(t, w_4_4_1_1)", _SINGLE,
+    "Resize by some factors": (
+        "(float[B,4,6,6] x, int64[1] i) => (float[B,4,6,6] y)",
+        f"{_OF_IMAGES} z = Min(i, none) r = Max(z, four) "
+        "o = ConstantOfShape(r) k = Cos(o) t = Resize(n, , k) y = Conv(t, w_4_4_1_1)",
+        _SINGLE,
     ),
     "Resize, nearest between two": (
         "(float[B,4,6,6] x) => (float[B,4,9,9] y)",
@@ -267,8 +270,8 @@ _BLOCKS: dict[str, tuple[str, str] | tuple[str, str, tuple[str, ...]]] = {
         "(float[B,D4_1,6,6] x) => (float[B,4,6,6] y)",
         "y = BatchNormalization(x, a_4, b_4, c_4, av_4)",
     ),
-    "a Scaler": (
-        VECTORS,
+    "a Scaler of some features": (
+        "(float[B,D4_1] x) => (float[B,4] y)",
         "k = ai.onnx.ml.Scaler<offset=[0.5,0.1,-0.2,0.3],scale=[1.5,0.5,0.7,2.0]>(x) "
         "y = Gemm(k, w_4_4)",
         _SINGLE,
