@@ -154,7 +154,12 @@ LOAD = ("--checkpoint", "weights.pt")
     [
         (nothing, ("export", "absent.py:net", *EXPORT[2:]), "absent.py: cannot be read", "No such"),
         (nothing, ("export", "net.py:absent", *EXPORT[2:]), "no object named 'absent'", "it has"),
-        (nothing, ("export", "net.py", *EXPORT[2:]), "'net.py' names no", "write FILE.py:name"),
+        (
+            nothing,
+            ("export", "net.py", *EXPORT[2:]),
+            "'net.py' is no model",
+            "give FILE.py:factory",
+        ),
         (nothing, UN, "the statistics of 0 were never updated", "--untrained"),
         (
             layer_norm_checkpoint,

@@ -89,8 +89,8 @@ def test_a_batch_normalization_whose_parameters_are_no_vectors_stays(
     )  # fmt: skip
     _, report = un_deploy.fold(model, verify=False)
     assert not report.folded
-    (miss,) = report.near_misses
-    assert miss.reason == "its parameters are not one number for each channel"
+    (norm,) = report.stayed
+    assert norm.reason == "its parameters are not one number for each channel"
 
 
 @pytest.mark.parametrize("sizes", [(6,), (1, 6, 5), ()])

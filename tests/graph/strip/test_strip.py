@@ -227,7 +227,7 @@ class TestExports:
     def test_torchscript(self, norm: str, opset: int):
         """It writes Layer Normalization out before opset 17, and it names no class."""
         model = self._exported(norm, "torchscript", opset)
-        names = [f"blocks.blocks.{block}.norm{n}" for block in range(4) for n in (1, 2)] + ["norm"]
+        names = [f"blocks.{block}.norm{n}" for block in range(4) for n in (1, 2)] + ["norm"]
         if norm == "ln":
             report = strip_graph(model)
         else:

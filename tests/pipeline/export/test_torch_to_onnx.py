@@ -278,5 +278,5 @@ def test_declarations_that_do_not_fit(options: dict[str, Any], message: str) -> 
 
 
 def test_output_that_is_no_tensor() -> None:
-    with pytest.raises(InputError, match="forward returns a str; only tensors"):
+    with pytest.raises(InputError, match="forward returns a str as output_1; only tensors"):
         to_onnx(Plain(lambda x: (x, "done")), {"x": X})

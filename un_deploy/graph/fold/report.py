@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,6 +12,8 @@ from un_deploy.graph.analysis.norms.norm import Kind
 from un_deploy.graph.fold.cancel_layouts import Cancelled
 from un_deploy.graph.fold.site import NearMiss
 from un_deploy.json_form import JsonForm
+
+SiteKind = Literal["norm", "factor", "bias"]
 
 
 @dataclass(frozen=True)
@@ -36,12 +39,17 @@ class SiteReport:
     reason: str = ""
 
     @property
-    def kind(self) -> Literal["norm", "factor", "bias"]:
-        """Beside a linear operator a scalar factor, or a bias, is a site too, and no norm."""
-        if {"Add", "Sub", "Sum"}.issuperset(self.operators):
-            return "bias"
-        factor = self.channels == 1 and {"Mul", "Div"}.issuperset(self.operators)
-        return "factor" if factor else "norm"
+    def kind(self) -> SiteKind:
+        """See `kind_of`."""
+        return kind_of(self.operators, self.channels)
+
+
+def kind_of(operators: Collection[str], channels: int) -> SiteKind:
+    """Beside a linear operator a scalar factor, or a bias, is a site too, and no norm."""
+    if {"Add", "Sub", "Sum"}.issuperset(operators):
+        return "bias"
+    factor = channels == 1 and {"Mul", "Div"}.issuperset(operators)
+    return "factor" if factor else "norm"
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,10 @@ from un_deploy.graph.analysis.constants import Constants
 from un_deploy.graph.analysis.norms.find_norms import find_norms
 from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.graph_view import GraphView
+from un_deploy.graph.fold.report import kind_of
 from un_deploy.graph.fold.rules import operators
 from un_deploy.graph.fold.rules.operator import Group
+from un_deploy.graph.fold.site import Site
 from un_deploy.graph.model.labels import node_name
 from un_deploy.runtime.layer_times import nodes_between
 
@@ -73,10 +75,15 @@ def node_groups(model: ir.Model) -> dict[str, Group]:
     view = GraphView(model, constants, shapes)
     groups = {node_name(node): _group_of(node.op_type) for node in model.graph}
     norms = [norm.nodes for norm in find_norms(model.graph, constants, shapes)]
-    norms += [site.nodes for site in view.sites]
+    norms += [site.nodes for site in view.sites if _is_norm(site)]
     groups |= {node_name(node): "normalization" for nodes in norms for node in nodes}
     groups |= {node_name(node): "attention" for node in _attention(model.graph, constants)}
     return groups
+
+
+def _is_norm(site: Site) -> bool:
+    names = [node.op_type for node in site.nodes]
+    return kind_of(names, site.affine.scale.size) == "norm"
 
 
 def layer_group(kind: str, onnx_nodes: Iterable[str], groups: Mapping[str, Group]) -> Group:
