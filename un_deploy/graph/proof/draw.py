@@ -14,9 +14,11 @@ from un_deploy.graph.proof.sizes import NoSizeError, Sizes
 
 Array = np.ndarray
 
-#: A tensor of more entries is not drawn at open sizes, where smaller ones may be had, and not at
-#: fixed ones: half a gigabyte in float64.
+#: A tensor of more entries is not drawn at open sizes, where smaller ones may be had, unless the
+#: fixed ones are that many already but for this factor (open ones are 3 at least, two of them 18);
+#: and none of more than half a gigabyte in float64.
 _MOST_ENTRIES = 1 << 20
+_MOST_OPENED = 32
 _MOST_FIXED = 1 << 26
 
 #: How many rows of a table are looked up at once, where that is free.
@@ -72,13 +74,19 @@ class Draw:
         if whole and (wanted := self._wanted(old, value)) is not None:
             return wanted
         shape = sizes.shape(old, self._told(value))
-        if math.prod(shape) > (_MOST_ENTRIES if sizes.opened else _MOST_FIXED):
+        if math.prod(shape) > self._most(old):
             raise NoSizeError(f"{old.name!r} would be too large: {shape}")
         if not whole:
             return self._floats(value, shape)
         if dtype == ir.DataType.BOOL:
             return self._whole(2, shape).astype(bool)
         return self._integers(value, old, shape, turn)
+
+    def _most(self, old: ir.Value) -> int:
+        """How many entries may be drawn."""
+        if not self._sizes.opened:
+            return _MOST_FIXED
+        return min(max(_MOST_ENTRIES, _MOST_OPENED * self._sizes.fixed(old)), _MOST_FIXED)
 
     def shape(self, value: ir.Value) -> Array:
         """The shape of an original tensor elsewhere.

@@ -79,6 +79,11 @@ class Sizes:
                 self._chosen.setdefault((value.name, axis) if dim is None else dim, size)
         return tuple(self._size(dim, value, axis) for axis, dim in enumerate(shape))
 
+    def fixed(self, value: ir.Value) -> int:
+        """The product of an original tensor's static sizes, as they are cut; 1 for none."""
+        dims = (dim for dim in self.shapes.of(value) or () if isinstance(dim, int))
+        return math.prod(self.cut.get(dim, dim) for dim in dims)
+
     def integers(self, value: ir.Value) -> Array | None:
         """What an integer tensor holds, where it follows from constants and shapes alone."""
         pending = [value]
