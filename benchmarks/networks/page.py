@@ -57,8 +57,8 @@ def page(found: Sequence[Entry], environment: Mapping[str, Any]) -> str:
         "",
         "`make networks` builds these networks from small configurations, downloads nothing,",
         "converts their LayerNorms to Unified Normalization with the statistics of a trained",
-        "network, exports, folds and proves each in four ways, and runs it in ONNX Runtime. It",
-        "writes this page. Here with " + told + ".",
+        "network, exports, folds (with `--fold-norm-affine`) and proves each in four ways, and",
+        "runs it in ONNX Runtime. It writes this page. Here with " + told + ".",
         "",
         f"{len(found)} networks, {len(cells)} cells: {len(made)} exported, "
         f"{sum(cell['proven'] for cell in made)} proven, "

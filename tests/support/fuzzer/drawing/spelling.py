@@ -45,7 +45,7 @@ def respelled(
 
 
 def is_known(node: NodeProto, opset: int) -> bool:
-    """Whether ONNX has this operator at this opset, with these inputs and attributes."""
+    """Whether ONNX has this operator at this opset, with these inputs, outputs and attributes."""
     try:
         schema = onnx.defs.get_schema(node.op_type, 1 if node.domain else opset, node.domain)
     except onnx.defs.SchemaError:
@@ -56,6 +56,7 @@ def is_known(node: NodeProto, opset: int) -> bool:
     return (
         not schema.deprecated
         and schema.min_input <= len(node.input) <= schema.max_input
+        and schema.min_output <= len(node.output) <= schema.max_output
         and all(name or lacks for name, lacks in zip(node.input, may_lack, strict=False))
         and {attribute.name for attribute in node.attribute} <= set(schema.attributes)
     )
