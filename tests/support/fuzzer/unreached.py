@@ -14,7 +14,7 @@ REASONS = {
     "rules/channel: its bias is not one number for each channel": f"{_INVALID}{_RULES}conv.py",
     "rules/gather_slice: it picks beyond the end of its axis": f"{_INVALID}{_RULES}gather_slice.py",
     "rules/gemm: its weight is no matrix": f"{_INVALID}{_RULES}gemm.py",
-    "rules/product: the shape of _ is unknown": f"{_CONTRADICTED}{_RULES}matmul.py",
+    "rules/product: the shape of _ is unknown": f"{_CONTRADICTED}{_RULES}product.py",
     "rules/pad: its widths do not fit the tensor": f"{_INVALID}{_RULES}pad.py",
     "rules/reduce: the shape of _ is unknown": f"{_CONTRADICTED}{_RULES}reduce.py",
     "rules/resize: its sizes do not fit the tensor": f"{_INVALID}{_RULES}resize.py",
