@@ -35,6 +35,16 @@ def test_a_rotary_table_is_no_norm(case: str) -> None:
     assert report.sites == () and report.near_misses == ()
 
 
+@pytest.mark.parametrize("case", ROTARY)
+def test_a_rotary_table_of_one_frequency_is_no_norm(case: str) -> None:
+    """As of heads of which two channels turn: its columns are alike."""
+    alike = {
+        name: np.repeat(table[:, :1], table.shape[1], 1) for name, table in tables(case).items()
+    }
+    report = fold_and_prove(build(HEADS, f"q = Relu(x) {ROTARY[case]}", **HALVES, **alike)).report
+    assert report.sites == () and report.near_misses == ()
+
+
 def test_a_factor_of_heads_by_channels_is_a_norm_still() -> None:
     body = "n = Mul(x, a) t = Transpose<perm=[0,2,1,3]>(n) r = Reshape(t, s) y = MatMul(r, w)"
     signature = "float[B,2,3,4] x => float[B,3,5] y"

@@ -18,10 +18,11 @@ def is_rotary(step: Step, steps: Mapping[ir.Node, Step], facts: GraphFacts) -> b
     """
     readers = facts.readers(step.y)
     return (
-        _is_table(step)
+        _is_table(step, facts)
         and bool(readers)
         and all(
-            node.op_type in ("Add", "Sub") and all(_is_made_by_table(v, steps) for v in node.inputs)
+            node.op_type in ("Add", "Sub")
+            and all(_is_made_by_table(v, steps, facts) for v in node.inputs)
             for node in readers
         )
     )
@@ -37,13 +38,18 @@ def is_scale_of_logits(site: Site, facts: GraphFacts) -> bool:
     return site.affine.varies.isdisjoint((site.affine.rank - 1, site.affine.rank - 2))
 
 
-def _is_made_by_table(value: ir.Value | None, steps: Mapping[ir.Node, Step]) -> bool:
+def _is_made_by_table(
+    value: ir.Value | None, steps: Mapping[ir.Node, Step], facts: GraphFacts
+) -> bool:
     node = value.producer() if value is not None else None
     step = steps.get(node) if node is not None else None
-    return step is not None and _is_table(step)
+    return step is not None and _is_table(step, facts)
 
 
-def _is_table(step: Step) -> bool:
-    """A single product with a table."""
-    types = [node.op_type for node in step.nodes]
-    return types == ["Mul"] and sum(size > 1 for size in step.affine.scale.shape) > 1
+def _is_table(step: Step, facts: GraphFacts) -> bool:
+    """A single product with a table; its entries may be alike along an axis, as of two channels."""
+    (node, *more) = step.nodes
+    if more or node.op_type != "Mul":
+        return False
+    held = [v for v in node.inputs if v is not None and v in facts.constants]
+    return any(sum(size > 1 for size in facts.sizes(value)) > 1 for value in held)
