@@ -24,7 +24,13 @@ ROOT = Path(__file__).resolve().parents[1]
 GRAPH = Path("un_deploy/graph")
 WORKERS = 2
 #: What holds guards of a file beside the tests of its own.
-ALSO = {"elementwise.py": ("test_modulation.py",), "channel.py": ("test_conv.py",)}
+ALSO = {
+    "affine_steps.py": ("../test_find_sites.py",),
+    "channel.py": ("test_conv.py",),
+    "elementwise.py": ("test_modulation.py",),
+    "matmul.py": ("test_product.py",),
+    "product.py": ("test_matmul.py",),
+}
 #: A mutant that makes the tests hang this long, in seconds, is as good as caught.
 TIMEOUT = 300
 
@@ -118,7 +124,7 @@ def first_failure(project: Path, *tests: Path) -> str:
 
 def caught_by(mutant: Mutant, project: Path) -> str:
     """The test that fails for it, of its own file or else of its room; empty if none does."""
-    also = (mutant.own_tests.with_name(name) for name in ALSO.get(mutant.file.name, ()))
+    also = (mutant.own_tests.parent / name for name in ALSO.get(mutant.file.name, ()))
     if failure := failure_with(mutant, project, mutant.own_tests, *also):
         return failure
     # Whether all in a room pass as they are is asked where they are needed alone.

@@ -51,6 +51,24 @@ REFUSALS = {
         {"a": (4,), "b": (4,)},
         "it looks up along an axis on which the scale varies",
     ),
+    "indices of unknown shape": (
+        "float[2,6,4] x, int64[2,1] z => float[2,4] y",
+        f"i = Identity(z) {NORM} y = GatherND(n, i)",
+        {"a": (4,), "b": (4,), "claims": "int64[7] i"},
+        "the shape of what it looks up in is unknown",
+    ),
+    "an unknown number of axes": (
+        "float[2,6,4] x, int64[2,D] i => float[] y",
+        f"{NORM} y = GatherND(n, i)",
+        {"a": (4,), "b": (4,)},
+        "it is not known in how many axes it looks up",
+    ),
+    "elements of a result of unknown shape": (
+        "float[2,6,4] x, int64[2,6,4] i => float[2,6,5] y",
+        f"{NORM} g = GatherElements<axis=1>(n, i) y = MatMul(g, w)",
+        {"a": (4,), "b": (4,), "w": (4, 5), "claims": "float[7] g"},
+        "the shape of what it looks up in is unknown",
+    ),
     "a part of the channels": (
         "float[2,6,4] x, int64[2,6,3] i => float[2,6,3] y",
         f"{NORM} y = GatherElements<axis=1>(n, i)",

@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from tests.support.graphs import NORM, assert_stays, build
+from un_deploy.graph.analysis.affine_map import Affine
+from un_deploy.graph.analysis.constants import Constants
+from un_deploy.graph.analysis.shapes import Shapes
+from un_deploy.graph.fold.graph_view import GraphView
+from un_deploy.graph.fold.rules.protocol import OUT, Refuse, into
 
 SIGNATURE = "float[B,3,4] x => float[B,3,5] y"
 
 
 REFUSALS = {
+    "an axis that it sums, and its constant lacks": (
+        "float[2,3,4] x => float[2,5] y",
+        NORM + ' y = Einsum<equation="abc,cd->ad">(n, w)',
+        {"a": (3, 1), "b": (4,), "w": (4, 5)},
+        "it sums over axis 1, along which the scale or shift varies",
+    ),
+    "a scale of 0 along an axis that its constant lacks": (
+        "float[2,3,4] x => float[2,3,5] y",
+        "n = Mul(x, a) y = MatMul(n, w)",
+        {"a": np.float32([[1], [0], [2]]), "w": (4, 5)},
+        "a scale of 0 varies along axis 1, which its constant lacks",
+    ),
     "two computed operands": (
         "float[3,4] x, float[4,5] z => float[3,5] y",
         NORM + " y = MatMul(n, z)",
@@ -65,3 +83,14 @@ REFUSALS = {
 def test_what_it_refuses(case: str) -> None:
     signature, body, weights, reason = REFUSALS[case]
     assert_stays(build(signature, body, **weights), reason)
+
+
+def test_what_passes_is_the_same_at_both_ends() -> None:
+    model = build("float[2,3,4] x => float[2,3,5] y", "y = MatMul(x, w)", w=(4, 5))
+    view = GraphView(model, Constants(model), Shapes(model))
+    (unit,) = view.units
+    assert unit.rule is not None
+    rows = Affine(np.array([[[1.0], [2.0], [3.0]]]), np.zeros((1, 1, 1)))
+    assert list(unit.rule.transport(unit, {into(0): rows, OUT: rows}, view)) == []
+    with pytest.raises(Refuse, match="what passes along the axes that its constant lacks differs"):
+        list(unit.rule.transport(unit, {into(0): rows, OUT: Affine.identity(3)}, view))
