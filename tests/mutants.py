@@ -25,11 +25,14 @@ GRAPH = Path("un_deploy/graph")
 WORKERS = 2
 #: What holds guards of a file beside the tests of its own.
 ALSO = {
-    "affine_steps.py": ("../test_find_sites.py",),
+    "affine_steps.py": ("../test_find_sites.py", "test_scaler.py"),
+    "assignment.py": ("../rules/test_conv.py",),
     "channel.py": ("test_conv.py",),
     "elementwise.py": ("test_modulation.py",),
     "matmul.py": ("test_product.py",),
     "product.py": ("test_matmul.py",),
+    "propagate.py": ("test_solve.py", "../test_fold.py"),
+    "ranges.py": ("test_solve.py", "../test_lost_digits.py"),
 }
 #: A mutant that makes the tests hang this long, in seconds, is as good as caught.
 TIMEOUT = 300
