@@ -33,6 +33,7 @@ ALSO = {
     "product.py": ("test_matmul.py",),
     "propagate.py": ("test_solve.py", "../test_fold.py"),
     "ranges.py": ("test_solve.py", "../test_lost_digits.py"),
+    "solve.py": ("test_assignment.py", "../rules/test_modulation.py"),
 }
 #: A mutant that makes the tests hang this long, in seconds, is as good as caught.
 TIMEOUT = 300

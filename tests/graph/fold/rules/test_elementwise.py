@@ -159,3 +159,9 @@ def test_what_it_refuses(case: str) -> None:
 def test_a_file_that_contradicts_itself_is_not_believed(claim: str, reason: str) -> None:
     body = f"{NORM} z = Relu(x) s = Add(n, z) y = MatMul(s, w)"
     assert_stays(build(SIGNATURE, body, **WEIGHTS, claims=claim), reason)
+
+
+def test_a_scale_along_an_axis_of_each_factor() -> None:
+    body = "u = Relu(x) v = Relu(z) m = Mul(u, v) y = Mul(m, a)"
+    model = build("float[2,3,1] x, float[2,1,4] z => float[2,3,4] y", body, a=(3, 4))
+    assert_stays(model, "its operands repeat along the axis on which the scale varies")

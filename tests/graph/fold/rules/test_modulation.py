@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 
 from tests.support.graphs import NORM, assert_stays, build, fold_and_prove, operators
+from un_deploy.graph.analysis.affine_map import Affine
+from un_deploy.graph.analysis.constants import Constants
+from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.fold import fold_graph
+from un_deploy.graph.fold.graph_view import GraphView
+from un_deploy.graph.fold.rules.protocol import Refuse, into
 
 SIGNATURE = "float[B,3,4] x, float[B,2] c => float[B,3,5] y"
 UNIT = {"unit": np.ones(1, np.float32)}
@@ -185,3 +190,26 @@ def test_a_shift_that_no_column_could_hold() -> None:
         unit=np.ones(1), k=(1, 4), d=(4,), w=(2, 5), a=np.array([1e-17, 1]), b=np.full(2, 1e300),
     )  # fmt: skip
     assert_stays(model, "a modulation would take in a shift without bounds")
+
+
+ROWS, CHANNELS = np.array([[[1.0], [2.0], [3.0]]]), np.array([[[1.0, 2.0, 3.0, 4.0]]])
+
+
+@pytest.mark.parametrize(
+    ("port", "scale", "reason"),
+    [
+        (0, ROWS, "the scale and shift vary along another axis than the last"),
+        (1, CHANNELS, "what a modulation multiplies by is scaled, and nothing makes up for it"),
+        (2, CHANNELS, "what a modulation adds and gives is not scaled nor shifted"),
+    ],
+)
+def test_what_the_rule_refuses(port: int, scale: np.ndarray, reason: str) -> None:
+    linear, weights = MADE["Gemm"]
+    body = f"{linear} {SPLIT} s1 = Unsqueeze(s, one) t1 = Unsqueeze(t, one) o = Add(s1, unit)"
+    end = "r = Relu(x) q = Mul(r, o) u = Add(q, t1) y = MatMul(u, w)"
+    model = build(SIGNATURE, f"{body} {end}", one=[1], w=(4, 5), **weights, **UNIT)
+    view = GraphView(model, Constants(model), Shapes(model))
+    (unit,) = (unit for unit in view.units if unit.mixing is not None)
+    assert unit.rule is not None
+    with pytest.raises(Refuse, match=reason):
+        list(unit.rule.transport(unit, {into(port): Affine(scale, np.zeros((1, 1, 1)))}, view))

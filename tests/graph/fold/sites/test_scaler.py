@@ -6,6 +6,7 @@ import onnx_ir as ir
 import pytest
 
 from tests.support.graphs import assert_folds, assert_stays, build, fold_and_prove, operators
+from un_deploy.graph.fold.fold import fold_graph
 
 ROWS = "float[B,4] x => float[B,5] y"
 #: Not all of these are float32 numbers: an attribute is rounded, and so is what runtimes compute.
@@ -82,3 +83,16 @@ def test_one_that_changes_the_type_stays(kind: str) -> None:
 def test_one_of_another_number_of_features_stays() -> None:
     model = scaler(ROWS, "n = Neg(x) y = MatMul(n, w)", OFFSET[:3], SCALE[:3], w=(4, 5))
     assert_stays(model, "'x' is not known to have 3 features")
+
+
+@pytest.mark.parametrize(
+    ("signature", "scale", "reason"),
+    [
+        ("float[2,3,4] x => float[] y", SCALE, "the features of 'x' are unknown"),
+        ("float[B,4] x => float[B,4] y", [1, 2, 3, float("inf")], "its parameters are not finite"),
+    ],
+)
+def test_what_no_site_can_be(signature: str, scale: list[float], reason: str) -> None:
+    report = fold_graph(scaler(signature, "y = Neg(x)", scale=scale)).report
+    told = [*(site.reason for site in report.stayed), *(m.reason for m in report.near_misses)]
+    assert told == [reason]
