@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 
 from tests.support.graphs import NORM, assert_stays, build, fold_and_prove
+from un_deploy.graph.analysis.affine_map import Affine
 from un_deploy.graph.analysis.constants import Constants
 from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.graph_view import GraphView
+from un_deploy.graph.fold.rules.protocol import Refuse
+from un_deploy.graph.fold.solving.propagate import propagate
 from un_deploy.graph.fold.solving.solve import solve
 
 WEIGHTS = {"a": (4,), "b": (4,)}
@@ -67,3 +70,19 @@ def test_a_norm_that_would_be_divided_by_the_lost_channel_of_another() -> None:
     refusals = solve(view, "backward").refusals
     assert "Mul_1 loses a channel on the way of another norm" in refusals.values()
     assert len(fold_and_prove(model).report.folded) == 2
+
+
+def test_a_tensor_that_must_stay_is_neither_shifted_nor_is_its_sum_scaled() -> None:
+    """A shift of an input is refused, and a scale of a stream that starts at one: at once."""
+    body = "r = Relu(x) h = Add(x, r) q = Relu(r) s = Add(h, q) t = Tanh(s) y = MatMul(t, w)"
+    model = build(SIGNATURE, body, w=(4, 5))
+    view = GraphView(model, Constants(model), Shapes(model))
+    values = {value.name: value for node in model.graph for value in (*node.inputs, *node.outputs)}
+    one, none = np.ones((1, 1, 1)), np.zeros((1, 1, 1))
+    for name, gauge in (("x", Affine(one, one)), ("s", Affine(2 * one, none))):
+        value = values[name]
+        assert value is not None
+        with pytest.raises(Refuse, match="'x' is a graph input, so its value must stay") as refused:
+            propagate(view, {value: gauge}, lambda site: False)
+        assert "(" not in str(refused.value)  # said of the tensor itself
+        assert (value in view.pinned) == (name == "x") and value in view.unscaled
