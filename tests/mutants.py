@@ -36,7 +36,7 @@ ALSO = {
     "solve.py": ("test_assignment.py", "../rules/test_modulation.py"),
 }
 #: A mutant that makes the tests hang this long, in seconds, is as good as caught.
-TIMEOUT = 300
+TIMEOUT = 600
 
 
 @dataclass(frozen=True)
