@@ -52,3 +52,50 @@ def test_what_goes_keeps_two_thirds_of_the_digits(type_: str, shift: float) -> N
 
 def test_where_nobody_else_reads_any_shift_goes() -> None:
     assert_folds(two_readers(1 << 20, second="z = MatMul(s, p)"))
+
+
+JOINS = [
+    ("t = Where(keep, n, q)", "would write 'q'"),
+    ("t = Where(keep, n, fill)", "'fill' would take in"),
+    ("t = Concat<axis=0>(n, q)", "would write 'q'"),
+    ("t = Concat<axis=0>(n, fill)", "'fill' would take in"),
+]
+
+
+def joined(shift: float, type_: str, join: str):
+    """A norm that can only go forward, through a join with something that has no shift."""
+    return build(
+        f"{type_}[B,4] x, bool[B,1] keep => {type_}[N,4] y",
+        f"s = Tanh(x) m = Mul(s, a) n = Add(m, b) q = MatMul(s, p) {join} y = MatMul(t, o)",
+        dtype=TYPES[type_],
+        o=(4, 4), p=(4, 4), fill=(1, 4),
+        a=np.full(4, 2, TYPES[type_]), b=np.full(4, shift, TYPES[type_]),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("join", "reason"), JOINS)
+@pytest.mark.parametrize(("type_", "shift"), [("float", 300), ("float16", 20), ("double", 3e5)])
+def test_what_meets_a_large_one_behind_a_norm_does_not_take_it(
+    join: str, reason: str, type_: str, shift: float
+) -> None:
+    (site,) = fold_graph(joined(shift, type_, join)).report.stayed
+    assert reason in site.reason and "subtract" in site.reason
+
+
+@pytest.mark.parametrize(("join", "reason"), JOINS)
+@pytest.mark.parametrize(("type_", "shift"), [("float", 200), ("float16", 10), ("double", 2e5)])
+def test_what_meets_a_usual_one_does(join: str, reason: str, type_: str, shift: float) -> None:
+    assert_folds(joined(shift, type_, join), eps=max(2.0**-23, float(np.finfo(TYPES[type_]).eps)))
+
+
+def test_a_fill_that_marks_places_takes_any() -> None:
+    """Its own size leaves the digits where they are."""
+    for fill in (-1e9, -np.inf):
+        model = build(
+            "float[B,4] x, bool[B,1] keep => float[B,4] y",
+            "m = Mul(x, a) n = Add(m, b) t = Where(keep, n, fill) r = Relu(t) k = Mul(r, c) "
+            "y = MatMul(k, o)",
+            o=(4, 4), a=np.full(4, 2, np.float32), b=np.full(4, 300, np.float32),
+            c=np.full(4, 2, np.float32), fill=np.full((1, 4), fill, np.float32),
+        )  # fmt: skip
+        assert "would take in" not in str([site.reason for site in fold_graph(model).report.sites])

@@ -5,7 +5,6 @@ A dead channel is only ever multiplied by its scale behind the norm, and lost in
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from itertools import islice
 
 import ml_dtypes
@@ -14,8 +13,10 @@ import onnx_ir as ir
 
 from un_deploy.graph.analysis.affine_map import Gauge
 from un_deploy.graph.fold.graph_view import GraphView
+from un_deploy.graph.fold.rules import operator_named
 from un_deploy.graph.fold.rules.protocol import Refuse, Unit
 from un_deploy.graph.fold.site import Site
+from un_deploy.graph.fold.solving.assignment import Assignment
 
 
 def check_range(value: ir.Value, gauge: Gauge, view: GraphView) -> None:
@@ -38,32 +39,53 @@ def check_range(value: ir.Value, gauge: Gauge, view: GraphView) -> None:
                 raise Refuse(f"{far}, and {part.name} reads what it was before")
 
 
-def check_digits(
-    gauges: Mapping[ir.Value, Gauge], before: Mapping[ir.Value, Gauge], view: GraphView
-) -> None:
-    """Backward, whoever else reads what stood in front of a norm subtracts its shift again.
+def check_digits(trial: Assignment, before: Assignment, forward: bool, view: GraphView) -> None:
+    """Who did not have a shift would add it, and its readers subtract it again, or the other way.
 
     If that is much larger than the numbers, their digits are gone: the sum rounds them to its own.
     How large they are is not known; taken for about 1, they lose a third of their type's at most.
+    Backward these are the other readers of what stood in front of a norm; forward the writers and
+    constants that meet what stood behind it, in a Where or a Concat.
 
     Args:
-        gauges: those of a trial, which begin with those before it.
+        trial: gauges that begin with those before it.
         before: those before it.
+        forward: which way the norms go.
         view: the graph.
+
+    Raises:
+        Refuse: digits would be lost.
     """
-    for value in islice(gauges, len(before), None):
-        bits = ml_dtypes.finfo((view.dtype(value) or ir.DataType.FLOAT).numpy()).nmant + 1
-        shift = float(np.max(np.abs(gauges[value].shift), initial=0))
-        if shift <= 2 ** (bits / 3):
+    for value in islice(trial.tensors, len(before.tensors), None):
+        shift = float(np.max(np.abs(trial.tensors[value].shift), initial=0))
+        if shift <= _room(value, view):
             continue
         for part in view.touching(value):
-            if isinstance(part, Site) or part.node is value.producer():
+            if isinstance(part, Site) or not part.operator.absorbs:
                 continue
-            if part.operator.absorbs:
+            if (part.node is value.producer()) is forward:
+                does = "write" if forward else "read"
                 raise Refuse(
-                    f"{part.name} would read {value.name!r} with {shift:.3g} added to it, and "
-                    f"subtract that again: digits would be lost"
+                    f"{part.name} would {does} {value.name!r} with {shift:.3g} added to it, and "
+                    f"{'who reads it ' if forward else ''}subtract that again: digits would be lost"
                 )
+    for node, index in trial.constants.keys() - before.constants.keys() if forward else ():
+        operator, value = operator_named(node.op_type), node.inputs[index]
+        if value is None or not (operator.fills or operator.moves):
+            continue
+        gauge, old = trial.constants[node, index], view.exact(value)()
+        far = np.abs(gauge.shift) > _room(value, view) * np.maximum(np.abs(old), 1)
+        if np.any(far & np.isfinite(old)):
+            raise Refuse(
+                f"{value.name!r} would take in {np.max(np.abs(gauge.shift)):.3g}, which who reads "
+                "it would subtract again: digits would be lost"
+            )
+
+
+def _room(value: ir.Value, view: GraphView) -> float:
+    """How much may be added to numbers of about 1, and leave two thirds of their digits."""
+    bits = ml_dtypes.finfo((view.dtype(value) or ir.DataType.FLOAT).numpy()).nmant + 1
+    return float(2 ** (bits / 3))
 
 
 def check_divides(value: ir.Value, gauge: Gauge, view: GraphView, unit: Unit) -> None:

@@ -110,8 +110,7 @@ def solve(view: GraphView, direction: Direction, *, scale_alone: bool = False) -
                     trial = propagate(view, seeds, vanish, assignment)
                     # Nothing reaches a site that does nothing.
                     trial = replace(trial, vanished=trial.vanished | {site})
-                if direction == "backward":
-                    check_digits(trial.tensors, assignment.tensors, view)
+                check_digits(trial, assignment, direction == "forward", view)
                 changed = _changed(view, assignment, trial)
                 removed = sum(s.cost for s in trial.vanished - assignment.vanished)
                 removed += sum(s.cost - 1 for s in trial.only_shift - assignment.only_shift)
