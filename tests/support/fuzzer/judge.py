@@ -9,6 +9,7 @@ twice, as it is and widened to float32, where only its rounded weights tell the 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -66,6 +67,7 @@ def judge(
     why, share = "", 0.0
     judged = 0
     for first, second, given in pairs:
+        usual = _usual(first, given)
         for one, wide_one in zip(given, pairs[-1][2], strict=True):
             try:
                 wanted = _run(first, one)
@@ -81,7 +83,7 @@ def judge(
                 got = _run(second, one)
             except Exception as error:
                 return Judgement(f"the folded graph does not run: {error}")
-            wrong, largest, seen = _compared(got, wanted, spread, eps)
+            wrong, largest, seen = _compared(got, wanted, spread, usual, eps)
             if wrong:
                 return Judgement(wrong, share=largest)
             judged += seen
@@ -102,6 +104,24 @@ def _run(model: onnx.ModelProto, feeds: Feeds) -> _Outputs:
         model.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
     return list(session.run(None, feeds))
+
+
+def _usual(model: onnx.ModelProto, feeds: Iterable[Feeds]) -> list[float]:
+    """How large each output is at the inputs at which it is largest, and 1 where it is larger.
+
+    A fold may round numbers of about 1 once more, and add to a small one what it subtracts again:
+    where a condition chooses nothing but small numbers, these alone would say less.
+    """
+    sizes: list[list[float]] = []
+    for one in feeds:
+        with contextlib.suppress(Exception):  # what does not run is told where it is compared
+            sizes.append([_size(array) for array in _run(model, one)])
+    return [min(1.0, max(column)) for column in zip(*sizes, strict=True)]
+
+
+def _size(array: np.ndarray) -> float:
+    finite = array[np.isfinite(array)] if _floats(array) else array[:0]
+    return _distance(finite, np.zeros_like(finite))
 
 
 def _spread(model: onnx.ModelProto, feeds: Feeds, dtype: np.dtype) -> list[float]:
@@ -150,7 +170,11 @@ def _rounding(
 
 
 def _compared(
-    got: Sequence[np.ndarray], wanted: Sequence[np.ndarray], spread: Sequence[float], eps: float
+    got: Sequence[np.ndarray],
+    wanted: Sequence[np.ndarray],
+    spread: Sequence[float],
+    usual: Sequence[float],
+    eps: float,
 ) -> tuple[str, float, int]:
     """What is wrong, the largest share of what is allowed, and how many outputs told something."""
     largest, told = 0.0, 0
@@ -160,8 +184,7 @@ def _compared(
         finite = np.isfinite(b)
         if not np.isfinite(moved) or not finite.any():  # nor does an empty one tell anything
             continue
-        size = _distance(b[finite], np.zeros_like(b[finite])) if _floats(b) else 0.0
-        allowed = ALLOWED * (moved + eps * size)
+        allowed = ALLOWED * (moved + eps * max(_size(b), usual[index]))
         off = _distance(a[finite], b[finite])
         share = off / allowed if allowed else (np.inf if off else 0.0)
         if share > 1.0:

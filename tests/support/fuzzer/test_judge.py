@@ -99,3 +99,23 @@ def test_random_operators_with_a_seed_are_judged() -> None:
 def test_numbers_that_are_not_finite_are_not_judged() -> None:
     body = "k = Mul(x, h) y = Div(x, k)"
     assert "no output is finite" in judged(body, body, h=np.zeros(4)).not_judged
+
+
+def test_digits_that_a_usual_shift_costs_a_small_number_are_rounding() -> None:
+    """A condition may choose nothing but a small constant, which a fold shifts there and back."""
+    shifted = np.float32(0.04) - np.full(4, 1.7, np.float32)
+    signature = "float[B,4] x, bool[B,1] keep => float[B,4] y"
+    constants = {"w": W, "small": np.full(4, 0.04, np.float32), "b": np.full(4, 1.7, np.float32)}
+    one = build(signature, "n = Add(x, b) t = Where(keep, n, small) y = MatMul(t, w)", **constants)
+    two = build(
+        signature,
+        "t = Where(keep, x, small) p = MatMul(t, w) y = Add(p, v)",
+        **{**constants, "small": shifted, "v": constants["b"] @ W},
+    )
+    pair = [ir.to_proto(model) for model in (one, two)]
+    for keep in (False, True):
+        given = {"x": W, "keep": np.full((4, 1), keep)}
+        both = [given, {**given, "keep": np.full((4, 1), True)}]
+        assert not judge(*pair, both, np.dtype(np.float32)).wrong
+    wrong = ir.to_proto(build(signature, "t = Where(keep, x, small) y = MatMul(t, w)", **constants))
+    assert judge(pair[0], wrong, both, np.dtype(np.float32)).wrong

@@ -264,7 +264,8 @@ _BLOCKS: dict[str, tuple[str, str] | tuple[str, str, tuple[str, ...]]] = {
         "p = MatMul(x, w_4_4) t = Tile(p, twice) m = Mul(t, a_8) y = Add(m, b_8)",
     ),
     "a variance below zero": (
-        IMAGES, "y = BatchNormalization(x, a_4, b_4, c_4, neg_4)", _SINGLE,
+        IMAGES, "n = BatchNormalization(x, a_4, b_4, c_4, neg_4) i = IsNaN(n) y = Where(i, x, n)",
+        _SINGLE,
     ),
     "BatchNormalization of some channels": (
         "(float[B,D4_1,6,6] x) => (float[B,4,6,6] y)",
