@@ -13,9 +13,10 @@ from torch import Tensor, nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 
 from tests.support.graphs import operators  # noqa: E402
+from tests.support.networks.trained_like import draw_norms  # noqa: E402
 from un_deploy.graph.fold.fold import fold_graph  # noqa: E402
 from un_deploy.graph.proof.prove import prove  # noqa: E402
-from un_deploy.nn import UnifiedNorm, convert_norms  # noqa: E402
+from un_deploy.nn import convert_norms  # noqa: E402
 from un_deploy.pipeline.export.torch_to_onnx import Exporter, to_onnx  # noqa: E402
 
 pytestmark = [pytest.mark.torch, pytest.mark.filterwarnings("ignore:enable_nested_tensor")]
@@ -90,13 +91,7 @@ class Downsampling(nn.Module):
 def converted(network: nn.Module, to: To) -> nn.Module:
     """The network, its norms as if trained."""
     assert convert_norms(network, to).left == {}
-    with torch.no_grad():
-        for norm in network.modules():
-            if isinstance(norm, UnifiedNorm):
-                norm.running_var.uniform_(0.5, 2)
-                norm.weight.uniform_(0.5, 1.5)
-                norm.bias.normal_(0, 0.2)
-    return network.eval()
+    return draw_norms(network)
 
 
 def assert_all_fold(

@@ -21,7 +21,8 @@ from torch import Tensor, nn  # noqa: E402  (needs torch)
 
 from tests.support.graphs import largest_error, operators  # noqa: E402
 from tests.support.networks.exports import EXPORTS  # noqa: E402
-from un_deploy import UnifiedNorm, convert_norms  # noqa: E402
+from tests.support.networks.trained_like import draw_norms  # noqa: E402
+from un_deploy import convert_norms  # noqa: E402
 from un_deploy.graph.fold.fold import fold_graph  # noqa: E402
 from un_deploy.graph.proof.prove import prove  # noqa: E402
 from un_deploy.pipeline.export.torch_to_onnx import Exporter, to_onnx  # noqa: E402
@@ -87,15 +88,12 @@ def with_norms(
     torch.manual_seed(0)
     network, inputs = make()
     converted = convert_norms(network, to).converted
+    draw_norms(network)
     with torch.no_grad():
         for module in network.modules():
-            if isinstance(module, UnifiedNorm):
-                module.running_var.uniform_(0.5, 2)
+            if is_rms_norm(module):
                 module.weight.uniform_(0.5, 1.5)
-                module.bias.normal_(0, 0.2)
-            elif is_rms_norm(module):
-                module.weight.uniform_(0.5, 1.5)
-    return network.eval(), inputs, converted
+    return network, inputs, converted
 
 
 def is_rms_norm(module: nn.Module) -> bool:

@@ -14,6 +14,7 @@ torch = pytest.importorskip("torch")
 
 from torch import Tensor, nn  # noqa: E402
 
+from tests.support.networks.trained_like import draw_norms  # noqa: E402
 from un_deploy.errors import InputError  # noqa: E402
 from un_deploy.nn import UnifiedNorm, convert_norms  # noqa: E402
 
@@ -42,20 +43,10 @@ def encoder(**settings: object) -> nn.Module:
     return nn.TransformerEncoder(layer(**settings), 2, nn.LayerNorm(DIM))
 
 
-def trained_like(model: nn.Module) -> nn.Module:
-    with torch.no_grad():
-        for norm in model.modules():
-            if isinstance(norm, UnifiedNorm):
-                norm.running_var.uniform_(0.5, 2)
-                norm.weight.uniform_(0.5, 1.5)
-                norm.bias.normal_(0, 0.2)
-    return model.eval()
-
-
 def converted(model: nn.Module) -> nn.Module:
     torch.manual_seed(0)
     convert_norms(model)
-    return trained_like(model)
+    return draw_norms(model)
 
 
 def masks(model: nn.Module, mask: Mask) -> dict[str, Tensor]:
@@ -132,7 +123,7 @@ def test_of_a_model_that_was_copied_or_saved(again: Callable[[nn.Module], nn.Mod
 
 
 def test_of_an_encoder_made_from_a_converted_layer() -> None:
-    model = trained_like(nn.TransformerEncoder(converted(layer()), 2))
+    model = draw_norms(nn.TransformerEncoder(converted(layer()), 2))
     assert_alike_without_gradient(model, "padding")
 
 
@@ -140,7 +131,7 @@ def test_of_an_encoder_made_from_a_converted_layer() -> None:
 def test_where_some_norms_are_kept(choice: dict[str, str]) -> None:
     model = encoder()
     convert_norms(model, **choice)
-    assert_alike_without_gradient(trained_like(model), "padding")
+    assert_alike_without_gradient(draw_norms(model), "padding")
 
 
 def test_without_norms() -> None:
@@ -159,7 +150,7 @@ def test_unconverted_layers_keep_the_fused_path() -> None:
 def test_of_norms_put_in_by_hand() -> None:
     own = layer()
     own.norm1, own.norm2 = UnifiedNorm(DIM), UnifiedNorm(DIM)
-    trained_like(own)
+    draw_norms(own)
     for mask in get_args(Mask):
         assert_alike_without_gradient(own, mask)
     with torch.no_grad(), pytest.raises(InputError, match="enable_nested_tensor=False"):
@@ -195,6 +186,6 @@ def test_compiled_before_the_conversion() -> None:
         run(x)
     names = convert_norms(run).converted
     assert names == ["_orig_mod.norm1", "_orig_mod.norm2"]
-    expected = trained_like(model)(x).detach()
+    expected = draw_norms(model)(x).detach()
     with torch.no_grad():
         assert (run(x) - expected).abs().max() <= 1e-6

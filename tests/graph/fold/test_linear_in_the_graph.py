@@ -53,7 +53,7 @@ def joined(count: int) -> ir.Model:
 def test_twice_the_graph_takes_twice_the_questions(
     make: Callable[[int], ir.Model], stays: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("un_deploy.graph.fold.fold._MOST_ASKED", 4)
+    monkeypatch.setattr("un_deploy.graph.fold.solving.absorbers._MOST_ASKED", 4)
     asked: Counter[str] = Counter()
 
     def counted(kind: type, name: str, many: Callable[..., int]) -> None:

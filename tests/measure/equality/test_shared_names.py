@@ -174,6 +174,23 @@ class TestAFoldWithADifference:
         assert report.verdict == verdict
         assert places(report) == (["Abs_4"] if verdict == "not equal" else [])
 
+    def test_what_is_empty_on_all_inputs_and_known_to_the_runtime_alone(self) -> None:
+        """Entries beyond 1e20 are picked, and there are none."""
+
+        def model(last: str) -> ir.Model:
+            return build(
+                "float[B,6] x => float[M] y",
+                f"{NORM}  g = MatMul(n, w)  over = Greater(g, huge)  r = NonZero(over)  "
+                "t = Transpose<perm=[1,0]>(r)  p = GatherND(g, t)  "
+                f"q = com.microsoft.{last}(p)  z = ReduceSum<keepdims=0>(g, one)  "
+                "s = ReduceSum(q)  y = Concat<axis=0>(z, s)",
+                **AFFINE, w=(CHANNELS, 4), huge=np.float32([1e20]), one=[1],
+            )  # fmt: skip
+
+        report = verify(model("QuickGelu"), fold(model("Gelu"))[0])
+        assert report.verdict == "not equal" and places(report) == ["Gelu_7"]
+        assert "no input gives it anything to compute" in report.problems[0].text
+
 
 class TestAnOperatorLeftOut:
     """The rest is the fold, and what reads the missing operator's tensor nobody can compute."""

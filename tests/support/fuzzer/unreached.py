@@ -43,4 +43,7 @@ REASONS = {
     "solving/solve: the type of _ is not known to be floating": (
         f"{_INVALID}tests/graph/fold/solving/test_solve.py"
     ),
+    "solving/solve: what it computes in opset _ is not known": (
+        "graphs are drawn in opsets that the fold knows: tests/graph/fold/sites/test_shorten.py"
+    ),
 }

@@ -55,6 +55,20 @@ def trained_like(model: nn.Module, seed: int, *, forwards: int = FORWARDS) -> nn
     return model.eval()
 
 
+def draw_norms(model: nn.Module) -> nn.Module:
+    """Draw running_var, weight and bias of each UnifiedNorm; returns the model in eval mode.
+
+    From the global generator: seed it first.
+    """
+    with torch.no_grad():
+        for norm in model.modules():
+            if isinstance(norm, UnifiedNorm):
+                norm.running_var.uniform_(0.5, 2)
+                norm.weight.uniform_(0.5, 1.5)
+                norm.bias.normal_(0, 0.2)
+    return model.eval()
+
+
 def name_of(factory: Callable[..., nn.Module]) -> str:
     """A factory's name, with the arguments of a partial: names a network in files and test ids."""
     if isinstance(factory, partial):

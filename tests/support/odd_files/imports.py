@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx
 
-from tests.support.odd_files.way import FOLD, behind, network, way
+from tests.support.odd_files.way import FOLD, behind, network, way, with_all_operators
 
 _GELU = behind("y = com.microsoft.QuickGelu(z)")
 
@@ -25,10 +25,7 @@ def the_main_domain_as_ai_onnx() -> onnx.ModelProto:
 
 @way()
 def operators_of_the_domain_ai_onnx() -> onnx.ModelProto:
-    model = network()
-    for node in model.graph.node:
-        node.domain = "ai.onnx"
-    return model
+    return with_all_operators(domain="ai.onnx")
 
 
 @way()

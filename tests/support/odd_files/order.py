@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx
 
-from tests.support.odd_files.way import FOLD, PLAIN, behind, network, way
+from tests.support.odd_files.way import FOLD, PLAIN, behind, network, way, with_all_operators
 
 _INSIDE = (
     "(float[B,3,4] x0, bool c) => (float[B,3,5] y) { x = Relu(x0) z = Sigmoid(x)"
@@ -53,10 +53,7 @@ def bodies_without_names() -> onnx.ModelProto:
 
 @way()
 def all_operators_of_one_name() -> onnx.ModelProto:
-    model = network()
-    for node in model.graph.node:
-        node.name = "same"
-    return model
+    return with_all_operators(name="same")
 
 
 @way()

@@ -62,6 +62,15 @@ def network(
     return model
 
 
+def with_all_operators(**fields: str) -> onnx.ModelProto:
+    """The network, in which every operator has this name, or this domain."""
+    model = network()
+    for node in model.graph.node:
+        for field, text in fields.items():
+            setattr(node, field, text)
+    return model
+
+
 def behind(text: str) -> str:
     """A network in which operators from z to y follow the fold."""
     return PLAIN.replace("y =", "z =").replace(" }", f" {text} }}")

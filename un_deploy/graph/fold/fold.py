@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Set
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -27,19 +27,16 @@ from un_deploy.graph.fold.graph_view import GraphView
 from un_deploy.graph.fold.original_tensors import Claims, OriginalTensors
 from un_deploy.graph.fold.report import ConstantChange, FoldReport
 from un_deploy.graph.fold.rewire import remove_unread
-from un_deploy.graph.fold.rules.protocol import Unit
 from un_deploy.graph.fold.site import Site
 from un_deploy.graph.fold.sites.bodies import alone, bodies_of, put_back, read_outside
 from un_deploy.graph.fold.sites.no_norms import is_scale_of_logits
 from un_deploy.graph.fold.sites.norm_operators import TakenApart, measuring, take_apart
 from un_deploy.graph.fold.sites.shorten import shortened
 from un_deploy.graph.fold.sites.told import Told
+from un_deploy.graph.fold.solving.absorbers import absorbers
+from un_deploy.graph.fold.solving.both_directions import best_solution, why_it_stays
 from un_deploy.graph.fold.solving.propagate import certify
-from un_deploy.graph.fold.solving.solve import Solution, solve
 from un_deploy.graph.model.notes import notes_of
-
-#: The readers and makers of so many tensors are asked whether they absorbed one norm.
-_MOST_ASKED = 200
 
 
 @dataclass(frozen=True)
@@ -147,16 +144,16 @@ def _fold(
     if not around.is_body:
         _check_kept(keep, sites)
     while True:
-        best, tried = _best_solution(view)
-        refusals = {site: _why(site, tried) for site in view.sites}
+        best, tried = best_solution(view)
+        refusals = {site: why_it_stays(site, tried) for site in view.sites}
         if not best.assignment.vanished:
-            best, of_scales = _best_solution(view, scale_alone=True)
+            best, of_scales = best_solution(view, scale_alone=True)
             tried |= {f"its scale alone, {name}": one for name, one in of_scales.items()}
         gone = best.assignment.vanished | best.assignment.only_shift
         if gone:
             certify(view, best.assignment)
             edited = {edit.node for edit in best.edits if isinstance(edit, (SetConstant, AddBias))}
-            into = {site: tuple(_absorbers(view, best, site, edited)) for site in gone}
+            into = {site: tuple(absorbers(view, best, site, edited)) for site in gone}
             loose = [value for edit in best.edits for value in _may_die(edit)]
             tracker.gauges(view, best.assignment)
             done, instead = editor.apply(best.edits)
@@ -176,7 +173,7 @@ def _fold(
         elif shorter := [one for site in view.sites if (one := shortened(site, view))]:
             for short in shorter:
                 loose = [value for node in short.site.nodes for value in node.inputs]
-                told.shorter(short, _why(short.site, tried))
+                told.shorter(short, why_it_stays(short.site, tried))
                 done, x, added = editor.shorten(short)
                 tracker.shortened(short.site, x, added)
                 changes += done
@@ -188,7 +185,7 @@ def _fold(
         view = look()
     for site in view.sites:
         if not is_scale_of_logits(site, view):
-            told.stays(site, _why(site, tried))
+            told.stays(site, why_it_stays(site, tried))
     for (end, name), part in inside.items():
         for report in part.report.sites:
             if report.kind == "norm":
@@ -215,32 +212,6 @@ def _fold(
     changed = {key: part for key, part in inside.items() if part.is_changed}
     exact = {str(change.value.name): change.exact for change in changes}
     return Folded(model, outcome, tracker.claims(model), exact, shapes, sites, changed)
-
-
-def _best_solution(
-    view: GraphView, *, scale_alone: bool = False
-) -> tuple[Solution, dict[str, Solution]]:
-    """The solution in the better direction (forward when equal), and those tried, by direction."""
-    forward = solve(view, "forward", scale_alone=scale_alone)
-    if len(forward.assignment.vanished) == len(view.sites):
-        return forward, {"forward": forward}
-    backward = solve(view, "backward", scale_alone=scale_alone)
-    best = backward if backward.cost < forward.cost else forward
-    return best, {"forward": forward, "backward": backward}
-
-
-def _why(site: Site, tried: Mapping[str, Solution]) -> str:
-    """Why a site stays; of its scale alone only what has not been said."""
-    if site.stays:
-        return site.stays
-    told: list[str] = []
-    said: set[str] = set()
-    for name, solution in tried.items():
-        reason = solution.refusals.get(site)
-        if reason and not (name.startswith("its scale") and reason in said):
-            told.append(f"{name}: {reason}")
-            said.add(reason)
-    return "; ".join(told)
 
 
 def _fold_bodies(
@@ -277,30 +248,6 @@ def _in_the_way(view: GraphView) -> list[ir.Value]:
         if reshapes and not site.stays and view.knows(reshapes):
             found += [site.x, site.y]
     return found
-
-
-def _absorbers(view: GraphView, best: Solution, site: Site, edited: Set[ir.Node]) -> Iterator[str]:
-    """The operators that absorbed the site: reached from its ends through gauged tensors.
-
-    Where sums join thousands of norms, each would name all operators: the nearer ones will do.
-    """
-    gauges = best.assignment.tensors
-    pending = [v for v in (site.x, site.y) if v in gauges and not gauges[v].is_identity]
-    seen: set[ir.Value] = set(pending)
-    asked: set[Unit] = set()
-    for _ in range(_MOST_ASKED):
-        for part in view.touching(pending.pop()) if pending else ():
-            if isinstance(part, Site) or part in asked:
-                continue
-            asked.add(part)
-            if part.node in edited or (part.bias and part.bias[0] in edited):
-                yield part.name
-            if part.rule is None or part.operator.absorbs:
-                continue
-            for _, value in part.ports():
-                if value in gauges and value not in seen and not gauges[value].is_identity:
-                    seen.add(value)
-                    pending.append(value)
 
 
 def _may_die(edit: Edit) -> list[ir.Value | None]:

@@ -18,7 +18,6 @@ of reading the weights. `solve.certify` proves the gauges consistent; this needs
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import replace
 
 import onnx_ir as ir
@@ -33,10 +32,10 @@ from un_deploy.graph.proof.compare_region import compare_region
 from un_deploy.graph.proof.kept_constants import KeptConstants
 from un_deploy.graph.proof.proof import Problem, Proof
 from un_deploy.graph.proof.proven_claims import ProvenClaims
-from un_deploy.graph.proof.region import NoProofError, Region, Sources
+from un_deploy.graph.proof.region import NoProofError, Region, Regions, Sources
 from un_deploy.graph.proof.same_operator import difference
 from un_deploy.graph.proof.same_signature import signature_problems
-from un_deploy.graph.proof.slices import OutsideError, Slice, leading_to, slice_of
+from un_deploy.graph.proof.slices import OutsideError
 
 
 def prove(original: ir.Model, folded: Folded) -> Proof:
@@ -70,10 +69,11 @@ class _Prover:
             original, folded.shapes, self._constants, self._old, self._kept.exact
         )
         self._proven = ProvenClaims()
+        self._regions = Regions(self._sources, self._kept, self._proven)
         self._covered: set[ir.Node] = set()
         self._problems: list[Problem] = []
         self._worst = 0.0
-        self._operators = self._regions = self._in_bodies = 0
+        self._operators = self._in_regions = self._in_bodies = 0
 
     def proof(self) -> Proof:
         self._problems += signature_problems(self._original, self._model)
@@ -89,7 +89,7 @@ class _Prover:
         return Proof(
             tuple(self._problems),
             self._operators,
-            self._regions,
+            self._in_regions,
             len(self._kept.compared) + self._in_bodies,
             self._worst,
         )
@@ -185,7 +185,7 @@ class _Prover:
             text = f"has a body {name!r} whose {problem.place!r} {problem.text}"
             self._note(node_name(new), text, differs=problem.differs)
         self._operators += part.operators
-        self._regions += part.regions
+        self._in_regions += part.regions
         self._in_bodies += part.constants
         self._worst = max(self._worst, part.worst)
         return part.passed
@@ -208,7 +208,7 @@ class _Prover:
             if self._kept.is_constant(new_value) or name not in self._old:
                 return False
             try:
-                self._compared(self._region(new_value, Claim(name)))
+                self._compared(self._regions.of(new_value, Claim(name)))
             except (NoProofError, OutsideError):
                 return False
             self._proven.add(new_value, Claim(name))
@@ -227,7 +227,7 @@ class _Prover:
                 # The proof has failed; what is behind is held against what was claimed.
                 self._proven.add(value, claim)
                 continue
-            self._regions += 1
+            self._in_regions += 1
             self._covered.update(region.new.nodes)
             self._proven.add(value, claim)
 
@@ -237,7 +237,7 @@ class _Prover:
         Raises:
             NoProofError, OutsideError: none does.
         """
-        region = self._region(value, claim)
+        region = self._regions.of(value, claim)
         try:
             self._worst = max(self._worst, self._compared(region))
         except NoProofError as error:
@@ -245,7 +245,7 @@ class _Prover:
                 raise
             # What is read for its shape alone need not be computed, as a random tensor cannot be.
             try:
-                region = self._region(value, claim, to_sizes=True)
+                region = self._regions.of(value, claim, to_sizes=True)
             except OutsideError:
                 raise error from None
             if not region.old.sizes:
@@ -266,50 +266,6 @@ class _Prover:
                 raise
             text = f"{error}, with the constant {strange[0]!r}, which is not the fold's"
             raise NoProofError(text, differs=False) from error
-
-    def _region(self, value: ir.Value, claim: Claim, *, to_sizes: bool = False) -> Region:
-        """From the tensor's other claims, as behind a norm that is gone, or from before it.
-
-        `to_sizes`: and from the shapes of tensors.
-
-        Raises:
-            OutsideError: the original computes the tensor from something else.
-        """
-        target = self._old[claim.original]
-        alone = Slice(value, (), (value,), ())
-        if self._proven.has_numbers(value):
-            with suppress(OutsideError):
-                return self._between(alone, target, claim, to_sizes)
-        if value.producer() is None:
-            raise OutsideError(f"{value.name!r} is an input")
-        with suppress(OutsideError):
-            new = slice_of(value, self._proven.has_numbers, self._kept.is_constant)
-            return self._between(new, target, claim, to_sizes)
-        # Where a layout went too, the nearest tensors may stand for none that leads to the target.
-        before = leading_to(target)
-
-        def is_leaf(leaf: ir.Value) -> bool:
-            return any(self._proven.tells_numbers(old, {leaf}) for old in before)
-
-        new = slice_of(value, is_leaf, self._kept.is_constant)
-        return self._between(new, target, claim, to_sizes)
-
-    def _between(self, new: Slice, target: ir.Value, claim: Claim, to_sizes: bool) -> Region:
-        leaves = dict.fromkeys(new.leaves).keys()
-
-        def region(*, to_sizes: bool) -> Region:
-            old = slice_of(
-                target,
-                lambda v: self._proven.tells_numbers(v, leaves),
-                self._constants.__contains__,
-                to_sizes=to_sizes,
-            )
-            return Region(new, old, claim, self._proven.on_leaves(leaves, old.leaves))
-
-        try:
-            return region(to_sizes=to_sizes)
-        except OutsideError:  # the shape of a tensor elsewhere may say how to reshape
-            return region(to_sizes=True)
 
     def _refused(self, value: ir.Value, claim: Claim, reason: str, error: Exception) -> None:
         node = value.producer() or self._old[claim.original].producer()

@@ -1,11 +1,12 @@
 """What is compared: a tensor of the folded graph, and the original's slice that it stands for.
 
-And what both are computed from.
+How that is found, and what both are computed from.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 import onnx_ir as ir
@@ -14,8 +15,10 @@ from un_deploy.graph.analysis.constants import Constants
 from un_deploy.graph.analysis.exact import Exact
 from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.original_tensors import Claim
+from un_deploy.graph.proof.kept_constants import KeptConstants
+from un_deploy.graph.proof.proven_claims import ProvenClaims
 from un_deploy.graph.proof.sizes import Sizes
-from un_deploy.graph.proof.slices import Slice
+from un_deploy.graph.proof.slices import OutsideError, Slice, leading_to, slice_of
 
 
 @dataclass(frozen=True)
@@ -82,3 +85,59 @@ class Sources:
     ) -> Sizes:
         """See `Sizes`."""
         return Sizes(self.original, self.shapes, self.constants, first, others, cut, bound)
+
+
+class Regions:
+    """Finds the region that tells of a claim: from tensors of which claims are proven."""
+
+    def __init__(self, sources: Sources, kept: KeptConstants, proven: ProvenClaims) -> None:
+        self._sources = sources
+        self._kept = kept
+        self._proven = proven
+
+    def of(self, value: ir.Value, claim: Claim, *, to_sizes: bool = False) -> Region:
+        """From the tensor's other claims, as behind a norm that is gone, or from before it.
+
+        Args:
+            value: of the folded graph.
+            claim: what it is claimed to stand for.
+            to_sizes: and from the shapes of tensors.
+
+        Raises:
+            OutsideError: the original computes the tensor from something else.
+        """
+        target = self._sources.old_tensors[claim.original]
+        alone = Slice(value, (), (value,), ())
+        if self._proven.has_numbers(value):
+            with suppress(OutsideError):
+                return self._between(alone, target, claim, to_sizes)
+        if value.producer() is None:
+            raise OutsideError(f"{value.name!r} is an input")
+        with suppress(OutsideError):
+            new = slice_of(value, self._proven.has_numbers, self._kept.is_constant)
+            return self._between(new, target, claim, to_sizes)
+        # Where a layout went too, the nearest tensors may stand for none that leads to the target.
+        before = leading_to(target)
+
+        def is_leaf(leaf: ir.Value) -> bool:
+            return any(self._proven.tells_numbers(old, {leaf}) for old in before)
+
+        new = slice_of(value, is_leaf, self._kept.is_constant)
+        return self._between(new, target, claim, to_sizes)
+
+    def _between(self, new: Slice, target: ir.Value, claim: Claim, to_sizes: bool) -> Region:
+        leaves = dict.fromkeys(new.leaves).keys()
+
+        def region(*, to_sizes: bool) -> Region:
+            old = slice_of(
+                target,
+                lambda v: self._proven.tells_numbers(v, leaves),
+                self._sources.constants.__contains__,
+                to_sizes=to_sizes,
+            )
+            return Region(new, old, claim, self._proven.on_leaves(leaves, old.leaves))
+
+        try:
+            return region(to_sizes=to_sizes)
+        except OutsideError:  # the shape of a tensor elsewhere may say how to reshape
+            return region(to_sizes=True)

@@ -13,9 +13,10 @@ from un_deploy.graph.analysis.norms.norm import Norm
 from un_deploy.graph.analysis.shapes import Shapes
 
 SIGNATURE = "float[B,3,4] x => float[B,3,4] y"
-EPSILON = np.array(1e-5, np.float32)
-TWO = np.array(2, np.float32)
-CONSTANTS = {"axes": [-1], "eps": EPSILON, "two": TWO, "gamma": (4,), "beta": (4,)}
+NUMBERS = {"eps": 1e-5, "zero": 0, "one": 1, "two": 2, "three": 3, "four": 4}
+NUMBERS |= {"root": 0.5, "rsqrt": -0.5}
+CONSTANTS = {name: np.array(number, np.float32) for name, number in NUMBERS.items()}
+CONSTANTS |= {"axes": [-1], "last": [2], "other": [1], "gamma": (4,), "beta": (4,)}
 
 VARIANCE = """
     a = Relu(x)
@@ -142,7 +143,7 @@ def test_the_norm_ends_where_its_own_scale_and_shift_end(tail: str, end: str):
     ],
 )
 def test_what_computes_something_else_is_no_norm(body: str):
-    model = build(SIGNATURE, body, **CONSTANTS, other=[1], size=[2, 3, 4])
+    model = build(SIGNATURE, body, **CONSTANTS, size=[2, 3, 4])
     assert _in(model) == []
 
 
@@ -239,11 +240,7 @@ RMS = """
     ],
 )
 def test_each_spelling_of_an_rms_norm(body: str) -> None:
-    numbers = {"one": 1, "rsqrt": -0.5, "root": 0.5, "four": 4}
-    model = build(
-        SIGNATURE, body, **CONSTANTS, last=[2],
-        **{name: np.array(number, np.float32) for name, number in numbers.items()},
-    )  # fmt: skip
+    model = build(SIGNATURE, body, **CONSTANTS)
     (norm,) = find_norms(model.graph, Constants(model), Shapes(model))
     assert (norm.kind, norm.y.name, norm.inner) == ("RMSNorm", "h", False)
     assert [node.outputs[0].name for node in norm.affine] == ["h"]
@@ -321,11 +318,7 @@ ANNOTATED = """
     ],
 )
 def test_forms_whose_shift_alone_may_stand_behind(body: str) -> None:
-    numbers = {"zero": 0, "four": 4, "three": 3}
-    model = build(
-        SIGNATURE, body, **CONSTANTS,
-        **{name: np.array(number, np.float32) for name, number in numbers.items()},
-    )  # fmt: skip
+    model = build(SIGNATURE, body, **CONSTANTS)
     assert _only(_in(model)) == ("a", "h")
     (norm,) = _in(model)
     assert [node.op_type for node in norm.affine] == ["Add"]
@@ -345,17 +338,13 @@ def test_forms_whose_shift_alone_may_stand_behind(body: str) -> None:
     ],
 )
 def test_what_only_resembles_these(body: str) -> None:
-    numbers = {"zero": 0, "four": 4, "three": 3}
-    model = build(
-        SIGNATURE, body, **CONSTANTS, other=[1],
-        **{name: np.array(number, np.float32) for name, number in numbers.items()},
-    )  # fmt: skip
+    model = build(SIGNATURE, body, **CONSTANTS)
     assert _in(model) == []
 
 
 def test_axes_from_the_front_and_from_the_back() -> None:
     body = TORCH.replace("ReduceMean(square, axes)", "ReduceMean(square, last)")
-    assert _only(_in(build(SIGNATURE, body, **CONSTANTS, last=[2]))) == ("a", "h")
+    assert _only(_in(build(SIGNATURE, body, **CONSTANTS))) == ("a", "h")
 
 
 def test_identities_may_stand_between() -> None:

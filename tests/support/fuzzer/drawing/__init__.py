@@ -11,8 +11,8 @@
 - part: A small model that graphs are put together from, and how one is written.
 - parts: What graphs are made of: the examples of every rule, blocks in which networks hold norms,
   and what no norm passes.
-- refusals: Small models whose norm stays, one for nearly every reason.
-- spelling: Operators as an opset writes them: axes and sizes as attributes or as inputs.
+- refusals/: Small models whose norm stays, one for nearly every reason.
+- spelling: Operators as an opset writes them: axes, sizes and factors as attributes or as inputs.
 - surround: Puts one of the surroundings behind a tensor of a draft, near a norm more often.
 - surroundings: What stands around norms and is none of the fold's business.
 """

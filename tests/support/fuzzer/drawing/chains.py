@@ -58,6 +58,7 @@ _OF_IMAGES = (
     "{k} = GlobalAveragePool({x}) {y} = Sub({x}, {k})",
     "{k} = Resize({x}, , by) {y} = AveragePool<kernel_shape=[2,2],strides=[2,2]>({k})",
     '{k} = Resize<mode="linear">({x}, , by) {y} = MaxPool<kernel_shape=[1,1],strides=[2,2]>({k})',
+    "{k} = Upsample({x}, by) {y} = AveragePool<kernel_shape=[2,2],strides=[2,2]>({k})",
     "{k} = SpaceToDepth<blocksize=2>({x}) {l} = Identity({k}) {y} = DepthToSpace<blocksize=2>({l})",
     '{k} = Pad<mode="reflect">({x}, border) {y} = Slice({k}, inner, outer, places)',
     "{k} = Concat<axis=1>({x}, {x}) {l}, {y} = Split<axis=1>({k}, fours)",

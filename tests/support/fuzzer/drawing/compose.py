@@ -35,6 +35,7 @@ _ASKED: dict[str, Callable[[tuple[int, ...], np.random.Generator], np.ndarray]] 
     "far": lambda shape, rng: rng.uniform(500, 1000, shape),
     "much": lambda shape, rng: rng.uniform(900, 1000, shape),
     "small": lambda shape, rng: rng.uniform(1 / 256, 1 / 240, shape),
+    "tiny": lambda shape, rng: rng.uniform(1e-4, 2e-4, shape),
 }
 
 
@@ -79,7 +80,9 @@ def _place(
                 names[name] = draft.constant(f"{prefix}_{name}", drawn, as_it_is=as_it_is)
         names |= {name: f"{prefix}_{name}" for name in node.output}
         inputs = [names.get(name, name) for name in node.input]
-        node.input[:] = inputs if extra is None else [*inputs, draft.constant("axes", extra)]
+        if extra is not None:
+            inputs.append(draft.constant("axes", extra, as_it_is=True))
+        node.input[:] = inputs
         node.output[:] = [names[name] for name in node.output]
         _retype(node, draft.elem)
         draft.nodes.append(node)

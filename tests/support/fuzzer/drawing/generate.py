@@ -15,7 +15,7 @@ from tests.support.fuzzer.drawing.compose import compose
 from tests.support.fuzzer.drawing.draft import Draft
 from tests.support.fuzzer.drawing.part import Part
 from tests.support.fuzzer.drawing.parts import parts
-from tests.support.fuzzer.drawing.refusals import refusals
+from tests.support.fuzzer.drawing.refusals.every import refusals
 from tests.support.fuzzer.drawing.surround import surround
 from un_deploy.graph.model.mend import OLDEST_OPSET
 
@@ -67,7 +67,10 @@ def fuzzed(seed: int) -> Fuzzed:
     if asked is not None and asked.types:
         dtype = random.choice(asked.types)
     first = 22 if dtype == "bfloat16" else OLDEST_OPSET  # no Conv takes it before
-    opset = random.randint(first, onnx.defs.onnx_opset_version())
+    last = onnx.defs.onnx_opset_version()
+    if asked is not None:
+        first, last = max(first, asked.opsets[0]), min(last, asked.opsets[1])
+    opset = random.randint(first, last)
     sizes = {
         symbol: random.choice(numbers)
         for symbol, numbers in (("B", (1, 2, 3)), ("S", (3, 3, 1)))

@@ -8,11 +8,22 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnx
+import onnx.defs
 import onnx.numpy_helper
 import onnx_ir as ir
 
 from tests.support.fuzzer.drawing.spelling import is_known, respelled
 from un_deploy.graph.fold.rules.example_models import example
+from un_deploy.graph.model.mend import OLDEST_OPSET
+
+_OPSETS = (OLDEST_OPSET, onnx.defs.onnx_opset_version())
+
+#: Signature and operators of a part; where it is not for all, also its types, and its opsets.
+Written = (
+    tuple[str, str]
+    | tuple[str, str, tuple[str, ...]]
+    | tuple[str, str, tuple[str, ...], tuple[int, int]]
+)
 
 #: Signatures of parts.
 TOKENS = "(float[B,S,4] x) => (float[B,S,4] y)"
@@ -31,11 +42,13 @@ class Part:
         name: its rule's, or what it is.
         model: with float32 weights, which are drawn anew.
         types: in which it may be; all where there are none.
+        opsets: the first and the last in which it may be.
     """
 
     name: str
     model: onnx.ModelProto
     types: tuple[str, ...] = ()
+    opsets: tuple[int, int] = _OPSETS
 
     def suits(self, opset: int, dtype: str, batch: int | None) -> bool:
         """Whether its operators are there at this opset, and ONNX Runtime has them in this type.
@@ -43,6 +56,8 @@ class Part:
         `batch` is one of which it has to run; None: any, of which one will do.
         """
         if self.types and dtype not in self.types:
+            return False
+        if not self.opsets[0] <= opset <= self.opsets[1]:
             return False
         nodes = self.model.graph.node
         if dtype == "double" and any(node.op_type in _SINGLE for node in nodes):

@@ -10,7 +10,7 @@ from tests.support.fuzzer.drawing.part import IMAGES as _IMAGES
 from tests.support.fuzzer.drawing.part import TOKENS as _TOKENS
 from tests.support.fuzzer.drawing.part import VECTORS as _VECTORS
 from tests.support.fuzzer.drawing.part import Part, block
-from tests.support.fuzzer.drawing.refusals import refusals
+from tests.support.fuzzer.drawing.refusals.every import refusals
 from un_deploy.graph.fold.rules import rules
 
 _SWAP = "Transpose<perm=[0,2,1]>"

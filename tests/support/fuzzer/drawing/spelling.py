@@ -1,4 +1,4 @@
-"""Operators as an opset writes them: axes and sizes as attributes or as inputs."""
+"""Operators as an opset writes them: axes, sizes and factors as attributes or as inputs."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ _BECAME_INPUT = {
     "ReduceMin": ("axes", 18),
     "ReduceSum": ("axes", 13),
     "Split": ("split", 13),
+    "Upsample": ("scales", 9),
 }
 
 
@@ -40,7 +41,8 @@ def respelled(
     elif held and opset >= since:
         (attribute,) = held
         node.attribute.remove(attribute)
-        return node, np.array(attribute.ints, np.int64)
+        numbers = onnx.helper.get_attribute_value(attribute)
+        return node, np.array(numbers, np.float32 if attribute.floats else np.int64)
     return node, None
 
 

@@ -34,6 +34,21 @@ def test_axes_are_attributes_before_they_are_inputs(op: str, opset: int) -> None
             assert list(spelled.input) == ["x", "i"] if node is as_input else extra is not None
 
 
+@pytest.mark.parametrize("opset", [8, 9])
+def test_factors_are_an_attribute_before_they_are_an_input(opset: int) -> None:
+    by = np.array([1, 1, 2, 1.5], np.float32)
+    as_input = onnx.helper.make_node("Upsample", ["x", "by"], ["y"])
+    as_attribute = onnx.helper.make_node("Upsample", ["x"], ["y"], scales=by.tolist())
+    spelled, extra = respelled(as_input, {"by": by}, opset)
+    other, more = respelled(as_attribute, {}, opset)
+    if opset == 8:
+        assert spelled == other == as_attribute and extra is None and more is None
+    else:
+        assert spelled == as_input and extra is None
+        assert not other.attribute and more is not None and more.dtype == np.float32
+        np.testing.assert_array_equal(more, by)
+
+
 @pytest.mark.parametrize("case", FIRST)
 def test_operators_are_there_from_their_first_opset_on(case: str) -> None:
     op, inputs, attributes, first = FIRST[case]

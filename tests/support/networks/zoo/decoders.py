@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from functools import partial
 
-from tests.support.networks.zoo.network import WORDS, Inputs, of_transformers, text, words
+from tests.support.networks.zoo.network import (
+    SMALL_TEXT,
+    WORDS,
+    Inputs,
+    of_transformers,
+    text,
+    words,
+)
 
-_SMALL = {
-    "vocab_size": WORDS,
-    "hidden_size": 32,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "intermediate_size": 48,
-    "max_position_embeddings": 40,
-    "use_cache": False,
-}
+_SMALL = {**SMALL_TEXT, "use_cache": False}
 _FEW_KEYS = {**_SMALL, "num_key_value_heads": 2, "head_dim": 8}
 
 

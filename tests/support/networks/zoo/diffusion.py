@@ -58,18 +58,15 @@ def _flux() -> Inputs:
 
 
 _HEADS = {"num_attention_heads": 2, "attention_head_dim": 16}
+_SIZES = {"in_channels": 4, "out_channels": 8, "num_layers": 2, "sample_size": 8, "patch_size": 2}
+_IMAGES = {**_HEADS, **_SIZES}
 
 NETWORKS = [
     _of(
         "DiT",
         "DiTTransformer2DModel",
         _dit,
-        **_HEADS,
-        in_channels=4,
-        out_channels=8,
-        num_layers=2,
-        sample_size=8,
-        patch_size=2,
+        **_IMAGES,
         norm_type="ada_norm_zero",
         num_embeds_ada_norm=10,
     ),
@@ -77,12 +74,7 @@ NETWORKS = [
         "PixArt",
         "PixArtTransformer2DModel",
         _pixart,
-        **_HEADS,
-        in_channels=4,
-        out_channels=8,
-        num_layers=2,
-        sample_size=8,
-        patch_size=2,
+        **_IMAGES,
         cross_attention_dim=32,
         caption_channels=24,
         use_additional_conditions=False,

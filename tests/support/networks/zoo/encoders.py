@@ -6,16 +6,14 @@ from functools import partial
 
 import torch
 
-from tests.support.networks.zoo.network import WORDS, Inputs, of_transformers, text, words
-
-_SMALL = {
-    "vocab_size": WORDS,
-    "hidden_size": 32,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "intermediate_size": 48,
-    "max_position_embeddings": 40,
-}
+from tests.support.networks.zoo.network import (
+    SMALL_TEXT,
+    WORDS,
+    Inputs,
+    of_transformers,
+    text,
+    words,
+)
 
 
 def _with_types() -> Inputs:
@@ -31,7 +29,7 @@ def _clip_text() -> Inputs:
 
 
 _of = partial(of_transformers, inputs=text)
-_bert = partial(of_transformers, family="Bert", inputs=_with_types, **_SMALL)
+_bert = partial(of_transformers, family="Bert", inputs=_with_types, **SMALL_TEXT)
 
 NETWORKS = [
     _bert("BERT", head="Model"),
@@ -39,14 +37,14 @@ NETWORKS = [
     _bert("BERT, tokens", head="ForTokenClassification"),
     _bert("BERT, questions", head="ForQuestionAnswering"),
     _bert("BERT, masked words", head="ForMaskedLM"),
-    _of("RoBERTa", "Roberta", "ForSequenceClassification", **_SMALL),
-    _of("ALBERT", "Albert", "Model", **_SMALL, embedding_size=16),
-    _of("ELECTRA", "Electra", "ForSequenceClassification", **_SMALL, embedding_size=16),
+    _of("RoBERTa", "Roberta", "ForSequenceClassification", **SMALL_TEXT),
+    _of("ALBERT", "Albert", "Model", **SMALL_TEXT, embedding_size=16),
+    _of("ELECTRA", "Electra", "ForSequenceClassification", **SMALL_TEXT, embedding_size=16),
     _of(
         "DeBERTa-v2",
         "DebertaV2",
         "ForSequenceClassification",
-        **_SMALL,
+        **SMALL_TEXT,
         relative_attention=True,
         pos_att_type=["p2c", "c2p"],
         position_buckets=8,
@@ -69,12 +67,12 @@ NETWORKS = [
         "ModernBERT",
         "ModernBert",
         "ForMaskedLM",
-        **_SMALL,
+        **SMALL_TEXT,
         pad_token_id=0,
         bos_token_id=1,
         eos_token_id=2,
         cls_token_id=1,
         sep_token_id=2,
     ),
-    of_transformers("CLIP, text", "CLIPText", "Model", _clip_text, **_SMALL, eos_token_id=2),
+    of_transformers("CLIP, text", "CLIPText", "Model", _clip_text, **SMALL_TEXT, eos_token_id=2),
 ]

@@ -14,6 +14,15 @@ Inputs = dict[str, Tensor]
 Axes = Mapping[str, Mapping[int, str]]
 BATCH, LENGTH, WORDS = 2, 9, 60
 
+#: How large networks are, as most configurations of transformers call it; those of text as well.
+SMALL = {
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 48,
+}
+SMALL_TEXT = {**SMALL, "vocab_size": WORDS, "max_position_embeddings": 40}
+
 
 @dataclass(frozen=True)
 class Network:

@@ -6,6 +6,7 @@ import torch
 
 from tests.support.networks.zoo.network import (
     BATCH,
+    SMALL,
     WORDS,
     Inputs,
     of_transformers,
@@ -87,11 +88,8 @@ NETWORKS = [
         "Wav2Vec2",
         "ForCTC",
         _sound,
+        **SMALL,
         vocab_size=32,
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        intermediate_size=48,
         feat_extract_norm="layer",
         conv_dim=[16, 16, 16],
         conv_stride=[5, 4, 2],

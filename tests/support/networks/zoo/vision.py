@@ -4,15 +4,9 @@ from __future__ import annotations
 
 from functools import partial
 
-from tests.support.networks.zoo.network import image, of_transformers
+from tests.support.networks.zoo.network import SMALL, image, of_transformers
 
-_SMALL = {
-    "hidden_size": 32,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "intermediate_size": 48,
-}
-_32 = {**_SMALL, "image_size": 32, "patch_size": 8}
+_32 = {**SMALL, "image_size": 32, "patch_size": 8}
 _WINDOWS = {"image_size": 32, "patch_size": 2, "embed_dim": 16, "depths": [2, 2]}
 _RESNET = {"model_type": "resnet", "embedding_size": 8, "hidden_sizes": [8, 12, 16, 24],
            "depths": [1, 1, 1, 1], "layer_type": "basic", "out_features": ["stage4"]}  # fmt: skip

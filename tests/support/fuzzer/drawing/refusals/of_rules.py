@@ -1,48 +1,22 @@
-"""Small models whose norm stays, one for nearly every reason: what graphs seldom hold by chance.
-
-Weights are named as in `part.block`. The stem of a name may ask for numbers of its own, as
-`compose` draws them: dead, far, much, neg, one, small, zero. An input named own is never another
-part's output; i, j and k hold integers, whose minimum with 0 is a computed zero.
-"""
+"""Where the rule of an operator lets no scale or shift through."""
 
 from __future__ import annotations
 
-from functools import cache
+from tests.support.fuzzer.drawing.part import IMAGES, TOKENS, VECTORS, Written
 
-from tests.support.fuzzer.drawing.part import IMAGES, TOKENS, VECTORS, Part, block
-
-_SWAP = "Transpose<perm=[0,2,1]>"
 _SAME = "kernel_shape=[3,3],pads=[1,1,1,1]"
 _NORM = "m = Mul(x, a_4) n = Add(m, b_4)"
 _OF_IMAGES = "m = Mul(x, a_4_1_1) n = Add(m, b_4_1_1)"
 _IN_ROWS = "m = Mul(x, a_6_1) n = Add(m, b_6_1)"
-_THREE = "(float[B,3,4] x) => (float[B,3,4] y)"
 _ZERO = "(float[B,3,4] x, int64[1] i) => (float[B,3,4] y)"
-_LONG = " ".join(f"x{i + 1} = Mul(x{i}, one_4)" for i in range(1, 101))
 _MODULATED = (
     "e = Gemm<transB=1>(c, w_8_2, d_8) s, t = Split<axis=1, num_outputs=2>(e) "
     "u = Unsqueeze(s, first) v = Unsqueeze(t, first) o = Add(u, one_1) "
 )
 _MODULATION = "(float[B,3,4] x, float[B,2] c) => (float[B,3,4] y)"
-
-_INTEGERS: dict[str, object] = {
-    "first": [1], "last": [-1], "back": [-9], "none": [0], "all": [9], "two": [2], "four": [4],
-    "order": [3, 1, 0, 2], "twice": [1, 1, 2], "ones": [1, 1, 1], "rest": [0, 0, 4],
-    "around": [0, 1, 0, 0, 1, 0], "beside": [0, 0, 1, 0, 0, 1], "few": [[[0, 1, 2]]],
-    "double": [12, 12], "tall": [1, 3, 1],
-}  # fmt: skip
-_FACTORS = {"by": [1, 1, 2, 2], "odd": [1, 1, 1.5, 1.5], "half": [1, 1, 0.5, 0.5]}
-_FACTORS["uneven"] = [1, 1, 1.3, 1.3]
 _SINGLE = ("float",)
-_NARROW = ("float", "float16", "bfloat16")  # in float64 enough digits are left
 
-#: Signature, operators, and the types in which ONNX Runtime computes them; all where none are told.
-_BLOCKS: dict[str, tuple[str, str] | tuple[str, str, tuple[str, ...]]] = {
-    "a long row": (TOKENS, f"x1 = Mul(x, a_4) {_LONG} y = MatMul(x101, w_4_4)"),
-    "two norms and one that only scales": (
-        "(float[B,S,4] x, float[B,S,4] z) => (float[B,S,4] y)",
-        "m = Mul(x, a_4) k = Mul(z, ad_4) n = Add(k, b_4) s = Add(m, n) y = Sigmoid(s)",
-    ),
+OF_RULES: dict[str, Written] = {
     "a slope that is scaled": (TOKENS, "m = Mul(x, a_4) s = Neg(m) p = PRelu(x, s) y = Neg(p)"),
     "Concat with what is of unknown size": (
         "(float[B,S,4] x, float[B,S,D4_1] z) => (float[B,S,4] y)",
@@ -263,61 +237,18 @@ _BLOCKS: dict[str, tuple[str, str] | tuple[str, str, tuple[str, ...]]] = {
         "(float[B,3,4] x) => (float[B,3,8] y)",
         "p = MatMul(x, w_4_4) t = Tile(p, twice) m = Mul(t, a_8) y = Add(m, b_8)",
     ),
-    "a variance below zero": (
-        IMAGES, "n = BatchNormalization(x, a_4, b_4, c_4, neg_4) i = IsNaN(n) y = Where(i, x, n)",
-        _SINGLE,
+    "Einsum that sums the tokens of a norm": (
+        "(float[B,3,4] x) => (float[B,4] y)",
+        'm = Mul(x, a_3_1) y = Einsum<equation="bsc,cd->bd">(m, w_4_4)',
     ),
-    "BatchNormalization of some channels": (
-        "(float[B,D4_1,6,6] x) => (float[B,4,6,6] y)",
-        "y = BatchNormalization(x, a_4, b_4, c_4, av_4)",
+    "MatMul and another way around it": (
+        "(float[B,3,3] x) => (float[B,3,3] y)",
+        "m = Mul(x, a_3_1) t = Transpose<perm=[0,2,1]>(m) k = Neg(m) p = MatMul(k, w_3_3) "
+        "s = Add(t, p) y = Sigmoid(s)",
     ),
-    "a Scaler of some features": (
-        "(float[B,D4_1] x) => (float[B,4] y)",
-        "k = ai.onnx.ml.Scaler<offset=[0.5,0.1,-0.2,0.3],scale=[1.5,0.5,0.7,2.0]>(x) "
-        "y = Gemm(k, w_4_4)",
-        _SINGLE,
-    ),
-    "a norm before and one behind a dead one": (
-        TOKENS,
-        f"p = Sigmoid(x) k = Mul(p, a_4) l = Add(k, b_4) n = {_SWAP}(l) r = Neg(n) "
-        f"s = {_SWAP}(r) m = Mul(s, dead_4) t = {_SWAP}(m) u = Neg(t) v = {_SWAP}(u) "
-        "z = Mul(v, ad_4) q = Add(z, c_4) y = Sigmoid(q)",
-    ),
-    "shifted far, and read in front": (
-        TOKENS,
-        "p = MatMul(x, w_4_4) m = Mul(p, a_4) n = Add(m, far_4) q = MatMul(p, v_4_4) "
-        "y = Sub(q, n)",
-        _NARROW,
-    ),
-    "shifted far, in front of an activation": (
-        TOKENS,
-        "p = MatMul(x, w_4_4) m = Mul(p, a_4) n = Add(m, far_4) q = MatMul(p, v_4_4) "
-        "r = Sigmoid(n) y = Add(q, r)",
-        _NARROW,
-    ),
-    "nothing": (TOKENS, "y = Mul(x, one_4)"),
-    "nothing between inputs and outputs": (
-        "(float[B,S,4] own) => (float[B,S,4] y)", "y = Mul(own, one_4)",
-    ),
-    "five readers": (
-        TOKENS,
-        f"{_NORM} p = MatMul(n, w_4_4) q = MatMul(n, v_4_4) k = MatMul(n, u_4_4) "
-        "l = MatMul(n, o_4_4) r = MatMul(n, q_4_4) c = Sum(p, q, k, l, r) y = Tanh(c)",
-    ),
-    "a large table": (
-        TOKENS,
-        "m = Mul(x, small_4) i = Identity(m) t = Add(i, much_1_1_4) r = Identity(t) "
-        "y = MatMul(r, w_4_4)",
-        ("float16",),
+    "Resize to less, before opset 11": (
+        "(float[B,4,6,6] x) => (float[B,4,3,3] y)",
+        f"{_OF_IMAGES} t = Resize(n, half) y = Conv(t, w_4_4_1_1)",
+        _SINGLE, (10, 10),
     ),
 }  # fmt: skip
-
-
-@cache
-def refusals() -> tuple[Part, ...]:
-    """All of them."""
-    found = []
-    for name, (signature, body, *types) in _BLOCKS.items():
-        model = block(signature, body, _INTEGERS, _FACTORS)
-        found.append(Part(name, model, types[0] if types else ()))
-    return tuple(found)
