@@ -84,8 +84,8 @@ def _kept(logs: Path | None, force: bool) -> Iterator[Path | None]:
 @click.option(
     "--norms",
     callback=_norms,
-    help=f"With MODEL: the norms to export it with, out of {', '.join(NORMS)}; of the four variants "
-    "what is left is derived.  [default: ln,un]",
+    help=f"With MODEL: the norms to export it with, out of {', '.join(NORMS)}. What is left of the "
+    "four variants is derived.  [default: ln,un]",
 )
 @options.reads(
     "--ln-checkpoint",

@@ -425,7 +425,7 @@ def test_baselines_stand_beside_the_four(
     report.require_no_regression(report)
     won = replace(report.control.interval, ratio=1e9, low=1e9, high=1e9)
     better = replace(report, ratios=(Ratio("dyt", "folded", "", won),))
-    with pytest.raises(ThresholdError, match="DyT over UN folded was 1000000000.000"):
+    with pytest.raises(ThresholdError, match=r"DyT over UN folded was 1000000000\.000"):
         report.require_no_regression(better)
     comparison(report)
     pytest.importorskip("plotly")

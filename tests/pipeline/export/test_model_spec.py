@@ -71,7 +71,7 @@ def test_a_norm_that_a_network_cannot_take() -> None:
     said = "cannot have dyt: the norm 0 stays: LayerNorm normalises over 2 axes"
     with pytest.raises(InputError, match=said):
         load_module("net.py:only_two_axes", norm="dyt")
-    with pytest.raises(InputError, match="with_eps cannot be built: .*'eps'"):
+    with pytest.raises(InputError, match=r"with_eps cannot be built: .*'eps'"):
         load_module("net.py:with_eps", norm="derf")
 
 

@@ -51,8 +51,8 @@ def accuracies(
     """The worst output of each variant; no norm is left out, since it computes something else.
 
     LN is held against LN, other norms against themselves, and UN in all its forms against the
-    unfolded graph where there is one, so that a fault of the fold would show here too. A plan that there is nothing to hold against
-    is only seen to give finite numbers.
+    unfolded graph where there is one, so that a fault of the fold would show here too. A plan that
+    there is nothing to hold against is only seen to give finite numbers.
 
     Args:
         logs: a folder for the log of a run that fails, where the backend has one.

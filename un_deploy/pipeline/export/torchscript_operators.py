@@ -1,6 +1,6 @@
 """Operators that the TorchScript exporter lacks (diff, rms_norm) or writes wrongly (cumsum).
 
-Decoders of transformers find packed sequences with diff and cumsum where no attention mask is given.
+Decoders of transformers find packed sequences with two of them where no attention mask is given.
 """
 
 from __future__ import annotations
