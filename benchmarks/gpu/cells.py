@@ -16,8 +16,8 @@ GRAPHS = ("onnxruntime", "tensorrt")
 """Modes that take the ONNX file itself, not its import into torch."""
 
 BASELINES: tuple[Kind, ...] = ("rms", "bn", "dyt", "derf")
-"""Other norms, from which un-deploy has folded what folds; compiled, since torch has no one call for
-most of them."""
+"""Other norms, from which un-deploy has folded what folds; compiled, since torch has no one call
+for most of them."""
 
 VARIANTS: dict[str, tuple[Kind, str]] = {
     "ln": ("ln", "ln"),
@@ -54,7 +54,7 @@ FLOPS = {"float16": 3e14, "bfloat16": 3e14, "float32": 4e13}
 
 IMAGE_TOKENS = 196
 LOAD_S, COMPILE_S, SAMPLES = 0.6, 3.0, 100
-"""Of a cell, and of each variant that is compiled, five processes at a time; samples of an entry."""
+"""Of a cell, and of each variant that is compiled (five at a time); samples of an entry."""
 
 LEAST_S = {False: 0.002, True: 0.004}
 """The least that a sample takes, and, called one by one, that the host takes for a run."""
