@@ -26,6 +26,16 @@ NORMS = {
     "un": "Unified Normalization, robust",
     "un-official": "Unified Normalization, official rule",
 }
+"""The protocol's."""
+
+OTHERS = {
+    "rms": "RMSNorm",
+    "dyt": "DyT",
+    "derf": "Derf",
+    "none": "no norm",
+}
+"""Norms that can be trained too, and are told of where there is a log of theirs."""
+
 SETTINGS = {"_outliers": "outlier batches", "_rate3": "three times the rate"}
 
 
@@ -56,9 +66,10 @@ def summary(found: dict[str, float]) -> dict[str, Any]:
 
     names = [log(norm, seed) for norm in NORMS for seed in SEEDS]
     names += [log(norm, 0, setting) for setting in SETTINGS for norm in NORMS]
-    runs = {n: {s: found[log(n, s)] for s in SEEDS if log(n, s) in found} for n in NORMS}
+    trained = [*NORMS, *(n for n in OTHERS if any(log(n, s) in found for s in SEEDS))]
+    runs = {n: {s: found[log(n, s)] for s in SEEDS if log(n, s) in found} for n in trained}
     differences = {}
-    for norm in NORMS:
+    for norm in trained:
         both = sorted(runs[norm].keys() & runs["ln"].keys())
         if norm != "ln" and len(both) > 1:
             differences[norm] = paired(*([runs[k][s] for s in both] for k in (norm, "ln")))
@@ -66,7 +77,7 @@ def summary(found: dict[str, float]) -> dict[str, Any]:
         "test_accuracy": runs,
         "minus_ln": differences,
         "settings": {
-            setting: {n: found[log(n, 0, setting)] for n in NORMS if log(n, 0, setting) in found}
+            setting: {n: found[log(n, 0, setting)] for n in trained if log(n, 0, setting) in found}
             for setting in SETTINGS
         },
         "missing": [name for name in names if name not in found],
@@ -76,16 +87,17 @@ def summary(found: dict[str, float]) -> dict[str, Any]:
 def table(report: dict[str, Any]) -> str:
     """The summary in Markdown."""
     runs, found = report["test_accuracy"], report["minus_ln"]
+    titles = {name: title for name, title in (NORMS | OTHERS).items() if name in runs}
     accuracy = [
         [title, *(shown(runs[n].get(s)) for s in SEEDS), shown(_mean(runs[n]), "")]
-        for n, title in NORMS.items()
+        for n, title in titles.items()
     ]
     differences = [
-        [NORMS[n], f"{d['mean']:+.2f}", f"{d['low']:+.2f} to {d['high']:+.2f}", str(d["seeds"])]
+        [titles[n], f"{d['mean']:+.2f}", f"{d['low']:+.2f} to {d['high']:+.2f}", str(d["seeds"])]
         for n, d in found.items()
     ]
     settings = []
-    for norm, title in NORMS.items():
+    for norm, title in titles.items():
         usual = runs[norm].get(0)
         others = [report["settings"][setting].get(norm) for setting in SETTINGS]
         changes = [f"{o - usual:+.2f}" if None not in (o, usual) else "" for o in others]

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks import entries
-from models.fashion_mnist.norms import TokenBatchNorm
+from models.norms import NORMS as BY_NAME
 from un_deploy.measure.speed.environment import environment
 from un_deploy.measure.speed.timing import interleaved
 from un_deploy.nn import UnifiedNorm
@@ -80,7 +80,10 @@ def without_history(channels: int) -> UnifiedNorm:
 
 NORMS: dict[str, Callable[[int], nn.Module]] = {
     LAYER_NORM: nn.LayerNorm,
-    "BatchNorm over tokens": TokenBatchNorm,
+    "RMSNorm": BY_NAME["rms"],
+    "BatchNorm over tokens": BY_NAME["bn"],
+    "DyT": BY_NAME["dyt"],
+    "Derf": BY_NAME["derf"],
     LEAST: Affine,
     CONTROL: Affine,
     "no history": without_history,
@@ -155,9 +158,9 @@ def table(measured: list[dict[str, Any]]) -> str:
 
 
 def cell(entry: dict[str, Any], name: str) -> str:
-    """Median, ratio and interval of one norm; "cannot" where it was not measured."""
+    """Median, ratio and interval of one norm; else why there are none."""
     if name not in entry["median_s"]:
-        return "cannot"
+        return "cannot" if entry["compiled"] and name in NEVER_COMPILED else "not measured"
     time_us = f"{entry['median_s'][name] * 1e6:,.0f} us"
     if name == LEAST:
         return time_us

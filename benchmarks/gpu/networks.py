@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from models import bert, vit
+from models.norms import Derf
 from tests.support.networks.trained_like import norms, variant
 
-Kind = Literal["ln", "ln_separate", "un", "released", "none"]
+Kind = Literal["ln", "ln_separate", "un", "released", "none", "rms", "bn", "dyt", "derf"]
 """What is exported; the variants are made of these."""
 
 ROWS = 8
@@ -52,9 +53,18 @@ NETWORKS: dict[str, Network] = {
 """Those of most interest first."""
 
 MICRO = ("vit_micro", "bert_micro")
-LARGE = tuple(name for name in NETWORKS if name not in MICRO)
 
-MISSING = {name: f"there is no recipe models/{name}.py" for name in ("swin", "t2t_vit", "nmt")}
+WANTED = ("swin_tiny", "t2t_vit_14", "nmt_cached_step")
+"""The paper's networks. Each has cells of its own as soon as it is one of `NETWORKS`."""
+
+LARGE = tuple(name for name in NETWORKS if name not in (*MICRO, *WANTED))
+"""Networks that are measured at every batch and mode."""
+
+PAPER = tuple(name for name in WANTED if name in NETWORKS)
+
+MISSING = {
+    name: "benchmarks/gpu/networks.py has no such network" for name in WANTED if name not in PAPER
+}
 """Networks that the suite should hold and does not, and why."""
 
 
@@ -74,6 +84,9 @@ def build(name: str, kind: Kind) -> nn.Module:
     module = variant(NETWORKS[name].make, "ln" if separate else kind, SEED, forwards=FORWARDS)
     for norm in norms(module) if separate else ():
         norm.__class__ = SeparateLayerNorm
+    for part in module.modules() if kind == "derf" else ():
+        if isinstance(part, Derf):
+            nn.init.constant_(part.shift, 0.1)  # at 0 it would be folded away
     return module
 
 

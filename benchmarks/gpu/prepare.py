@@ -6,14 +6,14 @@ import copy
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, fx
 from torch.fx.subgraph_rewriter import replace_pattern_with_filters
 
-from benchmarks.gpu.cells import GRAPHS, VARIANTS, Cell
+from benchmarks.gpu.cells import BASELINES, GRAPHS, VARIANTS, Cell
 from benchmarks.gpu.networks import NETWORKS, ROWS, Kind, build, inputs
 from tests.support.networks.trained_like import norms
 from un_deploy.errors import InputError
@@ -32,7 +32,12 @@ def exports(cells: Iterable[Cell]) -> list[tuple[str, Kind, tuple[Cell, ...]]]:
     for cell in cells:
         by_network[cell.network] = (*by_network.get(cell.network, ()), cell)
     by_size = sorted(by_network, key=lambda name: -NETWORKS[name].weights)
-    return [(name, kind, by_network[name]) for name in by_size for kind in get_args(Kind)]
+    return [(name, kind, by_network[name]) for name in by_size for kind in _kinds(by_network[name])]
+
+
+def _kinds(cells: Iterable[Cell]) -> dict[Kind, None]:
+    """What the variants of cells are made of, each once."""
+    return dict.fromkeys(VARIANTS[variant][0] for cell in cells for variant in cell.variants)
 
 
 def modules_file(folder: Path, cell: Cell, variant: str) -> Path:
@@ -87,6 +92,11 @@ def prepare(name: str, kind: Kind, cells: Sequence[Cell], folder: Path) -> dict[
         models["folded"], report = folded.model, folded.report
         facts["stayed"] = [f"{site.label}: {site.reason}" for site in report.stayed]
         facts["gained_biases"] = len(report.gained_biases)
+        done("fold")
+    if kind in BASELINES:
+        folded = fold_graph(graph.clone(), fold_norm_affine=True)
+        models[kind] = folded.model
+        facts["stayed"] = [f"{site.label}: {site.reason}" for site in folded.report.stayed]
         done("fold")
     if kind == "ln":
         np.savez(inputs_file(folder, name), **feeds(ROWS))  # type: ignore[arg-type]

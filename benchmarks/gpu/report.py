@@ -17,11 +17,15 @@ COLUMNS = {
     "un_released / folded": "UN released",
     "un / folded": "UN",
     "un_addcmul / folded": "UN addcmul",
+    "rms / folded": "RMSNorm",
+    "bn / folded": "BN",
+    "dyt / folded": "DyT",
+    "derf / folded": "Derf",
     "folded / none": "folded / no norm",
     "ln, again / ln": "A/A LN",
     "none, again / none": "A/A no norm",
 }
-"""Ratios that the table shows, and their headings."""
+"""Ratios that the table shows where a cell has them, and their headings."""
 
 HOST_BOUND = 0.8
 """A run that the host needs this share of its time to hand over is bound by the host."""
@@ -42,7 +46,8 @@ def report(series: Sequence[Series], lines: Sequence[dict[str, Any]]) -> dict[st
     for one in series:
         for cell in one.cells:
             line = {"status": "not reached", "reason": "the run ended before it, or it was done"}
-            line = {"key": cell.key, **vars(cell)} | measured.get(cell.key, line)
+            planned = {"key": cell.key, **vars(cell), "expected_s": round(cell.seconds, 1)}
+            line = planned | measured.get(cell.key, line)
             line.pop("seconds", None)
             cells.append({"series": one.title, **line})
     return {**found, "cells": cells}
@@ -76,8 +81,10 @@ def table(found: dict[str, Any]) -> str:
     """
     cells = found["cells"]
     known = [told for one in found["device"] for told in one.items()]
-    rows = [["cell", "folded ms", *COLUMNS.values()]]
-    rows += [_row(cell) for cell in cells if cell["status"] == "timed"]
+    timed = [cell for cell in cells if cell["status"] == "timed"]
+    have = [name for name in COLUMNS if any(name in cell["ratios"] for cell in timed)]
+    rows = [["cell", "folded ms", *(COLUMNS[name] for name in have)]]
+    rows += [_row(cell, have) for cell in timed]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     states = [g["passed"] for c in cells for g in c.get("gates", ()) if g["name"] == AS_FAST]
     lines = [
@@ -99,10 +106,10 @@ def table(found: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _row(cell: dict[str, Any]) -> list[str]:
+def _row(cell: dict[str, Any], columns: Sequence[str]) -> list[str]:
     folded = cell["median_s"].get("folded", float("nan"))
     bound = cell.get("queued_s", {}).get("folded", 0) > HOST_BOUND * folded
-    shown = [_ratio(cell["ratios"].get(name)) for name in COLUMNS]
+    shown = [_ratio(cell["ratios"].get(name)) for name in columns]
     return [cell["key"] + " (host-bound)" * bound, f"{folded * 1e3:.3f}", *shown]
 
 

@@ -147,7 +147,7 @@ class Suite:
             self.say(f"{title}: {len(cells)} cells, {time.monotonic() - self.began:.0f} s are over")
         for cell in cells:
             # A cell may take as many seconds as the last of its network and mode did.
-            most = max(self._took.values(), default=0.0)
+            most = max(self._took.values(), default=cell.seconds)
             expected = self._took.get((cell.network, cell.mode), most)
             if time.monotonic() + expected <= until:
                 self._measure(cell, until)

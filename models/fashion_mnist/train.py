@@ -1,4 +1,4 @@
-"""Trains vit_micro on Fashion-MNIST, with Layer, Batch or Unified Normalization; resumable.
+"""Trains vit_micro on Fashion-MNIST, with any norm of models/norms.py; resumable.
 
     python -m un_deploy.models.fashion_mnist.train --norm un --seed 0 --out out
 

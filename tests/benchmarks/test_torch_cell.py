@@ -11,8 +11,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from benchmarks.gpu import prepare as prepare_module
 from benchmarks.gpu import torch_cell
-from benchmarks.gpu.cells import VARIANTS, Cell
+from benchmarks.gpu.cells import ALL, Cell
 from benchmarks.gpu.gates import calls
 from benchmarks.gpu.prepare import as_addcmul, inputs_file, modules_file
 from benchmarks.gpu.torch_cell import TorchCell
@@ -62,8 +63,8 @@ def test_what_a_gpu_tells_beside_times(
     monkeypatch.setattr(cell, "_on_cuda", True)
     monkeypatch.setattr(cell, "_captured", captured)
     facts = cell.facts()
-    assert facts["peak_bytes"] == dict.fromkeys(VARIANTS, 3 * 10)
-    assert facts.get("pool_bytes") == (dict.fromkeys(VARIANTS, 1 << 21) if captured else None)
+    assert facts["peak_bytes"] == dict.fromkeys(ALL, 3 * 10)
+    assert facts.get("pool_bytes") == (dict.fromkeys(ALL, 1 << 21) if captured else None)
     assert captured or min(facts["queued_s"].values()) > 0
 
 
@@ -113,3 +114,16 @@ class Affine(torch.nn.Module):
 
 def test_other_scales_and_shifts_stay() -> None:
     assert as_addcmul(torch.fx.symbolic_trace(Affine()))[1] == 0
+
+
+def test_another_norm_is_prepared_without_what_folds_of_it(tmp_path: Path) -> None:
+    cells = (Cell("vit_micro", 1, "float32", "eager", ("ln", "derf", "none")),)
+    kinds = [kind for _, kind, _ in prepare_module.exports(cells)]
+    assert kinds == ["ln", "derf", "none"]
+    told = prepare_module.prepare("vit_micro", "derf", cells, tmp_path)
+    assert told["stayed"] == []
+    (module,) = torch.load(
+        prepare_module.modules_file(tmp_path, cells[0], "derf"), weights_only=False
+    ).values()
+    assert calls(module)["erf"] == 9
+    assert prepare_module.reference_file(tmp_path, "vit_micro", "derf").is_file()

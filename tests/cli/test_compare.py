@@ -113,7 +113,12 @@ def test_json_alone_on_standard_output(run: Run) -> None:
         ((), 2, "give MODEL, or some of"),
         (("spec.py:f", "--ln", "ln.onnx"), 2, "give MODEL, or some of"),
         (("--unfolded", "model.onnx", "--dim", "batch"), 2, "'batch' is not NAME=SIZE"),
-        (("spec.py:f", "--norms", "ln,rms"), 2, "'ln,rms' is no list of ln, un, none"),
+        (
+            ("spec.py:f", "--norms", "ln,gn"),
+            2,
+            "'ln,gn' is no list of ln, rms, bn, un, dyt, derf, none",
+        ),
+        (("spec.py:f", "--norms", "dyt,rms"), 1, "--norms dyt,rms leaves nothing to compare with"),
         (("--unfolded", "absent.onnx"), 1, "absent.onnx"),
         (("--unfolded", "model.onnx", "--dim", "tokens=3"), 1, "tokens"),
     ],

@@ -93,4 +93,4 @@ def test_what_a_profile_would_ignore(run: Run, arguments: tuple[str, ...], said:
 def test_a_norm_that_is_named_twice(run: Run) -> None:
     result = run("compare", "spec.py:f", "--norms", "un,un")
     assert result.exit_code == 2
-    assert "'un,un' is no list of ln, un, none, each once" in result.stderr
+    assert "'un,un' is no list of ln, rms, bn, un, dyt, derf, none, each once" in result.stderr

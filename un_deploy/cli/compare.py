@@ -11,11 +11,10 @@ import click
 
 from un_deploy.cli import options
 from un_deploy.cli.overwriting import Writes
+from un_deploy.pipeline.export.norm_names import NORMS
 
 if TYPE_CHECKING:
-    from un_deploy.pipeline.export.model_spec import Norm
-
-NORMS = ("ln", "un", "none")
+    from un_deploy.pipeline.export.norm_names import Norm
 
 
 def _norms(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[str, ...] | None:
@@ -85,8 +84,8 @@ def _kept(logs: Path | None, force: bool) -> Iterator[Path | None]:
 @click.option(
     "--norms",
     callback=_norms,
-    help="With MODEL: the norms to export it with, out of ln, un, none. The rest is derived.  "
-    "[default: ln,un]",
+    help=f"With MODEL: the norms to export it with, out of {', '.join(NORMS)}. What is left of the "
+    "four variants is derived.  [default: ln,un]",
 )
 @options.reads(
     "--ln-checkpoint",
@@ -236,7 +235,7 @@ def command(
     from un_deploy.pipeline.compare.compare import compare
     from un_deploy.pipeline.compare.report_file import check_page, write_page
 
-    files = {kind: path for kind in TITLES if (path := settings.pop(kind)) is not None}
+    files = {kind: path for kind in TITLES if (path := settings.pop(kind, None)) is not None}
     given: dict[Norm, Path | None] = {"ln": ln_checkpoint, "un": checkpoint}
     if (model is None) == (not files):
         raise click.UsageError("give MODEL, or some of --ln, --unfolded, --folded and --none")

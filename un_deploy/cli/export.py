@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from un_deploy.cli import options
+from un_deploy.pipeline.export.norm_names import NORMS
 
 
 @click.command()
@@ -15,9 +16,9 @@ from un_deploy.cli import options
 @options.output
 @click.option(
     "--norm",
-    type=click.Choice(["ln", "un", "none"]),
-    help="Build the model with Layer, Unified or no normalization. Without it, the norms that the "
-    "factory chooses.",
+    type=click.Choice(NORMS),
+    help="Build the model with these norms: Layer, RMS, Batch or Unified Normalization, DyT, Derf, "
+    "or none. Without it, the norms that the factory chooses.",
 )
 @options.reads(
     "--checkpoint",

@@ -26,7 +26,8 @@ from un_deploy.pipeline.compare.compare import compare
 from un_deploy.pipeline.export.check_export import tolerance
 from un_deploy.pipeline.export.export import export
 from un_deploy.pipeline.export.forward import as_tensors, outputs_of
-from un_deploy.pipeline.export.model_spec import Norm, load_module, recipes_dir
+from un_deploy.pipeline.export.model_spec import load_module, recipes_dir
+from un_deploy.pipeline.export.norm_names import Norm
 from un_deploy.pipeline.fold_file import FileReport, fold_file
 from un_deploy.python_file import load_object
 from un_deploy.runtime.onnxruntime.runtime import OnnxRuntime

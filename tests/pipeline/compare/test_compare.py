@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,13 @@ import pytest
 from tests.graph.analysis.norms.test_written_out import CONSTANTS, TORCH
 from tests.support.comparing import compare_here
 from tests.support.graphs import build, operators
-from un_deploy.errors import InputError, MissingPackageError, VerificationError
+from un_deploy.errors import InputError, MissingPackageError, ThresholdError, VerificationError
 from un_deploy.graph.fold.fold import fold_graph
 from un_deploy.graph.model.model_file import has_external, load_model, save_model
 from un_deploy.graph.strip.biases_gained_by_fold import add_biases
+from un_deploy.measure.speed.accuracy import require_accuracy
 from un_deploy.measure.speed.compare_report import CompareReport
+from un_deploy.measure.speed.variant_times import Ratio
 from un_deploy.pipeline.compare.compare import compare
 from un_deploy.pipeline.compare.variants import Network
 from un_deploy.runtime.settings import RunSettings
@@ -382,3 +385,51 @@ def test_a_note_says_with_which_no_norm_gained_biases_were_compared(
     compared = "as it was given" if given else "with biases there"
     said = f"a bias (y): the kernels of UN folded are compared with those of no norm {compared}"
     assert any(said in note for note in report.notes)
+
+
+@pytest.mark.torch
+def test_baselines_stand_beside_the_four(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In the JSON, on the page, in the terminal and before the gates; the faster form counts."""
+    pytest.importorskip("torch")
+    pytest.importorskip("onnxruntime")
+    from un_deploy.cli.show_comparison import comparison
+    from un_deploy.pipeline.compare.report_file import write_page
+
+    (tmp_path / "net.py").write_text(WITHOUT_EXAMPLES)
+    np.savez(tmp_path / "data.npz", tokens=np.ones((3, 7, 4), np.float32))
+    monkeypatch.chdir(tmp_path)
+    report = compare(
+        "net.py:net",
+        norms=("ln", "un", "rms", "bn", "dyt", "derf"),
+        inputs="data.npz",
+        builds=1,
+        rounds=2,
+        sample_s=1e-4,
+        threads=1,
+        backend="ort-cpu",
+    )
+    added = ("rms", "bn", "dyt", "derf")
+    for kind in added:
+        assert {one.form for one in report.timed if one.kind == kind} == {"", "folded"}
+        assert report.ratio(kind, "folded").ratio > 0  # type: ignore[arg-type]
+    none, bn = (
+        next(v.operators for v in report.timed if (v.kind, v.form) == place)
+        for place in (("none", ""), ("bn", "folded"))
+    )
+    assert bn == none
+    assert {one.kind for one in report.accuracy} == {"ln", "unfolded", "folded", *added}
+    require_accuracy(report.accuracy, 1e-5, added)  # type: ignore[arg-type]
+    assert CompareReport.from_json(report.to_json(), "it") == report
+    report.require_no_regression(report)
+    won = replace(report.control.interval, ratio=1e9, low=1e9, high=1e9)
+    better = replace(report, ratios=(Ratio("dyt", "folded", "", won),))
+    with pytest.raises(ThresholdError, match=r"DyT over UN folded was 1000000000\.000"):
+        report.require_no_regression(better)
+    comparison(report)
+    pytest.importorskip("plotly")
+    write_page(report, tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    for text in (capsys.readouterr().out, page):
+        assert all(title in text for title in ("RMSNorm", "BN", "DyT", "Derf"))

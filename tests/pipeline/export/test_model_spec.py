@@ -29,6 +29,8 @@ def takes(norm_layer=nn.LayerNorm): return nn.Sequential(nn.Linear(4, 4), norm_l
 def fixed(): return nn.Sequential(nn.Linear(4, 4), nn.LayerNorm(4))
 def own(): return nn.Sequential(UnifiedNorm(4))
 def two_axes(): return nn.Sequential(nn.LayerNorm(4), nn.LayerNorm((3, 4)))
+def only_two_axes(): return nn.Sequential(nn.LayerNorm((3, 4)))
+def with_eps(norm_layer=nn.LayerNorm): return nn.Sequential(norm_layer(4, eps=1e-6))
 def bare(): return nn.Sequential(nn.Linear(4, 4))
 def number(): return 3
 def greedy(dim): return nn.Linear(dim, dim)
@@ -55,6 +57,22 @@ def test_norm(factory: str, norm: str | None, kind: type) -> None:
     module = load_module(f"net.py:{factory}", norm=norm, untrained=True)
     assert type(module[1]) is kind
     assert not module.training
+
+
+@pytest.mark.parametrize("factory", ["takes", "fixed"])
+@pytest.mark.parametrize("norm", ["rms", "bn", "dyt", "derf"])
+def test_a_baseline_is_that_of_the_table(factory: str, norm: str) -> None:
+    module = load_module(f"net.py:{factory}", norm=norm)
+    kinds = {"rms": "RMSNorm", "bn": "TokenBatchNorm", "dyt": "DyT", "derf": "Derf"}
+    assert type(module[1]).__name__ == kinds[norm]
+
+
+def test_a_norm_that_a_network_cannot_take() -> None:
+    said = "cannot have dyt: the norm 0 stays: LayerNorm normalises over 2 axes"
+    with pytest.raises(InputError, match=said):
+        load_module("net.py:only_two_axes", norm="dyt")
+    with pytest.raises(InputError, match=r"with_eps cannot be built: .*'eps'"):
+        load_module("net.py:with_eps", norm="derf")
 
 
 def test_same_spec_same_weights() -> None:

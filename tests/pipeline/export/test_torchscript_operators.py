@@ -72,6 +72,19 @@ def test_cumsum(function: Any) -> None:
     assert exported(function, X) < 1e-6
 
 
+@pytest.mark.parametrize("opset", [9, 17, 18, 20])
+@pytest.mark.parametrize("settings", [{}, {"eps": 0.5}, {"weight": X[0]}])
+def test_rms_norm(settings: dict[str, Any], opset: int) -> None:
+    """Over both last axes where the weight has two, else over the last."""
+    shape = settings["weight"].shape if "weight" in settings else (4,)
+    small = X * 1e-3  # of which eps is a part that shows
+
+    def rms_norm(x: Tensor) -> Tensor:
+        return torch.nn.functional.rms_norm(x, shape, **settings)
+
+    assert exported(rms_norm, small, opset) < 1e-6
+
+
 def test_opset_without_cumsum() -> None:
     with pytest.raises(InputError, match="cumsum"):
         exported(lambda x: x.cumsum(1), X, opset=10)

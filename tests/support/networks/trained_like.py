@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from models.norms import NORMS
 from tests.support.networks.kept import kept
 from tests.support.released_norm import ReleasedStyleNorm
 from un_deploy.nn import UnifiedNorm
@@ -19,6 +20,7 @@ NORM_LAYERS: dict[str, Callable[[int], nn.Module]] = {
     "ln": nn.LayerNorm,
     "none": lambda dim: nn.Identity(),
 }
+BASELINES = {kind: NORMS[kind] for kind in ("rms", "bn", "dyt", "derf")}
 FORWARDS = 20  # running_var has forgotten all but 0.9 ** 20 = 12 % of its initial 1
 BATCH = 4
 
@@ -81,7 +83,7 @@ def initialised(factory: Callable[..., nn.Module], kind: str, seed: int) -> nn.M
     """A network in PyTorch's initialisation under a seed; the global generator stays untouched."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return factory(norm_layer=NORM_LAYERS[kind])
+        return factory(norm_layer=(NORM_LAYERS | BASELINES)[kind])
 
 
 def variant(
@@ -94,7 +96,8 @@ def variant(
 
     Args:
         factory: takes ``norm_layer``, for example ``models.vit.vit_micro``.
-        kind: a key of ``NORM_LAYERS``.
+        kind: a key of ``NORM_LAYERS``, or of ``BASELINES``, which take of the shared weights what
+            they have by the same name: BN a weight, a bias and running_var, the others the former.
         seed: of the initialisation and of the norms.
         forwards: see `trained_like`.
     """

@@ -6,17 +6,18 @@ from un_deploy.measure import wording
 from un_deploy.measure.report import plot_style
 from un_deploy.measure.report.page_elements import Absent, Cell, Plot, Section, Table
 from un_deploy.measure.speed.compare_report import CompareReport
-from un_deploy.measure.speed.variant import COMPARED, TITLES, Kind
+from un_deploy.measure.speed.variant import BASELINES, COMPARED, TITLES, Kind
 
 DRAWN: tuple[tuple[Kind, Kind, str], ...] = (
     ("ln", "folded", "circle"),
     ("unfolded", "folded", "square"),
     ("folded", "none", "triangle-up"),
+    *((kind, "folded", "cross") for kind in BASELINES),
 )
 """The ratios that are drawn; the table has all of them."""
 
 
-_SHAPES = {"circle": "●", "square": "■", "triangle-up": "▲", "diamond": "◆"}
+_SHAPES = {"circle": "●", "square": "■", "triangle-up": "▲", "cross": "✚", "diamond": "◆"}
 
 
 def section(report: CompareReport) -> Section | Absent:

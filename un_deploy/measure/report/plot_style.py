@@ -21,6 +21,10 @@ COLOURS: dict[Kind, str] = {
     "unfolded": "#8f5bc8",
     "folded": "#2478c7",
     "none": "#0f8567",
+    "rms": "#a8447a",
+    "bn": "#7d6a12",
+    "dyt": "#b33b3b",
+    "derf": "#4a6fa5",
 }
 """Each at least 4.5:1 against white, text or background, and 3:1 against page.css's dark one; what
 is drawn also has a label or a symbol of its own."""

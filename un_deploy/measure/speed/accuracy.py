@@ -50,9 +50,9 @@ def accuracies(
 ) -> tuple[Accuracy, ...]:
     """The worst output of each variant; no norm is left out, since it computes something else.
 
-    LN is held against LN, and UN in all its forms against the unfolded graph where there is one,
-    so that a fault of the fold would show here too. A plan that there is nothing to hold against
-    is only seen to give finite numbers.
+    LN is held against LN, other norms against themselves, and UN in all its forms against the
+    unfolded graph where there is one, so that a fault of the fold would show here too. A plan that
+    there is nothing to hold against is only seen to give finite numbers.
 
     Args:
         logs: a folder for the log of a run that fails, where the backend has one.
@@ -107,7 +107,8 @@ def _in_float64(model: str, feeds: Feeds) -> dict[str, np.ndarray] | str:
 
 def _reference(variant: Variant, variants: Sequence[Variant]) -> Variant | None:
     """The first graph that computes the same; else, for a plan of UN folded, that of unfolded."""
-    kinds = ("ln",) if variant.kind == "ln" else ("unfolded", "folded")
+    of_un = ("unfolded", "folded")
+    kinds = of_un if variant.kind in of_un else (variant.kind,)
     same = [one for kind in kinds for one in variants if one.kind == kind]
     graphs = [one for one in same if one.plan_bytes is None]
     if graphs:

@@ -8,23 +8,36 @@ from typing import Literal
 
 from un_deploy.runtime.settings import Fusions
 
-Kind = Literal["ln", "unfolded", "folded", "none"]
+Kind = Literal["ln", "unfolded", "folded", "none", "rms", "bn", "dyt", "derf"]
 
 TITLES: dict[Kind, str] = {
     "ln": "LN",
     "unfolded": "UN unfolded",
     "folded": "UN folded",
     "none": "no norm",
+    "rms": "RMSNorm",
+    "bn": "BN",
+    "dyt": "DyT",
+    "derf": "Derf",
 }
+
+BASELINES: tuple[Kind, ...] = ("rms", "bn", "dyt", "derf")
+"""Other norms of the same network, which stand beside the four variants where they are asked for;
+what un-deploy can fold of each is one of its forms."""
 
 COMPARED: tuple[tuple[Kind, Kind], ...] = (
     ("ln", "folded"),
     ("unfolded", "folded"),
     ("ln", "unfolded"),
     ("folded", "none"),
+    *((kind, "folded") for kind in BASELINES),
 )
 
-WITHOUT_FOLDED: tuple[tuple[Kind, Kind], ...] = (("ln", "none"), ("unfolded", "none"))
+WITHOUT_FOLDED: tuple[tuple[Kind, Kind], ...] = (
+    ("ln", "none"),
+    ("unfolded", "none"),
+    *((kind, "none") for kind in BASELINES),
+)
 """Where UN folded is not there, the others are held against the limit themselves."""
 
 

@@ -35,10 +35,15 @@ from un_deploy.pipeline.compare.given_plans import (
     precision_of,
     tf32_of,
 )
-from un_deploy.pipeline.compare.of_a_spec import PathLike, checkpoint_option, refuse_with_files
+from un_deploy.pipeline.compare.of_a_spec import (
+    PathLike,
+    check_norms,
+    checkpoint_option,
+    refuse_with_files,
+)
 from un_deploy.pipeline.compare.variants import Network
 from un_deploy.pipeline.export.forward import Axes
-from un_deploy.pipeline.export.model_spec import Norm
+from un_deploy.pipeline.export.norm_names import Norm
 from un_deploy.runtime.backends import BACKENDS, choose_backend, require_layers, runtime_of
 from un_deploy.runtime.check_settings import check_environment, check_settings
 from un_deploy.runtime.choose_engine import choose_engine_backend, runtime_title
@@ -82,7 +87,9 @@ def compare(
         model: a spec (``FILE.py:factory``, ``package.module:factory``,
             ``timm:NAME[,num_classes=10,...]``; its Python runs as code; or a Hugging Face folder)
             that is exported once for each of `norms`; None: `files`.
-        norms: of a spec; None: LN and UN. "un" gives the unfolded graph; the others are derived.
+        norms: of a spec; None: LN and UN. "un" gives the unfolded graph; UN folded and no norm are
+            derived. "rms", "bn", "dyt" and "derf" stand beside these four, as exported and with
+            what folds of them folded.
         checkpoints: of a spec, by norm; without one the weights are random, which changes no time.
         files: ONNX files, or plans with their manifests, by what they are: "ln", "unfolded",
             "folded", "none". Plans run in their flavour of TensorRT or in trtexec, and engines of
@@ -127,6 +134,7 @@ def compare(
     if files:
         refuse_with_files(norms, checkpoints, dynamic, dynamic_axes)
     norms = ("ln", "un") if norms is None else norms
+    check_norms(norms)
     if unused := set(checkpoints or ()) - set(norms):
         left = f"a network that --norms {','.join(norms)} leaves out"
         raise InputError(f"{checkpoint_option(unused)} is of {left}")

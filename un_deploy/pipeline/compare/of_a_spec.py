@@ -6,8 +6,9 @@ import os
 from collections.abc import Collection, Mapping
 
 from un_deploy.errors import InputError
+from un_deploy.measure.speed.variant import BASELINES
 from un_deploy.pipeline.export.forward import Axes
-from un_deploy.pipeline.export.model_spec import Norm
+from un_deploy.pipeline.export.norm_names import Norm
 
 PathLike = str | os.PathLike[str]
 
@@ -32,6 +33,18 @@ def refuse_with_files(
     for option, is_given in given.items():
         if is_given:
             raise InputError(f"{option} is of a model spec: files are what they are")
+
+
+def check_norms(norms: Collection[Norm]) -> None:
+    """Refuse norms that nothing would be compared with.
+
+    Raises:
+        InputError: none of them gives LN, UN or no norm, which the others are held against.
+    """
+    if set(norms) <= set(BASELINES):
+        raise InputError(
+            f"--norms {','.join(norms)} leaves nothing to compare with: name un, none or ln too"
+        )
 
 
 def checkpoint_option(norms: Collection[Norm] | None) -> str:

@@ -26,15 +26,24 @@ from un_deploy.graph.strip.strip import strip_graph
 from un_deploy.measure.equality.inputs import check_inputs, random_inputs, read_inputs
 from un_deploy.measure.equality.outputs import signature_problems
 from un_deploy.measure.equality.verify import verify
-from un_deploy.measure.speed.variant import TITLES, Kind, Variant
+from un_deploy.measure.speed.variant import BASELINES, TITLES, Kind, Variant
 from un_deploy.pipeline.compare.given_plans import GivenPlan, usual_sizes
 from un_deploy.pipeline.export.export import export
-from un_deploy.pipeline.export.model_spec import Norm, is_folder
+from un_deploy.pipeline.export.model_spec import is_folder
+from un_deploy.pipeline.export.norm_names import Norm
 from un_deploy.pipeline.fold_file import proven
 from un_deploy.runtime.backends import backend_named, choose_backend, runtime_of
 from un_deploy.runtime.settings import Fusions, RunSettings
 
-_OF_NORM: dict[Norm, Kind] = {"ln": "ln", "un": "unfolded", "none": "none"}
+_OF_NORM: dict[Norm, Kind] = {
+    "ln": "ln",
+    "un": "unfolded",
+    "none": "none",
+    "rms": "rms",
+    "bn": "bn",
+    "dyt": "dyt",
+    "derf": "derf",
+}
 
 
 @dataclass
@@ -142,7 +151,7 @@ class Network:
         if not self._has("none"):
             self._strip(report)
         for kind in TITLES:
-            if not self._has(kind):
+            if not self._has(kind) and kind not in BASELINES:
                 self.missing[kind] = self._why_missing(kind)
         have = [TITLES[kind] for kind in TITLES if self._has(kind)]
         if len(have) < 2:
@@ -255,6 +264,17 @@ class Network:
         self._enter(kind, file, model, source, derived)
         if kind == "ln":
             self._add_forms(file, model, source)
+        if kind in BASELINES:
+            self._add_folded(kind, model)
+
+    def _add_folded(self, kind: Kind, model: ir.Model) -> None:
+        """Add a baseline without what un-deploy can fold of it, if there is such: it may count."""
+        made = fold_graph(to_ir(model)[0], fold_norm_affine=True)
+        if made.report.folded:
+            proven(model, made)
+            file = self._save(kind, made.model)
+            source = f"un-deploy fold of {TITLES[kind]}"
+            self._enter(kind, file, made.model, source, True, "folded")
 
     def _add_forms(self, file: Path, model: ir.Model, source: str) -> None:
         """Add the other forms of LN that the backend can run; the fastest will count."""

@@ -32,7 +32,8 @@ from un_deploy.pipeline.export.forward import (
     example_inputs,
     more_axes,
 )
-from un_deploy.pipeline.export.model_spec import Norm, load_module
+from un_deploy.pipeline.export.model_spec import load_module
+from un_deploy.pipeline.export.norm_names import Norm
 from un_deploy.pipeline.export.torch_to_onnx import Exporter, to_onnx
 from un_deploy.pipeline.fold_file import modules_of, proven
 
@@ -92,7 +93,7 @@ def export(
         model: a module, or a spec: ``FILE.py:factory``, ``package.module:factory``,
             ``timm:NAME[,num_classes=10,...]`` or a Hugging Face folder; the Python behind a spec
             runs as code, but for that of a folder.
-        norm: of a spec: build it with Layer, Unified or no normalization.
+        norm: of a spec: build it with this norm, a name in models/norms.py.
         checkpoint: of a spec: its weights.
         inputs: to trace with and to compare on, before the fold and behind it: data.npz,
             loader.py:function (runs as code), or arrays by input name; None: the model's own

@@ -8,18 +8,17 @@ from collections.abc import Callable
 from copy import deepcopy
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from un_deploy import version
 from un_deploy.errors import InputError, UnDeployError, first_line, needs
 from un_deploy.pipeline.export.hugging_face import from_folder
+from un_deploy.pipeline.export.norm_names import Norm
 from un_deploy.pipeline.export.timm_model import timm_model
 from un_deploy.python_file import load_object, split_spec
 
 if TYPE_CHECKING:
     from torch import nn
-
-Norm = Literal["ln", "un", "none"]
 
 FORMS = "FILE.py:factory, package.module:factory, timm:NAME or a Hugging Face folder"
 """What names a model."""
@@ -39,9 +38,8 @@ def load_module(
             ``norm_layer`` (if it takes that and ``norm`` is given) and nothing else; an
             `nn.Module` object in its place is copied. ``models/...`` that is not in the working
             directory is one of the recipes that come with un-deploy.
-        norm: Layer Normalization, Unified Normalization or none; None: as the factory has it, or
-            as the folder was saved. Where the factory takes no ``norm_layer``, its LayerNorms are
-            swapped.
+        norm: a name in models/norms.py; None: as the factory has it, or as the folder was saved.
+            Where the factory takes no ``norm_layer``, its LayerNorms are swapped.
         checkpoint: see `un_deploy.nn.load_checkpoint`.
         untrained: accept Unified Normalizations whose statistics were never updated.
 
@@ -129,11 +127,8 @@ def _takes_norm_layer(factory: Callable[..., Any]) -> bool:
 
 
 def _norm_layer(norm: Norm) -> Callable[[int], nn.Module]:
-    from torch import nn
-
-    from un_deploy.nn import UnifiedNorm
-
-    return {"ln": nn.LayerNorm, "un": UnifiedNorm, "none": nn.Identity}[norm]
+    made: Callable[[int], nn.Module] = load_object(f"{recipes_dir() / 'norms.py'}:NORMS")[norm]
+    return made
 
 
 def _swap_norms(module: nn.Module, spec: str, norm: Norm) -> None:
@@ -152,5 +147,9 @@ def _swap_norms(module: nn.Module, spec: str, norm: Norm) -> None:
         return
     if not any(isinstance(part, nn.LayerNorm) for part in module.modules()):
         raise InputError(f"{spec} has no LayerNorm to swap")
-    for name, reason in convert_norms(module, norm).left.items():
+    done = convert_norms(module, _norm_layer(norm))
+    if not done.converted:
+        name, reason = next(iter(done.left.items()))
+        raise InputError(f"{spec} cannot have {norm}: the norm {name} stays: {reason}")
+    for name, reason in done.left.items():
         warnings.warn(f"{spec}: the norm {name} stays: {reason}", stacklevel=2)

@@ -1,6 +1,6 @@
-"""Operators that the TorchScript exporter lacks (diff) or writes wrongly (cumsum of booleans).
+"""Operators that the TorchScript exporter lacks (diff, rms_norm) or writes wrongly (cumsum).
 
-Decoders of transformers find packed sequences with them where no attention mask is given.
+Decoders of transformers find packed sequences with two of them where no attention mask is given.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ def more_operators() -> Iterator[None]:
     added: dict[str, tuple[Callable[..., Any], int]] = {
         "aten::diff": (_diff, 9),
         "aten::cumsum": (_cumsum, 11),
+        "aten::rms_norm": (_rms_norm, 9),
     }
     for name, (symbolic, since) in added.items():
         torch.onnx.register_custom_op_symbolic(name, symbolic, since)
@@ -52,3 +53,23 @@ def _cumsum(g: Any, x: Any, dim: Any, dtype: Any) -> Any:
     )
     to = asked or (JitScalarType.INT64 if kind == JitScalarType.BOOL else kind)
     return g.op("CumSum", x if to == kind else g.op("Cast", x, to_i=to.onnx_type()), dim)
+
+
+def _rms_norm(g: Any, x: Any, shape: Any, weight: Any, eps: Any) -> Any:
+    """x / sqrt(mean(x * x) + eps) * weight over the last axes; without eps that of x's type."""
+    import torch
+    from torch.onnx import symbolic_helper as helper
+    from torch.onnx._internal.torchscript_exporter._type_utils import JitScalarType
+
+    axes = list(range(-len(helper._get_const(shape, "is", "normalized_shape")), 0))
+    dtype = JitScalarType.from_value(x).dtype()
+    least = torch.finfo(dtype).eps if helper._is_none(eps) else helper._get_const(eps, "f", "eps")
+    two, added = (g.op("Constant", value_t=torch.tensor(v, dtype=dtype)) for v in (2.0, least))
+    square = g.op("Pow", x, two)
+    if g.opset < 18:
+        mean = g.op("ReduceMean", square, axes_i=axes, keepdims_i=1)
+    else:
+        over = g.op("Constant", value_t=torch.tensor(axes))
+        mean = g.op("ReduceMean", square, over, keepdims_i=1)
+    y = g.op("Div", x, g.op("Sqrt", g.op("Add", mean, added)))
+    return y if helper._is_none(weight) else g.op("Mul", y, weight)
