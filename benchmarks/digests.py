@@ -2,12 +2,12 @@
 
     python -m benchmarks.digests [--only vit_micro ...] [--write]
 
-Every measured recipe, with fixed and with dynamic shapes, in five forms (no norm, UN folded, UN unfolded, UN
-as the released module writes it, LN), is stripped, folded and converted to fp16 and bf16, and 300
-seeded random graphs are folded and stripped. Where TensorRT-RTX is installed (the rtx extra; it
-needs no GPU), engines are planned too: of the micro recipes in three precisions, of the larger ones
-in fp16 with fixed shapes. Of each graph its bytes are digested, of each report its dictionary, of
-each engine its signatures.
+Every recipe that is measured, with fixed and with dynamic shapes, in five forms (no norm, UN
+folded, UN unfolded, UN as the released module writes it, LN), is stripped, folded and converted to
+fp16 and bf16, and 300 seeded random graphs are folded and stripped. Where TensorRT-RTX is installed
+(the rtx extra; it needs no GPU), engines are planned too: of the micro recipes in three precisions,
+of the larger ones in fp16 with fixed shapes. Of each graph its bytes are digested, of each report
+its dictionary, of each engine its signatures.
 
 Results are held against benchmarks/results/digests.json: the exit code is 1 where one differs.
 --write replaces them there. They hold for the versions in constraints.txt alone.

@@ -5,7 +5,8 @@
 Needs TensorRT-RTX (the rtx extra) and no GPU: engines are built, and not run. Every recipe, with
 fixed and with dynamic shapes, in fp32, fp16 and bf16, for TensorRT-RTX's own choice of target and
 for SM75 to SM121, in five forms: no norm, UN folded, UN unfolded, UN as the released module writes
-it, and LN. No norm has a bias wherever a fold gives one. SM75 has no fp32 and no bf16 products: those builds must be refused.
+it, and LN. No norm has a bias wherever a fold gives one. SM75 has no fp32 and no bf16 products:
+those builds must be refused.
 
 Results go to benchmarks/results/signatures.json after every build, one entry a build; what stands
 there is not built again, so an interrupted run goes on where it stopped. signatures.md beside it

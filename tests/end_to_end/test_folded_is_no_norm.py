@@ -7,9 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch")
-
-from models.recipes import LARGE, MICRO, Recipe
+from models.recipes import LARGE, MICRO
 from tests.support.isomorphism import differences
 from tests.support.networks.cases import (
     Case,
@@ -17,6 +15,7 @@ from tests.support.networks.cases import (
     exact_outputs,
     float64_outputs,
     half_of_the_cases,
+    missing_biases,
     unrounded_outputs,
 )
 from un_deploy.graph.proof.prove import prove
@@ -31,13 +30,6 @@ SLOW = [
     for recipe in LARGEST.values()
     for case in half_of_the_cases(recipe)
 ]
-
-
-def missing_biases(recipe: Recipe) -> int:
-    """How many linear layers behind norms have no bias."""
-    with torch.device("meta"):
-        bare, biased = recipe.factory(), recipe.folds_to()
-    return len(list(biased.parameters())) - len(list(bare.parameters()))
 
 
 @pytest.fixture(scope="module", params=[*SMALL, *SLOW], ids=str)

@@ -141,7 +141,7 @@ def test_names_and_shapes_are_those_of_the_released_t2t_vit_14() -> None:
 @pytest.mark.parametrize(
     ("factory", "dim", "depth", "heads", "hidden", "tokens"),
     [
-        (t2t_vit.t2t_vit_micro, 48, 2, 4, 144, t2t_vit.TokenPerformer),
+        (t2t_vit.t2t_vit_micro, 64, 2, 4, 192, t2t_vit.TokenPerformer),
         (t2t_vit.t2t_vit_7, 256, 7, 4, 512, t2t_vit.TokenPerformer),
         (t2t_vit.t2t_vit_10, 256, 10, 4, 512, t2t_vit.TokenPerformer),
         (t2t_vit.t2t_vit_12, 256, 12, 4, 512, t2t_vit.TokenPerformer),
@@ -168,7 +168,7 @@ def test_sizes(factory, dim: int, depth: int, heads: int, hidden: int, tokens: t
 def test_every_norm_is_the_one_given(tokens: t2t_vit.Tokens) -> None:
     model = t2t_vit.t2t_vit_micro(norm_layer=Recorded, tokens=tokens)
     norms = [norm.dim for norm in model.modules() if isinstance(norm, Recorded)]
-    assert norms == [49, 16, 144, 16] + [48] * 5
+    assert norms == [49, 32, 288, 32] + [64] * 5
     assert not any(isinstance(module, nn.LayerNorm) for module in model.modules())
 
 
@@ -207,4 +207,35 @@ def test_positions_and_random_features_are_not_trained() -> None:
     token_layers = {f"tokens_to_token.attention{number}.w" for number in (1, 2)}
     assert fixed == {"pos_embed", *token_layers}
     features = model.tokens_to_token.attention1.w
-    torch.testing.assert_close(features @ features.T, 8 * torch.eye(8), atol=1e-5, rtol=0)
+    torch.testing.assert_close(features @ features.T, 16 * torch.eye(16), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(("exporter", "dynamic"), EXPORTS)
+def test_exports_keep_what_a_performer_adds_to_its_divisor(
+    exporter: Exporter, dynamic: bool
+) -> None:
+    """Where the sum of the features is far smaller, the attention is 0 and not the values' mean."""
+    pytest.importorskip("onnxruntime", reason="needs a float32 runtime: un-deploy[cpu]")
+    from un_deploy.runtime.onnxruntime.runtime import OnnxRuntime
+
+    torch.manual_seed(0)
+    model = t2t_vit.t2t_vit_micro(depth=1).eval()
+    first = model.tokens_to_token.attention1
+    inputs = model.example_inputs(2)
+    outputs = []
+    with torch.no_grad():
+        first.kqv.bias.fill_(1)  # half the square of a query is 16
+        for first.epsilon in (0, 1.6e-7):
+            outputs.append(model(**inputs).numpy())
+    without, wanted = outputs
+    assert np.max(np.abs(without - wanted)) > 1e-2
+    exported = to_onnx(
+        model,
+        inputs,
+        dynamic_axes=model.dynamic_axes if dynamic else {},
+        output_names=model.output_names,
+        exporter=exporter,
+    )
+    feeds = {name: value.numpy() for name, value in inputs.items()}
+    (logits,) = OnnxRuntime(threads=1).load(exported).run(feeds).values()
+    assert np.max(np.abs(logits - wanted)) <= 1e-5
