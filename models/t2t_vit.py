@@ -150,14 +150,7 @@ class TokenPerformer(nn.Module):
 class TokensToToken(nn.Module):
     """Three soft splits (overlapping windows, each a token), and a layer after the first two.
 
-    Args:
-        image_size: height and width of the square image, in pixels; a multiple of 16.
-        in_channels: channels of the image.
-        dim: channels of the tokens that come out, ``(image_size / 16) ** 2`` of them.
-        token_dim: channels between the splits.
-        tokens: attention of the layers: "performer" or "transformer".
-        qkv_bias: whether the projections of a transformer have one; a performer's always have.
-        norm_layer: called as ``norm_layer(dim)`` for every norm.
+    ``dim`` channels come out; see `T2TViT` for the arguments.
     """
 
     def __init__(
