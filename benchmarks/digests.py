@@ -2,12 +2,12 @@
 
     python -m benchmarks.digests [--only vit_micro ...] [--write]
 
-Every recipe, with fixed and with dynamic shapes, in five forms (no norm, UN folded, UN unfolded, UN
-as the released module writes it, LN), is stripped, folded and converted to fp16 and bf16, and 300
-seeded random graphs are folded and stripped. Where TensorRT-RTX is installed (the rtx extra; it
-needs no GPU), engines are planned too: of the micro recipes in three precisions, of the larger ones
-in fp16 with fixed shapes. Of each graph its bytes are digested, of each report its dictionary, of
-each engine its signatures.
+Every recipe that is measured, with fixed and with dynamic shapes, in five forms (no norm, UN
+folded, UN unfolded, UN as the released module writes it, LN), is stripped, folded and converted to
+fp16 and bf16, and 300 seeded random graphs are folded and stripped. Where TensorRT-RTX is installed
+(the rtx extra; it needs no GPU), engines are planned too: of the micro recipes in three precisions,
+of the larger ones in fp16 with fixed shapes. Of each graph its bytes are digested, of each report
+its dictionary, of each engine its signatures.
 
 Results are held against benchmarks/results/digests.json: the exit code is 1 where one differs.
 --write replaces them there. They hold for the versions in constraints.txt alone.
@@ -26,7 +26,7 @@ from typing import Any, get_args
 import click
 import onnx_ir as ir
 
-from models.recipes import RECIPES, Recipe
+from models.recipes import MEASURED, Recipe
 from tests.support.graphs import to_bytes
 from tests.support.networks.engine_graphs import engine_signatures
 from tests.support.networks.exports import FORMS, exported
@@ -107,15 +107,15 @@ def _plain(counted: tuple[Any, int]) -> str:
 
 
 @click.command()
-@click.option("--only", multiple=True, type=click.Choice([RANDOM, *RECIPES]))
+@click.option("--only", multiple=True, type=click.Choice([RANDOM, *MEASURED]))
 @click.option("--write", is_flag=True, help="Replace what stands in the file.")
 @click.option("--result", "path", type=click.Path(path_type=Path), default=RESULT)
 def main(only: tuple[str, ...], write: bool, path: Path) -> None:
     """Make everything again, and say what differs."""
     kept: dict[str, str] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
     found: dict[str, str] = {}
-    for name in only or (RANDOM, *RECIPES):
-        made = of_random_graphs() if name == RANDOM else of_recipe(RECIPES[name])
+    for name in only or (RANDOM, *MEASURED):
+        made = of_random_graphs() if name == RANDOM else of_recipe(MEASURED[name])
         for what, one in made:
             found[what] = one
             if write:

@@ -30,7 +30,7 @@ import onnx_ir as ir
 
 from benchmarks import entries
 from benchmarks.entries import run
-from models.recipes import RECIPES
+from models.recipes import MEASURED
 from tests.support.networks.exports import exported
 from un_deploy.graph.model.model_file import save_model
 from un_deploy.measure.speed.environment import environment
@@ -112,7 +112,7 @@ def make(name: str, path: Path) -> None:
     if name == GENERATED:
         generate(path)
     else:
-        save_model(exported(RECIPES[name].factory, "un", dynamic=False), path)
+        save_model(exported(MEASURED[name].factory, "un", dynamic=False), path)
 
 
 def measure(path: Path, ways: Sequence[str], rounds: int) -> dict[str, Any]:

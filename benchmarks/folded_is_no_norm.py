@@ -21,7 +21,7 @@ import click
 import numpy as np
 
 from benchmarks import entries
-from models.recipes import RECIPES, Recipe
+from models.recipes import MEASURED, Recipe
 from tests.support.networks.trained_like import variant
 from un_deploy.graph.fold.fold import fold_graph
 from un_deploy.graph.model.model_file import save_model
@@ -58,7 +58,7 @@ def measure(
     name: str, backend: str, builds: int, rounds: int, sample_s: float, threads: int
 ) -> dict[str, Any]:
     """One network in one backend: intervals of the ratios, and what they say."""
-    recipe = RECIPES[name]
+    recipe = MEASURED[name]
     batch = 8 if recipe.micro else 1
     with TemporaryDirectory() as made:
         folder = Path(made)
@@ -93,7 +93,7 @@ def measure(
 
 @click.command()
 @click.option("--backend", "backends", multiple=True, default=["ort-cpu", "torch"])
-@click.option("--only", multiple=True, type=click.Choice([*RECIPES]), default=[*RECIPES])
+@click.option("--only", multiple=True, type=click.Choice([*MEASURED]), default=[*MEASURED])
 @click.option("--builds", default=20, show_default=True)
 @click.option("--rounds", default=20, show_default=True)
 @click.option("--sample-ms", default=5.0, show_default=True)
@@ -110,7 +110,7 @@ def main(
     for name in only:
         for backend in backends:
             entry = measure(name, backend, builds, rounds, sample_ms / 1000, threads)
-            entries.write(RESULT, entry, ("network", "backend"), [*product(RECIPES, BACKENDS)])
+            entries.write(RESULT, entry, ("network", "backend"), [*product(MEASURED, BACKENDS)])
             click.echo(f"{name:10} {backend:8} over no norm: {entries.line(entry['over_none'])}")
 
 

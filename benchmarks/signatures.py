@@ -5,7 +5,8 @@
 Needs TensorRT-RTX (the rtx extra) and no GPU: engines are built, and not run. Every recipe, with
 fixed and with dynamic shapes, in fp32, fp16 and bf16, for TensorRT-RTX's own choice of target and
 for SM75 to SM121, in five forms: no norm, UN folded, UN unfolded, UN as the released module writes
-it, and LN. SM75 has no fp32 and no bf16 products: those builds must be refused.
+it, and LN. No norm has a bias wherever a fold gives one. SM75 has no fp32 and no bf16 products:
+those builds must be refused.
 
 Results go to benchmarks/results/signatures.json after every build, one entry a build; what stands
 there is not built again, so an interrupted run goes on where it stopped. signatures.md beside it
@@ -29,7 +30,7 @@ import onnx_ir as ir
 
 from benchmarks import signatures_table
 from benchmarks.signatures_table import Cell
-from models.recipes import LARGE, MICRO, RECIPES
+from models.recipes import LARGE, MEASURED, MICRO
 from tests.support.networks.engine_graphs import engine
 from tests.support.networks.exports import exported
 from un_deploy.engines.building.from_graph import PreparedGraph, prepare
@@ -129,8 +130,9 @@ def run(wanted: list[Cell], result: Result) -> None:
 
 def graph(network: str, form: str, shapes: str) -> tuple[ir.Model, dict[str, Any]]:
     """A form of a network in fp32, and of the folded one what the fold report says."""
-    dynamic, factory = shapes == "dynamic", RECIPES[network].factory
+    dynamic, factory = shapes == "dynamic", MEASURED[network].factory
     if form != "folded":
+        factory = MEASURED[network].folds_to if form == "none" else factory
         return exported(factory, form, dynamic), {}
     folded = fold_graph(exported(factory, "un", dynamic))
     stayed, gained = folded.report.stayed, folded.report.gained_biases
@@ -138,7 +140,7 @@ def graph(network: str, form: str, shapes: str) -> tuple[ir.Model, dict[str, Any
 
 
 @click.command()
-@click.option("--only", multiple=True, type=click.Choice([*RECIPES]), default=[*RECIPES])
+@click.option("--only", multiple=True, type=click.Choice([*MEASURED]), default=[*MEASURED])
 @click.option("--result", "path", type=click.Path(path_type=Path), default=RESULT)
 def main(only: tuple[str, ...], path: Path) -> None:
     """Build what is missing, and write the table."""

@@ -27,7 +27,7 @@ import torch
 from torch import nn
 
 from benchmarks import entries
-from models.recipes import RECIPES
+from models.recipes import MEASURED
 from tests.support.networks.trained_like import variant
 from un_deploy.graph.fold.fold import fold_graph
 from un_deploy.graph.model.model_file import save_model
@@ -50,7 +50,7 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 def network(name: str, kind: str) -> nn.Module:
     """A network in eval mode; the kinds share the weights outside the norms."""
-    return variant(RECIPES[name].factory, kind, SEED, forwards=0)
+    return variant(MEASURED[name].factory, kind, SEED, forwards=0)
 
 
 def save_graph(name: str, kind: Kind, path: Path) -> None:
@@ -111,7 +111,7 @@ def measure(
 
 
 @click.command()
-@click.option("--only", multiple=True, type=click.Choice([*RECIPES]), default=[*RECIPES])
+@click.option("--only", multiple=True, type=click.Choice([*MEASURED]), default=[*MEASURED])
 @click.option("--variant", "kinds", multiple=True, type=click.Choice(KINDS), default=KINDS)
 @click.option("--builds", default=5, show_default=True)
 @click.option("--rounds", default=20, show_default=True)
@@ -138,7 +138,7 @@ def main(
             if only_graphs:
                 continue
             entry = measure(name, kind, path, builds, rounds, sample_ms / 1000)
-            order = [*product(RECIPES, KINDS)]
+            order = [*product(MEASURED, KINDS)]
             entries.write(RESULT, entry, ("network", "variant"), order)
             click.echo(f"{name:10} {kind:6} over native: {entries.line(entry['over_native'])}")
 

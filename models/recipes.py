@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 from torch import nn
 
-from . import bert, vit
+from . import bert, t2t_vit, vit
 
 Range = tuple[int, int, int]
 
@@ -26,11 +28,15 @@ class Recipe:
         weights: how many the network with Layer Normalization has.
         norms: how many norms it has.
         layers: how many of each a runtime must recognize in its graph: "attention", "linear"
-            (products with a constant matrix) and "gelu".
+            (products with a constant matrix, and a bias) and "gelu"; a fold may add biases.
         micro: small enough for the tests that run at every change.
         batch: rows of the static graphs that are computed in float64; few for a large network.
         sizes: smallest, usual and largest size of every dynamic dimension, by its name.
         masked: it adds an attention mask to the scores.
+        biased: the factory's arguments that give every linear layer behind a norm a bias, where
+            some have none.
+        measured: in the slow tests and the benchmarks; False where nothing but sizes or parts
+            tells it from networks that are.
     """
 
     factory: Callable[..., nn.Module]
@@ -41,6 +47,13 @@ class Recipe:
     batch: int = 2
     sizes: Mapping[str, Range] = field(default_factory=lambda: {"batch": (1, 2, 8)})
     masked: bool = False
+    biased: Mapping[str, Any] = field(default_factory=dict)
+    measured: bool = True
+
+    @property
+    def folds_to(self) -> Callable[..., nn.Module]:
+        """Makes, without norms, the network that a fold makes: a shift needs a bias to go into."""
+        return partial(self.factory, **self.biased) if self.biased else self.factory
 
     @property
     def name(self) -> str:
@@ -78,11 +91,46 @@ def _bert(
     )
 
 
+def _t2t_vit(
+    factory: Callable[..., nn.Module],
+    weights: int,
+    depth: int,
+    *,
+    transformer: bool = False,
+    micro: bool = False,
+    measured: bool = False,
+) -> Recipe:
+    return Recipe(
+        factory,
+        weights,
+        norms=2 * depth + 5,
+        layers={
+            "attention": depth + (2 if transformer else 0),
+            "linear": 3 * depth + (8 if transformer else 10),
+            "gelu": depth + 2,
+        },
+        micro=micro,
+        batch=2 if micro else 1,
+        biased={"qkv_bias": True},
+        measured=micro or measured,
+    )
+
+
 _ALL = (
     _vit(vit.vit_micro, 205_066, depth=4, micro=True),
     _bert(bert.bert_micro, 168_320, depth=2, micro=True),
+    _t2t_vit(t2t_vit.t2t_vit_micro, 143_436, depth=2, micro=True),
     _vit(vit.vit_tiny, 5_717_416, depth=12),
     _vit(vit.vit_small, 22_050_664, depth=12),
+    _t2t_vit(t2t_vit.t2t_vit_7, 4_310_222, depth=7),
+    _t2t_vit(t2t_vit.t2t_vit_10, 5_889_230, depth=10),
+    _t2t_vit(t2t_vit.t2t_vit_12, 6_941_902, depth=12),
+    _t2t_vit(t2t_vit.t2t_vit_14, 21_545_550, depth=14, measured=True),
+    _t2t_vit(t2t_vit.t2t_vit_19, 39_177_422, depth=19),
+    _t2t_vit(t2t_vit.t2t_vit_24, 64_105_934, depth=24),
+    _t2t_vit(t2t_vit.t2t_vit_t_14, 21_541_070, depth=14, transformer=True),
+    _t2t_vit(t2t_vit.t2t_vit_t_19, 39_172_942, depth=19, transformer=True),
+    _t2t_vit(t2t_vit.t2t_vit_t_24, 64_101_454, depth=24, transformer=True),
     _bert(bert.bert_base, 108_891_648, depth=12),
     _vit(vit.vit_base, 86_567_656, depth=12),
 )
@@ -90,5 +138,6 @@ _ALL = (
 RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in _ALL}
 """By name, in the order in which tests and benchmarks take them: small before large."""
 
-MICRO = {name: recipe for name, recipe in RECIPES.items() if recipe.micro}
-LARGE = {name: recipe for name, recipe in RECIPES.items() if not recipe.micro}
+MEASURED = {name: recipe for name, recipe in RECIPES.items() if recipe.measured}
+MICRO = {name: recipe for name, recipe in MEASURED.items() if recipe.micro}
+LARGE = {name: recipe for name, recipe in MEASURED.items() if not recipe.micro}

@@ -10,8 +10,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from models import bert, vit
+from models import bert, t2t_vit, vit
 from models.norms import Derf
+from models.recipes import RECIPES
 from tests.support.networks.trained_like import norms, variant
 
 Kind = Literal["ln", "ln_separate", "un", "released", "none", "rms", "bn", "dyt", "derf"]
@@ -29,11 +30,15 @@ holds, and few, since they run on the CPU."""
 
 @dataclass(frozen=True)
 class Network:
-    """Its recipe, about how many million weights it has, and tokens of a row; 0 for images."""
+    """Its recipe, about how many million weights it has, and tokens of a row; 0 for images.
+
+    `folds_to` makes, without norms, what its fold is, where that has biases which it lacks.
+    """
 
     make: Callable[..., nn.Module]
     weights: float
     tokens: int = 0
+    folds_to: Callable[..., nn.Module] | None = None
 
 
 def _bert(dim: int, depth: int) -> Callable[..., nn.Module]:
@@ -47,6 +52,7 @@ NETWORKS: dict[str, Network] = {
     "vit_tiny": Network(vit.vit_tiny, 6),
     "bert_768": Network(_bert(768, 12), 109, tokens=128),
     "bert_512": Network(_bert(512, 6), 35, tokens=128),
+    "t2t_vit_14": Network(t2t_vit.t2t_vit_14, 22, folds_to=RECIPES["t2t_vit_14"].folds_to),
     "vit_micro": Network(vit.vit_micro, 0.2),
     "bert_micro": Network(bert.bert_micro, 0.2, tokens=32),
 }
@@ -81,7 +87,9 @@ class SeparateLayerNorm(nn.LayerNorm):
 def build(name: str, kind: Kind) -> nn.Module:
     """A network in eval mode; see `tests.support.networks.trained_like.variant`."""
     separate = kind == "ln_separate"
-    module = variant(NETWORKS[name].make, "ln" if separate else kind, SEED, forwards=FORWARDS)
+    network = NETWORKS[name]
+    make = (network.folds_to if kind == "none" else None) or network.make
+    module = variant(make, "ln" if separate else kind, SEED, forwards=FORWARDS)
     for norm in norms(module) if separate else ():
         norm.__class__ = SeparateLayerNorm
     for part in module.modules() if kind == "derf" else ():

@@ -57,6 +57,13 @@ class Case:
         return exported(self.recipe.factory, norm, self.dynamic, self.exporter, batch=batch)
 
 
+def missing_biases(recipe: Recipe) -> int:
+    """How many linear layers behind norms have no bias, so that a fold gives each one."""
+    with torch.device("meta"):
+        bare, biased = recipe.factory(), recipe.folds_to()
+    return len(list(biased.parameters())) - len(list(bare.parameters()))
+
+
 def every_case(recipe: Recipe) -> list[Case]:
     """Both writings of the norm, through every export."""
     return [Case(recipe, norm, *export) for export in EXPORTS for norm in ("un", "released")]

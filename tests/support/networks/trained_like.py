@@ -80,10 +80,18 @@ def name_of(factory: Callable[..., nn.Module]) -> str:
 
 
 def initialised(factory: Callable[..., nn.Module], kind: str, seed: int) -> nn.Module:
-    """A network in PyTorch's initialisation under a seed; the global generator stays untouched."""
-    with torch.random.fork_rng(devices=[]):
+    """A network in PyTorch's initialisation under a seed; the global generator stays untouched.
+
+    A bias that fp16 does not hold is 0: its conversion is refused, and of ten thousand there may be
+    one.
+    """
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
-        return factory(norm_layer=(NORM_LAYERS | BASELINES)[kind])
+        model = factory(norm_layer=(NORM_LAYERS | BASELINES)[kind])
+        for parameter in model.parameters():
+            if parameter.dim() == 1:
+                parameter[parameter.abs() < 2**-25] = 0
+    return model
 
 
 def variant(
