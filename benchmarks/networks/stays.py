@@ -41,11 +41,6 @@ STAYS = (
         "it is a graph output, and so is what it reads",
     ),
     Stays(
-        "YOLOS",
-        "vit.layernorm",
-        "it is a graph output, and TorchScript leaves a cubic Resize in front, which no rule knows",
-    ),
-    Stays(
         "T5",
         "encoder.final_layer_norm",
         "the weight of an RMSNorm that is a graph output",

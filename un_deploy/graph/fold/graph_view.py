@@ -17,6 +17,7 @@ from un_deploy.graph.fold.rules import operators, rule_for
 from un_deploy.graph.fold.rules.mixing import mixings
 from un_deploy.graph.fold.rules.protocol import Unit
 from un_deploy.graph.fold.site import Site
+from un_deploy.graph.fold.sites.repeated import stored_operands
 
 
 class GraphView(GraphFacts):
@@ -53,7 +54,13 @@ class GraphView(GraphFacts):
         self.mixings = {n: m for n, m in found.items() if not {n, m.add} & apart}
         apart.update(mixing.add for mixing in self.mixings.values())
         self.units = [
-            Unit(node, rule_for(node, self.opset), self.biases.get(node), self.mixings.get(node))
+            Unit(
+                node,
+                rule_for(node, self.opset),
+                self.biases.get(node),
+                self.mixings.get(node),
+                dict(stored_operands(node, self)),
+            )
             for node in model.graph
             if node not in apart and node.op_type not in SHAPE_ONLY and not self._constant(node)
         ]

@@ -30,8 +30,8 @@ What the rooms around need to know of an operator is stated here too: by its rul
 - protocol: What a rule is: how one family of operators passes on a change of variables, or absorbs
   it.
 - reduce: ReduceMean, ReduceSum, ReduceMax, ReduceMin: what is alike along the axes passes through.
-- resize: Resize and Upsample, nearest or linear: a gauge that is alike along the resized axes
-  passes.
+- resize: Resize and Upsample, nearest, linear or cubic: a gauge that is alike along the resized
+  axes passes.
 - tile: Tile: a gauge is repeated with the tensor.
 - where: Where: entry by entry one of two tensors, which then have one gauge.
 - without_rule: ONNX operators that no rule knows, as far as something is known of them.
