@@ -12,7 +12,7 @@ _WIDTH, _QUERIES = 16, 5
 
 
 class _Attention(nn.Module):
-    """Between queries and keys of their own, as in DETR: positions are in them and not in values."""
+    """Between queries and keys of their own, as in DETR: values have no positions."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class _Layer(nn.Module):
 
 
 class DetrDecoder(nn.Module):
-    """DETR's: begins with zeros; a learned table, repeated for the batch, is added in all layers."""
+    """DETR's: begins with zeros; a table, repeated for the batch, is added in all layers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -63,8 +63,10 @@ def _image() -> Inputs:
     return {"image": torch.randn(BATCH, 7, _WIDTH)}
 
 
+_OPEN = {"input_ids": {0: "batch"}}
+
 NETWORKS = [
-    Network("BERT, by hand", "torch", lambda: Bert(Config()), _words, {"input_ids": {0: "batch"}}),
+    Network("BERT, by hand", "torch", lambda: Bert(Config()), _words, _OPEN),
     Network(
         "Llama, by hand", "torch", lambda: Llama(Config()), _words, {"input_ids": {0: "batch"}}
     ),

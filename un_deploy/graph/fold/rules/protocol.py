@@ -64,6 +64,7 @@ class Unit:
             port, and what makes the two tensors.
         stored: by position, the constant that others repeat to make an input: the operator can do
             without its repetitions.
+        run: of layouts in a row that are one: those behind it.
     """
 
     node: ir.Node
@@ -71,6 +72,7 @@ class Unit:
     bias: tuple[ir.Node, int] | None = None
     mixing: Mixing | None = None
     stored: Mapping[int, ir.Value] = field(default_factory=dict)
+    run: tuple[ir.Node, ...] = ()
 
     @property
     def name(self) -> str:
@@ -100,7 +102,8 @@ class Unit:
     def outputs(self) -> tuple[ir.Value, ...]:
         if self.mixing is not None:
             return tuple(self.mixing.add.outputs)
-        return tuple((self.bias[0] if self.bias else self.node).outputs)
+        last = self.run[-1] if self.run else self.node
+        return tuple((self.bias[0] if self.bias else last).outputs)
 
     def ports(self) -> Iterator[tuple[Port, ir.Value]]:
         """Every input and output that is there."""
