@@ -22,8 +22,8 @@ class Stays:
 
 
 _POSITIONS = (
-    "a table of positions, which CumSum, Sin and Cos compute of a mask as the network runs, is added "
-    "in several layers, of which each would need it in another scale"
+    "a table of positions, which CumSum, Sin and Cos compute of a mask as the network runs, is "
+    "added in several layers, of which each would need it in another scale"
 )
 _PADDED = "its scale folds; its shift stays, in front of a convolution that pads with zeros"
 _ROTARY = "a rotary embedding behind it mixes channels of different scales"

@@ -53,7 +53,8 @@ def test_with_a_batch_that_is_known() -> None:
 def test_of_a_batch_that_is_read() -> None:
     """The tensor between is read for its shape too."""
     body = f"""
-        h = Conv(x, k) {CUT.format("h")} q = Softmax(u1) m = Mul(q, a) n = Add(m, b) {JOIN.format("n")}
+        h = Conv(x, k) {CUT.format("h")} q = Softmax(u1) m = Mul(q, a)
+        n = Add(m, b) {JOIN.format("n")}
         z = Shape(r2) c = Cast<to=1>(z) d = ReduceSum<keepdims=0>(c)
         o = Conv(y2, j) y = Mul(o, d)
     """
