@@ -17,7 +17,7 @@ from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.graph_facts import SHAPE_ONLY, GraphFacts
 from un_deploy.graph.fold.rules import rule_for
 from un_deploy.graph.fold.rules.channel import of_the_data
-from un_deploy.graph.fold.rules.layout import RULE, narrowed
+from un_deploy.graph.fold.rules.layout import Layout, narrowed
 from un_deploy.graph.fold.rules.operator import Operator
 from un_deploy.graph.fold.rules.pieces import Axes, first_axes, is_layout, walk
 from un_deploy.graph.fold.rules.protocol import OUT, Demands, Known, Refuse, Rule, Unit, into
@@ -30,7 +30,7 @@ class LayoutRun(Rule):
         before, after: the same pieces, grouped into the axes of the first tensor and of the last.
     """
 
-    ops: ClassVar[Mapping[str, Operator]] = RULE.ops
+    ops: ClassVar[Mapping[str, Operator]] = Layout.ops
 
     def __init__(self, before: Axes, after: Axes) -> None:
         self._before, self._after = before, after
