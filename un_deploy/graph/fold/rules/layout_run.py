@@ -20,7 +20,7 @@ from un_deploy.graph.fold.rules.channel import of_the_data
 from un_deploy.graph.fold.rules.layout import Layout, narrowed
 from un_deploy.graph.fold.rules.operator import Operator
 from un_deploy.graph.fold.rules.pieces import Axes, first_axes, is_layout, walk
-from un_deploy.graph.fold.rules.protocol import OUT, Demands, Known, Refuse, Rule, Unit, into
+from un_deploy.graph.fold.rules.protocol import OUT, Demands, Known, Rule, Unit, into
 
 
 class LayoutRun(Rule):
@@ -86,8 +86,7 @@ def _first_again(axes: Axes, shape: tuple[object, ...]) -> Axes:
 def _moved(array: np.ndarray, before: Axes, after: Axes) -> np.ndarray:
     """Numbers along some axes before, as they lie along the axes after.
 
-    Raises:
-        Refuse: along one of these they would have to be repeated for a size that is unknown.
+    In neither does a piece of known size share its axis with one of unknown size.
     """
     sizes = [
         1 if size == 1 else atom.size
@@ -102,11 +101,7 @@ def _moved(array: np.ndarray, before: Axes, after: Axes) -> np.ndarray:
     for axis in after:
         held = split.shape[at : at + len(axis)]
         at += len(axis)
-        if all(size == 1 for size in held):
-            shape.append((1,) * len(held))
-        elif all(atom.size.is_Integer for atom in axis):
-            shape.append(tuple(int(atom.size) for atom in axis))
-        else:
-            raise Refuse("it mixes an axis along which the scale varies with one of unknown size")
+        alike = all(size == 1 for size in held)
+        shape.append(held if alike else tuple(int(atom.size) for atom in axis))
     whole = np.broadcast_to(split, [size for sizes in shape for size in sizes])
     return whole.reshape([math.prod(sizes) for sizes in shape])
