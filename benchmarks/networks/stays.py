@@ -22,10 +22,9 @@ class Stays:
 
 
 _POSITIONS = (
-    "a table of positions, repeated for the batch, is added in several layers, of which each would "
-    "need it in another scale"
+    "a table of positions, which CumSum, Sin and Cos compute of a mask as the network runs, is "
+    "added in several layers, of which each would need it in another scale"
 )
-_MERGED = "a Reshape merges its channels with a batch that is left open"
 _PADDED = "its scale folds; its shift stays, in front of a convolution that pads with zeros"
 _ROTARY = "a rotary embedding behind it mixes channels of different scales"
 
@@ -39,11 +38,6 @@ STAYS = (
         "CLIP, vision",
         "post_layernorm",
         "it is a graph output, and so is what it reads",
-    ),
-    Stays(
-        "YOLOS",
-        "vit.layernorm",
-        "it is a graph output, and TorchScript leaves a cubic Resize in front, which no rule knows",
     ),
     Stays(
         "T5",
@@ -72,22 +66,13 @@ STAYS = (
         "wav2vec2.encoder.pos_conv_embed.*",
         "no norm: the lengths of a convolution's weights, which TorchScript leaves to be computed",
     ),
-    Stays("DETR", "model.*coder.layers.*_layer_norm", _POSITIONS),
-    Stays(
-        "MobileViT",
-        "mobilevit.encoder.layer.?.layernorm",
-        _MERGED,
-    ),
-    Stays(
-        "MobileViT, timm",
-        "stages.*.norm",
-        _MERGED,
-    ),
+    Stays("DETR", "model.encoder.layers.*.self_attn_layer_norm", _POSITIONS),
     Stays(
         "Mixer, timm",
         "blocks.*.norm1",
         "its scale passes the mixing of the tokens and meets a GELU; the mixing has the same "
-        "weights for all channels, so no weight can take it in",
+        "weights for all channels, in what it reads as in what it adds to the stream, so neither a "
+        "weight nor the stream can take it in",
     ),
     Stays("XCiT, timm", "blocks.*.norm3", _PADDED),
     Stays("XCiT, timm", "blocks.*.local_mp.bn", f"a BatchNormalization: {_PADDED}"),

@@ -96,6 +96,7 @@ def test_what_a_spec_is_exported_as(
             "inputs": "data.npz",
             "dynamic": False,
             "dynamic_axes": {"x": {1: "length"}, "y": {0: "length"}},
+            "exporter": "torchscript",
         }
 
     monkeypatch.setattr(Network, "export", export)
@@ -103,7 +104,8 @@ def test_what_a_spec_is_exported_as(
         (folder / name).touch()
     line = ("compare", "MODEL.py:f", "--norms", "un,ln", "--checkpoint", "a.pt")
     opened = ("--static", "--dynamic", "x:1=length", "--dynamic", "y:0=length")
-    run(*line, "--ln-checkpoint", "b.pt", "--inputs", "data.npz", *opened)
+    how = ("--inputs", "data.npz", "--exporter", "torchscript", *opened)
+    run(*line, "--ln-checkpoint", "b.pt", *how)
     assert exported == [
         ("MODEL.py:f", "un", Path("a.pt")),
         ("MODEL.py:f", "ln", Path("b.pt")),
@@ -203,7 +205,7 @@ SHOWN: dict[str, dict[str, Callable[..., Any]]] = {
         "MODEL": test_what_a_spec_is_exported_as,
         **dict.fromkeys(("--ln", "--unfolded", "--folded", "--none"), test_what_is_compared),
         "--norms": test_what_a_spec_is_exported_as,
-        **dict.fromkeys(("--static", "--dynamic"), test_what_a_spec_is_exported_as),
+        **dict.fromkeys(("--static", "--dynamic", "--exporter"), test_what_a_spec_is_exported_as),
         "--ln-checkpoint": test_what_a_spec_is_exported_as,
         "--checkpoint": test_what_a_spec_is_exported_as,
         "--backend": test_compare_in_trtexec.test_trtexec_is_a_backend,

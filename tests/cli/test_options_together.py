@@ -25,6 +25,7 @@ CUDA = ("--backend", "torch", "--device", "cuda:1")
         (("--ln-checkpoint", "model.onnx"), 1, "--ln-checkpoint is of a model spec"),
         (("--static",), 1, "--static is of a model spec"),
         (("--dynamic", "x:1=n"), 1, "--dynamic is of a model spec"),
+        (("--exporter", "torchscript"), 1, "--exporter is of a model spec"),
         (("--dim", "batch=2", "--dim", "batch=3"), 2, "--dim batch is given 2 times"),
         (("--dim", "batch=2", "--dim", "batch=2"), 2, "--dim batch is given 2 times"),
         (("--inputs", "data.npz", "--seed", "1"), 1, "--seed is of random inputs"),

@@ -2,10 +2,11 @@
 
 onnx's reference evaluator computes, which the package itself does not use. Every floating tensor is
 widened to float64 first, and a Cast to a floating type becomes a Cast to float64, so what is
-computed is the graph's formula without its rounding. Four operators of onnx's are replaced:
+computed is the graph's formula without its rounding. Five operators of onnx's are replaced:
 BatchNormalization before opset 14 mixes the batch's own statistics into the stored ones, whether or
 not it is in training; the later version does not. GlobalMaxPool is right for images only.
-ConvTranspose walks over every pixel in Python, and mixes up the groups. Scaler rounds to float32.
+ConvTranspose walks over every pixel in Python, and mixes up the groups. Scaler rounds to float32,
+and so does a cubic Resize, whose coefficient it has in that type.
 Resize and Upsample before opset 11 it does not know: they are the later Resize in one of its ways.
 """
 
@@ -22,6 +23,7 @@ import onnx_ir as ir
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 from onnx.reference.ops.op_conv_transpose import ConvTranspose as OnnxConvTranspose
+from onnx.reference.ops.op_resize import Resize as OnnxResize
 
 from un_deploy.errors import InputError, first_line
 from un_deploy.graph.analysis.floating import is_floating, stored, widen
@@ -95,7 +97,15 @@ class Scaler(OpRun):
         return ((x - np.asarray(offset)) * np.asarray(scale),)
 
 
-OPERATORS = [GlobalMaxPool, ConvTranspose, Scaler]
+class Resize(OnnxResize):
+    """With a coefficient in float64."""
+
+    def _run(self, *inputs: Any, cubic_coeff_a: float | None = None, **given: Any) -> Any:
+        a = -0.75 if cubic_coeff_a is None else float(cubic_coeff_a)
+        return super()._run(*inputs, cubic_coeff_a=a, **given)
+
+
+OPERATORS = [GlobalMaxPool, ConvTranspose, Scaler, Resize]
 
 
 class Float64:

@@ -153,6 +153,7 @@ def _kept(logs: Path | None, force: bool) -> Iterator[Path | None]:
     help="Afterwards time each layer of each variant, and tell where LN's time goes.",
 )
 @options.inputs
+@options.exporter
 @options.static
 @options.dynamic
 @options.seed

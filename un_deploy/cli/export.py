@@ -26,12 +26,7 @@ from un_deploy.pipeline.export.norm_names import NORMS
 )
 @click.option("--no-fold", is_flag=True, help="Export only; leave the norms in the graph.")
 @click.option("--opset", type=int, default=20, help="Version of ONNX's operators to export to.")
-@click.option(
-    "--exporter",
-    type=click.Choice(["dynamo", "torchscript"]),
-    default="dynamo",
-    help="Which of PyTorch's exporters: dynamo, through torch.export, or the older tracer.",
-)
+@options.exporter
 @options.reads(
     "--inputs",
     type=options.PYTHON,

@@ -151,6 +151,13 @@ dynamic = click.option(
     help="Leave this dimension of an input open too, for example input_ids:1=sequence. May be "
     "repeated.",
 )
+exporter = click.option(
+    "--exporter",
+    type=click.Choice(["dynamo", "torchscript"]),
+    default="dynamo",
+    help="Which of PyTorch's exporters: dynamo, through torch.export, or the older tracer.",
+)
+
 static = click.option(
     "--static",
     is_flag=True,

@@ -11,6 +11,7 @@ import json
 import os
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,7 @@ def load_pretrained(folder: str | os.PathLike[str], *, converted: bool = True) -
         MissingPackageError: transformers is not installed.
     """
     folder = Path(folder)
+    _refuse_diffusers(folder)
     with needs("transformers"):
         from transformers import AutoConfig
     if not (folder / "config.json").is_file():
@@ -108,6 +110,26 @@ def load_pretrained(folder: str | os.PathLike[str], *, converted: bool = True) -
     model.__class__ = kind
     loaded: nn.Module = model.eval()
     return loaded
+
+
+def _refuse_diffusers(folder: Path) -> None:
+    """Name the way in for a folder of diffusers, which transformers would take for a damaged one.
+
+    Raises:
+        InputError: it is a network of diffusers, or a pipeline of several.
+    """
+    if (folder / "model_index.json").is_file():
+        raise InputError(
+            f"{folder} is a pipeline of diffusers, of several networks: give one as "
+            "FILE.py:factory, a function that returns from_pretrained() of its own folder"
+        )
+    with suppress(OSError, ValueError, AttributeError):
+        name = json.loads((folder / "config.json").read_bytes()).get("_class_name")
+        if name is not None:
+            raise InputError(
+                f"{folder} holds {name}, a network of diffusers: give it as FILE.py:factory, a "
+                f"function that returns {name}.from_pretrained({str(folder)!r}), with --inputs"
+            )
 
 
 def _arguments(norm: UnifiedNorm) -> dict[str, Any]:

@@ -296,6 +296,7 @@ def test_a_spec_is_exported_with_the_inputs(
         inputs="data.npz",
         dynamic=False,
         dynamic_axes={"tokens": {1: "length"}},
+        exporter="torchscript",
         **few,  # type: ignore[arg-type]
     )
     assert report.inputs == {"tokens": (3, 7, 4)}

@@ -171,6 +171,25 @@ def test_spec_that_is_refused(spec: str, message: str) -> None:
         load_module(spec, norm="un")
 
 
+@pytest.mark.parametrize(
+    ("file", "text", "message"),
+    [
+        (
+            "config.json",
+            '{"_class_name": "DiTTransformer2DModel"}',
+            "dit holds DiTTransformer2DModel, a network of diffusers: give it as FILE.py:factory, "
+            "a function that returns DiTTransformer2DModel.from_pretrained('dit'), with --inputs",
+        ),
+        ("model_index.json", "{}", "dit is a pipeline of diffusers, of several networks: give one"),
+    ],
+)
+def test_folder_of_diffusers(folder: Path, file: str, text: str, message: str) -> None:
+    (folder / "dit").mkdir()
+    (folder / "dit" / file).write_text(text)
+    with pytest.raises(InputError, match=f"^{re.escape(message)}"):
+        load_module("dit")
+
+
 def test_timm(monkeypatch: pytest.MonkeyPatch) -> None:
     class Image(nn.Sequential):
         default_cfg: ClassVar = {"input_size": (3, 8, 8)}

@@ -73,9 +73,14 @@ class Editor:
         return changes, instead
 
     def _set_constant(self, edit: SetConstant) -> Change:
-        old = edit.node.inputs[edit.index]
-        assert old is not None and old.name
-        alone = len(old.uses()) == 1 and not old.is_graph_output() and old.name not in self._shared
+        old = edit.old
+        assert old.name
+        alone = (
+            edit.repeated is None
+            and len(old.uses()) == 1
+            and not old.is_graph_output()
+            and old.name not in self._shared
+        )
         dtype = self._constants.dtype(old)
         name, before = old.name, Exact.of(old, self._constants)
         if alone and old.is_initializer():

@@ -30,12 +30,22 @@ class SetConstant:
         node, index: the use.
         compute: the new value in float64.
         shape: its shape.
+        repeated: the constant, where the node reads what others repeat of it, and reads it as it is
+            from now on.
     """
 
     node: ir.Node
     index: int
     compute: Callable[[], Array] = field(repr=False)
     shape: tuple[int, ...]
+    repeated: ir.Value | None = None
+
+    @property
+    def old(self) -> ir.Value:
+        """The constant that is given the new value."""
+        value = self.repeated or self.node.inputs[self.index]
+        assert value is not None
+        return value
 
     @cached_property
     def exact(self) -> Exact:

@@ -14,9 +14,11 @@ from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.find_sites import find_sites
 from un_deploy.graph.fold.graph_facts import SHAPE_ONLY, GraphFacts
 from un_deploy.graph.fold.rules import operators, rule_for
+from un_deploy.graph.fold.rules.layout_run import layout_runs
 from un_deploy.graph.fold.rules.mixing import mixings
-from un_deploy.graph.fold.rules.protocol import Unit
+from un_deploy.graph.fold.rules.protocol import Rule, Unit
 from un_deploy.graph.fold.site import Site
+from un_deploy.graph.fold.sites.repeated import stored_operands
 
 
 class GraphView(GraphFacts):
@@ -52,8 +54,13 @@ class GraphView(GraphFacts):
         found = mixings(self)
         self.mixings = {n: m for n, m in found.items() if not {n, m.add} & apart}
         apart.update(mixing.add for mixing in self.mixings.values())
+        runs = {
+            nodes[0]: (nodes[1:], rule)
+            for nodes, rule in layout_runs(model.graph, shapes, self.opset)
+        }
+        apart.update(node for behind, _ in runs.values() for node in behind)
         self.units = [
-            Unit(node, rule_for(node, self.opset), self.biases.get(node), self.mixings.get(node))
+            self._unit(node, *runs.get(node, ((), None)))
             for node in model.graph
             if node not in apart and node.op_type not in SHAPE_ONLY and not self._constant(node)
         ]
@@ -68,6 +75,16 @@ class GraphView(GraphFacts):
             self._touching.setdefault(site.x, []).append(site)
             self._touching.setdefault(site.y, []).append(site)
         self.unscaled = dict(self._unscaled())
+
+    def _unit(self, node: ir.Node, behind: tuple[ir.Node, ...], run: Rule | None) -> Unit:
+        return Unit(
+            node,
+            run or rule_for(node, self.opset),
+            self.biases.get(node),
+            self.mixings.get(node),
+            dict(stored_operands(node, self)),
+            behind,
+        )
 
     def touching(self, value: ir.Value) -> list[Unit | Site]:
         """The unit that makes the tensor and those that read it."""

@@ -86,11 +86,16 @@ class OriginalTensors:
         for unit in view.units:
             if unit.bias is not None and assignment.known(unit, view):
                 self._claims[unit.node.outputs[0]] = ()
-            known = assignment.known(unit, view).values() if unit.mixing is not None else ()
-            if unit.mixing is not None and not all(gauge.is_identity for gauge in known):
+            between = [node.outputs[0] for node in (unit.node, *unit.run)][:-1]
+            if unit.mixing is not None:
+                between = [*unit.mixing.between]
+            known = assignment.known(unit, view).values() if between else ()
+            if all(gauge.is_identity for gauge in known):
+                continue
+            if unit.mixing is not None:
                 self._claims[unit.node.outputs[0]] = ()
-                for value in unit.mixing.between:
-                    self._claims[value] = tuple(c.of_shape() for c in self._claims[value])
+            for value in between:
+                self._claims[value] = tuple(c.of_shape() for c in self._claims[value])
         for site in view.sites:
             gone = site in assignment.vanished or site in assignment.only_shift
             if not gone and not assignment.untouched(site):

@@ -44,6 +44,7 @@ from un_deploy.pipeline.compare.of_a_spec import (
 from un_deploy.pipeline.compare.variants import Network
 from un_deploy.pipeline.export.forward import Axes
 from un_deploy.pipeline.export.norm_names import Norm
+from un_deploy.pipeline.export.torch_to_onnx import Exporter
 from un_deploy.runtime.backends import BACKENDS, choose_backend, require_layers, runtime_of
 from un_deploy.runtime.check_settings import check_environment, check_settings
 from un_deploy.runtime.choose_engine import choose_engine_backend, runtime_title
@@ -69,6 +70,7 @@ def compare(
     inputs: str | Feeds | None = None,
     dynamic: bool = True,
     dynamic_axes: Axes | None = None,
+    exporter: Exporter = "dynamo",
     dims: Mapping[str, int] | None = None,
     batches: Sequence[int] = (),
     precision: Precision | None = None,
@@ -101,8 +103,8 @@ def compare(
             What a backend would ignore is refused.
         inputs: data.npz, loader.py:function (runs as code), or arrays by input name; a spec is
             exported with them too. None: random, and for the export the model's own.
-        dynamic, dynamic_axes: of a spec: which dimensions its export leaves open; see
-            `un_deploy.export`.
+        dynamic, dynamic_axes, exporter: of a spec: which dimensions its export leaves open, and
+            which exporter writes it; see `un_deploy.export`.
         dims: sizes of dynamic dimensions by name, for random inputs.
         batches: batch sizes, in place of the dimension "batch" in `dims`: the report is that of
             the first, the others are its sweep.
@@ -132,7 +134,7 @@ def compare(
     plans = {kind: GivenPlan.read(path) for kind, path in paths.items() if is_plan(path)}
     graphs = [kind for kind in paths if kind not in plans]
     if files:
-        refuse_with_files(norms, checkpoints, dynamic, dynamic_axes)
+        refuse_with_files(norms, checkpoints, dynamic, dynamic_axes, exporter)
     norms = ("ln", "un") if norms is None else norms
     check_norms(norms)
     if unused := set(checkpoints or ()) - set(norms):
@@ -168,7 +170,11 @@ def compare(
         tf32=tf32_of(plans, tf32, others=graphs) if plans else tf32 is not False,
     )
     check_environment(settings)
-    opened: dict[str, Any] = {"dynamic": dynamic, "dynamic_axes": dynamic_axes}
+    how: dict[str, Any] = {
+        "dynamic": dynamic,
+        "dynamic_axes": dynamic_axes,
+        "exporter": exporter,
+    }
     timing: dict[str, Any] = {"builds": builds, "rounds": rounds, "sample_s": sample_s}
     keepers = [one.name for one in BACKENDS.values() if one.keeps_logs]
     if logs is not None and backend not in keepers:
@@ -184,7 +190,7 @@ def compare(
             for norm in norms:
                 progress(f"Exporting {model} with {norm}")
                 weights = (checkpoints or {}).get(norm)
-                network.export(model, norm, checkpoint=weights, inputs=inputs, **opened)
+                network.export(model, norm, checkpoint=weights, inputs=inputs, **how)
         for kind, path in paths.items():
             if kind in plans:
                 network.take(kind, plans[kind])

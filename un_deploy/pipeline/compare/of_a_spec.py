@@ -9,6 +9,7 @@ from un_deploy.errors import InputError
 from un_deploy.measure.speed.variant import BASELINES
 from un_deploy.pipeline.export.forward import Axes
 from un_deploy.pipeline.export.norm_names import Norm
+from un_deploy.pipeline.export.torch_to_onnx import Exporter
 
 PathLike = str | os.PathLike[str]
 
@@ -18,6 +19,7 @@ def refuse_with_files(
     checkpoints: Mapping[Norm, PathLike] | None,
     dynamic: bool,
     dynamic_axes: Axes | None,
+    exporter: Exporter,
 ) -> None:
     """Refuse the first that was given.
 
@@ -29,6 +31,7 @@ def refuse_with_files(
         checkpoint_option(checkpoints): bool(checkpoints),
         "--static": not dynamic,
         "--dynamic": bool(dynamic_axes),
+        "--exporter": exporter != "dynamo",
     }
     for option, is_given in given.items():
         if is_given:

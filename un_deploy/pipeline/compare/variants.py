@@ -94,7 +94,7 @@ class Network:
         """Export a model spec with a norm; compared with PyTorch on the way.
 
         Args:
-            settings: checkpoint, inputs, dynamic and dynamic_axes of `un_deploy.export`.
+            settings: checkpoint, inputs, dynamic, dynamic_axes and exporter of `un_deploy.export`.
 
         Raises:
             InputError, VerificationError, MissingPackageError: see `un_deploy.export`.

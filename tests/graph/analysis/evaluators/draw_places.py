@@ -116,7 +116,8 @@ def _gather_nd(draw: Draw) -> Setting:
 
 def _resize(draw: Draw) -> Setting:
     """The last two axes, as images have them, by factors that no judge rounds in its own way."""
-    mode, kind = draw.among(["nearest", "linear"]), draw.type(among=("float32",))
+    modes = ["nearest", "linear"] if draw.opset < 11 else ["nearest", "linear", "cubic"]
+    mode, kind = draw.among(modes), draw.type(among=("float32",))
     x = _image(draw, 2, 2, 5, kind)
     if draw.opset < 11:
         factors = [1, 1, draw.among([1, 2, 3]), draw.among([1, 2, 4])]
@@ -126,10 +127,12 @@ def _resize(draw: Draw) -> Setting:
         return Setting(draw.op, draw.opset, [x, np.array(factors, np.float32)], {"mode": mode})
     how = draw.among(
         ["half_pixel", "asymmetric", "align_corners", "pytorch_half_pixel"][
-            : 4 if mode == "linear" else 3
+            : 3 if mode == "nearest" else 4
         ]
     )
     given: dict[str, Any] = {"mode": mode, "coordinate_transformation_mode": how}
+    if mode == "cubic" and draw.chance(0.5):
+        given["cubic_coeff_a"] = draw.among([-0.5, -0.75])
     if mode == "nearest":
         given["nearest_mode"] = draw.among(["floor", "ceil", "round_prefer_floor"])
         if how == "align_corners":
@@ -140,7 +143,7 @@ def _resize(draw: Draw) -> Setting:
     if draw.opset >= 18 and draw.chance(0.3):
         given["axes"] = [2, 3]
         return Setting("Resize", draw.opset, [x, none, np.array(factors, np.float32)], given)
-    if draw.chance(0.5) and mode == "linear":
+    if draw.chance(0.5) and mode != "nearest":
         empty = None if draw.opset >= 13 else np.array([], np.float32)
         return Setting("Resize", draw.opset, [x, none, empty, _ints([*x.shape[:2], *sizes])], given)
     scales = np.array([1, 1, *factors], np.float32)

@@ -1,4 +1,4 @@
-"""Resize, nearest or linear, lets a norm of the channels through; it may not resize these."""
+"""Resize, nearest, linear or cubic, lets a norm of channels through; it may not resize these."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ BY = np.array([1, 1, 2, 3], np.float32)
 HOW = [
     'mode="nearest"',
     'mode="linear"',
+    'mode="cubic"',
+    'mode="cubic", cubic_coeff_a=-0.5',
     'mode="linear", coordinate_transformation_mode="align_corners"',
     'mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor"',
 ]
@@ -61,7 +63,6 @@ def test_to_known_sizes() -> None:
 
 REFUSALS = {
     "channels are resized": ("Resize(n, , by)", [1, 2, 1, 1], "it resizes along an axis on which"),
-    "a cubic": ('Resize<mode="cubic">(n, , by)', [1, 1, 2, 2], "neither nearest nor linear"),
     "cropping": (
         'Resize<mode="linear", coordinate_transformation_mode="tf_crop_and_resize">(n, roi, by)',
         [1, 1, 2, 2],
@@ -76,6 +77,11 @@ REFUSALS = {
         'Resize<mode="linear", coordinate_transformation_mode="align_corners">(n, , by)',
         [1, 1, 1.5, 1],
         "its size is cut to a whole number",
+    ),
+    "a cubic of what is inside alone": (
+        'Resize<mode="cubic", exclude_outside=1>(n, , by)',
+        [1, 1, 2, 2],
+        "in a way that is not known to keep a shift",
     ),
     "smoothing": (
         'Resize<mode="linear", antialias=1>(n, , by)',

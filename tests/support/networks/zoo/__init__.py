@@ -3,6 +3,7 @@
 They come from configurations: nothing is downloaded. A library is imported when one of its
 networks is built.
 
+- by_hand: Networks built as the libraries build theirs, in plain PyTorch: they need no library.
 - decoders: Networks that write text, of transformers.
 - diffusion: Diffusion transformers, of diffusers.
 - encoders: Networks that read text, of transformers.

@@ -73,6 +73,7 @@ NETWORKS = [
         "ForObjectDetection",
         **{**_32, "image_size": [32, 32]},
         num_detection_tokens=5,
+        initializer_range=0.2,
     ),
     of_transformers(
         "MobileViT",

@@ -111,7 +111,7 @@ def _resize(node: ir.Node, inputs: Inputs, opset: int) -> list[Array]:
     x = needed(inputs)
     require(is_real(x), f"numbers of {x.dtype}")
     mode = node.attributes.get_string("mode", "nearest")
-    require(mode in ("nearest", "linear"), f"the mode {mode}")
+    require(mode in ("nearest", "linear", "cubic"), f"the mode {mode}")
     policy = node.attributes.get_string("keep_aspect_ratio_policy", "stretch")
     require(policy == "stretch" and not node.attributes.get_int("antialias", 0), "it is smoothed")
     how, old = coordinates(node, opset), opset < 11
@@ -123,8 +123,8 @@ def _resize(node: ir.Node, inputs: Inputs, opset: int) -> list[Array]:
             continue
         check_size((*y.shape[:axis], size, *y.shape[axis + 1 :]), y.dtype)
         at = _places(how, n, size, factor)
-        if mode == "linear":
-            y = _linear(y, axis, at)
+        if mode != "nearest":
+            y = _linear(y, axis, at) if mode == "linear" else _cubic(node, y, axis, at)
             continue
         require(factor >= 1 or not old, "what is nearest in fewer places, before opset 11")
         rounds = node.attributes.get_string("nearest_mode", "round_prefer_floor")
@@ -192,6 +192,20 @@ def _linear(x: Array, axis: int, at: Array) -> Array:
     high = np.minimum(low + 1, x.shape[axis] - 1)
     part = (at - low).astype(x.dtype).reshape(-1, *[1] * (x.ndim - axis - 1))
     return np.take(x, low, axis) * (1 - part) + np.take(x, high, axis) * part
+
+
+def _cubic(node: ir.Node, x: Array, axis: int, at: Array) -> Array:
+    """From the four places around each; beyond the border its last number goes on."""
+    require(not node.attributes.get_int("exclude_outside", 0), "runtimes differ at the border")
+    n, a = x.shape[axis], node.attributes.get_float("cubic_coeff_a", -0.75)
+    around = np.floor(at)[:, None] + np.arange(-1, 3)
+    t = np.abs(at[:, None] - around)
+    near = ((a + 2) * t - (a + 3)) * t * t + 1
+    weights = np.where(t <= 1, near, ((a * t - 5 * a) * t + 8 * a) * t - 4 * a)
+    matrix = np.zeros((len(at), n))
+    rows = np.broadcast_to(np.arange(len(at))[:, None], around.shape)
+    np.add.at(matrix, (rows, np.clip(around, 0, n - 1).astype(np.int64)), weights)
+    return np.moveaxis(np.moveaxis(x, axis, -1) @ matrix.T.astype(x.dtype), -1, axis)
 
 
 _POOL = "auto_pad ceil_mode dilations kernel_shape pads strides"

@@ -18,6 +18,8 @@ What the rooms around need to know of an operator is stated here too: by its rul
 - gather_slice: Gather and Slice: they pick elements along axes and change none.
 - gemm: Gemm, y = alpha A B + beta C with constant B and C: absorbs what reaches it.
 - layout: Transpose, Reshape and all that moves elements and changes none: a gauge moves with them.
+- layout_run: Layouts in a row that merge an axis with one of unknown size, and split it again, are
+  one.
 - lookup: GatherND and GatherElements: entries of a tensor at indices.
 - matmul: MatMul and Einsum with a constant operand: absorb every gauge that reaches them.
 - mixing: The modulation n * o + t of diffusion transformers, where one linear operator makes o and
@@ -25,13 +27,14 @@ What the rooms around need to know of an operator is stated here too: by its rul
 - operator: What the rooms around the rules know of an operator, as data: stated here and nowhere
   else.
 - pad: Pad: a gauge that is alike along the padded axes passes, as far as what is put in obeys it.
+- pieces: Where the pieces of a tensor's axes lie after Transposes and Reshapes, on symbolic sizes.
 - pool: AveragePool and MaxPool, over windows and over all places: a gauge of the channels passes.
 - product: A product with one constant operand: which axis is whose, and along which a scale passes.
 - protocol: What a rule is: how one family of operators passes on a change of variables, or absorbs
   it.
 - reduce: ReduceMean, ReduceSum, ReduceMax, ReduceMin: what is alike along the axes passes through.
-- resize: Resize and Upsample, nearest or linear: a gauge that is alike along the resized axes
-  passes.
+- resize: Resize and Upsample, nearest, linear or cubic: a gauge that is alike along the resized
+  axes passes.
 - tile: Tile: a gauge is repeated with the tensor.
 - where: Where: entry by entry one of two tensors, which then have one gauge.
 - without_rule: ONNX operators that no rule knows, as far as something is known of them.

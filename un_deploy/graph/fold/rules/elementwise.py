@@ -64,7 +64,7 @@ class Elementwise(Rule):
             return _sum(unit, known, view)
         if op == "Neg":
             return _factor(unit, known, view, 0, np.array(-1.0))
-        constants = [i for i, v in enumerate(unit.node.inputs) if v in view.constants]
+        constants = [i for i, v in enumerate(unit.inputs) if v in view.constants]
         if unit.mixing is not None:
             return _modulation(unit, unit.mixing, known, view)
         if not constants:
@@ -141,7 +141,7 @@ class Elementwise(Rule):
 
 
 def _sum(unit: Unit, known: Known, view: GraphFacts) -> Demands:
-    sign = {into(i): 1.0 for i, v in enumerate(unit.node.inputs) if v is not None}
+    sign = {into(i): 1.0 for i, v in enumerate(unit.inputs) if v is not None}
     sign.update((into(i), -1.0) for i in unit.operator.subtracts)
     full = {port: in_the_result(unit, port, gauge, view) for port, gauge in known.items()}
     # A constant may be smaller than the sum, so its own gauge tells least of the scale.

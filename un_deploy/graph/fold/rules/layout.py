@@ -89,7 +89,7 @@ class Layout(Rule):
             return _expanded(gauge, before, after)
         groups = reshape_groups(before, after)
         moved = None if groups is None else gauge.reshape(groups, before, after)
-        moved = None if moved is None else moved.each(_narrowed)
+        moved = None if moved is None else moved.each(narrowed)
         if moved is None:
             raise Refuse("it mixes an axis along which the scale varies with one of unknown size")
         return moved
@@ -141,7 +141,7 @@ class Layout(Rule):
         )
 
 
-def _narrowed(array: np.ndarray) -> np.ndarray:
+def narrowed(array: np.ndarray) -> np.ndarray:
     """With size 1 along the axes on which it is alike: what was merged may be split again."""
     for axis, size in enumerate(array.shape):
         first = np.take(array, [0], axis) if size > 1 else array

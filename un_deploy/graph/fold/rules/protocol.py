@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal, NamedTuple
 
 import onnx_ir as ir
@@ -62,12 +62,17 @@ class Unit:
         bias: the Add behind it that holds its bias, and the position of its constant.
         mixing: of a product that modulates: the Add behind it, whose other operand is one more
             port, and what makes the two tensors.
+        stored: by position, the constant that others repeat to make an input: the operator can do
+            without its repetitions.
+        run: of layouts in a row that are one: those behind it.
     """
 
     node: ir.Node
     rule: Rule | None
     bias: tuple[ir.Node, int] | None = None
     mixing: Mixing | None = None
+    stored: Mapping[int, ir.Value] = field(default_factory=dict)
+    run: tuple[ir.Node, ...] = ()
 
     @property
     def name(self) -> str:
@@ -80,9 +85,14 @@ class Unit:
 
     def input(self, position: int) -> ir.Value:
         """An input that the operator cannot be without."""
-        value = self.node.inputs[position]
+        value = self.inputs[position]
         assert value is not None
         return value
+
+    @property
+    def inputs(self) -> tuple[ir.Value | None, ...]:
+        """Those of the operator, constants before others repeat them."""
+        return tuple(self.stored.get(i, value) for i, value in enumerate(self.node.inputs))
 
     @property
     def output(self) -> ir.Value:
@@ -92,11 +102,12 @@ class Unit:
     def outputs(self) -> tuple[ir.Value, ...]:
         if self.mixing is not None:
             return tuple(self.mixing.add.outputs)
-        return tuple((self.bias[0] if self.bias else self.node).outputs)
+        last = self.run[-1] if self.run else self.node
+        return tuple((self.bias[0] if self.bias else last).outputs)
 
     def ports(self) -> Iterator[tuple[Port, ir.Value]]:
         """Every input and output that is there."""
-        for index, value in enumerate(self.node.inputs):
+        for index, value in enumerate(self.inputs):
             if value is not None:
                 yield into(index), value
         if self.mixing is not None:

@@ -29,7 +29,7 @@ from un_deploy.graph.fold.rules.protocol import (
     into,
 )
 
-_GUARD = "nearest or linear, by known factors or to sizes; alike along what is resized"
+_GUARD = "by known factors or to sizes; alike along what is resized"
 
 
 class Resize(Rule):
@@ -40,10 +40,9 @@ class Resize(Rule):
 
     def transport(self, unit: Unit, known: Known, view: GraphFacts) -> Demands:
         node, gauge = unit.node, of_the_data(known)
-        if node.attributes.get_string("mode", "nearest") not in ("nearest", "linear"):
-            raise Refuse("it is neither nearest nor linear")
         if (
             node.attributes.get_int("antialias", 0)
+            or node.attributes.get_int("exclude_outside", 0)
             or node.attributes.get_string("keep_aspect_ratio_policy", "stretch") != "stretch"
             or coordinates(node, view.opset)
             not in ("half_pixel", "pytorch_half_pixel", "asymmetric", "align_corners")
@@ -55,7 +54,7 @@ class Resize(Rule):
     def examples(self) -> Iterator[ir.Model]:
         by = np.array([1, 1, 2, 2], np.float32)
         weights = {"a": (4, 1, 1), "b": (4, 1, 1), "w": (5, 4, 1, 1), "by": by}
-        for how in ("nearest", "linear"):
+        for how in ("nearest", "linear", "cubic"):
             yield example(
                 "(float[B,4,3,3] x) => (float[B,5,6,6] y)",
                 f'n = Norm(x) r = Resize<mode="{how}">(n, , by) y = Conv(r, w)',

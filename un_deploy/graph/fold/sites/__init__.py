@@ -8,6 +8,8 @@
 - no_norms: Factors that vary over axes and are no norms: rotary tables, and the scales of logits.
 - norm_operators: Takes scale and shift out of LayerNormalization and its like, so that they can be
   folded.
+- repeated: A constant behind Expand, Tile or ConstantOfShape, which repeat it, often for an open
+  batch.
 - shorten: Affines in a row that cannot leave become one: a BatchNormalization, or a Mul and an Add.
 - told: What a report tells of each norm, while the rounds of a fold change the graph.
 """

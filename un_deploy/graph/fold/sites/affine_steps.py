@@ -13,6 +13,7 @@ from un_deploy.graph.analysis.dims import Shape, same_dim, same_shape
 from un_deploy.graph.analysis.evaluators.normalization import EPSILON, SCALER
 from un_deploy.graph.analysis.floating import is_floating
 from un_deploy.graph.fold.graph_facts import GraphFacts
+from un_deploy.graph.fold.sites.repeated import constant_behind, is_broadcast
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +68,7 @@ def step_of(node: ir.Node, facts: GraphFacts) -> Step | str | None:
             return None
         constant = facts.constants[source]
         assert operand is not None
-        if operand is not source and not _is_broadcast(constant.shape, facts.shape(operand)):
+        if operand is not source and not is_broadcast(constant.shape, facts.shape(operand)):
             return None  # a Tile repeats it along an axis on which it varies
     shape_x, y = facts.shape(x), node.outputs[0]
     if shape_x is None or not _keeps_shape(operand, shape_x, y, facts):
@@ -119,16 +120,6 @@ def _is_parameter(value: ir.Value, facts: GraphFacts) -> bool:
     return value in facts.constants or value in facts.overridable
 
 
-def constant_behind(value: ir.Value | None, constants: Constants) -> ir.Value | None:
-    """The value where it is constant, or the constant that Expands and Tiles repeat to make it."""
-    while value is not None and value not in constants:
-        node = value.producer()
-        if node is None or node.domain or node.op_type not in ("Expand", "Tile"):
-            return None
-        value = node.inputs[0]
-    return value
-
-
 def read_by(node: ir.Node, constants: Constants) -> ir.Value:
     """The tensor that an affine operator is an affine of, at the moment."""
     computed = [v for v in node.inputs if v is not None and v not in constants]
@@ -138,15 +129,7 @@ def read_by(node: ir.Node, constants: Constants) -> ir.Value:
 def _keeps_shape(operand: ir.Value | None, shape_x: Shape, y: ir.Value, facts: GraphFacts) -> bool:
     """Whether y has x's shape: the operand is 1 along each axis, or as large as x."""
     own = () if operand is None else facts.shape(operand)
-    return _is_broadcast(own, shape_x) or same_shape(shape_x, facts.shape(y))
-
-
-def _is_broadcast(own: Shape | None, shape: Shape | None) -> bool:
-    """Whether a tensor is 1 along each axis of another, or as large."""
-    if own is None or shape is None or len(own) > len(shape):
-        return False
-    pairs = zip(own[::-1], shape[::-1], strict=False)
-    return all(size == 1 or same_dim(size, dim) for size, dim in pairs)
+    return is_broadcast(own, shape_x) or same_shape(shape_x, facts.shape(y))
 
 
 def _widens(operand: ir.Value | None, shape_x: Shape | None, facts: GraphFacts) -> bool:

@@ -158,23 +158,28 @@ def _edits(view: GraphView, assignment: Assignment, part: Unit | Site) -> Iterat
 def _unit_edits(view: GraphView, assignment: Assignment, unit: Unit) -> Iterator[Edit]:
     if unit.rule is not None:
         yield from unit.rule.edits(unit, assignment.complete(unit, view), view)
-    for index, value in enumerate(unit.node.inputs):
+    for index, value in enumerate(unit.inputs):
         gauge = assignment.constants.get((unit.node, index))
         if gauge is not None and value is not None and not gauge.is_identity:
-            yield _absorbed(unit.node, index, value, gauge, view)
+            yield _absorbed(unit, index, value, gauge, view)
 
 
 def _absorbed(
-    node: ir.Node, index: int, value: ir.Value, gauge: Gauge, view: GraphView
+    unit: Unit, index: int, value: ir.Value, gauge: Gauge, view: GraphView
 ) -> SetConstant:
     """A constant in its new variable: (old - shift) / scale, in its own rank where it fits."""
     old, sizes = view.exact(value), view.sizes(value)
     shape = np.broadcast_shapes(sizes, gauge.scale.shape, gauge.shift.shape)
     while len(shape) > len(sizes) and shape[0] == 1:
         shape = shape[1:]
-    if shape == sizes:
-        return SetConstant(node, index, old.through(gauge.aligned(len(shape))), shape)
-    return SetConstant(node, index, lambda: gauge.new_of(old()).reshape(shape), shape)
+    new = old.through(gauge.aligned(len(shape))) if shape == sizes else None
+    return SetConstant(
+        unit.node,
+        index,
+        new or (lambda: gauge.new_of(old()).reshape(shape)),
+        shape,
+        unit.stored.get(index),
+    )
 
 
 def _changed(view: GraphView, base: Assignment, trial: Assignment) -> dict[Unit | Site, list[Edit]]:
@@ -223,8 +228,7 @@ def _check_fits(edit: Edit, view: GraphView) -> None:
         if not (np.all(np.isfinite(edit.ratio)) and np.all(np.isfinite(edit.constant))):
             raise Refuse("a modulation would take in a shift without bounds")
         return
-    index = edit.index if isinstance(edit, SetConstant) else edit.weight
-    value = edit.node.inputs[index]
+    value = edit.old if isinstance(edit, SetConstant) else edit.node.inputs[edit.weight]
     assert value is not None
     dtype = view.constants.dtype(value)
     if not is_floating(dtype):

@@ -198,9 +198,9 @@ OF_RULES: dict[str, Written] = {
         "(float[B,3,4] x) => (float[B,1,4] y)",
         "m = Mul(x, neg_4) t = ReduceMax<axes=[1]>(m) y = MatMul(t, w_4_4)",
     ),
-    "Resize, cubic": (
+    "Resize of what is inside alone": (
         "(float[B,4,6,6] x) => (float[B,4,12,12] y)",
-        f'{_OF_IMAGES} t = Resize<mode="cubic">(n, , by) y = Conv(t, w_4_4_1_1)',
+        f'{_OF_IMAGES} t = Resize<mode="cubic",exclude_outside=1>(n, , by) y = Conv(t, w_4_4_1_1)',
         _SINGLE,
     ),
     "Resize of a norm of rows": (
