@@ -114,6 +114,8 @@ class Block(nn.Module):
 
     def _attention(self, x: Tensor) -> Tensor:
         (height, width), (tall, wide), dim = self.size, self.padded, x.shape[-1]
+        if self.size == (self.window, self.window):
+            return self.attn(x, None)  # the map is one window
         rows, columns, window = tall // self.window, wide // self.window, self.window
         x = x.reshape(-1, height, width, dim)
         if self.padded != self.size:

@@ -12,6 +12,7 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402  (needs torch)
 
 from models import swin  # noqa: E402
+from tests.support.isomorphism import differences  # noqa: E402
 from tests.support.networks.exports import exported  # noqa: E402
 from un_deploy.graph.fold.fold import fold_graph  # noqa: E402
 from un_deploy.graph.proof.prove import prove  # noqa: E402
@@ -101,7 +102,10 @@ def test_every_norm_folds_where_windows_fit() -> None:
     original = exported(swin.swin_micro, "un", dynamic=True)
     folded = fold_graph(original.clone())
     assert len(folded.report.folded) == 11 and folded.report.stayed == ()
-    assert len(folded.report.gained_biases) == 1  # of the reduction, which has none
+    gained = folded.report.gained_biases
+    assert len(gained) == 1  # of the reduction, which has none
+    without_norms = exported(swin.swin_micro, "none", dynamic=True)
+    assert differences(folded.model, without_norms, gained_biases=gained) == []
     assert prove(original, folded).passed
 
 
