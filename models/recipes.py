@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from torch import nn
 
-from . import bert, vit
+from . import bert, nmt, vit
 
 Range = tuple[int, int, int]
 
@@ -78,11 +78,45 @@ def _bert(
     )
 
 
+_NMT_SIZES: dict[str, Range] = {
+    "batch": (1, 2, 8),
+    "source": (8, 16, 32),
+    "target": (2, 3, 16),
+    "past": (1, 8, 32),
+}
+
+
+def _nmt(
+    factory: Callable[..., nn.Module], weights: int, norms: int, attention: int, linear: int
+) -> Recipe:
+    """The dimensions of a part are those of its inputs."""
+    part = factory.__name__.rpartition("_")[2]
+    open_ = {"encoder": "batch source", "first": "batch source target", "step": "batch source past"}
+    sizes = {name: _NMT_SIZES[name] for name in open_.get(part, open_["first"]).split()}
+    return Recipe(
+        factory,
+        weights,
+        norms,
+        layers={"attention": attention, "linear": linear, "gelu": 0},
+        micro=norms < 13,
+        sizes=sizes,
+        masked=True,
+    )
+
+
 _ALL = (
     _vit(vit.vit_micro, 205_066, depth=4, micro=True),
     _bert(bert.bert_micro, 168_320, depth=2, micro=True),
+    _nmt(nmt.nmt_micro, 46_080, norms=12, attention=6, linear=33),
+    _nmt(nmt.nmt_micro_encoder, 20_352, norms=5, attention=2, linear=12),
+    _nmt(nmt.nmt_micro_first, 28_928, norms=7, attention=4, linear=21),
+    _nmt(nmt.nmt_micro_step, 28_928, norms=7, attention=4, linear=17),
     _vit(vit.vit_tiny, 5_717_416, depth=12),
     _vit(vit.vit_small, 22_050_664, depth=12),
+    _nmt(nmt.nmt_iwslt, 36_743_168, norms=32, attention=18, linear=97),
+    _nmt(nmt.nmt_iwslt_encoder, 17_815_552, norms=13, attention=6, linear=36),
+    _nmt(nmt.nmt_iwslt_first, 24_125_440, norms=19, attention=12, linear=61),
+    _nmt(nmt.nmt_iwslt_step, 24_125_440, norms=19, attention=12, linear=49),
     _bert(bert.bert_base, 108_891_648, depth=12),
     _vit(vit.vit_base, 86_567_656, depth=12),
 )

@@ -17,12 +17,14 @@ from tests.support.networks.cases import (
     half_of_the_cases,
     unrounded_outputs,
 )
+from un_deploy.graph.fold.fold import fold_graph
 from un_deploy.graph.proof.prove import prove
 
 pytestmark = pytest.mark.torch
 
 SMALL = [case for recipe in MICRO.values() for case in every_case(recipe)]
-#: The largest of each file of models/: the others of a file differ from it in nothing but sizes.
+#: The largest of each file of models/: the others of a file differ from it in nothing but sizes,
+#: or are parts of it.
 LARGEST = {r.factory.__module__: r for r in sorted(LARGE.values(), key=lambda r: r.weights)}
 SLOW = [
     pytest.param(case, marks=pytest.mark.slow)
@@ -42,13 +44,16 @@ class TestFoldedIsNoNorm:
     def test_every_norm_folds(self, case: Case) -> None:
         report = case.folded.report
         assert len(report.folded) == case.recipe.norms
-        assert report.stayed == () and report.near_misses == ()
+        assert report.stayed == ()
+        # One token's position is a constant per channel: it looks like a norm's shift in any form.
+        without = fold_graph(case.without_norms.clone()).report
+        assert len(report.near_misses) == len(without.near_misses)
 
     def test_the_graph_is_that_of_the_network_without_norms(self, case: Case) -> None:
         report = case.folded.report
         assert differences(case.original, case.without_norms) != []
-        assert report.gained_biases == ()  # every linear layer of these networks has a bias
-        assert differences(case.folded.model, case.without_norms) == []
+        gained = report.gained_biases  # of linear layers without one
+        assert differences(case.folded.model, case.without_norms, gained_biases=gained) == []
 
     def test_what_the_report_does_not_name_is_bit_identical(self, case: Case) -> None:
         before = case.original.graph.initializers
@@ -77,9 +82,9 @@ class TestFoldedIsNoNorm:
 
         before = OnnxRuntime().load(case.original)
         after = OnnxRuntime().load(case.folded.model)
+        first = str(case.original.graph.outputs[0].name)
         ratios = []
         for feeds, exact in zip(case.feeds(32), exact_outputs(case.recipe, 32), strict=True):
-            (unfolded,) = before.run(feeds).values()
-            (folded,) = after.run(feeds).values()
+            unfolded, folded = before.run(feeds)[first], after.run(feeds)[first]
             ratios.append(np.max(np.abs(folded - exact)) / np.max(np.abs(unfolded - exact)))
         assert np.median(ratios) <= 1.5

@@ -14,7 +14,7 @@ pytest.importorskip("onnxruntime")
 import torch
 
 from models.recipes import LARGE, MICRO, Recipe
-from tests.support.networks.cases import feeds_of, graph_of, reference
+from tests.support.networks.cases import feeds_of, first_of, graph_of, reference
 from tests.support.networks.exports import EXPORTS, FORMS, exported
 from un_deploy.pipeline.export.torch_to_onnx import Exporter
 from un_deploy.runtime.onnxruntime.runtime import OnnxRuntime
@@ -54,7 +54,7 @@ class TestEveryGraph:
     ) -> None:
         model, feeds = graph_of(recipe, form, exporter, dynamic), feeds_of(recipe)[0]
         session = TorchRuntime(recognize=recognize).load(model)
-        (got,) = session.run(feeds).values()
+        got = first_of(session.run(feeds))
         assert_agree(got, reference(recipe, form, exporter, dynamic))
         found = counts(session.module(feeds))
         if recognize:
@@ -88,9 +88,9 @@ LARGEST = {recipe.factory.__module__: recipe for recipe in LARGE.values()}
 def test_large_networks(large: Recipe, form: str, exporter: Exporter, dynamic: bool) -> None:
     model = exported(large.factory, form, dynamic, exporter, batch=large.batch)
     feeds = feeds_of(large)[0]
-    (wanted,) = OnnxRuntime(threads=1).load(model).run(feeds).values()
+    wanted = first_of(OnnxRuntime(threads=1).load(model).run(feeds))
     for recognize in (True, False):
-        (got,) = TorchRuntime(recognize=recognize).load(model).run(feeds).values()
+        got = first_of(TorchRuntime(recognize=recognize).load(model).run(feeds))
         assert_agree(got, wanted)
     assert counts(TorchRuntime().load(model).module(feeds)) == large.layers
     assert_compiles_as_one_graph(model, feeds)
@@ -136,5 +136,5 @@ def test_inductor_compiles(recipe: Recipe) -> None:
     if not shutil.which("g++"):
         pytest.skip("inductor needs a C++ compiler")
     model, feeds = graph_of(recipe, "folded", "dynamo", True), feeds_of(recipe)[0]
-    (got,) = TorchRuntime(mode="compile").load(model).run(feeds).values()
+    got = first_of(TorchRuntime(mode="compile").load(model).run(feeds))
     assert_agree(got, reference(recipe, "folded", "dynamo", True))

@@ -18,6 +18,7 @@ from tests.support.networks.kept import kept
 from tests.support.networks.trained_like import variant
 from un_deploy.graph.analysis.floating import widen
 from un_deploy.graph.fold.fold import Folded, fold_graph
+from un_deploy.pipeline.export.calling import call
 from un_deploy.pipeline.export.torch_to_onnx import Exporter
 
 Feeds = dict[str, np.ndarray]
@@ -77,12 +78,16 @@ def graph_of(recipe: Recipe, form: str, exporter: Exporter, dynamic: bool) -> ir
 
 @cache
 def reference(recipe: Recipe, form: str, exporter: Exporter, dynamic: bool) -> np.ndarray:
-    """What ONNX Runtime makes of a micro network's graph on the first of its feeds."""
+    """ONNX Runtime's first output of a micro network's graph, on the first of its feeds."""
     from un_deploy.runtime.onnxruntime.runtime import OnnxRuntime
 
     session = OnnxRuntime(threads=1).load(graph_of(recipe, form, exporter, dynamic))
-    (output,) = session.run(feeds_of(recipe)[0]).values()
-    return output
+    return first_of(session.run(feeds_of(recipe)[0]))
+
+
+def first_of(outputs: Feeds) -> np.ndarray:
+    """The first output: logits of a decoder, whose other outputs are its caches."""
+    return next(iter(outputs.values()))
 
 
 def feeds_of(recipe: Recipe, count: int = 1) -> list[Feeds]:
@@ -98,7 +103,7 @@ def exact_outputs(recipe: Recipe, count: int) -> np.ndarray:
     """PyTorch's answers in float64: an oracle that shares no code with the rewriter.
 
     Returns:
-        float64, the outputs for each of the feeds, stacked.
+        float64, the first output for each of the feeds, stacked.
     """
 
     def make() -> np.ndarray:
@@ -108,7 +113,7 @@ def exact_outputs(recipe: Recipe, count: int) -> np.ndarray:
                 {name: torch.from_numpy(widen(array)) for name, array in feeds.items()}
                 for feeds in feeds_of(recipe, count)
             )
-            return np.stack([network(**inputs).numpy() for inputs in tensors])
+            return np.stack([call(network, inputs)[0][1].numpy() for inputs in tensors])
 
     return kept(f"{recipe}-{count}.npy", make, _save, np.load)
 
