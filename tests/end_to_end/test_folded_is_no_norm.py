@@ -59,7 +59,8 @@ class TestFoldedIsNoNorm:
         before = case.original.graph.initializers
         named = {change.new for change in case.folded.report.changes}
         kept = {n: v for n, v in case.folded.model.graph.initializers.items() if n not in named}
-        assert len(kept) > 0
+        # The encoder's last norm goes back through the stream into all that write or read it.
+        assert len(kept) > 0 or case.recipe.name.endswith("_encoder")
         for name, value in kept.items():
             assert value.const_value.tobytes() == before[name].const_value.tobytes(), name
 

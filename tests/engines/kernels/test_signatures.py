@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import pytest
 
 from models.recipes import LARGE, MICRO, Recipe
-from tests.support.networks.engine_graphs import engine_signatures
+from tests.support.networks.engine_graphs import engine_signatures, with_biases
 from tests.support.networks.exports import FORMS, exported, forms
 from un_deploy.errors import InputError
+from un_deploy.graph.fold.fold import fold_graph
 from un_deploy.graph.precision.convert import Precision
 
 pytest.importorskip("tensorrt_rtx", reason="needs TensorRT-RTX: the rtx extra")
@@ -51,6 +52,8 @@ def with_kernels_of_no_norm(
     recipe: Recipe, some: Sequence[str], dynamic: bool, precision: Precision, target: str
 ) -> set[str]:
     models = forms(recipe.factory, dynamic)
+    gained = fold_graph(models["un"].clone()).report.gained_biases
+    models = models | {"none": with_biases(models["none"], gained)}
     found = {form: engine_signatures(models[form], precision, target) for form in some}
     return {form for form in some if found[form] == found["none"]}
 
@@ -69,9 +72,12 @@ IN_TURN = [(recipe, number % 2 == 0) for number, recipe in enumerate(LARGE.value
 @pytest.mark.slow
 @pytest.mark.parametrize(("recipe", "dynamic"), IN_TURN, ids=str)
 def test_large_networks_in_fp16(recipe: Recipe, dynamic: bool) -> None:
-    found = {
-        form: engine_signatures(exported(recipe.factory, form, dynamic, batch=recipe.batch), "fp16")
+    models = {
+        form: exported(recipe.factory, form, dynamic, batch=recipe.batch)
         for form in ("none", "folded", "un")
     }
+    gained = fold_graph(models["un"].clone()).report.gained_biases
+    models["none"] = with_biases(models["none"], gained)
+    found = {form: engine_signatures(model, "fp16") for form, model in models.items()}
     assert found["folded"] == found["none"]
     assert found["un"] != found["none"]

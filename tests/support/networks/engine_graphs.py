@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 
+import numpy as np
 import onnx_ir as ir
 
 from models.recipes import RECIPES
@@ -24,6 +26,29 @@ def profiles(model: ir.Model) -> tuple[Profile, ...]:
         if value.shape is not None and not value.shape.is_static()
     }
     return (ranges,) if ranges else ()
+
+
+def with_biases(model: ir.Model, names: Collection[str]) -> ir.Model:
+    """A copy whose outputs of these names have a bias, which a fold has given to others.
+
+    Args:
+        model: the values of these names are outputs of its graph, made by linear operators.
+        names: for example ``FoldReport.gained_biases``.
+    """
+    model = model.clone()
+    for value in [one for one in model.graph.outputs if one.name in names]:
+        node = value.producer()
+        assert node is not None and value.shape is not None and value.dtype is not None
+        array = np.random.default_rng(0).standard_normal(int(value.shape[-1]))
+        bias = ir.val(f"{value.name}_bias", const_value=ir.tensor(array.astype(np.float32)))
+        model.graph.register_initializer(bias)
+        add = ir.node("Add", [value, bias], name=f"{value.name}_biased")
+        out = add.outputs[0]
+        out.type, out.shape = value.type, value.shape
+        value.name, out.name = f"{value.name}_product", value.name
+        model.graph.insert_after(node, add)
+        model.graph.outputs[list(model.graph.outputs).index(value)] = out
+    return model
 
 
 def _three(dim: int | ir.SymbolicDim) -> tuple[int, int, int]:
