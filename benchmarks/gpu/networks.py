@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from models import bert, vit
+from models import bert, nmt, vit
 from tests.support.networks.trained_like import norms, variant
 
 Kind = Literal["ln", "ln_separate", "un", "released", "none"]
@@ -48,13 +48,16 @@ NETWORKS: dict[str, Network] = {
     "bert_512": Network(_bert(512, 6), 35, tokens=128),
     "vit_micro": Network(vit.vit_micro, 0.2),
     "bert_micro": Network(bert.bert_micro, 0.2, tokens=32),
+    "nmt_step": Network(nmt.nmt_iwslt_step, 24),
 }
 """Those of most interest first."""
 
 MICRO = ("vit_micro", "bert_micro")
-LARGE = tuple(name for name in NETWORKS if name not in MICRO)
+BY_NAME = ("nmt_step",)
+"""Networks that are measured where a cell names them, and in no series of all."""
+LARGE = tuple(name for name in NETWORKS if name not in (*MICRO, *BY_NAME))
 
-MISSING = {name: f"there is no recipe models/{name}.py" for name in ("swin", "t2t_vit", "nmt")}
+MISSING = {name: f"there is no recipe models/{name}.py" for name in ("swin", "t2t_vit")}
 """Networks that the suite should hold and does not, and why."""
 
 
