@@ -31,6 +31,8 @@ class Recipe:
         batch: rows of the static graphs that are computed in float64; few for a large network.
         sizes: smallest, usual and largest size of every dynamic dimension, by its name.
         masked: it adds an attention mask to the scores.
+        gains: linear layers without a bias behind a norm, which get one where it is folded; they
+            are not counted in `layers`.
     """
 
     factory: Callable[..., nn.Module]
@@ -41,6 +43,7 @@ class Recipe:
     batch: int = 2
     sizes: Mapping[str, Range] = field(default_factory=lambda: {"batch": (1, 2, 8)})
     masked: bool = False
+    gains: int = 0
 
     @property
     def name(self) -> str:
@@ -101,22 +104,23 @@ def _nmt(
         micro=norms < 13,
         sizes=sizes,
         masked=True,
+        gains=int(part != "encoder"),  # the projection to words
     )
 
 
 _ALL = (
     _vit(vit.vit_micro, 205_066, depth=4, micro=True),
     _bert(bert.bert_micro, 168_320, depth=2, micro=True),
-    _nmt(nmt.nmt_micro, 46_080, norms=12, attention=6, linear=33),
+    _nmt(nmt.nmt_micro, 46_080, norms=12, attention=6, linear=32),
     _nmt(nmt.nmt_micro_encoder, 20_352, norms=5, attention=2, linear=12),
-    _nmt(nmt.nmt_micro_first, 28_928, norms=7, attention=4, linear=21),
-    _nmt(nmt.nmt_micro_step, 28_928, norms=7, attention=4, linear=17),
+    _nmt(nmt.nmt_micro_first, 28_928, norms=7, attention=4, linear=20),
+    _nmt(nmt.nmt_micro_step, 28_928, norms=7, attention=4, linear=16),
     _vit(vit.vit_tiny, 5_717_416, depth=12),
     _vit(vit.vit_small, 22_050_664, depth=12),
-    _nmt(nmt.nmt_iwslt, 36_743_168, norms=32, attention=18, linear=97),
+    _nmt(nmt.nmt_iwslt, 36_743_168, norms=32, attention=18, linear=96),
     _nmt(nmt.nmt_iwslt_encoder, 17_815_552, norms=13, attention=6, linear=36),
-    _nmt(nmt.nmt_iwslt_first, 24_125_440, norms=19, attention=12, linear=61),
-    _nmt(nmt.nmt_iwslt_step, 24_125_440, norms=19, attention=12, linear=49),
+    _nmt(nmt.nmt_iwslt_first, 24_125_440, norms=19, attention=12, linear=60),
+    _nmt(nmt.nmt_iwslt_step, 24_125_440, norms=19, attention=12, linear=48),
     _bert(bert.bert_base, 108_891_648, depth=12),
     _vit(vit.vit_base, 86_567_656, depth=12),
 )

@@ -52,7 +52,8 @@ class TestFoldedIsNoNorm:
     def test_the_graph_is_that_of_the_network_without_norms(self, case: Case) -> None:
         report = case.folded.report
         assert differences(case.original, case.without_norms) != []
-        gained = report.gained_biases  # of linear layers without one
+        gained = report.gained_biases
+        assert len(gained) == case.recipe.gains
         assert differences(case.folded.model, case.without_norms, gained_biases=gained) == []
 
     def test_what_the_report_does_not_name_is_bit_identical(self, case: Case) -> None:
