@@ -79,7 +79,7 @@ def _take_out_norms(model: ir.Model, shapes: Shapes) -> list[ir.Value]:
         for data, constant in (node.inputs, node.inputs[::-1]):
             inner = shapes.of(data) or ()
             per_channel = len(inner) == 4 and shapes.of(constant) == (1, inner[1], 1, 1)
-            if per_channel and inner[0] != 1 and inner[3] == 1:
+            if per_channel and (inner[0], inner[2]) != (1, 1) and inner[3] == 1:
                 node.outputs[0].replace_all_uses_with(data)
                 if data not in seeds:
                     seeds.append(data)
