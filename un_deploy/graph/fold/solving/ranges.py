@@ -70,15 +70,15 @@ def check_digits(trial: Assignment, before: Assignment, forward: bool, view: Gra
                     f"{'who reads it ' if forward else ''}subtract that again: digits would be lost"
                 )
     for node, index in trial.constants.keys() - before.constants.keys() if forward else ():
-        operator, value = operator_named(node.op_type), node.inputs[index]
-        if value is None or not (operator.fills or operator.moves):
+        operator, constant = operator_named(node.op_type), node.inputs[index]
+        if constant is None or not (operator.fills or operator.moves):
             continue
-        gauge, old = trial.constants[node, index], view.exact(value)()
-        far = np.abs(gauge.shift) > _room(value, view) * np.maximum(np.abs(old), 1)
+        gauge, old = trial.constants[node, index], view.exact(constant)()
+        far = np.abs(gauge.shift) > _room(constant, view) * np.maximum(np.abs(old), 1)
         if np.any(far & np.isfinite(old)):
             raise Refuse(
-                f"{value.name!r} would take in {np.max(np.abs(gauge.shift)):.3g}, which who reads "
-                "it would subtract again: digits would be lost"
+                f"{constant.name!r} would take in {np.max(np.abs(gauge.shift)):.3g}, and who reads "
+                "it would subtract that again: digits would be lost"
             )
 
 
