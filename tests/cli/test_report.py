@@ -86,10 +86,10 @@ def test_what_cannot_be_read_is_refused(
 
 def test_a_kind_that_does_not_exist_is_refused(run: Run, kept: Path) -> None:
     given = json.loads(kept.read_text())
-    given["timed"][0]["kind"] = "rms"
+    given["timed"][0]["kind"] = "gn"
     kept.write_text(json.dumps(given))
     result = run("report", "old.json", "-o", "page.html")
-    assert result.exit_code == 1 and "'rms' is none of ln, unfolded" in result.stderr
+    assert result.exit_code == 1 and "'gn' is none of ln, unfolded" in result.stderr
 
 
 def test_without_the_extra_the_command_that_installs_it_is_named(

@@ -47,7 +47,7 @@ def test_the_spelling_of_pytorch_becomes_the_operator(body: str, opset: int) -> 
         (KERAS, {}),
         (TORCH, {"axes": [1]}),
         (TORCH, {"gamma": np.ones((3, 1), np.float32)}),
-        (TORCH + " other = Exp(s)", {}),
+        (TORCH + " more = Exp(s)", {}),
     ],
     ids=["Keras", "another axis", "a scale per row", "its deviation is read too"],
 )
