@@ -12,6 +12,7 @@ from benchmarks import beam_search
 pytestmark = pytest.mark.torch
 
 
+@pytest.mark.slow
 def test_a_short_training_is_copied_alike() -> None:
     result = beam_search.measure(steps=150, count=20)
     assert result["norms"] == {"encoder": 5, "first": 7, "step": 7}

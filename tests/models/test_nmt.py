@@ -149,6 +149,7 @@ def test_the_parts_give_the_whole_s_logits(first: int) -> None:
     torch.testing.assert_close(torch.cat(logits, 1), wanted, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ["encoder", "first", "step"])
 def test_the_official_module_folds_as_ours_does(part: str) -> None:
     """Trained with the padding masked, through the whole network."""

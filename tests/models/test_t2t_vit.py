@@ -114,6 +114,7 @@ def test_folded_exports_give_its_logits(
     assert_recorded(logits, name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("exporter", "dynamic"), EXPORTS)
 @pytest.mark.parametrize("name", ["performer_un", "transformer_un"])
 def test_the_released_norm_folds_as_ours_does(name: str, exporter: Exporter, dynamic: bool) -> None:
