@@ -120,7 +120,9 @@ def _usual(model: onnx.ModelProto, feeds: Iterable[Feeds]) -> list[float]:
 
 
 def _size(array: np.ndarray) -> float:
-    finite = array[np.isfinite(array)] if _floats(array) else array[:0]
+    if not _floats(array):
+        return 0.0
+    finite = array[np.isfinite(array)]
     return _distance(finite, np.zeros_like(finite))
 
 

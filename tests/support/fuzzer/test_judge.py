@@ -119,3 +119,14 @@ def test_digits_that_a_usual_shift_costs_a_small_number_are_rounding() -> None:
         assert not judge(*pair, both, np.dtype(np.float32)).wrong
     wrong = ir.to_proto(build(signature, "t = Where(keep, x, small) y = MatMul(t, w)", **constants))
     assert judge(pair[0], wrong, both, np.dtype(np.float32)).wrong
+
+
+def test_a_single_integer_beside_it_tells_nothing_of_size() -> None:
+    model = ir.to_proto(
+        build(
+            "float[B,4] x => float[B,4] y, int64 n",
+            "y = MatMul(x, w) s = Shape(x) n = Gather<axis=0>(s, first)",
+            w=W, first=np.array(0),
+        )
+    )  # fmt: skip
+    assert judge(model, model, feeds(model, 0), np.dtype(np.float32)) == Judgement()
