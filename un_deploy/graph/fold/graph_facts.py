@@ -177,14 +177,17 @@ class GraphFacts(ABC):
             bias = add.inputs[1 - place]
             if bias is None or bias not in self.constants or add.graph is not node.graph:
                 continue
-            if self._is_bias(node, constant[0], bias):
+            if self.is_bias(node, constant[0], self.sizes(bias)):
                 yield node, (add, 1 - place)
 
-    def _is_bias(self, node: ir.Node, index: int, bias: ir.Value) -> bool:
-        """Whether it varies only along the axes that the weight gives the output, if along any."""
+    def is_bias(self, node: ir.Node, index: int, row: tuple[int, ...]) -> bool:
+        """Whether a constant of these sizes, added to a product, is a bias of it.
+
+        It varies only along the axes that the weight gives the output, if along any.
+        """
         weight, data = node.inputs[index], node.inputs[1 - index]
         assert weight is not None and data is not None
-        row, sizes, shape = self.sizes(bias), self.sizes(weight), self.shape(data)
+        sizes, shape = self.sizes(weight), self.shape(data)
         rank = max(len(sizes), 2) if shape is None else len(shape)
         equation = Equation.of(node, (rank, len(sizes)) if index else (len(sizes), rank))
         if equation is None:

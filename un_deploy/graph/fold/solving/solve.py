@@ -204,16 +204,30 @@ def _gain(
         Refuse: they do not lower it, or a new constant leaves the range of its type.
     """
     gained = sum(_biases(edits) - _biases(before.get(part, ())) for part, edits in after.items())
-    if GAINED_BIAS * gained >= removed:
+    costs = sum(
+        _cost(edits, view) - _cost(before.get(part, ()), view) for part, edits in after.items()
+    )
+    if costs >= removed:
         raise Refuse(f"{gained} linear operators would gain a bias, which costs more than the norm")
     for edits in after.values():
         for edit in edits:
             _check_fits(edit, view)
-    return GAINED_BIAS * gained - removed
+    return costs - removed
 
 
 def _biases(edits: Iterable[Edit]) -> int:
     return sum(isinstance(edit, AddBias) for edit in edits)
+
+
+def _cost(edits: Iterable[Edit], view: GraphView) -> float:
+    """Of the biases; an Add that no engine takes for one is an operator like that of a norm."""
+    return sum(_bias_cost(edit, view) for edit in edits if isinstance(edit, AddBias))
+
+
+def _bias_cost(edit: AddBias, view: GraphView) -> float:
+    if operator_named(edit.node.op_type).bias != "behind":
+        return GAINED_BIAS
+    return GAINED_BIAS if view.is_bias(edit.node, edit.weight, edit.shape) else 1.0
 
 
 def _check_fits(edit: Edit, view: GraphView) -> None:
