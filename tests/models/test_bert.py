@@ -5,28 +5,12 @@ from __future__ import annotations
 import pytest
 
 torch = pytest.importorskip("torch")
-from torch import Tensor, nn  # noqa: E402  (needs torch)
+from torch import nn  # noqa: E402  (needs torch)
 
 from models import bert  # noqa: E402
+from tests.support.networks.masked_norm import MaskedNorm, masked_norms  # noqa: E402
 
 pytestmark = pytest.mark.torch
-
-
-class MaskedNorm(nn.Module):
-    """A norm that takes a padding mask and remembers the last one it was given."""
-
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.dim = dim
-        self.seen: Tensor | None = None
-
-    def forward(self, x: Tensor, padding_mask: Tensor | None = None) -> Tensor:
-        self.seen = padding_mask
-        return x
-
-
-def masked_norms(model: nn.Module) -> list[MaskedNorm]:
-    return [module for module in model.modules() if isinstance(module, MaskedNorm)]
 
 
 @pytest.mark.parametrize(

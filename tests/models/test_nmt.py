@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
-from torch import Tensor, nn  # noqa: E402  (needs torch)
 
 from models import nmt  # noqa: E402
+from tests.support.networks.masked_norm import MaskedNorm, masked_norms  # noqa: E402
 from tests.support.networks.trained_like import variant  # noqa: E402
 from un_deploy.graph.fold.fold import fold_graph  # noqa: E402
 from un_deploy.graph.proof.prove import prove  # noqa: E402
@@ -21,19 +21,6 @@ from un_deploy.pipeline.export.torch_to_onnx import to_onnx  # noqa: E402
 pytestmark = pytest.mark.torch
 
 WORDS, DIM, FFN = 10152, 512, 1024
-
-
-class MaskedNorm(nn.Module):
-    """A norm that takes a padding mask and remembers the last one it was given."""
-
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.dim = dim
-        self.seen: Tensor | None = None
-
-    def forward(self, x: Tensor, padding_mask: Tensor | None = None) -> Tensor:
-        self.seen = padding_mask
-        return x
 
 
 def fairseq_state() -> dict[str, tuple[int, ...]]:
@@ -87,10 +74,7 @@ def test_positions_are_fairseq_s() -> None:
 
 def test_every_norm_is_the_one_given() -> None:
     parts = nmt.nmt_micro(norm_layer=MaskedNorm).parts()
-    found = {
-        name: [norm.dim for norm in part.modules() if isinstance(norm, MaskedNorm)]
-        for name, part in parts.items()
-    }
+    found = {name: [norm.dim for norm in masked_norms(part)] for name, part in parts.items()}
     assert found == {"encoder": [32] * 5, "first": [32] * 7, "step": [32] * 7}
 
 
@@ -111,7 +95,7 @@ def test_each_norm_gets_the_mask_of_its_side_in_training_only() -> None:
     for train in (True, False):
         network.train(train)(**inputs)
         for side, mask in masks.items():
-            norms = [m for m in getattr(network, side).modules() if isinstance(m, MaskedNorm)]
+            norms = masked_norms(getattr(network, side))
             for norm in norms:
                 assert torch.equal(norm.seen, mask) if train else norm.seen is None
 

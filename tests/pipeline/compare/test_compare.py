@@ -276,16 +276,22 @@ def net(norm_layer=nn.LayerNorm):
 """
 
 
-@pytest.mark.torch
-def test_a_spec_is_exported_with_the_inputs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A network without example inputs needs some; those are the ones that are timed, too."""
+@pytest.fixture
+def without_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its file and its inputs, in the current folder."""
     pytest.importorskip("torch")
     pytest.importorskip("onnxruntime")
     (tmp_path / "net.py").write_text(WITHOUT_EXAMPLES)
     np.savez(tmp_path / "data.npz", tokens=np.ones((3, 7, 4), np.float32))
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.torch
+@pytest.mark.usefixtures("without_examples")
+def test_a_spec_is_exported_with_the_inputs() -> None:
+    """A network without example inputs needs some; those are the ones that are timed, too."""
+    pytest.importorskip("torch")
+    pytest.importorskip("onnxruntime")
     few = {"builds": 1, "rounds": 2, "sample_s": 1e-4, "threads": 1, "backend": "ort-cpu"}
     with pytest.raises(InputError, match=r"has no method example_inputs\(\)"):
         compare("net.py:net", **few)  # type: ignore[arg-type]
@@ -389,8 +395,9 @@ def test_a_note_says_with_which_no_norm_gained_biases_were_compared(
 
 
 @pytest.mark.torch
+@pytest.mark.usefixtures("without_examples")
 def test_baselines_stand_beside_the_four(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """In the JSON, on the page, in the terminal and before the gates; the faster form counts."""
     pytest.importorskip("torch")
@@ -398,9 +405,6 @@ def test_baselines_stand_beside_the_four(
     from un_deploy.cli.show_comparison import comparison
     from un_deploy.pipeline.compare.report_file import write_page
 
-    (tmp_path / "net.py").write_text(WITHOUT_EXAMPLES)
-    np.savez(tmp_path / "data.npz", tokens=np.ones((3, 7, 4), np.float32))
-    monkeypatch.chdir(tmp_path)
     report = compare(
         "net.py:net",
         norms=("ln", "un", "rms", "bn", "dyt", "derf"),
