@@ -197,6 +197,22 @@ def test_a_norm_that_does_nothing_goes() -> None:
     assert_stays(at_both_ends, "both its ends are the graph's")
 
 
+@pytest.mark.parametrize(
+    ("second", "stay"), [(1.0, 1), (0.5, 2)], ids=["nothing twice", "there and back"]
+)
+def test_not_all_sites_between_an_input_and_an_output_go(second: float, stay: int) -> None:
+    """Each alone could go, but not an input under the name of an output."""
+    model = build(
+        "float[B,3,4] x => float[B,3,4] z, float[B,3,5] y",
+        "n = Mul(x, a) z = Mul(n, b) y = MatMul(n, w)",
+        a=np.full(4, 1 / second, np.float32), b=np.full(4, second, np.float32), w=(4, 5),
+    )  # fmt: skip
+    folded = fold_and_prove(model)
+    assert len(folded.report.stayed) == stay
+    assert all("both its ends are the graph's" in one.reason for one in folded.report.stayed)
+    assert [value.name for value in folded.model.graph.inputs] == ["x"]
+
+
 def test_propagation_leaves_what_it_extends_as_it_is() -> None:
     model = build(SIGNATURE, f"{NORM} t = Neg(n) y = MatMul(t, w)", **WEIGHTS)
     view = view_of(model)

@@ -88,9 +88,6 @@ def solve(view: GraphView, direction: Direction, *, scale_alone: bool = False) -
             continue
         if scale_alone and not _is_more_than_shift(site):
             continue  # it is no more than a shift already
-        if site.affine.is_identity and site.x in view.pinned and site.y in view.pinned:
-            refusals[site] = "it does nothing, but both its ends are the graph's"
-            continue
         for alone in (False, True):
             if not alone and site in hopeless:
                 continue
@@ -110,6 +107,7 @@ def solve(view: GraphView, direction: Direction, *, scale_alone: bool = False) -
                     trial = propagate(view, seeds, vanish, assignment)
                     # Nothing reaches a site that does nothing.
                     trial = replace(trial, vanished=trial.vanished | {site})
+                _check_ends(view, trial, trial.vanished - assignment.vanished)
                 check_digits(trial, assignment, direction == "forward", view)
                 changed = _changed(view, assignment, trial)
                 removed = sum(s.cost for s in trial.vanished - assignment.vanished)
@@ -131,6 +129,27 @@ def solve(view: GraphView, direction: Direction, *, scale_alone: bool = False) -
     in_order = [edit for part in _parts(view) for edit in edits.get(part, ())]
     in_order.sort(key=lambda edit: isinstance(edit, Mix))  # these read what the others have made
     return Solution(assignment, tuple(in_order), cost, refusals)
+
+
+def _check_ends(view: GraphView, trial: Assignment, ended: Iterable[Site]) -> None:
+    """Nothing would be left between two tensors that both have to stay, such as input and output.
+
+    Between them sites may stand in a row, of which each alone could go.
+    """
+    behind = {site.y: site for site in trial.vanished}
+    for site in ended:
+        first = site.x
+        while first in behind and first not in view.pinned:
+            first = behind[first].x
+        if first not in view.pinned:
+            continue
+        pending = [site.y]
+        while pending:
+            last = pending.pop()
+            if last in view.pinned:
+                raise Refuse("it does nothing, but both its ends are the graph's")
+            readers = (part for part in view.touching(last) if isinstance(part, Site))
+            pending += [part.y for part in readers if part.x is last and part in trial.vanished]
 
 
 def _parts(view: GraphView) -> tuple[Unit | Site, ...]:
