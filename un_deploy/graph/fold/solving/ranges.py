@@ -40,7 +40,7 @@ def check_range(value: ir.Value, gauge: Gauge, view: GraphView) -> None:
 
 
 def check_digits(trial: Assignment, before: Assignment, forward: bool, view: GraphView) -> None:
-    """Who did not have a shift would add it, and its readers subtract it again, or the other way.
+    """A shift that something never had would be added to it, and subtracted again by its readers.
 
     If that is much larger than the numbers, their digits are gone: the sum rounds them to its own.
     How large they are is not known; taken for about 1, they lose a third of their type's at most.
@@ -63,11 +63,16 @@ def check_digits(trial: Assignment, before: Assignment, forward: bool, view: Gra
         for part in view.touching(value):
             if isinstance(part, Site) or not part.operator.absorbs:
                 continue
-            if (part.node is value.producer()) is forward:
-                does = "write" if forward else "read"
+            writes = part.node is value.producer()
+            if writes and forward:
                 raise Refuse(
-                    f"{part.name} would {does} {value.name!r} with {shift:.3g} added to it, and "
-                    f"{'who reads it ' if forward else ''}subtract that again: digits would be lost"
+                    f"{part.name} would write {value.name!r} with {shift:.3g} added to it, and its "
+                    f"readers would subtract that again: digits would be lost"
+                )
+            if not writes and not forward:
+                raise Refuse(
+                    f"{part.name} would read {value.name!r} with {shift:.3g} added to it, and "
+                    f"subtract that again: digits would be lost"
                 )
     for node, index in trial.constants.keys() - before.constants.keys() if forward else ():
         operator, constant = operator_named(node.op_type), node.inputs[index]
@@ -77,8 +82,8 @@ def check_digits(trial: Assignment, before: Assignment, forward: bool, view: Gra
         far = np.abs(gauge.shift) > _room(constant, view) * np.maximum(np.abs(old), 1)
         if np.any(far & np.isfinite(old)):
             raise Refuse(
-                f"{constant.name!r} would take in {np.max(np.abs(gauge.shift)):.3g}, and who reads "
-                "it would subtract that again: digits would be lost"
+                f"{constant.name!r} would take in {np.max(np.abs(gauge.shift)):.3g}, and its "
+                "readers would subtract that again: digits would be lost"
             )
 
 

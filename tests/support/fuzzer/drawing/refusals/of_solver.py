@@ -31,6 +31,18 @@ OF_SOLVER: dict[str, Written] = {
         "r = Sigmoid(n) y = Add(q, r)",
         _NARROW,
     ),
+    "shifted far, and joined with a product": (
+        "(float[B,S,4] x, bool[B,S,1] keep) => (float[B,S,4] y)",
+        "s = Tanh(x) m = Mul(s, a_4) n = Add(m, far_4) q = MatMul(s, v_4_4) t = Where(keep, n, q) "
+        "y = MatMul(t, w_4_4)",
+        _NARROW,
+    ),
+    "shifted far, and joined with a constant": (
+        "(float[B,S,4] x, bool[B,S,1] keep) => (float[B,S,4] y)",
+        "s = Tanh(x) m = Mul(s, a_4) n = Add(m, far_4) t = Where(keep, n, c_4) "
+        "y = MatMul(t, w_4_4)",
+        _NARROW,
+    ),
     "nothing": (TOKENS, "y = Mul(x, one_4)"),
     "nothing between inputs and outputs": (
         "(float[B,S,4] own) => (float[B,S,4] y)", "y = Mul(own, one_4)",

@@ -23,6 +23,8 @@ REASONS = {
     "a Scaler of another type": "it reads _ and makes float32",
     "BatchNormalization by what is computed": "its parameters are not constant",
     "a norm of tokens in front of one that measures": "graph_view: _ is a part of a _",
+    "shifted far, and joined with a product": "solving/ranges: _ would write _ with _ added to it",
+    "shifted far, and joined with a constant": "solving/ranges: _ would take in _, and its readers",
     "a small scale in front of small weights": "solving/small_numbers: _ would lose digits",
 }
 DRAFTS = {part.name: part for part in refusals()}
