@@ -26,6 +26,7 @@ from tests.support.fuzzer.widen import FLOATS, widened, with_floats
 #: Roundings on the way through a graph that none of the perturbed runs had.
 ALLOWED = 8.0
 _PERTURBED_RUNS = 2
+_REPEATED = 6
 _ARITHMETIC = {"MatMul", "Gemm", "Conv", "ConvTranspose", "BatchNormalization"}
 _ARITHMETIC |= {"Add", "Sub", "Mul", "Div", "ReduceMean"}
 
@@ -84,6 +85,9 @@ def judge(
             except Exception as error:
                 return Judgement(f"the folded graph does not run: {error}")
             wrong, largest, seen = _compared(got, wanted, spread, usual, eps)
+            if wrong and not (_is_steady(first, one, wanted) and _is_steady(second, one, got)):
+                why = "a graph gives other numbers each time"  # of memory that nobody wrote
+                continue
             if wrong:
                 return Judgement(wrong, share=largest)
             judged += seen
@@ -104,6 +108,15 @@ def _run(model: onnx.ModelProto, feeds: Feeds) -> _Outputs:
         model.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
     return list(session.run(None, feeds))
+
+
+def _is_steady(model: onnx.ModelProto, feeds: Feeds, given: _Outputs) -> bool:
+    """Whether it gives the same bit for bit, several times; a single time may be chance."""
+    return not any(
+        _distance(a, b)
+        for _ in range(_REPEATED)
+        for a, b in zip(_run(model, feeds), given, strict=True)
+    )
 
 
 def _usual(model: onnx.ModelProto, feeds: Iterable[Feeds]) -> list[float]:
