@@ -1,10 +1,12 @@
-"""A folder for what the tests of one run share: see tests/support/networks/kept.py."""
+"""What the tests of one run share, so that it is made once."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
+from functools import cache
 
 import pytest
 
@@ -12,7 +14,8 @@ from tests.support.networks.kept import FOLDER
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Whoever starts the run makes the folder; other test processes and pytest runs inherit it."""
+    """The folder of tests/support/networks/kept.py, made by whoever starts the run; other test
+    processes and pytest runs inherit it."""
     if FOLDER not in os.environ:
         folder = os.environ[FOLDER] = tempfile.mkdtemp(prefix="un-deploy-tests-")
 
@@ -21,3 +24,12 @@ def pytest_configure(config: pytest.Config) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
         config.add_cleanup(remove)
+
+
+def pytest_runtest_setup() -> None:
+    """PyTorch's newer exporter fills its table of operators anew for every graph, which takes
+    longer than a small graph does: from the first export on, a process keeps the table."""
+    module = sys.modules.get("torch.onnx._internal.exporter._registration")
+    if module is None or hasattr(module.ONNXRegistry.from_torchlib, "cache_info"):
+        return
+    module.ONNXRegistry.from_torchlib = staticmethod(cache(module.ONNXRegistry.from_torchlib))

@@ -12,7 +12,7 @@ from torch import nn  # noqa: E402  (needs torch)
 
 import models  # noqa: E402
 from models.recipes import MICRO, RECIPES, Recipe  # noqa: E402
-from tests.support.networks.exports import EXPORTS, SEED, exported  # noqa: E402
+from tests.support.networks.exports import EXPORTS_OF, SEED, exported  # noqa: E402
 from tests.support.networks.trained_like import variant  # noqa: E402
 from un_deploy.pipeline.export.torch_to_onnx import Exporter  # noqa: E402
 
@@ -64,8 +64,10 @@ def test_it_says_how_it_is_exported(recipe: Recipe, network: nn.Module) -> None:
     assert len(network.output_names) == 1
 
 
-@pytest.mark.parametrize("form", ["ln", "none"])
-@pytest.mark.parametrize(("exporter", "dynamic"), EXPORTS)
+@pytest.mark.parametrize(
+    ("form", "exporter", "dynamic"),
+    [(form, *export) for form in ("ln", "none") for export in EXPORTS_OF[form]],
+)
 @pytest.mark.parametrize("micro", MICRO.values(), ids=str)
 def test_onnx_agrees_with_pytorch(
     micro: Recipe, form: str, exporter: Exporter, dynamic: bool

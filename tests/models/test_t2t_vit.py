@@ -22,7 +22,7 @@ from torch import nn  # noqa: E402  (needs torch)
 from models import t2t_vit  # noqa: E402
 from tests.models.test_vit import Recorded  # noqa: E402
 from tests.support.isomorphism import differences  # noqa: E402
-from tests.support.networks.exports import EXPORTS  # noqa: E402
+from tests.support.networks.exports import HALVES, in_turn  # noqa: E402
 from tests.support.released_norm import ReleasedStyleNorm  # noqa: E402
 from un_deploy.graph.fold.fold import fold_graph  # noqa: E402
 from un_deploy.graph.proof.prove import prove  # noqa: E402
@@ -91,22 +91,20 @@ def test_the_released_code_s_state_gives_its_logits(name: str) -> None:
         assert_recorded(network(name)(torch.from_numpy(record(name)["input"])).numpy(), name)
 
 
-@pytest.mark.parametrize(("exporter", "dynamic"), EXPORTS)
-@pytest.mark.parametrize(
-    ("name", "norms", "biases"),
-    [("performer_ln", 0, 0), ("performer_un", 9, 2), ("transformer_un", 9, 4)],
-)
-def test_folded_exports_give_its_logits(
-    name: str, norms: int, biases: int, exporter: Exporter, dynamic: bool
-) -> None:
-    """LN stays, and UN goes; the biases are those of projections that had none."""
+FOLDED = {"performer_ln": (0, 0), "performer_un": (9, 2), "transformer_un": (9, 4)}
+"""How many norms fold and how many biases are gained, of projections that had none."""
+
+
+@pytest.mark.parametrize(("name", "exporter", "dynamic"), in_turn(FOLDED))
+def test_folded_exports_give_its_logits(name: str, exporter: Exporter, dynamic: bool) -> None:
+    """LN stays, and UN goes."""
     pytest.importorskip("onnxruntime", reason="needs a float32 runtime: un-deploy[cpu]")
     from un_deploy.runtime.onnxruntime.runtime import OnnxRuntime
 
     model = export(name, exporter, dynamic)
     folded = fold_graph(model.clone())
-    assert sum(site.kind == "norm" for site in folded.report.folded) == norms
-    assert len(folded.report.gained_biases) == biases
+    norms = sum(site.kind == "norm" for site in folded.report.folded)
+    assert (norms, len(folded.report.gained_biases)) == FOLDED[name]
     proof = prove(model, folded)
     assert proof.passed, proof.problems
     feeds = {"pixel_values": record(name)["input"]}
@@ -115,8 +113,9 @@ def test_folded_exports_give_its_logits(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("exporter", "dynamic"), EXPORTS)
-@pytest.mark.parametrize("name", ["performer_un", "transformer_un"])
+@pytest.mark.parametrize(
+    ("name", "exporter", "dynamic"), in_turn(["performer_un", "transformer_un"])
+)
 def test_the_released_norm_folds_as_ours_does(name: str, exporter: Exporter, dynamic: bool) -> None:
     ours, released, bare = (
         export(name, exporter, dynamic, norm_layer)
@@ -211,7 +210,7 @@ def test_positions_and_random_features_are_not_trained() -> None:
     torch.testing.assert_close(features @ features.T, 16 * torch.eye(16), atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize(("exporter", "dynamic"), EXPORTS)
+@pytest.mark.parametrize(("exporter", "dynamic"), HALVES[1])
 def test_exports_keep_what_a_performer_adds_to_its_divisor(
     exporter: Exporter, dynamic: bool
 ) -> None:

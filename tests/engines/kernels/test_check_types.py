@@ -12,7 +12,7 @@ import pytest
 from models.recipes import MICRO, Recipe
 from models.vit import vit_micro
 from tests.support.graphs import build as graph
-from tests.support.networks.exports import forms
+from tests.support.networks.exports import exported
 from un_deploy.engines.building.from_graph import engine_of, prepare
 from un_deploy.engines.kernels.check_types import NotShown, TypeReport, check_types
 from un_deploy.engines.kernels.kernels import Kernel, KernelTensor
@@ -42,7 +42,7 @@ def checked(model: ir.Model, precision: Precision, keep: Sequence[str] = ()) -> 
 @pytest.mark.parametrize("recipe", MICRO.values(), ids=str)
 def test_an_engine_in_the_precision_asked_for(recipe: Recipe) -> None:
     """A masked attention adds an fp32 mask between its products."""
-    kernels, model, conversion = built(forms(recipe.factory, dynamic=False)["folded"], "fp16")
+    kernels, model, conversion = built(exported(recipe.factory, "folded", dynamic=False), "fp16")
     report = check_types(kernels, model, conversion)
     assert report.multiplying == {"Half": sum(kernel.multiplies for kernel in kernels)}
     assert report.shown == report.products > 0 and report.not_shown == ()
@@ -67,18 +67,18 @@ def test_a_product_that_ends_a_layer_normalization_begun_elsewhere(precision: Pr
 
 
 def test_what_is_written_in_fp32_is_told() -> None:
-    report = checked(forms(vit_micro, dynamic=False)["folded"], "fp16")
+    report = checked(exported(vit_micro, "folded", dynamic=False), "fp16")
     assert [name for name in report.fp32_outputs if "Cast" not in name] == []  # the logits alone
 
 
 def test_an_engine_in_fp32_is_not_taken_for_fp16() -> None:
-    kernels, model, conversion = built(forms(vit_micro, dynamic=False)["folded"], "fp32")
+    kernels, model, conversion = built(exported(vit_micro, "folded", dynamic=False), "fp32")
     with pytest.raises(InputError, match=r"fp16 was asked for, but \d+ kernels multiply in anothe"):
         check_types(kernels, model, replace(conversion, precision="fp16"))
 
 
 def test_one_product_left_in_fp32_is_found_unless_it_was_told_to_stay() -> None:
-    folded = forms(vit_micro, dynamic=False)["folded"]
+    folded = exported(vit_micro, "folded", dynamic=False)
     one = next(node.name or "" for node in folded.graph if node.op_type == "Gemm")
     kernels, model, conversion = built(folded, "bf16", keep=[one])
     assert [kept.node for kept in conversion.kept] == [one]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from itertools import cycle
 
 import pytest
 
 from models.recipes import LARGE, MICRO, Recipe
 from tests.support.networks.engine_graphs import engine_signatures
-from tests.support.networks.exports import FORMS, exported, forms
+from tests.support.networks.exports import Form, exported
 from un_deploy.errors import InputError
 from un_deploy.graph.precision.convert import Precision
 
@@ -29,30 +29,46 @@ LATER: tuple[Target, ...] = (
 """Every capability after 7.5 once: in all 1,260 builds of benchmarks/results/signatures.md their
 kernels are those of TensorRT-RTX's own choice."""
 
+IN_TURN: tuple[tuple[Form, bool], ...] = (
+    ("released", False),
+    ("un", True),
+    ("ln", False),
+    ("un", True),
+)
+"""What has a norm, and whether its sizes are open."""
 
-@pytest.mark.parametrize(("precision", "target"), TARGETS)
-@pytest.mark.parametrize("dynamic", [False, True], ids=["static", "dynamic"])
-@pytest.mark.parametrize("recipe", MICRO.values(), ids=str)
+RECIPES = [*MICRO.values()]
+EVERY = [
+    pytest.param(recipe, *IN_TURN[(number + place) % 4], target, id=f"{recipe}-{'-'.join(target)}")
+    for number, recipe in enumerate(RECIPES)
+    for place, target in enumerate(TARGETS)
+]
+"""Every recipe for every target; all builds together are in benchmarks/results/signatures.md."""
+
+
+@pytest.mark.parametrize(("recipe", "other", "dynamic", "target"), EVERY)
 def test_folded_is_no_norm_and_nothing_else_is(
-    recipe: Recipe, dynamic: bool, precision: Precision, target: str
+    recipe: Recipe, other: Form, dynamic: bool, target: Target
 ) -> None:
-    assert with_kernels_of_no_norm(recipe, FORMS, dynamic, precision, target) == {"none", "folded"}
+    assert_kernels_of_no_norm(recipe, other, dynamic, target)
 
 
-@pytest.mark.parametrize(("precision", "target"), LATER)
-@pytest.mark.parametrize("recipe", MICRO.values(), ids=str)
-def test_so_it_is_on_later_gpus(recipe: Recipe, precision: Precision, target: str) -> None:
+@pytest.mark.parametrize(("recipe", "target"), [*zip(cycle(RECIPES), LATER, strict=False)], ids=str)
+def test_so_it_is_on_later_gpus(recipe: Recipe, target: Target) -> None:
     """Against "un" alone, the form closest to no norm."""
-    some = ("none", "folded", "un")
-    assert with_kernels_of_no_norm(recipe, some, False, precision, target) == {"none", "folded"}
+    assert_kernels_of_no_norm(recipe, "un", False, target)
 
 
-def with_kernels_of_no_norm(
-    recipe: Recipe, some: Sequence[str], dynamic: bool, precision: Precision, target: str
-) -> set[str]:
-    models = forms(recipe.factory, dynamic) | {"none": exported(recipe.folds_to, "none", dynamic)}
-    found = {form: engine_signatures(models[form], precision, target) for form in some}
-    return {form for form in some if found[form] == found["none"]}
+def assert_kernels_of_no_norm(recipe: Recipe, other: Form, dynamic: bool, target: Target) -> None:
+    """The folded network has those of the one without norms, the other form has not."""
+    models = {
+        "none": exported(recipe.folds_to, "none", dynamic),
+        "folded": exported(recipe.factory, "folded", dynamic),
+        other: exported(recipe.factory, other, dynamic),
+    }
+    found = {form: engine_signatures(model, *target) for form, model in models.items()}
+    assert found["folded"] == found["none"]
+    assert found[other] != found["none"]
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])

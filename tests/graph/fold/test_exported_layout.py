@@ -20,11 +20,12 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402  (needs torch)
 
 from models.recipes import MICRO  # noqa: E402
-from tests.support.networks.exports import exported  # noqa: E402
+from tests.support.networks.exports import EXPORTS, EXPORTS_OF, exported  # noqa: E402
 from tests.support.released_norm import ReleasedStyleNorm  # noqa: E402
 from un_deploy.graph.analysis.dims import symbol  # noqa: E402
 from un_deploy.graph.analysis.shapes import Shapes  # noqa: E402
 from un_deploy.graph.fold.cancel_layouts import cancel_layouts  # noqa: E402
+from un_deploy.pipeline.export.torch_to_onnx import Exporter  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -105,8 +106,6 @@ def _assert_true(shapes: Shapes, proto: onnx.ModelProto, feeds: dict[str, np.nda
             assert got == np.shape(values[value.name]), value.name
 
 
-@pytest.mark.parametrize("dynamic", [False, True], ids=["static", "dynamic"])
-@pytest.mark.parametrize("dynamo", [False, True], ids=["torchscript", "dynamo"])
 def _rows(dynamo: bool, dynamic: bool, folder: Path) -> tuple[onnx.ModelProto, onnx.ModelProto]:
     normed, bare = Rows(ReleasedStyleNorm), Rows(lambda _: nn.Identity())
     bare.load_state_dict(normed.state_dict(), strict=False)
@@ -117,25 +116,30 @@ def _rows(dynamo: bool, dynamic: bool, folder: Path) -> tuple[onnx.ModelProto, o
     )
 
 
-def _recipe(name: str, dynamo: bool, dynamic: bool) -> tuple[onnx.ModelProto, onnx.ModelProto]:
-    exporter = "dynamo" if dynamo else "torchscript"
+def _recipe(
+    name: str, exporter: Exporter, dynamic: bool
+) -> tuple[onnx.ModelProto, onnx.ModelProto]:
     factory = MICRO[name].factory
     normed, bare = (exported(factory, n, dynamic, exporter) for n in ("released", "none"))
     return ir.to_proto(normed), ir.to_proto(bare)
 
 
-@pytest.mark.parametrize("dynamic", [False, True], ids=["static", "dynamic"])
-@pytest.mark.parametrize("dynamo", [False, True], ids=["torchscript", "dynamo"])
-@pytest.mark.parametrize("name", ["rows", *MICRO])
+@pytest.mark.parametrize(
+    ("name", "exporter", "dynamic"),
+    [
+        *(("rows", *export) for export in EXPORTS),
+        *((name, *export) for name in MICRO for export in EXPORTS_OF["released"]),
+    ],
+)
 def test_without_its_arithmetic_the_norm_leaves_nothing(
-    name: str, dynamo: bool, dynamic: bool, tmp_path: Path
+    name: str, exporter: Exporter, dynamic: bool, tmp_path: Path
 ) -> None:
     if name == "rows":
         network, norms = Rows(ReleasedStyleNorm), 1
-        proto, expected = _rows(dynamo, dynamic, tmp_path)
+        proto, expected = _rows(exporter == "dynamo", dynamic, tmp_path)
     else:
         network, norms = MICRO[name].factory(), MICRO[name].norms
-        proto, expected = _recipe(name, dynamo, dynamic)
+        proto, expected = _recipe(name, exporter, dynamic)
 
     model = ir.from_proto(proto)
     shapes = Shapes(model)

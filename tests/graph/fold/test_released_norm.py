@@ -12,7 +12,7 @@ import pytest
 torch = pytest.importorskip("torch")
 from torch import Tensor, nn  # noqa: E402  (needs torch)
 
-from tests.support.networks.exports import EXPORTS  # noqa: E402
+from tests.support.networks.exports import in_turn  # noqa: E402
 from un_deploy.graph.fold.fold import fold_graph  # noqa: E402
 from un_deploy.graph.proof.prove import prove  # noqa: E402
 from un_deploy.pipeline.export.torch_to_onnx import Exporter, to_onnx  # noqa: E402
@@ -119,9 +119,8 @@ NETWORKS = {
 }
 
 
-@pytest.mark.parametrize("network", NETWORKS)
-@pytest.mark.parametrize(("exporter", "dynamic"), EXPORTS)
-def test_no_norm_and_no_operator_is_left(exporter: Exporter, dynamic: bool, network: str) -> None:
+@pytest.mark.parametrize(("network", "exporter", "dynamic"), in_turn(NETWORKS))
+def test_no_norm_and_no_operator_is_left(network: str, exporter: Exporter, dynamic: bool) -> None:
     normed, bare = exports(exporter, dynamic, **NETWORKS[network])
     folded = fold_graph(normed.clone())
     assert folded.report.stayed == () and folded.report.near_misses == ()

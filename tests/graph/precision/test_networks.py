@@ -17,7 +17,7 @@ from onnx.reference import ReferenceEvaluator
 
 from models.recipes import MICRO, Recipe
 from tests.support.networks.cases import feeds_of, graph_of, reference
-from tests.support.networks.exports import Form
+from tests.support.networks.exports import EXPORTS_OF, Form
 from un_deploy.graph.analysis.operator_types import element, value_types
 from un_deploy.graph.model.model_file import load_model, save_model
 from un_deploy.graph.precision.convert import Precision, to_precision
@@ -28,11 +28,18 @@ from un_deploy.runtime.torch_graph import TorchRuntime
 pytestmark = pytest.mark.torch
 
 BERT = MICRO["bert_micro"]
-HALF = {"fp16": ir.DataType.FLOAT16, "bf16": ir.DataType.BFLOAT16}
+HALF: dict[Precision, ir.DataType] = {
+    "fp16": ir.DataType.FLOAT16,
+    "bf16": ir.DataType.BFLOAT16,
+}
 EPS = {"fp16": 2.0**-10, "bf16": 2.0**-7}
 FORMS: tuple[Form, ...] = ("ln", "released", "folded")
-EXPORTS: tuple[tuple[Exporter, bool], ...] = (("dynamo", False), ("torchscript", True))
-"""Each exporter once, and once with sizes left open."""
+IN_TURN = [
+    (form, *export, precision)
+    for turn, form in enumerate(FORMS)
+    for export, precision in zip(EXPORTS_OF[form], [*HALF, *HALF][turn % 2 :], strict=False)
+]
+"""Both half types of each form, from one exporter each."""
 
 #: What a GPU's tensor cores compute, and so what must be in the half type.
 HEAVY = {"MatMul", "Gemm", "Conv"}
@@ -51,8 +58,7 @@ def precision(request: pytest.FixtureRequest) -> Precision:
 
 
 @pytest.mark.parametrize("recipe", MICRO.values(), ids=str)
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize(("exporter", "dynamic"), EXPORTS)
+@pytest.mark.parametrize(("form", "exporter", "dynamic", "precision"), IN_TURN)
 class TestEveryGraph:
     def test_agrees_with_float32(
         self,

@@ -15,7 +15,7 @@ import torch
 
 from models.recipes import LARGE, MICRO, Recipe
 from tests.support.networks.cases import feeds_of, graph_of, missing_biases, reference
-from tests.support.networks.exports import EXPORTS, FORMS, exported
+from tests.support.networks.exports import FORMS_EXPORTED, exported
 from un_deploy.pipeline.export.torch_to_onnx import Exporter
 from un_deploy.runtime.onnxruntime.runtime import OnnxRuntime
 from un_deploy.runtime.torch_graph import TorchRuntime
@@ -51,29 +51,6 @@ def assert_compiles_as_one_graph(model: ir.Model, feeds: dict[str, np.ndarray]) 
     torch.testing.assert_close(compiled(*tensors), module(*tensors), rtol=0, atol=0)
 
 
-@pytest.mark.parametrize(("exporter", "dynamic"), EXPORTS)
-@pytest.mark.parametrize("form", FORMS)
-class TestEveryGraph:
-    @pytest.mark.parametrize("recognize", [True, False], ids=["recognised", "decomposed"])
-    def test_agrees_with_onnx_runtime(
-        self, recipe: Recipe, exporter: Exporter, dynamic: bool, form: str, recognize: bool
-    ) -> None:
-        model, feeds = graph_of(recipe, form, exporter, dynamic), feeds_of(recipe)[0]
-        session = TorchRuntime(recognize=recognize).load(model)
-        (got,) = session.run(feeds).values()
-        assert_agree(got, reference(recipe, form, exporter, dynamic))
-        found = counts(session.module(feeds))
-        if recognize:
-            assert found == layers(recipe, form)
-        else:  # an exporter may write GELU as one operator
-            assert found["attention"] == found["linear"] == 0
-
-    def test_compiles_as_one_graph(
-        self, recipe: Recipe, exporter: Exporter, dynamic: bool, form: str
-    ) -> None:
-        assert_compiles_as_one_graph(graph_of(recipe, form, exporter, dynamic), feeds_of(recipe)[0])
-
-
 ONE_EACH = [
     ("ln", "torchscript", True),
     ("un", "torchscript", False),
@@ -81,7 +58,37 @@ ONE_EACH = [
     ("folded", "dynamo", True),
     ("none", "dynamo", True),
 ]
-"""Every writing of the norm once, and every export: a large network takes seconds each."""
+"""Every writing of the norm once, and every export."""
+
+
+@pytest.mark.parametrize(("form", "exporter", "dynamic"), FORMS_EXPORTED)
+def test_agrees_with_onnx_runtime(
+    recipe: Recipe, form: str, exporter: Exporter, dynamic: bool
+) -> None:
+    model, feeds = graph_of(recipe, form, exporter, dynamic), feeds_of(recipe)[0]
+    session = TorchRuntime().load(model)
+    (got,) = session.run(feeds).values()
+    assert_agree(got, reference(recipe, form, exporter, dynamic))
+    assert counts(session.module(feeds)) == layers(recipe, form)
+
+
+@pytest.mark.parametrize(("form", "exporter", "dynamic"), ONE_EACH)
+def test_agrees_with_onnx_runtime_decomposed(
+    recipe: Recipe, form: str, exporter: Exporter, dynamic: bool
+) -> None:
+    model, feeds = graph_of(recipe, form, exporter, dynamic), feeds_of(recipe)[0]
+    session = TorchRuntime(recognize=False).load(model)
+    (got,) = session.run(feeds).values()
+    assert_agree(got, reference(recipe, form, exporter, dynamic))
+    found = counts(session.module(feeds))  # an exporter may write GELU as one operator
+    assert found["attention"] == found["linear"] == 0
+
+
+@pytest.mark.parametrize(("form", "exporter", "dynamic"), ONE_EACH)
+def test_compiles_as_one_graph(
+    recipe: Recipe, form: str, exporter: Exporter, dynamic: bool
+) -> None:
+    assert_compiles_as_one_graph(graph_of(recipe, form, exporter, dynamic), feeds_of(recipe)[0])
 
 
 #: The largest of each file of recipes; the smaller ones are the same calls on fewer numbers.

@@ -13,7 +13,7 @@ import torch
 from models.recipes import Recipe
 from tests.support.float64 import run
 from tests.support.graphs import exact
-from tests.support.networks.exports import EXPORTS, SEED, exported
+from tests.support.networks.exports import EXPORTS_OF, SEED, exported
 from tests.support.networks.kept import kept
 from tests.support.networks.trained_like import variant
 from un_deploy.graph.analysis.floating import widen
@@ -64,16 +64,11 @@ def missing_biases(recipe: Recipe) -> int:
     return len(list(biased.parameters())) - len(list(bare.parameters()))
 
 
-def every_case(recipe: Recipe) -> list[Case]:
-    """Both writings of the norm, through every export."""
-    return [Case(recipe, norm, *export) for export in EXPORTS for norm in ("un", "released")]
-
-
-def half_of_the_cases(recipe: Recipe) -> list[Case]:
-    """Every export once, and every two of writing, exporter and openness together: every mistake
-    that takes two of the three shows. A large network takes a minute for each."""
-    writings = ("released", "un", "un", "released")
-    return [Case(recipe, norm, *export) for norm, export in zip(writings, EXPORTS, strict=True)]
+def cases(recipe: Recipe) -> list[Case]:
+    """Both writings of the norm, every export once: see `EXPORTS_OF`."""
+    return [
+        Case(recipe, norm, *export) for norm in ("un", "released") for export in EXPORTS_OF[norm]
+    ]
 
 
 @cache

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any, Literal, get_args
 
@@ -27,6 +27,20 @@ EXPORTS: tuple[tuple[Exporter, bool], ...] = tuple(
 )
 """Each exporter, and whether the sizes of the inputs are left open."""
 
+HALVES = ((EXPORTS[0], EXPORTS[3]), (EXPORTS[1], EXPORTS[2]))
+"""In each half are both exporters, and sizes left open and not. Where cases take halves in turn,
+any two of case, exporter and openness meet: an export takes seconds."""
+
+EXPORTS_OF = {form: HALVES[form not in ("ln", "released")] for form in FORMS}
+
+FORMS_EXPORTED = [(form, *export) for form in FORMS for export in EXPORTS_OF[form]]
+"""For `pytest.mark.parametrize`."""
+
+
+def in_turn(cases: Iterable[str]) -> list[tuple[str, Exporter, bool]]:
+    """Each of these with one of `HALVES`, for `pytest.mark.parametrize`."""
+    return [(case, *export) for turn, case in enumerate(cases) for export in HALVES[turn % 2]]
+
 
 def exported(
     factory: Factory,
@@ -47,10 +61,11 @@ def exported(
         batch: rows of a static graph.
         opset: of the graph.
     """
-    if form == "folded":
-        return fold_graph(exported(factory, "un", dynamic, exporter, batch=batch)).model
 
     def make() -> ir.Model:
+        if form == "folded":
+            un = exported(factory, "un", dynamic, exporter, batch=batch, opset=opset)
+            return fold_graph(un).model
         network = variant(factory, form, SEED)
         return to_onnx(
             network,
