@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -44,9 +45,14 @@ def narrows(node: ir.Node, dtype_of: Callable[[ir.Value], ir.DataType | None]) -
     return is_floating(target) and not keeps_all(source, target)
 
 
+@cache
+def _is_real(dtype: np.dtype) -> bool:
+    return dtype.name in _NAMES  # numpy makes a name anew each time
+
+
 def is_real(array: np.ndarray) -> bool:
     """Whether an array holds such numbers."""
-    return array.dtype.name in _NAMES
+    return _is_real(array.dtype)
 
 
 def widen(array: Any) -> np.ndarray:
