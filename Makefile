@@ -5,8 +5,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-# Two test processes on two cores: more threads would only wait for each other.
-TEST_ENV := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE
+# Two test processes on two cores: more threads would only wait for each other. And compiled files
+# are kept, whatever the shell says: a third of the start of every process that a test starts.
+TEST_ENV := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE PYTHONDONTWRITEBYTECODE=
 PYTEST := $(TEST_ENV) $(BIN)/python -m pytest -q -n 2 --dist worksteal
 
 # What else pytest is to be told: make test ARGS="tests/graph/fold -k conv"
