@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import traceback
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -29,14 +30,14 @@ Inputs = dict[str, Tensor]
 Cell = dict[str, Any]
 
 
-def measure(network: Network) -> dict[str, Any]:
-    """All cells of a network, by the name of the mode."""
+def measure(network: Network, modes: Sequence[tuple[Exporter, bool]] = EXPORTS) -> dict[str, Any]:
+    """A network's cells, by the name of the mode: an exporter, and whether sizes are left open."""
     module, inputs = built(network, "un")
     bare, _ = built(network, "none")
     norms = calls_of_norms(module, inputs)
     cells = {
         mode_name(exporter, dynamic): cell(network, module, bare, inputs, norms, exporter, dynamic)
-        for exporter, dynamic in EXPORTS
+        for exporter, dynamic in modes
     }
     return {"network": network.name, "library": network.library, "cells": cells}
 

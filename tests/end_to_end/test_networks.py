@@ -1,7 +1,8 @@
-"""Networks that people have, through both exporters, static and dynamic: every norm folds.
+"""Networks that people have, through both exporters, one static and one dynamic: every norm folds.
 
 Three are built by hand as the libraries build theirs. A dozen come from transformers, diffusers and
-timm, which `make networks-test` installs; `make networks` measures all for docs/networks.md.
+timm, which `make networks-test` installs; `make networks` measures all, exported in all four ways,
+for docs/networks.md.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ pytest.importorskip("onnxruntime")
 
 from benchmarks.networks.measure import measure  # noqa: E402  (needs torch)
 from benchmarks.networks.page import faults  # noqa: E402
+from tests.support.networks.exports import HALVES  # noqa: E402
 from tests.support.networks.zoo import NETWORKS, by_hand  # noqa: E402
 
 pytestmark = [pytest.mark.torch, pytest.mark.networks]
@@ -39,9 +41,9 @@ DOZEN = {
 }
 
 
-@pytest.mark.parametrize("name", NORMS)
-def test_networks_by_hand(name: str) -> None:
-    found = measure(BY_HAND[name])
+@pytest.mark.parametrize(("turn", "name"), enumerate(NORMS))
+def test_networks_by_hand(turn: int, name: str) -> None:
+    found = measure(BY_HAND[name], HALVES[turn % 2])
     assert faults([found]) == []
     for mode, cell in found["cells"].items():
         assert cell["folded"] + cell["others_folded"] == NORMS[name], mode
@@ -49,12 +51,12 @@ def test_networks_by_hand(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", DOZEN)
-def test_networks_of_libraries(name: str) -> None:
+@pytest.mark.parametrize(("turn", "name"), enumerate(DOZEN))
+def test_networks_of_libraries(turn: int, name: str) -> None:
     network = NETWORKS[name]
     if importlib.util.find_spec(network.library) is None:
         pytest.skip(f"{network.library} is not installed; make networks-test installs it")
-    found = measure(network)
+    found = measure(network, HALVES[turn % 2])
     assert faults([found]) == []
     for mode, cell in found["cells"].items():
         assert (cell["folded"], cell["norms"]) == (DOZEN[name], DOZEN[name]), mode

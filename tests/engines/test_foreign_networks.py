@@ -138,10 +138,16 @@ def test_one_line_that_cannot_be_read_costs_its_own_kernel_alone(
 
 
 @pytest.mark.slow
-def test_the_table_of_all_networks_is_the_one_in_the_docs() -> None:
-    found = dict(reports())
-    assert len(found) == 6 * len(NETWORKS)
+def test_the_table_in_the_docs_is_right() -> None:
+    """Every third row; `python -m benchmarks.engine_types` writes all."""
+    some = [*NETWORKS][::3]
+    found = dict(reports(some))
+    assert len(found) == 6 * len(some)
     assert faults(found) == []
     _, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
     written, _, _ = rest.partition(END)
-    assert written.strip() == markdown(found, described("tensorrt-rtx"))
+    assert written.strip().startswith(f"{described('tensorrt-rtx')}, {len(NETWORKS)} networks")
+    rows = [line for line in written.splitlines() if line.startswith("|")]
+    assert len(rows) == 2 + len(NETWORKS)
+    made = [line for line in markdown(found, "").splitlines() if line.startswith("|")]
+    assert made == [*rows[:2], *rows[2::3]]

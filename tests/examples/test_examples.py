@@ -27,6 +27,8 @@ def recipe(out: Path, **gates: str) -> subprocess.CompletedProcess[str]:
         str(out),
         LN_CHECKPOINT=str(CHECKPOINTS / "vit_micro_ln_seed0.pt"),
         SHAPES="pixel_values:8x1x28x28",
+        BATCHES="1",
+        ROUNDS="5",
         **gates,
     )
 
@@ -49,7 +51,7 @@ def test_the_shell_pipeline_runs_and_its_gates_hold(tmp_path: Path) -> None:
     assert (out / "repository" / "network" / "config.pbtxt").is_file()
 
     files = {"UN": str(out / "un.onnx"), "LN": str(out / "ln.onnx"), "TRTEXEC": "/nowhere/trtexec"}
-    files |= {"SHAPES": "pixel_values:8x1x28x28"}
+    files |= {"SHAPES": "pixel_values:8x1x28x28", "BATCHES": "1", "ROUNDS": "5"}
     missed = pipeline(str(tmp_path / "gated"), **files, MIN_SPEEDUP="100")
     assert missed.returncode == 3
     assert "ort-cpu in the types of the graphs: UN folded is " in missed.stderr

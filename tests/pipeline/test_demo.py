@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,7 @@ FILES = ["report.json", "vit_micro_ln.onnx", "vit_micro_un.onnx", "vit_micro_un_
 def test_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     compare_here(monkeypatch)
+    monkeypatch.setattr(module, "demo", partial(demo, builds=2, rounds=2))
     result = CliRunner().invoke(main, ["demo"])
     assert result.exit_code == 0, result.output
     out = tmp_path / "demo-out"

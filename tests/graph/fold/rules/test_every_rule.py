@@ -68,11 +68,13 @@ def test_every_operator_of_a_rule_is_in_an_example() -> None:
 @pytest.mark.parametrize("model", EXAMPLES)
 def test_one_per_cent_of_any_folded_entry_is_seen(model: ir.Model) -> None:
     """Where it is saved, and where the fold computed it so: the first is no rounding of the exact
-    number, the second is seen by comparing what both graphs compute."""
+    number, the second is seen by comparing what both graphs compute. One entry of every row, of
+    every column and so on along all axes."""
     folded = fold_graph(model.clone())
     assert folded.exact
     for name, right in {name: compute() for name, compute in folded.exact.items()}.items():
-        for place in np.ndindex(right.shape):
+        for step in range(max(right.shape, default=1)):
+            place = tuple(step % size for size in right.shape)
             wrong = right.copy()
             wrong[place] *= 1.01
             set_constant(folded.model, name, wrong)
