@@ -41,7 +41,7 @@ DOZEN = {
 }
 
 
-@pytest.mark.parametrize(("turn", "name"), enumerate(NORMS))
+@pytest.mark.parametrize(("turn", "name"), [*enumerate(NORMS)])
 def test_networks_by_hand(turn: int, name: str) -> None:
     found = measure(BY_HAND[name], HALVES[turn % 2])
     assert faults([found]) == []
@@ -51,7 +51,7 @@ def test_networks_by_hand(turn: int, name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("turn", "name"), enumerate(DOZEN))
+@pytest.mark.parametrize(("turn", "name"), [*enumerate(DOZEN)])
 def test_networks_of_libraries(turn: int, name: str) -> None:
     network = NETWORKS[name]
     if importlib.util.find_spec(network.library) is None:

@@ -53,6 +53,7 @@ def test_folded_is_no_norm_and_nothing_else_is(
     assert_kernels_of_no_norm(recipe, other, dynamic, target)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("recipe", "target"), [*zip(cycle(RECIPES), LATER, strict=False)], ids=str)
 def test_so_it_is_on_later_gpus(recipe: Recipe, target: Target) -> None:
     """Against "un" alone, the form closest to no norm."""

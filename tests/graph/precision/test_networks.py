@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +120,7 @@ def test_a_row_without_tokens_attends_to_all_alike(precision: Precision) -> None
 
 
 @pytest.mark.parametrize("recipe", MICRO.values(), ids=str)
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(("form", "precision"), [*zip(FORMS, cycle(HALF), strict=False)])
 def test_tensorrt_rtx_takes_them(recipe: Recipe, form: Form, precision: Precision) -> None:
     """Parsed as strongly typed networks, which is where types that do not fit show."""
     trt = pytest.importorskip("tensorrt_rtx")
