@@ -20,7 +20,7 @@ from torch import nn
 
 from un_deploy.errors import InputError, first_line, needs
 from un_deploy.files import atomic_write_text
-from un_deploy.nn.checkpoint import some
+from un_deploy.nn.networks.checkpoint import some
 from un_deploy.nn.unified_norm import UnifiedNorm
 
 RECORD = "un_deploy.json"

@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from un_deploy.errors import InputError
-from un_deploy.nn.kind_of_norm import Kind, kind_of
-from un_deploy.nn.norm_calls import Calls, ExampleInputs, find_calls
+from un_deploy.nn.networks.kind_of_norm import Kind, kind_of
+from un_deploy.nn.networks.norm_calls import Calls, ExampleInputs, find_calls
 from un_deploy.nn.unified_norm import UnifiedNorm
 
 NormFactory = Callable[..., nn.Module]
