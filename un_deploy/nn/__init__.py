@@ -5,6 +5,8 @@
 - official: The training rule of the authors' released module, number for number, defects included.
 - paper: The training rule as its paper writes it, per channel and without the released module's
   defects.
+- ranks: The processes whose tokens count as one batch, and sums over all of them.
+- refusals: What a norm refuses, each in one line, before any statistic has changed.
 - robust: The default training rule: outlier batches are normalised by their own moment and
   forgotten.
 - rule: What a training rule of Unified Normalization is: settings, state and a forward.

@@ -155,7 +155,9 @@ class _Official(torch.autograd.Function):
         z, weight, std, r, skip, iters, ema_gz, buffer_gz = ctx.saved_tensors
         tokens = tuple(range(dy.dim() - 1))
         g = dy * weight * r
-        gz = ctx.rule.ranks.mean((g * z).flatten(0, -2))
+        ranks = ctx.rule.ranks
+        # Data parallel training averages gradients over ranks: what is kept is of the average loss.
+        gz = ranks.mean((g * z).flatten(0, -2)) / ranks.size
         psi = ctx.rule.smooth_gradient(gz, bool(skip), int(iters), ema_gz, buffer_gz)
-        dx = (g - z * psi) / std
+        dx = (g - z * psi * ranks.size) / std
         return dx, (dy * r * z).sum(tokens), dy.sum(tokens), None, None, None

@@ -141,9 +141,11 @@ class _Normalize(torch.autograd.Function):
         x, weight, inv_std, filtered, warm, tokens, padding_mask = ctx.saved_tensors
         dbias, products = sum_and_sum_of_products(dy, x, inv_std.dtype)
         dweight = products * inv_std
-        (everywhere,) = ctx.ranks.sum(dweight)
-        gz = weight * everywhere / tokens.clamp(min=1)
-        psi = _smooth_psi(ctx, gz, filtered, warm, tokens > 0)
+        # Data parallel training averages gradients over ranks, so psi is kept of the average loss.
+        ranks = ctx.ranks
+        (everywhere,) = ranks.sum(dweight)
+        gz = weight * everywhere / (tokens.clamp(min=1) * ranks.size)
+        psi = _smooth_psi(ctx, gz, filtered, warm, tokens > 0) * ranks.size
         dx = input_gradient(dy, x, weight * inv_std, psi * inv_std.square(), padding_mask)
         parameters = dweight.to(weight.dtype), dbias.to(ctx.bias_dtype)
         return dx, *parameters, *[None] * 8

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, distributed
 
+from un_deploy.errors import InputError
+
 if TYPE_CHECKING:
     from torch.distributed import ProcessGroup
 
@@ -29,14 +31,27 @@ class Ranks:
         """Whether nothing is exchanged."""
         return self.group is None
 
+    @property
+    def size(self) -> int:
+        """How many there are."""
+        return 1 if self.alone else distributed.get_world_size(self.group)
+
     def sum(self, *parts: Tensor) -> tuple[Tensor, ...]:
         """The sum of each over the processes, in one exchange; all of one dtype and device.
 
         Every process gets the same bits. Autograd does not see through: a backward whose gradient
         passes through a sum over all processes takes such a sum itself.
+
+        Raises:
+            InputError: within torch.export, whose program would have no processes.
         """
         if self.alone:
             return parts
+        if torch.compiler.is_exporting():
+            raise InputError(
+                "torch.export cannot keep a process group: set process_group = None to export "
+                "the training of one process, or call eval()"
+            )
         flat = torch.cat([part.flatten() for part in parts])
         distributed.all_reduce(flat, group=self.group)
         sums = flat.split([part.numel() for part in parts])

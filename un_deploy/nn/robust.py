@@ -79,7 +79,7 @@ class RobustRule(TrainingRule):
 
         torch.export keeps that gradient; of a Function it keeps the forward alone.
         """
-        moment = second_moment(x, padding_mask, state["running_var"])
+        moment = second_moment(x, padding_mask, state["running_var"], self.ranks)
         _, r = self._count(moment._replace(value=moment.value.detach()), state)
         scale = weight * r * (moment.value + self.eps).rsqrt()
         return scale_and_shift(x, scale, bias)
