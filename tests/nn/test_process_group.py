@@ -114,6 +114,7 @@ def test_exporting_the_training_of_a_group_is_refused(group: distributed.Process
         torch.export.export(norm, (torch.randn(2, 5, 8),))
 
 
+@pytest.mark.slow
 def test_compiles_as_one_graph(group: distributed.ProcessGroup) -> None:
     eager, norm = UnifiedNorm(8), UnifiedNorm(8, process_group=group)
     compiled = torch.compile(norm, fullgraph=True, backend="aot_eager")

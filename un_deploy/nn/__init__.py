@@ -20,15 +20,18 @@ from un_deploy.nn.networks.checkpoint import load_checkpoint, require_trained
 from un_deploy.nn.networks.convert import Conversion, convert_norms
 from un_deploy.nn.networks.padding_mask import padding
 from un_deploy.nn.networks.pretrained import load_pretrained, save_pretrained
+from un_deploy.nn.networks.recalibrate import freeze_statistics, recalibrate
 from un_deploy.nn.unified_norm import UnifiedNorm
 
 __all__ = [
     "Conversion",
     "UnifiedNorm",
     "convert_norms",
+    "freeze_statistics",
     "load_checkpoint",
     "load_pretrained",
     "padding",
+    "recalibrate",
     "require_trained",
     "save_pretrained",
 ]

@@ -11,4 +11,6 @@
   signature.
 - pretrained: Saves converted Hugging Face models with a record of their norms, and loads them
   converted.
+- recalibrate: Takes a network's statistics anew from data, or freezes them; weights stay as they
+  are.
 """
