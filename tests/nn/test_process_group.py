@@ -56,6 +56,16 @@ def test_every_process_would_save_the_same(found: list[dict[str, Found]], name: 
         assert torch.equal(first[key], second[key]), key
 
 
+def test_a_sum_over_processes_has_a_derivative(found: list[dict[str, Found]]) -> None:
+    """Of both processes' losses, 1 and 2 times the cube of 1 + 2."""
+    for rank in found:
+        assert {name: x.item() for name, x in rank["sum"].items()} == {
+            "sum": 3.0,
+            "twice": 6.0,
+            "gradient": (1 + 2) * 3 * 3.0**2,
+        }
+
+
 @pytest.fixture
 def group(tmp_path: Path) -> Iterator[distributed.ProcessGroup]:
     """A group of this process alone."""

@@ -14,6 +14,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.checkpoint import checkpoint
 
 from un_deploy.nn import UnifiedNorm, padding
+from un_deploy.nn.ranks import Ranks
 
 PROCESSES = 2
 SEQUENCES, TOKENS, CHANNELS = 6, 5, 8
@@ -133,4 +134,14 @@ def _start(rank: int, work: Callable[..., None], folder: Path, *args: Any) -> No
 
 
 def _work(rank: int, folder: Path, cases: dict[str, Case]) -> None:
-    torch.save({name: train(case, rank) for name, case in cases.items()}, folder / f"{rank}.pt")
+    found = {name: train(case, rank) for name, case in cases.items()}
+    torch.save(found | {"sum": _differentiated(rank)}, folder / f"{rank}.pt")
+
+
+def _differentiated(rank: int) -> Found:
+    """Of the loss (rank + 1) * sum ** 3, where the sum is over both ranks' numbers, 1 and 2."""
+    x = torch.tensor([1.0 + rank], requires_grad=True)
+    total, twice = Ranks(distributed.group.WORLD).sum(x, 2 * x.detach())
+    ((rank + 1) * total**3).backward()
+    assert x.grad is not None
+    return {"sum": total.detach(), "twice": twice, "gradient": x.grad}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, distributed
@@ -39,8 +39,8 @@ class Ranks:
     def sum(self, *parts: Tensor) -> tuple[Tensor, ...]:
         """The sum of each over the processes, in one exchange; all of one dtype and device.
 
-        Every process gets the same bits. Autograd does not see through: a backward whose gradient
-        passes through a sum over all processes takes such a sum itself.
+        Every process gets the same bits. The derivative is that of the sum of all processes'
+        losses, so the backward is such a sum too: all take it, or none.
 
         Raises:
             InputError: within torch.export, whose program would have no processes.
@@ -53,7 +53,10 @@ class Ranks:
                 "the training of one process, or call eval()"
             )
         flat = torch.cat([part.flatten() for part in parts])
-        distributed.all_reduce(flat, group=self.group)
+        if flat.requires_grad:
+            flat = _Sum.apply(flat, self.group)
+        else:
+            distributed.all_reduce(flat, group=self.group)
         sums = flat.split([part.numel() for part in parts])
         return tuple(one.view(part.shape) for one, part in zip(sums, parts, strict=True))
 
@@ -75,3 +78,20 @@ class Ranks:
 
 
 ALONE = Ranks()
+
+
+class _Sum(torch.autograd.Function):
+    """The sum over a group, and in the backward that of its gradients."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, group: ProcessGroup) -> Tensor:
+        ctx.group = group
+        total = x.clone()
+        distributed.all_reduce(total, group=group)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        total = gradient.clone()
+        distributed.all_reduce(total, group=ctx.group)
+        return total, None

@@ -8,7 +8,8 @@ from typing import cast
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
+from torch.autograd.forward_ad import unpack_dual
+from torch.func import debug_unwrap
 
 from un_deploy.errors import InputError
 
@@ -77,9 +78,9 @@ def check_plain(*tensors: Tensor) -> None:
     if torch.jit.is_tracing():
         raise InputError(f"torch.jit.trace cannot trace UnifiedNorm in training: {_INSTEAD}")
     for tensor in tensors:
-        if torch.func.debug_unwrap(tensor, recurse=False) is not tensor:
+        if debug_unwrap(tensor, recurse=False) is not tensor:
             raise InputError(f"torch.func cannot transform UnifiedNorm in training: {_INSTEAD}")
-        if forward_ad.unpack_dual(tensor).tangent is not None:
+        if unpack_dual(tensor).tangent is not None:
             raise InputError(f"UnifiedNorm in training has no forward-mode derivative: {_INSTEAD}")
 
 

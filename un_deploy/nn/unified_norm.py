@@ -204,9 +204,13 @@ class UnifiedNorm(nn.Module):
             check_mask(rows, mask)
         state = cast(State, self._buffers)
         # Constants in the place of parameters that there are none of: rules know one form only.
-        weight = rows.new_ones(self.num_channels) if self.weight is None else self.weight
-        bias = rows.new_zeros(self.num_channels) if self.bias is None else self.bias
-        check_plain(x, weight, bias, self.running_var)
+        weight: Tensor | None = self.weight
+        bias: Tensor | None = self.bias
+        if weight is None:
+            weight = rows.new_ones(self.num_channels)
+        if bias is None:
+            bias = rows.new_zeros(self.num_channels)
+        check_plain(x, weight, bias, state["running_var"])
         y = self.rule.train(rows, weight, bias, mask, state)
         return y.movedim(-1, 1) if self.channel_first else y
 
