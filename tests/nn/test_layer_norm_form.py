@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import re
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ torch = pytest.importorskip("torch")
 
 from torch import nn  # noqa: E402
 
-from un_deploy.nn import UnifiedNorm  # noqa: E402
+from un_deploy.nn import UnifiedNorm, convert_norms  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -120,3 +122,17 @@ def test_half_precision_stays_half(form: dict[str, bool], training: bool) -> Non
     y.sum().backward()
     assert y.dtype == x.grad.dtype == torch.bfloat16
     assert norm.running_var.dtype == torch.float32
+
+
+@FORMS
+def test_the_documented_line_spares_every_norm_from_weight_decay(form: dict[str, bool]) -> None:
+    """Whatever its name is, where patterns such as "norm" would miss it; and no linear weight."""
+    page = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
+    (line,) = re.findall(r"^no_decay = .*$", page, flags=re.MULTILINE)
+    model = nn.ModuleDict({"ln1": nn.LayerNorm(8, **form), "fc": nn.Linear(8, 8)})
+    convert_norms(model)
+    found: dict[str, Any] = {"model": model}
+    exec(line, found)
+    norms = {f"ln1.{name}" for name, _ in model["ln1"].named_parameters()}
+    assert isinstance(model["ln1"], UnifiedNorm)
+    assert found["no_decay"] == norms | {"fc.bias"}

@@ -29,7 +29,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from un_deploy.nn.channel_affine import scale_and_shift, weight_norm_gradients
-from un_deploy.nn.ranks import ALONE, Ranks
+from un_deploy.nn.ranks import Ranks
 from un_deploy.nn.rule import State, TrainingRule
 from un_deploy.nn.statistics import (
     HISTORY,
@@ -132,7 +132,7 @@ class Normalize(torch.autograd.Function):
         length: Tensor,
         inv_std: Tensor,
         padding_mask: Tensor | None,
-        ranks: Ranks = ALONE,
+        ranks: Ranks,
     ) -> Tensor:
         scale = weight * inv_std
         ctx.ranks = ranks

@@ -264,8 +264,8 @@ class UnifiedNorm(nn.Module):
 
     def __prepare_scriptable__(self) -> nn.Module:
         raise InputError(
-            f"torch.jit.script cannot compile UnifiedNorm({self.num_channels}): torch.jit.trace "
-            "takes it in evaluation, torch.export always"
+            f"torch.jit.script cannot compile UnifiedNorm({self.num_channels}): in evaluation "
+            "torch.jit.trace and torch.export take it"
         )
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> UnifiedNorm:

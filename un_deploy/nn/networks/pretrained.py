@@ -157,9 +157,11 @@ def _read_record(folder: Path) -> Norms:
             value is None or isinstance(value, dict) for value in norms.values()
         ):
             raise ValueError("another version")
-        for arguments in norms.values():
-            if arguments and "num_channels" in arguments:  # as the first records have it
+        for arguments in filter(None, norms.values()):
+            if "num_channels" in arguments:  # as the first records have it
                 arguments["normalized_shape"] = arguments.pop("num_channels")
+            if isinstance(pair := arguments.get("window_size"), list):
+                arguments["window_size"] = tuple(pair)
     except Exception as error:  # OSError, JSONDecodeError, KeyError, and what null or a list raises
         raise InputError(f"{path} is no record of norms: {first_line(error)}") from error
     return dict(norms)
