@@ -98,9 +98,15 @@ def test_lacking_parameters_are_as_one_and_zero(
         torch.testing.assert_close(parameter.grad, plain.get_parameter(name).grad)
 
 
-@FORMS
-@pytest.mark.parametrize("mode", ["robust", "paper"])
-def test_trains_compiled_as_one_graph(form: dict[str, bool], mode: str) -> None:
+@pytest.mark.parametrize(
+    ("mode", "form"),
+    [
+        ("robust", {"bias": False}),
+        ("robust", {"elementwise_affine": False}),
+        ("paper", {"elementwise_affine": False}),
+    ],
+)
+def test_trains_compiled_as_one_graph(mode: str, form: dict[str, bool]) -> None:
     eager, norm = UnifiedNorm(8, mode=mode, **form), UnifiedNorm(8, mode=mode, **form)
     compiled = torch.compile(norm, fullgraph=True, backend="aot_eager")
     for x in torch.randn(3, 4, 5, 8):
