@@ -64,8 +64,10 @@ class Ranks:
         """(C,) of (n, C), over the rows of all processes."""
         if self.alone:
             return rows.mean(0)
-        total, count = self.sum(rows.sum(0), rows.new_tensor(len(rows)))
-        return total / count
+        dtype = torch.promote_types(rows.dtype, torch.float32)  # a half type counts to 2,048
+        rows_here = torch.full((), len(rows), dtype=dtype, device=rows.device)
+        total, count = self.sum(rows.sum(0, dtype=dtype), rows_here)
+        return (total / count).to(rows.dtype)
 
     def __copy__(self) -> Ranks:
         return self
