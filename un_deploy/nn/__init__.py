@@ -2,6 +2,7 @@
 
 - channel_affine: y = scale * x + shift per channel, and the gradients that training it takes.
 - channel_sums: Sums over tokens, one for each channel, without a tensor for the products.
+- earlier_states: Takes states that earlier versions of UnifiedNorm saved.
 - official: The training rule of the authors' released module, number for number, defects included.
 - paper: The training rule as its paper writes it, per channel and without the released module's
   defects.

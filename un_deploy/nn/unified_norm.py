@@ -10,13 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from un_deploy.errors import InputError
+from un_deploy.nn.earlier_states import without_constants, without_filler
 from un_deploy.nn.official import OfficialRule
 from un_deploy.nn.paper import PaperRule
 from un_deploy.nn.ranks import Ranks
 from un_deploy.nn.refusals import check_input, check_mask, check_plain, one_axis
 from un_deploy.nn.robust import RobustRule
 from un_deploy.nn.rule import State, TrainingRule
-from un_deploy.nn.statistics import UNSEEN, is_recomputed
+from un_deploy.nn.statistics import is_recomputed
 
 if TYPE_CHECKING:
     from torch.distributed import ProcessGroup
@@ -252,14 +253,9 @@ class UnifiedNorm(nn.Module):
         return mask
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *args: Any) -> None:
-        """nn.Module's; takes states of earlier versions, see `without_constants`.
-
-        Their histories held a large negative number where no iteration had left a moment.
-        """
+        """nn.Module's; takes states of earlier versions too."""
         without_constants(self, state_dict, prefix)
-        history = state_dict.get(prefix + "history")
-        if isinstance(history, Tensor) and not history.is_meta:
-            state_dict[prefix + "history"] = torch.where(history < 0, UNSEEN, history)
+        without_filler(state_dict, prefix)
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def __prepare_scriptable__(self) -> nn.Module:
@@ -277,20 +273,3 @@ class UnifiedNorm(nn.Module):
             if torch.promote_types(new.dtype, torch.float32) != new.dtype:
                 setattr(self, name, old.to(new.device))
         return self
-
-
-def without_constants(norm: UnifiedNorm, state: dict[str, Tensor], prefix: str) -> None:
-    """Drop from a state the parameters of 1 and 0 that a norm without them was once saved with.
-
-    `convert_norms` used to give every norm both, frozen at 1 and 0 where the LayerNorm had none.
-
-    Args:
-        state: tensors by name, changed in place.
-        prefix: what the norm's names begin with.
-    """
-    for name, constant in (("weight", 1), ("bias", 0)):
-        value = state.get(prefix + name)
-        if getattr(norm, name) is not None or value is None or value.is_meta:
-            continue
-        if bool((value == constant).all()):
-            del state[prefix + name]

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from un_deploy.errors import InputError, MissingPackageError, UntrainedError
-from un_deploy.nn.unified_norm import UnifiedNorm, without_constants
+from un_deploy.nn.earlier_states import without_constants
+from un_deploy.nn.unified_norm import UnifiedNorm
 
 _WRAPPERS = ("state_dict", "model")
 _SHOWN = 3
