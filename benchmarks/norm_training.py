@@ -67,7 +67,8 @@ class WithoutHistory(RobustRule):
         moment = second_moment(x.detach(), padding_mask, state["running_var"])
         std = (moment.value + self.eps).sqrt()
         length = std * moment.divisor**0.5
-        y: Tensor = Normalize.apply(x, weight, bias, length, std.reciprocal(), padding_mask)
+        inv_std = std.reciprocal()
+        y: Tensor = Normalize.apply(x, weight, bias, length, inv_std, padding_mask, self.ranks)
         return y
 
 

@@ -21,13 +21,13 @@ def window(length: int, counted: int) -> Window:
     entries[-1, 0] = 0
     entries[-2:, 1] = 0.5
     entries[: max(0, length - 1 - counted)] = EMPTY
-    return Window(entries, torch.tensor([counted]))
+    return Window(entries, torch.tensor([counted]), entries[1:])
 
 
 @pytest.fixture(params=["host", "device", "compiled"])
 def median(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
     """`Window.median` in one of its ways; for a device, on the CPU."""
-    monkeypatch.setattr(statistics, "_is_on_host", lambda _: request.param == "host")
+    monkeypatch.setattr(statistics, "is_on_host", lambda _: request.param == "host")
     if request.param == "compiled":
         return torch.compile(Window.median, fullgraph=True, backend="eager")
     return Window.median
