@@ -13,17 +13,24 @@ from tests.support.networks.cases import (
     Case,
     every_case,
     exact_outputs,
+    first_of,
     float64_outputs,
     half_of_the_cases,
     missing_biases,
     unrounded_outputs,
 )
+from un_deploy.graph.fold.fold import fold_graph
 from un_deploy.graph.proof.prove import prove
 
 pytestmark = pytest.mark.torch
 
-SMALL = [case for recipe in MICRO.values() for case in every_case(recipe)]
-#: The largest of each file of models/: the others of a file differ from it in nothing but sizes.
+SMALL = [
+    pytest.param(case, marks=[pytest.mark.slow] if case.recipe.slow and number else [])
+    for recipe in MICRO.values()
+    for number, case in enumerate(every_case(recipe))
+]
+#: The largest of each file of models/: the others of a file differ from it in nothing but sizes,
+#: or are its parts, of which there are micro ones.
 LARGEST = {r.factory.__module__: r for r in sorted(LARGE.values(), key=lambda r: r.weights)}
 SLOW = [
     pytest.param(case, marks=pytest.mark.slow)
@@ -43,7 +50,10 @@ class TestFoldedIsNoNorm:
     def test_every_norm_folds(self, case: Case) -> None:
         report = case.folded.report
         assert len(report.folded) == case.recipe.norms
-        assert report.stayed == () and report.near_misses == ()
+        assert report.stayed == ()
+        # The place of a single token, added to it, is a constant of the channels like a shift.
+        without = fold_graph(case.without_norms.clone()).report
+        assert len(report.near_misses) == len(without.near_misses)
 
     def test_the_graph_is_that_of_the_network_without_norms(self, case: Case) -> None:
         """Up to a bias where a linear layer behind a norm has none: the report names each."""
@@ -56,7 +66,8 @@ class TestFoldedIsNoNorm:
         before = case.original.graph.initializers
         named = {change.new for change in case.folded.report.changes}
         kept = {n: v for n, v in case.folded.model.graph.initializers.items() if n not in named}
-        assert len(kept) > 0
+        # The encoder's last norm goes back into all that writes to the stream or reads it.
+        assert len(kept) > 0 or case.recipe.name.endswith("_encoder")
         for name, value in kept.items():
             assert value.const_value.tobytes() == before[name].const_value.tobytes(), name
 
@@ -81,7 +92,6 @@ class TestFoldedIsNoNorm:
         after = OnnxRuntime().load(case.folded.model)
         ratios = []
         for feeds, exact in zip(case.feeds(32), exact_outputs(case.recipe, 32), strict=True):
-            (unfolded,) = before.run(feeds).values()
-            (folded,) = after.run(feeds).values()
+            unfolded, folded = (first_of(session.run(feeds)) for session in (before, after))
             ratios.append(np.max(np.abs(folded - exact)) / np.max(np.abs(unfolded - exact)))
         assert np.median(ratios) <= 1.5

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from models.recipes import LARGE, MICRO, Recipe
+from tests.support.networks.cases import MICROS
 from tests.support.networks.engine_graphs import engine_signatures
 from tests.support.networks.exports import FORMS, exported, forms
 from un_deploy.errors import InputError
@@ -32,7 +33,7 @@ kernels are those of TensorRT-RTX's own choice."""
 
 @pytest.mark.parametrize(("precision", "target"), TARGETS)
 @pytest.mark.parametrize("dynamic", [False, True], ids=["static", "dynamic"])
-@pytest.mark.parametrize("recipe", MICRO.values(), ids=str)
+@pytest.mark.parametrize("recipe", MICROS, ids=str)
 def test_folded_is_no_norm_and_nothing_else_is(
     recipe: Recipe, dynamic: bool, precision: Precision, target: str
 ) -> None:
@@ -40,7 +41,7 @@ def test_folded_is_no_norm_and_nothing_else_is(
 
 
 @pytest.mark.parametrize(("precision", "target"), LATER)
-@pytest.mark.parametrize("recipe", MICRO.values(), ids=str)
+@pytest.mark.parametrize("recipe", MICROS, ids=str)
 def test_so_it_is_on_later_gpus(recipe: Recipe, precision: Precision, target: str) -> None:
     """Against "un" alone, the form closest to no norm."""
     some = ("none", "folded", "un")
