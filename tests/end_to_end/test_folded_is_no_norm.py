@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import onnx_ir as ir
 import pytest
 
 from models.recipes import LARGE, MICRO
@@ -46,6 +47,23 @@ def case(request: pytest.FixtureRequest) -> Case:
     )  # whose graphs go with it: large ones of all cases fill the memory
 
 
+def with_own_tables(model: ir.Model) -> ir.Model:
+    """Transposed weights as constants of their own, as a fold leaves each that it changes.
+
+    An exporter leaves the Transpose where another operator reads the large weight too: a table of
+    words, from which the words are projected.
+    """
+    for node in [one for one in model.graph if one.op_type == "Transpose"]:
+        (table,), (made,) = node.inputs, node.outputs
+        if table is not None and table.const_value is not None:
+            array = np.transpose(table.const_value.numpy(), node.attributes["perm"].as_ints())
+            own = ir.val(f"{made.name}_own", const_value=ir.tensor(array))
+            model.graph.register_initializer(own)
+            made.replace_all_uses_with(own)
+            model.graph.remove(node, safe=True)
+    return model
+
+
 class TestFoldedIsNoNorm:
     def test_every_norm_folds(self, case: Case) -> None:
         report = case.folded.report
@@ -58,9 +76,10 @@ class TestFoldedIsNoNorm:
     def test_the_graph_is_that_of_the_network_without_norms(self, case: Case) -> None:
         """Up to a bias where a linear layer behind a norm has none: the report names each."""
         folded, gained = case.folded.model, case.folded.report.gained_biases
-        assert differences(case.original, case.without_norms) != []
+        without = with_own_tables(case.without_norms.clone())
+        assert differences(case.original, without) != []
         assert len(gained) == missing_biases(case.recipe)
-        assert differences(folded, case.without_norms, gained_biases=gained) == []
+        assert differences(folded, without, gained_biases=gained) == []
 
     def test_what_the_report_does_not_name_is_bit_identical(self, case: Case) -> None:
         before = case.original.graph.initializers
