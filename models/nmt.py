@@ -234,10 +234,10 @@ class Decoder(Stack):
 
     layer = DecoderLayer
 
-    def __init__(self, embed_tokens: nn.Embedding, **sizes: Any) -> None:
+    def __init__(self, embed_tokens: nn.Embedding, *, output_bias: bool, **sizes: Any) -> None:
         super().__init__(embed_tokens, **sizes)
         words, dim = embed_tokens.weight.shape
-        self.output_projection = nn.Linear(dim, words, bias=False)
+        self.output_projection = nn.Linear(dim, words, bias=output_bias)
         self.output_projection.weight = embed_tokens.weight
 
     def sources(self, encoder_out: Tensor) -> list[KeyValue]:
@@ -286,6 +286,7 @@ class Translation(nn.Module):
         depth: layers of each; an encoder's have two norms, a decoder's three.
         num_heads: heads of every attention.
         norm_layer: called as ``norm_layer(dim)`` for every norm.
+        output_bias: give the projection to words a bias, which a fold gives it anyway.
     """
 
     dynamic_axes: ClassVar[dict[str, dict[int, str]]] = {
@@ -304,6 +305,7 @@ class Translation(nn.Module):
         depth: int,
         num_heads: int,
         norm_layer: NormLayer = nn.LayerNorm,
+        output_bias: bool = False,
     ) -> None:
         super().__init__()
         if dim % num_heads:
@@ -317,7 +319,9 @@ class Translation(nn.Module):
         sizes = {"max_positions": max_positions, "hidden_dim": hidden_dim, "depth": depth}
         sizes["num_heads"] = num_heads
         self.encoder = Encoder(embed_tokens, **sizes, norm_layer=norm_layer)
-        self.decoder = Decoder(embed_tokens, **sizes, norm_layer=norm_layer)
+        self.decoder = Decoder(
+            embed_tokens, **sizes, norm_layer=norm_layer, output_bias=output_bias
+        )
 
     def forward(self, source_ids: Tensor, source_mask: Tensor, target_ids: Tensor) -> Tensor:
         """Logits (batch, target, words) of what follows each token of the target.

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from torch import nn
 
-from . import bert, t2t_vit, vit
+from . import bert, nmt, t2t_vit, vit
 
 Range = tuple[int, int, int]
 
@@ -37,6 +37,7 @@ class Recipe:
             some have none.
         measured: in the slow tests and the benchmarks; False where nothing but sizes or parts
             tells it from networks that are.
+        slow: micro, and still only in the slow tests, but for one export: a part of a network.
     """
 
     factory: Callable[..., nn.Module]
@@ -49,6 +50,7 @@ class Recipe:
     masked: bool = False
     biased: Mapping[str, Any] = field(default_factory=dict)
     measured: bool = True
+    slow: bool = False
 
     @property
     def folds_to(self) -> Callable[..., nn.Module]:
@@ -116,10 +118,48 @@ def _t2t_vit(
     )
 
 
+_Part = Literal["whole", "encoder", "first", "step"]
+
+#: Of a layer: norms, attentions and linear layers; behind the last one stands one norm a stack.
+_NMT: dict[_Part, tuple[int, int, int]] = {
+    "whole": (5, 3, 16),
+    "encoder": (2, 1, 6),
+    "first": (3, 2, 10),
+    "step": (3, 2, 8),
+}
+
+
+def _nmt(
+    factory: Callable[..., nn.Module], weights: int, depth: int, part: _Part, *, micro: bool = False
+) -> Recipe:
+    norms, attention, linear = (depth * of_a_layer for of_a_layer in _NMT[part])
+    sizes: dict[str, Range] = {"batch": (1, 2, 8), "source": (8, 16, 32)}
+    if part == "step":
+        sizes["past"] = (1, 8, 32)
+    elif part != "encoder":
+        sizes["target"] = (2, 3, 16)
+    return Recipe(
+        factory,
+        weights,
+        norms=norms + (2 if part == "whole" else 1),
+        layers={"attention": attention, "linear": linear, "gelu": 0},
+        micro=micro,
+        sizes=sizes,
+        masked=True,
+        biased={} if part == "encoder" else {"output_bias": True},
+        measured=part != "whole",
+        slow=micro,
+    )
+
+
 _ALL = (
     _vit(vit.vit_micro, 205_066, depth=4, micro=True),
     _bert(bert.bert_micro, 168_320, depth=2, micro=True),
     _t2t_vit(t2t_vit.t2t_vit_micro, 143_436, depth=2, micro=True),
+    _nmt(nmt.nmt_micro, 46_080, 2, "whole", micro=True),
+    _nmt(nmt.nmt_micro_encoder, 20_352, 2, "encoder", micro=True),
+    _nmt(nmt.nmt_micro_first, 28_928, 2, "first", micro=True),
+    _nmt(nmt.nmt_micro_step, 28_928, 2, "step", micro=True),
     _vit(vit.vit_tiny, 5_717_416, depth=12),
     _vit(vit.vit_small, 22_050_664, depth=12),
     _t2t_vit(t2t_vit.t2t_vit_7, 4_310_222, depth=7),
@@ -131,6 +171,10 @@ _ALL = (
     _t2t_vit(t2t_vit.t2t_vit_t_14, 21_541_070, depth=14, transformer=True),
     _t2t_vit(t2t_vit.t2t_vit_t_19, 39_172_942, depth=19, transformer=True),
     _t2t_vit(t2t_vit.t2t_vit_t_24, 64_101_454, depth=24, transformer=True),
+    _nmt(nmt.nmt_iwslt, 36_743_168, 6, "whole"),
+    _nmt(nmt.nmt_iwslt_encoder, 17_815_552, 6, "encoder"),
+    _nmt(nmt.nmt_iwslt_first, 24_125_440, 6, "first"),
+    _nmt(nmt.nmt_iwslt_step, 24_125_440, 6, "step"),
     _bert(bert.bert_base, 108_891_648, depth=12),
     _vit(vit.vit_base, 86_567_656, depth=12),
 )

@@ -16,21 +16,23 @@ from models.recipes import RECIPES  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
-CELL = Cell("t2t_vit_micro", 3, "float32", "eager", ("un_addcmul", "folded", "none"))
+VARIANTS = ("un_addcmul", "folded", "none")
+NMT = pytest.param("nmt_micro_step", 1, marks=pytest.mark.slow)
 
 
+@pytest.mark.parametrize(("name", "biases"), [("t2t_vit_micro", 2), NMT])
 def test_a_fold_calls_what_its_no_norm_calls(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, biases: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recipe = RECIPES[CELL.network]
+    cell, recipe = Cell(name, 3, "float32", "eager", VARIANTS), RECIPES[name]
     given = networks.Network(recipe.factory, 0.1, folds_to=recipe.folds_to)
-    monkeypatch.setitem(networks.NETWORKS, CELL.network, given)
-    facts = {kind: prepare(CELL.network, kind, (CELL,), tmp_path) for kind in ("un", "none")}
-    assert facts["un"]["gained_biases"] == 2 and facts["un"]["stayed"] == []
+    monkeypatch.setitem(networks.NETWORKS, name, given)
+    facts = {kind: prepare(name, kind, (cell,), tmp_path) for kind in ("un", "none")}
+    assert facts["un"]["gained_biases"] == biases and facts["un"]["stayed"] == []
     folded, none = (
-        torch.load(modules_file(tmp_path, CELL, variant), weights_only=False)[CELL.batch]
+        torch.load(modules_file(tmp_path, cell, variant), weights_only=False)[cell.batch]
         for variant in ("folded", "none")
     )
     gate = no_norm_left(folded, none)
     assert gate.passed, gate.found
-    assert calls(none)["linear"] == recipe.layers["linear"] + 2
+    assert calls(none)["linear"] == recipe.layers["linear"] + biases

@@ -61,6 +61,24 @@ def test_no_fold_and_static(run: Run) -> None:
     assert "Mul" in [node.op_type for node in model.graph.node]
 
 
+PARTS = """
+def in_parts():
+    whole = net(UnifiedNorm)
+    whole.parts = lambda: {"step": whole[2:]}
+    return whole
+"""
+
+
+def test_a_part(run: Run, folder: Path) -> None:
+    (folder / "net.py").write_text(NET + PARTS)
+    command = ("export", "net.py:in_parts", "--untrained", "-o", "part.onnx", "--part")
+    result = run(*command, "first")
+    assert result.exit_code == 1 and "Net has no part 'first', only step" in result.stderr
+    result = run(*command, "step")
+    assert result.exit_code == 0, result.output
+    assert [node.op_type for node in onnx.load("part.onnx").graph.node] == ["MatMul", "Add"]
+
+
 def sizes_of(path: str) -> list[int | str]:
     dims = onnx.load(path).graph.input[0].type.tensor_type.shape.dim
     return [dim.dim_param or dim.dim_value for dim in dims]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import onnx_ir as ir
 import pytest
 
 from models.recipes import LARGE, MICRO
@@ -13,16 +14,23 @@ from tests.support.networks.cases import (
     Case,
     cases,
     exact_outputs,
+    first_of,
     float64_outputs,
     missing_biases,
     unrounded_outputs,
 )
+from un_deploy.graph.fold.fold import fold_graph
 from un_deploy.graph.proof.prove import prove
 
 pytestmark = pytest.mark.torch
 
-SMALL = [case for recipe in MICRO.values() for case in cases(recipe)]
-#: The largest of each file of models/: the others of a file differ from it in nothing but sizes.
+SMALL = [
+    pytest.param(case, marks=[pytest.mark.slow] if case.recipe.slow and number else [])
+    for recipe in MICRO.values()
+    for number, case in enumerate(cases(recipe))
+]
+#: The largest of each file of models/: the others of a file differ from it in nothing but sizes,
+#: or are its parts, of which there are micro ones.
 LARGEST = {r.factory.__module__: r for r in sorted(LARGE.values(), key=lambda r: r.weights)}
 SLOW = [
     pytest.param(cases(recipe)[place], marks=pytest.mark.slow)
@@ -38,24 +46,46 @@ def case(request: pytest.FixtureRequest) -> Case:
     )  # whose graphs go with it: large ones of all cases fill the memory
 
 
+def with_own_tables(model: ir.Model) -> ir.Model:
+    """Transposed weights as constants of their own, as a fold leaves each that it changes.
+
+    An exporter leaves the Transpose where another operator reads the large weight too: a table of
+    words, from which the words are projected.
+    """
+    for node in [one for one in model.graph if one.op_type == "Transpose"]:
+        (table,), (made,) = node.inputs, node.outputs
+        if table is not None and table.const_value is not None:
+            array = np.transpose(table.const_value.numpy(), node.attributes["perm"].as_ints())
+            own = ir.val(f"{made.name}_own", const_value=ir.tensor(array))
+            model.graph.register_initializer(own)
+            made.replace_all_uses_with(own)
+            model.graph.remove(node, safe=True)
+    return model
+
+
 class TestFoldedIsNoNorm:
     def test_every_norm_folds(self, case: Case) -> None:
         report = case.folded.report
         assert len(report.folded) == case.recipe.norms
-        assert report.stayed == () and report.near_misses == ()
+        assert report.stayed == ()
+        # The place of a single token, added to it, is a constant of the channels like a shift.
+        without = fold_graph(case.without_norms.clone()).report
+        assert len(report.near_misses) == len(without.near_misses)
 
     def test_the_graph_is_that_of_the_network_without_norms(self, case: Case) -> None:
         """Up to a bias where a linear layer behind a norm has none: the report names each."""
         folded, gained = case.folded.model, case.folded.report.gained_biases
-        assert differences(case.original, case.without_norms) != []
+        without = with_own_tables(case.without_norms.clone())
+        assert differences(case.original, without) != []
         assert len(gained) == missing_biases(case.recipe)
-        assert differences(folded, case.without_norms, gained_biases=gained) == []
+        assert differences(folded, without, gained_biases=gained) == []
 
     def test_what_the_report_does_not_name_is_bit_identical(self, case: Case) -> None:
         before = case.original.graph.initializers
         named = {change.new for change in case.folded.report.changes}
         kept = {n: v for n, v in case.folded.model.graph.initializers.items() if n not in named}
-        assert len(kept) > 0
+        # The encoder's last norm goes back into all that writes to the stream or reads it.
+        assert len(kept) > 0 or case.recipe.name.endswith("_encoder")
         for name, value in kept.items():
             assert value.const_value.tobytes() == before[name].const_value.tobytes(), name
 
@@ -80,7 +110,6 @@ class TestFoldedIsNoNorm:
         after = OnnxRuntime().load(case.folded.model)
         ratios = []
         for feeds, exact in zip(case.feeds(32), exact_outputs(case.recipe, 32), strict=True):
-            (unfolded,) = before.run(feeds).values()
-            (folded,) = after.run(feeds).values()
+            unfolded, folded = (first_of(session.run(feeds)) for session in (before, after))
             ratios.append(np.max(np.abs(folded - exact)) / np.max(np.abs(unfolded - exact)))
         assert np.median(ratios) <= 1.5

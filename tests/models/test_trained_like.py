@@ -6,14 +6,16 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from models.recipes import MICRO, Recipe  # noqa: E402  (needs torch)
+from models.recipes import Recipe  # noqa: E402  (needs torch)
 from models.vit import vit_micro  # noqa: E402
+from tests.support.networks.cases import MICROS  # noqa: E402
 from tests.support.networks.kept import FOLDER  # noqa: E402
 from tests.support.networks.trained_like import FORWARDS, NORM_LAYERS, norms, variant, variants  # noqa: E402
+from un_deploy.pipeline.export.calling import call  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
-recipes = pytest.mark.parametrize("recipe", MICRO.values(), ids=str)
+recipes = pytest.mark.parametrize("recipe", MICROS, ids=str)
 
 
 @recipes
@@ -49,7 +51,9 @@ def test_the_released_style_computes_what_ours_computes(recipe: Recipe) -> None:
     models = variants(recipe.factory)
     inputs = models["un"].example_inputs()
     with torch.no_grad():
-        outputs = {kind: model.double()(**to_double(inputs)) for kind, model in models.items()}
+        outputs = {
+            kind: call(model.double(), to_double(inputs))[0][1] for kind, model in models.items()
+        }
     torch.testing.assert_close(outputs["released"], outputs["un"], rtol=1e-12, atol=1e-12)
     for other in ("ln", "none"):
         assert (outputs[other] - outputs["un"]).abs().max() > 0.01

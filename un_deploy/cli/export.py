@@ -24,6 +24,12 @@ from un_deploy.pipeline.export.norm_names import NORMS
     "--checkpoint",
     help="The weights to load into the model: a .pt or .safetensors file.",
 )
+@click.option(
+    "--part",
+    metavar="NAME",
+    help="Export one part of a model that translates or generates text: encoder, first (its first "
+    "step) or step (one more token, with keys and values in and out).",
+)
 @click.option("--no-fold", is_flag=True, help="Export only; leave the norms in the graph.")
 @click.option("--opset", type=int, default=20, help="Version of ONNX's operators to export to.")
 @options.exporter

@@ -9,9 +9,10 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from models.recipes import MICRO, Recipe
+from models.recipes import Recipe
 from models.vit import vit_micro
 from tests.support.graphs import build as graph
+from tests.support.networks.cases import MICROS
 from tests.support.networks.exports import exported
 from un_deploy.engines.building.from_graph import engine_of, prepare
 from un_deploy.engines.kernels.check_types import NotShown, TypeReport, check_types
@@ -39,12 +40,16 @@ def checked(model: ir.Model, precision: Precision, keep: Sequence[str] = ()) -> 
     return check_types(*built(model, precision, keep))
 
 
-@pytest.mark.parametrize("recipe", MICRO.values(), ids=str)
+@pytest.mark.parametrize("recipe", MICROS, ids=str)
 def test_an_engine_in_the_precision_asked_for(recipe: Recipe) -> None:
-    """A masked attention adds an fp32 mask between its products."""
+    """A masked attention adds an fp32 mask between its products.
+
+    Of a single token, a generated kernel may be the product; it does not tell that it multiplies.
+    """
     kernels, model, conversion = built(exported(recipe.factory, "folded", dynamic=False), "fp16")
     report = check_types(kernels, model, conversion)
-    assert report.multiplying == {"Half": sum(kernel.multiplies for kernel in kernels)}
+    told = sum(kernel.multiplies for kernel in kernels)
+    assert report.multiplying.keys() == {"Half"} and report.multiplying["Half"] >= told > 0
     assert report.shown == report.products > 0 and report.not_shown == ()
 
 

@@ -39,7 +39,13 @@ IN_TURN: tuple[tuple[Form, bool], ...] = (
 
 RECIPES = [*MICRO.values()]
 EVERY = [
-    pytest.param(recipe, *IN_TURN[(number + place) % 4], target, id=f"{recipe}-{'-'.join(target)}")
+    pytest.param(
+        recipe,
+        *IN_TURN[(number + place) % 4],
+        target,
+        id=f"{recipe}-{'-'.join(target)}",
+        marks=[pytest.mark.slow] if recipe.slow else [],
+    )
     for number, recipe in enumerate(RECIPES)
     for place, target in enumerate(TARGETS)
 ]

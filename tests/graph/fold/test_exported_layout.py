@@ -80,7 +80,7 @@ def _take_out_norms(model: ir.Model, shapes: Shapes) -> list[ir.Value]:
         for data, constant in (node.inputs, node.inputs[::-1]):
             inner = shapes.of(data) or ()
             per_channel = len(inner) == 4 and shapes.of(constant) == (1, inner[1], 1, 1)
-            if per_channel and inner[2] != 1 and inner[3] == 1:
+            if per_channel and (inner[0], inner[2]) != (1, 1) and inner[3] == 1:
                 node.outputs[0].replace_all_uses_with(data)
                 if data not in seeds:
                     seeds.append(data)
@@ -128,7 +128,11 @@ def _recipe(
     ("name", "exporter", "dynamic"),
     [
         *(("rows", *export) for export in EXPORTS),
-        *((name, *export) for name in MICRO for export in EXPORTS_OF["released"]),
+        *(
+            pytest.param(name, *export, marks=[pytest.mark.slow] if recipe.slow else [])
+            for name, recipe in MICRO.items()
+            for export in EXPORTS_OF["released"]
+        ),
     ],
 )
 def test_without_its_arithmetic_the_norm_leaves_nothing(

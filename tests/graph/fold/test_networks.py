@@ -9,9 +9,8 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from models.recipes import MICRO
 from tests.support.graphs import stored
-from tests.support.networks.cases import Case
+from tests.support.networks.cases import MICROS, Case
 from un_deploy.graph.analysis.affine_map import Affine
 from un_deploy.graph.analysis.constants import Constants
 from un_deploy.graph.analysis.shapes import Shapes
@@ -27,7 +26,7 @@ from un_deploy.graph.proof.prove import prove
 pytestmark = pytest.mark.torch
 
 
-@pytest.fixture(scope="module", params=MICRO.values(), ids=str)
+@pytest.fixture(scope="module", params=MICROS, ids=str)
 def case(request: pytest.FixtureRequest) -> Case:
     return Case(request.param, "un", "dynamo", dynamic=True)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from itertools import cycle
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -17,7 +16,7 @@ pytest.importorskip("onnxruntime")
 from onnx.reference import ReferenceEvaluator
 
 from models.recipes import MICRO, Recipe
-from tests.support.networks.cases import feeds_of, graph_of, reference
+from tests.support.networks.cases import MICROS, feeds_of, first_of, graph_of, reference
 from tests.support.networks.exports import EXPORTS_OF, Form
 from un_deploy.graph.analysis.operator_types import element, value_types
 from un_deploy.graph.model.model_file import load_model, save_model
@@ -58,7 +57,7 @@ def precision(request: pytest.FixtureRequest) -> Precision:
     return request.param
 
 
-@pytest.mark.parametrize("recipe", MICRO.values(), ids=str)
+@pytest.mark.parametrize("recipe", MICROS, ids=str)
 @pytest.mark.parametrize(("form", "exporter", "dynamic", "precision"), IN_TURN)
 class TestEveryGraph:
     def test_agrees_with_float32(
@@ -77,12 +76,10 @@ class TestEveryGraph:
         loaded = load_model(tmp_path / "half.onnx")
         onnx.checker.check_model(tmp_path / "half.onnx", full_check=True)
 
-        assert_close(
-            _only(ReferenceEvaluator(ir.to_proto(loaded)).run(None, feeds)), wanted, precision
-        )
-        assert_close(_only(TorchRuntime().load(loaded).run(feeds).values()), wanted, precision)
+        assert_close(ReferenceEvaluator(ir.to_proto(loaded)).run(None, feeds)[0], wanted, precision)
+        assert_close(first_of(TorchRuntime().load(loaded).run(feeds)), wanted, precision)
         if precision == "fp16":  # ONNX Runtime has no bf16 on the CPU
-            got = _only(OnnxRuntime(threads=1).load(loaded).run(feeds).values())
+            got = first_of(OnnxRuntime(threads=1).load(loaded).run(feeds))
             assert_close(got, wanted, precision)
 
     def test_whatever_computes_is_half(
@@ -105,7 +102,7 @@ class TestEveryGraph:
         assert any(kept.operator == "Softmax" for kept in report.kept) == softmax
         # Tables of places, from which the windows of an image are gathered, are integers.
         held = [v for v in half.graph.initializers.values() if v.shape and len(v.shape) > 1]
-        weights = [v for v in held if v.dtype != ir.DataType.INT64]
+        weights = [v for v in held if v.dtype != ir.DataType.INT64 and not _hides(v)]
         assert {value.dtype for value in weights} == {HALF[precision]}
 
 
@@ -115,11 +112,11 @@ def test_a_row_without_tokens_attends_to_all_alike(precision: Precision) -> None
     feeds = feeds_of(BERT)[0]
     feeds["attention_mask"] = np.zeros_like(feeds["attention_mask"])
     half, _ = to_precision(model, precision)
-    wanted = _only(OnnxRuntime(threads=1).load(model).run(feeds).values())
-    assert_close(_only(TorchRuntime().load(half).run(feeds).values()), wanted, precision)
+    wanted = first_of(OnnxRuntime(threads=1).load(model).run(feeds))
+    assert_close(first_of(TorchRuntime().load(half).run(feeds)), wanted, precision)
 
 
-@pytest.mark.parametrize("recipe", MICRO.values(), ids=str)
+@pytest.mark.parametrize("recipe", MICROS, ids=str)
 @pytest.mark.parametrize(("form", "precision"), [*zip(FORMS, cycle(HALF), strict=False)])
 def test_tensorrt_rtx_takes_them(recipe: Recipe, form: Form, precision: Precision) -> None:
     """Parsed as strongly typed networks, which is where types that do not fit show."""
@@ -135,6 +132,7 @@ def test_tensorrt_rtx_takes_them(recipe: Recipe, form: Form, precision: Precisio
     assert plan is not None and plan.nbytes > 0
 
 
-def _only(outputs: Any) -> np.ndarray:
-    (output,) = outputs
-    return output
+def _hides(value: ir.Value) -> bool:
+    """Whether it hides later tokens, as the mask of a target of fixed length does."""
+    assert value.const_value is not None
+    return bool(np.min(value.const_value.numpy()) < -1e4)

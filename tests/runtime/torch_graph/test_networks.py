@@ -14,7 +14,14 @@ pytest.importorskip("onnxruntime")
 import torch
 
 from models.recipes import LARGE, MICRO, Recipe
-from tests.support.networks.cases import feeds_of, graph_of, missing_biases, reference
+from tests.support.networks.cases import (
+    MICROS,
+    feeds_of,
+    first_of,
+    graph_of,
+    missing_biases,
+    reference,
+)
 from tests.support.networks.exports import FORMS_EXPORTED, exported
 from un_deploy.pipeline.export.torch_to_onnx import Exporter
 from un_deploy.runtime.onnxruntime.runtime import OnnxRuntime
@@ -27,7 +34,7 @@ VIT = MICRO["vit_micro"]
 ROUNDING = 1e-5  # of the reference's range, float32
 
 
-@pytest.fixture(params=MICRO.values(), ids=str)
+@pytest.fixture(params=MICROS, ids=str)
 def recipe(request: pytest.FixtureRequest) -> Recipe:
     return request.param
 
@@ -67,7 +74,7 @@ def test_agrees_with_onnx_runtime(
 ) -> None:
     model, feeds = graph_of(recipe, form, exporter, dynamic), feeds_of(recipe)[0]
     session = TorchRuntime().load(model)
-    (got,) = session.run(feeds).values()
+    got = first_of(session.run(feeds))
     assert_agree(got, reference(recipe, form, exporter, dynamic))
     assert counts(session.module(feeds)) == layers(recipe, form)
 
@@ -78,7 +85,7 @@ def test_agrees_with_onnx_runtime_decomposed(
 ) -> None:
     model, feeds = graph_of(recipe, form, exporter, dynamic), feeds_of(recipe)[0]
     session = TorchRuntime(recognize=False).load(model)
-    (got,) = session.run(feeds).values()
+    got = first_of(session.run(feeds))
     assert_agree(got, reference(recipe, form, exporter, dynamic))
     found = counts(session.module(feeds))  # an exporter may write GELU as one operator
     assert found["attention"] == found["linear"] == 0
@@ -101,9 +108,9 @@ LARGEST = {recipe.factory.__module__: recipe for recipe in LARGE.values()}
 def test_large_networks(large: Recipe, form: str, exporter: Exporter, dynamic: bool) -> None:
     model = exported(large.factory, form, dynamic, exporter, batch=large.batch)
     feeds = feeds_of(large)[0]
-    (wanted,) = OnnxRuntime(threads=1).load(model).run(feeds).values()
+    wanted = first_of(OnnxRuntime(threads=1).load(model).run(feeds))
     for recognize in (True, False):
-        (got,) = TorchRuntime(recognize=recognize).load(model).run(feeds).values()
+        got = first_of(TorchRuntime(recognize=recognize).load(model).run(feeds))
         assert_agree(got, wanted)
     assert counts(TorchRuntime().load(model).module(feeds)) == layers(large, form)
     assert_compiles_as_one_graph(model, feeds)
@@ -149,5 +156,5 @@ def test_inductor_compiles(recipe: Recipe) -> None:
     if not shutil.which("g++"):
         pytest.skip("inductor needs a C++ compiler")
     model, feeds = graph_of(recipe, "folded", "dynamo", True), feeds_of(recipe)[0]
-    (got,) = TorchRuntime(mode="compile").load(model).run(feeds).values()
+    got = first_of(TorchRuntime(mode="compile").load(model).run(feeds))
     assert_agree(got, reference(recipe, "folded", "dynamo", True))

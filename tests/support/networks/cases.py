@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
+import pytest
 import torch
 
-from models.recipes import Recipe
+from models.recipes import MICRO, Recipe
 from tests.support.float64 import run
 from tests.support.graphs import exact
 from tests.support.networks.exports import EXPORTS_OF, SEED, exported
@@ -18,9 +19,16 @@ from tests.support.networks.kept import kept
 from tests.support.networks.trained_like import variant
 from un_deploy.graph.analysis.floating import widen
 from un_deploy.graph.fold.fold import Folded, fold_graph
+from un_deploy.pipeline.export.calling import call
 from un_deploy.pipeline.export.torch_to_onnx import Exporter
 
 Feeds = dict[str, np.ndarray]
+
+MICROS = [
+    pytest.param(recipe, marks=[pytest.mark.slow] if recipe.slow else [])
+    for recipe in MICRO.values()
+]
+"""The micro networks as parameters of tests."""
 
 
 @dataclass(frozen=True)
@@ -79,12 +87,16 @@ def graph_of(recipe: Recipe, form: str, exporter: Exporter, dynamic: bool) -> ir
 
 @cache
 def reference(recipe: Recipe, form: str, exporter: Exporter, dynamic: bool) -> np.ndarray:
-    """What ONNX Runtime makes of a micro network's graph on the first of its feeds."""
+    """ONNX Runtime's first output of a micro network's graph on the first of its feeds."""
     from un_deploy.runtime.onnxruntime.runtime import OnnxRuntime
 
     session = OnnxRuntime(threads=1).load(graph_of(recipe, form, exporter, dynamic))
-    (output,) = session.run(feeds_of(recipe)[0]).values()
-    return output
+    return first_of(session.run(feeds_of(recipe)[0]))
+
+
+def first_of(outputs: Feeds) -> np.ndarray:
+    """The first output; behind the logits of a decoder's step come its caches."""
+    return next(iter(outputs.values()))
 
 
 def feeds_of(recipe: Recipe, count: int = 1) -> list[Feeds]:
@@ -100,7 +112,7 @@ def exact_outputs(recipe: Recipe, count: int) -> np.ndarray:
     """PyTorch's answers in float64: an oracle that shares no code with the rewriter.
 
     Returns:
-        float64, the outputs for each of the feeds, stacked.
+        float64, the first outputs for each of the feeds, stacked.
     """
 
     def make() -> np.ndarray:
@@ -110,7 +122,7 @@ def exact_outputs(recipe: Recipe, count: int) -> np.ndarray:
                 {name: torch.from_numpy(widen(array)) for name, array in feeds.items()}
                 for feeds in feeds_of(recipe, count)
             )
-            return np.stack([network(**inputs).numpy() for inputs in tensors])
+            return np.stack([call(network, inputs)[0][1].numpy() for inputs in tensors])
 
     return kept(f"{recipe}-{count}.npy", make, _save, np.load)
 

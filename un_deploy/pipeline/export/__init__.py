@@ -10,9 +10,12 @@
 - model_spec: From a model spec to a PyTorch module: built, its norms chosen, its checkpoint loaded.
 - norm_names: The names that --norm and --norms take; the table of what they name is
   models/norms.py.
+- parts: One part of a model that runs in several: an encoder, the first step, a step with a cache.
 - quiet: Silences torch's exporters; exceptions and what the tracer froze are still told.
 - timm_model: timm:NAME, or timm:NAME,num_classes=10,...: a timm model without pretrained weights.
 - torch_to_onnx: From a PyTorch module to an ONNX model in memory, by either of torch's exporters.
 - torchscript_operators: Operators that the TorchScript exporter lacks (diff, rms_norm) or writes
   wrongly (cumsum of booleans).
+- transformers_parts: The parts of a transformers model that generates text, each with flat caches
+  by name.
 """

@@ -34,6 +34,7 @@ from un_deploy.pipeline.export.forward import (
 )
 from un_deploy.pipeline.export.model_spec import load_module
 from un_deploy.pipeline.export.norm_names import Norm
+from un_deploy.pipeline.export.parts import part_of
 from un_deploy.pipeline.export.torch_to_onnx import Exporter, to_onnx
 from un_deploy.pipeline.fold_file import modules_of, proven
 
@@ -74,6 +75,7 @@ def export(
     *,
     norm: Norm | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
+    part: str | None = None,
     inputs: str | Feeds | None = None,
     opset: int = 20,
     exporter: Exporter = "dynamo",
@@ -95,6 +97,8 @@ def export(
             runs as code, but for that of a folder.
         norm: of a spec: build it with this norm, a name in models/norms.py.
         checkpoint: of a spec: its weights.
+        part: of a model that runs in parts, such as encoder, first and step, the one to export: of
+            its own method ``parts()``, or of a transformers model that generates text.
         inputs: to trace with and to compare on, before the fold and behind it: data.npz,
             loader.py:function (runs as code), or arrays by input name; None: the model's own
             ``example_inputs()``, for the first of these comparisons alone.
@@ -111,8 +115,8 @@ def export(
         dynamic_axes: dimensions to leave open besides: input name -> {axis: name of the dimension}.
 
     Raises:
-        InputError: the model, the checkpoint or the inputs cannot be read or do not fit, the
-            opset is not to be had, a weight is NaN.
+        InputError: the model, the checkpoint or the inputs cannot be read or do not fit, there is
+            no such part, the opset is not to be had, a weight is NaN.
         UntrainedError: a Unified Normalization was never trained.
         TargetError: the target exists or cannot be written; said before the work and at its end.
         VerificationError: the graph is not equal to PyTorch, or the fold could not be proven.
@@ -126,6 +130,8 @@ def export(
     check_target(target, force=force)
     with needs("torch"):
         module = _module(model, norm, checkpoint, untrained)
+    if part is not None:
+        module = part_of(module, part)
     batches = _batches(module, inputs)
     tensors = as_tensors(batches[0])
     declared = declared_axes(module, tensors) if dynamic else {}
@@ -196,6 +202,6 @@ def _array(name: str, value: Any) -> np.ndarray:
             raise TypeError("no numbers")
     except Exception as error:
         cache = name == "past_key_values" or "Cache" in type(value).__name__
-        cure = "leave it out: a decoder is exported without a cache" if cache else "give an array"
+        cure = "leave it out: only --part exports a cache, as tensors" if cache else "give an array"
         raise InputError(f"input {name} is a {type(value).__name__}: {cure}") from error
     return array

@@ -134,12 +134,13 @@ def test_layers(kind: str, nodes: list[str], group: Group) -> None:
 
 
 @pytest.mark.torch
-def test_networks_have_norms_where_they_should() -> None:
+@pytest.mark.parametrize("slow", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_networks_have_norms_where_they_should(slow: bool) -> None:
     pytest.importorskip("torch")
     from models.recipes import MICRO
     from tests.support.networks.exports import FORMS, forms
 
-    for recipe in MICRO.values():
+    for recipe in (one for one in MICRO.values() if one.slow == slow):
         made = forms(recipe.factory, dynamic=False)
         counts = {form: {group: len(of(made[form], group)) for group in GROUPS} for form in FORMS}
         norms = sum(node.op_type == "LayerNormalization" for node in made["ln"].graph)
