@@ -12,7 +12,7 @@ from torch import Tensor, nn  # noqa: E402  (needs torch)
 
 from models.fashion_mnist.norms import NORMS as TRAINED  # noqa: E402
 from models.norms import NORMS, Derf, DyT  # noqa: E402
-from models.recipes import MICRO, Recipe  # noqa: E402
+from models.recipes import MICRO, RECIPES, Recipe  # noqa: E402
 from un_deploy.graph.fold.fold import fold_graph  # noqa: E402
 from un_deploy.pipeline.export.norm_names import NORMS as NAMES  # noqa: E402
 from un_deploy.pipeline.export.torch_to_onnx import Exporter, to_onnx  # noqa: E402
@@ -76,8 +76,12 @@ def norms(network: nn.Module, norm: str) -> Iterator[nn.Module]:
     return (one for one in network.modules() if type(one) is NORMS[norm])
 
 
-STAYS = {"bert_micro": {"dyt": 5, "derf": 5, "rms": 5}}
-"""Post-norm: what a norm leaves is also in the stream that the next one bends, or is the output."""
+STAYS = {
+    "bert_micro": {"dyt": 5, "derf": 5, "rms": 5},
+    "swin_micro": {"dyt": 1, "derf": 1, "rms": 1},
+}
+"""What a norm leaves is also in the stream that the next one bends, or is the output: post-norm,
+and behind Swin's patches."""
 
 
 @pytest.mark.parametrize(
@@ -87,7 +91,9 @@ STAYS = {"bert_micro": {"dyt": 5, "derf": 5, "rms": 5}}
         *((norm, "dynamo") for norm in ("rms", "derf")),  # Derf's graph is DyT's and one Add
     ],
 )
-@pytest.mark.parametrize("recipe", MICRO.values(), ids=str)
+@pytest.mark.parametrize(
+    "recipe", [*MICRO.values(), pytest.param(RECIPES["swin_micro"], marks=pytest.mark.slow)], ids=str
+)
 def test_scale_and_shift_fold_wherever_linear_operators_alone_read_them(
     recipe: Recipe, norm: str, exporter: Exporter
 ) -> None:
