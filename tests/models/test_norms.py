@@ -92,7 +92,9 @@ and behind Swin's patches."""
     ],
 )
 @pytest.mark.parametrize(
-    "recipe", [*MICRO.values(), pytest.param(RECIPES["swin_micro"], marks=pytest.mark.slow)], ids=str
+    "recipe",
+    [*MICRO.values(), pytest.param(RECIPES["swin_micro"], marks=pytest.mark.slow)],
+    ids=str,
 )
 def test_scale_and_shift_fold_wherever_linear_operators_alone_read_them(
     recipe: Recipe, norm: str, exporter: Exporter
