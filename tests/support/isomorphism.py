@@ -33,9 +33,9 @@ def differences(a: ir.Model, b: ir.Model, *, gained_biases: Collection[str] = ()
     Compared are operators, attributes, edges, the graphs' inputs and outputs in order (type, and
     shape up to the names of dimensions), and constants: floating tensors by type and shape;
     integers, booleans, strings and floating scalars (rank 0) by value too, but the target of a
-    Reshape by the shape that it gives, where that is fixed: -1 may stand for a number. Bodies of If, Loop and
-    Scan are compared likewise. An operator or initializer that no output depends on is a
-    difference.
+    Reshape by the shape that it gives, where that is fixed: -1 may stand for a number. Bodies of
+    If, Loop and Scan are compared likewise. An operator or initializer that no output depends on is
+    a difference.
 
     Args:
         a: for example a folded model.
