@@ -19,7 +19,7 @@ from itertools import islice
 import numpy as np
 import onnx_ir as ir
 
-from un_deploy.graph.analysis.affine_map import Affine, Gauge
+from un_deploy.graph.analysis.affine_map import Gauge
 from un_deploy.graph.analysis.constants import rounded
 from un_deploy.graph.analysis.floating import is_floating
 from un_deploy.graph.fold import absorb_into_norm
@@ -31,6 +31,7 @@ from un_deploy.graph.fold.site import Site
 from un_deploy.graph.fold.solving.assignment import Assignment, Direction, shift_left
 from un_deploy.graph.fold.solving.propagate import propagate
 from un_deploy.graph.fold.solving.ranges import check_digits
+from un_deploy.graph.fold.solving.seeds import is_more_than_shift, seeds_of
 from un_deploy.graph.fold.solving.small_numbers import check_small
 
 Use = tuple[ir.Node, int]
@@ -85,8 +86,10 @@ def solve(view: GraphView, direction: Direction, *, scale_alone: bool = False) -
         if not assignment.untouched(site):
             refusals[site] = "it takes in the scale and shift of another norm"
             continue
-        if scale_alone and not _is_more_than_shift(site):
+        if scale_alone and not is_more_than_shift(site):
             continue  # it is no more than a shift already
+        if direction == "apart" and not np.any(site.affine.shift):
+            continue  # its scale went nowhere
         for alone in (False, True):
             if not alone and site in hopeless:
                 continue
@@ -97,7 +100,7 @@ def solve(view: GraphView, direction: Direction, *, scale_alone: bool = False) -
                 return not other.stays and (other is site or not alone)
 
             try:
-                seeds = _seeds(site, direction, scale_alone)
+                seeds = seeds_of(site, direction, scale_alone)
                 if scale_alone:
                     base = replace(assignment, only_shift=assignment.only_shift | {site})
                     trial = propagate(view, seeds, vanish, base, direction)
@@ -279,30 +282,3 @@ def _marks_places(edit: SetConstant | AddBias, old: ir.Value, view: GraphView) -
         return False
     new = rounded(edit.exact(), view.constants.dtype(old))
     return bool(np.all(np.isfinite(new) | ~np.isfinite(view.exact(old)())))
-
-
-def _seeds(site: Site, direction: Direction, scale_alone: bool) -> dict[ir.Value, Gauge]:
-    here, affine = Affine.identity(site.affine.rank), site.affine
-    if scale_alone:
-        affine = Affine(affine.scale, here.shift)
-    if direction == "forward":
-        return {site.x: here, site.y: affine}
-    if direction == "apart":
-        return {site.x: _shift_before(affine), site.y: Affine(affine.scale, here.shift)}
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return {site.y: here, site.x: affine.inverse()}
-
-
-def _shift_before(affine: Affine) -> Gauge:
-    """The shift of an affine, taken out of what it reads: s x + t = s (x + t / s)."""
-    scale, shift = np.broadcast_arrays(affine.scale, affine.shift)
-    lost = np.flatnonzero((scale == 0) & (shift != 0))
-    if lost.size:
-        raise Refuse(f"channel {lost[0]} is scaled by 0: nothing before it makes its shift")
-    before = np.divide(-shift, scale, out=np.zeros_like(shift), where=shift != 0)
-    return Affine(np.ones((1,) * affine.rank), before)
-
-
-def _is_more_than_shift(site: Site) -> bool:
-    affine = site.affine
-    return site.cost > 1 and bool(np.any(affine.scale != 1) and np.any(affine.shift != 0))

@@ -45,7 +45,7 @@ OF_SOLVER: dict[str, Written] = {
     ),
     "shifted far, in front of a sum": (
         TOKENS,
-        "p = MatMul(x, w_4_4) m = Mul(p, a_4) n = Add(m, far_4) k = Pad(n, around) "
+        "p = MatMul(x, w_4_4) m = Mul(p, one_4) n = Add(m, far_4) k = Pad(n, around) "
         "q = MatMul(k, v_4_4) r = Slice(q, first, last, first) s = Add(p, r) y = Tanh(s)",
         _NARROW,
     ),
