@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from torch import nn
 
-from . import bert, nmt, t2t_vit, vit
+from . import bert, nmt, swin, t2t_vit, vit
 
 Range = tuple[int, int, int]
 
@@ -29,7 +29,7 @@ class Recipe:
         norms: how many norms it has.
         layers: how many of each a runtime must recognize in its graph: "attention", "linear"
             (products with a constant matrix, and a bias) and "gelu"; a fold may add biases.
-        micro: small enough for the tests that run at every change.
+        micro: small enough, and its graph too, for the tests that run at every change.
         batch: rows of the static graphs that are computed in float64; few for a large network.
         sizes: smallest, usual and largest size of every dynamic dimension, by its name.
         masked: it adds an attention mask to the scores.
@@ -152,6 +152,25 @@ def _nmt(
     )
 
 
+def _swin(
+    factory: Callable[..., nn.Module],
+    weights: int,
+    depth: int,
+    *,
+    stages: int = 4,
+    measured: bool = True,
+) -> Recipe:
+    return Recipe(
+        factory,
+        weights,
+        norms=2 * depth + stages + 1,
+        layers={"attention": depth, "linear": 4 * depth + 1, "gelu": depth},
+        batch=1,
+        biased={"reduction_bias": True},
+        measured=measured,
+    )
+
+
 _ALL = (
     _vit(vit.vit_micro, 205_066, depth=4, micro=True),
     _bert(bert.bert_micro, 168_320, depth=2, micro=True),
@@ -175,6 +194,9 @@ _ALL = (
     _nmt(nmt.nmt_iwslt_encoder, 17_815_552, 6, "encoder"),
     _nmt(nmt.nmt_iwslt_first, 24_125_440, 6, "first"),
     _nmt(nmt.nmt_iwslt_step, 24_125_440, 6, "step"),
+    _swin(swin.swin_micro, 86_194, depth=3, stages=2),
+    _swin(swin.swin_tiny, 28_288_354, depth=12),
+    _swin(swin.swin_small, 49_606_258, depth=24, measured=False),
     _bert(bert.bert_base, 108_891_648, depth=12),
     _vit(vit.vit_base, 86_567_656, depth=12),
 )

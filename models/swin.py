@@ -134,16 +134,16 @@ class Block(nn.Module):
 
 
 class PatchMerging(nn.Module):
-    """Four neighbours become one token: norm, then a projection to ``2 * dim`` without bias.
+    """Four neighbours become one token: norm, then a projection to ``2 * dim``.
 
     A map of odd height or width gets a row or a column of zeros first.
     """
 
-    def __init__(self, dim: int, size: Size, norm_layer: NormLayer) -> None:
+    def __init__(self, dim: int, size: Size, norm_layer: NormLayer, *, bias: bool) -> None:
         super().__init__()
         self.size = size
         self.norm = norm_layer(4 * dim)
-        self.reduction = nn.Linear(4 * dim, 2 * dim, bias=False)
+        self.reduction = nn.Linear(4 * dim, 2 * dim, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, height * width, dim) -> (batch, half of each, rounded up, 2 * dim)."""
@@ -166,8 +166,7 @@ class Stage(nn.Module):
         window: int,
         num_heads: int,
         norm_layer: NormLayer,
-        *,
-        merged: bool,
+        merging: nn.Module | None,
     ) -> None:
         super().__init__()
         self.blocks = nn.Sequential(
@@ -176,7 +175,7 @@ class Stage(nn.Module):
                 for index in range(depth)
             )
         )
-        self.downsample = PatchMerging(dim, size, norm_layer) if merged else None
+        self.downsample = merging
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, tokens, dim) -> (batch, a quarter of them, 2 * dim), or the same at the end."""
@@ -222,6 +221,8 @@ class SwinTransformer(nn.Module):
         depths: blocks of every stage, each with two norms.
         num_heads: heads of the attention in every stage.
         window: height and width of a window, in tokens.
+        reduction_bias: whether the projections that merge patches have a bias. Swin's have none,
+            until a fold gives each one.
         norm_layer: called as ``norm_layer(dim)`` for every norm.
     """
 
@@ -239,6 +240,7 @@ class SwinTransformer(nn.Module):
         depths: Sequence[int],
         num_heads: Sequence[int],
         window: int,
+        reduction_bias: bool = False,
         norm_layer: NormLayer = nn.LayerNorm,
     ) -> None:
         super().__init__()
@@ -252,10 +254,11 @@ class SwinTransformer(nn.Module):
         for depth, heads in zip(depths, num_heads, strict=True):
             if dim % heads:
                 raise ValueError(f"dim {dim} is no multiple of num_heads {heads}")
-            merged = len(self.layers) < len(depths) - 1
-            stage = Stage(dim, size, depth, window, heads, norm_layer, merged=merged)
-            self.layers.append(stage)
-            if merged:
+            merging = None
+            if len(self.layers) < len(depths) - 1:
+                merging = PatchMerging(dim, size, norm_layer, bias=reduction_bias)
+            self.layers.append(Stage(dim, size, depth, window, heads, norm_layer, merging))
+            if merging is not None:
                 dim, size = 2 * dim, (-(-size[0] // 2), -(-size[1] // 2))
         self.norm = norm_layer(dim)
         self.head = nn.Linear(dim, num_classes)
@@ -271,10 +274,10 @@ class SwinTransformer(nn.Module):
 
 
 def swin_micro(norm_layer: NormLayer = nn.LayerNorm, **kwargs: Any) -> SwinTransformer:
-    """For 28x28 grey images, 10 classes: patch 2, dim 32, two stages of 2 blocks, windows of 7;
+    """For 28x28 grey images, 10 classes: patch 2, dim 32, stages of 2 and 1 blocks, windows of 7;
     0.1 million weights."""
     sizes = {"image_size": 28, "patch_size": 2, "in_channels": 1, "num_classes": 10}
-    sizes |= {"dim": 32, "depths": (2, 2), "num_heads": (2, 4), "window": 7}
+    sizes |= {"dim": 32, "depths": (2, 1), "num_heads": (2, 4), "window": 7}
     return SwinTransformer(norm_layer=norm_layer, **(sizes | kwargs))
 
 

@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from models import bert, nmt, t2t_vit, vit
+from models import bert, nmt, swin, t2t_vit, vit
 from models.norms import Derf
 from models.recipes import RECIPES
 from tests.support.networks.trained_like import norms, variant
@@ -52,6 +52,7 @@ NETWORKS: dict[str, Network] = {
     "vit_tiny": Network(vit.vit_tiny, 6),
     "bert_768": Network(_bert(768, 12), 109, tokens=128),
     "bert_512": Network(_bert(512, 6), 35, tokens=128),
+    "swin_tiny": Network(swin.swin_tiny, 28, folds_to=RECIPES["swin_tiny"].folds_to),
     "t2t_vit_14": Network(t2t_vit.t2t_vit_14, 22, folds_to=RECIPES["t2t_vit_14"].folds_to),
     "nmt_cached_step": Network(nmt.nmt_iwslt_step, 24, folds_to=RECIPES["nmt_iwslt_step"].folds_to),
     "vit_micro": Network(vit.vit_micro, 0.2),

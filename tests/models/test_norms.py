@@ -12,7 +12,7 @@ from torch import Tensor, nn  # noqa: E402  (needs torch)
 
 from models.fashion_mnist.norms import NORMS as TRAINED  # noqa: E402
 from models.norms import NORMS, Derf, DyT  # noqa: E402
-from models.recipes import Recipe  # noqa: E402
+from models.recipes import RECIPES, Recipe  # noqa: E402
 from tests.support.networks.cases import MICROS  # noqa: E402
 from un_deploy.graph.fold.fold import fold_graph  # noqa: E402
 from un_deploy.pipeline.export.norm_names import NORMS as NAMES  # noqa: E402
@@ -80,9 +80,10 @@ def norms(network: nn.Module, norm: str) -> Iterator[nn.Module]:
 STAYS = {
     "bert_micro": {"dyt": 5, "derf": 5, "rms": 5},
     "nmt_micro_encoder": {"dyt": 1, "derf": 1, "rms": 1},
+    "swin_micro": {"dyt": 1, "derf": 1, "rms": 1},
 }
-"""Post-norm: what a norm leaves is also in the stream that the next one bends, or is the output. So
-is what an encoder's last norm leaves."""
+"""What a norm leaves is also in the stream that the next one bends, or is the output: post-norm,
+behind Swin's patches, and at the end of an encoder."""
 
 
 @pytest.mark.parametrize(
@@ -92,7 +93,11 @@ is what an encoder's last norm leaves."""
         *((norm, "dynamo") for norm in ("rms", "derf")),  # Derf's graph is DyT's and one Add
     ],
 )
-@pytest.mark.parametrize("recipe", MICROS, ids=str)
+@pytest.mark.parametrize(
+    "recipe",
+    [*MICROS, pytest.param(RECIPES["swin_micro"], marks=pytest.mark.slow)],
+    ids=str,
+)
 def test_scale_and_shift_fold_wherever_linear_operators_alone_read_them(
     recipe: Recipe, norm: str, exporter: Exporter
 ) -> None:

@@ -47,8 +47,8 @@ def test_every_factory_of_a_network_file_has_an_entry() -> None:
 
 
 def test_sizes(recipe: Recipe, network: nn.Module) -> None:
-    """Those of the large ones as published for ViT-Ti/16, ViT-S/16, ViT-B/16 and, without its
-    pooler of 768 * 769 weights, BERT-base-uncased."""
+    """Those of the large ones as published for ViT-Ti/16, ViT-S/16, ViT-B/16, Swin-T, Swin-S and,
+    without its pooler of 768 * 769 weights, BERT-base-uncased."""
     assert sum(parameter.numel() for parameter in network.parameters()) == recipe.weights
     assert sum(isinstance(module, nn.LayerNorm) for module in network.modules()) == recipe.norms
 

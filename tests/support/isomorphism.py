@@ -32,9 +32,10 @@ def differences(a: ir.Model, b: ir.Model, *, gained_biases: Collection[str] = ()
 
     Compared are operators, attributes, edges, the graphs' inputs and outputs in order (type, and
     shape up to the names of dimensions), and constants: floating tensors by type and shape;
-    integers, booleans, strings and floating scalars (rank 0) by value too. Bodies of If, Loop and
-    Scan are compared likewise. An operator or initializer that no output depends on is a
-    difference.
+    integers, booleans, strings and floating scalars (rank 0) by value too, but the target of a
+    Reshape by the shape that it gives, where that is fixed: -1 may stand for a number. Bodies of
+    If, Loop and Scan are compared likewise. An operator or initializer that no output depends on is
+    a difference.
 
     Args:
         a: for example a folded model.
@@ -89,7 +90,8 @@ class _Walk:
             attributes = {name: _attribute(one) for name, one in sorted(node.attributes.items())}
             told = ", ".join(f"{name}={text}" for name, (_, text) in attributes.items()) or "none"
             yield _Fact(attributes, f"attributes of {_named(node)}", told)
-            yield from self._edges("input", self._without_bias(node), _named(node))
+            inputs, target = self._without_bias(node), _fixed_target(node)
+            yield from self._edges("input", inputs, _named(node), target)
             for _, one in sorted(node.attributes.items()):
                 for body in _bodies(one):
                     yield from self._graph(body, f"{one.name} of {_named(node)}")
@@ -123,10 +125,18 @@ class _Walk:
         yield _Fact(len(graph.inputs), f"inputs of {where}", str(len(graph.inputs)))
         yield from self._edges("output", graph.outputs, where)
 
-    def _edges(self, kind: str, values: Sequence[ir.Value | None], where: str) -> Iterator[_Fact]:
+    def _edges(
+        self,
+        kind: str,
+        values: Sequence[ir.Value | None],
+        where: str,
+        target: Sequence[int] | None = None,
+    ) -> Iterator[_Fact]:
         last = max((index for index, value in enumerate(values) if value is not None), default=-1)
         for index, value in enumerate(chain(values[: last + 1], [None])):  # nothing: the end
             compared, title = self._source(value)
+            if index == 1 and target is not None:
+                compared, title = target, f"{title}, which gives {target}"
             yield _Fact((index, compared), f"{kind} {index} of {where}", title)
 
     def _source(self, value: ir.Value | None) -> tuple[object, str]:
@@ -184,6 +194,15 @@ class _Walk:
             self._live.add(value)
             node = value.producer()
             value = node.inputs[0] if node is not None and node.inputs else None
+
+
+def _fixed_target(node: ir.Node) -> Sequence[int] | None:
+    """What a Reshape to a constant shape gives, where all of it is fixed."""
+    shape = node.outputs[0].shape
+    if node.domain or node.op_type != "Reshape" or shape is None or not shape.is_static():
+        return None
+    target = node.inputs[1]
+    return None if target is None or held_constant(target) is None else list(shape.numpy())
 
 
 def _attribute(one: ir.Attr) -> tuple[str, str]:

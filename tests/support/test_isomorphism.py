@@ -130,6 +130,16 @@ def test_a_line_names_both_sides():
     ]
 
 
+@pytest.mark.parametrize(("sizes", "found"), [((6, 4), 0), ((6, 2), 1), (("batch", 4), 1)])
+def test_a_target_may_leave_one_size_out_where_all_are_fixed(sizes: tuple[object], found: int):
+    """As one exporter writes it behind one operator, and not behind another."""
+    open_, fixed = _model(), _changed(("{-1, 4}", "{6, 4}"))
+    for model, shape in ((open_, (6, 4)), (fixed, sizes)):
+        (reshape,) = (node for node in model.graph if node.op_type == "Reshape")
+        reshape.outputs[0].shape = ir.Shape(shape)
+    assert len(differences(open_, fixed)) == len(differences(fixed, open_)) == found
+
+
 def test_an_unfolded_norm_is_found():
     unfolded = _changed(
         ("c = MatMul(x, w1)", "m = Mul(x, scale1) n = Add(m, shift1) c = MatMul(n, w1)"),

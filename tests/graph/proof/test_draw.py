@@ -100,6 +100,23 @@ def test_what_would_be_too_large_is_not_drawn() -> None:
         draw_of(model, open_=512).leaf(x, x, 0)
 
 
+@pytest.mark.parametrize(("images", "fits"), [(7, True), (16, False)])
+def test_a_few_images_of_many_windows_are_drawn(images: int, fits: bool) -> None:
+    """A stage of Swin-T has 64 windows of 49 tokens and 96 channels an image."""
+    model = build(
+        "float[B,64,49,96] x => float[N,49,96] y",
+        "w = Reshape(x, windows) y = Neg(w)",
+        windows=[-1, 49, 96],
+    )
+    (x,), windows = model.graph.inputs, model.graph.node(0).outputs[0]
+    draw = draw_of(model, open_=images)
+    if fits:
+        assert draw.leaf(x, windows, 0).shape == (64 * images, 49, 96)
+    else:
+        with pytest.raises(NoSizeError, match="'w' would be too large"):
+            draw.leaf(x, windows, 0)
+
+
 @pytest.mark.parametrize("dtype", ["float", "int64", "bool"])
 def test_neither_is_what_takes_gigabytes_at_fixed_sizes(dtype: str) -> None:
     model = build(f"{dtype}[64,1048576,2] x => {dtype}[64,1048576,2] y", "y = Identity(x)")

@@ -20,7 +20,9 @@ _HOLDERS = {"reason", "where", "refusals", "pinned", "_SHIFT_STAYS"}
 #: Where functions return reasons as text.
 _RETURNING = ("sites", "solving")
 _RETURNING_FUNCTIONS = ("stays",)
-_IN_RULE = re.compile(r"(?:forward|backward): [^:]+? \((\w+)\): (.*?)(?=\)?$|; backward: |; shor)")
+_IN_RULE = re.compile(
+    r"(?:forward|backward): [^:]+? \((\w+)\): (.*?)(?=\)?$|; backward: |; its |; shor)"
+)
 
 _Function = ast.FunctionDef | None
 

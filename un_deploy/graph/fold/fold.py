@@ -36,6 +36,7 @@ from un_deploy.graph.fold.sites.told import Told
 from un_deploy.graph.fold.solving.absorbers import absorbers
 from un_deploy.graph.fold.solving.both_directions import best_solution, why_it_stays
 from un_deploy.graph.fold.solving.propagate import certify
+from un_deploy.graph.fold.solving.solve import solve
 from un_deploy.graph.model.notes import notes_of
 
 
@@ -145,6 +146,9 @@ def _fold(
         _check_kept(keep, sites)
     while True:
         best, tried = best_solution(view)
+        if not best.assignment.vanished:
+            best = solve(view, "apart")
+            tried["its scale forward and its shift backward"] = best
         refusals = {site: why_it_stays(site, tried) for site in view.sites}
         if not best.assignment.vanished:
             best, of_scales = best_solution(view, scale_alone=True)

@@ -159,8 +159,11 @@ class GraphFacts(ABC):
         return self._operators[linear.op_type].bias != "behind" or linear in self.biases
 
     @abstractmethod
-    def takes_shift(self, value: ir.Value | None) -> bool:
-        """Whether a shift sent up into this tensor ends in a constant or a linear operator."""
+    def takes_shift(self, value: ir.Value | None, *, near: bool = False) -> bool:
+        """Whether a shift sent up into this tensor ends in a constant or a linear operator.
+
+        Near: before the next sum.
+        """
 
     def _biases_behind(self) -> Iterator[tuple[ir.Node, tuple[ir.Node, int]]]:
         for node in self.model.graph:

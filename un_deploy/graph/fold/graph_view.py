@@ -90,8 +90,11 @@ class GraphView(GraphFacts):
         """The unit that makes the tensor and those that read it."""
         return self._touching.get(value, [])
 
-    def takes_shift(self, value: ir.Value | None) -> bool:
-        """Whether a shift sent up into this tensor ends in a constant or a linear operator."""
+    def takes_shift(self, value: ir.Value | None, *, near: bool = False) -> bool:
+        """Whether a shift sent up into this tensor ends in a constant or a linear operator.
+
+        Near: before the next sum.
+        """
         pending, seen = [value], set()
         while pending:
             value = pending.pop()
@@ -104,7 +107,9 @@ class GraphView(GraphFacts):
             if isinstance(unit, Unit) and unit.rule is not None:
                 if unit.operator.absorbs:
                     return True
-                pending += self._shift_from(unit)
+                sources = self._shift_from(unit)
+                ends = near and unit.operator.adds
+                pending += [v for v in sources if not ends or self.is_stored(v)]
         return False
 
     def _shift_from(self, unit: Unit) -> list[ir.Value | None]:

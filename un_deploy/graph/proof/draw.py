@@ -15,10 +15,12 @@ from un_deploy.graph.proof.sizes import NoSizeError, Sizes
 Array = np.ndarray
 
 #: A tensor of more entries is not drawn at open sizes, where smaller ones may be had, unless the
-#: fixed ones are that many already but for this factor (open ones are 3 at least, two of them 18);
-#: and none of more than half a gigabyte in float64.
+#: fixed ones are that many already but for this factor (open ones are 3 at least, two of them 18),
+#: or, where open ones are multiples (64 windows an image), for this many of those; and none of more
+#: than half a gigabyte in float64.
 _MOST_ENTRIES = 1 << 20
 _MOST_OPENED = 32
+_MOST_MULTIPLES = 8
 _MOST_FIXED = 1 << 26
 
 #: How many rows of a table are looked up at once, where that is free.
@@ -86,7 +88,8 @@ class Draw:
         """How many entries may be drawn."""
         if not self._sizes.opened:
             return _MOST_FIXED
-        return min(max(_MOST_ENTRIES, _MOST_OPENED * self._sizes.fixed(old)), _MOST_FIXED)
+        opened = max(_MOST_OPENED, _MOST_MULTIPLES * self._sizes.multiple(old))
+        return min(max(_MOST_ENTRIES, opened * self._sizes.fixed(old)), _MOST_FIXED)
 
     def shape(self, value: ir.Value) -> Array:
         """The shape of an original tensor elsewhere.

@@ -84,6 +84,12 @@ class Sizes:
         dims = (dim for dim in self.shapes.of(value) or () if isinstance(dim, int))
         return math.prod(self.cut.get(dim, dim) for dim in dims)
 
+    def multiple(self, value: ir.Value) -> int:
+        """The product of its open sizes where what is open is 1: 64 for 64 windows an image."""
+        open_ = (dim for dim in self.shapes.of(value) or () if isinstance(dim, sympy.Expr))
+        ones = (dim.xreplace(dict.fromkeys(dim.free_symbols, sympy.Integer(1))) for dim in open_)
+        return math.prod(int(size) for size in ones if size.is_Integer and size > 0)
+
     def integers(self, value: ir.Value) -> Array | None:
         """What an integer tensor holds, where it follows from constants and shapes alone."""
         pending = [value]

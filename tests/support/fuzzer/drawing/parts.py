@@ -18,6 +18,7 @@ _MEAN = "ReduceMean<axes=[-1]>"
 _SAME = "kernel_shape=[3,3],pads=[1,1,1,1]"
 _INTEGERS = {"heads": [0, 0, 2, 2], "joined": [0, 0, 4], "last": [-1], "halves": [2, 2]}
 _INTEGERS |= {"groups": [0, 2, 2, 6, 6], "ungrouped": [0, 4, 6, 6], "back": [-9], "channel": [-1]}
+_INTEGERS |= {"around": [0, 1, 0, 0, 1, 0], "one": [1]}
 _INTEGERS |= {"rows": [-1, 4], "order": [3, 1, 0, 2], "pads": [0, 0, 1, 1, 0, 0, 1, 1]}
 
 #: Signature and operators; the name of a weight tells its shape, those with an a are positive.
@@ -141,6 +142,17 @@ _BLOCKS = {
         _TOKENS,
         "m = Mul(x, a_4) n = Add(m, b_4) s = Add(n, n) c = Concat<axis=2>(s, n) "
         "y = MatMul(c, w_8_4)",
+    ),
+    "padded in a branch": (
+        _TOKENS,
+        "p = MatMul(x, w_4_4) q = Add(p, c_4) m = Mul(q, a_4) n = Add(m, b_4) k = Pad(n, around) "
+        "f = MatMul(k, v_4_4) g = Slice(f, one, channel, one) s = Add(q, g) t = Tanh(s) "
+        "y = MatMul(t, u_4_4)",
+    ),
+    "masked in a branch": (
+        "(float[B,S,4] x, float[B,S,1] mask) => (float[B,S,4] y)",
+        "p = MatMul(x, w_4_4) q = Tanh(p) k = MatMul(q, u_4_4) m = Mul(k, a_4) n = Add(m, b_4) "
+        "r = Mul(n, mask) f = MatMul(r, v_4_4) s = Sub(f, k) y = Erf(s)",
     ),
     "gated": (
         _TOKENS,

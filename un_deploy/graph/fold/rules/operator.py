@@ -68,6 +68,11 @@ class Operator:
         """Whether its weight takes in whatever reaches it, so that it passes nothing on."""
         return self.bias is not None
 
+    @property
+    def adds(self) -> bool:
+        """Whether it is a sum of its inputs: a shift of one ends in another, or in both."""
+        return self.sums and self.shift_from == "every"
+
     def input_channels(self, node: ir.Node) -> int:
         """The axis of the channels of its data."""
         transposed = node.attributes.get_int(self.transposed, 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import onnx_ir as ir
@@ -14,6 +15,9 @@ from un_deploy.graph.fold.rules.protocol import Port, Refuse, Unit
 from un_deploy.graph.fold.site import Site
 
 Use = tuple[ir.Node, int]
+
+#: Where a norm goes; apart: its scale forward, and its shift backward.
+Direction = Literal["forward", "backward", "apart"]
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 import onnx_ir as ir
 
-from un_deploy.graph.analysis.affine_map import Gauge
+from un_deploy.graph.analysis.affine_map import Affine, Gauge
 from un_deploy.graph.fold import absorb_into_norm
 from un_deploy.graph.fold.graph_view import GraphView
 from un_deploy.graph.fold.rules.protocol import Port, Refuse, Unit
 from un_deploy.graph.fold.site import Site
-from un_deploy.graph.fold.solving.assignment import Assignment, shift_left
+from un_deploy.graph.fold.solving.assignment import Assignment, Direction, shift_left
 from un_deploy.graph.fold.solving.ranges import check_divides, check_range, far_from_one
 
 
@@ -22,6 +22,7 @@ def propagate(
     seeds: Mapping[ir.Value, Gauge],
     vanish: Callable[[Site], bool],
     base: Assignment | None = None,
+    direction: Direction = "forward",
 ) -> Assignment:
     """Carry the seeds as far as they demand, on top of what is assigned already.
 
@@ -30,6 +31,7 @@ def propagate(
         seeds: the first gauges, a site's two ends.
         vanish: whether a site that is reached shall vanish; others absorb the gauge and stay.
         base: an assignment to extend; it is not changed.
+        direction: where the norms go; apart, the nearest sum ends a shift.
 
     Raises:
         Refuse: an operator does not commute, or two demands on one tensor differ.
@@ -83,6 +85,8 @@ def propagate(
             elif part.operator.joins and not last:
                 waiting.append(part)
                 continue
+            if direction == "apart":
+                known |= _ended(part, known, view)
             for port, gauge in _demands(part, known, view):
                 value = ports[port]
                 if value in view.constants:
@@ -148,6 +152,23 @@ def _demands(unit: Unit, known: Mapping[Port, Gauge], view: GraphView) -> list[t
         return list(unit.rule.transport(unit, known, view))
     except Refuse as refusal:
         raise Refuse(f"{unit.name} ({op}): {refusal}") from None
+
+
+def _ended(unit: Unit, known: Mapping[Port, Gauge], view: GraphView) -> dict[Port, Gauge]:
+    """No shift for all other ports of a sum but one, which a linear operator near it makes up for.
+
+    So a residual stream has the shift at one place, and neither before nor behind it.
+    """
+    shifted = any(np.any(gauge.shift != 0) for gauge in known.values())
+    if not (unit.operator.adds and shifted and all(g.keeps_scale for g in known.values())):
+        return {}
+    free = {port: value for port, value in unit.ports() if port not in known}
+    near = (p for p, value in free.items() if p.side == "in" and view.takes_shift(value, near=True))
+    taker = next(near, None)
+    if taker is None:
+        return {}
+    ranks = {port: len(view.shape(value) or ()) for port, value in free.items() if port != taker}
+    return {port: Affine.identity(rank) for port, rank in ranks.items()}
 
 
 def _through(site: Site, assignment: Assignment) -> Iterator[tuple[ir.Value, Gauge]]:

@@ -16,7 +16,7 @@ from un_deploy.graph.fold.graph_view import GraphView
 from un_deploy.graph.fold.rules import operator_named
 from un_deploy.graph.fold.rules.protocol import Refuse, Unit
 from un_deploy.graph.fold.site import Site
-from un_deploy.graph.fold.solving.assignment import Assignment
+from un_deploy.graph.fold.solving.assignment import Assignment, Direction
 
 
 def check_range(value: ir.Value, gauge: Gauge, view: GraphView) -> None:
@@ -39,42 +39,50 @@ def check_range(value: ir.Value, gauge: Gauge, view: GraphView) -> None:
                 raise Refuse(f"{far}, and {part.name} reads what it was before")
 
 
-def check_digits(trial: Assignment, before: Assignment, forward: bool, view: GraphView) -> None:
+def check_digits(
+    trial: Assignment, before: Assignment, direction: Direction, view: GraphView
+) -> None:
     """A shift that something never had would be added to it, and subtracted again by its readers.
 
     If that is much larger than the numbers, their digits are gone: the sum rounds them to its own.
     How large they are is not known; taken for about 1, they lose a third of their type's at most.
     Backward these are the other readers of what stood in front of a norm; forward the writers and
-    constants that meet what stood behind it, in a Where or a Concat.
+    constants that meet what stood behind it, in a Where or a Concat. Apart, a sum subtracts it.
 
     Args:
         trial: gauges that begin with those before it.
         before: those before it.
-        forward: which way the norms go.
+        direction: where the norms go.
         view: the graph.
 
     Raises:
         Refuse: digits would be lost.
     """
+    new = trial.constants.keys() - before.constants.keys()
     for value in islice(trial.tensors, len(before.tensors), None):
         shift = float(np.max(np.abs(trial.tensors[value].shift), initial=0))
         if shift <= _room(value, view):
             continue
+        if direction == "apart":
+            raise Refuse(
+                f"{value.name!r} would have {shift:.3g} added to it, and that subtracted again "
+                "behind it: digits would be lost"
+            )
         for part in view.touching(value):
             if isinstance(part, Site) or not part.operator.absorbs:
                 continue
             writes = part.node is value.producer()
-            if writes and forward:
+            if writes and direction == "forward":
                 raise Refuse(
                     f"{part.name} would write {value.name!r} with {shift:.3g} added to it, and its "
                     f"readers would subtract that again: digits would be lost"
                 )
-            if not writes and not forward:
+            if not writes and direction == "backward":
                 raise Refuse(
                     f"{part.name} would read {value.name!r} with {shift:.3g} added to it, and "
                     f"subtract that again: digits would be lost"
                 )
-    for node, index in trial.constants.keys() - before.constants.keys() if forward else ():
+    for node, index in new if direction == "forward" else ():
         operator, constant = operator_named(node.op_type), node.inputs[index]
         if constant is None or not (operator.fills or operator.moves):
             continue

@@ -3,7 +3,8 @@
 Every tensor v has a gauge G(v) with old value = G(v)(new value), the identity where nothing
 moved. A site y = A(x) vanishes when G(y) = A after G(x). Folding forward starts from G(x) = 1,
 folding backward from G(y) = 1; in a post-norm network the same propagation re-scales the
-residual stream, and every site it reaches vanishes on the way.
+residual stream, and every site it reaches vanishes on the way. Folding apart starts from a shift
+before the site and a scale behind it, where only a scale can pass: the next sum ends the shift.
 
 Each tensor is given a gauge at most once. A second, different demand refuses the whole trial,
 which then leaves no trace; so nothing is ever undone.
@@ -14,12 +15,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Literal
 
 import numpy as np
 import onnx_ir as ir
 
-from un_deploy.graph.analysis.affine_map import Affine, Gauge
+from un_deploy.graph.analysis.affine_map import Gauge
 from un_deploy.graph.analysis.constants import rounded
 from un_deploy.graph.analysis.floating import is_floating
 from un_deploy.graph.fold import absorb_into_norm
@@ -28,12 +28,12 @@ from un_deploy.graph.fold.graph_view import GraphView
 from un_deploy.graph.fold.rules import operator_named
 from un_deploy.graph.fold.rules.protocol import Refuse, Unit
 from un_deploy.graph.fold.site import Site
-from un_deploy.graph.fold.solving.assignment import Assignment, shift_left
+from un_deploy.graph.fold.solving.assignment import Assignment, Direction, shift_left
 from un_deploy.graph.fold.solving.propagate import propagate
 from un_deploy.graph.fold.solving.ranges import check_digits
+from un_deploy.graph.fold.solving.seeds import is_more_than_shift, seeds_of
 from un_deploy.graph.fold.solving.small_numbers import check_small
 
-Direction = Literal["forward", "backward"]
 Use = tuple[ir.Node, int]
 
 
@@ -61,7 +61,7 @@ GAINED_BIAS = 0.5
 def solve(view: GraphView, direction: Direction, *, scale_alone: bool = False) -> Solution:
     """Let as many sites vanish as one direction can, each trial standing on those before.
 
-    Forward takes the sites from the inputs on, backward from the outputs. A trial first lets
+    Backward takes the sites from the outputs on, else from the inputs. A trial first lets
     every site it reaches vanish too; if that is refused, it lets them stay and absorb what
     reaches them.
 
@@ -74,7 +74,7 @@ def solve(view: GraphView, direction: Direction, *, scale_alone: bool = False) -
     edits: dict[Unit | Site, list[Edit]] = {}
     refusals: dict[Site, str] = {}
     hopeless: set[Site] = set()
-    for site in view.sites if direction == "forward" else reversed(view.sites):
+    for site in reversed(view.sites) if direction == "backward" else view.sites:
         if site in assignment.vanished:
             continue
         if site.stays:
@@ -86,8 +86,10 @@ def solve(view: GraphView, direction: Direction, *, scale_alone: bool = False) -
         if not assignment.untouched(site):
             refusals[site] = "it takes in the scale and shift of another norm"
             continue
-        if scale_alone and not _is_more_than_shift(site):
+        if scale_alone and not is_more_than_shift(site):
             continue  # it is no more than a shift already
+        if direction == "apart" and not np.any(site.affine.shift):
+            continue  # its scale went nowhere
         for alone in (False, True):
             if not alone and site in hopeless:
                 continue
@@ -98,17 +100,17 @@ def solve(view: GraphView, direction: Direction, *, scale_alone: bool = False) -
                 return not other.stays and (other is site or not alone)
 
             try:
-                seeds = _seeds(site, direction, scale_alone)
+                seeds = seeds_of(site, direction, scale_alone)
                 if scale_alone:
                     base = replace(assignment, only_shift=assignment.only_shift | {site})
-                    trial = propagate(view, seeds, vanish, base)
+                    trial = propagate(view, seeds, vanish, base, direction)
                     shift_left(site, trial)
                 else:
-                    trial = propagate(view, seeds, vanish, assignment)
+                    trial = propagate(view, seeds, vanish, assignment, direction)
                     # Nothing reaches a site that does nothing.
                     trial = replace(trial, vanished=trial.vanished | {site})
                 _check_ends(view, trial, trial.vanished - assignment.vanished)
-                check_digits(trial, assignment, direction == "forward", view)
+                check_digits(trial, assignment, direction, view)
                 changed = _changed(view, assignment, trial)
                 removed = sum(s.cost for s in trial.vanished - assignment.vanished)
                 removed += sum(s.cost - 1 for s in trial.only_shift - assignment.only_shift)
@@ -280,18 +282,3 @@ def _marks_places(edit: SetConstant | AddBias, old: ir.Value, view: GraphView) -
         return False
     new = rounded(edit.exact(), view.constants.dtype(old))
     return bool(np.all(np.isfinite(new) | ~np.isfinite(view.exact(old)())))
-
-
-def _seeds(site: Site, direction: Direction, scale_alone: bool) -> dict[ir.Value, Gauge]:
-    here, affine = Affine.identity(site.affine.rank), site.affine
-    if scale_alone:
-        affine = Affine(affine.scale, here.shift)
-    if direction == "forward":
-        return {site.x: here, site.y: affine}
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return {site.y: here, site.x: affine.inverse()}
-
-
-def _is_more_than_shift(site: Site) -> bool:
-    affine = site.affine
-    return site.cost > 1 and bool(np.any(affine.scale != 1) and np.any(affine.shift != 0))

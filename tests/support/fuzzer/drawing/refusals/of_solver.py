@@ -43,6 +43,17 @@ OF_SOLVER: dict[str, Written] = {
         "y = MatMul(t, w_4_4)",
         _NARROW,
     ),
+    "shifted far, in front of a sum": (
+        TOKENS,
+        "p = MatMul(x, w_4_4) m = Mul(p, one_4) n = Add(m, far_4) k = Pad(n, around) "
+        "q = MatMul(k, v_4_4) r = Slice(q, first, last, first) s = Add(p, r) y = Tanh(s)",
+        _NARROW,
+    ),
+    "a dead channel in front of a sum": (
+        TOKENS,
+        "p = MatMul(x, w_4_4) m = Mul(p, dead_4) n = Add(m, b_4) k = Pad(n, around) "
+        "q = MatMul(k, v_4_4) r = Slice(q, first, last, first) s = Add(p, r) y = Tanh(s)",
+    ),
     "nothing": (TOKENS, "y = Mul(x, one_4)"),
     "nothing between inputs and outputs": (
         "(float[B,S,4] own) => (float[B,S,4] y)", "y = Mul(own, one_4)",

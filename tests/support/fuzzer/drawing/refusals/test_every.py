@@ -25,6 +25,8 @@ REASONS = {
     "a norm of tokens in front of one that measures": "graph_view: _ is a part of a _",
     "shifted far, and joined with a product": "solving/ranges: _ would write _ with _ added to it",
     "shifted far, and joined with a constant": "solving/ranges: _ would take in _, and its readers",
+    "shifted far, in front of a sum": "solving/ranges: _ would have _ added to it, and that",
+    "a dead channel in front of a sum": "solving/seeds: channel _ is scaled by 0: nothing before",
     "a small scale in front of small weights": "solving/small_numbers: _ would lose digits",
 }
 DRAFTS = {part.name: part for part in refusals()}
