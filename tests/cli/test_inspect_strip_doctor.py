@@ -145,7 +145,7 @@ class TestDoctor:
             "triton",
             "report",
         ]
-        assert set(extras[1]["packages"]) == {"torch", "onnxscript", "scipy"}
+        assert set(extras[1]["packages"]) >= {"torch", "onnxscript"}
 
     @pytest.mark.parametrize(
         ("missing", "code", "advice"),
