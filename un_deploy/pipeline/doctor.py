@@ -11,6 +11,7 @@ from importlib import metadata
 
 from un_deploy.errors import InputError
 from un_deploy.gpu import VISIBLE, Driver, Gpu, ask_driver, with_unit
+from un_deploy.install import how_to_install
 from un_deploy.json_form import JsonForm
 from un_deploy.runtime.loads import WITHIN_S, Load, driver_crash, load_each
 from un_deploy.runtime.trtexec.find import find_binary, read_version
@@ -42,7 +43,7 @@ class Extra:
         name: of the extra; empty for what is always installed.
         purpose: what needs it.
         packages: the version of each package; None where it is missing.
-        install: the command that installs what is missing; empty where nothing is.
+        install: what installs what is missing; empty where nothing is.
     """
 
     name: str
@@ -106,8 +107,7 @@ def examine(*, load: bool = True) -> DoctorReport:
 def _extra(name: str, purpose: str) -> Extra:
     packages = {package: version_of(package) for package in _packages(name)}
     complete = all(packages.values())
-    target = f"{DISTRIBUTION}[{name}]" if name else DISTRIBUTION
-    return Extra(name, purpose, packages, "" if complete else f'pip install "{target}"')
+    return Extra(name, purpose, packages, "" if complete else how_to_install(*filter(None, [name])))
 
 
 def _packages(extra: str) -> list[str]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 
 from un_deploy.cpus import limited_threads
 from un_deploy.errors import InputError, MissingPackageError
+from un_deploy.install import how_to_install
 from un_deploy.runtime import what_is_measured as told
 from un_deploy.runtime.settings import Fusions, RunSettings, Setting
 
@@ -285,8 +286,8 @@ def choose_backend(backend: str) -> str:
     for one in found:
         if find_spec(one.module):
             return one.name
-    extras = " or ".join(f'"un-deploy[{one.extra}]"' for one in found)
-    raise MissingPackageError(f"a comparison needs a runtime: pip install {extras}")
+    how = how_to_install(*(one.extra for one in found))
+    raise MissingPackageError(f"a comparison needs a runtime: {how}")
 
 
 def require_layers(backend: str) -> None:

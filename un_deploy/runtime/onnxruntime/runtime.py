@@ -13,6 +13,7 @@ import onnx_ir
 from un_deploy.cpus import limited_threads
 from un_deploy.errors import InputError, needs, one_line
 from un_deploy.graph.model.input_specs import Feeds
+from un_deploy.install import how_to_install
 from un_deploy.runtime.layer_times import TimedLayer
 from un_deploy.runtime.onnxruntime.memory import run_memory
 from un_deploy.runtime.onnxruntime.profile import layer_times
@@ -87,10 +88,8 @@ class OnnxRuntime:
             import onnxruntime
         provider = _PROVIDERS[self.device]
         if provider not in onnxruntime.get_available_providers():
-            raise InputError(
-                f"this onnxruntime has no {provider}: pip uninstall onnxruntime, then "
-                'pip install "un-deploy[gpu]"'
-            )
+            how = how_to_install("gpu", instead_of="onnxruntime")
+            raise InputError(f"this onnxruntime has no {provider}: {how}")
         options = onnxruntime.SessionOptions()
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
         options.log_severity_level = SILENT
