@@ -35,6 +35,10 @@ EXTRAS = {
 }
 
 
+LIGHT = ("", "triton", "report")
+"""Extras whose packages are loaded one by one; the others' are runtimes, or come with torch."""
+
+
 @dataclass(frozen=True)
 class Extra:
     """A group of packages and what it is for.
@@ -80,28 +84,36 @@ class DoctorReport(JsonForm):
     report_version: int = 1
 
 
-def examine(*, load: bool = True) -> DoctorReport:
+def examine(*, load: bool = True, gpu: bool = True) -> DoctorReport:
     """Look at this machine: package metadata, what the driver tells, and trtexec.
 
     Args:
-        load: also load each runtime, in a process of its own, and let it reach the GPU.
+        load: also load each runtime, in a process of its own, and what else is installed.
+        gpu: ask the driver, and let each runtime reach the GPU.
 
     Raises:
         InputError: un-deploy runs from a folder, and so declares no packages.
     """
-    crash = driver_crash()
-    driver = Driver(problems=(crash,)) if crash else ask_driver()
+    driver = _driver() if gpu else Driver()
+    extras = tuple(_extra(name, purpose) for name, purpose in EXTRAS.items())
+    there = [one for one in extras if one.name in LIGHT]
+    light = [name for one in there for name, version in one.packages.items() if version]
     return DoctorReport(
         version=__version__,
         python=platform.python_version(),
         machine=f"{platform.system()} {platform.machine()}",
-        extras=tuple(_extra(name, purpose) for name, purpose in EXTRAS.items()),
+        extras=extras,
         gpus=tuple(map(_described, driver.gpus)),
         notes=tuple(_notes(driver)),
         problems=driver.problems,
-        loads=load_each(cuda=bool(driver.gpus or driver.problems)) if load else (),
+        loads=load_each(cuda=bool(driver.gpus or driver.problems), packages=light) if load else (),
         trtexec=_trtexec(),
     )
+
+
+def _driver() -> Driver:
+    crash = driver_crash()
+    return Driver(problems=(crash,)) if crash else ask_driver()
 
 
 def _extra(name: str, purpose: str) -> Extra:
