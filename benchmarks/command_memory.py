@@ -101,7 +101,8 @@ def page(found: list[dict[str, Any]]) -> str:
         "# What memory commands take",
         "",
         "command_memory.json, measured by `python -m benchmarks.command_memory --write`, which",
-        f"says what is counted. The last column is to be between {LEAST} and {MOST}.",
+        "says what is counted; PyTorch was installed, which verify and compare load for float64.",
+        f"The last column is to be between {LEAST} and {MOST}.",
         "",
         *entries.table(("file", "size", "command", "peak", "estimate", "estimate / peak"), rows),
     ]
