@@ -1,4 +1,7 @@
-"""What the tests of one run share, so that it is made once."""
+"""What the tests of one run share, so that it is made once.
+
+un_deploy comes first: a test that imports ONNX Runtime itself must not tell its maker either.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from functools import cache
 
 import pytest
 
+import un_deploy  # noqa: F401
 from tests.support.networks.kept import FOLDER
 
 
