@@ -76,17 +76,15 @@ def distil(
         with evaluating(original):
             wanted = run(original, batch)
         loss = distillation_loss(run(model, batch), wanted)
-        if not bool(torch.isfinite(loss)):
-            raise InputError(
-                f"the loss of step {schedule.done} is {float(loss)}: lower the learning rate"
-            )
+        if not bool(torch.isfinite(loss.detach())):
+            raise InputError(f"the loss of step {schedule.done} is no finite number: train slower")
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         rate.step()
         schedule.step()
-        losses.append(float(loss))
+        losses.append(float(loss.detach()))
         tell(schedule.done, steps, losses[-1])
     model.eval()
     return losses
