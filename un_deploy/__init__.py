@@ -18,6 +18,7 @@ _HOME = {
     "convert_norms": "un_deploy.nn",
     "export": "un_deploy.pipeline.export.export",
     "fold": "un_deploy.pipeline.fold_model",
+    "recalibrate": "un_deploy.nn",
     "to_torch": "un_deploy.runtime.torch_graph",
     "verify": "un_deploy.measure.equality.verify",
 }
@@ -29,13 +30,14 @@ __all__ = [
     "convert_norms",
     "export",
     "fold",
+    "recalibrate",
     "to_torch",
     "verify",
 ]
 
 if TYPE_CHECKING:
     from un_deploy.measure.equality.verify import verify
-    from un_deploy.nn import UnifiedNorm, convert_norms
+    from un_deploy.nn import UnifiedNorm, convert_norms, recalibrate
     from un_deploy.pipeline.build import build
     from un_deploy.pipeline.compare.compare import compare
     from un_deploy.pipeline.export.export import export

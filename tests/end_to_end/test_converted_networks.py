@@ -88,6 +88,28 @@ class Downsampling(nn.Module):
         return self.layers(x)
 
 
+class Diffusion(nn.Module):
+    """Blocks of a diffusion transformer: norms without weight and bias, modulated by a condition;
+    the last norm has a weight and no bias."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norms = nn.ModuleList(nn.LayerNorm(16, elementwise_affine=False) for _ in range(2))
+        self.plain, self.last = (
+            nn.LayerNorm(16, elementwise_affine=False),
+            nn.LayerNorm(16, bias=False),
+        )
+        self.modulate, self.head = nn.Linear(16, 4 * 16), nn.Linear(16, 4)
+        self.mix, self.feed, self.more = (nn.Linear(16, 16) for _ in range(3))
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        t, s, t2, s2 = self.modulate(F.silu(condition)).unsqueeze(1).chunk(4, dim=-1)
+        x = x + self.mix(self.norms[0](x) * (1 + s) + t)
+        x = x + F.gelu(self.feed(self.norms[1](x) * (1 + s2) + t2))
+        x = x + F.gelu(self.more(self.plain(x)))
+        return self.head(self.last(x))
+
+
 def converted(network: nn.Module, to: To) -> nn.Module:
     """The network, its norms as if trained."""
     assert convert_norms(network, to).left == {}
@@ -135,6 +157,15 @@ def test_encoder_layers_lose_all_norms(
 ) -> None:
     networks = both(Encoder, norm_first, activation)
     assert_all_fold(networks, TOKENS, exporter, norms=3 if norm_first else 2)
+
+
+@pytest.mark.parametrize("exporter", get_args(Exporter))
+def test_norms_without_weight_and_bias_fold(exporter: Exporter) -> None:
+    network = both(Diffusion)
+    inputs = {"x": torch.randn(2, 5, 16), "condition": torch.randn(2, 16)}
+    assert_all_fold(network, inputs, exporter, norms=4)
+    parameters = [sum(1 for _ in norm.parameters()) for norm in network["un"].norms]
+    assert parameters == [0, 0] and network["un"].last.bias is None
 
 
 @pytest.mark.parametrize("exporter", get_args(Exporter))

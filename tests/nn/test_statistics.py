@@ -21,7 +21,7 @@ def window(length: int, counted: int) -> Window:
     entries[-1, 0] = 0
     entries[-2:, 1] = 0.5
     entries[: max(0, length - 1 - counted)] = EMPTY
-    return Window(entries, torch.tensor([counted]))
+    return Window(entries, torch.tensor([counted]), entries[1:])
 
 
 @pytest.fixture(params=["host", "device", "compiled"])

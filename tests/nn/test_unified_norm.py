@@ -6,7 +6,6 @@ import io
 import warnings
 from collections import Counter
 from copy import deepcopy
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -100,13 +99,6 @@ def test_the_released_shape_leaves_layout_operators(
     assert found["Unsqueeze"] >= 1
 
 
-def test_takes_the_place_of_layer_norm_in_a_factory() -> None:
-    assert UnifiedNorm(8).num_channels == 8
-    assert UnifiedNorm((8,)).num_channels == 8
-    assert UnifiedNorm([8]).num_channels == 8
-    assert partial(UnifiedNorm, eps=1e-6)(8).eps == 1e-6
-
-
 def test_shows_its_settings() -> None:
     assert repr(UnifiedNorm(8)) == (
         "UnifiedNorm(8, mode='robust', window_size=4, warmup_iters=0, outlier_filtration=True, "
@@ -121,8 +113,9 @@ def test_shows_its_settings() -> None:
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        ({"num_channels": (4, 8)}, r"\(4, 8\)"),
-        ({"num_channels": 0}, "at least 1 channel"),
+        ({"normalized_shape": (4, 8)}, r"\(4, 8\)"),
+        ({"normalized_shape": ()}, "one axis"),
+        ({"normalized_shape": 0}, "at least 1 channel"),
         ({"mode": "batch"}, "robust, paper, official"),
         ({"window_size": 0}, "window_size"),
         ({"window_size": (4, 4)}, "window_size"),
@@ -134,7 +127,7 @@ def test_shows_its_settings() -> None:
 )
 def test_refuses_settings_out_of_range(arguments: dict[str, Any], named: str) -> None:
     with pytest.raises(InputError, match=named):
-        UnifiedNorm(**{"num_channels": 8, **arguments})
+        UnifiedNorm(**{"normalized_shape": 8, **arguments})
 
 
 @pytest.mark.parametrize("training", [True, False])

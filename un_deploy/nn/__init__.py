@@ -1,21 +1,12 @@
-"""PyTorch modules: Unified Normalization and the swap of a model's norms.
+"""PyTorch modules: Unified Normalization; what is done to networks of it is in networks/.
 
 - channel_affine: y = scale * x + shift per channel, and the gradients that training it takes.
 - channel_sums: Sums over tokens, one for each channel, without a tensor for the products.
-- checkpoint: Loads checkpoints strictly, and refuses to deploy norms that never saw data.
-- convert: Swaps a model's LayerNorms for Unified Normalization, for nn.Identity, or for any other
-  norm.
-- kind_of_norm: What kind of normalization a module is: told by its class, else by running a copy
-  of it.
-- norm_calls: Normalizations that a network computes outside its norms' forwards, found by running
-  it.
 - official: The training rule of the authors' released module, number for number, defects included.
-- padding_mask: Gives a padding mask to the Unified Normalizations inside a network of any
-  signature.
 - paper: The training rule as its paper writes it, per channel and without the released module's
   defects.
-- pretrained: Saves converted Hugging Face models with a record of their norms, and loads them
-  converted.
+- ranks: The processes whose tokens count as one batch, and sums over all of them.
+- refusals: What a norm refuses, each in one line, before any statistic has changed.
 - robust: The default training rule: outlier batches are normalised by their own moment and
   forgotten.
 - rule: What a training rule of Unified Normalization is: settings, state and a forward.
@@ -25,19 +16,22 @@
   affine.
 """
 
-from un_deploy.nn.checkpoint import load_checkpoint, require_trained
-from un_deploy.nn.convert import Conversion, convert_norms
-from un_deploy.nn.padding_mask import padding
-from un_deploy.nn.pretrained import load_pretrained, save_pretrained
+from un_deploy.nn.networks.checkpoint import load_checkpoint, require_trained
+from un_deploy.nn.networks.convert import Conversion, convert_norms
+from un_deploy.nn.networks.padding_mask import padding
+from un_deploy.nn.networks.pretrained import load_pretrained, save_pretrained
+from un_deploy.nn.networks.recalibrate import freeze_statistics, recalibrate
 from un_deploy.nn.unified_norm import UnifiedNorm
 
 __all__ = [
     "Conversion",
     "UnifiedNorm",
     "convert_norms",
+    "freeze_statistics",
     "load_checkpoint",
     "load_pretrained",
     "padding",
+    "recalibrate",
     "require_trained",
     "save_pretrained",
 ]

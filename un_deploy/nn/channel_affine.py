@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from un_deploy.nn.channel_sums import has_kernel, sum_and_sum_of_products
+from un_deploy.nn.ranks import Ranks
 
 LONG = 2**16
 """Rows above which a kernel that adds one after the other rounds too coarsely."""
@@ -43,7 +44,12 @@ def input_gradient(
 
 
 def weight_norm_gradients(
-    dy: Tensor, x: Tensor, g: Tensor, length: Tensor, padding_mask: Tensor | None
+    dy: Tensor,
+    x: Tensor,
+    g: Tensor,
+    length: Tensor,
+    padding_mask: Tensor | None,
+    ranks: Ranks,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Of y = g * x / length + shift by x, g and shift, where length is the norm of x's columns.
 
@@ -54,17 +60,20 @@ def weight_norm_gradients(
         g: (C,), a constant.
         length: (C,), root of the sum of x * x over real tokens, and of a constant.
         padding_mask: None or bool (...), True where a token is padding.
+        ranks: the processes over whose tokens length goes.
 
     Returns:
-        dx of x's shape and dtype; dg and dshift, (C,), in length's dtype.
+        dx of x's shape and dtype; dg and dshift, (C,), in length's dtype, of this process's tokens.
     """
     tokens = x.shape[:-1].numel()
+    whole = ranks.alone and padding_mask is None
     one_dtype = x.dtype == dy.dtype == g.dtype
-    if padding_mask is None and one_dtype and tokens <= LONG and has_kernel(x, length.dtype):
+    if whole and one_dtype and tokens <= LONG and has_kernel(x, length.dtype):
         kernel = torch.ops.aten._weight_norm_interface_backward.default
         dx, dg = kernel(dy.contiguous(), x.contiguous(), g, length, x.dim() - 1)
         return dx, dg, dy.sum_to_size(g.shape)
     dshift, products = sum_and_sum_of_products(dy, x, length.dtype)
     dg = products / length
+    (everywhere,) = ranks.sum(dg)
     scale = g / length
-    return input_gradient(dy, x, scale, scale * dg / length, padding_mask), dg, dshift
+    return input_gradient(dy, x, scale, scale * everywhere / length, padding_mask), dg, dshift

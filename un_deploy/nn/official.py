@@ -92,7 +92,7 @@ class OfficialRule(TrainingRule):
         iters += 1
         t = int(iters)
         tokens = x.reshape(-1, x.shape[-1]) if padding_mask is None else x[~padding_mask]
-        x2 = (tokens * tokens).mean(0)
+        x2 = self.ranks.mean(tokens * tokens)
         spread = buffer.sqrt().var()
         buffer[t % size] = x2
         skip = size == 1
@@ -155,7 +155,9 @@ class _Official(torch.autograd.Function):
         z, weight, std, r, skip, iters, ema_gz, buffer_gz = ctx.saved_tensors
         tokens = tuple(range(dy.dim() - 1))
         g = dy * weight * r
-        gz = (g * z).mean(tokens)
+        ranks = ctx.rule.ranks
+        # Data parallel training averages gradients over ranks: what is kept is of the average loss.
+        gz = ranks.mean((g * z).flatten(0, -2)) / ranks.size
         psi = ctx.rule.smooth_gradient(gz, bool(skip), int(iters), ema_gz, buffer_gz)
-        dx = (g - z * psi) / std
+        dx = (g - z * psi * ranks.size) / std
         return dx, (dy * r * z).sum(tokens), dy.sum(tokens), None, None, None

@@ -31,10 +31,11 @@ from torch.autograd.function import once_differentiable
 
 from un_deploy.nn.channel_affine import input_gradient, scale_and_shift
 from un_deploy.nn.channel_sums import sum_and_sum_of_products
+from un_deploy.nn.ranks import Ranks
 from un_deploy.nn.rule import State, TrainingRule
 from un_deploy.nn.statistics import (
-    EMPTY,
     HISTORY,
+    UNSEEN,
     Window,
     is_recomputed,
     second_moment,
@@ -51,7 +52,7 @@ class PaperRule(TrainingRule):
         length = max(HISTORY, self.window_size)
         return {
             "running_var": torch.ones(num_channels, device=device),
-            "history": torch.full((length, num_channels), EMPTY, device=device),
+            "history": torch.full((length, num_channels), UNSEEN, device=device),
             "iters": torch.zeros(1, dtype=torch.int64, device=device),
             "psi": torch.zeros(num_channels, device=device),
             "gz_window": torch.zeros(self.window_size, num_channels, device=device),
@@ -63,7 +64,8 @@ class PaperRule(TrainingRule):
     ) -> Tensor:
         with torch.no_grad():
             batch = self._measure(x, padding_mask, state)
-        y: Tensor = _Normalize.apply(x, weight, bias, *batch, padding_mask, self.momentum, state)
+        settings = self.momentum, self.ranks, state
+        y: Tensor = _Normalize.apply(x, weight, bias, *batch, padding_mask, *settings)
         return y
 
     def _measure(
@@ -75,7 +77,7 @@ class PaperRule(TrainingRule):
         """
         running_var, history, iters = state["running_var"], state["history"], state["iters"]
         recomputed = is_recomputed()
-        moment = second_moment(x, padding_mask, running_var)
+        moment = second_moment(x, padding_mask, running_var, self.ranks)
         window = window_ending_with(moment.value, history, iters, recomputed)
         warm = window.iteration <= self.warmup_iters
         mean = self._geometric_mean(window)
@@ -85,7 +87,7 @@ class PaperRule(TrainingRule):
             moved = torch.lerp(var, running_var.to(var.dtype), self.momentum)
             moved = torch.where(filtered, running_var, moved)
             running_var.copy_(moment.if_real(moved, running_var))
-            history.copy_(moment.if_real(window.entries[1:], history))
+            history.copy_(moment.if_real(window.history, history))
             iters += moment.tokens > 0
         var = moment.if_real(var, running_var)
         tokens = torch.as_tensor(moment.tokens, dtype=var.dtype, device=var.device)
@@ -124,8 +126,10 @@ class _Normalize(torch.autograd.Function):
         tokens: Tensor,
         padding_mask: Tensor | None,
         momentum: float,
+        ranks: Ranks,
         state: State,
     ) -> Tensor:
+        ctx.ranks = ranks
         ctx.bias_dtype, ctx.momentum, ctx.state = bias.dtype, momentum, state
         ctx.before = None
         ctx.save_for_backward(x, weight, inv_std, filtered, warm, tokens, padding_mask)
@@ -137,11 +141,14 @@ class _Normalize(torch.autograd.Function):
         x, weight, inv_std, filtered, warm, tokens, padding_mask = ctx.saved_tensors
         dbias, products = sum_and_sum_of_products(dy, x, inv_std.dtype)
         dweight = products * inv_std
-        gz = weight * dweight / tokens.clamp(min=1)
-        psi = _smooth_psi(ctx, gz, filtered, warm, tokens > 0)
+        # Data parallel training averages gradients over ranks, so psi is kept of the average loss.
+        ranks = ctx.ranks
+        (everywhere,) = ranks.sum(dweight)
+        gz = weight * everywhere / (tokens.clamp(min=1) * ranks.size)
+        psi = _smooth_psi(ctx, gz, filtered, warm, tokens > 0) * ranks.size
         dx = input_gradient(dy, x, weight * inv_std, psi * inv_std.square(), padding_mask)
         parameters = dweight.to(weight.dtype), dbias.to(ctx.bias_dtype)
-        return dx, *parameters, None, None, None, None, None, None, None
+        return dx, *parameters, *[None] * 8
 
 
 def _smooth_psi(ctx: Any, gz: Tensor, filtered: Tensor, warm: Tensor, real: Tensor) -> Tensor:

@@ -29,10 +29,11 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from un_deploy.nn.channel_affine import scale_and_shift, weight_norm_gradients
+from un_deploy.nn.ranks import ALONE, Ranks
 from un_deploy.nn.rule import State, TrainingRule
 from un_deploy.nn.statistics import (
-    EMPTY,
     HISTORY,
+    UNSEEN,
     Moment,
     Window,
     is_recomputed,
@@ -56,7 +57,7 @@ class RobustRule(TrainingRule):
         length = max(HISTORY, self.window_size)
         return {
             "running_var": torch.ones(num_channels, device=device),
-            "history": torch.full((length, num_channels), EMPTY, device=device),
+            "history": torch.full((length, num_channels), UNSEEN, device=device),
             "iters": torch.zeros(1, dtype=torch.int64, device=device),
         }
 
@@ -65,10 +66,10 @@ class RobustRule(TrainingRule):
     ) -> Tensor:
         if torch.compiler.is_exporting():
             return self._exported(x, weight, bias, padding_mask, state)
-        moment = second_moment(x.detach(), padding_mask, state["running_var"])
+        moment = second_moment(x.detach(), padding_mask, state["running_var"], self.ranks)
         std, r = self._count(moment, state)
         length = std * moment.divisor**0.5
-        y: Tensor = Normalize.apply(x, weight, bias, length, r / std, padding_mask)
+        y: Tensor = Normalize.apply(x, weight, bias, length, r / std, padding_mask, self.ranks)
         return y
 
     def _exported(
@@ -78,7 +79,7 @@ class RobustRule(TrainingRule):
 
         torch.export keeps that gradient; of a Function it keeps the forward alone.
         """
-        moment = second_moment(x, padding_mask, state["running_var"])
+        moment = second_moment(x, padding_mask, state["running_var"], self.ranks)
         _, r = self._count(moment._replace(value=moment.value.detach()), state)
         scale = weight * r * (moment.value + self.eps).rsqrt()
         return scale_and_shift(x, scale, bias)
@@ -95,7 +96,7 @@ class RobustRule(TrainingRule):
         if not recomputed:
             median = window.median().to(running_var.dtype)
             running_var.lerp_(moment.if_real(median, running_var), 1 - self.momentum)
-            history.copy_(moment.if_real(window.entries[1:], history))
+            history.copy_(moment.if_real(window.history, history))
             iters += moment.tokens > 0
         return std, moment.if_real(r, 1.0)
 
@@ -131,8 +132,10 @@ class Normalize(torch.autograd.Function):
         length: Tensor,
         inv_std: Tensor,
         padding_mask: Tensor | None,
+        ranks: Ranks = ALONE,
     ) -> Tensor:
         scale = weight * inv_std
+        ctx.ranks = ranks
         ctx.save_for_backward(x, scale, length, inv_std, padding_mask)
         return scale_and_shift(x, scale, bias)
 
@@ -140,5 +143,6 @@ class Normalize(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         x, scale, length, inv_std, padding_mask = ctx.saved_tensors
-        dx, dg, dbias = weight_norm_gradients(dy, x, scale * length, length, padding_mask)
-        return dx, dg * length * inv_std, dbias, None, None, None
+        g = scale * length
+        dx, dg, dbias = weight_norm_gradients(dy, x, g, length, padding_mask, ctx.ranks)
+        return dx, dg * length * inv_std, dbias, None, None, None, None

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from un_deploy.errors import InputError
+from un_deploy.nn.ranks import ALONE, Ranks
 
 State = dict[str, Tensor]
 
@@ -26,6 +27,7 @@ class TrainingRule(ABC):
         outlier_filtration: whether iterations unlike their neighbours are left unsmoothed.
         eps: added to second moments, in units of x squared.
         momentum: weight of the old value in every exponential average, in [0, 1).
+        ranks: the processes whose tokens count as one batch.
     """
 
     window_size: int | tuple[int, int] = 4
@@ -33,6 +35,7 @@ class TrainingRule(ABC):
     outlier_filtration: bool = False
     eps: float = 1e-5
     momentum: float = 0.9
+    ranks: Ranks = ALONE
 
     def __post_init__(self) -> None:
         if isinstance(self.window_size, bool) or not isinstance(self.window_size, int):

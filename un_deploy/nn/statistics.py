@@ -10,12 +10,16 @@ from torch import Tensor
 from torch.utils.module_tracker import ModuleTracker
 
 from un_deploy.nn.channel_sums import mean_of_squares
+from un_deploy.nn.ranks import ALONE, Ranks
 
 HISTORY = 8
 """Raw second moments kept when the window asks for no more."""
 
 EMPTY = torch.finfo(torch.float32).min
-"""Stands in a history where no iteration has left a moment yet: its root and logarithm are NaN."""
+"""Stands in a window where no iteration has left a moment yet: its root and logarithm are NaN."""
+
+UNSEEN = 1.0
+"""Fills a history at first, as running_var: a number that averages of states bear (EMA)."""
 
 _tracker = ModuleTracker()
 
@@ -35,12 +39,12 @@ def statistics_dtype(x: Tensor) -> torch.dtype:
 
 
 class Moment(NamedTuple):
-    """Mean of x squared over the real tokens.
+    """Mean of x squared over the real tokens, those of all ranks.
 
     Attributes:
         value: (C,) in the statistics' dtype.
-        tokens: number of real tokens; with a padding mask a 0-dim tensor of that dtype, which the
-            host does not know.
+        tokens: number of real tokens; with a padding mask or several ranks a 0-dim tensor of that
+            dtype, which the host does not know.
         divisor: n, the same but at least 1.
     """
 
@@ -55,7 +59,9 @@ class Moment(NamedTuple):
         return new if self.tokens else torch.as_tensor(old)
 
 
-def second_moment(x: Tensor, padding_mask: Tensor | None, otherwise: Tensor) -> Moment:
+def second_moment(
+    x: Tensor, padding_mask: Tensor | None, otherwise: Tensor, ranks: Ranks = ALONE
+) -> Moment:
     """Mean over the real tokens of x squared, per channel.
 
     Args:
@@ -63,16 +69,26 @@ def second_moment(x: Tensor, padding_mask: Tensor | None, otherwise: Tensor) -> 
         padding_mask: None or bool (...), True where a token is padding. What padding holds, a NaN
             included, has no effect.
         otherwise: (C,), taken for the moment where there is no real token.
+        ranks: whose tokens count; their numbers and masks may differ.
     """
     dtype = statistics_dtype(x)
     tokens = x.shape[:-1].numel()
-    if padding_mask is None:
+    if padding_mask is not None:
+        real = (~padding_mask).sum(dtype=dtype)
+        x = x.masked_fill(padding_mask.unsqueeze(-1), 0)
+    elif ranks.alone:
         value = mean_of_squares(x, dtype) if tokens else otherwise
         return Moment(value, tokens, max(1, tokens))
-    real = (~padding_mask).sum(dtype=dtype)
-    some = real.clamp(min=1)
-    x = x.masked_fill(padding_mask.unsqueeze(-1), 0)
-    value = mean_of_squares(x, dtype) * (tokens / some)
+    else:
+        real = torch.full((), tokens, dtype=dtype, device=x.device)
+    mean = mean_of_squares(x, dtype) if tokens else torch.zeros_like(otherwise, dtype=dtype)
+    if ranks.alone:
+        some = real.clamp(min=1)
+        value = mean * (tokens / some)
+    else:
+        total, real = ranks.sum(mean * tokens, real)
+        some = real.clamp(min=1)
+        value = total / some
     return Moment(torch.where(real > 0, value, otherwise), real, some)
 
 
@@ -82,10 +98,12 @@ class Window(NamedTuple):
     Attributes:
         entries: (H + 1, C), the iteration's own moment last; EMPTY where there was none yet.
         counted: (1,) int64, iterations before this one.
+        history: (H, C), the last H of them as they are kept: UNSEEN where there was none.
     """
 
     entries: Tensor
     counted: Tensor
+    history: Tensor
 
     @property
     def iteration(self) -> Tensor:
@@ -144,9 +162,19 @@ def window_ending_with(moment: Tensor, history: Tensor, iters: Tensor, recompute
         iters: (1,), iterations counted so far.
         recomputed: whether `history` already holds `moment`.
     """
-    if not recomputed:
-        return Window(torch.cat([history, moment[None]]), iters)
-    age = (history - moment).abs().sum(1).flip(0).argmin()
-    slots = torch.arange(len(history), device=history.device) - age - 1
-    before = history[slots.clamp(min=0)].masked_fill((slots < 0).unsqueeze(1), EMPTY)
-    return Window(torch.cat([before, moment[None]]), iters - age - 1)
+    if recomputed:
+        age = (history - moment).abs().sum(1).flip(0).argmin()
+        slots = torch.arange(len(history), device=history.device) - age - 1
+        history = history[slots.clamp(min=0)].masked_fill((slots < 0).unsqueeze(1), EMPTY)
+        iters = iters - age - 1
+    entries = torch.cat([history, moment[None]])
+    return Window(_none_unseen(entries, iters), iters, entries[1:])
+
+
+def _none_unseen(entries: Tensor, counted: Tensor) -> Tensor:
+    """EMPTY where an entry, (H + 1, C), is older than the iterations counted before the last."""
+    last = entries.shape[0] - 1
+    if not torch.compiler.is_compiling() and _is_on_host(counted) and int(counted) >= last:
+        return entries
+    age = torch.arange(last, -1, -1, device=entries.device)
+    return entries.masked_fill((age > counted).unsqueeze(1), EMPTY)

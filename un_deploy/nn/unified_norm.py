@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -11,9 +12,14 @@ from torch import Tensor, nn
 from un_deploy.errors import InputError
 from un_deploy.nn.official import OfficialRule
 from un_deploy.nn.paper import PaperRule
+from un_deploy.nn.ranks import Ranks
+from un_deploy.nn.refusals import check_input, check_mask, check_plain, one_axis
 from un_deploy.nn.robust import RobustRule
 from un_deploy.nn.rule import State, TrainingRule
-from un_deploy.nn.statistics import is_recomputed
+from un_deploy.nn.statistics import UNSEEN, is_recomputed
+
+if TYPE_CHECKING:
+    from torch.distributed import ProcessGroup
 
 RULES: dict[str, type[TrainingRule]] = {
     "robust": RobustRule,
@@ -38,22 +44,27 @@ class UnifiedNorm(nn.Module):
     is the mode's rule, one file each: `robust`, `paper`, `official`
     ("Unified Normalization for Accelerating and Stabilizing Transformers", arXiv 2208.01313).
 
-    It takes the place of `nn.LayerNorm(dim)` in a model's `norm_layer` argument.
+    It takes the place of `nn.LayerNorm` in a model's `norm_layer` argument, and its arguments in
+    their order: without weight and bias too, as diffusion transformers have it, or without bias.
 
     Args:
-        num_channels: length C of the last axis, an int or a sequence of one int.
+        normalized_shape: length C of the last axis, an int or a sequence of one int.
+        eps: added to second moments.
+        elementwise_affine: whether there is a weight; without one there is no bias either.
+        bias: whether there is a bias.
+        device, dtype: of weight and bias. Statistics are float32 or wider whatever the dtype.
         window_size: iterations M smoothed over; `mode="official"` also takes a pair, one for
             the forward and one for the backward statistics.
         warmup_iters: first iterations that are not smoothed; None is the mode's default, 0 for
             robust and 4000 for the others. Keep it below a tenth of a training's steps.
         outlier_filtration: leave iterations unlike their neighbours unsmoothed; None is the
             mode's default, on for robust, off for the others.
-        eps: added to second moments.
         momentum: weight of the old value in exponential averages, in [0, 1). (PyTorch's batch
             norm calls 1 minus this its momentum.)
         mode: "robust", "paper" or "official".
         channel_first: the channels are axis 1, as of (B, C, H, W), and not the last.
-        device, dtype: of weight and bias. Statistics are float32 or wider whatever the dtype.
+        process_group: the processes whose batches count as one, `torch.distributed.group.WORLD`
+            for all; None: this process's batch alone.
 
     Raises:
         InputError: an argument is out of range.
@@ -63,12 +74,16 @@ class UnifiedNorm(nn.Module):
     (official: it is). Who accumulates gradients over k micro-batches and wants the window and
     the warm-up to span as many optimizer steps, multiplies both by k.
 
-    Data parallel: every process normalises by its own tokens and nothing is exchanged.
-    `DistributedDataParallel` broadcasts rank 0's buffers by default, so rank 0's statistics
-    are the ones trained and saved.
+    Data parallel: with a `process_group` every process normalises by the tokens of all, as one
+    process on the whole batch would, and keeps the same statistics. Batches may differ in size;
+    forwards and backwards must be as many in every process. Without one, every process normalises
+    by its own tokens, and `DistributedDataParallel`, which broadcasts rank 0's buffers by default,
+    trains and saves rank 0's statistics. The attribute `process_group` can be set later.
 
     Fine-tuning: robust statistics follow the new data without a reset. In the other modes the
-    warm-up is over in a loaded checkpoint; `reset_running_stats` starts it again.
+    warm-up is over in a loaded checkpoint; `reset_running_stats` starts it again. With `frozen`
+    set, training computes what evaluation does and leaves statistics alone: see
+    `un_deploy.nn.freeze_statistics`.
 
     Padding inside networks whose forwards pass no mask on: see `un_deploy.nn.padding`.
 
@@ -80,24 +95,27 @@ class UnifiedNorm(nn.Module):
     it is alive.
     """
 
-    weight: nn.Parameter
-    bias: nn.Parameter
+    weight: nn.Parameter | None
+    bias: nn.Parameter | None
     running_var: Tensor
     iters: Tensor
 
     def __init__(
         self,
-        num_channels: int | Sequence[int],
+        normalized_shape: int | Sequence[int],
+        eps: float = 1e-5,
+        elementwise_affine: bool = True,
+        bias: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
         *,
         window_size: int | tuple[int, int] = 4,
         warmup_iters: int | None = None,
         outlier_filtration: bool | None = None,
-        eps: float = 1e-5,
         momentum: float = 0.9,
         mode: str = "robust",
         channel_first: bool = False,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
+        process_group: ProcessGroup | None = None,
     ) -> None:
         super().__init__()
         if mode not in RULES:
@@ -110,14 +128,24 @@ class UnifiedNorm(nn.Module):
             "momentum": momentum,
         }
         self.mode = mode
-        self.num_channels = _one_axis(num_channels)
+        self.num_channels = one_axis(normalized_shape)
+        self.normalized_shape = (self.num_channels,)
+        self.elementwise_affine = elementwise_affine
         self.channel_first = channel_first
         self.outer_mask: Tensor | None = None  # set by `un_deploy.nn.padding`
         self._was_masked = False
+        self.frozen = False
         self.rule = RULES[mode](**{name: x for name, x in asked.items() if x is not None})
-        self.weight = nn.Parameter(torch.ones(self.num_channels, device=device, dtype=dtype))
-        self.bias = nn.Parameter(torch.zeros(self.num_channels, device=device, dtype=dtype))
-        for name, start in self._initial_state().items():
+        self.process_group = process_group
+        like: dict[str, Any] = {"device": device, "dtype": dtype}
+        parameters = {
+            "weight": torch.ones(self.num_channels, **like) if elementwise_affine else None,
+            "bias": torch.zeros(self.num_channels, **like) if elementwise_affine and bias else None,
+        }
+        for name, value in parameters.items():
+            self.register_parameter(name, None if value is None else nn.Parameter(value))
+        place = torch.empty(0, device=device).device
+        for name, start in self.rule.initial_state(self.num_channels, place).items():
             self.register_buffer(name, start)
         self.register_forward_pre_hook(_on_its_own)
 
@@ -126,15 +154,27 @@ class UnifiedNorm(nn.Module):
         """What is added to second moments."""
         return self.rule.eps
 
+    @property
+    def process_group(self) -> ProcessGroup | None:
+        """The processes whose batches count as one."""
+        return self.rule.ranks.group
+
+    @process_group.setter
+    def process_group(self, group: ProcessGroup | None) -> None:
+        self.rule = replace(self.rule, ranks=Ranks(group))
+
     def reset_running_stats(self) -> None:
         """Forget all data: statistics and counters as in a new module, parameters untouched."""
-        for name, start in self._initial_state().items():
+        place = self.running_var.device
+        for name, start in self.rule.initial_state(self.num_channels, place).items():
             getattr(self, name).copy_(start)
 
     def reset_parameters(self) -> None:
         """A new module's state: weight 1, bias 0, statistics forgotten."""
-        nn.init.ones_(self.weight)
-        nn.init.zeros_(self.bias)
+        if self.weight is not None:
+            nn.init.ones_(self.weight)
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
         self.reset_running_stats()
 
     def forward(self, x: Tensor, padding_mask: Tensor | None = None) -> Tensor:
@@ -150,37 +190,48 @@ class UnifiedNorm(nn.Module):
             module does: float32 weights make the output float32.)
 
         Raises:
-            InputError: the channels' axis is not C long, the mask does not fit x, x is a nested
-                tensor, or a replayed forward lacks the mask of `un_deploy.nn.padding`.
+            InputError: the channels' axis is not C long, the mask does not fit x, x is no tensor
+                or a nested one, a replayed forward lacks the mask of `un_deploy.nn.padding`, or,
+                in training, a transform of PyTorch that cannot take it (`torch.func`, tracing).
         """
         if not torch.jit.is_tracing():  # a traced size is no number, and comparing it warns
-            self._check_channels(x)
-        if not self.training:
+            check_input(x, self.num_channels, self.channel_first)
+        if not self.training or self.frozen:
             return self._deployed(x)
         rows = x.movedim(1, -1) if self.channel_first else x
         mask = self._mask(padding_mask)
         if mask is not None:
-            _check_mask(rows, mask)
+            check_mask(rows, mask)
         state = cast(State, self._buffers)
-        y = self.rule.train(rows, self.weight, self.bias, mask, state)
+        # Constants in the place of parameters that there are none of: rules know one form only.
+        weight = rows.new_ones(self.num_channels) if self.weight is None else self.weight
+        bias = rows.new_zeros(self.num_channels) if self.bias is None else self.bias
+        check_plain(x, weight, bias, self.running_var)
+        y = self.rule.train(rows, weight, bias, mask, state)
         return y.movedim(-1, 1) if self.channel_first else y
 
     def extra_repr(self) -> str:
         rule = self.rule
+        absent = "" if self.elementwise_affine else ", elementwise_affine=False"
+        if self.weight is not None and self.bias is None:
+            absent = ", bias=False"
         return (
             f"{self.num_channels}, mode={self.mode!r}, window_size={rule.window_size}, "
             f"warmup_iters={rule.warmup_iters}, outlier_filtration={rule.outlier_filtration}, "
             f"eps={rule.eps}, momentum={rule.momentum}"
-            f"{', channel_first=True' if self.channel_first else ''}"
+            f"{', channel_first=True' if self.channel_first else ''}{absent}"
+            f"{', frozen' if self.frozen else ''}"
         )
 
     def _deployed(self, x: Tensor) -> Tensor:
-        scale = self.weight / torch.sqrt(self.running_var + self.eps)
-        shift: Tensor = self.bias
+        var = self.running_var + self.eps
+        scale = torch.rsqrt(var) if self.weight is None else self.weight / torch.sqrt(var)
+        shift: Tensor | None = self.bias
         if self.channel_first:
             shape = (-1, *[1] * (x.dim() - 2))
-            scale, shift = scale.view(shape), shift.view(shape)
-        return x * scale.to(x.dtype) + shift.to(x.dtype)
+            scale, shift = scale.view(shape), None if shift is None else shift.view(shape)
+        y = x * scale.to(x.dtype)
+        return y if shift is None else y + shift.to(x.dtype)
 
     def _mask(self, given: Tensor | None) -> Tensor | None:
         """The mask of a forward: the given one, else that of `un_deploy.nn.padding`."""
@@ -196,22 +247,22 @@ class UnifiedNorm(nn.Module):
             )
         return mask
 
-    def _initial_state(self) -> State:
-        return self.rule.initial_state(self.num_channels, self.weight.device)
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *args: Any) -> None:
+        """nn.Module's; takes states of earlier versions, see `without_constants`.
 
-    def _check_channels(self, x: Tensor) -> None:
-        if x.is_nested:
-            raise InputError(
-                f"UnifiedNorm({self.num_channels}) takes no nested tensor; convert_norms keeps "
-                "nn.TransformerEncoder from making one, as does its enable_nested_tensor=False"
-            )
-        axis = 1 if self.channel_first else -1
-        if x.dim() <= max(axis, 0) or x.shape[axis] != self.num_channels:
-            raise InputError(
-                f"UnifiedNorm({self.num_channels}) got an input of shape {tuple(x.shape)}: its "
-                f"{'axis 1' if self.channel_first else 'last axis'} must be {self.num_channels} "
-                "long"
-            )
+        Their histories held a large negative number where no iteration had left a moment.
+        """
+        without_constants(self, state_dict, prefix)
+        history = state_dict.get(prefix + "history")
+        if isinstance(history, Tensor) and not history.is_meta:
+            state_dict[prefix + "history"] = torch.where(history < 0, UNSEEN, history)
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+    def __prepare_scriptable__(self) -> nn.Module:
+        raise InputError(
+            f"torch.jit.script cannot compile UnifiedNorm({self.num_channels}): torch.jit.trace "
+            "takes it in evaluation, torch.export always"
+        )
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> UnifiedNorm:
         """Module.to and friends, except that statistics never become narrower than float32."""
@@ -224,18 +275,18 @@ class UnifiedNorm(nn.Module):
         return self
 
 
-def _one_axis(num_channels: int | Sequence[int]) -> int:
-    sizes = [num_channels] if isinstance(num_channels, int) else list(num_channels)
-    if len(sizes) != 1 or sizes[0] < 1:
-        raise InputError(
-            f"UnifiedNorm normalises one axis of at least 1 channel, not {num_channels!r}"
-        )
-    return sizes[0]
+def without_constants(norm: UnifiedNorm, state: dict[str, Tensor], prefix: str) -> None:
+    """Drop from a state the parameters of 1 and 0 that a norm without them was once saved with.
 
+    `convert_norms` used to give every norm both, frozen at 1 and 0 where the LayerNorm had none.
 
-def _check_mask(x: Tensor, padding_mask: Tensor) -> None:
-    if padding_mask.dtype != torch.bool or padding_mask.shape != x.shape[:-1]:
-        raise InputError(
-            f"padding_mask must be bool of shape {tuple(x.shape[:-1])}, not "
-            f"{padding_mask.dtype} of shape {tuple(padding_mask.shape)}"
-        )
+    Args:
+        state: tensors by name, changed in place.
+        prefix: what the norm's names begin with.
+    """
+    for name, constant in (("weight", 1), ("bias", 0)):
+        value = state.get(prefix + name)
+        if getattr(norm, name) is not None or value is None or value.is_meta:
+            continue
+        if bool((value == constant).all()):
+            del state[prefix + name]

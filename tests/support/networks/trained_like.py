@@ -66,8 +66,10 @@ def draw_norms(model: nn.Module) -> nn.Module:
         for norm in model.modules():
             if isinstance(norm, UnifiedNorm):
                 norm.running_var.uniform_(0.5, 2)
-                norm.weight.uniform_(0.5, 1.5)
-                norm.bias.normal_(0, 0.2)
+                if norm.weight is not None:
+                    norm.weight.uniform_(0.5, 1.5)
+                if norm.bias is not None:
+                    norm.bias.normal_(0, 0.2)
     return model.eval()
 
 

@@ -101,21 +101,49 @@ def test_a_callable_makes_the_new_norm() -> None:
     assert blocks[0].norm.rule.window_size == 2
 
 
-@pytest.mark.parametrize(
-    ("norm", "trained"),
+FORMS = pytest.mark.parametrize(
+    ("norm", "parameters"),
     [
-        (nn.LayerNorm(8), {"weight": True, "bias": True}),
-        (nn.LayerNorm(8, bias=False), {"weight": True, "bias": False}),
-        (nn.LayerNorm(8, elementwise_affine=False), {"weight": False, "bias": False}),
+        (nn.LayerNorm(8), {"weight", "bias"}),
+        (nn.LayerNorm(8, bias=False), {"weight"}),
+        (nn.LayerNorm(8, elementwise_affine=False), set()),
+        (Float32Norm(8, bias=False), {"weight"}),
+        (ChannelFirst(8, elementwise_affine=False), set()),
     ],
-    ids=["affine", "no bias", "no affine"],
+    ids=["affine", "no bias", "no affine", "a subclass without bias", "maps without affine"],
 )
-def test_a_parameter_the_layer_norm_lacks_is_frozen(
-    norm: nn.LayerNorm, trained: dict[str, bool]
+
+
+@FORMS
+@pytest.mark.parametrize("to", ["un", partial(UnifiedNorm, mode="paper")], ids=["un", "partial"])
+def test_the_new_norm_has_what_the_layer_norm_had(
+    norm: nn.LayerNorm, parameters: set[str], to: Any
 ) -> None:
     holder = nn.Sequential(norm)
-    convert_norms(holder)
-    assert {name: p.requires_grad for name, p in holder[0].named_parameters()} == trained
+    convert_norms(holder, to)
+    assert {name for name, _ in holder[0].named_parameters()} == parameters
+    x = torch.randn(2, 8, 3, 8)
+    assert holder(x).shape == x.shape
+
+
+@FORMS
+def test_parameters_can_be_made_that_the_layer_norm_lacks(
+    norm: nn.LayerNorm, parameters: set[str]
+) -> None:
+    holder = nn.Sequential(norm)
+    convert_norms(holder, keep_affine=False)
+    assert {n: p.requires_grad for n, p in holder[0].named_parameters()} == {
+        "weight": True,
+        "bias": True,
+    }
+
+
+@FORMS
+def test_what_a_callable_makes_besides_is_frozen(norm: nn.LayerNorm, parameters: set[str]) -> None:
+    holder = nn.Sequential(norm)
+    convert_norms(holder, lambda channels, channel_first=False: nn.BatchNorm1d(channels))
+    trained = {name for name, p in holder[0].named_parameters() if p.requires_grad}
+    assert trained == parameters
     assert torch.equal(holder[0].weight, torch.ones(8))
     assert torch.equal(holder[0].bias, torch.zeros(8))
 

@@ -20,11 +20,14 @@ from torch import nn
 
 from un_deploy.errors import InputError, first_line, needs
 from un_deploy.files import atomic_write_text
-from un_deploy.nn.checkpoint import some
+from un_deploy.nn.networks.checkpoint import some
 from un_deploy.nn.unified_norm import UnifiedNorm
 
 RECORD = "un_deploy.json"
 _VERSION = 1
+
+_NOT_SAVED = {"device", "dtype", "process_group", "bias"}
+"""Arguments that belong to a place or a run; bias, whose name the parameter has, is saved apart."""
 
 Norms = Mapping[str, Mapping[str, Any] | None]
 """By module name: the arguments of a UnifiedNorm, or None for nn.Identity."""
@@ -170,10 +173,11 @@ def _arguments(norm: UnifiedNorm) -> dict[str, Any]:
     """What makes a norm like it: whatever UnifiedNorm takes, from the norm or else its rule."""
     if type(norm) is not UnifiedNorm:
         raise InputError(f"{type(norm).__name__} is a norm that the record cannot describe")
-    names = set(inspect.signature(UnifiedNorm).parameters) - {"device", "dtype"}
-    return {
+    names = set(inspect.signature(UnifiedNorm).parameters) - _NOT_SAVED
+    arguments = {
         name: getattr(norm if hasattr(norm, name) else norm.rule, name) for name in sorted(names)
     }
+    return arguments | {"bias": norm.bias is not None}
 
 
 def _read_record(folder: Path) -> Norms:
@@ -182,14 +186,17 @@ def _read_record(folder: Path) -> Norms:
         return {}
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        norms: Norms = record["norms"]
+        norms: dict[str, dict[str, Any] | None] = record["norms"]
         if record["version"] != _VERSION or not all(
             value is None or isinstance(value, dict) for value in norms.values()
         ):
             raise ValueError("another version")
+        for arguments in norms.values():
+            if arguments and "num_channels" in arguments:  # as the first records have it
+                arguments["normalized_shape"] = arguments.pop("num_channels")
     except Exception as error:  # OSError, JSONDecodeError, KeyError, and what null or a list raises
         raise InputError(f"{path} is no record of norms: {first_line(error)}") from error
-    return norms
+    return dict(norms)
 
 
 def _class_of(config: Any, folder: Path) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +139,47 @@ def test_refuses_another_shape_and_leaves_the_model_alone() -> None:
     with pytest.raises(InputError, match=re.escape("1.bias (5,), the model's is (4,)")):
         load_checkpoint(net, state)
     assert int(net[0].iters) == 0
+
+
+FORMS = pytest.mark.parametrize(
+    "form", [{"bias": False}, {"elementwise_affine": False}], ids=["no bias", "no affine"]
+)
+
+
+@FORMS
+def test_norms_without_bias_or_affine_load_alike(form: dict[str, bool], tmp_path: Path) -> None:
+    source = network(partial(UnifiedNorm, **form))
+    source(torch.randn(2, 6, 4))
+    torch.save(source.state_dict(), tmp_path / "net.pt")
+    target = network(partial(UnifiedNorm, **form))
+    load_checkpoint(target, tmp_path / "net.pt")
+    assert torch.equal(target[2].running_var, source[2].running_var)
+    with pytest.raises(InputError, match=r"lacks 0\.(weight|bias)"):
+        load_checkpoint(network(), source.state_dict())
+
+
+@FORMS
+def test_a_layer_norm_of_another_form_is_still_told(form: dict[str, bool]) -> None:
+    source, target = (network(partial(norm, **form)) for norm in (nn.LayerNorm, UnifiedNorm))
+    with pytest.raises(InputError, match=r"no statistics for 0, 2: it looks like a LayerNorm"):
+        load_checkpoint(target, source.state_dict())
+    load_checkpoint(target, source.state_dict(), untrained=True)
+    assert torch.equal(target[1].weight, source[1].weight)
+
+
+@FORMS
+@pytest.mark.parametrize("strictly", [load_checkpoint, nn.Module.load_state_dict])
+def test_constants_that_conversion_used_to_add_are_dropped(
+    form: dict[str, bool], strictly: Callable[[nn.Module, dict[str, Any]], object]
+) -> None:
+    """The norms that `convert_norms` made had all parameters, frozen at 1 and 0 where there were
+    none; a parameter of any other value is refused."""
+    old, new = trained(), network(partial(UnifiedNorm, **form))
+    strictly(new, old.state_dict())
+    assert torch.equal(new[0].history, old[0].history)
+    nn.init.constant_(old[2].bias, 0.5)
+    with pytest.raises((InputError, RuntimeError), match=r"2\.bias"):
+        strictly(new, old.state_dict())
 
 
 def test_a_layer_norm_checkpoint_needs_the_flag() -> None:

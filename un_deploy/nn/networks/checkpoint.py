@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from un_deploy.errors import InputError, MissingPackageError, UntrainedError
-from un_deploy.nn.unified_norm import UnifiedNorm
+from un_deploy.nn.unified_norm import UnifiedNorm, without_constants
 
 _WRAPPERS = ("state_dict", "model")
 _SHOWN = 3
@@ -46,6 +46,9 @@ def load_checkpoint(
     state = _state_dict(content, where)
     expected = model.state_dict()
     state |= _tied(model, state)
+    for name, module in model.named_modules():
+        if isinstance(module, UnifiedNorm):
+            without_constants(module, state, f"{name}." if name else "")
 
     statistics = _missing_statistics(model, state)
     if statistics and not untrained:
@@ -125,15 +128,17 @@ def _state_dict(content: Any, where: str) -> dict[str, Tensor]:
 
 
 def _missing_statistics(model: nn.Module, state: Mapping[str, Tensor]) -> dict[str, list[str]]:
-    """The norms whose weight and bias are in the state but none of whose buffers is."""
+    """The norms whose parameters, if any, are in the state but none of whose buffers is."""
     missing: dict[str, list[str]] = {}
     for name, module in model.named_modules():
         if not isinstance(module, UnifiedNorm):
             continue
         prefix = f"{name}." if name else ""
         buffers = [prefix + buffer for buffer, _ in module.named_buffers(recurse=False)]
-        has_affine = prefix + "weight" in state and prefix + "bias" in state
-        if has_affine and not any(buffer in state for buffer in buffers):
+        parameters = [prefix + name for name, _ in module.named_parameters(recurse=False)]
+        if all(name in state for name in parameters) and not any(
+            buffer in state for buffer in buffers
+        ):
             missing[name or type(module).__name__] = buffers
     return missing
 

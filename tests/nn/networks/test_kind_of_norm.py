@@ -13,7 +13,7 @@ from torch.nn import functional as F  # noqa: E402
 
 from tests.support.released_norm import ReleasedStyleNorm  # noqa: E402
 from un_deploy.nn import UnifiedNorm  # noqa: E402
-from un_deploy.nn.kind_of_norm import kind_of  # noqa: E402
+from un_deploy.nn.networks.kind_of_norm import kind_of  # noqa: E402
 
 pytestmark = pytest.mark.torch
 

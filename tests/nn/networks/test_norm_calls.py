@@ -13,7 +13,7 @@ from torch import Tensor, nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 
 from un_deploy.errors import InputError  # noqa: E402
-from un_deploy.nn.norm_calls import find_calls  # noqa: E402
+from un_deploy.nn.networks.norm_calls import find_calls  # noqa: E402
 
 pytestmark = pytest.mark.torch
 

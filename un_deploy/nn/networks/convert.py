@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from un_deploy.errors import InputError
-from un_deploy.nn.kind_of_norm import Kind, kind_of
-from un_deploy.nn.norm_calls import Calls, ExampleInputs, find_calls
+from un_deploy.nn.networks.kind_of_norm import Kind, kind_of
+from un_deploy.nn.networks.norm_calls import Calls, ExampleInputs, find_calls
 from un_deploy.nn.unified_norm import UnifiedNorm
 
 NormFactory = Callable[..., nn.Module]
@@ -74,8 +74,10 @@ def convert_norms(
         example_inputs: what the model is called with, once, in evaluation and without gradient: a
             tensor, a sequence of positional arguments, or a mapping by name. A norm whose weights
             are read outside its forward then stays.
-        keep_affine: copy weight and bias, and whether they are trained. One that the LayerNorm
-            lacks stays at 1 or 0 and is frozen. Modules without such parameters are left as made.
+        keep_affine: keep weight and bias as the LayerNorm has them: both, no bias, or neither (the
+            new norm is then made with ``bias=False`` or ``elementwise_affine=False``), their
+            values, and whether they are trained. What a callable makes without taking these
+            arguments has the missing ones at 1 and 0, frozen. False: all as made.
         keep_eps: pass the LayerNorm's eps to the new norm; a LayerNorm's is relative to a
             variance, so the new norm's own default is the better start.
 
@@ -114,7 +116,8 @@ def convert_norms(
             report.left[name or type(norm).__name__] = reason
             continue
         if norm not in made:
-            made[norm] = _replacement(norm, kinds[norm], factory, keep_eps, place)
+            settings = _settings(norm, kinds[norm], factory, keep_affine, keep_eps)
+            made[norm] = _placed(norm, factory(kinds[norm].channels, **settings), place)
             if keep_affine:
                 _keep_affine(norm, made[norm], shared)
         parent, _, child = name.rpartition(".")
@@ -158,25 +161,35 @@ def _why_not(norm: nn.Module, kind: Kind, calls: Calls, factory: NormFactory) ->
         return f"{name} has forward hooks, which the norm to put there would lack"
     if norm in calls.reads:
         return f"{name}'s weights are read by {calls.reads[norm]}, not through the norm"
-    if kind.channel_first and not _takes_channel_first(factory):
+    if kind.channel_first and not _takes(factory, "channel_first"):
         return f"{name} normalises axis 1, and the norm to put there takes no channel_first"
     return None
 
 
-def _takes_channel_first(factory: NormFactory) -> bool:
+def _takes(factory: NormFactory, argument: str) -> bool:
     parameters = inspect.signature(factory).parameters
     anything = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-    return anything or "channel_first" in parameters
+    return anything or argument in parameters
 
 
-def _replacement(
-    norm: nn.Module, kind: Kind, factory: NormFactory, keep_eps: bool, place: torch.device
-) -> nn.Module:
-    """The new norm; `place` is for the statistics of one without a weight."""
+def _settings(
+    norm: nn.Module, kind: Kind, factory: NormFactory, keep_affine: bool, keep_eps: bool
+) -> dict[str, Any]:
+    """What the factory is called with, besides the number of channels."""
     settings: dict[str, Any] = {"eps": norm.eps} if keep_eps and hasattr(norm, "eps") else {}
     if kind.channel_first:
         settings["channel_first"] = True
-    new = factory(kind.channels, **settings).train(norm.training)
+    weight, bias = (getattr(norm, name, None) is not None for name in ("weight", "bias"))
+    if keep_affine and not bias:
+        absent = "bias" if weight else "elementwise_affine"
+        if _takes(factory, absent):
+            settings[absent] = False
+    return settings
+
+
+def _placed(norm: nn.Module, new: nn.Module, place: torch.device) -> nn.Module:
+    """The new norm in the old one's mode, device and dtype; `place` is for one without a weight."""
+    new.train(norm.training)
     weight = getattr(norm, "weight", None)
     return new.to(place) if weight is None else new.to(weight.device, weight.dtype)
 
