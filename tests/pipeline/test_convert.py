@@ -68,6 +68,13 @@ def test_it_chooses_what_stays(folder: Path) -> None:
     assert report.calibration.refitted == ()
 
 
+def test_training_brings_it_nearer(folder: Path) -> None:
+    report = run(folder, refit=False, finetune=f"{folder}/loader.py:many", steps=40)
+    calibrated, trained = report.stages
+    assert (calibrated.name, trained.name) == ("calibrated", "trained")
+    assert trained.loss.value < 0.9 * calibrated.loss.value and report.loss == trained.loss
+
+
 def test_a_score(folder: Path) -> None:
     report = run(folder, evaluate=f"{folder}/loader.py:score")
     assert report.metric.endswith("loader.py:score")
@@ -79,6 +86,7 @@ def test_a_score(folder: Path) -> None:
         ({"data": "loader.py:few"}, InputError, "gives 1 batches: give at least four"),
         ({"heldout": "loader.py:few"}, InputError, "--heldout gives one batch"),
         ({"keep": ["auto"]}, InputError, "--keep auto needs --max-loss"),
+        ({"steps": 3}, InputError, "--finetune and --steps go together"),
         ({"keep": ["nothing"]}, InputError, "matches no normalization"),
         ({"max_loss": 1e-9}, ThresholdError, "above --max-loss 1e-09"),
         ({"keep": ["auto"], "max_loss": -1.0}, ThresholdError, "not one LayerNorm can go"),

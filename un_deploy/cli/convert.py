@@ -63,6 +63,17 @@ _DATA = "LOADER"
     help="Fit the linear layers beside the norms anew, each where held-out data says that it "
     "helps. The default.",
 )
+@options.reads(
+    "--finetune",
+    type=options.PYTHON,
+    metavar=_DATA,
+    help="Train on these batches afterwards, without labels: the network learns to answer as the "
+    "original does.",
+)
+@click.option("--steps", type=click.IntRange(1), help="Batches of --finetune to train on.")
+@click.option(
+    "--learning-rate", type=float, default=1e-3, help="The largest of that training. Default 0.001."
+)
 @options.writes(
     "-o",
     "--output",
@@ -75,17 +86,22 @@ _DATA = "LOADER"
 @options.force
 @options.as_json
 def command(model: str, target: Path, as_json: bool, **settings: Any) -> None:
-    """Convert a trained LayerNorm network to UN, without training.
+    """Convert a trained LayerNorm network to UN.
 
     MODEL is what export takes. Each LayerNorm becomes the fixed scale and shift that comes nearest
-    to it; what that costs is measured on samples that nothing was fitted to.
+    to it, without training; --finetune trains on from there. What that costs is measured on samples
+    that nothing was fitted to.
     """
     from un_deploy.cli import show
     from un_deploy.cli.show_conversion import conversion
     from un_deploy.pipeline.convert import convert
 
-    with show.working(f"Converting {model}"):
-        report = convert(model, target, **settings)
+    with show.working(f"Converting {model}") as say:
+
+        def tell(done: int, steps: int, loss: float) -> None:
+            say(f"Training {model}: step {done} of {steps}, loss {loss:.4f}")
+
+        report = convert(model, target, tell=tell, **settings)
     if as_json:
         click.echo(report.to_json(), nl=False)
     else:

@@ -30,5 +30,7 @@ def conversion(report: ConvertReport) -> None:
     )
     for name, why in done.left.items():
         show.line(f"{name} stays: {why}.")
-    show.line(f"The {report.metric} on samples that nothing was fitted to: {report.loss}.")
-    show.line(f"Wrote {report.target} in {report.seconds:.0f} s.")
+    show.line(f"On samples that nothing was fitted to, {report.metric}:")
+    for stage in report.stages:
+        show.line(f"  {stage.name} in {stage.seconds:.0f} s: {stage.loss}")
+    show.line(f"Wrote {report.target}")

@@ -80,7 +80,7 @@ def calibrate(
     places = find(model, first, only=only, keep=keep)
     centred = centre_writers(model, first, set(places.channels.values())) if centre else []
     original = deepcopy(model)
-    convert_norms(model, only=list(places.runs))
+    convert_norms(model, only=list(places.runs), keep_affine=False)
     converted: dict[str, float] = {}
     refitted: list[str] = []
     counts: list[int] = []

@@ -104,7 +104,7 @@ def choose(
         calibration = calibrate(trial, data, heldout=refit, keep=[*named, *kept], padding=padding)
         trials.append(Trial(kept, judge.loss(trial)))
         if trials[-1].loss.most <= max_loss:
-            convert_norms(model, only=list(calibration.converted))
+            convert_norms(model, only=list(calibration.converted), keep_affine=False)
             model.load_state_dict(trial.state_dict())
             return Choice(
                 judge.metric, max_loss, kept, trials[-1].loss, tuple(trials), harm, calibration

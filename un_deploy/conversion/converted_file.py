@@ -12,7 +12,7 @@ from torch import nn
 from un_deploy.errors import InputError
 from un_deploy.files import staged
 from un_deploy.nn import load_checkpoint
-from un_deploy.nn.pretrained import Norms, norms_of, put_norms
+from un_deploy.nn.networks.pretrained import Norms, norms_of, put_norms
 
 _RECORD = "un_deploy"
 _VERSION = 1

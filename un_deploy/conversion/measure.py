@@ -105,7 +105,7 @@ def measure(
     norms = []
     for name in places.runs:
         trial = deepcopy(model)
-        convert_norms(trial, only=name)
+        convert_norms(trial, only=name, keep_affine=False)
         set_affine(unified(trial, [name])[name], fits[name])
         fit, spread = fits[name], spreads[name]
         norms.append(NormHarm(name, spread.varies(), fit.unexplained(), judge.loss(trial)))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -32,6 +32,18 @@ Batch = dict[str, "Tensor"]
 
 
 @dataclass(frozen=True)
+class Stage(JsonForm):
+    """One stage of a conversion: what was done, what the network had lost then, how long it took.
+
+    The loss is on held-out data that neither fitted nor chose anything, with its interval.
+    """
+
+    name: Literal["calibrated", "trained"]
+    loss: Loss
+    seconds: float
+
+
+@dataclass(frozen=True)
 class ConvertReport(JsonForm):
     """What a conversion did, and what it cost.
 
@@ -40,9 +52,7 @@ class ConvertReport(JsonForm):
         metric: what `loss` counts.
         choice: the harm of each norm alone, and what was tried; None where nothing was chosen.
         calibration: which norms went, how well they fit, what was centred and refitted.
-        loss: of the converted network, on held-out data that neither fitted nor chose anything;
-            by `evaluate` where that was given.
-        seconds: the whole took.
+        stages: in their order; what the last one lost is what the file has lost.
     """
 
     model: str
@@ -51,9 +61,13 @@ class ConvertReport(JsonForm):
     metric: str
     choice: Choice | None
     calibration: Calibration
-    loss: Loss
-    seconds: float
+    stages: tuple[Stage, ...]
     version: int = 1
+
+    @property
+    def loss(self) -> Loss:
+        """What the network in the file has lost."""
+        return self.stages[-1].loss
 
 
 def convert(
@@ -68,9 +82,13 @@ def convert(
     keep: Sequence[str] = (),
     max_loss: float | None = None,
     refit: bool = True,
+    finetune: str | None = None,
+    steps: int | None = None,
+    learning_rate: float = 1e-3,
+    tell: Callable[[int, int, float], None] = lambda done, steps, loss: None,
     force: bool = False,
 ) -> ConvertReport:
-    """Convert a trained LayerNorm network to UN without training, and write its checkpoint.
+    """Convert a trained LayerNorm network to UN, and write its checkpoint.
 
     Args:
         model: a spec, as `export` takes it; its Python runs as code.
@@ -85,6 +103,11 @@ def convert(
         keep: patterns of LayerNorms that stay; "auto" among them: as few more as `max_loss` allows.
         max_loss: in the metric's units. Without "auto", more is an error.
         refit: fit the linear layers beside the norms anew where held-out data says that it helps.
+        finetune: batches as `data`, to train on afterwards: the network learns to answer as the
+            original does; no labels.
+        steps: batches to train on, of `finetune`.
+        learning_rate: the largest of that training.
+        tell: is given the steps trained, those in all, and the loss.
         force: replace a target that is there.
 
     Raises:
@@ -103,10 +126,14 @@ def convert(
     auto = len(patterns) != len(keep)
     if auto and max_loss is None:
         raise InputError("--keep auto needs --max-loss, what the conversion may cost")
+    if (finetune is None) != (steps is None):
+        raise InputError("--finetune and --steps go together: what to train on, and how long")
     with needs("torch"):
         from un_deploy.conversion import calibrate, choose
         from un_deploy.conversion.converted_file import save_converted
         from un_deploy.conversion.loss import Judge
+        from un_deploy.conversion.training.distillation import distil
+        from un_deploy.nn import freeze_statistics
 
     original = load_module(model, checkpoint=Path(checkpoint), norm=None)
     fits, choosing, judging = _split(_batches(data), None if heldout is None else _batches(heldout))
@@ -137,7 +164,15 @@ def convert(
             )
     else:
         calibration = calibrate(converted, fits, heldout=refits, keep=patterns, padding=masks)
-    loss = judge.loss(converted)
+    stages = [Stage("calibrated", judge.loss(converted), time.monotonic() - started)]
+    if finetune is not None:
+        assert steps is not None
+        started = time.monotonic()
+        freeze_statistics(converted)
+        rounds = _batches(finetune)
+        distil(converted, original, rounds, steps, learning_rate=learning_rate, tell=tell)
+        stages.append(Stage("trained", judge.loss(converted), time.monotonic() - started))
+    loss = stages[-1].loss
     if max_loss is not None and loss.value > max_loss:
         raise ThresholdError(
             f"the {judge.metric} is {loss}, above --max-loss {max_loss:g}: keep more norms "
@@ -151,8 +186,7 @@ def convert(
         judge.metric,
         choice,
         calibration,
-        loss,
-        time.monotonic() - started,
+        tuple(stages),
     )
 
 

@@ -30,7 +30,7 @@ def test_scale_and_shift_are_those_of_numpy() -> None:
     for channel in range(3):
         left = np.stack([x[:, channel].double(), np.ones(200)], 1)
         right = y[:, channel].double().numpy()
-        (a, b), squares, *_ = np.linalg.lstsq(left, right, rcond=None)
+        (a, b), *_ = np.linalg.lstsq(left, right, rcond=None)
         assert scale[channel].item() == pytest.approx(a, rel=1e-9)
         assert shift[channel].item() == pytest.approx(b, rel=1e-9)
     assert fit.tokens == 200

@@ -15,10 +15,12 @@ def set_affine(norm: UnifiedNorm, fit: ChannelFit) -> None:
     weight and bias ``scale * sqrt(m + eps)`` and ``shift``.
     """
     scale, shift = fit.affine()
+    weight, bias = norm.weight, norm.bias
+    assert weight is not None and bias is not None  # `norm` is made with both
     with torch.no_grad():
         norm.reset_running_stats()
         norm.running_var.copy_(fit.second_moment)
         norm.get_buffer("history")[-1] = norm.running_var
         norm.iters.fill_(1)
-        norm.weight.copy_(scale * torch.sqrt(norm.running_var.double() + norm.eps))
-        norm.bias.copy_(shift)
+        weight.copy_(scale * torch.sqrt(norm.running_var.double() + norm.eps))
+        bias.copy_(shift)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any
 
 import torch
@@ -39,18 +40,20 @@ def distil(
     model: nn.Module,
     original: nn.Module,
     data: Batches,
-    schedule: Schedule,
+    steps: int,
     *,
-    learning_rate: float = 3e-4,
+    schedule: Schedule | None = None,
+    learning_rate: float = 1e-3,
     tell: Callable[[int, int, float], None] = lambda done, steps, loss: None,
 ) -> list[float]:
-    """Train the model for the schedule's steps: AdamW, 5 % warm-up, then a cosine to zero.
+    """Train the model to answer as the original: AdamW, 5 % warm-up, then a cosine to zero.
 
     Args:
-        model: of the schedule; in training mode meanwhile.
+        model: in training mode meanwhile; the statistics of its norms are to be frozen.
         original: answers in evaluation mode.
         data: gone through again and again.
-        schedule: says how many steps, and from where on.
+        steps: batches to train on.
+        schedule: fades the model's norms meanwhile, where it has some to fade.
         learning_rate: the largest.
         tell: is given the steps done, those in all, and the loss.
 
@@ -63,29 +66,27 @@ def distil(
     optimizer = torch.optim.AdamW(
         [p for p in model.parameters() if p.requires_grad], lr=learning_rate, weight_decay=0.0
     )
-    steps = schedule.steps
     warm = max(1, steps // 20)
     rate = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, learning_rate, total_steps=steps, pct_start=warm / steps, cycle_momentum=False
     )
     losses: list[float] = []
     model.train()
-    for batch in _endless(data):
-        if schedule.done >= steps:
-            break
+    for batch in islice(_endless(data), steps):
         with evaluating(original):
             wanted = run(original, batch)
         loss = distillation_loss(run(model, batch), wanted)
         if not bool(torch.isfinite(loss.detach())):
-            raise InputError(f"the loss of step {schedule.done} is no finite number: train slower")
+            raise InputError(f"the loss of step {len(losses)} is no finite number: train slower")
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         rate.step()
-        schedule.step()
+        if schedule is not None:
+            schedule.step()
         losses.append(float(loss.detach()))
-        tell(schedule.done, steps, losses[-1])
+        tell(len(losses), steps, losses[-1])
     model.eval()
     return losses
 

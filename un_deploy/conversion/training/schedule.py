@@ -137,7 +137,7 @@ def _wrap(model: nn.Module, names: Sequence[str]) -> dict[str, FadingNorm]:
     """Put a fading norm in each place."""
     converted = deepcopy(model)
     with evaluating(converted):
-        convert_norms(converted, only=list(names))
+        convert_norms(converted, only=list(names), keep_affine=False)
     wrapped: dict[str, FadingNorm] = {}
     for name in names:
         unified = converted.get_submodule(name)

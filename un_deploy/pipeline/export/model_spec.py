@@ -54,7 +54,7 @@ def load_module(
         import torch
     from un_deploy.conversion.converted_file import recorded_norms
     from un_deploy.nn import load_checkpoint, require_trained
-    from un_deploy.nn.pretrained import put_norms
+    from un_deploy.nn.networks.pretrained import put_norms
 
     norms = recorded_norms(checkpoint) if checkpoint is not None and norm in (None, "un") else {}
     with torch.random.fork_rng(devices=[]):
