@@ -201,7 +201,7 @@ def page(found: list[dict[str, Any]]) -> str:
         "lost against LN on 5,000 test images that chose nothing, paired, with 95 % intervals;",
         f"LN has {found[0]['ln_accuracy']:.2f} % there. A minus is a gain.",
         "",
-        entries.table(columns, rows),
+        *entries.table(columns, rows),
         "",
         f"Means over {len(found)} seeds of the data: {said}.",
         "",
