@@ -28,8 +28,9 @@ def conversion(report: ConvertReport) -> None:
         f"{len(done.converted)} norms became a scale and a shift, fitted on {done.tokens} tokens; "
         f"{len(done.centred)} layers were centred, {len(done.refitted)} refitted."
     )
+    chosen = () if report.choice is None else report.choice.kept
     for name, why in done.left.items():
-        show.line(f"{name} stays: {why}.")
+        show.line(f"{name} stays: {'its loss is too high' if name in chosen else why}.")
     show.line(f"On samples that nothing was fitted to, {report.metric}:")
     for stage in report.stages:
         show.line(f"  {stage.name} in {stage.seconds:.0f} s: {stage.loss}")

@@ -11,6 +11,8 @@
 - norm_io: What goes into the norms of a model and comes out, and in which order they run.
 - places: The LayerNorms of a model that run on the data, and what calibrates one.
 - fits/: What is fitted to data: a scale and a shift for a norm, and the linear layers beside it.
+- training/: A conversion while training: norms that fade into an affine, and the loss to train
+  with.
 """
 
 from un_deploy.conversion.calibrate import Calibration, calibrate

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
@@ -66,10 +67,7 @@ def distil(
     optimizer = torch.optim.AdamW(
         [p for p in model.parameters() if p.requires_grad], lr=learning_rate, weight_decay=0.0
     )
-    warm = max(1, steps // 20)
-    rate = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, learning_rate, total_steps=steps, pct_start=warm / steps, cycle_momentum=False
-    )
+    rate = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, steps))
     losses: list[float] = []
     model.train()
     for batch in islice(_endless(data), steps):
@@ -89,6 +87,14 @@ def distil(
         tell(len(losses), steps, losses[-1])
     model.eval()
     return losses
+
+
+def _rate(step: int, steps: int) -> float:
+    """The part of the largest learning rate, of a step counted from 0."""
+    warm = max(1, steps // 20)
+    if step < warm:
+        return (step + 1) / warm
+    return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
 
 
 def _endless(data: Batches) -> Iterator[Batch]:
