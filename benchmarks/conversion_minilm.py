@@ -131,8 +131,8 @@ def page(found: list[dict[str, Any]]) -> str:
     text = [
         "# What converting all-MiniLM-L6-v2 from LayerNorm costs",
         "",
-        "By `python -m benchmarks.conversion_minilm`, whose docstring is the protocol, on 500 lines",
-        "about Debian packages whose sources gave nothing to fit or to decide by.",
+        "By `python -m benchmarks.conversion_minilm`, whose docstring is the protocol, on 500",
+        "lines about Debian packages whose sources gave nothing to fit or to decide by.",
         "",
         *entries.table(columns, rows),
         "",
