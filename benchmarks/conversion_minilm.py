@@ -76,7 +76,11 @@ class Sentences(nn.Module):
 
 def batches(tokenizer: Any, texts: list[str]) -> list[Batch]:
     return [
-        dict(tokenizer(texts[k : k + BATCH], padding=True, return_tensors="pt"))
+        dict(
+            tokenizer(
+                texts[k : k + BATCH], padding=True, return_token_type_ids=False, return_tensors="pt"
+            )
+        )
         for k in range(0, len(texts), BATCH)
     ]
 
