@@ -2,6 +2,7 @@
 
 - build: un-deploy build: an ONNX file becomes a TensorRT plan.
 - compare: un-deploy compare: how fast is a network with LN, UN, and without norms?
+- convert: un-deploy convert: from a trained LayerNorm network to a checkpoint with UN.
 - demo: un-deploy demo: exports, folds, checks and times trained networks that come with the
   package.
 - doctor: un-deploy doctor: what this machine can do, and what to install.
@@ -16,6 +17,8 @@
 - report: un-deploy report: the HTML page of a comparison that was kept as JSON.
 - show: How reports look in a terminal; piped, they are 80 columns wide and without colours.
 - show_comparison: How a comparison looks in a terminal: accuracy first, then times, then engines.
+- show_conversion: How a conversion looks in a terminal: the harm of each norm, what was tried,
+  what it cost.
 - strip: un-deploy strip: take the norms of an ONNX file out, for measuring.
 - triton: un-deploy triton: a model's folder in a Triton Inference Server repository.
 - trtexec_compare: un-deploy trtexec-compare: `compare` on TensorRT engines, in trtexec where there
@@ -45,6 +48,7 @@ from un_deploy.signals import ENDING
 
 COMMANDS = {
     "export": "export",
+    "convert": "convert",
     "fold": "fold",
     "verify": "verify",
     "compare": "compare",

@@ -1,6 +1,8 @@
 """What each command does, from file to file.
 
 - build: From an ONNX file to a TensorRT plan and its manifest: prepare, check, build, check, write.
+- convert: The whole conversion: from a trained LayerNorm network to a checkpoint with UN, and its
+  price.
 - demo: The demo: exports, folds, checks and times the two trained networks that come with the
   package.
 - doctor: What this machine can do: the packages of each extra, whether they load, and the GPU.

@@ -51,6 +51,17 @@ def save_pretrained(model: nn.Module, folder: str | os.PathLike[str]) -> None:
         raise InputError(f"{type(model).__name__} is no transformers model: save its state_dict()")
     with torch.device("meta"):
         plain = type(model)(model.config)
+    model.save_pretrained(folder)
+    record = {"version": _VERSION, "norms": norms_of(model, plain)}
+    atomic_write_text(Path(folder) / RECORD, json.dumps(record, indent=1) + "\n", force=True)
+
+
+def norms_of(model: nn.Module, plain: nn.Module) -> Norms:
+    """What `convert_norms` put where, against the same network without it.
+
+    Raises:
+        InputError: a norm is of a class derived from UnifiedNorm.
+    """
     before = dict(plain.named_modules(remove_duplicate=False))
     norms: dict[str, Mapping[str, Any] | None] = {}
     for name, module in model.named_modules(remove_duplicate=False):
@@ -58,9 +69,32 @@ def save_pretrained(model: nn.Module, folder: str | os.PathLike[str]) -> None:
             norms[name] = _arguments(module)
         elif type(module) is nn.Identity and type(before.get(name)) is not nn.Identity:
             norms[name] = None
-    model.save_pretrained(folder)
-    record = {"version": _VERSION, "norms": norms}
-    atomic_write_text(Path(folder) / RECORD, json.dumps(record, indent=1) + "\n", force=True)
+    return norms
+
+
+def put_norms(model: nn.Module, norms: Norms, where: str) -> None:
+    """Put new norms where a record has them; one module under two names stays one.
+
+    Args:
+        model: with the norms that it had before.
+        norms: the record.
+        where: the record's file, for errors.
+
+    Raises:
+        InputError: the model has no such place, or no norm can be made of the record.
+    """
+    made: dict[nn.Module, nn.Module] = {}
+    for name, arguments in norms.items():
+        parent, _, child = name.rpartition(".")
+        try:
+            place = model.get_submodule(parent)
+            old = place.get_submodule(child)
+            if old not in made:
+                new = nn.Identity() if arguments is None else UnifiedNorm(**arguments)
+                made[old] = new.train(old.training)
+        except (AttributeError, TypeError) as error:
+            raise InputError(f"{where}: {name}: {first_line(error)}") from error
+        setattr(place, child, made[old])
 
 
 def load_pretrained(folder: str | os.PathLike[str], *, converted: bool = True) -> nn.Module:
@@ -188,16 +222,6 @@ def _with_norms(kind: Any, norms: Norms) -> Any:
 
     def init(self: nn.Module, *args: Any, **kwargs: Any) -> None:
         kind.__init__(self, *args, **kwargs)
-        made: dict[nn.Module, nn.Module] = {}  # one module under two names stays one
-        for name, arguments in norms.items():
-            parent, _, child = name.rpartition(".")
-            try:
-                place = self.get_submodule(parent)
-                old = place.get_submodule(child)
-                if old not in made:
-                    made[old] = nn.Identity() if arguments is None else UnifiedNorm(**arguments)
-            except (AttributeError, TypeError) as error:
-                raise InputError(f"{RECORD}: {name}: {first_line(error)}") from error
-            setattr(place, child, made[old])
+        put_norms(self, norms, RECORD)
 
     return type(kind.__name__, (kind,), {"__init__": init, "__module__": kind.__module__})

@@ -40,7 +40,8 @@ def load_module(
             directory is one of the recipes that come with un-deploy.
         norm: a name in models/norms.py; None: as the factory has it, or as the folder was saved.
             Where the factory takes no ``norm_layer``, its LayerNorms are swapped.
-        checkpoint: see `un_deploy.nn.load_checkpoint`.
+        checkpoint: see `un_deploy.nn.load_checkpoint`; one that `convert` wrote puts its norms
+            where its record says, into the network with LayerNorms.
         untrained: accept Unified Normalizations whose statistics were never updated.
 
     Raises:
@@ -51,11 +52,15 @@ def load_module(
     """
     with needs("torch"):
         import torch
+    from un_deploy.conversion.converted_file import recorded_norms
     from un_deploy.nn import load_checkpoint, require_trained
+    from un_deploy.nn.networks.pretrained import put_norms
 
+    norms = recorded_norms(checkpoint) if checkpoint is not None and norm in (None, "un") else {}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        module = _build(spec, norm)
+        module = _build(spec, "ln" if norms and norm else norm)
+    put_norms(module, norms, str(checkpoint))
     if checkpoint is not None:
         load_checkpoint(module, checkpoint, untrained=untrained)
     if not untrained:

@@ -1,0 +1,71 @@
+"""un-deploy convert, as docs/convert.md shows it: the whole road of a LayerNorm network's owner."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Run
+
+pytest.importorskip("torch")
+
+pytestmark = pytest.mark.torch
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "convert.md").read_text(encoding="utf-8")
+COMMANDS = [
+    line.replace("--steps 1000", "--steps 10")
+    for block in re.findall(r"```sh\n(.*?)```", PAGE, flags=re.DOTALL)
+    for line in block.replace("\\\n", " ").strip().splitlines()
+]
+
+
+@pytest.fixture(autouse=True)
+def checkout(folder: Path) -> None:
+    for name in ("models", "examples"):
+        (folder / name).symlink_to(ROOT / name)
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_page(run: Run, in_this_process: None) -> None:
+    assert [command.split()[1] for command in COMMANDS][:2] == ["convert", "export"]
+    for command in COMMANDS:
+        program, *arguments = command.split()
+        result = run(*arguments)
+        assert program == "un-deploy" and result.exit_code == 0, result.output
+
+
+def test_one_norm_goes(run: Run) -> None:
+    loader = "examples/fashion_mnist_loader.py"
+    arguments = (
+        "convert", "models/vit.py:vit_micro",
+        "--checkpoint", "models/checkpoints/vit_micro_ln_seed0.pt",
+        "--data", f"{loader}:heldout", "--keep", "blocks.[012].*", "--keep", "norm",
+        "--no-refit", "-o", "un.pt",
+    )  # fmt: skip
+    result = run(*arguments)
+    assert result.exit_code == 0
+    assert "2 norms became a scale and a shift, fitted on 6400 tokens" in result.stdout
+    assert "blocks.2.norm1 stays: named by keep." in result.stdout
+    assert re.search(r"calibrated in \d+ s: 0\.00\d+ \(0\.00\d+ to 0\.00\d+\)", result.stdout)
+    assert result.stdout.endswith("Wrote un.pt\n")
+
+    again = run(*arguments)
+    assert again.exit_code == 1 and "un.pt exists" in again.stderr
+    report = json.loads(run(*arguments, "--force", "--json").stdout)
+    assert list(report["calibration"]["converted"]) == ["blocks.3.norm1", "blocks.3.norm2"]
+    assert report["stages"][0]["loss"]["value"] < 0.01
+
+
+def test_a_loss_above_the_limit(run: Run) -> None:
+    loader = "examples/fashion_mnist_loader.py"
+    result = run(
+        "convert", "models/vit.py:vit_micro",
+        "--checkpoint", "models/checkpoints/vit_micro_ln_seed0.pt",
+        "--data", f"{loader}:heldout", "--no-refit", "--max-loss", "0.01", "-o", "un.pt",
+    )  # fmt: skip
+    assert result.exit_code == 3
+    assert "above --max-loss 0.01: keep more norms" in result.stderr
+    assert not Path("un.pt").exists()

@@ -1,0 +1,110 @@
+"""From a LayerNorm checkpoint to a converted one, and on through export and compare."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from tests.conversion.networks import pre_norm  # noqa: E402
+from un_deploy.errors import InputError, TargetError, ThresholdError  # noqa: E402
+from un_deploy.pipeline.convert import convert  # noqa: E402
+from un_deploy.pipeline.export.export import export  # noqa: E402
+from un_deploy.pipeline.export.model_spec import load_module  # noqa: E402
+
+pytestmark = pytest.mark.torch
+SPEC = "tests/conversion/networks.py:pre_norm"
+LOADER = """
+from tests.conversion.networks import images
+import torch
+
+def many(): return images(8)
+def few(): return images(1)
+def other(): return images(2, seed=1)
+def score(model):
+    batch, = images(1, seed=2)
+    with torch.no_grad():
+        return -model(**batch).square().mean(1)
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    torch.save(pre_norm().state_dict(), tmp_path / "ln.pt")
+    (tmp_path / "loader.py").write_text(LOADER)
+    return tmp_path
+
+
+def run(folder: Path, **settings: object):
+    given = {"checkpoint": folder / "ln.pt", "data": f"{folder}/loader.py:many"} | settings
+    return convert(SPEC, folder / "un.pt", **given)
+
+
+def test_what_it_writes_exports_and_folds(folder: Path) -> None:
+    report = run(folder, heldout=f"{folder}/loader.py:other", keep=["blocks.0.norm1"])
+    assert len(report.calibration.converted) == 4 and report.choice is None
+    assert 0 < report.loss.value < 1 and report.loss.interval is not None
+    done = export(SPEC, folder / "un.onnx", checkpoint=folder / "un.pt")
+    assert done.fold is not None and len(done.fold.folded) == 4
+    assert [norm.label for norm in done.fold.measuring] == ["blocks.0.norm1"]
+    assert done.verification is not None and done.verification.verdict == "proven"
+
+
+def test_norm_un_builds_it_from_the_network_with_layer_norms(folder: Path) -> None:
+    run(folder)
+    one, other = (
+        load_module(SPEC, checkpoint=folder / "un.pt", norm=norm) for norm in (None, "un")
+    )
+    for name, value in one.state_dict().items():
+        assert torch.equal(other.state_dict()[name], value)
+
+
+def test_it_chooses_what_stays(folder: Path) -> None:
+    report = run(folder, keep=["auto"], max_loss=0.5, refit=False)
+    assert report.choice is not None and report.choice.loss.value <= 0.5
+    assert len(report.choice.kept) + len(report.calibration.converted) == 5
+    assert report.calibration.refitted == ()
+
+
+def test_training_brings_it_nearer(folder: Path) -> None:
+    report = run(folder, refit=False, finetune=f"{folder}/loader.py:many", steps=40)
+    calibrated, trained = report.stages
+    assert (calibrated.name, trained.name) == ("calibrated", "trained")
+    assert trained.loss.value < 0.9 * calibrated.loss.value and report.loss == trained.loss
+
+
+def test_a_score(folder: Path) -> None:
+    report = run(folder, evaluate=f"{folder}/loader.py:score")
+    assert report.metric.endswith("loader.py:score")
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "said"),
+    [
+        ({"data": "loader.py:few"}, InputError, "gives 1 batches: give at least four"),
+        ({"heldout": "loader.py:few"}, InputError, "--heldout gives one batch"),
+        ({"keep": ["auto"]}, InputError, "--keep auto needs --max-loss"),
+        ({"steps": 3}, InputError, "--finetune and --steps go together"),
+        ({"keep": ["nothing"]}, InputError, "matches no normalization"),
+        ({"max_loss": 1e-9}, ThresholdError, "above --max-loss 1e-09"),
+        ({"keep": ["auto"], "max_loss": -1.0}, ThresholdError, "not one LayerNorm can go"),
+    ],
+)
+def test_refusals_write_nothing(folder: Path, settings: dict, error: type, said: str) -> None:
+    settings = {
+        name: f"{folder}/{value}" if name in ("data", "heldout") else value
+        for name, value in settings.items()
+    }
+    with pytest.raises(error, match=said):
+        run(folder, **settings)
+    assert not (folder / "un.pt").exists()
+
+
+def test_an_existing_target_is_said_at_once(folder: Path) -> None:
+    (folder / "un.pt").write_text("mine")
+    with pytest.raises(TargetError, match="exists"):
+        run(folder, data="nowhere.py:none")
+    with pytest.raises(InputError, match=r"is a \.pt file"):
+        convert(SPEC, folder / "un.onnx", checkpoint=folder / "ln.pt", data="x.py:y")

@@ -1,0 +1,108 @@
+"""un-deploy convert: from a trained LayerNorm network to a checkpoint with UN."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from un_deploy.cli import options
+from un_deploy.cli.overwriting import Writes
+
+_DATA = "LOADER"
+
+
+@click.command()
+@click.argument("model", metavar="MODEL", type=options.PYTHON)
+@options.reads("--checkpoint", required=True, help="The trained weights: .pt or .safetensors.")
+@options.reads(
+    "--data",
+    type=options.PYTHON,
+    required=True,
+    metavar=_DATA,
+    help="Batches to fit with, as --inputs of export: loader.py:function, which runs as code and "
+    "gives dicts by input name, or data.npz. A few hundred samples.",
+)
+@options.reads(
+    "--heldout",
+    type=options.PYTHON,
+    metavar=_DATA,
+    help="Other samples, at least two batches, to choose and judge by. Without it, half of --data.",
+)
+@options.reads(
+    "--evaluate",
+    type=options.PYTHON,
+    metavar="SCORE",
+    help="loader.py:function from a module to its score, higher is better: one number, or one of "
+    "each example. Without it, the divergence of the outputs.",
+)
+@options.reads(
+    "--padding",
+    type=options.PYTHON,
+    metavar="MASK",
+    help="loader.py:function from a batch to its mask, True where a token is padding.",
+)
+@click.option(
+    "--keep",
+    multiple=True,
+    metavar="auto|NAME",
+    help="Leave the LayerNorms of this name, or pattern, as they are; auto: as few as --max-loss "
+    "allows. May be repeated.",
+)
+@click.option(
+    "--max-loss",
+    type=float,
+    metavar="X",
+    help="What the conversion may cost, in units of the score, or of the divergence: 0 is the same "
+    "answer, 1 one that does not depend on the input. Exit with 3 where it costs more.",
+)
+@click.option(
+    "--refit/--no-refit",
+    default=True,
+    help="Fit the linear layers beside the norms anew, each where held-out data says that it "
+    "helps. The default.",
+)
+@options.reads(
+    "--finetune",
+    type=options.PYTHON,
+    metavar=_DATA,
+    help="Train on these batches afterwards, without labels: the network learns to answer as the "
+    "original does.",
+)
+@click.option("--steps", type=click.IntRange(1), help="Batches of --finetune to train on.")
+@click.option(
+    "--learning-rate", type=float, default=1e-3, help="The largest of that training. Default 0.001."
+)
+@options.writes(
+    "-o",
+    "--output",
+    "target",
+    type=Writes(),
+    required=True,
+    metavar="OUT.pt",
+    help="The checkpoint to write, which export and compare take with the same MODEL.",
+)
+@options.force
+@options.as_json
+def command(model: str, target: Path, as_json: bool, **settings: Any) -> None:
+    """Convert a trained LayerNorm network to UN.
+
+    MODEL is what export takes. Each LayerNorm becomes the fixed scale and shift that comes nearest
+    to it, without training; --finetune trains on from there. What that costs is measured on samples
+    that nothing was fitted to.
+    """
+    from un_deploy.cli import show
+    from un_deploy.cli.show_conversion import conversion
+    from un_deploy.pipeline.convert import convert
+
+    with show.working(f"Converting {model}") as say:
+
+        def tell(done: int, steps: int, loss: float) -> None:
+            say(f"Training {model}: step {done} of {steps}, loss {loss:.4f}")
+
+        report = convert(model, target, tell=tell, **settings)
+    if as_json:
+        click.echo(report.to_json(), nl=False)
+    else:
+        conversion(report)

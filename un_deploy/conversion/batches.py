@@ -1,0 +1,81 @@
+"""Data for a conversion: batches that a model is called with, as often as needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from un_deploy.errors import InputError, first_line
+
+Batch = Tensor | Sequence[Any] | Mapping[str, Any]
+"""What a model is called with: one tensor, positional arguments, or arguments by name."""
+
+Batches = Iterable[Batch]
+"""A list or a DataLoader; it is gone through several times, so no generator."""
+
+Padding = Callable[[Any], Tensor]
+"""From a batch to a bool tensor, True where a token is padding: (B, T) for norms on (B, T, C)."""
+
+
+def check(data: Batches, name: str) -> Batch:
+    """The first batch.
+
+    Raises:
+        InputError: the data can be gone through once only, or holds no batch.
+    """
+    if isinstance(data, (Tensor, Mapping)):
+        raise InputError(f"{name} is one batch: give a list of batches, [batch]")
+    if iter(data) is data:
+        raise InputError(f"{name} can be gone through once only: give a list or a DataLoader")
+    for batch in data:
+        return batch
+    raise InputError(f"{name} holds no batch")
+
+
+def run(model: nn.Module, batch: Batch) -> Any:
+    """The model's answer to a batch.
+
+    Raises:
+        InputError: the model does not take the batch.
+    """
+    try:
+        if isinstance(batch, Mapping):
+            return model(**batch)
+        return model(*((batch,) if isinstance(batch, Tensor) else batch))
+    except (TypeError, ValueError, RuntimeError, IndexError, KeyError) as error:
+        raise InputError(
+            f"{type(model).__name__} does not take a batch of the data: {first_line(error)}"
+        ) from error
+
+
+def outputs(answer: Any) -> dict[str, Tensor]:
+    """The floating-point tensors of a model's answer, by name or by number."""
+    if isinstance(answer, Tensor):
+        answer = {"output": answer}
+    elif not isinstance(answer, Mapping):
+        answer = {str(number): value for number, value in enumerate(answer)}
+    found: dict[str, Tensor] = {}
+    for name, value in answer.items():
+        if isinstance(value, Tensor) and value.is_floating_point():
+            found[name] = value
+        elif isinstance(value, (tuple, list)):
+            found |= {f"{name}.{inner}": tensor for inner, tensor in outputs(value).items()}
+    return found
+
+
+@contextmanager
+def evaluating(*models: nn.Module) -> Iterator[None]:
+    """Evaluation mode without gradient; every module is put back as it was."""
+    training = [module for model in models for module in model.modules() if module.training]
+    for model in models:
+        model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module in training:
+            module.training = True

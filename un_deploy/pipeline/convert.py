@@ -1,0 +1,233 @@
+"""The whole conversion: from a trained LayerNorm network to a checkpoint with UN, and its price."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from un_deploy.errors import InputError, ThresholdError, needs
+from un_deploy.files import check_target
+from un_deploy.json_form import JsonForm
+from un_deploy.measure.equality.inputs import load_inputs
+from un_deploy.pipeline.export.model_spec import load_module
+from un_deploy.python_file import load_object
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from un_deploy.conversion import Calibration, Choice
+    from un_deploy.conversion.loss import Loss
+
+AUTO = "auto"
+
+Batch = dict[str, "Tensor"]
+
+
+@dataclass(frozen=True)
+class Stage(JsonForm):
+    """One stage of a conversion: what was done, what the network had lost then, how long it took.
+
+    The loss is on held-out data that neither fitted nor chose anything, with its interval.
+    """
+
+    name: Literal["calibrated", "trained"]
+    loss: Loss
+    seconds: float
+
+
+@dataclass(frozen=True)
+class ConvertReport(JsonForm):
+    """What a conversion did, and what it cost.
+
+    Attributes:
+        model, checkpoint, target: what was converted, and the file written.
+        metric: what `loss` counts.
+        choice: the harm of each norm alone, and what was tried; None where nothing was chosen.
+        calibration: which norms went, how well they fit, what was centred and refitted.
+        stages: in their order; what the last one lost is what the file has lost.
+    """
+
+    model: str
+    checkpoint: str
+    target: str
+    metric: str
+    choice: Choice | None
+    calibration: Calibration
+    stages: tuple[Stage, ...]
+    version: int = 1
+
+    @property
+    def loss(self) -> Loss:
+        """What the network in the file has lost."""
+        return self.stages[-1].loss
+
+
+def convert(
+    model: str,
+    target: str | os.PathLike[str],
+    *,
+    checkpoint: str | os.PathLike[str],
+    data: str,
+    heldout: str | None = None,
+    evaluate: str | None = None,
+    padding: str | None = None,
+    keep: Sequence[str] = (),
+    max_loss: float | None = None,
+    refit: bool = True,
+    finetune: str | None = None,
+    steps: int | None = None,
+    learning_rate: float = 1e-3,
+    tell: Callable[[int, int, float], None] = lambda done, steps, loss: None,
+    force: bool = False,
+) -> ConvertReport:
+    """Convert a trained LayerNorm network to UN, and write its checkpoint.
+
+    Args:
+        model: a spec, as `export` takes it; its Python runs as code.
+        target: the .pt file to write: the weights, and which norms were put where. `export` and
+            `compare` take it as ``checkpoint`` of the same spec.
+        checkpoint: of the LayerNorm network.
+        data: data.npz or loader.py:function, batches as `export` takes its inputs; for the fits.
+        heldout: the same, other samples; None: half of the batches of `data`.
+        evaluate: loader.py:function from a module to its score, higher is better: a number, or one
+            of each example. None: the divergence of the outputs.
+        padding: loader.py:function from a batch to its mask, True where a token is padding.
+        keep: patterns of LayerNorms that stay; "auto" among them: as few more as `max_loss` allows.
+        max_loss: in the metric's units. Without "auto", more is an error.
+        refit: fit the linear layers beside the norms anew where held-out data says that it helps.
+        finetune: batches as `data`, to train on afterwards: the network learns to answer as the
+            original does; no labels.
+        steps: batches to train on, of `finetune`.
+        learning_rate: the largest of that training.
+        tell: is given the steps trained, those in all, and the loss.
+        force: replace a target that is there.
+
+    Raises:
+        InputError: something cannot be read, the network does not take the data, or has no
+            LayerNorm to convert.
+        TargetError: the target exists or cannot be written.
+        ThresholdError: the loss is above `max_loss`; nothing is written.
+        MissingPackageError: torch is not installed.
+    """
+    started = time.monotonic()
+    target = Path(target)
+    check_target(target, force=force)
+    if target.suffix != ".pt":
+        raise InputError(f"{target}: the converted checkpoint is a .pt file")
+    patterns = [pattern for pattern in keep if pattern != AUTO]
+    auto = len(patterns) != len(keep)
+    if auto and max_loss is None:
+        raise InputError("--keep auto needs --max-loss, what the conversion may cost")
+    if (finetune is None) != (steps is None):
+        raise InputError("--finetune and --steps go together: what to train on, and how long")
+    with needs("torch"):
+        from un_deploy.conversion import calibrate, choose
+        from un_deploy.conversion.converted_file import save_converted
+        from un_deploy.conversion.loss import Judge
+        from un_deploy.conversion.training.distillation import distil
+        from un_deploy.nn import freeze_statistics
+
+    original = load_module(model, checkpoint=Path(checkpoint), norm=None)
+    fits, choosing, judging = _split(_batches(data), None if heldout is None else _batches(heldout))
+    score = None if evaluate is None else load_object(evaluate)
+    masks = None if padding is None else partial(_mask, load_object(padding), padding)
+    judge = Judge(original, judging, score, evaluate)
+    converted = deepcopy(original)
+    refits = choosing if refit else None
+    choice: Choice | None = None
+    if auto:
+        assert max_loss is not None
+        choice = choose(
+            converted,
+            fits,
+            choosing,
+            max_loss=max_loss,
+            evaluate=score,
+            metric=evaluate,
+            keep=patterns,
+            padding=masks,
+            refit=refits,
+        )
+        calibration = choice.calibration
+        if calibration is None:
+            raise ThresholdError(
+                f"not one LayerNorm can go within --max-loss {max_loss:g}: "
+                f"where {choice.kept[-1]} alone goes, the loss is {choice.trials[-1].loss}"
+            )
+    else:
+        calibration = calibrate(converted, fits, heldout=refits, keep=patterns, padding=masks)
+    stages = [Stage("calibrated", judge.loss(converted), time.monotonic() - started)]
+    if finetune is not None:
+        assert steps is not None
+        started = time.monotonic()
+        freeze_statistics(converted)
+        rounds = _batches(finetune)
+        distil(converted, original, rounds, steps, learning_rate=learning_rate, tell=tell)
+        stages.append(Stage("trained", judge.loss(converted), time.monotonic() - started))
+    loss = stages[-1].loss
+    if max_loss is not None and loss.value > max_loss:
+        raise ThresholdError(
+            f"the {judge.metric} is {loss}, above --max-loss {max_loss:g}: keep more norms "
+            "(--keep auto chooses them), or train on"
+        )
+    save_converted(converted, target, original, force=force)
+    return ConvertReport(
+        model,
+        str(checkpoint),
+        str(target),
+        judge.metric,
+        choice,
+        calibration,
+        tuple(stages),
+    )
+
+
+def _batches(source: str) -> list[Batch]:
+    import torch
+
+    return [
+        {
+            name: value if isinstance(value, torch.Tensor) else torch.from_numpy(np.array(value))
+            for name, value in batch.items()
+        }
+        for batch in load_inputs(source)
+    ]
+
+
+def _split(
+    data: list[Batch], heldout: list[Batch] | None
+) -> tuple[list[Batch], list[Batch], list[Batch]]:
+    """For the fits, for choosing and for judging: no batch serves two of them."""
+    if heldout is None:
+        if len(data) < 4:
+            raise InputError(
+                f"--data gives {len(data)} batches: give at least four, or --heldout with two, so "
+                "that what is fitted, what chooses and what judges are different samples"
+            )
+        return (
+            [batch for number, batch in enumerate(data) if number % 4 < 2],
+            data[2::4],
+            data[3::4],
+        )
+    if len(heldout) < 2:
+        raise InputError(
+            "--heldout gives one batch: give two, one that chooses and one that judges"
+        )
+    return data, heldout[0::2], heldout[1::2]
+
+
+def _mask(padding: Any, spec: str, batch: Mapping[str, Tensor]) -> Tensor:
+    import torch
+
+    mask = torch.as_tensor(padding(batch))
+    if mask.dtype != torch.bool:
+        raise InputError(f"{spec} gives {mask.dtype}; a padding mask is bool, True on padding")
+    return mask
