@@ -2,9 +2,12 @@
 
     python -m benchmarks.conversion SEED
 
-The protocol, fixed before the first run. The network is the kept checkpoint
+The protocol was fixed before the first run, and changed once: with 3,000 images to choose by, seed
+0 kept five norms (4 gone, 0.10 points lost, -0.29 to 0.49), since the interval that has to lie
+below the limit is then 0.7 points wide to each side. Now 10,000 choose, and the network that was
+trained with UN from the start is judged too. Nothing else was changed. The network is the kept checkpoint
 vit_micro_ln_seed0.pt. A seed draws, from the 60,000 training images, 512 to fit with, 512 that
-decide refits, and 3,000 that choose by their labels. The judge is the second half of the test set,
+decide refits, and 10,000 that choose by their labels. The judge is the second half of the test set,
 5,000 images, which chose nothing (the first half was looked at while the method was made). All
 losses are points of accuracy against LN, paired by image, with their 95 % interval.
 
@@ -18,7 +21,8 @@ With training, all nine gone, each at the CPU time that the first one took, cali
                rate 1e-3, warm-up 5 %, cosine to zero, as many steps as the time holds
     scratch    UN from random weights, the same recipe and time
 
-The number of steps of the last two is found from 30 steps timed before. Writes the entry of the
+The number of steps of the last two is found from 30 steps timed before. Beside them, `un` is the
+kept checkpoint vit_micro_un_seed0.pt, which the whole training protocol gave. Writes the entry of the
 seed in benchmarks/results/conversion.json, and the page beside it.
 """
 
@@ -56,7 +60,7 @@ from un_deploy.nn import convert_norms, freeze_statistics, load_checkpoint
 RESULT = Path(__file__).parent / "results" / "conversion.json"
 CHECKPOINT = Path(__file__).parents[1] / "models" / "checkpoints" / "vit_micro_ln_seed0.pt"
 SEEDS = (0, 1, 2)
-FITS, REFITS, CHOOSES = 512, 512, 3000
+FITS, REFITS, CHOOSES = 512, 512, 10_000
 STEPS, BATCH, TIMED = 1500, 32, 30
 LIMIT = 1.0
 
@@ -123,7 +127,10 @@ def with_training(
     freeze_statistics(model)
     distil(model, original, Images(train, seed), STEPS, learning_rate=1e-3)
     budget = time.process_time() - start
-    found = {"distilled": {**shown(judge.loss(model)), "cpu_s": budget, "steps": STEPS}}
+    trained = vit_micro(norm_layer=NORMS["un"])
+    load_checkpoint(trained, CHECKPOINT.with_name("vit_micro_un_seed0.pt"))
+    found: dict[str, dict[str, Any]] = {"un": shown(judge.loss(trained))}
+    found |= {"distilled": {**shown(judge.loss(model)), "cpu_s": budget, "steps": STEPS}}
     for name in ("plain", "scratch"):
         steps = round(budget / _seconds_of_a_step(_network(name, original, seed), train, seed))
         start = time.process_time()
@@ -182,7 +189,7 @@ def page(found: list[dict[str, Any]]) -> str:
                     name,
                     str(got.get("gone", 9)),
                     f"{got['loss']:.2f} ({low:.2f} to {high:.2f})",
-                    f"{got['cpu_s']:.0f}",
+                    f"{got['cpu_s']:.0f}" if "cpu_s" in got else "",
                     str(got.get("steps", "")),
                 )
             )
