@@ -5,11 +5,13 @@
 The protocol was fixed before the first run, and changed once: with 3,000 images to choose by, seed
 0 kept five norms (4 gone, 0.10 points lost, -0.29 to 0.49), since the interval that has to lie
 below the limit is then 0.7 points wide to each side. Now 10,000 choose, and the network that was
-trained with UN from the start is judged too. Nothing else was changed. The network is the kept checkpoint
-vit_micro_ln_seed0.pt. A seed draws, from the 60,000 training images, 512 to fit with, 512 that
-decide refits, and 10,000 that choose by their labels. The judge is the second half of the test set,
-5,000 images, which chose nothing (the first half was looked at while the method was made). All
-losses are points of accuracy against LN, paired by image, with their 95 % interval.
+trained with UN from the start is judged too. Nothing else was changed.
+
+The network is the kept checkpoint vit_micro_ln_seed0.pt. A seed draws, from the 60,000 training
+images, 512 to fit with, 512 that decide refits, and 10,000 that choose by their labels. The judge
+is the second half of the test set, 5,000 images, which chose nothing (the first half was looked at
+while the method was made). All losses are points of accuracy against LN, paired by image, with
+their 95 % interval.
 
 Without training (seeds 0, 1, 2):
     all        `calibrate`: all nine norms
@@ -22,8 +24,9 @@ With training, all nine gone, each at the CPU time that the first one took, cali
     scratch    UN from random weights, the same recipe and time
 
 The number of steps of the last two is found from 30 steps timed before. Beside them, `un` is the
-kept checkpoint vit_micro_un_seed0.pt, which the whole training protocol gave. Writes the entry of the
-seed in benchmarks/results/conversion.json, and the page beside it.
+kept checkpoint vit_micro_un_seed0.pt, which the whole training protocol gave.
+
+Writes the entry of the seed in benchmarks/results/conversion.json, and the page beside it.
 """
 
 from __future__ import annotations
