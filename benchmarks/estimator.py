@@ -2,7 +2,7 @@
 
     python -m benchmarks.estimator
 
-Run it from the root of a checkout. Everything is seeded: the same NumPy and SciPy give the same
+Run it from the root of a checkout. Everything is seeded: the same NumPy and mpmath give the same
 benchmarks/results/estimator.json. The tables of docs/how-we-compare.md are printed; the exit code
 is 1 if the page holds others.
 """
@@ -174,7 +174,7 @@ def main() -> int:
         "environment": {
             "cpu": cpu(),
             "python": platform.python_version(),
-            **{name: version(name) for name in ("numpy", "scipy")},
+            **{name: version(name) for name in ("numpy", "mpmath")},
         },
         "runs": RUNS,
         "builds": BUILDS,

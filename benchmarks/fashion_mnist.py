@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from benchmarks import entries
+from un_deploy.measure.speed.statistics import student_factor
 
 RESULTS = Path(__file__).parent / "results" / "fashion_mnist"
 SEEDS = range(5)
@@ -53,7 +53,7 @@ def paired(first: list[float], second: list[float]) -> dict[str, float | int]:
     """Mean of first - second over seeds, and its 95 % interval by Student's t."""
     differences = np.subtract(first, second)
     seeds = len(differences)
-    half = stats.t.ppf(0.975, seeds - 1) * differences.std(ddof=1) / seeds**0.5
+    half = student_factor(seeds - 1, 0.95) * differences.std(ddof=1) / seeds**0.5
     mean = float(differences.mean())
     return {"mean": mean, "low": mean - half, "high": mean + half, "seeds": seeds}
 

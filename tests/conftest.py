@@ -1,4 +1,7 @@
-"""A folder for what the tests of one run share: see tests/support/networks/kept.py."""
+"""A folder for what the tests of one run share: see tests/support/networks/kept.py.
+
+un_deploy comes first: a test that imports ONNX Runtime itself must not tell its maker either.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import tempfile
 
 import pytest
 
+import un_deploy  # noqa: F401
 from tests.support.networks.kept import FOLDER
 
 

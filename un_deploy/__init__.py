@@ -7,9 +7,14 @@ base install needs no PyTorch.
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 from un_deploy.version import __version__ as __version__
+
+# ONNX Runtime reads this when it is imported, and else tells its maker what it runs. It stands here
+# since every process of ours, children included, comes by before it can import ONNX Runtime.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _HOME = {
     "UnifiedNorm": "un_deploy.nn",

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from un_deploy.install import how_to_install
+
 
 class UnDeployError(Exception):
     """A mistake the user can mend. The command line prints it without a traceback, exit code 1."""
@@ -24,7 +26,7 @@ class TargetError(UnDeployError):
 
 
 class MissingPackageError(UnDeployError):
-    """An optional package is absent; the message holds the command that installs it."""
+    """An optional package is absent; the message holds what installs it."""
 
 
 class UntrainedError(UnDeployError):
@@ -70,7 +72,7 @@ def first_line(error: BaseException) -> str:
 
 @contextmanager
 def needs(extra: str) -> Iterator[None]:
-    """Turn a missing optional import into the command that installs it.
+    """Turn a missing optional import into what installs it.
 
     Args:
         extra: the extra of this project that declares the package, for example ``"torch"``
@@ -85,6 +87,5 @@ def needs(extra: str) -> Iterator[None]:
         if error.name is None or error.name.startswith("un_deploy"):
             raise
         raise MissingPackageError(
-            f"this needs the package {error.name}, which is not installed: "
-            f'pip install "un-deploy[{extra}]"'
+            f"this needs the package {error.name}, which is not installed: {how_to_install(extra)}"
         ) from error

@@ -8,10 +8,12 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 
+from un_deploy import control_groups
+from un_deploy.control_groups import group_folders, number_in, numbers_in
 from un_deploy.errors import InputError
 
-_MEMINFO = Path("/proc/meminfo")
-_GROUP = Path("/sys/fs/cgroup")
+_NO_LIMIT = 1 << 60
+"""Version 1 of control groups has a number of about 2**63 there."""
 
 
 def check_memory(needed: int, what: str) -> None:
@@ -27,14 +29,26 @@ def check_memory(needed: int, what: str) -> None:
         )
 
 
-def free_memory() -> int | None:
-    """Bytes that are free on this machine, or within the limit of its container; None: unknown."""
-    found = []
+def free_memory(root: Path | None = None) -> int | None:
+    """Bytes that are free on this machine, or within the limits of its groups; None: unknown."""
+    found = [_left(folder) for folder in group_folders("memory", root)]
+    found.append(_available((root or control_groups.ROOT) / "proc/meminfo"))
+    return min((one for one in found if one is not None), default=None)
+
+
+def _available(meminfo: Path) -> int | None:
     with suppress(OSError, StopIteration, ValueError):
-        lines = _MEMINFO.read_text(encoding="ascii").splitlines()
+        lines = meminfo.read_text(encoding="ascii").splitlines()
         told = next(line for line in lines if line.startswith("MemAvailable:"))
-        found.append(int(told.split()[1]) * 1024)
-    with suppress(OSError, ValueError):  # "max" where there is no limit
-        limit, used = ((_GROUP / name).read_text() for name in ("memory.max", "memory.current"))
-        found.append(int(limit) - int(used))
-    return min(found, default=None)
+        return int(told.split()[1]) * 1024
+    return None
+
+
+def _left(group: Path) -> int | None:
+    """What a limit leaves; files that are kept in memory for next time make room when asked."""
+    limit = number_in(group, "memory.max", "memory.limit_in_bytes")
+    used = number_in(group, "memory.current", "memory.usage_in_bytes")
+    if limit is None or used is None or limit >= _NO_LIMIT:
+        return None
+    told = numbers_in(group / "memory.stat")
+    return limit - used + told.get("total_inactive_file", told.get("inactive_file", 0))

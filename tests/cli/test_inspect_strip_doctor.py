@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
@@ -119,10 +120,10 @@ class TestDoctor:
         """What becomes of loading the runtimes, and whether they were to reach a GPU."""
         asked: list[bool] = []
 
-        def load_each(*, cuda: bool) -> tuple[Load, ...]:
+        def load_each(*, cuda: bool, packages: Sequence[str]) -> tuple[Load, ...]:
             asked.append(cuda)
-            broken = Load("torch", "2.0", "crashes with SIGSEGV")
-            return Load("onnxruntime", "1.30.0", ""), broken
+            assert {"numpy", "onnx"} <= set(packages)
+            return Load("onnxruntime", "1.30.0", ""), Load("torch", "2.0", "")
 
         monkeypatch.setattr("un_deploy.pipeline.doctor.load_each", load_each)
         monkeypatch.setattr("un_deploy.pipeline.doctor.driver_crash", lambda: "")
@@ -145,7 +146,7 @@ class TestDoctor:
             "triton",
             "report",
         ]
-        assert set(extras[1]["packages"]) == {"torch", "onnxscript", "scipy"}
+        assert set(extras[1]["packages"]) >= {"torch", "onnxscript"}
 
     @pytest.mark.parametrize(
         ("missing", "code", "advice"),
@@ -174,13 +175,22 @@ class TestDoctor:
         without_driver(monkeypatch)
         assert "No NVIDIA GPU" in run("doctor").stdout
 
-    def test_what_loads_and_what_does_not(self, run: Run, loads: list[bool]) -> None:
+    def test_what_loads_and_what_does_not(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+        loads: list[bool] = []
+
+        def load_each(*, cuda: bool, packages: Sequence[str]) -> tuple[Load, ...]:
+            loads.append(cuda)
+            broken = Load("torch", "2.0", "crashes with SIGSEGV")
+            return Load("onnxruntime", "1.30.0", ""), broken
+
+        monkeypatch.setattr("un_deploy.pipeline.doctor.load_each", load_each)
         result = run("doctor")
-        assert result.exit_code == 0
+        assert result.exit_code == 1
         assert "onnxruntime 1.30.0 loads\n" in result.stdout
         assert "torch 2.0 does not work: crashes with SIGSEGV\n" in result.stdout
         assert json.loads(run("doctor", "--json").stdout)["loads"][1]["name"] == "torch"
-        assert "crashes" not in run("doctor", "--no-load").stdout
+        unloaded = run("doctor", "--no-load")
+        assert (unloaded.exit_code, "crashes" in unloaded.stdout) == (0, False)
         assert len(loads) == 2
 
     def test_runtimes_reach_a_gpu_where_there_is_one(
@@ -194,6 +204,13 @@ class TestDoctor:
         run("doctor")
         assert loads == [False, True, True]
         assert "NVIDIA's driver: RM has detected an NVML/RM version mismatch: rest" in said
+
+    def test_a_health_check_leaves_the_gpu_alone(
+        self, run: Run, monkeypatch: pytest.MonkeyPatch, loads: list[bool]
+    ) -> None:
+        Driver(monkeypatch, A100)
+        said = run("doctor", "--no-gpu").stdout
+        assert (loads, "A100" in said, "No NVIDIA GPU" in said) == ([False], False, False)
 
     def test_the_gpus_that_cuda_computes_on(
         self, run: Run, monkeypatch: pytest.MonkeyPatch

@@ -37,6 +37,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
             (tmp_path / f"{name}.py").write_text(text)
         monkeypatch.syspath_prepend(tmp_path)
         monkeypatch.setattr(loads, "find_spec", lambda name: name in texts or None)
+        monkeypatch.setattr(loads, "version_of", lambda name: None)
 
     return installed
 
@@ -149,3 +150,46 @@ def test_the_working_directory_is_no_place_for_modules(
     monkeypatch.setattr(sys, "path", [place for place in sys.path if place not in ("", ".")])
     pytest.importorskip("onnxruntime")
     assert load_each(cuda=False)[0].problem == ""
+
+
+BASE = ("numpy", "onnx", "onnx-ir", "sympy", "mpmath", "nvidia-ml-py")
+
+
+def test_packages_load() -> None:
+    found = {one.name: one for one in load_each(cuda=False, packages=BASE)}
+    assert found["packages"] == Load("packages", "", "")
+
+
+@pytest.mark.parametrize("package", ["numpy", "onnx", "sympy"])
+@pytest.mark.parametrize("first_file", [None, ""])
+def test_an_emptied_package(
+    package: str, first_file: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its folder is there, and Python imports it without a word."""
+    (tmp_path / package).mkdir()
+    if first_file is not None:
+        (tmp_path / package / "__init__.py").write_text(first_file)
+        monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    else:  # a folder without that file comes after all others
+        lacks = [place for place in sys.path if not Path(place, package).is_dir()]
+        monkeypatch.setattr(sys, "path", [str(tmp_path), *lacks])
+    monkeypatch.setattr(loads, "find_spec", lambda name: None)
+    monkeypatch.setattr(loads, "version_of", lambda name: None)
+    (found,) = load_each(cuda=False, packages=(package,))
+    assert found == Load("packages", "", f"{package} is empty")
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", "tensorrt_rtx"])
+def test_an_emptied_runtime(
+    name: str, install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(**{name: ""})
+    (found,) = load_each(cuda=False)
+    assert found.problem.startswith("AttributeError: module")
+
+
+def test_a_runtime_of_which_only_the_metadata_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loads, "find_spec", lambda name: None)
+    monkeypatch.setattr(loads, "version_of", lambda name: "1" if name == "onnxruntime" else None)
+    monkeypatch.setattr(sys, "path", [one for one in sys.path if "site-packages" not in one])
+    assert [one.name for one in load_each(cuda=False)] == ["onnxruntime"]

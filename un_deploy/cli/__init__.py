@@ -36,6 +36,7 @@ import click
 
 import un_deploy
 from un_deploy.cli.overwriting import guarded
+from un_deploy.cpus import limit_threads
 from un_deploy.errors import UnDeployError, one_line
 from un_deploy.signals import ENDING
 
@@ -83,6 +84,7 @@ class Commands(click.Group):
         return guarded(import_module(f"un_deploy.cli.{COMMANDS[cmd_name]}").command)
 
     def invoke(self, ctx: click.Context) -> Any:
+        limit_threads()  # a command loads NumPy when it is named
         with warnings.catch_warnings(), _ended_by_signals():
             warnings.showwarning = _one_line
             # What it logs of a damaged file stands in the error, too, in one line.

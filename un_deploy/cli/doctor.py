@@ -11,20 +11,27 @@ from un_deploy.cli import options
 @click.option(
     "--load/--no-load",
     default=True,
-    help="Load each runtime, in a process of its own, and let it reach the GPU.",
+    help="Load what is installed, each runtime in a process of its own.",
+)
+@click.option(
+    "--gpu/--no-gpu",
+    default=True,
+    help="Ask the driver, and let each runtime reach the GPU. A health check leaves it alone.",
 )
 @options.as_json
-def command(load: bool, as_json: bool) -> None:
+def command(load: bool, gpu: bool, as_json: bool) -> None:
     """Say what this machine can do, and what to install.
 
-    Exit code 1 where a package is missing that un-deploy always needs.
+    Exit code 1 where a package is missing that un-deploy always needs, or one that is installed
+    does not work.
     """
     from un_deploy.cli import show
     from un_deploy.pipeline.doctor import examine
     from un_deploy.runtime.backends import BACKENDS
 
-    report = examine(load=load)
-    code = 1 if report.extras[0].install else 0
+    report = examine(load=load, gpu=gpu)
+    broken = report.extras[0].install or any(one.problem for one in report.loads)
+    code = 1 if broken else 0
     if as_json:
         click.echo(report.to_json(), nl=False)
         raise SystemExit(code)
@@ -44,9 +51,9 @@ def command(load: bool, as_json: bool) -> None:
         said = f"does not work: {one.problem}" if one.problem else "loads"
         show.line(f"{f'{one.name} {one.version}'.strip()} {said}")
     show.line(f"trtexec: {report.trtexec}")
-    for gpu in report.gpus:
-        show.line(f"GPU: {gpu}")
-    if not report.gpus:
+    for found in report.gpus:
+        show.line(f"GPU: {found}")
+    if gpu and not report.gpus:
         show.line("No NVIDIA GPU: no driver here tells of one that CUDA may use.")
     for note in report.notes:
         show.line(f"Note: {note}.", show.MUTED)

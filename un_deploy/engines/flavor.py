@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import Literal
 
 from un_deploy.errors import InputError, MissingPackageError, needs
+from un_deploy.install import how_to_install
 
 Flavor = Literal["tensorrt", "tensorrt-rtx"]
 
@@ -42,8 +43,8 @@ def choose_flavor(flavor: Flavor | Literal["auto"]) -> Flavor:
         if find_spec(module):
             return known
     raise MissingPackageError(
-        'engines need TensorRT: pip install "un-deploy[rtx]" for TensorRT-RTX, or '
-        '"un-deploy[tensorrt]" from NVIDIA\'s index for TensorRT'
+        f"engines need TensorRT: {how_to_install('rtx')} for TensorRT-RTX, or "
+        f"{how_to_install('tensorrt')} for TensorRT (by pip from NVIDIA's index)"
     )
 
 

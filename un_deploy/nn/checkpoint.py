@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from un_deploy.errors import InputError, MissingPackageError, UntrainedError
+from un_deploy.install import how_to_install_package
 from un_deploy.nn.unified_norm import UnifiedNorm
 
 _WRAPPERS = ("state_dict", "model")
@@ -99,7 +100,7 @@ def _safetensors_loader(path: Path) -> Callable[[Path], Any]:
     except ModuleNotFoundError as error:
         raise MissingPackageError(
             f"reading {path} needs the package safetensors, which is not installed: "
-            "pip install safetensors"
+            f"{how_to_install_package('pip install safetensors')}"
         ) from error
     return loader
 

@@ -11,6 +11,7 @@ from importlib import metadata
 
 from un_deploy.errors import InputError
 from un_deploy.gpu import VISIBLE, Driver, Gpu, ask_driver, with_unit
+from un_deploy.install import how_to_install
 from un_deploy.json_form import JsonForm
 from un_deploy.runtime.loads import WITHIN_S, Load, driver_crash, load_each
 from un_deploy.runtime.trtexec.find import find_binary, read_version
@@ -34,6 +35,10 @@ EXTRAS = {
 }
 
 
+LIGHT = ("", "triton", "report")
+"""Extras whose packages are loaded one by one; the others' are runtimes, or come with torch."""
+
+
 @dataclass(frozen=True)
 class Extra:
     """A group of packages and what it is for.
@@ -42,7 +47,7 @@ class Extra:
         name: of the extra; empty for what is always installed.
         purpose: what needs it.
         packages: the version of each package; None where it is missing.
-        install: the command that installs what is missing; empty where nothing is.
+        install: what installs what is missing; empty where nothing is.
     """
 
     name: str
@@ -79,35 +84,42 @@ class DoctorReport(JsonForm):
     report_version: int = 1
 
 
-def examine(*, load: bool = True) -> DoctorReport:
+def examine(*, load: bool = True, gpu: bool = True) -> DoctorReport:
     """Look at this machine: package metadata, what the driver tells, and trtexec.
 
     Args:
-        load: also load each runtime, in a process of its own, and let it reach the GPU.
+        load: also load each runtime, in a process of its own, and what else is installed.
+        gpu: ask the driver, and let each runtime reach the GPU.
 
     Raises:
         InputError: un-deploy runs from a folder, and so declares no packages.
     """
-    crash = driver_crash()
-    driver = Driver(problems=(crash,)) if crash else ask_driver()
+    driver = _driver() if gpu else Driver()
+    extras = tuple(_extra(name, purpose) for name, purpose in EXTRAS.items())
+    there = [one for one in extras if one.name in LIGHT]
+    light = [name for one in there for name, version in one.packages.items() if version]
     return DoctorReport(
         version=__version__,
         python=platform.python_version(),
         machine=f"{platform.system()} {platform.machine()}",
-        extras=tuple(_extra(name, purpose) for name, purpose in EXTRAS.items()),
+        extras=extras,
         gpus=tuple(map(_described, driver.gpus)),
         notes=tuple(_notes(driver)),
         problems=driver.problems,
-        loads=load_each(cuda=bool(driver.gpus or driver.problems)) if load else (),
+        loads=load_each(cuda=bool(driver.gpus or driver.problems), packages=light) if load else (),
         trtexec=_trtexec(),
     )
+
+
+def _driver() -> Driver:
+    crash = driver_crash()
+    return Driver(problems=(crash,)) if crash else ask_driver()
 
 
 def _extra(name: str, purpose: str) -> Extra:
     packages = {package: version_of(package) for package in _packages(name)}
     complete = all(packages.values())
-    target = f"{DISTRIBUTION}[{name}]" if name else DISTRIBUTION
-    return Extra(name, purpose, packages, "" if complete else f'pip install "{target}"')
+    return Extra(name, purpose, packages, "" if complete else how_to_install(*filter(None, [name])))
 
 
 def _packages(extra: str) -> list[str]:

@@ -14,7 +14,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from un_deploy.cpus import limited_threads
 from un_deploy.errors import InputError, MissingPackageError
+from un_deploy.install import how_to_install
 from un_deploy.runtime import what_is_measured as told
 from un_deploy.runtime.settings import Fusions, RunSettings, Setting
 
@@ -284,8 +286,8 @@ def choose_backend(backend: str) -> str:
     for one in found:
         if find_spec(one.module):
             return one.name
-    extras = " or ".join(f'"un-deploy[{one.extra}]"' for one in found)
-    raise MissingPackageError(f"a comparison needs a runtime: pip install {extras}")
+    how = how_to_install(*(one.extra for one in found))
+    raise MissingPackageError(f"a comparison needs a runtime: {how}")
 
 
 def require_layers(backend: str) -> None:
@@ -301,7 +303,8 @@ def require_layers(backend: str) -> None:
 
 def threads_of_process(settings: RunSettings) -> AbstractContextManager[None]:
     """The number of threads of a backend that has one setting for the whole process."""
-    threads = backend_named(settings.backend).threads
-    if threads is None or settings.threads is None:
+    set_threads = backend_named(settings.backend).threads
+    count = settings.threads or limited_threads()
+    if set_threads is None or count is None:
         return nullcontext()
-    return threads(settings.threads)
+    return set_threads(count)

@@ -1,4 +1,4 @@
-"""Whether the driver answers, and the runtimes that are installed load and reach the GPU.
+"""Whether the driver answers, and what is installed loads, runtimes up to the GPU.
 
 Each is tried in a process of its own, since a library that does not fit the driver may crash or
 hang.
@@ -14,7 +14,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from signal import Signals
 
 from un_deploy.engines.flavor import Flavor, library
@@ -32,7 +34,8 @@ class Load:
     """What became of loading one.
 
     Attributes:
-        name: of the Python package; "libcuda" is CUDA's library of the driver.
+        name: of the Python package; "libcuda" is CUDA's library of the driver, "packages" all
+            that are no runtimes.
         version: as it says itself.
         problem: why it cannot be used, in its own words; empty where it can.
     """
@@ -42,14 +45,17 @@ class Load:
     problem: str
 
 
-def load_each(*, cuda: bool) -> tuple[Load, ...]:
-    """Try every runtime that is installed, all at once.
+def load_each(*, cuda: bool, packages: Sequence[str] = ()) -> tuple[Load, ...]:
+    """Try every runtime that is installed, and other packages, all at once.
 
     Args:
         cuda: there is a GPU that they have to reach; then the driver's library is tried as well.
+        packages: those that are no runtimes, as pip names them.
     """
-    there = [name for name in _RUNTIMES if find_spec(name)]
-    return _try(["libcuda", *there] if cuda else there, cuda=cuda)
+    there = [name for name in _RUNTIMES if find_spec(name) or version_of(_BY_PIP.get(name, name))]
+    driver = ["libcuda"] if cuda else []
+    others = [f"{_PACKAGES} {' '.join(packages)}"] if packages else []
+    return _try([*driver, *others, *there], cuda=cuda)
 
 
 def driver_crash() -> str:
@@ -72,7 +78,7 @@ def _start(name: str, *, cuda: bool) -> subprocess.Popen[str]:
     # With the same path as here: by itself the child would look into the working directory first.
     code = f"import sys; sys.path[:] = {sys.path!r}; from {__name__} import try_one; try_one()"
     return subprocess.Popen(
-        [sys.executable, "-c", code, name, "cuda" if cuda else ""],
+        [sys.executable, "-c", code, "cuda" if cuda else "", *name.split()],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -81,7 +87,8 @@ def _start(name: str, *, cuda: bool) -> subprocess.Popen[str]:
     )
 
 
-def _end(name: str, child: subprocess.Popen[str], ends: float) -> Load:
+def _end(asked: str, child: subprocess.Popen[str], ends: float) -> Load:
+    name = asked.split()[0]
     try:
         told, errors = child.communicate(timeout=max(0, ends - time.monotonic()))
     except subprocess.TimeoutExpired:
@@ -103,16 +110,32 @@ def _problem(code: int, errors: str) -> str:
 
 
 def try_one() -> None:
-    """Load the runtime that the first argument names: what the child does."""
-    name, cuda = sys.argv[1:]
+    """Load the runtime that the second argument names: what the child does."""
+    cuda, name, *packages = sys.argv[1:]
+    others = {_NVML: _nvml, "libcuda": _libcuda, _PACKAGES: partial(_load_packages, packages)}
     try:
-        {**_RUNTIMES, _NVML: _nvml, "libcuda": _libcuda}[name](bool(cuda))
+        {**_RUNTIMES, **others}[name](bool(cuda))
     except Exception as error:
         sys.exit(str(error) if isinstance(error, InputError) else first_line(error))
 
 
 def _say(version: str) -> None:
     print(version, flush=True)  # before anything that may crash
+
+
+def _load_packages(packages: Sequence[str], cuda: bool) -> None:
+    """Import each; one whose folder or first file was emptied imports all the same."""
+    _say("")
+    problems = []
+    for package in packages:
+        try:
+            file = import_module(_MODULES.get(package, package.replace("-", "_"))).__file__
+            if file is None or not Path(file).stat().st_size:
+                problems.append(f"{package} is empty")
+        except Exception as error:
+            problems.append(f"{package}: {first_line(error)}")
+    if problems:
+        raise InputError("; ".join(problems))
 
 
 def _nvml(cuda: bool) -> None:
@@ -170,6 +193,13 @@ def _tensorrt(flavor: Flavor, cuda: bool) -> None:
 
 
 _NVML = "libnvidia-ml"
+_PACKAGES = "packages"
+_MODULES = {"nvidia-ml-py": "pynvml", "tritonclient": "tritonclient.grpc"}
+"""What a package is imported by, where that is not its name."""
+
+_BY_PIP = {"tensorrt_rtx": "tensorrt-rtx-cu13"}
+"""What pip calls a runtime, where that is not its module's name."""
+
 _RUNTIMES: dict[str, Callable[[bool], None]] = {
     "onnxruntime": _onnxruntime,
     "torch": _torch,

@@ -16,6 +16,7 @@ from un_deploy.graph.model.mend import OLDEST_OPSET, mend, schema_of
 from un_deploy.graph.model.message_forms import maps_of
 from un_deploy.graph.model.notes import add_notes
 from un_deploy.graph.model.tensor_storage import tensor_attributes
+from un_deploy.install import how_to_install_package
 
 #: Tensors up to this many bytes are shown to the checker.
 _LARGE = 1 << 20
@@ -70,7 +71,7 @@ def _check_opset(model: ir.Model, origin: str) -> None:
     if opset > newest:
         raise InputError(
             f"{origin} uses opset {opset}, but onnx {onnx.__version__} knows none above {newest}: "
-            f"pip install --upgrade onnx"
+            f"{how_to_install_package('pip install --upgrade onnx')}"
         )
 
 

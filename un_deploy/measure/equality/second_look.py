@@ -23,6 +23,7 @@ import onnx_ir as ir
 from un_deploy.errors import InputError
 from un_deploy.graph.analysis.floating import is_floating
 from un_deploy.graph.model.input_specs import Feeds, tensor_outputs
+from un_deploy.install import how_to_install
 from un_deploy.measure.equality.outputs import relative_error
 from un_deploy.measure.equality.own_error import OwnError
 from un_deploy.measure.equality.random_operators import behind_random
@@ -98,7 +99,7 @@ def look(first: ir.Model, second: ir.Model, feeds: Sequence[Feeds] | None, seed:
     if failed is not None:
         return failed
     raise CannotLookError(
-        "; ".join(dict.fromkeys(reasons)) or 'no runtime is installed: pip install "un-deploy[cpu]"'
+        "; ".join(dict.fromkeys(reasons)) or f"no runtime is installed: {how_to_install('cpu')}"
     )
 
 

@@ -8,13 +8,15 @@ runs. docs/how-we-compare.md has the simulation that chose this estimator.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cache
 from typing import Any
 
+import mpmath
 import numpy as np
 from numpy.typing import ArrayLike
 
-from un_deploy.errors import InputError, needs
+from un_deploy.errors import InputError
 from un_deploy.json_form import JsonForm
 
 CONFIDENCE = 0.98
@@ -77,7 +79,6 @@ def ratio(a: ArrayLike, b: ArrayLike, *, confidence: float = CONFIDENCE) -> Inte
     Raises:
         InputError: the shapes differ or are not (builds, rounds), there is no build or fewer than
             two rounds, a time is not finite and above 0, or the confidence is not between 0 and 1.
-        MissingPackageError: SciPy is not installed.
     """
     if not 0 < confidence < 1:
         raise InputError(f"the confidence is {confidence}, it must lie between 0 and 1")
@@ -132,16 +133,32 @@ def _student(medians: np.ndarray, confidence: float) -> tuple[float, float, floa
     """Student's t interval of the mean of independent numbers: mean, low, high, and its label."""
     builds = len(medians)
     mean = float(medians.mean())
-    half = _t_factor(builds, confidence) * float(medians.std(ddof=1)) / builds**0.5
+    half = student_factor(builds - 1, confidence) * float(medians.std(ddof=1)) / builds**0.5
     return mean, mean - half, mean + half, confidence, f"Student's t over {builds} builds"
 
 
 @cache
-def _t_factor(builds: int, confidence: float) -> float:
-    with needs("cpu"):
-        from scipy import stats
+def student_factor(degrees: int, confidence: float) -> float:
+    """How many standard errors Student's t interval reaches to each side of the mean.
 
-    return float(stats.t.ppf((1 + confidence) / 2, builds - 1))
+    That t beyond which, to both sides, 1 - confidence of the distribution lies: with x = degrees /
+    (degrees + t^2) the regularized incomplete beta function I_x(degrees / 2, 1 / 2) (M. Abramowitz
+    and I. A. Stegun, Handbook of Mathematical Functions, 26.7.1). Right of 0 the distribution is
+    concave, so that Newton's steps from 0 rise to t and never beyond it.
+
+    Args:
+        degrees: of freedom, at least 1.
+        confidence: of the two-sided interval, between 0 and 1.
+    """
+    with mpmath.workdps(30):
+        nu, t, step = mpmath.mpf(degrees), mpmath.mpf(0), mpmath.mpf(1)
+        height = 2 / (mpmath.sqrt(nu) * mpmath.beta(nu / 2, 0.5))  # of both sides, at 0
+        while step > 1e-20 * t:
+            x = nu / (nu + t * t)
+            outside = mpmath.betainc(nu / 2, 0.5, 0, x, regularized=True)
+            step = (outside - (1 - mpmath.mpf(confidence))) / (height * x ** ((nu + 1) / 2))
+            t += step
+        return float(t)
 
 
 def _binomial(values: np.ndarray, confidence: float) -> tuple[float, float, float, float, str]:
@@ -162,8 +179,9 @@ def _binomial(values: np.ndarray, confidence: float) -> tuple[float, float, floa
 @cache
 def _rank(rounds: int, confidence: float) -> tuple[int, float]:
     """The rank k, from 1, of the lower end, and the confidence that it attains."""
-    with needs("cpu"):
-        from scipy import stats
-
-    k = max(1, int(stats.binom.ppf((1 - confidence) / 2, rounds, 0.5)))
-    return k, float(1 - 2 * stats.binom.cdf(k - 1, rounds, 0.5))
+    most = (1 - Fraction(confidence)) * 2**rounds / 2
+    ways, below, k = 1, 0, 0  # of k heads; of fewer
+    while k == 0 or below + ways <= most:
+        below, k = below + ways, k + 1
+        ways = ways * (rounds - k + 1) // k
+    return k, float(1 - Fraction(2 * below, 2**rounds))

@@ -23,6 +23,7 @@ from un_deploy.measure.speed.clocks import run_and_check_clock
 from un_deploy.measure.speed.compare import compare_variants
 from un_deploy.measure.speed.compare_report import CompareReport
 from un_deploy.measure.speed.engine_facts import EngineFacts
+from un_deploy.measure.speed.environment import run_and_check_quota
 from un_deploy.measure.speed.layers.profile_variants import profile_variants
 from un_deploy.measure.speed.layers.variant_layers import VariantLayers
 from un_deploy.measure.speed.variant import Kind, Variant
@@ -275,18 +276,20 @@ def _point(
     accuracy = accuracies(
         network.variants, feeds, settings, logs=None if logs is None else logs / "accuracy"
     )
-    report, moved = run_and_check_clock(
-        lambda: compare_variants(
-            network.variants,
-            feeds,
-            settings,
-            **timing,
-            missing=network.missing,
-            notes=network.notes,
-            progress=progress,
+    (report, moved), stood = run_and_check_quota(
+        lambda: run_and_check_clock(
+            lambda: compare_variants(
+                network.variants,
+                feeds,
+                settings,
+                **timing,
+                missing=network.missing,
+                notes=network.notes,
+                progress=progress,
+            )
         )
     )
-    notes = (*report.notes, moved) if moved else report.notes
+    notes = (*report.notes, *filter(None, (moved, stood)))
     return replace(report, accuracy=accuracy, notes=notes)
 
 

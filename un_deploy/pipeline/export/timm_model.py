@@ -7,6 +7,7 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 from un_deploy.errors import InputError, MissingPackageError, first_line
+from un_deploy.install import how_to_install
 from un_deploy.runtime.torchvision import why_not
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def timm_model(spec: str) -> nn.Module:
     except ModuleNotFoundError as error:
         raise MissingPackageError(
             f"timm:{name} needs the package {error.name}, which is not installed: "
-            'pip install "un-deploy[timm]"'
+            f"{how_to_install('timm')}"
         ) from error
     except Exception as error:
         raise InputError(f"timm cannot be imported: {why_not() or first_line(error)}") from error

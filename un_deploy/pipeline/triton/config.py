@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from un_deploy.errors import InputError, MissingPackageError, needs
+from un_deploy.install import how_to_install
 from un_deploy.pipeline.triton.batching import choose_max_batch_size
 from un_deploy.pipeline.triton.served_model import ServedModel, ServedTensor
 from un_deploy.pipeline.triton.warm_up import add_warm_up
@@ -81,7 +82,7 @@ def triton_messages() -> Any:
             return importlib.import_module("tritonclient.grpc.model_config_pb2")
     except RuntimeError as error:  # what tritonclient makes of a missing grpc
         raise MissingPackageError(
-            'this needs tritonclient with grpc: pip install "un-deploy[triton]"'
+            f"this needs tritonclient with grpc: {how_to_install('triton')}"
         ) from error
 
 

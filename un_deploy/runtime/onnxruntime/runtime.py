@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import onnx_ir
 
+from un_deploy.cpus import limited_threads
 from un_deploy.errors import InputError, needs, one_line
 from un_deploy.graph.model.input_specs import Feeds
+from un_deploy.install import how_to_install
 from un_deploy.runtime.layer_times import TimedLayer
 from un_deploy.runtime.onnxruntime.memory import run_memory
 from un_deploy.runtime.onnxruntime.profile import layer_times
@@ -41,7 +43,8 @@ class OnnxRuntime:
     """See `un_deploy.runtime.protocol.Runtime`.
 
     Args:
-        threads: threads within an operator; None: one for each physical core.
+        threads: threads within an operator; None: OMP_NUM_THREADS or the quota, else one for each
+            physical core that this process may use.
         device: "cpu", or "cuda" for the first GPU. What does not run there is refused.
         fusions: which graph optimizations run: "all"; "no-skip-norm": all but the fusion of a
             residual Add with the LayerNormalization behind it, whose kernel is slow on some
@@ -85,14 +88,12 @@ class OnnxRuntime:
             import onnxruntime
         provider = _PROVIDERS[self.device]
         if provider not in onnxruntime.get_available_providers():
-            raise InputError(
-                f"this onnxruntime has no {provider}: pip uninstall onnxruntime, then "
-                'pip install "un-deploy[gpu]"'
-            )
+            how = how_to_install("gpu", instead_of="onnxruntime")
+            raise InputError(f"this onnxruntime has no {provider}: {how}")
         options = onnxruntime.SessionOptions()
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
         options.log_severity_level = SILENT
-        options.intra_op_num_threads = self.threads or 0
+        options.intra_op_num_threads = self.threads or limited_threads() or 0
         if profiled_in is not None:
             options.enable_profiling = True
             options.profile_file_prefix = str(profiled_in / "profile")
