@@ -96,7 +96,7 @@ COMPUTING = {
 
 @pytest.mark.parametrize("command", COMPUTING)
 def test_no_room_for_temporary_files(folder: Path, run: Run, command: str) -> None:
-    """What is written for a runtime or a builder goes to the temporary folder: the line names it."""
+    """What is written for a runtime or a builder is in the temporary folder; the line names it."""
     pytest.importorskip("tensorrt_rtx" if command == "build" else "onnxruntime")
     before = contents(folder)
     with full_disk():

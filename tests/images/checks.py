@@ -43,10 +43,10 @@ class Checks:
 
     def that(self, what: str, holds: bool, seen: object = "") -> None:
         """Show what was checked, and what was seen where it does not hold."""
-        shown = "" if holds else f": {seen}"
+        shown = "" if holds else f": {str(seen)[-1500:]}"
         print(f"          {'ok    ' if holds else 'FAILED'}  {what}{shown}", flush=True)
         if not holds:
-            self.failed.append(f"{self.image}: {what}: {seen}")
+            self.failed.append(f"{self.image}: {what}: {str(seen)[-300:]}")
 
     def ends(self, what: str, done: Done, code: int = 0, says: str = "") -> None:
         """A command ended with this exit code, and said so, without a traceback."""
@@ -81,7 +81,10 @@ def check_health(checks: Checks, facts: dict[str, Any]) -> None:
         return
     done = run(checks.image, *test[1:], entrypoint=test[0])
     checks.ends("is healthy", done, says="un-deploy")
-    names = ("un_deploy", "numpy", "onnx", "onnxruntime", "sympy", "tensorrt_rtx_bindings")
+    names = [
+        *("un_deploy", "numpy", "onnx", "onnx_ir", "onnxruntime", "sympy", "jinja2", "plotly"),
+        *("tritonclient", "tensorrt_rtx_bindings", "tensorrt_rtx_libs"),
+    ]
     for name in names:
         package = Path(facts["library"], name)
         if name in facts["packages"]:

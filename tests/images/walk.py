@@ -3,12 +3,14 @@
     python3 -m tests.images.walk IMAGE [UN.onnx LN.onnx]
 
 Read-only root, a user whom the image does not know, no network, one CPU and 1 GB of memory. The
-second form walks your own files once, without the gates, and says how long it took.
+second form walks your own files once, without the gates, and says how long it took; SHAPES, BATCHES,
+BUILDS and ROUNDS of the environment are the pipeline's.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -92,7 +94,8 @@ def main(image: str, *files: str) -> int:
         for source, name in zip(files, ("un.onnx", "ln.onnx"), strict=True):
             shutil.copy(source, folder / name)
         say("the pipeline begins")
-        done = walk(image, folder, SHAPES="")
+        names = ("SHAPES", "BATCHES", "BUILDS", "ROUNDS")
+        done = walk(image, folder, **{name: os.environ.get(name, "") for name in names})
         print(done.out, done.err, sep="\n")
         say(f"exit code {done.code}")
         return done.code
