@@ -6,7 +6,6 @@ What is written goes beside the target first, and is renamed onto it; see
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -15,9 +14,6 @@ from pathlib import Path
 
 from un_deploy.errors import TargetError
 from un_deploy.private_folder import clear_dead, commit, private_folder
-
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""What a system says that has no room: the disk, a quota, the limit of a file."""
 
 
 def check_target(path: str | os.PathLike[str], *, force: bool = False) -> None:
@@ -121,18 +117,10 @@ def staged(*targets: Path, force: bool = False) -> Iterator[tuple[Path, ...]]:
         raise _not_written(final, error) from error
 
 
-def no_room(error: OSError) -> str | None:
-    """What an error says of a disk that took no more bytes; None where it is about another thing.
-
-    numpy and onnx-ir count the bytes that were not taken, without the system's reason.
-    """
-    if error.errno is None and "written" in str(error):
-        return f"{error}, so the disk may be full"
-    return error.strerror if error.errno in _FULL else None
-
-
 def _not_written(target: Path, error: OSError) -> TargetError:
-    return TargetError(f"cannot write {target}: {no_room(error) or error.strerror or error}")
+    """numpy and onnx-ir count bytes that the disk did not take, without the system's reason."""
+    reason = error.strerror or f"{error}, so the disk may be full"
+    return TargetError(f"cannot write {target}: {reason}")
 
 
 @contextmanager

@@ -3,8 +3,8 @@
     python3 -m tests.images.walk IMAGE [UN.onnx LN.onnx]
 
 Read-only root, a user whom the image does not know, no network, one CPU and 1 GB of memory. The
-second form walks your own files once, without the gates, and says how long it took; SHAPES, BATCHES,
-BUILDS and ROUNDS of the environment are the pipeline's.
+second form walks your own files once, without the gates, and says how long it took; SHAPES,
+BATCHES, BUILDS and ROUNDS of the environment are the pipeline's.
 """
 
 from __future__ import annotations
@@ -48,17 +48,17 @@ def check_walk(checks: Checks) -> None:
         (folder / "better.json").write_text(json.dumps(_faster(report)))
         (folder / "text.onnx").write_text("no network")
         gates = {
-            "fold": ({"UN": "text.onnx"}, 1),
-            "verify": ({"UN_DEPLOY": "/inside/swapping.sh"}, MISSED),
-            "build": ({"SHAPES": "none:2x32x96"}, 1),
-            "the error limit": ({"MAX_ERROR": "1e-30"}, MISSED),
-            "the speed-up": ({"MIN_SPEEDUP": "100"}, MISSED),
-            "the older report": ({"BASELINE": "better.json"}, MISSED),
+            "fold": ({"UN": "text.onnx"}, 1, "is not an ONNX file"),
+            "verify": ({"UN_DEPLOY": "/inside/swapping.sh"}, MISSED, "not equal"),
+            "build": ({"SHAPES": "none:2x32x96"}, 1, "names none"),
+            "the error limit": ({"MAX_ERROR": "1e-30"}, MISSED, "more than 1e-30"),
+            "the speed-up": ({"MIN_SPEEDUP": "100"}, MISSED, "100x is not reached"),
+            "the older report": ({"BASELINE": "better.json"}, MISSED, "better.json"),
         }
-        for index, (gate, (variables, code)) in enumerate(gates.items()):
+        for index, (gate, (variables, code, says)) in enumerate(gates.items()):
             out = f"out{index}"
             done = walk(checks.image, folder, out, **FEW, **variables)
-            checks.ends(f"the gate of {gate} fails", done, code=code)
+            checks.ends(f"the gate of {gate} fails", done, code=code, says=says)
             behind = (folder / out / "repository").exists()
             checks.that(f"and nothing behind {gate} runs", not behind)
 
