@@ -6,7 +6,9 @@ What is written goes beside the target first, and is renamed onto it; see
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +16,11 @@ from pathlib import Path
 
 from un_deploy.errors import TargetError
 from un_deploy.private_folder import clear_dead, commit, private_folder
+
+_TMPDIR = "set TMPDIR to a folder with more room"
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
+_SHORT = r"\d+ requested and \d+ written|problem writing element"
+"""What numpy says of a disk that took a part."""
 
 
 def check_target(path: str | os.PathLike[str], *, force: bool = False) -> None:
@@ -120,7 +127,22 @@ def staged(*targets: Path, force: bool = False) -> Iterator[tuple[Path, ...]]:
 def _not_written(target: Path, error: OSError) -> TargetError:
     """numpy and onnx-ir count bytes that the disk did not take, without the system's reason."""
     reason = error.strerror or f"{error}, so the disk may be full"
-    return TargetError(f"cannot write {target}: {reason}")
+    ours = any(part.startswith("un-deploy-") for part in target.parts)  # of temporary files
+    return TargetError(f"cannot write {target}: {reason}" + (f"; {_TMPDIR}" if ours else ""))
+
+
+def no_room(error: OSError) -> str | None:
+    """Says of an error whether nothing could be written for want of a place, and what to do.
+
+    What an output cannot take is a `TargetError`; so this is of temporary files in the first place.
+    """
+    if error.errno == errno.ENOENT and "temporary directory" in str(error):
+        return f"there is no place for temporary files: {error.strerror or error}; {_TMPDIR}"
+    if error.errno not in _FULL and not re.search(_SHORT, str(error)):
+        return None
+    where = error.filename or "a temporary file"
+    reason = error.strerror or f"{error}, so the disk may be full"
+    return f"cannot write {where}: {reason}; {_TMPDIR}"
 
 
 @contextmanager

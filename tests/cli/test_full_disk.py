@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -97,6 +98,79 @@ def test_a_full_disk_when_a_profile_is_written(
         1, "error: cannot write times.json: File too large\n",
     )  # fmt: skip
     assert (folder / "times.json").read_text() == "old"
+
+
+USERS = {
+    "compare": ("compare", "--unfolded", "large.onnx", "--builds", "1", "--rounds", "2"),
+    "verify": ("verify", "large.onnx", "other.onnx"),
+    "build": ("build", "large.onnx", "-o", "target"),
+    "profile": ("profile", "large.onnx", "--runs", "2"),
+}
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_a_full_place_for_temporary_files(folder: Path, run: Run, user: str) -> None:
+    pytest.importorskip("onnxruntime")
+    if user == "build":
+        pytest.importorskip("tensorrt_rtx")
+    text = "d = Neg(x) e = Neg(d) h = MatMul(e, w) y = MatMul(h, k)"
+    model = build("float[B,6] x => float[B,5] y", text, w=(6, 400), k=(400, 5))
+    save_model(model, "other.onnx")
+    with full_disk(2000):
+        result = run(*USERS[user])
+    assert result.exit_code == 1 and not isinstance(result.exception, OSError)
+    (line,) = result.stderr.splitlines()[-1:]
+    assert line.startswith("error: ") and not Path("target").exists()
+
+
+@pytest.mark.parametrize(
+    ("raised", "said"),
+    [
+        (
+            OSError(errno.ENOSPC, "No space left on device", "/tmp/un-deploy-x/inputs.npz"),
+            "cannot write /tmp/un-deploy-x/inputs.npz: No space left on device",
+        ),
+        (
+            OSError("16384 requested and 9101 written"),
+            "cannot write a temporary file: 16384 requested and 9101 written, so the disk may "
+            "be full",
+        ),
+        (
+            OSError("problem writing element 1024 to file"),
+            "cannot write a temporary file: problem writing element 1024 to file, so the disk may "
+            "be full",
+        ),
+        (
+            FileNotFoundError(
+                errno.ENOENT, "No usable temporary directory found in ['/tmp', '/work']"
+            ),
+            "there is no place for temporary files: No usable temporary directory found in "
+            "['/tmp', '/work']",
+        ),
+    ],
+)
+def test_what_is_said_of_it(
+    folder: Path, run: Run, monkeypatch: pytest.MonkeyPatch, raised: OSError, said: str
+) -> None:
+    def inspect_file(*_: object, **__: object) -> None:
+        raise raised
+
+    monkeypatch.setattr("un_deploy.pipeline.inspect_file.inspect_file", inspect_file)
+    result = run("inspect", "large.onnx")
+    assert (result.exit_code, result.stderr) == (
+        1, f"error: {said}; set TMPDIR to a folder with more room\n",
+    )  # fmt: skip
+
+
+def test_another_error_of_the_system_is_not_taken_for_a_full_disk(
+    folder: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def inspect_file(*_: object, **__: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("un_deploy.pipeline.inspect_file.inspect_file", inspect_file)
+    with pytest.raises(OSError, match="Input/output"):
+        run("inspect", "large.onnx")
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write")

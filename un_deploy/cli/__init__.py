@@ -38,6 +38,7 @@ import un_deploy
 from un_deploy.cli.overwriting import guarded
 from un_deploy.cpus import limit_threads
 from un_deploy.errors import UnDeployError, one_line
+from un_deploy.files import no_room
 from un_deploy.signals import ENDING
 
 COMMANDS = {
@@ -94,6 +95,11 @@ class Commands(click.Group):
             except UnDeployError as error:
                 click.echo(f"error: {one_line(error)}", err=True)  # a name may hold line ends
                 ctx.exit(error.exit_code)
+            except OSError as error:
+                if (said := no_room(error)) is None:
+                    raise
+                click.echo(f"error: {one_line(said)}", err=True)
+                ctx.exit(1)
             except KeyboardInterrupt:
                 click.echo("interrupted", err=True)
                 ctx.exit(INTERRUPTED)
