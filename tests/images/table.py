@@ -63,6 +63,7 @@ def write(result: Path, images: dict[str, dict[str, Any]], base: str, took: dict
         "environment": {
             "cpu": next(line.split(":")[1].strip() for line in cpus if "model name" in line),
             "cpus": os.cpu_count(),
+            "load_average": round(os.getloadavg()[2], 1),
             "system": f"{platform.system()} {platform.machine()}",
             "podman": sh("podman", "--version").split()[-1],
             "buildah": sh("buildah", "--version").split()[2],
@@ -94,7 +95,8 @@ def table(told: dict[str, Any]) -> str:
     for key, row in ALL_ROWS.items():
         lines.append(f"| {row} | {before[key]} | {told[key]} |")
     where = told["environment"]
-    machine = f"{where['cpu']}, {where['cpus']} CPUs, buildah {where['buildah']}"
+    machine = f"{where['cpu']}, {where['cpus']} CPUs with a load of {where['load_average']}"
+    machine += f", buildah {where['buildah']}"
     lines += ["", f"On {machine}; the base ({told['base']['what']}) has "]
     lines[-1] += f"{told['base']['uncompressed_mb']} MB. Written by `make image-table`."
     return "\n".join(lines) + "\n"
