@@ -5,6 +5,8 @@ A system that lends more than it has gives an array of any size, and kills whoev
 
 from __future__ import annotations
 
+import ctypes
+import gc
 from contextlib import suppress
 from pathlib import Path
 
@@ -52,3 +54,13 @@ def _left(group: Path) -> int | None:
         return None
     told = numbers_in(group / "memory.stat")
     return limit - used + told.get("total_inactive_file", told.get("inactive_file", 0))
+
+
+def give_back() -> None:
+    """Return to the system what is no longer used, before a child needs it.
+
+    Graphs are circles, which only a collection frees; and the C library keeps what was freed.
+    """
+    gc.collect()
+    with suppress(AttributeError, OSError):  # glibc alone has it
+        ctypes.CDLL(None).malloc_trim(0)

@@ -134,7 +134,7 @@ def check_tensorrt(checks: Checks, facts: dict[str, Any]) -> None:
     right = place.startswith("/usr/") and "dist-packages/tensorrt/" in place
     checks.that("tensorrt is the base's", right, place)
     # nvidia-ml-py is pure Python: it asks the driver, and brings no library.
-    stack = re.compile(r"nvidia-(?!ml-py$)|tensorrt|torch|cuda-|triton")
+    stack = re.compile(r"nvidia-(?!ml-py$)|tensorrt|torch|cuda-|triton$")
     added = [name for name in facts["distributions"] if stack.match(name)]
     checks.that("no nvidia, tensorrt or torch wheel added", not added, added)
     checks.that(

@@ -8,6 +8,7 @@
 - export: un-deploy export: from a PyTorch model to an ONNX file without its norms.
 - fold: un-deploy fold: merge the norms of an ONNX file into its linear operators.
 - inspect: un-deploy inspect: what norms an ONNX file has, and what becomes of them.
+- memory: Warns before a command starts that the memory there is will not do; it is never refused.
 - options: Options that several commands share.
 - overwriting: No command writes over what it reads, not even with --force: one check for all of
   them.
@@ -35,6 +36,7 @@ from typing import Any, NoReturn
 import click
 
 import un_deploy
+from un_deploy.cli.memory import warned
 from un_deploy.cli.overwriting import guarded
 from un_deploy.cpus import limit_threads
 from un_deploy.errors import UnDeployError, one_line
@@ -82,7 +84,8 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        return guarded(import_module(f"un_deploy.cli.{COMMANDS[cmd_name]}").command)
+        command = import_module(f"un_deploy.cli.{COMMANDS[cmd_name]}").command
+        return guarded(warned(command, cmd_name))
 
     def invoke(self, ctx: click.Context) -> Any:
         limit_threads()  # a command loads NumPy when it is named

@@ -51,7 +51,7 @@ class ProfileReport(JsonForm):
     layers: tuple[TimedLayer, ...]
     run_s: tuple[float, ...]
     warm_up: int
-    environment: Mapping[str, str | int | None]
+    environment: Mapping[str, str | int | float | None]
     layer_information: str | None = None
     warnings: tuple[str, ...] = ()
     tf32: bool | None = None

@@ -112,7 +112,11 @@ def _problem(code: int, errors: str) -> str:
 def try_one() -> None:
     """Load the runtime that the second argument names: what the child does."""
     cuda, name, *packages = sys.argv[1:]
-    others = {_NVML: _nvml, "libcuda": _libcuda, _PACKAGES: partial(_load_packages, packages)}
+    others: dict[str, Callable[[bool], None]] = {
+        _NVML: _nvml,
+        "libcuda": _libcuda,
+        _PACKAGES: partial(_load_packages, packages),
+    }
     try:
         {**_RUNTIMES, **others}[name](bool(cuda))
     except Exception as error:

@@ -16,6 +16,7 @@ import onnx_ir
 from un_deploy.errors import InputError, UnDeployError, one_line
 from un_deploy.graph.model.input_specs import Feeds, TensorSpec, input_specs, tensor_names
 from un_deploy.graph.model.model_file import load_model
+from un_deploy.graph.model.tensor_storage import forget_weights
 from un_deploy.runtime.protocol import Timer
 
 
@@ -70,11 +71,13 @@ class FileSession:
     ) -> None:
         model = model_of(source)
         self.inputs: tuple[TensorSpec, ...] = input_specs(model)
-        self._source, self._model = source, model
+        self._source, self._names = source, tensor_names(model.graph)
         self._runtime = runtime
         self._open_file = open_file
         self._timer_of = timer_of or _calling_run
         self._outputs = [value.name or "" for value in model.graph.outputs]
+        if isinstance(source, Path):  # else they stay in memory beside the library's own
+            forget_weights(model)
         self._load(self._outputs)
 
     def run(self, feeds: Feeds, fetch: Sequence[str] | None = None) -> dict[str, np.ndarray]:
@@ -94,11 +97,11 @@ class FileSession:
 
     def _load(self, fetch: list[str]) -> None:
         """Load the graph with the tensors named as its outputs; inner ones ask for a file more."""
-        missing = set(fetch) - tensor_names(self._model.graph)
+        missing = set(fetch) - self._names
         if missing:
             raise InputError(f"the graph has no tensor {', '.join(sorted(missing))}")
         inner = [name for name in dict.fromkeys(fetch) if name not in self._outputs]
-        with opened(self._model if inner else self._source) as path:
+        with opened(model_of(self._source) if inner else self._source) as path:
             if inner:
                 proto = onnx.load(path, load_external_data=False)
                 proto.graph.output.extend(onnx.ValueInfoProto(name=name) for name in inner)

@@ -11,6 +11,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from un_deploy.graph.model.model_file import load_model
+from un_deploy.graph.model.tensor_storage import forget_weights
 
 MAPS = Path("/proc/self/maps")
 WEIGHT = np.arange(1 << 16, dtype=np.float32).reshape(256, 256)
@@ -63,3 +64,12 @@ def test_a_constant_keeps_the_form_that_its_numbers_have(tmp_path: Path) -> None
     (constant, *_) = ir.to_proto(model).graph.node
     assert len(constant.attribute[0].t.float_data) == 256
     assert not constant.attribute[0].t.raw_data
+
+
+def test_what_is_forgotten_is_the_weights_and_no_shape(tmp_path: Path) -> None:
+    model = load_model(saved(tmp_path / "model.onnx", external=False))
+    weight = model.graph.initializers["w"]
+    forget_weights(model)
+    assert weight.const_value is None
+    assert (weight.dtype, list(weight.shape)) == (ir.DataType.FLOAT, [256, 256])
+    assert "c" in {node.outputs[0].name for node in model.graph}

@@ -13,6 +13,9 @@ from un_deploy.graph.model.file_tensor import FileTensor
 from un_deploy.graph.model.labels import node_name
 from un_deploy.graph.model.read_model import THIS_FILE, read_weight
 
+_LARGE = 1 << 16
+"""Bytes of a weight that is worth forgetting; sizes and axes are smaller."""
+
 
 def leave_message(model: ir.Model, path: Path) -> None:
     """Take the tensors out of the protobuf message that the model was read from at a path.
@@ -83,6 +86,14 @@ def require_unchanged(model: ir.Model) -> None:
     for _, tensor in external_tensors(model):
         if isinstance(tensor, FileTensor):
             tensor.require_unchanged()
+
+
+def forget_weights(model: ir.Model) -> None:
+    """Give the memory of weights back; types and shapes stay, and whatever shapes are read from."""
+    for graph in model.graphs():
+        for value in graph.initializers.values():
+            if value.const_value is not None and value.const_value.nbytes >= _LARGE:
+                value.const_value = None
 
 
 def external_tensors(model: ir.Model) -> Iterator[tuple[str, ir.ExternalTensor]]:

@@ -16,6 +16,7 @@ from typing import Any, Literal
 from un_deploy.engines.flavor import Flavor, choose_flavor, library
 from un_deploy.engines.plan.header import is_plan
 from un_deploy.errors import InputError
+from un_deploy.free_memory import give_back
 from un_deploy.graph.model.input_specs import Feeds
 from un_deploy.graph.precision.convert import Precision
 from un_deploy.measure.speed.accuracy import accuracies
@@ -203,7 +204,9 @@ def compare(
         if batches and inputs is None and BATCH not in network.open_sizes:
             have = ", ".join(network.open_sizes) or "none"
             raise InputError(f"--batches is of a dynamic dimension {BATCH}; the inputs have {have}")
-        first = network.feeds(inputs, _sizes(dims, batches)[0], seed)
+        sizes = _sizes(dims, batches)
+        feeds = [network.feeds(inputs, one, seed) for one in sizes]
+        network.forget_weights()
         runs_in = runs_in or _described(network)
         facts: tuple[EngineFacts, ...] = ()
         if engines:  # first, since what does not build must not cost the times
@@ -211,7 +214,7 @@ def compare(
             gained = network.gained_biases if _folded_and_derived_none(built) else ()
             facts = engine_facts(
                 built,
-                first,
+                feeds[0],
                 flavor=choose_flavor(flavor),
                 precision=asked,
                 tf32=settings.tf32,
@@ -221,19 +224,14 @@ def compare(
             if network.gained_biases and {"folded", "none"} <= {one.kind for one in built}:
                 network.notes.append(_gained(network.gained_biases, biased=bool(gained)))
         points = [
-            _point(
-                network,
-                network.feeds(inputs, sizes, seed),
-                {**timing, "logs": _logs(logs, sizes, batches)},
-                progress,
-            )
-            for sizes in _sizes(dims, batches)
+            _point(network, given, {**timing, "logs": _logs(logs, one, batches)}, progress)
+            for given, one in zip(feeds, sizes, strict=True)
         ]
         layers: tuple[VariantLayers, ...] = ()
         if profile:
             try:
                 layers = profile_variants(
-                    network.variants, points[0].timed, first, settings, progress=progress
+                    network.variants, points[0].timed, feeds[0], settings, progress=progress
                 )
             except InputError as error:  # the times are good without it
                 note = f"the layers are not told: {error}"
@@ -276,6 +274,7 @@ def _point(
     accuracy = accuracies(
         network.variants, feeds, settings, logs=None if logs is None else logs / "accuracy"
     )
+    give_back()  # processes of their own are to come, which load every variant
     (report, moved), stood = run_and_check_quota(
         lambda: run_and_check_clock(
             lambda: compare_variants(

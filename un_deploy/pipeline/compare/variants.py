@@ -11,6 +11,7 @@ import numpy as np
 import onnx_ir as ir
 
 from un_deploy.errors import InputError
+from un_deploy.free_memory import give_back
 from un_deploy.graph.analysis.constants import Constants
 from un_deploy.graph.analysis.norms.find_norms import find_layernorms
 from un_deploy.graph.analysis.shapes import Shapes
@@ -21,6 +22,7 @@ from un_deploy.graph.fold.rules import operator_named
 from un_deploy.graph.model.input_specs import Feeds, input_specs
 from un_deploy.graph.model.model_file import has_external, hold_weights, load_model, save_model
 from un_deploy.graph.model.model_kinds import to_ir
+from un_deploy.graph.model.tensor_storage import forget_weights
 from un_deploy.graph.strip.layernorm_operator import use_operator
 from un_deploy.graph.strip.strip import strip_graph
 from un_deploy.measure.equality.inputs import check_inputs, random_inputs, read_inputs
@@ -224,6 +226,12 @@ class Network:
                     f"without norms the network overflows at {name}: its time would say nothing; "
                     "give smaller inputs with --inputs"
                 )
+
+    def forget_weights(self) -> None:
+        """Keep weights in the variants' files alone, and not in memory while these are timed."""
+        for model in self.models.values():
+            forget_weights(model)
+        give_back()
 
     def _has(self, kind: Kind) -> bool:
         return kind in self.models or kind in self.plans

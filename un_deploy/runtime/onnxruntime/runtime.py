@@ -19,7 +19,7 @@ from un_deploy.runtime.onnxruntime.memory import run_memory
 from un_deploy.runtime.onnxruntime.profile import layer_times
 from un_deploy.runtime.protocol import Timer
 from un_deploy.runtime.run_memory import RunMemory
-from un_deploy.runtime.session import FileSession
+from un_deploy.runtime.session import FileSession, model_of
 from un_deploy.runtime.settings import Fusions
 
 if TYPE_CHECKING:
@@ -146,7 +146,8 @@ class OnnxSession(FileSession):
                 "ort-cpu, on torch with --device cuda, or a plan"
             )
         self.run(feeds)  # what is wrong with the feeds is said as elsewhere
-        return layer_times(self._onnx_runtime.open, self._source, self._model, feeds, runs, warm_up)
+        model = model_of(self._source)
+        return layer_times(self._onnx_runtime.open, self._source, model, feeds, runs, warm_up)
 
     def run_memory(self, feeds: Feeds) -> RunMemory:
         """See `un_deploy.runtime.run_memory.TellsMemory`; untested on CUDA hardware."""
