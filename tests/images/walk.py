@@ -53,7 +53,7 @@ def check_walk(checks: Checks) -> None:
             "build": ({"SHAPES": "none:2x32x96"}, 1, "names none"),
             "the error limit": ({"MAX_ERROR": "1e-30"}, MISSED, "more than 1e-30"),
             "the speed-up": ({"MIN_SPEEDUP": "100"}, MISSED, "100x is not reached"),
-            "the older report": ({"BASELINE": "better.json"}, MISSED, "better.json"),
+            "the older report": ({"BASELINE": "better.json"}, MISSED, "folded was"),
         }
         for index, (gate, (variables, code, says)) in enumerate(gates.items()):
             out = f"out{index}"
@@ -64,12 +64,12 @@ def check_walk(checks: Checks) -> None:
 
 
 def _faster(report: dict[str, object]) -> dict[str, object]:
-    """The report of a run whose folded network was a hundred times as fast."""
+    """The report of a run so fast that it lies beyond any interval, two builds' own included."""
     text = json.loads(json.dumps(report))
     for ratio in _ratios(text):
         for name in ("value", "low", "high"):
             if name in ratio:
-                ratio[name] *= 100
+                ratio[name] *= 1e9
     return text
 
 
