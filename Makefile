@@ -13,7 +13,7 @@ PYTEST := $(TEST_ENV) $(BIN)/python -m pytest -q -n 2 --dist worksteal
 # What else pytest is to be told: make test ARGS="tests/graph/fold -k conv"
 ARGS ?=
 
-.PHONY: setup demo test evaluators-test test-slow api-test wheel-test compare-test browser-test diffusers-test networks networks-test image-test lint bench corruptions fuzz mutations corpus clean
+.PHONY: setup demo test evaluators-test test-slow api-test wheel-test compare-test browser-test diffusers-test networks networks-test image-test image-table image-reproducible image-lock lint bench corruptions fuzz mutations corpus clean
 
 setup: $(STAMP)
 
@@ -61,9 +61,22 @@ compare-test: demo
 	$(COMPARE) --min-speedup 0.1
 	$(COMPARE) --min-speedup 100; test $$? -eq 3
 
-# Both images, built and checked. Needs root, gcc, and Debian's buildah podman runc mmdebstrap.
+# The images, built and checked. Needs root, gcc, and Debian's buildah podman runc mmdebstrap.
 image-test:
 	$(PYTHON) -m tests.images
+
+# The same, and the sizes and times go to benchmarks/results.
+image-table:
+	$(PYTHON) -m tests.images --write
+
+# Two builds without a cache give equal layers.
+image-reproducible:
+	$(PYTHON) -m tests.images.layers
+
+# The hashes of what the images install, when a version or an extra has changed.
+image-lock: $(STAMP)
+	$(BIN)/python $(PIP_INSTALL) -c docker/constraints.txt uv
+	PATH="$(abspath $(BIN)):$$PATH" docker/lock.sh
 
 # The HTML report in headless Chromium, which Debian has; the screenshots stay in build/browser.
 browser-test: $(STAMP)

@@ -7,17 +7,17 @@ import os
 import re
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from tests.images.engine import LOCKED, PODMAN, ROOT, Done, run, sh
+from tests.images.engine import ANY_USER, LOCKED, PODMAN, ROOT, Done, run, sh
 
 INSIDE = Path(__file__).parent / "inside"
 PYTHON = "/opt/un-deploy/bin/python"
-ANY_USER = 12345
 
 FILES = ("--ln", "ln.onnx", "--unfolded", "un.onnx", "--folded", "folded.onnx")
 SIZE = ("--dim", "batch=2")
@@ -43,9 +43,10 @@ class Checks:
 
     def that(self, what: str, holds: bool, seen: object = "") -> None:
         """Show what was checked, and what was seen where it does not hold."""
-        print(f"  {'ok    ' if holds else 'FAILED'}  {what}" + ("" if holds else f": {seen}"))
+        shown = "" if holds else f": {str(seen)[-1500:]}"
+        print(f"          {'ok    ' if holds else 'FAILED'}  {what}{shown}", flush=True)
         if not holds:
-            self.failed.append(f"{self.image}: {what}: {seen}")
+            self.failed.append(f"{self.image}: {what}: {str(seen)[-300:]}")
 
     def ends(self, what: str, done: Done, code: int = 0, says: str = "") -> None:
         """A command ended with this exit code, and said so, without a traceback."""
@@ -54,32 +55,42 @@ class Checks:
         self.that(what, right, f"exit code {done.code}, {text[-800:]}")
 
 
-def check_settings(checks: Checks, version: str) -> None:
+def check_settings(checks: Checks, version: str, target: str) -> None:
     """What the image says of itself."""
     config = json.loads(sh("podman", "image", "inspect", checks.image))[0]["Config"]
     labels = config["Labels"]
     user, _, group = config["User"].partition(":")
     checks.that("runs as no root", user.isdecimal() and int(user) > 0 and group == "0", user)
-    checks.that("its entry point is un-deploy", config["Entrypoint"] == ["un-deploy"], config)
+    for setting in (f"UN_DEPLOY_IMAGE={target}", "ORT_DISABLE_TELEMETRY=1"):
+        checks.that(f"it sets {setting}", setting in config["Env"], config["Env"])
     for name in ("title", "description", "licenses", "revision", "base.name"):
         checks.that(f"label {name}", bool(labels.get(f"org.opencontainers.image.{name}")), labels)
+    licences = labels.get("org.opencontainers.image.licenses", "")
+    checks.that("the licence label names what is NVIDIA's", "LicenseRef-NVIDIA" in licences, labels)
     stated = labels.get("org.opencontainers.image.version")
     checks.that("label version is un-deploy's", stated == version, f"{stated}, not {version}")
 
 
-def check_health(checks: Checks, package: str) -> None:
-    """The image's own health check succeeds, and fails where un-deploy cannot start."""
+def check_health(checks: Checks, facts: dict[str, Any]) -> None:
+    """The image's own health check succeeds, and fails where anything that it names is empty."""
     config = json.loads(sh("podman", "image", "inspect", checks.image))[0]
     kind, *test = config.get("Healthcheck", {}).get("Test", ["NONE"])
-    right = (kind, test) == ("CMD", ["un-deploy", "doctor", "--no-load"])
+    right = kind == "CMD" and test[:2] == ["un-deploy", "doctor"]
     checks.that("has a health check through doctor", right, (kind, test))
     if not right:
         return
     done = run(checks.image, *test[1:], entrypoint=test[0])
     checks.ends("is healthy", done, says="un-deploy")
-    hidden = (f"--tmpfs={package}:notmpcopyup",)
-    done = run(checks.image, *test[1:], entrypoint=test[0], options=hidden)
-    checks.that("is unhealthy where it cannot start", done.code == 1, done)
+    names = [
+        *("un_deploy", "numpy", "onnx", "onnx_ir", "onnxruntime", "sympy", "jinja2", "plotly"),
+        *("tritonclient", "tensorrt_rtx_bindings", "tensorrt_rtx_libs"),
+    ]
+    for name in names:
+        package = Path(facts["library"], name)
+        if name in facts["packages"]:
+            hidden = (f"--tmpfs={package}:notmpcopyup",)
+            done = run(checks.image, *test[1:], entrypoint=test[0], options=hidden)
+            checks.that(f"is unhealthy with {name} emptied", done.code == 1, done)
 
 
 def facts_of(image: str) -> dict[str, Any]:
@@ -99,9 +110,15 @@ def check_inside(checks: Checks, facts: dict[str, Any], *, slim: bool) -> None:
     checks.that("every package has the pinned version", not loose, loose)
     added = [path for path in facts["installers"] if path.startswith(facts["prefix"])]
     checks.that("no installer added", not added, added)
-    missing = {n: v for n, v in installed.items() if facts["sbom"]["components"].get(n) != v}
+    listed = facts["sbom"]["pypi"]
+    missing = {n: v for n, v in installed.items() if listed.get(n) != v}
     right = facts["sbom"]["format"] == "CycloneDX" and not missing
-    checks.that("the SBOM lists every package", right, missing)
+    checks.that("the SBOM lists every Python package", right, missing)
+    base = set(facts["system_packages"].items()) ^ set(facts["sbom"]["deb"].items())
+    right = len(facts["system_packages"]) > 50 and not base
+    checks.that("and the base's packages", right, sorted(base))
+    second = [name for name in facts["onnxruntime_files"] if name.startswith("libonnxruntime.so")]
+    checks.that("one library of ONNX Runtime", not second, second)
     checks.that("bytecode of every file", not facts["uncompiled"], facts["uncompiled"][:5])
     checks.that("no traces of the build", not facts["residues"], facts["residues"])
     if slim:
@@ -117,7 +134,7 @@ def check_tensorrt(checks: Checks, facts: dict[str, Any]) -> None:
     right = place.startswith("/usr/") and "dist-packages/tensorrt/" in place
     checks.that("tensorrt is the base's", right, place)
     # nvidia-ml-py is pure Python: it asks the driver, and brings no library.
-    stack = re.compile(r"nvidia-(?!ml-py$)|tensorrt|torch|cuda-|triton")
+    stack = re.compile(r"nvidia-(?!ml-py$)|tensorrt|torch|cuda-|triton$")
     added = [name for name in facts["distributions"] if stack.match(name)]
     checks.that("no nvidia, tensorrt or torch wheel added", not added, added)
     checks.that(
@@ -127,21 +144,30 @@ def check_tensorrt(checks: Checks, facts: dict[str, Any]) -> None:
     checks.that("onnxruntime is un-deploy's", own.startswith(facts["prefix"]), own)
 
 
-def check_work(checks: Checks, *, rtx: bool) -> None:
-    """Fold, verify, build and compare on a mounted folder, as a user without rights."""
+@contextmanager
+def networks(image: str, *below: str) -> Iterator[Path]:
+    """A folder that everybody may write to, with un.onnx and ln.onnx in it, or below it."""
     with TemporaryDirectory() as made:
-        folder = Path(made)
-        folder.chmod(0o777)
-        mounts = {folder: "/work"}
+        folder = Path(made, *below)
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in (Path(made), *Path(made).rglob("*")):
+            path.chmod(0o777)
+        mounts = {folder: "/work", INSIDE: "/inside:ro"}
+        done = run(image, "/inside/networks.py", entrypoint=PYTHON, mounts=mounts)
+        if done.code:
+            raise SystemExit(f"networks.py in {image}: {done.err}")
+        yield Path(made)
 
-        def un_deploy(*command: str) -> Done:
-            return run(checks.image, *command, mounts=mounts)
 
-        writer = ("/inside/networks.py",)
-        done = run(
-            checks.image, *writer, entrypoint=PYTHON, mounts={**mounts, INSIDE: "/inside:ro"}
-        )
-        checks.ends("writes two networks", done)
+def check_work(checks: Checks, *, rtx: bool, more: bool) -> None:
+    """Every command on a mounted folder, by a user without rights, and a full /tmp."""
+    with networks(checks.image) as folder, TemporaryDirectory() as home:
+        Path(home).chmod(0o777)
+        mounts = {folder: "/work", Path(home): "/home/any"}
+
+        def un_deploy(*command: str, options: Sequence[str] = ("--env=HOME=/home/any",)) -> Done:
+            return run(checks.image, *command, mounts=mounts, options=options)
+
         done = un_deploy("fold", "un.onnx", "-o", "folded.onnx")
         checks.ends("fold", done, says="7 of 7 norms folded")
         checks.ends("verify", un_deploy("verify", "un.onnx", "folded.onnx"), says="proven")
@@ -157,15 +183,43 @@ def check_work(checks: Checks, *, rtx: bool) -> None:
             checks.that(
                 "it timed all variants", timed == {"ln", "unfolded", "folded", "none"}, timed
             )
+        full = ("--tmpfs=/tmp:rw,size=64k",)
+        done = un_deploy(*COMPARE, *few, options=full)
+        checks.ends("a full /tmp is told", done, code=1, says="error:")
         if not rtx:
             engines = ("--precision", "fp16", "--max-error", "0.01")
             done = un_deploy("trtexec-compare", *FILES, *SIZE, *engines, *few[:4])
             checks.ends("trtexec-compare by the base's trtexec", done, says="timed by trtexec")
         check_build(checks, un_deploy, folder, rtx=rtx)
+        check_more(checks, un_deploy, folder, more=more)
         owners = {path.name: path.stat().st_uid for path in folder.iterdir()}
-        checks.that("its files are the user's", set(owners.values()) == {ANY_USER}, owners)
+        owners = {name: owner for name, owner in owners.items() if owner != ANY_USER}
+        checks.that("its files are the user's", not owners, owners)
         half = [path.name for path in folder.glob(".*")]
         checks.that("nothing half-made is left", not half, half)
+        kept = [str(path) for path in Path(home).rglob("*")]
+        checks.that("nothing is left in HOME", not kept, kept)
+
+
+def check_more(checks: Checks, un_deploy: Callable[..., Done], folder: Path, *, more: bool) -> None:
+    """The page and the Triton repository; without their extras they are refused, with a way."""
+    page = un_deploy("report", "report.json", "-o", "report.html")
+    size = ("--max-batch-size", "8")
+    served = un_deploy("triton", "folded.onnx", "--repository", "models", "--name", "net", *size)
+    if more:
+        checks.ends("report", page)
+        text = (folder / "report.html").read_text() if page.code == 0 else ""
+        checks.that("the page has its plots", "Plotly.newPlot" in text, text[:80])
+        checks.ends("triton", served)
+        config = folder / "models" / "net" / "config.pbtxt"
+        checks.that("the repository is there", config.is_file(), config)
+        return
+    for name, done in (("report", page), ("triton", served)):
+        checks.ends(f"{name} is refused", done, code=1, says="error:")
+        advice = " ".join(done.err.split())
+        checks.that(
+            f"{name} advises no pip, which is not there", "pip install" not in advice, advice
+        )
 
 
 def check_build(checks: Checks, un_deploy: Callable[..., Done], folder: Path, *, rtx: bool) -> None:
@@ -185,12 +239,8 @@ def check_build(checks: Checks, un_deploy: Callable[..., Done], folder: Path, *,
 
 def check_stop(checks: Checks) -> None:
     """SIGTERM ends a running comparison at once, and nothing half-made stays."""
-    with TemporaryDirectory() as made:
-        folder = Path(made)
-        folder.chmod(0o777)
-        inside = {folder: "/work", INSIDE: "/inside:ro"}
-        run(checks.image, "/inside/networks.py", entrypoint=PYTHON, mounts=inside)
-        run(checks.image, "fold", "un.onnx", "-o", "folded.onnx", mounts=inside)
+    with networks(checks.image) as folder:
+        run(checks.image, "fold", "un.onnx", "-o", "folded.onnx", mounts={folder: "/work"})
         before = sorted(folder.iterdir())
         name = f"un-deploy-test-stop-{os.getpid()}"
         long = ("--builds", "1000", "-o", "report.json")

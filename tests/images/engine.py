@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,20 +15,24 @@ PREFIX = "localhost/un-deploy-test"
 #: What a package index behind a proxy needs, mounted while the image is built, where it exists.
 SECRETS = {"pip-conf": Path("/etc/pip.conf"), "ca": Path("/etc/ssl/certs/ca-certificates.crt")}
 
-#: As locked down as a container can be. The user is none that the image knows.
+#: The user of the locked containers, whom no image knows.
+ANY_USER = 12345
+
+#: What this machine asks for: limits that a container may set although its host has lower ones.
+#: podman runs health checks through systemd, which is not everywhere; they are run by hand.
+HERE = ("--ulimit=nofile=1024:20000", "--ulimit=nproc=4096:4096", "--no-healthcheck")
+#: As locked down as a container can be.
 LOCKED = (
-    "--user=12345:0",
+    f"--user={ANY_USER}:0",
     "--network=none",
     "--read-only",
     "--cap-drop=all",
     "--security-opt=no-new-privileges",
-    # Limits that a container may set although its host has lower ones.
-    "--ulimit=nofile=1024:20000",
-    "--ulimit=nproc=4096:4096",
-    # podman runs health checks through systemd, which is not everywhere; they are run by hand.
-    "--no-healthcheck",
+    *HERE,
 )
 PODMAN = ("podman", "--runtime=runc")
+
+_began = time.monotonic()
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,11 @@ class Done:
     code: int
     out: str
     err: str
+
+
+def say(what: str) -> None:
+    """A line of progress, at once, with the seconds since the beginning."""
+    print(f"[{time.monotonic() - _began:5.0f} s] {what}", flush=True)
 
 
 def sh(*command: str | Path) -> str:
@@ -51,21 +62,45 @@ def forget() -> None:
     """Remove the images of an earlier run, which would stay nameless when their names go."""
     images = sh("podman", "images", "--quiet", f"--filter=reference={PREFIX}").split()
     if images:
-        sh("podman", "rmi", "--force", *images)
+        sh("podman", "rmi", "--force", *sorted(set(images)))
 
 
-def build(dockerfile: str, tag: str, base: str, arguments: Mapping[str, str] | None = None) -> str:
-    """The image's name, built from the project's root on a base that is here already."""
+def build(
+    dockerfile: str,
+    tag: str,
+    base: str,
+    target: str = "default",
+    *options: str,
+    context: Path = ROOT,
+) -> str:
+    """Build a target from a source folder, on a base that is here already; the image's name."""
     image = f"{PREFIX}:{tag}"
-    given = {"BASE_IMAGE": base, **(arguments or {})}
-    sh(
+    command = [
         # Without the format HEALTHCHECK is dropped.
-        *("buildah", "bud", "--quiet", "--format=docker", "--isolation=chroot", "--pull=never"),
+        *("buildah", "bud", "--layers", "--format=docker", "--isolation=chroot", "--pull=never"),
         *(f"--secret=id={name},src={path}" for name, path in SECRETS.items() if path.is_file()),
-        *(f"--build-arg={name}={value}" for name, value in given.items()),
-        *(f"--file={ROOT / 'docker' / dockerfile}", f"--tag={image}", ROOT),
-    )
+        *(f"--build-arg=BASE_IMAGE={base}", f"--target={target}", *options),
+        *(f"--file={context / 'docker' / dockerfile}", f"--tag={image}", str(context)),
+    ]
+    say(f"building {tag}")
+    said = []
+    with subprocess.Popen(
+        command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            said.append(line)
+            if " STEP " in line and any(verb in line for verb in (": RUN ", ": COPY --from")):
+                say(" ".join(line.split())[:95])
+    if process.returncode:
+        raise SystemExit(f"{''.join(said[-60:])}exit code {process.returncode}: {tag}")
     return image
+
+
+def layers(image: str) -> list[str]:
+    """The digests of an image's layers, the base's first."""
+    found: list[str] = json.loads(sh("podman", "image", "inspect", image))[0]["RootFS"]["Layers"]
+    return found
 
 
 def run(
@@ -74,8 +109,10 @@ def run(
     entrypoint: str | None = None,
     mounts: Mapping[Path, str] | None = None,
     options: Sequence[str] = (),
+    lock: Sequence[str] = LOCKED,
+    stdin: str | None = None,
 ) -> Done:
-    """Run a command in a fresh, locked container.
+    """Run a command in a fresh container.
 
     Args:
         image: its name.
@@ -83,15 +120,18 @@ def run(
         entrypoint: instead of the image's own.
         mounts: host folders, and where they are in the container with their options.
         options: further ones of ``podman run``.
+        lock: what the container is not given; without it what this machine asks for.
+        stdin: what the command reads.
     """
     done = subprocess.run(
         [
-            *(*PODMAN, "run", "--rm", *LOCKED, *options),
+            *(*PODMAN, "run", "--rm", *lock, *options, *([] if stdin is None else ["-i"])),
             *(f"--volume={path}:{place}" for path, place in (mounts or {}).items()),
             *([] if entrypoint is None else [f"--entrypoint={entrypoint}"]),
             *(image, *command),
         ],
         text=True,
         capture_output=True,
+        input=stdin,
     )
     return Done(done.returncode, done.stdout, done.stderr)

@@ -17,7 +17,10 @@ LIBRARY = Path(sysconfig.get_path("purelib"))
 STDLIB = Path(sysconfig.get_path("stdlib"))
 MODULES = ("un_deploy", "onnxruntime", "tensorrt", "tensorrt_rtx", "torch")
 INSTALLERS = ("pip", "setuptools", "wheel", "ensurepip", "pkg_resources")
-RESIDUES = ("/etc/pip.conf", "/run/secrets", "/src", "/mnt/slim.sh", "/tmp/sbom", "/root/.cache")
+RESIDUES = (
+    *("/etc/pip.conf", "/run/secrets", "/root/.cache", "/tmp/slim.sh"),
+    *("/src", "/sbom", "/more", "/package", "/opt/tools"),
+)
 UNCHECKED_HASH = 0b01
 STARTS = 15
 
@@ -55,11 +58,34 @@ def start_s() -> float:
     return statistics.median(taken[1:])
 
 
+def normal(name: str) -> str:
+    """A name as PyPI compares it."""
+    return name.lower().replace("_", "-").replace(".", "-")
+
+
 def versions(path: list[str]) -> dict[str, str]:
-    """Names and versions of the distributions there, names as PyPI compares them."""
+    """Names and versions of the distributions there."""
     return {
-        found.metadata["Name"].lower().replace("_", "-").replace(".", "-"): found.version
-        for found in metadata.distributions(path=path)
+        normal(found.metadata["Name"]): found.version for found in metadata.distributions(path=path)
+    }
+
+
+def system_packages() -> dict[str, str]:
+    """Names and versions of what dpkg has installed."""
+    form = "--showformat=${Package} ${Version} ${db:Status-Status}\n"
+    told = subprocess.run(
+        ["dpkg-query", "--show", form], check=True, capture_output=True, text=True
+    )
+    lines = map(str.split, told.stdout.splitlines())
+    return {name: version for name, version, status in lines if status == "installed"}
+
+
+def listed(kind: str) -> dict[str, str]:
+    """Names and versions in the SBOM whose package URL is of a kind."""
+    return {
+        part["name"]: part["version"]
+        for part in sbom["components"]
+        if part.get("purl", "").startswith(f"pkg:{kind}/")
     }
 
 
@@ -76,6 +102,9 @@ facts = {
     "distributions": versions([str(LIBRARY)]),
     "modules": {module: place_of(module) for module in MODULES},
     "prefix": str(HOME),
+    "library": str(LIBRARY),
+    "packages": sorted(path.name for path in LIBRARY.iterdir() if path.is_dir()),
+    "onnxruntime_files": [path.name for path in (LIBRARY / "onnxruntime" / "capi").iterdir()],
     "trtexec": shutil.which("trtexec"),
     "installers": [
         str(path)
@@ -89,11 +118,10 @@ facts = {
     "uncompiled_stdlib": uncompiled(STDLIB, unchecked=False),
     "sbom": {
         "format": sbom["bomFormat"],
-        "components": {
-            part["name"].lower().replace("_", "-").replace(".", "-"): part["version"]
-            for part in sbom["components"]
-        },
+        "pypi": {normal(name): version for name, version in listed("pypi").items()},
+        "deb": listed("deb"),
     },
+    "system_packages": system_packages(),
     "start_s": start_s(),
 }
 print(json.dumps(facts))
