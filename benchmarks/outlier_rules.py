@@ -6,10 +6,11 @@ differ in what they call usual, of one number a batch:
 
 - fixed: the median energy of this batch.
 - adaptive: the 0.99 quantile of energy, its median over past batches.
-- own: the largest energy of each sequence (axis 0), their median over the batch; of that the median
-  over this batch and past ones. A token that is always large, once a sequence, is usual at any
-  length; a few sequences with an outlier move no median, in however many steps they come.
-- both: the larger of own and of the same along the other axis, for inputs with the tokens first.
+- own: the largest energy of each sequence (axis 0), their median over this batch; no state. A token
+  that is always large, once a sequence, is usual at any length; a few sequences with an outlier
+  move no median, in however many steps they come. One sequence alone is never scaled.
+- both: the larger of own and of the same along the other axes, for inputs with the tokens first.
+- past: of own's number, the median over this batch and past ones.
 
 `python -m benchmarks.outlier_cells` compares them, `benchmarks.outlier_trainings` trains with them.
 """
@@ -95,13 +96,17 @@ class Adaptive(Candidate):
 
 class Own(Candidate):
     def usual(self, energies: Tensor, state: State) -> Tensor:
-        return over_batches(energies.amax(1).nanmedian(), state, with_this=True)
+        return energies.amax(1).nanmedian()
 
 
 class Both(Candidate):
     def usual(self, energies: Tensor, state: State) -> Tensor:
-        rows, columns = energies.amax(1).nanmedian(), energies.amax(0).nanmedian()
-        return over_batches(torch.maximum(rows, columns), state, with_this=True)
+        return torch.maximum(energies.amax(1).nanmedian(), energies.amax(0).nanmedian())
+
+
+class Past(Candidate):
+    def usual(self, energies: Tensor, state: State) -> Tensor:
+        return over_batches(energies.amax(1).nanmedian(), state, with_this=True)
 
 
 RULES: dict[str, Callable[[], RobustRule]] = {
@@ -109,10 +114,11 @@ RULES: dict[str, Callable[[], RobustRule]] = {
     "fixed": lambda: Fixed(limit=16.0, target=16.0),
     "adaptive": lambda: Adaptive(limit=4.0, target=0.25),
     "own-16-1": lambda: Own(limit=16.0, target=1.0),
-    "own-16-quarter": lambda: Own(limit=16.0, target=0.25),
     "own-4-1": lambda: Own(limit=4.0, target=1.0),
     "own-4-quarter": lambda: Own(limit=4.0, target=0.25),
-    "both-4-quarter": lambda: Both(limit=4.0, target=0.25),
+    "own-16-quarter": lambda: Own(limit=16.0, target=0.25),
+    "both-16-quarter": lambda: Both(limit=16.0, target=0.25),
+    "past-16-quarter": lambda: Past(limit=16.0, target=0.25),
 }
 """`fixed` cuts at 16 times the median, `adaptive` as first tried: 4 times, to a quarter."""
 

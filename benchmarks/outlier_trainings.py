@@ -8,10 +8,10 @@ images, 2 epochs (236 steps), 1 thread. Seeds 0 to 4. Clean, and with outliers: 
 ... the pixels of one 4x4 patch of the batch's first image, rows and columns 12 to 15, are
 multiplied by 1000 after standardisation. Test images are as they are, all 10,000.
 
-Rules are those of `benchmarks.outlier_rules`, and "ln". Today's, "un", and "ln" are run whatever
-the cells of `benchmarks.outlier_cells` show; of the others "own" means the one chosen there, on
-images and a network that have no part in this training. All seeds are run, none is left out; those
-that have not ended when results are written are named as missing.
+Rules are those of `benchmarks.outlier_rules`. Today's, "un", is run whatever the cells of
+`benchmarks.outlier_cells` show, and beside it the one chosen there, on images and a network that
+have no part in this training. All seeds are run, none is left out; those that have not ended when
+results are written are named as missing.
 
 Reported: per rule, test loss and accuracy with outliers minus those of "un" trained clean, paired
 by seed: mean, standard deviation, 95 % interval of Student's t; whether weights of the clean runs
