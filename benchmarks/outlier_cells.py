@@ -21,8 +21,9 @@ and the others' loss. Also, for 5 images at every place and size:
   in every batch; `moved` says how much the rule's clean gradient differs from that of "un" there,
   relative, which should be 0: a token that is always large is no outlier
 
-how many tokens all norms together scale in nine clean batches; and, on a norm alone, Gaussian tokens of which one of 50, 197 or 1,024 a sequence is always 15 times
-as large, sequences first and tokens first: the share of those that the rule scales.
+how many tokens all norms together scale in nine clean batches; and, on a norm alone, Gaussian
+tokens of which one of 50, 197 or 1,024 a sequence is always 15 times as large, sequences first and
+tokens first: the share of those that the rule scales.
 
 Choosing: the kept checkpoints of seed 0 (LN, UN) on the 1,000 kept test images, all rules. Judging:
 networks of seeds 1, 2 and 3 that `benchmarks.outlier_trainings` trained clean with "un", for every
