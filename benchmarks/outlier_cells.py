@@ -26,7 +26,7 @@ tokens of which one of 50, 197 or 1,024 a sequence is always 15 times as large, 
 tokens first: the share of those that the rule scales.
 
 Choosing: the kept checkpoints of seed 0 (LN, UN) on the 1,000 kept test images, all rules. Judging:
-networks of seeds 1, 2 and 3 that `benchmarks.outlier_trainings` trained clean with "un", for every
+networks of seeds 1 and 2 that `benchmarks.outlier_trainings` trained clean with "un", for every
 rule of UN, on test images that are not among the kept ones, other images for each seed; the rules
 "un", "fixed", "adaptive" and one of the others that was chosen; "ln", which nothing is chosen for,
 with its kept checkpoint. Every cell is kept in
@@ -60,6 +60,7 @@ CHECKPOINTS = Path(__file__).parents[1] / "models" / "checkpoints"
 BATCH, BEFORE = 64, 9
 PLACES = ("centre", "corner", "stream 0", "stream 2", "class")
 IMAGES, SIZES = (1, 5, 20), (10, 100, 1000)
+SEEDS = (1, 2)
 LARGE = 15.0
 
 
@@ -199,10 +200,17 @@ def measure(rule: str, weights: Path, pixels: Tensor, labels: Tensor) -> dict[st
     }
 
 
-def write(stage: str, found: list[dict[str, Any]]) -> None:
+def stage(name: str) -> list[dict[str, Any]]:
+    """The entries of a stage that there are."""
+    whole = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.is_file() else {}
+    found: list[dict[str, Any]] = whole.get(name, [])
+    return found
+
+
+def write(name: str, found: list[dict[str, Any]]) -> None:
     """Put a stage's entries into the result."""
-    old = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.is_file() else {}
-    RESULT.write_text(json.dumps({**old, stage: found}) + "\n", encoding="utf-8")
+    whole = {other: stage(other) for other in ("choose", "judge")} | {name: found}
+    RESULT.write_text(json.dumps(whole) + "\n", encoding="utf-8")
 
 
 def summary(found: list[dict[str, Any]]) -> str:
@@ -245,12 +253,14 @@ def main() -> None:
 
 
 @main.command()
-def choose() -> None:
-    """All rules on seed 0 and the kept images."""
-    found: list[dict[str, Any]] = []
+@click.argument("rules", nargs=-1, type=click.Choice(["ln", *RULES]))
+def choose(rules: tuple[str, ...]) -> None:
+    """All rules, or some, on seed 0 and the kept images."""
+    found = stage("choose")
     pixels, labels = shuffled(*data.load_kept(), seed=0)
-    for rule in ("ln", *RULES):
+    for rule in rules or ("ln", *RULES):
         weights = CHECKPOINTS / f"vit_micro_{'ln' if rule == 'ln' else 'un'}_seed0.pt"
+        found = [entry for entry in found if entry["rule"] != rule]
         found.append(measure(rule, weights, pixels, labels))
         click.echo(summary(found[-1:]))
         write("choose", found)
@@ -264,16 +274,17 @@ def judge(directory: Path, folder: Path, rules: tuple[str, ...]) -> None:
     """Some rules on networks of other seeds and images that were not seen in choosing."""
     images, labels = data.load("t10k", directory)
     fresh = np.setdiff1d(np.arange(len(labels)), data.kept_indices(labels))
-    found = []
-    for rule in rules:
-        for seed in (1, 2, 3):
-            probe = shuffled(images[fresh], labels[fresh], seed)
-            weights = folder / f"un_seed{seed}.pt"
-            if rule == "ln":
-                weights = CHECKPOINTS / "vit_micro_ln_seed0.pt"
-            found.append({**measure(rule, weights, *probe), "seed": seed})
-            write("judge", found)
-        click.echo(summary([e for e in found if e["rule"] == rule]))
+    found = stage("judge")
+    for rule, seed in product(rules, SEEDS):
+        if any((e["rule"], e["seed"]) == (rule, seed) for e in found):
+            continue
+        probe = shuffled(images[fresh], labels[fresh], seed)
+        weights = folder / f"un_seed{seed}.pt"
+        if rule == "ln":
+            weights = CHECKPOINTS / "vit_micro_ln_seed0.pt"
+        found.append({**measure(rule, weights, *probe), "seed": seed})
+        write("judge", found)
+        click.echo(summary(found[-1:]))
 
 
 if __name__ == "__main__":

@@ -116,9 +116,8 @@ RULES: dict[str, Callable[[], RobustRule]] = {
     "own-16-1": lambda: Own(limit=16.0, target=1.0),
     "own-4-1": lambda: Own(limit=4.0, target=1.0),
     "own-4-quarter": lambda: Own(limit=4.0, target=0.25),
-    "own-16-quarter": lambda: Own(limit=16.0, target=0.25),
-    "both-16-quarter": lambda: Both(limit=16.0, target=0.25),
-    "past-16-quarter": lambda: Past(limit=16.0, target=0.25),
+    "both-4-quarter": lambda: Both(limit=4.0, target=0.25),
+    "past-4-quarter": lambda: Past(limit=4.0, target=0.25),
 }
 """`fixed` cuts at 16 times the median, `adaptive` as first tried: 4 times, to a quarter."""
 
