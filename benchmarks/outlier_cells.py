@@ -29,9 +29,9 @@ Choosing: the kept checkpoints of seed 0 (LN, UN) on the 1,000 kept test images,
 networks of seeds 1 and 2 that `benchmarks.outlier_trainings` trained clean with "un", for every
 rule of UN, on test images that are not among the kept ones, other images for each seed; the rules
 "un", "fixed", "adaptive" and one of the others that was chosen; "ln", which nothing is chosen for,
-with its kept checkpoint. Every cell is kept in benchmarks/results/outlier_cells.json. The aim: others at least 0.98 in every cell, whole at least
-0.90 with five images. The rule to choose is the one whose worst cells are best, over all sizes and
-places; of equals, the one that scales least.
+with its kept checkpoint. Every cell is kept in benchmarks/results/outlier_cells.json. The aim:
+others at least 0.98 in every cell, whole at least 0.90 with five images. The rule to choose is the
+one whose worst cells are best, over all sizes and places; of equals, the one that scales least.
 
 Chosen: by the worst cells "own-4-quarter". But with the tokens first, PyTorch's usual order, it
 scales a token that is always large in every step, which should never be; only "both-4-quarter"

@@ -31,8 +31,15 @@ from un_deploy.nn.statistics import EMPTY, HISTORY, window_ending_with
 SIZES = "sizes"
 
 
+class Unprotected(RobustRule):
+    """The rule as it was: an outlier's batch is spent."""
+
+    def spared(self, x: Tensor, padding_mask: Tensor | None) -> Tensor:
+        return x
+
+
 @dataclass(frozen=True)
-class Candidate(RobustRule):
+class Candidate(Unprotected):
     """Scales tokens down, then goes on as the rule without it does.
 
     Attributes:
@@ -61,6 +68,7 @@ class Candidate(RobustRule):
     def train(
         self, x: Tensor, weight: Tensor, bias: Tensor, padding_mask: Tensor | None, state: State
     ) -> Tensor:
+        """As the rule without it does, of x with tokens scaled down."""
         with torch.no_grad():
             norms = torch.linalg.vector_norm(x, dim=-1)
             energies = norms.square() / x.shape[-1]
@@ -110,7 +118,7 @@ class Past(Candidate):
 
 
 RULES: dict[str, Callable[[], RobustRule]] = {
-    "un": RobustRule,
+    "un": Unprotected,
     "fixed": lambda: Fixed(limit=16.0, target=16.0),
     "adaptive": lambda: Adaptive(limit=4.0, target=0.25),
     "own-16-1": lambda: Own(limit=16.0, target=1.0),
@@ -119,7 +127,8 @@ RULES: dict[str, Callable[[], RobustRule]] = {
     "both-4-quarter": lambda: Both(limit=4.0, target=0.25),
     "past-4-quarter": lambda: Past(limit=4.0, target=0.25),
 }
-"""`fixed` cuts at 16 times the median, `adaptive` as first tried: 4 times, to a quarter."""
+"""`both-4-quarter` is what `un_deploy.nn.outlier_tokens` does; `fixed` cuts at 16 times the median;
+`adaptive` as first tried: above 4 times, to a quarter."""
 
 
 def norm_with(rule: str, channels: int) -> nn.Module:

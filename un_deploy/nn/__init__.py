@@ -10,6 +10,7 @@
 - norm_calls: Normalizations that a network computes outside its norms' forwards, found by running
   it.
 - official: The training rule of the authors' released module, number for number, defects included.
+- outlier_tokens: Scales tokens down that have exploded, so that they do not spend their batch.
 - padding_mask: Gives a padding mask to the Unified Normalizations inside a network of any
   signature.
 - paper: The training rule as its paper writes it, per channel and without the released module's

@@ -101,14 +101,14 @@ class Window(NamedTuple):
         if torch.compiler.is_compiling():
             return _traced_median(self.entries, self.counted.clamp(max=last))
         largest = self.entries.topk((last + 1) // 2 + 1, 0).values
-        if _is_on_host(self.counted):
+        if is_on_host(self.counted):
             middle, two = divmod(min(int(self.counted), last), 2)
             return (largest[middle] + largest[middle + 1]) / 2 if two else largest[middle]
         pair = (self.counted.clamp(max=last) + torch.arange(2, device=largest.device)) // 2
         return largest.index_select(0, pair).mean(0)
 
 
-def _is_on_host(x: Tensor) -> bool:
+def is_on_host(x: Tensor) -> bool:
     """Whether reading x waits for no device; a subclass may have no values at all."""
     return x.is_cpu and type(x) is Tensor
 

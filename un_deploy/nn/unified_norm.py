@@ -76,6 +76,10 @@ class UnifiedNorm(nn.Module):
     mode keeps robust whole, so that the exported program trains on; of paper it keeps the forward
     alone, and the gradient of an exported graph is not the rule's.
 
+    Outlier tokens: in robust training a token of more than twice the usual size of the batch's
+    large tokens is scaled to half of it (`un_deploy.nn.outlier_tokens`), so that it does not
+    spend the batch of the others. Evaluation scales nothing.
+
     A channel that is zero in most batches gets a near-zero `running_var` and large outputs where
     it is alive.
     """
