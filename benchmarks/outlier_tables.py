@@ -2,8 +2,8 @@
 
     python -m benchmarks.outlier_tables
 
-Reads what `benchmarks.outlier_cells` and `benchmarks.outlier_trainings` have left and writes the
-tables of benchmarks/results/outlier_tokens.md.
+Reads what `benchmarks.outlier_cells`, `benchmarks.outlier_trainings` and `benchmarks.outlier_cost`
+have left, and writes the tables of benchmarks/results/outlier_tokens.md.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from scipy import stats
 
 from benchmarks import entries
 from benchmarks.outlier_cells import IMAGES, stage
+from benchmarks.outlier_cost import RESULT as COST
 from benchmarks.outlier_trainings import RESULTS, SEEDS, name
 
 PAGE = Path(__file__).parent / "results" / "outlier_tokens.md"
@@ -162,11 +163,31 @@ def training_tables() -> Iterator[str]:
     )
 
 
+def cost_table() -> Iterator[str]:
+    """The step with the rule over the step without it, and the control."""
+    found = entries.read(COST)
+    names = list(found[0]["over_before"])
+    yield from entries.table(
+        ["over the step before, 98 % interval", *names],
+        (
+            [
+                f"{entry['shape']}, {'compiled' if entry['compiled'] else 'eager'}",
+                *(
+                    f"{r['ratio']:.3f} [{r['low']:.3f}, {r['high']:.3f}]"
+                    for r in (entry["over_before"][name] for name in names)
+                ),
+            ]
+            for entry in found
+        ),
+    )
+
+
 def main() -> None:
     """Write the tables behind the page's prose."""
     prose = PAGE.read_text(encoding="utf-8").split(TABLES)[0] if PAGE.is_file() else ""
     lines = ["### Choosing", "", *cell_tables("choose"), "", "### Judging", ""]
     lines += [*cell_tables("judge"), "", "### Training", "", *training_tables()]
+    lines += ["", "### Cost", "", *cost_table()]
     PAGE.write_text(prose + TABLES + "\n" + "\n".join(lines) + "\n", encoding="utf-8")
     print("\n".join(lines))
 
