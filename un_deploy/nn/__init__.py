@@ -4,6 +4,7 @@
 - channel_sums: Sums over tokens, one for each channel, without a tensor for the products.
 - earlier_states: Takes states that earlier versions of UnifiedNorm saved.
 - official: The training rule of the authors' released module, number for number, defects included.
+- outlier_tokens: Scales tokens down that have exploded, so that they do not spend their batch.
 - paper: The training rule as its paper writes it, per channel and without the released module's
   defects.
 - ranks: The processes whose tokens count as one batch, and sums over all of them.

@@ -8,6 +8,9 @@ and s2, M the window, tau = 2:
     y    = weight * x / sqrt(v) + bias
     running_var <- a * running_var + (1 - a) * median(W)
 
+x has its outlier tokens scaled down before (`outlier_tokens`), by factors that the derivative holds
+constant; where there are none it is what was given.
+
 The geometric mean is that of Unified Normalization (arXiv 2208.01313); the filter and the median
 are ours. The median of nine ignores four outlier batches and takes five for a lasting shift.
 
@@ -29,6 +32,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from un_deploy.nn.channel_affine import scale_and_shift, weight_norm_gradients
+from un_deploy.nn.outlier_tokens import without_outliers
 from un_deploy.nn.ranks import Ranks
 from un_deploy.nn.rule import State, TrainingRule
 from un_deploy.nn.statistics import (
@@ -64,6 +68,7 @@ class RobustRule(TrainingRule):
     def train(
         self, x: Tensor, weight: Tensor, bias: Tensor, padding_mask: Tensor | None, state: State
     ) -> Tensor:
+        x = self.spared(x, padding_mask)
         if torch.compiler.is_exporting():
             return self._exported(x, weight, bias, padding_mask, state)
         moment = second_moment(x.detach(), padding_mask, state["running_var"], self.ranks)
@@ -71,6 +76,10 @@ class RobustRule(TrainingRule):
         length = std * moment.divisor**0.5
         y: Tensor = Normalize.apply(x, weight, bias, length, r / std, padding_mask, self.ranks)
         return y
+
+    def spared(self, x: Tensor, padding_mask: Tensor | None) -> Tensor:
+        """What is normalised in the place of x: x with its outlier tokens scaled down."""
+        return without_outliers(x, padding_mask)
 
     def _exported(
         self, x: Tensor, weight: Tensor, bias: Tensor, padding_mask: Tensor | None, state: State

@@ -76,7 +76,8 @@ class UnifiedNorm(nn.Module):
     the warm-up to span as many optimizer steps, multiplies both by k.
 
     Data parallel: with a `process_group` every process normalises by the tokens of all, as one
-    process on the whole batch would, and keeps the same statistics. Batches may differ in size;
+    process on the whole batch would, and keeps the same statistics (which tokens are outliers, it
+    tells by its own). Batches may differ in size;
     forwards and backwards must be as many in every process. Without one, every process normalises
     by its own tokens, and `DistributedDataParallel`, which broadcasts rank 0's buffers by default,
     trains and saves rank 0's statistics. The attribute `process_group` can be set later.
@@ -91,6 +92,10 @@ class UnifiedNorm(nn.Module):
     `torch.compile` takes the training of robust and paper as one graph. `torch.export` in training
     mode keeps robust whole, so that the exported program trains on; of paper it keeps the forward
     alone, and the gradient of an exported graph is not the rule's.
+
+    Outlier tokens: in robust training a token of more than twice the usual size of the batch's
+    large tokens is scaled to half of it (`un_deploy.nn.outlier_tokens`), so that it does not
+    spend the batch of the others. Evaluation scales nothing.
 
     A channel that is zero in most batches gets a near-zero `running_var` and large outputs where
     it is alive.
