@@ -19,13 +19,18 @@ from un_deploy.conversion.calibrate import Calibration, calibrate
 from un_deploy.conversion.choose import Choice, choose
 from un_deploy.conversion.converted_file import load_converted, save_converted
 from un_deploy.conversion.measure import Harm, measure
+from un_deploy.conversion.training.distillation import distil, distillation_loss
+from un_deploy.conversion.training.schedule import Schedule
 
 __all__ = [
     "Calibration",
     "Choice",
     "Harm",
+    "Schedule",
     "calibrate",
     "choose",
+    "distil",
+    "distillation_loss",
     "load_converted",
     "measure",
     "save_converted",
