@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from benchmarks import entries
 from benchmarks.outlier_cells import IMAGES, stage
 from benchmarks.outlier_cost import RESULT as COST
 from benchmarks.outlier_trainings import RESULTS, SEEDS, name
+from un_deploy.measure.speed.statistics import student_factor
 
 PAGE = Path(__file__).parent / "results" / "outlier_tokens.md"
 TABLES = "## Tables\n"
@@ -103,7 +103,7 @@ def interval(values: list[float], form: str) -> str:
     if len(values) < 2:
         return "too few"
     mean, deviation = float(np.mean(values)), float(np.std(values, ddof=1))
-    half = stats.t.ppf(0.975, len(values) - 1) * deviation / len(values) ** 0.5
+    half = student_factor(len(values) - 1, 0.95) * deviation / len(values) ** 0.5
     numbers = (mean, mean - half, mean + half)
     mean_text, low, high = (format(number, "+" + form) for number in numbers)
     return f"{mean_text}, {deviation:{form}}, [{low}, {high}], {len(values)} seeds"

@@ -52,7 +52,8 @@ TEXTS = {
     "build": "build_cache compute_capability input_io_formats keep_fp32 mark_output max_shapes "
     "mem_pool_size min_shapes opt_shapes output_io_formats region_input region_output shapes",
     "compare": "batches device dynamic_axes keep norms",
-    "export": "dynamic_axes keep",
+    "convert": "keep",
+    "export": "dynamic_axes keep part",
     "fold": "keep",
     "inspect": "keep",
     "profile": "device",

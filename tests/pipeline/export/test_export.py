@@ -161,7 +161,11 @@ def test_nothing_is_written_unless_all_passed(
 @pytest.mark.parametrize(
     ("name", "value", "cure"),
     [
-        ("past_key_values", ((X, X),), "is a tuple: leave it out: a decoder is exported without"),
+        (
+            "past_key_values",
+            ((X, X),),
+            "is a tuple: leave it out: only --part exports a cache, as tensors",
+        ),
         ("cache", type("StaticCache", (), {})(), "is a StaticCache: leave it out"),
         ("mask", object(), "is a object: give an array"),
     ],
