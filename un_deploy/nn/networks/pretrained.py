@@ -51,8 +51,8 @@ def save_pretrained(model: nn.Module, folder: str | os.PathLike[str]) -> None:
         raise InputError(f"{type(model).__name__} is no transformers model: save its state_dict()")
     with torch.device("meta"):
         plain = type(model)(model.config)
-    model.save_pretrained(folder)
     record = {"version": _VERSION, "norms": norms_of(model, plain)}
+    model.save_pretrained(folder)
     atomic_write_text(Path(folder) / RECORD, json.dumps(record, indent=1) + "\n", force=True)
 
 
