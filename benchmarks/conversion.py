@@ -201,7 +201,7 @@ def page(found: list[dict[str, Any]]) -> str:
         name: statistics.mean(
             {**one["without_training"], **one["with_training"]}[name]["loss"] for one in found
         )
-        for name in ("all", "chosen", "distilled", "plain", "scratch")
+        for name in ("all", "chosen", "un", "distilled", "plain", "scratch")
     }
     said = ", ".join(f"{name} {value:.2f}" for name, value in means.items())
     text = [
@@ -213,7 +213,7 @@ def page(found: list[dict[str, Any]]) -> str:
         "",
         *entries.table(columns, rows),
         "",
-        f"Means over {len(found)} seeds of the data: {said}.",
+        f"{f'Means over {len(found)} seeds' if len(found) > 1 else 'One seed'} of the data: {said}.",
         "",
         f"Environment: {found[0]['environment']}",
     ]
