@@ -204,6 +204,7 @@ def page(found: list[dict[str, Any]]) -> str:
         for name in ("all", "chosen", "un", "distilled", "plain", "scratch")
     }
     said = ", ".join(f"{name} {value:.2f}" for name, value in means.items())
+    whose = f"Means over {len(found)} seeds" if len(found) > 1 else "One seed"
     text = [
         "# What converting vit_micro from LayerNorm costs",
         "",
@@ -213,7 +214,7 @@ def page(found: list[dict[str, Any]]) -> str:
         "",
         *entries.table(columns, rows),
         "",
-        f"{f'Means over {len(found)} seeds' if len(found) > 1 else 'One seed'} of the data: {said}.",
+        f"{whose} of the data: {said}.",
         "",
         f"Environment: {found[0]['environment']}",
     ]
