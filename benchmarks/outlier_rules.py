@@ -17,6 +17,7 @@ differ in what they call usual, of one number a batch:
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -52,6 +53,7 @@ class Candidate(Unprotected):
     target: float = 1.0
     counts: list[int] = field(default_factory=list, compare=False)
 
+    @abstractmethod
     def usual(self, energies: Tensor, state: State) -> Tensor:
         """The usual energy, 0-dim or (1,); counts the batch into state[SIZES] (8, 1) if it does.
 
@@ -59,7 +61,6 @@ class Candidate(Unprotected):
             energies: (sequences, tokens).
             state: of the norm.
         """
-        raise NotImplementedError
 
     def count(self, above: Tensor) -> None:
         """Take down how many tokens are scaled."""

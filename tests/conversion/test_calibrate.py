@@ -104,8 +104,8 @@ def test_channel_first_norms() -> None:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return super().forward(x.movedim(1, -1)).movedim(-1, 1)
 
-    torch.manual_seed(0)
-    model = nn.Sequential(nn.Conv2d(1, 8, 3), LayerNorm2d(8), nn.Conv2d(8, 2, 1)).eval()
+    torch.manual_seed(0)  # as many columns as channels: the axis is told by the norm alone
+    model = nn.Sequential(nn.Conv2d(1, 6, 3), LayerNorm2d(6), nn.Conv2d(6, 2, 1)).eval()
     original, data = deepcopy(model), [batch["pixel_values"] for batch in images(2)]
     done = calibrate(model, data)
     assert list(done.converted) == ["1"] and done.tokens == 2 * 32 * 36
@@ -127,6 +127,29 @@ def test_data_that_cannot_be_used(data: object, said: str) -> None:
     with pytest.raises(InputError, match=said):
         calibrate(model, data)
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
+def test_data_that_fails_later_leaves_the_model_as_it_was() -> None:
+    model = post_norm()
+    before = deepcopy(model.state_dict())
+    with pytest.raises(InputError, match="does not take a batch of the data"):
+        calibrate(model, [*rows(1), torch.ones(2, 3)])
+    assert list(model.state_dict()) == list(before)
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
+def test_nothing_but_padding() -> None:
+    with pytest.raises(InputError, match=r"no token .* reached the norm norm1"):
+        calibrate(post_norm(), rows(1), padding=lambda x: torch.ones(x.shape[:-1]).bool())
+
+
+def test_the_users_random_numbers_stay() -> None:
+    model, data = post_norm(), rows(1)
+    torch.manual_seed(3)
+    expected = torch.rand(1)
+    torch.manual_seed(3)
+    calibrate(model, data)
+    assert torch.equal(torch.rand(1), expected)
 
 
 def test_a_network_without_layer_norms() -> None:

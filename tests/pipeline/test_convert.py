@@ -27,6 +27,9 @@ def score(model):
     batch, = images(1, seed=2)
     with torch.no_grad():
         return -model(**batch).square().mean(1)
+def broken(model): raise KeyError("gone")
+def word(model): return "good"
+number = 3
 """
 
 
@@ -86,6 +89,12 @@ def test_a_score(folder: Path) -> None:
         ({"data": "loader.py:few"}, InputError, "gives 1 batches: give at least four"),
         ({"heldout": "loader.py:few"}, InputError, "--heldout gives one batch"),
         ({"keep": ["auto"]}, InputError, "--keep auto needs --max-loss"),
+        ({"max_loss": float("nan")}, InputError, "--max-loss is no number"),
+        ({"learning_rate": 0.0}, InputError, "--learning-rate must be above 0"),
+        ({"evaluate": "loader.py:number"}, InputError, "is int, not a function"),
+        ({"evaluate": "loader.py:broken"}, InputError, "fails: KeyError: 'gone'"),
+        ({"evaluate": "loader.py:word"}, InputError, "evaluate gave str"),
+        ({"padding": "loader.py:broken"}, InputError, "fails: KeyError: 'gone'"),
         ({"steps": 3}, InputError, "--finetune and --steps go together"),
         ({"keep": ["nothing"]}, InputError, "matches no normalization"),
         ({"max_loss": 1e-9}, ThresholdError, "above --max-loss 1e-09"),
@@ -94,7 +103,7 @@ def test_a_score(folder: Path) -> None:
 )
 def test_refusals_write_nothing(folder: Path, settings: dict, error: type, said: str) -> None:
     settings = {
-        name: f"{folder}/{value}" if name in ("data", "heldout") else value
+        name: f"{folder}/{value}" if name in ("data", "heldout", "evaluate", "padding") else value
         for name, value in settings.items()
     }
     with pytest.raises(error, match=said):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 
+import torch
 from torch import nn
 
 from un_deploy.conversion import batches as of_data
@@ -78,21 +79,35 @@ def calibrate(
     if heldout is not None:
         of_data.check(heldout, "heldout")
     places = find(model, first, only=only, keep=keep)
-    centred = centre_writers(model, first, set(places.channels.values())) if centre else []
-    original = deepcopy(model)
-    convert_norms(model, only=list(places.runs), keep_affine=False)
+    trial = deepcopy(model)
+    centred = centre_writers(trial, first, set(places.channels.values())) if centre else []
+    original = deepcopy(trial)
+    convert_norms(trial, only=list(places.runs), keep_affine=False)
     converted: dict[str, float] = {}
     refitted: list[str] = []
     counts: list[int] = []
-    with evaluating(model, original):
+    with evaluating(trial, original):
         for name in places.runs:
-            fit = _fit(model, original, name, places, data, padding)
-            set_affine(unified(model, [name])[name], fit)
+            fit = _fit(trial, original, name, places, data, padding)
+            set_affine(unified(trial, [name])[name], fit)
             converted[name] = fit.unexplained()
             counts.append(fit.tokens)
             if heldout is not None:
-                refitted += refit_neighbours(model, original, name, places, data, heldout, padding)
+                refitted += refit_neighbours(trial, original, name, places, data, heldout, padding)
+    become(model, trial, list(converted))
     return Calibration(converted, places.left, tuple(centred), tuple(refitted), min(counts))
+
+
+def become(model: nn.Module, converted: nn.Module, names: Sequence[str]) -> None:
+    """Let a model be what a converted copy of it is.
+
+    Args:
+        model: changed in place, at once.
+        converted: the copy.
+        names: of the norms that were swapped in it.
+    """
+    convert_norms(model, only=list(names), keep_affine=False)
+    model.load_state_dict(converted.state_dict())
 
 
 def _fit(
@@ -104,16 +119,15 @@ def _fit(
     padding: Padding | None,
 ) -> ChannelFit:
     """From the model's input of a norm to the original's output there."""
-    channels = places.channels[name]
-    fit: ChannelFit | None = None
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    fit = ChannelFit(places.channels[name], device)
     for batch in data:
         hidden = mask(padding, batch)
         mine = calls(model, name, batch, places.runs[name])
         theirs = calls(original, name, batch, places.runs[name])
         for now, then in zip(mine, theirs, strict=True):
-            given, _ = tokens(now, channels, hidden)
-            _, wanted = tokens(then, channels, hidden)
-            fit = fit or ChannelFit(channels, given.device)
+            given, _ = tokens(now, places.axes[name], hidden)
+            _, wanted = tokens(then, places.axes[name], hidden)
             fit.add(given, wanted)
-    assert fit is not None
+    fit.require_tokens(name)
     return fit

@@ -10,11 +10,10 @@ from torch import nn
 
 from un_deploy.conversion import batches as of_data
 from un_deploy.conversion.batches import Batches, Padding
-from un_deploy.conversion.calibrate import Calibration, calibrate
+from un_deploy.conversion.calibrate import Calibration, become, calibrate
 from un_deploy.conversion.loss import Evaluate, Judge, Loss
 from un_deploy.conversion.measure import Harm, measure
 from un_deploy.json_form import JsonForm
-from un_deploy.nn import convert_norms
 
 
 @dataclass(frozen=True)
@@ -104,8 +103,7 @@ def choose(
         calibration = calibrate(trial, data, heldout=refit, keep=[*named, *kept], padding=padding)
         trials.append(Trial(kept, judge.loss(trial)))
         if trials[-1].loss.most <= max_loss:
-            convert_norms(model, only=list(calibration.converted), keep_affine=False)
-            model.load_state_dict(trial.state_dict())
+            become(model, trial, list(calibration.converted))
             return Choice(
                 judge.metric, max_loss, kept, trials[-1].loss, tuple(trials), harm, calibration
             )

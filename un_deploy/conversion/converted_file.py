@@ -47,7 +47,7 @@ def recorded_norms(path: str | os.PathLike[str]) -> Norms:
     if Path(path).suffix == ".safetensors":
         return {}
     try:
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+        content: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception:  # load_checkpoint says what is wrong with the file
         return {}
     record = content.get(_RECORD) if isinstance(content, dict) else None

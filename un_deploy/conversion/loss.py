@@ -95,7 +95,11 @@ class Judge:
     def _scores(self, model: nn.Module) -> Tensor:
         assert self.evaluate is not None
         with evaluating(model):
-            scores = torch.as_tensor(self.evaluate(model), dtype=torch.float64).flatten().cpu()
+            given = self.evaluate(model)
+        try:
+            scores = torch.as_tensor(given, dtype=torch.float64).flatten().cpu()
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise InputError(f"{self.metric}: evaluate gave {type(given).__name__}") from error
         if not len(scores) or not bool(torch.isfinite(scores).all()):
             raise InputError(f"{self.metric}: evaluate gave {scores.tolist()[:3]}, no finite score")
         return scores

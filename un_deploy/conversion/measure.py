@@ -144,7 +144,7 @@ def _fits(
         def note(
             module: nn.Module, args: tuple[Tensor, ...], answer: Tensor, name: str = name
         ) -> None:
-            given, wanted = tokens(Call(args[0], answer), places.channels[name], hidden)
+            given, wanted = tokens(Call(args[0], answer), places.axes[name], hidden)
             fits[name].add(given, wanted)
             spreads[name].add(given)
 
@@ -157,4 +157,6 @@ def _fits(
     finally:
         for hook in hooks:
             hook.remove()
+    for name, fit in fits.items():
+        fit.require_tokens(name)
     return fits, spreads

@@ -21,11 +21,13 @@ class Places:
     Attributes:
         runs: how often each that can be converted runs in a forward, in the order of first runs.
         channels: of each.
+        axes: of each, that of the channels: 1 or -1.
         left: every other normalization, with the reason why it stays.
     """
 
     runs: dict[str, int]
     channels: dict[str, int]
+    axes: dict[str, int]
     left: dict[str, str]
 
 
@@ -45,20 +47,26 @@ def find(
     if not runs:
         why = "; ".join(f"{name}: {reason}" for name, reason in (report.left | silent).items())
         raise InputError(f"{type(model).__name__} has no LayerNorm to convert. {why}".strip())
-    channels = {name: norm.num_channels for name, norm in unified(trial, list(runs)).items()}
-    return Places(runs, channels, report.left | silent)
+    norms = unified(trial, list(runs))
+    channels = {name: norm.num_channels for name, norm in norms.items()}
+    axes = {name: 1 if norm.channel_first else -1 for name, norm in norms.items()}
+    return Places(runs, channels, axes, report.left | silent)
 
 
-def tokens(call: Call, channels: int, padding: Tensor | None) -> tuple[Tensor, Tensor]:
+def tokens(call: Call, axis: int, padding: Tensor | None) -> tuple[Tensor, Tensor]:
     """What went into a norm and came out as (tokens, C), without padding.
 
     A norm whose input the mask does not fit sees no padding, as behind pooling.
+
+    Args:
+        call: of the norm.
+        axis: of the channels.
+        padding: True where a token is padding.
     """
-    axis = -1 if call.given.shape[-1] == channels else 1
     given, answer = call.given.movedim(axis, -1), call.answer.movedim(axis, -1)
     if padding is not None and padding.shape == given.shape[:-1]:
         return given[~padding], answer[~padding]
-    return given.reshape(-1, channels), answer.reshape(-1, channels)
+    return given.reshape(-1, given.shape[-1]), answer.reshape(-1, answer.shape[-1])
 
 
 def mask(padding: Padding | None, batch: Batch) -> Tensor | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from un_deploy.errors import InputError, ThresholdError, needs
+from un_deploy.errors import InputError, ThresholdError, UnDeployError, first_line, needs
 from un_deploy.files import check_target
 from un_deploy.json_form import JsonForm
 from un_deploy.measure.equality.inputs import load_inputs
@@ -126,6 +127,10 @@ def convert(
     auto = len(patterns) != len(keep)
     if auto and max_loss is None:
         raise InputError("--keep auto needs --max-loss, what the conversion may cost")
+    if max_loss is not None and math.isnan(max_loss):
+        raise InputError("--max-loss is no number")
+    if not 0 < learning_rate < math.inf:
+        raise InputError(f"--learning-rate must be above 0, not {learning_rate}")
     if (finetune is None) != (steps is None):
         raise InputError("--finetune and --steps go together: what to train on, and how long")
     with needs("torch"):
@@ -137,8 +142,8 @@ def convert(
 
     original = load_module(model, checkpoint=Path(checkpoint), norm=None)
     fits, choosing, judging = _split(_batches(data), None if heldout is None else _batches(heldout))
-    score = None if evaluate is None else load_object(evaluate)
-    masks = None if padding is None else partial(_mask, load_object(padding), padding)
+    score = None if evaluate is None else _function(evaluate)
+    masks = None if padding is None else partial(_mask, _function(padding), padding)
     judge = Judge(original, judging, score, evaluate)
     converted = deepcopy(original)
     refits = choosing if refit else None
@@ -200,6 +205,27 @@ def _batches(source: str) -> list[Batch]:
         }
         for batch in load_inputs(source)
     ]
+
+
+def _function(spec: str) -> Callable[[Any], Any]:
+    """A function of the user's, whose errors are told in one line.
+
+    Raises:
+        InputError: it is none; later, whatever it raises itself.
+    """
+    found = load_object(spec)
+    if not callable(found):
+        raise InputError(f"{spec} is {type(found).__name__}, not a function")
+
+    def called(given: Any) -> Any:
+        try:
+            return found(given)
+        except UnDeployError:
+            raise
+        except Exception as error:
+            raise InputError(f"{spec} fails: {first_line(error)}") from error
+
+    return called
 
 
 def _split(

@@ -85,12 +85,12 @@ def test_turing_has_fp16_only(precision: Precision) -> None:
         engine_signatures(model, precision, "75")
 
 
-IN_TURN = [(recipe, number % 2 == 0) for number, recipe in enumerate(LARGE.values())]
+LARGE_IN_TURN = [(recipe, number % 2 == 0) for number, recipe in enumerate(LARGE.values())]
 """Open and fixed sizes in turn: an engine takes a minute, and the micro networks have both."""
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("recipe", "dynamic"), IN_TURN, ids=str)
+@pytest.mark.parametrize(("recipe", "dynamic"), LARGE_IN_TURN, ids=str)
 def test_large_networks_in_fp16(recipe: Recipe, dynamic: bool) -> None:
     made = {"none": recipe.folds_to, "folded": recipe.factory, "un": recipe.factory}
     found = {

@@ -8,6 +8,7 @@ Which layers may is found by trying: in double, on real data, the network's answ
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import deepcopy
 
 import torch
@@ -31,6 +32,7 @@ def centre_writers(model: nn.Module, batch: Batch, widths: set[int]) -> list[str
         The names of what was centred: of modules, or of parameters that stand alone.
     """
     double = deepcopy(model).double()
+    generator = torch.Generator().manual_seed(0)
     batch = _in_double(batch)
     done: list[str] = []
     with evaluating(model, double):
@@ -42,7 +44,8 @@ def centre_writers(model: nn.Module, batch: Batch, widths: set[int]) -> list[str
             same = _same(before, outputs(run(double, batch)))
             centred = [parameter.clone() for parameter, _ in parameters]
             for (parameter, _), old in zip(parameters, kept, strict=True):
-                parameter.copy_(old + torch.randn_like(old) * old.abs().mean())
+                drawn = torch.randn(old.shape, generator=generator).to(old)
+                parameter.copy_(old + drawn * old.abs().mean())
             if same and not _same(before, outputs(run(double, batch))):
                 done.append(name)
                 kept = centred
@@ -60,7 +63,7 @@ def _in_double(batch: Batch) -> Batch:
 
     if isinstance(batch, Tensor):
         return batch.double() if batch.is_floating_point() else batch
-    if isinstance(batch, dict) or hasattr(batch, "items"):
+    if isinstance(batch, Mapping):
         return {name: wide(value) for name, value in batch.items()}
     return [wide(value) for value in batch]
 

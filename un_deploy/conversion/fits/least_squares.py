@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from un_deploy.errors import InputError
+
 
 class ChannelFit:
     """Gathers sums over tokens, and gives scale and shift of y = scale * x + shift.
@@ -29,6 +31,15 @@ class ChannelFit:
         self.sums += torch.stack(
             [x.sum(0), y.sum(0), (x * x).sum(0), (x * y).sum(0), (y * y).sum(0)]
         )
+
+    def require_tokens(self, name: str) -> None:
+        """Refuse a fit to nothing.
+
+        Raises:
+            InputError: no token was counted; it names the norm.
+        """
+        if not self.tokens:
+            raise InputError(f"no token of the data that is not padding reached the norm {name}")
 
     @property
     def second_moment(self) -> Tensor:

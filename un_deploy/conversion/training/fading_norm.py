@@ -19,7 +19,7 @@ class FadingNorm(nn.Module):
 
     At gate 1 it is the LayerNorm, and in training mode keeps running averages of its input and
     output. When the gate leaves 1, scale and shift are fitted to them, and train from there on.
-    At gate 0 it is the scale and shift alone.
+    At gate 0 it is the scale and shift alone. The averages count every token, padding too.
 
     Args:
         norm: stays in it until the end.
