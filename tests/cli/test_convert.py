@@ -28,6 +28,39 @@ def checkout(folder: Path) -> None:
         (folder / name).symlink_to(ROOT / name)
 
 
+PYTHON = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
+
+
+def test_the_python_of_the_page() -> None:
+    """At small size: both blocks in turn, as they stand but for the steps."""
+    import torch
+
+    from tests.conversion.networks import images, pre_norm
+    from un_deploy.nn import UnifiedNorm
+
+    def accuracy(model: torch.nn.Module) -> torch.Tensor:
+        with torch.no_grad():
+            return -model(**images(1, seed=3)[0]).square().mean(1)
+
+    in_hand = {
+        "model": pre_norm(), "batches": images(2), "others": images(1, seed=1),
+        "accuracy": accuracy,
+    }  # fmt: skip
+    calibrating, fading = PYTHON
+    exec(calibrating, in_hand)
+    assert isinstance(in_hand["model"].blocks[1].norm1, UnifiedNorm)
+
+    model = pre_norm().train()
+    data = [(batch["pixel_values"], torch.zeros(32, dtype=torch.int64)) for batch in images(4)]
+    in_hand |= {
+        "model": model, "original": pre_norm(), "batch": images(1)[0], "loader": data,
+        "loss": torch.nn.functional.cross_entropy,
+        "optimizer": torch.optim.SGD(model.parameters(), lr=1e-3),
+    }  # fmt: skip
+    exec(fading.replace("steps=1000", "steps=4, start=0.3, end=0.9"), in_hand)
+    assert Path("un.pt").exists() and isinstance(model.norm, UnifiedNorm)
+
+
 @pytest.mark.slow
 def test_the_commands_of_the_page(run: Run, in_this_process: None) -> None:
     assert [command.split()[1] for command in COMMANDS][:2] == ["convert", "export"]

@@ -80,7 +80,11 @@ def test_training_brings_it_nearer(folder: Path) -> None:
 
 def test_a_score(folder: Path) -> None:
     report = run(folder, evaluate=f"{folder}/loader.py:score")
-    assert report.metric.endswith("loader.py:score")
+    assert report.metric.endswith("loader.py:score") and not report.judged_by_what_chose
+    report = run(
+        folder, evaluate=f"{folder}/loader.py:score", keep=["auto"], max_loss=1e3, force=True
+    )
+    assert report.judged_by_what_chose
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,10 @@ def conversion(report: ConvertReport) -> None:
     chosen = () if report.choice is None else report.choice.kept
     for name, why in done.left.items():
         show.line(f"{name} stays: {'its loss is too high' if name in chosen else why}.")
-    show.line(f"On samples that nothing was fitted to, {report.metric}:")
+    samples = "samples that nothing was fitted to"
+    if report.judged_by_what_chose:
+        samples += " (but that chose which norms stay: score it once more on others)"
+    show.line(f"On {samples}, {report.metric}:")
     for stage in report.stages:
         show.line(f"  {stage.name} in {stage.seconds:.0f} s: {stage.loss}")
     show.line(f"Wrote {report.target}")

@@ -66,6 +66,11 @@ class ConvertReport(JsonForm):
     version: int = 1
 
     @property
+    def judged_by_what_chose(self) -> bool:
+        """Whether a score of the user's chose what stays, and the same samples gave the losses."""
+        return self.choice is not None and self.loss.outputs is None
+
+    @property
     def loss(self) -> Loss:
         """What the network in the file has lost."""
         return self.stages[-1].loss
