@@ -49,12 +49,20 @@ seen["runtimes"] = "onnxruntime" in sys.modules
 DIRECTLY = "import un_deploy, onnxruntime"
 """As tests and the code of users do it."""
 
+# Where one of these is set, ONNX Runtime 1.32 takes the machine for one that runs tests and is
+# silent by itself: there these tests would pass whatever we did.
+CI_SERVERS = (
+    *("CI", "TF_BUILD", "GITHUB_ACTIONS", "GITLAB_CI", "CIRCLECI", "TRAVIS", "JENKINS_URL"),
+    *("CODEBUILD_BUILD_ID", "BUILDKITE", "TEAMCITY_VERSION", "APPVEYOR", "BITBUCKET_BUILD_NUMBER"),
+)
+
 
 def look(folder: Path, code: str, **environment: str) -> dict[str, Any]:
     """What a fresh Python saw of itself, and the files that it left under an empty HOME."""
     home = folder / "home"
     home.mkdir()
-    kept = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    dropped = ("ORT_DISABLE_TELEMETRY", "ORT_RUNNING_UNIT_TESTS", *CI_SERVERS)
+    kept = {name: value for name, value in os.environ.items() if name not in dropped}
     tell = "\nfrom onnxruntime import __version__\nprint(json.dumps(seen))"
     done = subprocess.run(
         [sys.executable, "-c", LOOK + code + tell],
