@@ -206,6 +206,12 @@ def test_a_released_checkpoint_in_another_mode_names_the_mode_it_needs() -> None
         load_checkpoint(network(), source.state_dict())
 
 
+def test_a_checkpoint_of_un_names_the_norm_that_the_model_lacks() -> None:
+    saved = nn.Sequential(UnifiedNorm(4), nn.Linear(4, 2)).state_dict()
+    with pytest.raises(InputError, match=r"trained with Unified Normalization: .*--norm un"):
+        load_checkpoint(nn.Sequential(nn.LayerNorm(4), nn.Linear(4, 2)), saved)
+
+
 @pytest.mark.parametrize("mode", ["robust", "paper", "official"])
 def test_untrained_statistics_are_refused_by_name(mode: str) -> None:
     net = network(lambda channels: UnifiedNorm(channels, mode=mode))

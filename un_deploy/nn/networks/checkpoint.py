@@ -161,6 +161,11 @@ def _check_keys(missing: Sequence[str], unexpected: Sequence[str], where: str) -
     hint = ""
     if any(key.endswith(("buffer_x2", "ema_gz")) for key in unexpected):
         hint = '; it comes from the released UN module: build the model with mode="official"'
+    elif any(key.endswith(".iters") for key in unexpected):
+        hint = (
+            "; it was trained with Unified Normalization: build the model with it "
+            "(--norm un, convert_norms in Python)"
+        )
     raise InputError(f"{where} does not fit the model: it {' and '.join(parts)}{hint}")
 
 
