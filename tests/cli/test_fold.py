@@ -142,10 +142,11 @@ def test_fold_norm_affine(run: Run) -> None:
         (f"{NORM} y = MatMul(n, w)", "all", ""),
         (f"{NORM} y = MatMul(n, w)", "1", ""),
         (f"{NORM} y = MatMul(n, w)", "2", "1 of 2 required norms folded"),
+        (f"{NORM} y = Tanh(n)", "1", "0 of 1 required norms folded, and 'Mul_0' stays: forward: "),
         (
             f"{NORM} t = Tanh(n) y = MatMul(t, w)",
             "all",
-            "no norm may stay, but 1 of 1 do, the first",
+            "no norm may stay, but 1 of 1 do: 'Mul_0' stays: forward: ",
         ),
         (f"{NORM} t = Tanh(n) y = MatMul(t, w)", "0", ""),
         (LN, "all", "no norm may stay, but some measure their input: 2 LayerNormalizations"),

@@ -16,6 +16,7 @@
   constants.
 - original_tensors: Which original tensors each tensor of the folded graph stands for, and through
   what gauge.
+- quantised: What to do about norms that stay because the network was quantised before its fold.
 - report: What a fold did, as data: for people through the command line, for programs as JSON.
 - rewire: Lets readers read another tensor, and removes what nobody reads any more.
 - site: A site, a scale and shift that a fold may remove; and a near miss, what only looks like one.

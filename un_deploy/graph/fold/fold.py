@@ -25,6 +25,7 @@ from un_deploy.graph.fold.edits import (
 )
 from un_deploy.graph.fold.graph_view import GraphView
 from un_deploy.graph.fold.original_tensors import Claims, OriginalTensors
+from un_deploy.graph.fold.quantised import advice
 from un_deploy.graph.fold.report import ConstantChange, FoldReport
 from un_deploy.graph.fold.rewire import remove_unread
 from un_deploy.graph.fold.site import Site
@@ -196,8 +197,9 @@ def _fold(
                 told.in_body(end, name, report)
     changes = [change for change in changes if change.value.is_initializer()]
     parts = [part.report for part in inside.values()]
+    reports = told.reports() if taken is None else taken.named(told.reports())
     outcome = FoldReport(
-        sites=told.reports() if taken is None else taken.named(told.reports()),
+        sites=reports,
         near_misses=told.near_misses(view.near_misses),
         changes=(*_constant_changes(changes), *(c for p in parts for c in p.changes)),
         gained_biases=(
@@ -211,7 +213,7 @@ def _fold(
             *measuring(view, tried=taken is not None),
             *(norm for part in parts for norm in part.measuring),
         ),
-        notes=notes_of(model),
+        notes=(*notes_of(model), *advice(model, reports)),
     )
     changed = {key: part for key, part in inside.items() if part.is_changed}
     exact = {str(change.value.name): change.exact for change in changes}
@@ -278,4 +280,5 @@ def _check_kept(keep: Collection[str], sites: Collection[Site]) -> None:
     for name in keep:
         if not any(name in site.names for site in sites):
             known = ", ".join(site.label for site in list(sites)[:8]) or "there are none"
-            raise InputError(f"--keep {name!r} names no norm of this graph (norms: {known})")
+            more = f" and {len(sites) - 8} more" if len(sites) > 8 else ""
+            raise InputError(f"--keep {name!r} names no norm of this graph (norms: {known}{more})")

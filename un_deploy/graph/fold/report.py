@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -131,16 +131,16 @@ class FoldReport(JsonForm):
         stayed = [site for site in self.stayed if site.kind == "norm"]
         if wanted != "all":
             if len(folded) < wanted:
-                raise ThresholdError(f"{len(folded)} of {wanted} required norms folded")
+                why = f", and {_the_first(stayed)}" if stayed else ""
+                raise ThresholdError(f"{len(folded)} of {wanted} required norms folded{why}")
         elif self.measuring:
             raise ThresholdError(
                 f"no norm may stay, but some measure their input: {self.kinds_left}"
             )
         elif stayed:
-            first = stayed[0]
             raise ThresholdError(
-                f"no norm may stay, but {len(stayed)} of {len(folded) + len(stayed)} do, the first "
-                f"{first.label!r}: {first.reason}"
+                f"no norm may stay, but {len(stayed)} of {len(folded) + len(stayed)} do: "
+                f"{_the_first(stayed)}"
             )
 
     @property
@@ -153,3 +153,8 @@ class FoldReport(JsonForm):
     @property
     def stayed(self) -> tuple[SiteReport, ...]:
         return tuple(site for site in self.sites if site.status == "stayed")
+
+
+def _the_first(stayed: Sequence[SiteReport]) -> str:
+    """Of many one is told; `inspect` lists all."""
+    return f"{stayed[0].label!r} stays: {stayed[0].reason}"
