@@ -9,12 +9,13 @@ from typing import Any, Literal
 
 import onnx_ir as ir
 
+from un_deploy.arguments.names import argument
 from un_deploy.errors import InputError, VerificationError
 from un_deploy.files import check_target
 from un_deploy.graph.fold.check_weights import check_weights
 from un_deploy.graph.fold.fold import Folded, fold_graph
 from un_deploy.graph.fold.report import FoldReport
-from un_deploy.graph.model.input_specs import Feeds
+from un_deploy.graph.model.input_specs import Arrays, Feeds
 from un_deploy.graph.model.labels import label_of, node_name
 from un_deploy.graph.model.model_file import save_model
 from un_deploy.graph.model.model_kinds import to_ir
@@ -59,7 +60,7 @@ def fold_file(
     fold_norm_affine: bool = False,
     require_folded: int | Literal["all"] | None = None,
     verify: bool = True,
-    inputs: str | Feeds | None = None,
+    inputs: str | Arrays | None = None,
     force: bool = False,
     dry_run: bool = False,
 ) -> FileReport:
@@ -118,8 +119,8 @@ def proven(
         report.require("proven")
     except VerificationError as error:
         raise VerificationError(
-            f"{error}; leave the norm there alone with --keep, or fold without the proof with "
-            "--no-verify, and please report the model"
+            f"{error}; leave the norm there alone with {argument('keep')}, or fold without the "
+            f"proof with {argument('verify', False)}, and please report the model"
         ) from error
     return report if feeds is None else add_second_look(report, original, folded.model, feeds)
 

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import itertools
+import os
 import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from un_deploy.arguments.check import at_least, checked
+from un_deploy.arguments.names import argument
 from un_deploy.engines.kernels.layer_info import write_layer_info
 from un_deploy.engines.plan.header import is_plan
 from un_deploy.engines.plan.manifest import load_plan
 from un_deploy.errors import InputError
 from un_deploy.graph.fold.check_weights import check_weights
+from un_deploy.graph.model.input_specs import Arrays, Feeds
 from un_deploy.graph.model.model_file import load_model
 from un_deploy.json_form import JsonForm
-from un_deploy.measure.equality.inputs import random_inputs, read_inputs
+from un_deploy.measure.equality.inputs import random_inputs
+from un_deploy.measure.equality.verify import feeds_of
 from un_deploy.measure.speed.environment import environment
 from un_deploy.pipeline.compare.given_plans import check_tf32, graph_of, usual_sizes
 from un_deploy.runtime.backends import choose_backend, runtime_of, threads_of_process
@@ -100,8 +105,9 @@ class ProfileReport(JsonForm):
         return write_layer_info(self.layer_information)
 
 
+@checked
 def profile(
-    path: Path,
+    path: str | os.PathLike[str],
     *,
     backend: str = "auto",
     device: str | None = None,
@@ -109,7 +115,7 @@ def profile(
     tf32: bool | None = None,
     runs: int = 20,
     warm_up: int = 5,
-    inputs: str | None = None,
+    inputs: str | Arrays | None = None,
     dims: Mapping[str, int] | None = None,
     seed: int = 0,
 ) -> ProfileReport:
@@ -124,8 +130,8 @@ def profile(
             what it was built to be.
         runs: that are counted, at least 1.
         warm_up: runs before them.
-        inputs: data.npz or loader.py:function (runs as code), of which the first is taken; None:
-            random.
+        inputs: data.npz or loader.py:function (runs as code), of which the first is taken, or
+            arrays by input name; None: random.
         dims: sizes of dynamic dimensions by name, for random inputs.
 
     Raises:
@@ -133,13 +139,19 @@ def profile(
             or the backend cannot tell of layers.
         MissingPackageError: the backend is not installed.
     """
+    at_least(1, runs=runs, threads=threads)
+    at_least(0, warm_up=warm_up, seed=seed)
     if inputs is not None and dims:
-        raise InputError("sizes (--dim) are for random inputs; --inputs has its own")
+        raise InputError(
+            f"sizes ({argument('dims')}) are for random inputs; {argument('inputs')} has its own"
+        )
+    path = Path(path)
     session: Session
     if is_plan(path):
         if backend != "auto":
             raise InputError(
-                f"{path} is a plan: TensorRT runs it, not {backend}, so leave out --backend"
+                f"{path} is a plan: TensorRT runs it, not {backend}, so leave out "
+                f"{argument('backend')}"
             )
         _, manifest = load_plan(path)
         name, model = f"{manifest.flavor} {manifest.tensorrt}", graph_of(manifest)
@@ -157,7 +169,11 @@ def profile(
         model = load_model(path)
         check_weights(model)
         session = runtime_of(settings).load(path)
-    feeds = read_inputs(inputs, model)[0] if inputs else random_inputs(model, seed=seed, dims=dims)
+    feeds: Feeds
+    if inputs is None:
+        feeds = random_inputs(model, seed=seed, dims=dims)
+    else:
+        feeds = feeds_of(model, inputs)[0]
     if not isinstance(session, TellsLayers):
         raise InputError(f"{name} cannot tell the times of its layers")
     with threads_of_process(settings):

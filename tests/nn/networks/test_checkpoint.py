@@ -210,7 +210,7 @@ def test_a_released_checkpoint_in_another_mode_names_the_mode_it_needs() -> None
 def test_untrained_statistics_are_refused_by_name(mode: str) -> None:
     net = network(lambda channels: UnifiedNorm(channels, mode=mode))
     net[0](torch.randn(2, 6, 4))
-    with pytest.raises(UntrainedError, match=r"statistics of 2 were never updated.*--untrained"):
+    with pytest.raises(UntrainedError, match=r"statistics of 2 were never updated.*untrained=True"):
         require_trained(net)
     net[2](torch.randn(2, 6, 4))
     require_trained(net)

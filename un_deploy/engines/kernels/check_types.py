@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
+from un_deploy.arguments.names import argument
 from un_deploy.engines.kernels.kernels import Kernel
 from un_deploy.engines.kernels.products import needed_products, told_as
 from un_deploy.engines.kernels.wanted_types import NAMES, NotToldError, WantedTypes, types_read
@@ -173,6 +174,6 @@ def check_types(
         first = report.not_shown[0]
         raise InputError(
             f"{precision} was asked for, but {report}: {first.name}: {first.reason}; leave out "
-            "--require-types, or ask for a precision that the engine shows"
+            f"{argument('require_types', True)}, or ask for a precision that the engine shows"
         )
     return report

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
+from un_deploy.arguments.check import checked
 from un_deploy.errors import ThresholdError
 from un_deploy.graph.analysis.norms.norm import Kind
 from un_deploy.graph.fold.cancel_layouts import Cancelled
@@ -79,7 +80,8 @@ class MeasuringNorm:
         label: the module it was exported from, as far as the file tells.
         node: its last operator.
         operators: its operators in order: one, or those in which an exporter wrote it out.
-        untried_affine: it has a scale or shift of its own, and --fold-norm-affine was not given.
+        untried_affine: it has a scale or shift of its own, and `fold_norm_affine` was not
+            asked for.
     """
 
     kind: Kind
@@ -121,6 +123,7 @@ class FoldReport(JsonForm):
     def folded(self) -> tuple[SiteReport, ...]:
         return tuple(site for site in self.sites if site.status == "folded")
 
+    @checked
     def require(self, wanted: int | Literal["all"]) -> None:
         """Require a number of folded norms, or that no norm stays, those that measure included.
 

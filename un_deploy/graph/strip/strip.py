@@ -11,10 +11,11 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, overload
 
 import onnx_ir as ir
 
+from un_deploy.arguments.check import checked
 from un_deploy.errors import InputError
 from un_deploy.graph.analysis.constants import Constants
 from un_deploy.graph.analysis.norms.find_norms import find_layernorms
@@ -25,10 +26,8 @@ from un_deploy.graph.fold.rewire import remove_unread, replace_value
 from un_deploy.graph.fold.site import NearMiss
 from un_deploy.graph.fold.sites.affine_steps import read_by
 from un_deploy.graph.model.labels import class_of, label_of, names_of, node_name
-from un_deploy.graph.model.model_kinds import to_ir
+from un_deploy.graph.model.model_kinds import InMemory, Path, to_ir
 from un_deploy.json_form import JsonForm
-
-Model = TypeVar("Model")
 
 _STRUCTURE = "Layer Normalization by its structure"
 _UNTOLD = "nothing in the file tells that it is a norm: name it to take it out"
@@ -88,7 +87,18 @@ class StripReport(JsonForm):
     version: int = 1
 
 
-def strip(model: Model, *, nodes: Collection[str] | None = None) -> tuple[Model, StripReport]:
+@overload
+def strip(
+    model: InMemory, *, nodes: Collection[str] | None = None
+) -> tuple[InMemory, StripReport]: ...
+
+
+@overload
+def strip(model: Path, *, nodes: Collection[str] | None = None) -> tuple[ir.Model, StripReport]: ...
+
+
+@checked
+def strip(model: Any, *, nodes: Collection[str] | None = None) -> tuple[Any, StripReport]:
     """Replace norms by the identity. The result computes something else.
 
     Args:

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from un_deploy.arguments.check import checked
 from un_deploy.errors import VerificationError
 from un_deploy.graph.proof.proof import Problem, Proof
 from un_deploy.json_form import JsonForm
@@ -97,6 +98,7 @@ class VerifyReport(JsonForm):
     def __bool__(self) -> bool:
         return self.passed
 
+    @checked
     def require(self, level: Level = "equal on these inputs") -> None:
         """Raise if the verdict is worse than what is asked for.
 
