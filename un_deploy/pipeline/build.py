@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -24,12 +24,14 @@ from un_deploy.engines.kernels.check_types import TypeReport
 from un_deploy.engines.kernels.kernels import bytes_written
 from un_deploy.engines.plan.manifest import Manifest, PlanTensor, file_sha256, manifest_path, sha256
 from un_deploy.engines.profiles import Profile
-from un_deploy.errors import InputError, TargetError
+from un_deploy.errors import InputError, TargetError, one_line
 from un_deploy.files import check_target, staged
 from un_deploy.graph.fold.check_weights import check_weights
 from un_deploy.graph.model.model_kinds import name_of, operated, to_ir
 from un_deploy.graph.precision.convert import Precision, PrecisionReport
+from un_deploy.graph.precision.names import in_words
 from un_deploy.json_form import JsonForm
+from un_deploy.printed import Part, Printed, Words
 from un_deploy.version import __version__
 
 if TYPE_CHECKING:
@@ -51,7 +53,7 @@ class Surgery:
 
 
 @dataclass(frozen=True)
-class BuildReport(JsonForm):
+class BuildReport(JsonForm, Printed):
     """A plan that was written.
 
     Attributes:
@@ -73,6 +75,32 @@ class BuildReport(JsonForm):
     warnings: tuple[str, ...]
     seconds: float
     version: int = 1
+
+    def told(self) -> Iterator[Part]:
+        """What was built, and what its kernels are."""
+        manifest = self.manifest
+        types = in_words(manifest.precision or "the types of the graph", manifest.tf32)
+        yield (
+            f"{manifest.flavor} {manifest.tensorrt}, {types}; {manifest.bytes:,} bytes, "
+            f"{self.seconds:.1f} s"
+        )
+        if manifest.lifted_opset is not None:
+            yield f"{manifest.lifted_opset}."
+        if self.precision is not None:
+            constants, kept = len(self.precision.converted), len(self.precision.kept)
+            yield f"{constants} constants converted; {kept} operators stay in fp32."
+            zeros = [(one.name, one.flushed) for one in self.precision.converted if one.flushed]
+            if zeros:
+                names = ", ".join(f"{count} of {name}" for name, count in zeros)
+                yield f"Entries that became 0, each below its neighbours' rounding: {names}"
+        if self.types is not None:
+            yield from self.types.parts()
+        written = "" if self.bytes_written is None else f", {self.bytes_written:,} bytes written"
+        memory = ", ".join(f"{size:,} bytes of {what}" for what, size in manifest.memory.items())
+        yield f"{self.kernels} kernels{written}; on the device {memory or 'unknown'}."
+        for warning in self.warnings:
+            yield Words(f"TensorRT warns: {one_line(warning)}", "muted")
+        yield f"Wrote {self.target} and its manifest."
 
 
 @checked

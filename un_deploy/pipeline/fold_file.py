@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -23,12 +23,13 @@ from un_deploy.graph.model.tensor_storage import require_unchanged
 from un_deploy.json_form import JsonForm
 from un_deploy.measure.equality.report import VerifyReport
 from un_deploy.measure.equality.verify import add_second_look, feeds_of, verify_fold
+from un_deploy.printed import Part, Printed
 
 Path = str | os.PathLike[str]
 
 
 @dataclass(frozen=True)
-class FileReport(JsonForm):
+class FileReport(JsonForm, Printed):
     """What became of a file.
 
     Attributes:
@@ -46,6 +47,13 @@ class FileReport(JsonForm):
     modules: Mapping[str, str]
     verification: VerifyReport | None
     version: int = 1
+
+    def told(self) -> Iterator[Part]:
+        """What folded, the proof, and where the file is."""
+        yield from self.fold.told(self.modules)
+        if self.verification is not None:
+            yield from self.verification.told()
+        yield f"Wrote {self.target}." if self.target else "Nothing was written."
 
     def json_form(self, given: dict[str, Any]) -> dict[str, Any]:
         """The version comes first."""

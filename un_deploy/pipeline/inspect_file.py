@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,10 +15,11 @@ from un_deploy.graph.model.input_specs import described
 from un_deploy.graph.model.model_kinds import name_of, to_ir
 from un_deploy.json_form import JsonForm
 from un_deploy.pipeline.fold_file import modules_of
+from un_deploy.printed import Part, Printed
 
 
 @dataclass(frozen=True)
-class InspectReport(JsonForm):
+class InspectReport(JsonForm, Printed):
     """What is in a file.
 
     Attributes:
@@ -38,6 +39,15 @@ class InspectReport(JsonForm):
     fold: FoldReport
     modules: Mapping[str, str]
     version: int = 2
+
+    def told(self) -> Iterator[Part]:
+        """What the file is, and what a fold would do."""
+        yield f"{self.source}: opset {self.opset}, by {self.producer or 'an unknown producer'}"
+        yield f"Inputs: {', '.join(self.inputs)}"
+        yield f"Outputs: {', '.join(self.outputs)}"
+        counts = ", ".join(f"{count} {kind}" for kind, count in self.operators.items())
+        yield f"Operators: {counts}"
+        yield from self.fold.told(self.modules, planned=True)
 
 
 @checked

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import statistics
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,13 @@ from un_deploy.errors import InputError
 from un_deploy.graph.fold.check_weights import check_weights
 from un_deploy.graph.model.input_specs import Arrays, Feeds
 from un_deploy.graph.model.model_file import load_model
+from un_deploy.graph.precision.names import tf32_in_words
 from un_deploy.json_form import JsonForm
 from un_deploy.measure.equality.inputs import random_inputs
 from un_deploy.measure.equality.verify import feeds_of
 from un_deploy.measure.speed.environment import environment
 from un_deploy.pipeline.compare.given_plans import check_tf32, graph_of, usual_sizes
+from un_deploy.printed import Cell, Part, Printed, Table, Words
 from un_deploy.runtime.backends import choose_backend, runtime_of, threads_of_process
 from un_deploy.runtime.check_settings import check_environment, check_settings, has_tf32
 from un_deploy.runtime.how_it_ran import TellsHowItRan
@@ -36,7 +38,7 @@ from un_deploy.runtime.trtexec.times_file import Inference, write_times
 
 
 @dataclass(frozen=True)
-class ProfileReport(JsonForm):
+class ProfileReport(JsonForm, Printed):
     """Where the time of a network goes.
 
     Attributes:
@@ -81,6 +83,28 @@ class ProfileReport(JsonForm):
         for told, layer in zip(given["layers"], self.layers, strict=True):
             told |= {"median_s": layer.median_s, "share": self.share(layer)}
         return given | {"layers_s": self.layers_s, "median_run_s": statistics.median(self.run_s)}
+
+    def told(self, top: int | None = None) -> Iterator[Part]:
+        """The layers by their time, the slowest first; all, or as many as `top`."""
+        shapes = ", ".join(f"{name} {list(shape)}" for name, shape in self.inputs.items())
+        yield f"{self.runtime}{tf32_in_words(self.tf32)}, {len(self.run_s)} runs; {shapes}"
+        layers = self.slowest_first[:top]
+        yield Table(
+            ("ONNX nodes", "runs as", ">median ms", ">share"),
+            [
+                (_nodes(one), one.kind, f"{one.median_s * 1e3:.4f}", f"{self.share(one):.1%}")
+                for one in layers
+            ],
+        )
+        if hidden := len(self.layers) - len(layers):
+            yield Words(f"... and {hidden} more layers", "muted")
+        whole = statistics.median(self.run_s) * 1e3
+        yield (
+            f"{len(self.layers)} layers take {self.layers_s * 1e3:.3f} ms together; a run in which "
+            f"nobody looks at them takes {whole:.3f} ms."
+        )
+        for warning in self.warnings:
+            yield Words(f"Warning: {warning}", "muted")
 
     def trtexec_profile(self) -> str:
         """The layers' times, in the form of trtexec's ``--exportProfile``."""
@@ -192,6 +216,14 @@ def profile(
         warnings=session.how_it_ran().warnings if isinstance(session, TellsHowItRan) else (),
         tf32=settings.tf32 if has_tf32(settings.backend, settings.device) else None,
     )
+
+
+def _nodes(layer: TimedLayer) -> Cell:
+    """Those that a layer computes; without any, what the runtime calls it."""
+    first, rest = layer.onnx_nodes[:3], len(layer.onnx_nodes) - 3
+    if not first:
+        return Words(layer.name, "muted")
+    return " ".join(first) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _runs(timer: Timer, runs: int, warm_up: int) -> tuple[float, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
@@ -17,6 +17,7 @@ from un_deploy.errors import InputError, UnDeployError, first_line
 from un_deploy.nn.networks.kind_of_norm import Kind, kind_of
 from un_deploy.nn.networks.norm_calls import Calls, ExampleInputs, find_calls
 from un_deploy.nn.unified_norm import UnifiedNorm
+from un_deploy.printed import Part, Printed, Table
 
 NormFactory = Callable[..., nn.Module]
 Patterns = str | Sequence[str]
@@ -28,7 +29,7 @@ _FACTORIES: dict[str, NormFactory] = {
 
 
 @dataclass(frozen=True)
-class Conversion:
+class Conversion(Printed):
     """What `convert_norms` did, by module name.
 
     Attributes:
@@ -40,6 +41,12 @@ class Conversion:
 
     converted: list[str] = field(default_factory=list)
     left: dict[str, str] = field(default_factory=dict)
+
+    def told(self) -> Iterator[Part]:
+        """How many were swapped, and what stayed, with the reasons."""
+        if self.left:
+            yield Table(("stays", "since"), [*self.left.items()])
+        yield f"{len(self.converted)} norms swapped: {', '.join(self.converted) or 'none'}."
 
 
 @checked

@@ -6,7 +6,7 @@ Load, export, compare with PyTorch, fold, verify, save. Nothing is written unles
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -39,13 +39,14 @@ from un_deploy.pipeline.export.norm_names import Norm
 from un_deploy.pipeline.export.parts import part_of
 from un_deploy.pipeline.export.torch_to_onnx import Exporter, to_onnx
 from un_deploy.pipeline.fold_file import modules_of, proven
+from un_deploy.printed import Part, Printed
 
 if TYPE_CHECKING:
     from torch import nn
 
 
 @dataclass(frozen=True)
-class ExportReport(JsonForm):
+class ExportReport(JsonForm, Printed):
     """What became of a network.
 
     Attributes:
@@ -69,6 +70,18 @@ class ExportReport(JsonForm):
     modules: Mapping[str, str]
     verification: VerifyReport | None
     version: int = 1
+
+    def told(self) -> Iterator[Part]:
+        """What was exported, what folded, the proof, and where the file is."""
+        yield (
+            f"Exported {self.model} with the {self.exporter} exporter, opset {self.opset}; off "
+            f"from PyTorch by {self.difference:.1e} of its largest entry."
+        )
+        if self.fold is not None:
+            yield from self.fold.told(self.modules)
+        if self.verification is not None:
+            yield from self.verification.told()
+        yield f"Wrote {self.target}, {self.operators} operators."
 
 
 @checked
