@@ -33,7 +33,7 @@ def test_an_existing_file_needs_force(tmp_path: Path):
     target = tmp_path / "report.json"
     target.write_text("old")
 
-    with pytest.raises(TargetError, match=r"report\.json exists already.*--force"):
+    with pytest.raises(TargetError, match=r"report\.json exists already.*force=True"):
         atomic_write_text(target, "new")
     assert target.read_text() == "old"
 
@@ -150,7 +150,7 @@ class TestDirectory:
 
     def test_a_new_one_and_one_that_needs_force(self, tmp_path: Path):
         self.fill(tmp_path / "net", "old")
-        with pytest.raises(TargetError, match=r"net exists already.*--force"):
+        with pytest.raises(TargetError, match=r"net exists already.*force=True"):
             self.fill(tmp_path / "net", "new")
         assert self.files(tmp_path) == {"net/1/file": "old"}
         (tmp_path / "net" / "more").write_text("")

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from un_deploy.arguments.names import argument
 from un_deploy.errors import TargetError
 from un_deploy.private_folder import clear_dead, commit, private_folder
 
@@ -82,7 +83,8 @@ def _refuse_link(target: Path, mode: int, kind: str) -> None:
 def _check_place(target: Path, exists: bool, verb: str) -> None:
     directory = target.parent
     if exists:
-        raise TargetError(f"{target} exists already: choose another name, or {verb} with --force")
+        cure = f"choose another name, or {verb} with {argument('force', True)}"
+        raise TargetError(f"{target} exists already: {cure}")
     if not directory.is_dir():
         raise TargetError(f"the directory {directory} does not exist: create it first")
     if not os.access(directory, os.W_OK | os.X_OK):

@@ -15,6 +15,7 @@ from ctypes import CDLL
 from dataclasses import dataclass
 from typing import Any
 
+from un_deploy.arguments.names import argument
 from un_deploy.errors import InputError
 
 NOT_TOLD = "[N/A]"
@@ -65,7 +66,8 @@ def check_tf32_override() -> None:
     """
     if os.environ.get(TF32) == "0":
         raise InputError(
-            f"{TF32}=0 forbids TF32 to all of NVIDIA's libraries: say --no-tf32 too, or unset it"
+            f"{TF32}=0 forbids TF32 to all of NVIDIA's libraries: say "
+            f"{argument('tf32', False)} too, or unset it"
         )
 
 

@@ -114,7 +114,7 @@ def test_a_plan_of_a_recipe_writes_fewer_bytes_folded_than_with_layer_norm(tmp_p
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"profiles": ()}, "has sizes that are open: give --shapes"),
+        ({"profiles": ()}, "has sizes that are open: give profiles"),
         ({"precision": "fp16", "keep_fp32": ("MatMul_9",)}, "'MatMul_9', which is to be kept"),
         ({"surgery": Surgery(outputs=("nothing",))}, "no tensor nothing"),
         ({"flavor": "tensorrt"}, r'needs the package tensorrt.*"un-deploy\[tensorrt\]"'),

@@ -39,6 +39,7 @@ from typing import Any, NoReturn
 import click
 
 import un_deploy
+from un_deploy.arguments.names import as_options
 from un_deploy.cli.memory import warned
 from un_deploy.cli.overwriting import guarded
 from un_deploy.cpus import limit_threads
@@ -93,7 +94,7 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         limit_threads()  # a command loads NumPy when it is named
-        with warnings.catch_warnings(), _ended_by_signals():
+        with as_options(), warnings.catch_warnings(), _ended_by_signals():
             warnings.showwarning = _one_line
             # What it logs of a damaged file stands in the error, too, in one line.
             logging.getLogger("onnx_ir").setLevel(logging.ERROR)

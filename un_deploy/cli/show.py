@@ -9,24 +9,24 @@ from typing import TYPE_CHECKING
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-from rich.table import Table
+from rich.table import Table as RichTable
 from rich.text import Text
 
-from un_deploy.errors import one_line
-from un_deploy.graph.precision.names import in_words, tf32_in_words
+from un_deploy.printed import Table, words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from un_deploy.graph.fold.report import FoldReport, SiteReport
-    from un_deploy.graph.fold.site import NearMiss
+    from un_deploy.graph.fold.report import FoldReport
     from un_deploy.graph.strip.strip import StripReport
     from un_deploy.measure.equality.report import VerifyReport
     from un_deploy.pipeline.build import BuildReport
     from un_deploy.pipeline.profile import ProfileReport
-    from un_deploy.runtime.layer_times import TimedLayer
+    from un_deploy.printed import Cell, Part, Tone
 
 GOOD, BAD, MUTED = "green", "bold red", "dim"
+
+_STYLES: dict[Tone, str] = {"plain": "", "good": GOOD, "bad": BAD, "muted": MUTED}
 
 
 def console() -> Console:
@@ -76,7 +76,7 @@ def line(text: str, style: str = "") -> None:
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> None:
     """A table; long names are broken, not cut, and a column headed ">" is aligned right."""
-    shown = Table(box=SIMPLE_HEAD, pad_edge=False)
+    shown = RichTable(box=SIMPLE_HEAD, pad_edge=False)
     for heading in columns:
         right = heading.startswith(">")
         shown.add_column(
@@ -87,142 +87,41 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> None:
     console().print(shown)
 
 
+def told(parts: Iterable[Part]) -> None:
+    """A report's paragraphs and tables."""
+    for part in parts:
+        if isinstance(part, Table):
+            rows = [[_styled(cell) for cell in row] for row in part.rows]
+            table(part.columns, rows)
+        else:
+            line(words(part).text, _STYLES[words(part).tone])
+
+
+def _styled(cell: Cell) -> Text:
+    shown = words(cell)
+    return Text(shown.text, style=_STYLES[shown.tone])
+
+
 def fold(report: FoldReport, modules: Mapping[str, str], *, planned: bool = False) -> None:
     """What folded (or would fold) where, what stays and why, and what it comes to."""
-    if report.sites:
-        rows = [_site(site, modules) for site in report.sites]
-        table(("norm, or factor or bias", "operators", ">channels", "folded into"), rows)
-    _near_misses(report.near_misses)
-    for note in report.notes:
-        line(f"About the file: {note}.")
-    if report.gained_biases:
-        line(f"Linear operators that gained a bias: {', '.join(report.gained_biases)}")
-    done = "would fold" if planned else "folded"
-    counts = f"{report.operators_before} operators before, {report.operators_after} after"
-    norms = [site for site in report.sites if site.kind == "norm"]
-    beside = [site for site in report.folded if site.kind != "norm"]
-    if beside:
-        what = "factor or bias" if len(beside) == 1 else "factors and biases"
-        counts = f"{len(beside)} {what} beside linear operators too; {counts}"
-    if norms or beside:
-        folded = sum(site.status == "folded" for site in norms)
-        line(f"{folded} of {len(norms)} norms {done}; {counts}.")
-    else:
-        line(f"There is no norm that could be folded; {counts}.")
-    _measuring(report)
-
-
-def _measuring(report: FoldReport) -> None:
-    """The norms that no fold removes, and what can be done about them."""
-    if not report.measuring:
-        return
-    one = len(report.measuring) == 1
-    told = (
-        f"{report.kinds_left} {'stays: it measures its' if one else 'stay: they measure their'} "
-        f"input at run time. To be without, train the network with Unified Normalization in "
-        f"{'its' if one else 'their'} place (un_deploy.convert_norms)."
-    )
-    if untried := sum(norm.untried_affine for norm in report.measuring):
-        told += f" Scale and shift of {untried} of them may fold alone: --fold-norm-affine."
-    line(told)
+    told(report.told(modules, planned=planned))
 
 
 def strip(report: StripReport) -> None:
     """What was taken out, and what was not."""
-    rows = [(norm.label, Text(f"taken out: {norm.by}")) for norm in report.stripped]
-    rows += [(norm.label, Text(f"stays: {norm.reason}", MUTED)) for norm in report.left]
-    if rows:
-        table(("norm, or scale and shift", "what became of it"), rows)
-    _near_misses(report.near_misses)
-    counts = f"{report.operators_before} operators before, {report.operators_after} after"
-    line(f"{len(report.stripped)} norms taken out; {counts}.")
-
-
-def _near_misses(misses: Sequence[NearMiss]) -> None:
-    if misses:
-        table(
-            ("nearly a norm, a factor or a bias", "but"),
-            [(miss.node, miss.reason) for miss in misses],
-        )
-
-
-def _site(site: SiteReport, modules: Mapping[str, str]) -> tuple[str | Text, ...]:
-    if site.status == "folded":
-        where = Text(", ".join(dict.fromkeys(modules.get(n, n) for n in site.into)), style=GOOD)
-    else:
-        where = Text(f"stays: {site.reason}", style=MUTED)
-    return site.label, " ".join(site.operators), str(site.channels), where
+    told(report.told())
 
 
 def verification(report: VerifyReport) -> None:
     """The report in sentences; the verdict comes last, coloured by what it says."""
-    *lines, verdict = report.lines()
-    for text in lines:
-        line(text)
-    line(verdict, GOOD if report.passed else BAD)
+    told(report.told())
 
 
 def build(report: BuildReport) -> None:
     """What was built, and what its kernels are."""
-    manifest = report.manifest
-    types = in_words(manifest.precision or "the types of the graph", manifest.tf32)
-    line(
-        f"{manifest.flavor} {manifest.tensorrt}, {types}; {manifest.bytes:,} bytes, "
-        f"{report.seconds:.1f} s"
-    )
-    if manifest.lifted_opset is not None:
-        line(f"{manifest.lifted_opset}.")
-    if report.precision is not None:
-        constants, kept = len(report.precision.converted), len(report.precision.kept)
-        line(f"{constants} constants converted; {kept} operators stay in fp32.")
-        if zeros := [(one.name, one.flushed) for one in report.precision.converted if one.flushed]:
-            told = ", ".join(f"{count} of {name}" for name, count in zeros)
-            line(f"Entries that became 0, each below its neighbours' rounding: {told}")
-    if report.types is not None:
-        counts = ", ".join(f"{n} in {kind}" for kind, n in report.types.multiplying.items())
-        line(f"Kernels that multiply: {counts}; asked for {report.types.precision}.")
-        if report.types.fp32_outputs:
-            line(f"Kernels that write fp32: {', '.join(report.types.fp32_outputs)}", MUTED)
-        missing = report.types.not_shown
-        line(f"{str(report.types).capitalize()}.", BAD if missing else MUTED)
-        for one in missing[:5]:
-            line(f"Not shown: {one.name}: {one.reason}", MUTED)
-        if len(missing) > 5:
-            line(f"... and {len(missing) - 5} more", MUTED)
-    written = "" if report.bytes_written is None else f", {report.bytes_written:,} bytes written"
-    memory = ", ".join(f"{size:,} bytes of {what}" for what, size in manifest.memory.items())
-    line(f"{report.kernels} kernels{written}; on the device {memory or 'unknown'}.")
-    for warning in report.warnings:
-        line(f"TensorRT warns: {one_line(warning)}", MUTED)
-    line(f"Wrote {report.target} and its manifest.")
+    told(report.told())
 
 
 def profile(report: ProfileReport, top: int | None) -> None:
     """The layers by their time, the slowest first."""
-    from statistics import median
-
-    shapes = ", ".join(f"{name} {list(shape)}" for name, shape in report.inputs.items())
-    line(f"{report.runtime}{tf32_in_words(report.tf32)}, {len(report.run_s)} runs; {shapes}")
-    layers = report.slowest_first[:top]
-    rows = [
-        (_nodes(layer), layer.kind, f"{layer.median_s * 1e3:.4f}", f"{report.share(layer):.1%}")
-        for layer in layers
-    ]
-    table(("ONNX nodes", "runs as", ">median ms", ">share"), rows)
-    if hidden := len(report.layers) - len(layers):
-        line(f"... and {hidden} more layers", MUTED)
-    whole = median(report.run_s) * 1e3
-    line(
-        f"{len(report.layers)} layers take {report.layers_s * 1e3:.3f} ms together; a run in which "
-        f"nobody looks at them takes {whole:.3f} ms."
-    )
-    for warning in report.warnings:
-        line(f"Warning: {warning}", MUTED)
-
-
-def _nodes(layer: TimedLayer) -> str | Text:
-    """Those that a layer computes; without any, what the runtime calls it."""
-    first, rest = layer.onnx_nodes[:3], len(layer.onnx_nodes) - 3
-    if not first:
-        return Text(layer.name, MUTED)
-    return " ".join(first) + (f" and {rest} more" if rest > 0 else "")
+    told(report.told(top))

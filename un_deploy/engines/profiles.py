@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from math import prod
 
+from un_deploy.arguments.names import argument
 from un_deploy.errors import InputError
 from un_deploy.graph.model.input_specs import TensorSpec
 
@@ -152,8 +153,7 @@ def check_profiles(profiles: Sequence[Profile], inputs: Sequence[TensorSpec]) ->
     dynamic = [spec for spec in inputs if not _is_static(spec)]
     if dynamic and not profiles:
         raise InputError(
-            f"input {dynamic[0]} has sizes that are open: give --shapes, or --minShapes, "
-            "--optShapes and --maxShapes"
+            f"input {dynamic[0]} has sizes that are open: give {argument('profiles')} for them"
         )
     known = {spec.name: spec for spec in inputs}
     for number, profile in enumerate(profiles):

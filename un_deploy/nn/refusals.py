@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.autograd.forward_ad import unpack_dual
 from torch.func import debug_unwrap
 
-from un_deploy.errors import InputError
+from un_deploy.errors import InputError, first_line
 
 
 def one_axis(normalized_shape: int | Sequence[int]) -> int:
@@ -27,6 +27,17 @@ def one_axis(normalized_shape: int | Sequence[int]) -> int:
             f"UnifiedNorm normalises one axis of at least 1 channel, not {normalized_shape!r}"
         )
     return sizes[0]
+
+
+def check_place(device: torch.device | str | int | None, dtype: torch.dtype | None) -> None:
+    """Raises:
+    InputError: there are no weights to be had on this device, or of this type.
+    """
+    try:
+        torch.nn.Parameter(torch.empty(1, device=device, dtype=dtype))
+    except (AssertionError, RuntimeError) as error:
+        reason = first_line(error)
+        raise InputError(f"no weights with device={device!r}, dtype={dtype}: {reason}") from error
 
 
 def check_input(x: Tensor, channels: int, channel_first: bool) -> None:

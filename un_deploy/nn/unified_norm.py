@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import Tensor, nn
 
+from un_deploy.arguments.check import checked
 from un_deploy.errors import InputError
 from un_deploy.nn.earlier_states import without_constants, without_filler
 from un_deploy.nn.official import OfficialRule
 from un_deploy.nn.paper import PaperRule
 from un_deploy.nn.ranks import Ranks
-from un_deploy.nn.refusals import check_input, check_mask, check_plain, one_axis
+from un_deploy.nn.refusals import check_input, check_mask, check_place, check_plain, one_axis
 from un_deploy.nn.robust import RobustRule
 from un_deploy.nn.rule import State, TrainingRule
 from un_deploy.nn.statistics import is_recomputed
@@ -106,13 +107,14 @@ class UnifiedNorm(nn.Module):
     running_var: Tensor
     iters: Tensor
 
+    @checked
     def __init__(
         self,
         normalized_shape: int | Sequence[int],
         eps: float = 1e-5,
         elementwise_affine: bool = True,
         bias: bool = True,
-        device: torch.device | str | None = None,
+        device: torch.device | str | int | None = None,
         dtype: torch.dtype | None = None,
         *,
         window_size: int | tuple[int, int] = 4,
@@ -143,6 +145,7 @@ class UnifiedNorm(nn.Module):
         self.frozen = False
         self.rule = RULES[mode](**{name: x for name, x in asked.items() if x is not None})
         self.process_group = process_group
+        check_place(device, dtype)
         like: dict[str, Any] = {"device": device, "dtype": dtype}
         parameters = {
             "weight": torch.ones(self.num_channels, **like) if elementwise_affine else None,

@@ -12,6 +12,7 @@
   not.
 - profile: From a graph or a plan to the time of each of its layers, with the ONNX nodes it
   computes.
+- save: From a model in memory to its file, whole or not at all.
 - strip_file: From an ONNX file to the same network with its norms taken out, which changes answers.
 - compare/: From files, or from one model spec, to a comparison.
 - export/: From a PyTorch model to an ONNX file without its norms.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import onnx_ir as ir
 
+from un_deploy.arguments.check import checked
+from un_deploy.arguments.names import argument
 from un_deploy.engines.building.config import as_trtexec_flags
 from un_deploy.engines.building.from_graph import engine_of, prepare
 from un_deploy.engines.building.io_formats import one_format_per_tensor
@@ -22,12 +24,14 @@ from un_deploy.engines.kernels.check_types import TypeReport
 from un_deploy.engines.kernels.kernels import bytes_written
 from un_deploy.engines.plan.manifest import Manifest, PlanTensor, file_sha256, manifest_path, sha256
 from un_deploy.engines.profiles import Profile
-from un_deploy.errors import InputError, TargetError
+from un_deploy.errors import InputError, TargetError, one_line
 from un_deploy.files import check_target, staged
 from un_deploy.graph.fold.check_weights import check_weights
-from un_deploy.graph.model.model_kinds import operated, to_ir
+from un_deploy.graph.model.model_kinds import name_of, operated, to_ir
 from un_deploy.graph.precision.convert import Precision, PrecisionReport
+from un_deploy.graph.precision.names import in_words
 from un_deploy.json_form import JsonForm
+from un_deploy.printed import Part, Printed, Words
 from un_deploy.version import __version__
 
 if TYPE_CHECKING:
@@ -49,7 +53,7 @@ class Surgery:
 
 
 @dataclass(frozen=True)
-class BuildReport(JsonForm):
+class BuildReport(JsonForm, Printed):
     """A plan that was written.
 
     Attributes:
@@ -72,7 +76,34 @@ class BuildReport(JsonForm):
     seconds: float
     version: int = 1
 
+    def told(self) -> Iterator[Part]:
+        """What was built, and what its kernels are."""
+        manifest = self.manifest
+        types = in_words(manifest.precision or "the types of the graph", manifest.tf32)
+        yield (
+            f"{manifest.flavor} {manifest.tensorrt}, {types}; {manifest.bytes:,} bytes, "
+            f"{self.seconds:.1f} s"
+        )
+        if manifest.lifted_opset is not None:
+            yield f"{manifest.lifted_opset}."
+        if self.precision is not None:
+            constants, kept = len(self.precision.converted), len(self.precision.kept)
+            yield f"{constants} constants converted; {kept} operators stay in fp32."
+            zeros = [(one.name, one.flushed) for one in self.precision.converted if one.flushed]
+            if zeros:
+                names = ", ".join(f"{count} of {name}" for name, count in zeros)
+                yield f"Entries that became 0, each below its neighbours' rounding: {names}"
+        if self.types is not None:
+            yield from self.types.parts()
+        written = "" if self.bytes_written is None else f", {self.bytes_written:,} bytes written"
+        memory = ", ".join(f"{size:,} bytes of {what}" for what, size in manifest.memory.items())
+        yield f"{self.kernels} kernels{written}; on the device {memory or 'unknown'}."
+        for warning in self.warnings:
+            yield Words(f"TensorRT warns: {one_line(warning)}", "muted")
+        yield f"Wrote {self.target} and its manifest."
 
+
+@checked
 def build(
     model: Any,
     target: str | os.PathLike[str],
@@ -108,8 +139,11 @@ def build(
         TargetError: the target exists or cannot be written, or is the model.
     """
     target, options, kind = Path(target), options or BuildOptions(), choose_flavor(flavor)
+    options.check()
     if require_types and precision is None:
-        raise InputError("--require-types is of a precision: give --precision with it")
+        raise InputError(
+            f"{argument('require_types')} is of a precision: give {argument('precision')} with it"
+        )
     check_target(target, force=force)
     check_target(manifest_path(target), force=force)
     if _is_path(model) and target.exists() and Path(model).exists() and target.samefile(model):
@@ -130,8 +164,8 @@ def build(
         flavor=kind,
         tensorrt=library(kind).__version__,
         precision=precision,
-        inputs=_tensors(graph.inputs, options.input_formats, "--inputIOFormats"),
-        outputs=_tensors(graph.outputs, options.output_formats, "--outputIOFormats"),
+        inputs=_tensors(graph.inputs, options.input_formats, "input_formats"),
+        outputs=_tensors(graph.outputs, options.output_formats, "output_formats"),
         profiles=tuple(_with_values_told(one, built.shape_inputs) for one in profiles),
         options=tuple(as_trtexec_flags(options)),
         compute_capabilities=options.compute_capabilities,
@@ -171,11 +205,11 @@ def _cut(surgery: Surgery, graph: gs.Graph) -> None:
 
 
 def _tensors(
-    values: Sequence[ir.Value], formats: Sequence[IoFormat], flag: str
+    values: Sequence[ir.Value], formats: Sequence[IoFormat], option: str
 ) -> tuple[PlanTensor, ...]:
     values = [value for value in values if not value.is_initializer()]
     usual = [IoFormat("", ("chw",))] * len(values)
-    wanted = one_format_per_tensor(formats, len(values), flag) or usual
+    wanted = one_format_per_tensor(formats, len(values), option) or usual
     return tuple(
         PlanTensor(
             name=value.name or "",
@@ -199,7 +233,7 @@ def _shape(shape: ir.Shape | None) -> tuple[int | str | None, ...] | None:
 
 def _name(model: Any) -> str:
     """What the user knows the model by."""
-    return Path(model).name if _is_path(model) else "a model in memory"
+    return Path(model).name if _is_path(model) else name_of(model)
 
 
 def _is_path(model: Any) -> bool:

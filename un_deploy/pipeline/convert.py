@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from un_deploy.arguments.names import argument
 from un_deploy.errors import InputError, ThresholdError, UnDeployError, first_line, needs
 from un_deploy.files import check_target
 from un_deploy.json_form import JsonForm
@@ -131,13 +132,18 @@ def convert(
     patterns = [pattern for pattern in keep if pattern != AUTO]
     auto = len(patterns) != len(keep)
     if auto and max_loss is None:
-        raise InputError("--keep auto needs --max-loss, what the conversion may cost")
+        raise InputError(
+            f"{argument('keep')} auto needs {argument('max_loss')}, what the conversion may cost"
+        )
     if max_loss is not None and math.isnan(max_loss):
-        raise InputError("--max-loss is no number")
+        raise InputError(f"{argument('max_loss')} is no number")
     if not 0 < learning_rate < math.inf:
-        raise InputError(f"--learning-rate must be above 0, not {learning_rate}")
+        raise InputError(f"{argument('learning_rate')} must be above 0, not {learning_rate}")
     if (finetune is None) != (steps is None):
-        raise InputError("--finetune and --steps go together: what to train on, and how long")
+        raise InputError(
+            f"{argument('finetune')} and {argument('steps')} go together: what to train on, and "
+            "how long"
+        )
     with needs("torch"):
         from un_deploy.conversion import calibrate, choose
         from un_deploy.conversion.converted_file import save_converted
@@ -169,7 +175,7 @@ def convert(
         calibration = choice.calibration
         if calibration is None:
             raise ThresholdError(
-                f"not one LayerNorm can go within --max-loss {max_loss:g}: "
+                f"not one LayerNorm can go within {argument('max_loss')} {max_loss:g}: "
                 f"where {choice.kept[-1]} alone goes, the loss is {choice.trials[-1].loss}"
             )
     else:
@@ -185,8 +191,8 @@ def convert(
     loss = stages[-1].loss
     if max_loss is not None and loss.value > max_loss:
         raise ThresholdError(
-            f"the {judge.metric} is {loss}, above --max-loss {max_loss:g}: keep more norms "
-            "(--keep auto chooses them), or train on"
+            f"the {judge.metric} is {loss}, above {argument('max_loss')} {max_loss:g}: keep more "
+            f"norms ({argument('keep')} auto chooses them), or train on"
         )
     save_converted(converted, target, original, force=force)
     return ConvertReport(
@@ -240,8 +246,9 @@ def _split(
     if heldout is None:
         if len(data) < 4:
             raise InputError(
-                f"--data gives {len(data)} batches: give at least four, or --heldout with two, so "
-                "that what is fitted, what chooses and what judges are different samples"
+                f"{argument('data')} gives {len(data)} batches: give at least four, or "
+                f"{argument('heldout')} with two, so that what is fitted, what chooses and "
+                "what judges are different samples"
             )
         return (
             [batch for number, batch in enumerate(data) if number % 4 < 2],
@@ -250,7 +257,7 @@ def _split(
         )
     if len(heldout) < 2:
         raise InputError(
-            "--heldout gives one batch: give two, one that chooses and one that judges"
+            f"{argument('heldout')} gives one batch: give two, one that chooses and one that judges"
         )
     return data, heldout[0::2], heldout[1::2]
 

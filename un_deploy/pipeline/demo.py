@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from un_deploy.arguments.names import argument
 from un_deploy.errors import TargetError, VerificationError, needs
 from un_deploy.files import atomic_write_text
 from un_deploy.graph.model.model_file import load_model
@@ -186,7 +187,8 @@ def _clear(logits: np.ndarray) -> np.ndarray:
 def _make(out: Path, force: bool) -> None:
     if out.exists() and not force:
         raise TargetError(
-            f"{out} exists already: choose another folder with --out, or overwrite with --force"
+            f"{out} exists already: choose another folder with {argument('out')}, or overwrite "
+            f"with {argument('force', True)}"
         )
     try:
         out.mkdir(parents=True, exist_ok=True)

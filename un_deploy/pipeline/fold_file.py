@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import onnx_ir as ir
 
+from un_deploy.arguments.names import argument
 from un_deploy.errors import InputError, VerificationError
 from un_deploy.files import check_target
 from un_deploy.graph.fold.check_weights import check_weights
 from un_deploy.graph.fold.fold import Folded, fold_graph
 from un_deploy.graph.fold.report import FoldReport
-from un_deploy.graph.model.input_specs import Feeds
+from un_deploy.graph.model.input_specs import Arrays, Feeds
 from un_deploy.graph.model.labels import label_of, node_name
 from un_deploy.graph.model.model_file import save_model
 from un_deploy.graph.model.model_kinds import to_ir
@@ -22,12 +23,13 @@ from un_deploy.graph.model.tensor_storage import require_unchanged
 from un_deploy.json_form import JsonForm
 from un_deploy.measure.equality.report import VerifyReport
 from un_deploy.measure.equality.verify import add_second_look, feeds_of, verify_fold
+from un_deploy.printed import Part, Printed
 
 Path = str | os.PathLike[str]
 
 
 @dataclass(frozen=True)
-class FileReport(JsonForm):
+class FileReport(JsonForm, Printed):
     """What became of a file.
 
     Attributes:
@@ -46,6 +48,13 @@ class FileReport(JsonForm):
     verification: VerifyReport | None
     version: int = 1
 
+    def told(self) -> Iterator[Part]:
+        """What folded, the proof, and where the file is."""
+        yield from self.fold.told(self.modules)
+        if self.verification is not None:
+            yield from self.verification.told()
+        yield f"Wrote {self.target}." if self.target else "Nothing was written."
+
     def json_form(self, given: dict[str, Any]) -> dict[str, Any]:
         """The version comes first."""
         return {"version": self.version, **given}
@@ -59,7 +68,7 @@ def fold_file(
     fold_norm_affine: bool = False,
     require_folded: int | Literal["all"] | None = None,
     verify: bool = True,
-    inputs: str | Feeds | None = None,
+    inputs: str | Arrays | None = None,
     force: bool = False,
     dry_run: bool = False,
 ) -> FileReport:
@@ -118,8 +127,8 @@ def proven(
         report.require("proven")
     except VerificationError as error:
         raise VerificationError(
-            f"{error}; leave the norm there alone with --keep, or fold without the proof with "
-            "--no-verify, and please report the model"
+            f"{error}; leave the norm there alone with {argument('keep')}, or fold without the "
+            f"proof with {argument('verify', False)}, and please report the model"
         ) from error
     return report if feeds is None else add_second_look(report, original, folded.model, feeds)
 

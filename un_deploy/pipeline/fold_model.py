@@ -3,24 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TypeVar
+from typing import Any, overload
 
+import onnx_ir as ir
+
+from un_deploy.arguments.check import checked
 from un_deploy.graph.fold.check_weights import check_weights
 from un_deploy.graph.fold.fold import fold_graph
 from un_deploy.graph.fold.report import FoldReport
-from un_deploy.graph.model.model_kinds import to_ir
+from un_deploy.graph.model.model_kinds import InMemory, Path, to_ir
 from un_deploy.pipeline.fold_file import proven
 
-Model = TypeVar("Model")
 
-
+@overload
 def fold(
-    model: Model,
+    model: InMemory,
     *,
     keep: Collection[str] = (),
     fold_norm_affine: bool = False,
     verify: bool = True,
-) -> tuple[Model, FoldReport]:
+) -> tuple[InMemory, FoldReport]: ...
+
+
+@overload
+def fold(
+    model: Path,
+    *,
+    keep: Collection[str] = (),
+    fold_norm_affine: bool = False,
+    verify: bool = True,
+) -> tuple[ir.Model, FoldReport]: ...
+
+
+@checked
+def fold(
+    model: Any,
+    *,
+    keep: Collection[str] = (),
+    fold_norm_affine: bool = False,
+    verify: bool = True,
+) -> tuple[Any, FoldReport]:
     """Merge every scale and shift that can be merged into the linear operators around it.
 
     Args:
@@ -33,6 +55,7 @@ def fold(
 
     Returns:
         The folded model, of the same kind (an onnx_ir.Model for a path), and the report.
+        `un_deploy.save` writes it to a file.
 
     Raises:
         InputError: the model cannot be read, holds NaN or Inf, or a name in `keep` is no norm.

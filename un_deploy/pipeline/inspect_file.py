@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from un_deploy.arguments.check import checked
 from un_deploy.graph.fold.check_weights import check_weights
 from un_deploy.graph.fold.fold import fold_graph
 from un_deploy.graph.fold.report import FoldReport
 from un_deploy.graph.model.input_specs import described
-from un_deploy.graph.model.model_kinds import to_ir
+from un_deploy.graph.model.model_kinds import name_of, to_ir
 from un_deploy.json_form import JsonForm
 from un_deploy.pipeline.fold_file import modules_of
+from un_deploy.printed import Part, Printed
 
 
 @dataclass(frozen=True)
-class InspectReport(JsonForm):
+class InspectReport(JsonForm, Printed):
     """What is in a file.
 
     Attributes:
@@ -38,12 +40,26 @@ class InspectReport(JsonForm):
     modules: Mapping[str, str]
     version: int = 2
 
+    def told(self) -> Iterator[Part]:
+        """What the file is, and what a fold would do."""
+        yield f"{self.source}: opset {self.opset}, by {self.producer or 'an unknown producer'}"
+        yield f"Inputs: {', '.join(self.inputs)}"
+        yield f"Outputs: {', '.join(self.outputs)}"
+        counts = ", ".join(f"{count} {kind}" for kind, count in self.operators.items())
+        yield f"Operators: {counts}"
+        yield from self.fold.told(self.modules, planned=True)
 
-def inspect_file(source: str | os.PathLike[str], *, keep: Collection[str] = ()) -> InspectReport:
+
+@checked
+def inspect_file(source: Any, *, keep: Collection[str] = ()) -> InspectReport:
     """Fold in memory and report; nothing is written or proven.
 
+    Args:
+        source: a path, an onnx.ModelProto, an onnx_ir.Model or an onnx_graphsurgeon.Graph.
+        keep: norms that a fold would leave alone; see `un_deploy.fold`.
+
     Raises:
-        InputError: the file cannot be read.
+        InputError: the model cannot be read, or a name in `keep` is no norm.
     """
     model, _ = to_ir(source)
     check_weights(model)
@@ -52,7 +68,7 @@ def inspect_file(source: str | os.PathLike[str], *, keep: Collection[str] = ()) 
     outputs = tuple(described(model, value) for value in model.graph.outputs)
     folded = fold_graph(model, keep=keep)
     return InspectReport(
-        source=str(source),
+        source=name_of(source),
         opset=model.opset_imports[""],
         producer=" ".join(filter(None, (model.producer_name, model.producer_version))),
         inputs=inputs,

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import itertools
+import os
 import statistics
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from un_deploy.arguments.check import at_least, checked
+from un_deploy.arguments.names import argument
 from un_deploy.engines.kernels.layer_info import write_layer_info
 from un_deploy.engines.plan.header import is_plan
 from un_deploy.engines.plan.manifest import load_plan
 from un_deploy.errors import InputError
 from un_deploy.graph.fold.check_weights import check_weights
+from un_deploy.graph.model.input_specs import Arrays, Feeds
 from un_deploy.graph.model.model_file import load_model
+from un_deploy.graph.precision.names import tf32_in_words
 from un_deploy.json_form import JsonForm
-from un_deploy.measure.equality.inputs import random_inputs, read_inputs
+from un_deploy.measure.equality.inputs import random_inputs
+from un_deploy.measure.equality.verify import feeds_of
 from un_deploy.measure.speed.environment import environment
 from un_deploy.pipeline.compare.given_plans import check_tf32, graph_of, usual_sizes
+from un_deploy.printed import Cell, Part, Printed, Table, Words
 from un_deploy.runtime.backends import choose_backend, runtime_of, threads_of_process
 from un_deploy.runtime.check_settings import check_environment, check_settings, has_tf32
 from un_deploy.runtime.how_it_ran import TellsHowItRan
@@ -31,7 +38,7 @@ from un_deploy.runtime.trtexec.times_file import Inference, write_times
 
 
 @dataclass(frozen=True)
-class ProfileReport(JsonForm):
+class ProfileReport(JsonForm, Printed):
     """Where the time of a network goes.
 
     Attributes:
@@ -77,6 +84,28 @@ class ProfileReport(JsonForm):
             told |= {"median_s": layer.median_s, "share": self.share(layer)}
         return given | {"layers_s": self.layers_s, "median_run_s": statistics.median(self.run_s)}
 
+    def told(self, top: int | None = None) -> Iterator[Part]:
+        """The layers by their time, the slowest first; all, or as many as `top`."""
+        shapes = ", ".join(f"{name} {list(shape)}" for name, shape in self.inputs.items())
+        yield f"{self.runtime}{tf32_in_words(self.tf32)}, {len(self.run_s)} runs; {shapes}"
+        layers = self.slowest_first[:top]
+        yield Table(
+            ("ONNX nodes", "runs as", ">median ms", ">share"),
+            [
+                (_nodes(one), one.kind, f"{one.median_s * 1e3:.4f}", f"{self.share(one):.1%}")
+                for one in layers
+            ],
+        )
+        if hidden := len(self.layers) - len(layers):
+            yield Words(f"... and {hidden} more layers", "muted")
+        whole = statistics.median(self.run_s) * 1e3
+        yield (
+            f"{len(self.layers)} layers take {self.layers_s * 1e3:.3f} ms together; a run in which "
+            f"nobody looks at them takes {whole:.3f} ms."
+        )
+        for warning in self.warnings:
+            yield Words(f"Warning: {warning}", "muted")
+
     def trtexec_profile(self) -> str:
         """The layers' times, in the form of trtexec's ``--exportProfile``."""
         return write_profile((layer.name, layer.seconds) for layer in self.layers)
@@ -100,8 +129,9 @@ class ProfileReport(JsonForm):
         return write_layer_info(self.layer_information)
 
 
+@checked
 def profile(
-    path: Path,
+    path: str | os.PathLike[str],
     *,
     backend: str = "auto",
     device: str | None = None,
@@ -109,7 +139,7 @@ def profile(
     tf32: bool | None = None,
     runs: int = 20,
     warm_up: int = 5,
-    inputs: str | None = None,
+    inputs: str | Arrays | None = None,
     dims: Mapping[str, int] | None = None,
     seed: int = 0,
 ) -> ProfileReport:
@@ -124,8 +154,8 @@ def profile(
             what it was built to be.
         runs: that are counted, at least 1.
         warm_up: runs before them.
-        inputs: data.npz or loader.py:function (runs as code), of which the first is taken; None:
-            random.
+        inputs: data.npz or loader.py:function (runs as code), of which the first is taken, or
+            arrays by input name; None: random.
         dims: sizes of dynamic dimensions by name, for random inputs.
 
     Raises:
@@ -133,13 +163,19 @@ def profile(
             or the backend cannot tell of layers.
         MissingPackageError: the backend is not installed.
     """
+    at_least(1, runs=runs, threads=threads)
+    at_least(0, warm_up=warm_up, seed=seed)
     if inputs is not None and dims:
-        raise InputError("sizes (--dim) are for random inputs; --inputs has its own")
+        raise InputError(
+            f"sizes ({argument('dims')}) are for random inputs; {argument('inputs')} has its own"
+        )
+    path = Path(path)
     session: Session
     if is_plan(path):
         if backend != "auto":
             raise InputError(
-                f"{path} is a plan: TensorRT runs it, not {backend}, so leave out --backend"
+                f"{path} is a plan: TensorRT runs it, not {backend}, so leave out "
+                f"{argument('backend')}"
             )
         _, manifest = load_plan(path)
         name, model = f"{manifest.flavor} {manifest.tensorrt}", graph_of(manifest)
@@ -157,7 +193,11 @@ def profile(
         model = load_model(path)
         check_weights(model)
         session = runtime_of(settings).load(path)
-    feeds = read_inputs(inputs, model)[0] if inputs else random_inputs(model, seed=seed, dims=dims)
+    feeds: Feeds
+    if inputs is None:
+        feeds = random_inputs(model, seed=seed, dims=dims)
+    else:
+        feeds = feeds_of(model, inputs)[0]
     if not isinstance(session, TellsLayers):
         raise InputError(f"{name} cannot tell the times of its layers")
     with threads_of_process(settings):
@@ -176,6 +216,14 @@ def profile(
         warnings=session.how_it_ran().warnings if isinstance(session, TellsHowItRan) else (),
         tf32=settings.tf32 if has_tf32(settings.backend, settings.device) else None,
     )
+
+
+def _nodes(layer: TimedLayer) -> Cell:
+    """Those that a layer computes; without any, what the runtime calls it."""
+    first, rest = layer.onnx_nodes[:3], len(layer.onnx_nodes) - 3
+    if not first:
+        return Words(layer.name, "muted")
+    return " ".join(first) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _runs(timer: Timer, runs: int, warm_up: int) -> tuple[float, ...]:

@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from un_deploy.arguments.names import argument
 from un_deploy.cpus import limited_threads
 from un_deploy.errors import InputError, MissingPackageError
 from un_deploy.install import how_to_install
@@ -298,7 +299,9 @@ def require_layers(backend: str) -> None:
     """
     if not backend_named(backend).tells_layers:
         able = ", ".join(one.name for one in BACKENDS.values() if one.tells_layers)
-        raise InputError(f"{backend} cannot tell the times of its layers (--profile); {able} can")
+        raise InputError(
+            f"{backend} cannot tell the times of its layers ({argument('profile')}); {able} can"
+        )
 
 
 def threads_of_process(settings: RunSettings) -> AbstractContextManager[None]:

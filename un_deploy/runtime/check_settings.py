@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from un_deploy.arguments.names import argument
 from un_deploy.errors import InputError
 from un_deploy.gpu import check_tf32_override
 from un_deploy.runtime.backends import BACKENDS, backend_named
@@ -22,14 +23,16 @@ def check_settings(backend: str, **given: object) -> None:
     for name, value in given.items():
         if value is not None and name not in backend_named(backend).takes:
             able = ", ".join(one.name for one in BACKENDS.values() if name in one.takes)
-            raise InputError(f"{backend} takes no {_option(name, value)}, {able} do: leave it out")
+            raise InputError(f"{backend} takes no {_named(name, value)}, {able} do: leave it out")
     device, tf32 = given.get("device"), given.get("tf32")
     if given.get("threads") is not None and str(device or "cpu").partition(":")[0] != "cpu":
-        raise InputError(f"--threads is of the CPU, and {backend} was to run on {device}")
+        raise InputError(
+            f"{argument('threads')} is of the CPU, and {backend} was to run on {device}"
+        )
     if tf32 is not None and not has_tf32(backend, device):
         raise InputError(
-            f"{_option('tf32', tf32)} is of NVIDIA's GPUs, and {backend} was to run on "
-            f"{device or 'cpu'}: give --device cuda with it, or leave it out"
+            f"{_named('tf32', tf32)} is of NVIDIA's GPUs, and {backend} was to run on "
+            f"{device or 'cpu'}: give {argument('device', 'cuda')} with it, or leave it out"
         )
 
 
@@ -49,5 +52,6 @@ def has_tf32(backend: str, device: object) -> bool:
     return "tf32" in takes and ("device" not in takes or str(device or "cpu").startswith("cuda"))
 
 
-def _option(name: str, value: object) -> str:
-    return f"--no-{name}" if value is False else f"--{name}"
+def _named(name: str, value: object) -> str:
+    """With its value, where that is no more than whether."""
+    return argument(name, value if isinstance(value, bool) else None)

@@ -28,7 +28,7 @@ def test_a_workspace_too_small_for_the_kernels_fails_and_names_the_option(
     enough = built_vit(memory_pools={"workspace": 1 << 30})
     assert signatures(enough.kernels) == signatures(built_vit().kernels)
     with pytest.raises(
-        InputError, match=r"with --memPoolSize=workspace:1048576B: .*workspace limit"
+        InputError, match=r"with memory_pools={'workspace': 1048576}: .*workspace limit"
     ):
         built_vit(memory_pools={"workspace": 1 << 20})
 
@@ -36,20 +36,23 @@ def test_a_workspace_too_small_for_the_kernels_fails_and_names_the_option(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"builder_optimization_level": 5}, "TensorRT-RTX ignores --builderOptimizationLevel=5"),
-        ({"timing_cache": Path("cache")}, "does not take --timingCacheFile: .*no-ops"),
+        ({"builder_optimization_level": 5}, "TensorRT-RTX ignores builder_optimization_level=5"),
+        ({"timing_cache": Path("cache")}, "does not take timing_cache: .*no-ops"),
         (
             {"hardware_compatibility": "ampere+"},
-            r"does not take --hardwareCompatibilityLevel=ampere\+: .*unsupported in TensorRT-RTX",
+            r"does not take hardware_compatibility='ampere\+': .*unsupported in TensorRT-RTX",
         ),
-        ({"memory_pools": {"dlaSRAM": 1 << 20}}, "does not take --memPoolSize=dlaSRAM: .*DLA"),
-        ({"version_compatible": True}, r"cannot build linear.onnx with --versionCompatible: "),
-        ({"strip_weights": True}, r"cannot build linear.onnx with --stripWeights: "),
-        ({"refit": True}, r"cannot build linear.onnx with --refit: "),
+        (
+            {"memory_pools": {"dlaSRAM": 1 << 20}},
+            r"does not take memory_pools={'dlaSRAM': 1048576}: .*DLA",
+        ),
+        ({"version_compatible": True}, r"cannot build linear.onnx with version_compatible=True: "),
+        ({"strip_weights": True}, r"cannot build linear.onnx with strip_weights=True: "),
+        ({"refit": True}, r"cannot build linear.onnx with refit=True: "),
         ({"compute_capabilities": ("90",)}, "not build for compute capability 90; .*80, 86, 89"),
-        ({"compute_capabilities": ("75",)}, "with --computeCapability=75: .*FP32 GEMM is not"),
-        ({"input_formats": (IoFormat("fp16", ("chw",)),)}, "--inputIOFormats=fp16:chw .*is fp32"),
-        ({"input_formats": (IoFormat("fp32", ("hwc8",)),)}, "with --inputIOFormats=fp32:hwc8: "),
+        ({"compute_capabilities": ("75",)}, "with compute_capabilities='75': .*FP32 GEMM is not"),
+        ({"input_formats": (IoFormat("fp16", ("chw",)),)}, "input_formats='fp16:chw' .*is fp32"),
+        ({"input_formats": (IoFormat("fp32", ("hwc8",)),)}, "with input_formats='fp32:hwc8': "),
         ({"output_formats": (IoFormat("fp32", ("chw",)),) * 2}, "2 formats for 1 tensors"),
     ],
 )

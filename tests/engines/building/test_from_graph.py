@@ -25,7 +25,7 @@ def test_a_graph_without_a_precision_stays_as_it_is() -> None:
     assert ir.to_proto(ir.load(prepared.saved()).graph.node(0)) == ir.to_proto(MODEL.graph.node(0))
     assert prepared.precision is None
     assert prepared.check_types(()) is None
-    with pytest.raises(InputError, match="--keep-fp32 is of a conversion"):
+    with pytest.raises(InputError, match="keep_fp32 is of a conversion"):
         prepare(MODEL, None, keep_fp32=["y"])
 
 
@@ -70,7 +70,7 @@ def test_a_prepared_graph_holds_no_weights() -> None:
 
 
 def test_open_sizes_need_shapes_or_a_profile() -> None:
-    with pytest.raises(InputError, match="has sizes that are open: give --shapes"):
+    with pytest.raises(InputError, match="has sizes that are open: give profiles for them"):
         engine_of(prepare(MODEL, "fp32"), origin="m", flavor="tensorrt-rtx")
 
 

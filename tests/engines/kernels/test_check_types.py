@@ -283,7 +283,9 @@ def test_what_tells_nothing_proves_nothing(kernels: Sequence[Kernel], reason: st
     report = verdict(kernels)
     assert (report.shown, report.products) == (len([k for k in kernels if k is SECOND]), 2)
     assert report.not_shown[0].name == "MatMul_0" and reason in report.not_shown[0].reason
-    with pytest.raises(InputError, match=r"shown for . of 2 products: MatMul_0: .*--require-types"):
+    with pytest.raises(
+        InputError, match=r"shown for . of 2 products: MatMul_0: .*require_types=True"
+    ):
         verdict(kernels, require=True)
 
 

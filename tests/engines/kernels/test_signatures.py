@@ -81,7 +81,7 @@ def assert_kernels_of_no_norm(recipe: Recipe, other: Form, dynamic: bool, target
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_turing_has_fp16_only(precision: Precision) -> None:
     model = exported(MICRO["vit_micro"].factory, "none", dynamic=False)
-    with pytest.raises(InputError, match=r"with --computeCapability=75: .+"):
+    with pytest.raises(InputError, match=r"with compute_capabilities='75': .+"):
         engine_signatures(model, precision, "75")
 
 

@@ -16,7 +16,8 @@ from un_deploy.graph.fold.fold import Folded, fold_graph
 from un_deploy.graph.model.model_file import save_model
 
 STAYS = (
-    "belongs to a written-out {}, which runtimes recognise by it; --fold-norm-affine lets it fold"
+    "belongs to a written-out {}, which runtimes recognise by it; "
+    "fold_norm_affine=True lets it fold"
 )
 CHANNELS = 8
 

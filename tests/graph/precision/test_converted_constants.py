@@ -30,7 +30,7 @@ class TestNumbers:
         model = build(SIGNATURE, LINEAR, w=w, b=(3,))
         with pytest.raises(InputError, match=r"initializer 'w' holds 70000 at \[1, 2\].*fp16") as e:
             to_precision(model, "fp16")
-        assert "keep it in fp32 (--keep-fp32)" in str(e.value) and "bf16" in str(e.value)
+        assert "keep it in fp32 (keep_fp32)" in str(e.value) and "bf16" in str(e.value)
         converted(model, "bf16")
 
     def test_beyond_bf16_no_other_type_is_offered(self):

@@ -160,7 +160,7 @@ def test_an_empty_past_is_a_size() -> None:
 
 def test_sizes_beyond_memory_are_named_with_their_option() -> None:
     for size in (10**15, 2**63 - 1):
-        with pytest.raises(InputError, match=f"input x: float32 .* with --dim n={size}: "):
+        with pytest.raises(InputError, match=f"input x: float32 .* with dims={{'n': {size}}}: "):
             random_inputs(graph("float[n, 999] x"), dims={"n": size})
 
 
@@ -168,7 +168,7 @@ def test_what_is_free_is_asked_before_anything_is_drawn(monkeypatch: pytest.Monk
     monkeypatch.setattr("un_deploy.free_memory.free_memory", lambda: 1_000_000)
     model = graph("float[n, 999] x")
     assert random_inputs(model, dims={"n": 80})["x"].nbytes == 80 * 999 * 4
-    refusal = r"input x: float32 \(n, 999\) with --dim n=90: takes 0.0 GB of memory"
+    refusal = r"input x: float32 \(n, 999\) with dims={'n': 90}: takes 0.0 GB of memory"
     with pytest.raises(InputError, match=refusal):
         random_inputs(model, dims={"n": 90})
     for fixed in ("float[90, 999] x", "int64[90, 999] x", "bool[900, 999] mask"):

@@ -216,7 +216,7 @@ def test_a_checkpoint_of_un_names_the_norm_that_the_model_lacks() -> None:
 def test_untrained_statistics_are_refused_by_name(mode: str) -> None:
     net = network(lambda channels: UnifiedNorm(channels, mode=mode))
     net[0](torch.randn(2, 6, 4))
-    with pytest.raises(UntrainedError, match=r"statistics of 2 were never updated.*--untrained"):
+    with pytest.raises(UntrainedError, match=r"statistics of 2 were never updated.*untrained=True"):
         require_trained(net)
     net[2](torch.randn(2, 6, 4))
     require_trained(net)

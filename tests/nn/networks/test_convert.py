@@ -202,7 +202,7 @@ def test_other_kinds_are_told_of_and_left() -> None:
     assert report.converted == ["0"]
     assert report.left == {
         "1": "BatchNorm1d is a scale and a shift in evaluation, which fold as they are",
-        "2": "RMSNorm computes an RMSNorm, whose weight folds with --fold-norm-affine",
+        "2": "RMSNorm computes an RMSNorm, whose weight folds with fold_norm_affine=True",
         "3": "UnifiedNorm is Unified Normalization already",
     }
 

@@ -159,7 +159,7 @@ def test_a_layer_norm_of_one_axis(norm: nn.Module, channel_first: bool) -> None:
     assert {kind.channels} == set(sizes)
 
 
-RMS = "computes an RMSNorm, whose weight folds with --fold-norm-affine"
+RMS = "computes an RMSNorm, whose weight folds with fold_norm_affine=True"
 AFFINE = "is a scale and a shift in evaluation, which fold as they are"
 OTHER = "does not compute a LayerNorm of the last axis or of axis 1"
 

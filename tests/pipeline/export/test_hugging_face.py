@@ -149,5 +149,5 @@ def test_what_takes_other_inputs_asks_for_them(tmp_path: Path) -> None:
     made("Wav2Vec2Model", "Wav2Vec2Config", conv_dim=[8], conv_stride=[2], conv_kernel=[3],
          num_conv_pos_embeddings=4, num_conv_pos_embedding_groups=2, **SMALL,
     ).save_pretrained(tmp_path / "audio")  # fmt: skip
-    with pytest.raises(InputError, match=r"no method example_inputs\(\); give .* --inputs data"):
+    with pytest.raises(InputError, match=r"no method example_inputs\(\); give .* inputs='data"):
         export(str(tmp_path / "audio"), tmp_path / "audio.onnx")

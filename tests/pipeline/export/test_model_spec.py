@@ -141,7 +141,7 @@ def test_checkpoint(folder: Path) -> None:
 
 
 def test_untrained_unified_norms_are_refused(folder: Path) -> None:
-    with pytest.raises(UntrainedError, match="--untrained"):
+    with pytest.raises(UntrainedError, match="untrained=True"):
         load_module("net.py:takes", norm="un")
     layer_norms = load_module("net.py:takes").state_dict()
     torch.save(layer_norms, folder / "ln.pt")

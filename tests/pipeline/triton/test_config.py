@@ -134,12 +134,12 @@ class TestAccelerator:
 
     def test_not_on_a_cpu(self, tmp_path: Path) -> None:
         model = build(*LINEAR, w=(6, 4))
-        with pytest.raises(InputError, match="--accelerator tensorrt runs on GPUs"):
+        with pytest.raises(InputError, match="accelerator='tensorrt' runs on GPUs"):
             configured(model, tmp_path, max_batch_size=8, accelerator="tensorrt", kind="cpu")
 
     def test_not_for_a_plan(self, tmp_path: Path) -> None:
         plan = write_plan(tmp_path / "net.plan")
-        with pytest.raises(InputError, match="--accelerator is for ONNX files: a plan runs in"):
+        with pytest.raises(InputError, match="accelerator is for ONNX files: a plan runs in"):
             make_config(read_plan(plan), "net", Serving(accelerator="tensorrt"))
 
 
@@ -149,12 +149,12 @@ class TestLargeNumbers:
     @pytest.mark.parametrize(
         ("serving", "option", "most"),
         [
-            ({"max_batch_size": 2**31}, "--max-batch-size is", INT32),
-            ({"max_batch_size": 10**30}, "--max-batch-size is", INT32),
-            ({"preferred_batch_sizes": (4, 2**31)}, "--preferred-batch-size is", INT32),
-            ({"instances": 3_000_000_000}, "--instances is", INT32),
-            ({"max_queue_delay": 2**64}, "--max-queue-delay is", UINT64),
-            ({"sizes": {"seq": 2**63}}, "--dim seq is", INT64),
+            ({"max_batch_size": 2**31}, "max_batch_size is", INT32),
+            ({"max_batch_size": 10**30}, "max_batch_size is", INT32),
+            ({"preferred_batch_sizes": (4, 2**31)}, "preferred_batch_sizes is", INT32),
+            ({"instances": 3_000_000_000}, "instances is", INT32),
+            ({"max_queue_delay": 2**64}, "max_queue_delay is", UINT64),
+            ({"sizes": {"seq": 2**63}}, "sizes seq is", INT64),
         ],
     )
     def test_beyond_their_type(
@@ -167,7 +167,7 @@ class TestLargeNumbers:
     @pytest.mark.parametrize("size", [0, -1])
     def test_a_size_that_is_none(self, size: int, tmp_path: Path) -> None:
         model = build("int64[batch,seq] x => float[batch,seq,4] y", "y = Gather(w, x)", w=(9, 4))
-        with pytest.raises(InputError, match=f"--dim seq is {size}, but Triton needs sizes >= 1"):
+        with pytest.raises(InputError, match=f"sizes seq is {size}, but Triton needs sizes >= 1"):
             configured(model, tmp_path, max_batch_size=8, sizes={"seq": size})
 
     def test_the_largest_are_written(self, tmp_path: Path) -> None:
@@ -191,5 +191,5 @@ class TestLargeNumbers:
 
     def test_a_version(self, tmp_path: Path) -> None:
         save_model(build(*LINEAR, w=(6, 4)), tmp_path / "net.onnx")
-        with pytest.raises(InputError, match=r"^--version is 9223372036854775808, but Triton"):
+        with pytest.raises(InputError, match=r"^version is 9223372036854775808, but Triton"):
             write_triton(tmp_path / "net.onnx", tmp_path / "served", version=2**63)

@@ -49,7 +49,9 @@ def test_token_ids_and_an_open_sequence(tokens: Path, repository: Path) -> None:
     assert tensors(config.output) == [("y", FLOAT, [-1, 4])]
     assert_loads(config, repository / "tokens" / "1" / "model.onnx")
     assert not config.model_warmup
-    assert report.notes == ("no warm-up: the size of seq is unknown; --dim seq=SIZE gives it",)
+    assert report.notes == (
+        "no warm-up: the size of seq is unknown; sizes={'seq': 'SIZE'} gives it",
+    )
 
 
 def test_warm_up_of_a_given_length(tokens: Path, repository: Path) -> None:

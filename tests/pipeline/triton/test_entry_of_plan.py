@@ -90,10 +90,10 @@ def test_what_its_reader_should_know(tmp_path: Path, repository: Path) -> None:
     ("changes", "serving", "message"),
     [
         ({"flavor": "tensorrt-rtx"}, {}, r"plan of tensorrt-rtx: .* standard TensorRT alone"),
-        ({}, {"kind": "cpu"}, "runs on a GPU: not --kind cpu"),
+        ({}, {"kind": "cpu"}, "runs on a GPU: not kind='cpu'"),
         ({}, {"max_batch_size": 9}, "take at most 8 rows, not 9"),
         ({"profiles": [profile(4, 4, 8)]}, {"max_batch_size": 2}, "at least 4 rows"),
-        ({}, {"sizes": {"batch": 2}}, "--dim is for ONNX files"),
+        ({}, {"sizes": {"batch": 2}}, "sizes is for ONNX files"),
         ({"outputs": [dict(LOGITS, dtype="double")]}, {}, "y of .* is float64"),
         ({"options": ["--stripWeights"]}, {}, "is without weights"),
         ({"outputs": [dict(LOGITS, shape=[])]}, {}, "y of .* is a scalar"),

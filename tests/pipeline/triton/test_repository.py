@@ -24,7 +24,7 @@ def write(source: Path, repository: Path, **settings: Any) -> Any:
 def test_an_existing_model_needs_force(image: Path, repository: Path) -> None:
     write(image, repository)
     (repository / "image" / "config.pbtxt").write_text("mine")
-    with pytest.raises(TargetError, match=r"image exists already.*--force"):
+    with pytest.raises(TargetError, match=r"image exists already.*force=True"):
         write(image, repository)
     assert (repository / "image" / "config.pbtxt").read_text() == "mine"
     write(image, repository, force=True)

@@ -45,7 +45,7 @@ def test_batches_that_clients_make(serving: dict[str, Any], image: Path, reposit
 @pytest.mark.parametrize(
     ("serving", "message"),
     [
-        ({"max_batch_size": None}, "say with --max-batch-size how many rows"),
+        ({"max_batch_size": None}, "say with max_batch_size how many rows"),
         ({"max_batch_size": 1, "dynamic_batching": True}, "hold at most 1"),
         ({"dynamic_batching": False, "max_queue_delay": 5}, "which is off"),
         ({"max_batch_size": 1, "preferred_batch_sizes": (1,)}, "which is off"),

@@ -241,7 +241,7 @@ def test_what_does_not_run(make: Make, feeds: dict[str, np.ndarray], message: st
 
 
 def test_an_inner_tensor_cannot_be_fetched(make: Make) -> None:
-    with pytest.raises(InputError, match="gives y, not h: build it with --mark-output h"):
+    with pytest.raises(InputError, match="gives y, not h: build it with outputs='h'"):
         ON_CPU.load_plan(make()).run(x(2), fetch=["h"])
 
 

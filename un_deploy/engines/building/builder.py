@@ -12,7 +12,8 @@ from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
 
-from un_deploy.engines.building.config import as_trtexec_flags, configure
+from un_deploy.arguments.names import argument
+from un_deploy.engines.building.config import as_named, configure
 from un_deploy.engines.building.io_formats import set_formats
 from un_deploy.engines.building.options import BuildOptions
 from un_deploy.engines.building.progress import Progress, monitor
@@ -99,8 +100,8 @@ def build_engine(
         memory = _serialized(builder, network, config, flavor, progress)
     if memory is None:
         _settle(builder, flavor)
-        flags = f" with {' '.join(as_trtexec_flags(options))}" if as_trtexec_flags(options) else ""
-        raise InputError(f"{described(flavor)} cannot build {origin}{flags}: {first_error(heard)}")
+        given = f" with {' '.join(named)}" if (named := as_named(options)) else ""
+        raise InputError(f"{described(flavor)} cannot build {origin}{given}: {first_error(heard)}")
     if options.timing_cache is not None:
         cache = bytes(config.get_timing_cache().serialize())
         atomic_write_bytes(options.timing_cache, cache, force=True)
@@ -162,7 +163,7 @@ def _shape_inputs(network: INetworkDefinition, profiles: Sequence[Profile]) -> t
                 values = "x".join(str(index + 2) for index in range(count))
                 raise InputError(
                     f"the network reads input {name} as a shape, so every profile has to give its "
-                    f"{count} values, as in --shapes {name}:{values}"
+                    f"{count} values, as in {argument('profiles')} {name}:{values}"
                 )
         for profile in profiles:
             given = profile.get(name)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from un_deploy.arguments.names import argument
 from un_deploy.engines.building.options import HARDWARE_LEVELS, MEMORY_POOLS, BuildOptions
 from un_deploy.engines.flavor import TITLES, Flavor, described, library
 from un_deploy.engines.log import listening
@@ -19,11 +21,12 @@ if TYPE_CHECKING:
 
 SILENTLY_IGNORED: dict[Flavor, tuple[str, ...]] = {
     "tensorrt": (),
-    "tensorrt-rtx": ("--builderOptimizationLevel",),
+    "tensorrt-rtx": ("builder_optimization_level",),
 }
 """What a flavour takes without a word and without any effect: a test looks at the plans."""
 
 Setting = tuple[str, Callable[[], object]]
+"""An option as messages name it, and what puts it into effect."""
 
 
 def configure(config: IBuilderConfig, options: BuildOptions, flavor: Flavor) -> None:
@@ -35,10 +38,11 @@ def configure(config: IBuilderConfig, options: BuildOptions, flavor: Flavor) -> 
     """
     if options.tf32:
         check_tf32_override()
-    for flag, apply in _settings(config, options, flavor):
-        if flag.partition("=")[0] in SILENTLY_IGNORED[flavor]:
-            raise InputError(f"{TITLES[flavor]} ignores {flag}: leave it out")
-        _take(flag, apply, flavor)
+    for name in SILENTLY_IGNORED[flavor]:
+        if (value := getattr(options, name)) != getattr(BuildOptions(), name):
+            raise InputError(f"{TITLES[flavor]} ignores {argument(name, value)}: leave it out")
+    for asked, apply in _settings(config, options, flavor):
+        _take(asked, apply, flavor)
 
 
 def as_trtexec_flags(options: BuildOptions) -> list[str]:
@@ -63,37 +67,56 @@ def as_trtexec_flags(options: BuildOptions) -> list[str]:
     return flags
 
 
+def as_named(options: BuildOptions) -> list[str]:
+    """The options that are not at their default, as messages name them."""
+    usual = BuildOptions()
+    given = {one.name: getattr(options, one.name) for one in fields(BuildOptions)}
+    return [
+        argument(name, ",".join(map(str, value)) if isinstance(value, tuple) else value)
+        for name, value in given.items()
+        if value != getattr(usual, name)
+    ]
+
+
 def _settings(config: IBuilderConfig, options: BuildOptions, flavor: Flavor) -> Iterator[Setting]:
     trt = library(flavor)
     for pool, size in options.memory_pools.items():
         kind = getattr(trt.MemoryPoolType, MEMORY_POOLS[pool])
-        yield f"--memPoolSize={pool}", partial(config.set_memory_pool_limit, kind, size)
+        asked = argument("memory_pools", {pool: size})
+        yield asked, partial(config.set_memory_pool_limit, kind, size)
     level = options.builder_optimization_level
     if level is not None:
         yield (
-            f"--builderOptimizationLevel={level}",
+            argument("builder_optimization_level", level),
             partial(_set_optimization_level, config, level),
         )
     if options.timing_cache is not None:
-        yield "--timingCacheFile", partial(_set_timing_cache, config, options.timing_cache)
+        set_cache = partial(_set_timing_cache, config, options.timing_cache)
+        yield argument("timing_cache"), set_cache
     if options.version_compatible:
-        yield "--versionCompatible", lambda: config.set_flag(trt.BuilderFlag.VERSION_COMPATIBLE)
+        yield (
+            argument("version_compatible", True),
+            lambda: config.set_flag(trt.BuilderFlag.VERSION_COMPATIBLE),
+        )
     if options.hardware_compatibility is not None:
         yield (
-            f"--hardwareCompatibilityLevel={options.hardware_compatibility}",
+            argument("hardware_compatibility", options.hardware_compatibility),
             lambda: _set_hardware_level(config, options, flavor),
         )
     if options.strip_weights:
-        yield "--stripWeights", lambda: config.set_flag(trt.BuilderFlag.STRIP_PLAN)
+        yield (
+            argument("strip_weights", True),
+            lambda: config.set_flag(trt.BuilderFlag.STRIP_PLAN),
+        )
     if options.refit:
-        yield "--refit", lambda: config.set_flag(trt.BuilderFlag.REFIT)
+        yield argument("refit", True), lambda: config.set_flag(trt.BuilderFlag.REFIT)
     if options.tf32:
-        yield "--tf32", lambda: config.set_flag(trt.BuilderFlag.TF32)
+        yield argument("tf32", True), lambda: config.set_flag(trt.BuilderFlag.TF32)
     else:
-        yield "--noTF32", lambda: config.clear_flag(trt.BuilderFlag.TF32)
+        yield argument("tf32", False), lambda: config.clear_flag(trt.BuilderFlag.TF32)
     if options.compute_capabilities:
         yield (
-            "--computeCapability",
+            argument("compute_capabilities"),
             lambda: _set_compute_capabilities(config, options.compute_capabilities, flavor),
         )
 
@@ -140,8 +163,8 @@ def _set_compute_capabilities(
     trt = library(flavor)
     if not hasattr(trt, "ComputeCapability"):
         raise InputError(
-            f"{described(flavor)} builds for the GPU of this machine: --computeCapability is of "
-            "TensorRT-RTX"
+            f"{described(flavor)} builds for the GPU of this machine: "
+            f"{argument('compute_capabilities')} is of TensorRT-RTX"
         )
     known = {
         name.removeprefix("SM").lower(): member

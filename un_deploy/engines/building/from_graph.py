@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import onnx
 import onnx_ir as ir
 
+from un_deploy.arguments.names import argument
 from un_deploy.engines.building.builder import Built, build_engine
 from un_deploy.engines.building.io_formats import one_format_per_tensor
 from un_deploy.engines.building.options import TYPES, BuildOptions, IoFormat
@@ -119,11 +120,14 @@ def prepare(
     report = None
     options = options or BuildOptions()
     if keep_fp32 and precision is None:
-        raise InputError("--keep-fp32 is of a conversion: give --precision fp16 or bf16 with it")
+        raise InputError(
+            f"{argument('keep_fp32')} is of a conversion: give {argument('precision')} fp16 or "
+            "bf16 with it"
+        )
     if precision is not None:
         model, report = to_precision(model, precision, keep=keep_fp32)
-    types = dict(_edge_types(model.graph.inputs, options.input_formats, "--inputIOFormats"))
-    types |= dict(_edge_types(model.graph.outputs, options.output_formats, "--outputIOFormats"))
+    types = dict(_edge_types(model.graph.inputs, options.input_formats, "input_formats"))
+    types |= dict(_edge_types(model.graph.outputs, options.output_formats, "output_formats"))
     if types:
         model = operated(model, lambda graph: set_io_types(graph, types))
     folder = TemporaryDirectory(prefix="un-deploy-", ignore_cleanup_errors=True)
@@ -172,10 +176,10 @@ def engine_of(
 
 
 def _edge_types(
-    values: Sequence[ir.Value], formats: Sequence[IoFormat], flag: str
+    values: Sequence[ir.Value], formats: Sequence[IoFormat], option: str
 ) -> Iterable[tuple[str, int]]:
     values = [value for value in values if not value.is_initializer()]
     for value, wanted in zip(
-        values, one_format_per_tensor(formats, len(values), flag), strict=False
+        values, one_format_per_tensor(formats, len(values), option), strict=False
     ):
         yield value.name or "", ir.DataType[TYPES[wanted.type]].value

@@ -108,6 +108,25 @@ class BuildOptions:
     compute_capabilities: tuple[str, ...] = ()
     tf32: bool = True
 
+    def check(self) -> None:
+        """Refuse names that trtexec does not have.
+
+        Raises:
+            InputError: names one of them, and those that there are.
+        """
+        formats = (*self.input_formats, *self.output_formats)
+        level = self.hardware_compatibility
+        for what, given, known in (
+            ("pool", self.memory_pools, MEMORY_POOLS),
+            ("hardware level", () if level is None else (level,), HARDWARE_LEVELS),
+            ("type", (one.type for one in formats), TYPES),
+            ("format", (name for one in formats for name in one.formats), FORMATS),
+        ):
+            for name in given:
+                if name not in known:
+                    have = ", ".join(known)
+                    raise InputError(f"there is no {what} {name!r}; there are {have}")
+
 
 def parse_memory_pools(text: str) -> dict[str, int]:
     """Read ``workspace:1G,tacticSharedMem:48K``: bytes by pool; MiB where no unit is given.

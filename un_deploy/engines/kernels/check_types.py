@@ -14,16 +14,20 @@ shown.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import onnx_ir as ir
 
+from un_deploy.arguments.names import argument
 from un_deploy.engines.kernels.kernels import Kernel
 from un_deploy.engines.kernels.products import needed_products, told_as
 from un_deploy.engines.kernels.wanted_types import NAMES, NotToldError, WantedTypes, types_read
 from un_deploy.errors import InputError
 from un_deploy.graph.precision.convert import Precision, PrecisionReport
+from un_deploy.printed import Part, Words
+
+_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,19 @@ class TypeReport:
 
     def __str__(self) -> str:
         return f"the type is shown for {self.shown} of {self.products} products"
+
+    def parts(self) -> Iterator[Part]:
+        """As a report of the build has it."""
+        counts = ", ".join(f"{n} in {kind}" for kind, n in self.multiplying.items())
+        yield f"Kernels that multiply: {counts}; asked for {self.precision}."
+        if self.fp32_outputs:
+            yield Words(f"Kernels that write fp32: {', '.join(self.fp32_outputs)}", "muted")
+        missing = self.not_shown
+        yield Words(f"{str(self).capitalize()}.", "bad" if missing else "muted")
+        for one in missing[:_SHOWN]:
+            yield Words(f"Not shown: {one.name}: {one.reason}", "muted")
+        if len(missing) > _SHOWN:
+            yield Words(f"... and {len(missing) - _SHOWN} more", "muted")
 
     @property
     def told(self) -> str:
@@ -173,6 +190,6 @@ def check_types(
         first = report.not_shown[0]
         raise InputError(
             f"{precision} was asked for, but {report}: {first.name}: {first.reason}; leave out "
-            "--require-types, or ask for a precision that the engine shows"
+            f"{argument('require_types', True)}, or ask for a precision that the engine shows"
         )
     return report

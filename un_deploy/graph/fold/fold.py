@@ -8,6 +8,7 @@ from functools import partial
 
 import onnx_ir as ir
 
+from un_deploy.arguments.names import argument
 from un_deploy.errors import InputError
 from un_deploy.graph.analysis.constants import Constants
 from un_deploy.graph.analysis.exact import Exact, store
@@ -281,4 +282,6 @@ def _check_kept(keep: Collection[str], sites: Collection[Site]) -> None:
         if not any(name in site.names for site in sites):
             known = ", ".join(site.label for site in list(sites)[:8]) or "there are none"
             more = f" and {len(sites) - 8} more" if len(sites) > 8 else ""
-            raise InputError(f"--keep {name!r} names no norm of this graph (norms: {known}{more})")
+            raise InputError(
+                f"{argument('keep')} {name!r} names no norm of this graph (norms: {known}{more})"
+            )

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from un_deploy.arguments.check import checked
+from un_deploy.arguments.names import argument
 from un_deploy.errors import ThresholdError
 from un_deploy.graph.analysis.norms.norm import Kind
 from un_deploy.graph.fold.cancel_layouts import Cancelled
 from un_deploy.graph.fold.site import NearMiss
 from un_deploy.json_form import JsonForm
+from un_deploy.printed import Cell, Part, Printed, Table, Words
 
 SiteKind = Literal["norm", "factor", "bias"]
 
@@ -79,7 +82,8 @@ class MeasuringNorm:
         label: the module it was exported from, as far as the file tells.
         node: its last operator.
         operators: its operators in order: one, or those in which an exporter wrote it out.
-        untried_affine: it has a scale or shift of its own, and --fold-norm-affine was not given.
+        untried_affine: it has a scale or shift of its own, and `fold_norm_affine` was not
+            asked for.
     """
 
     kind: Kind
@@ -90,7 +94,7 @@ class MeasuringNorm:
 
 
 @dataclass(frozen=True)
-class FoldReport(JsonForm):
+class FoldReport(JsonForm, Printed):
     """The outcome of a fold.
 
     Attributes:
@@ -121,6 +125,7 @@ class FoldReport(JsonForm):
     def folded(self) -> tuple[SiteReport, ...]:
         return tuple(site for site in self.sites if site.status == "folded")
 
+    @checked
     def require(self, wanted: int | Literal["all"]) -> None:
         """Require a number of folded norms, or that no norm stays, those that measure included.
 
@@ -150,6 +155,51 @@ class FoldReport(JsonForm):
         told = [f"{n} {kind}{'s' if n > 1 else ''}" for kind, n in counts.most_common()]
         return " and ".join(filter(None, (", ".join(told[:-1]), *told[-1:])))
 
+    def told(
+        self, modules: Mapping[str, str] | None = None, *, planned: bool = False
+    ) -> Iterator[Part]:
+        """What folded (or would fold) where, what stays and why, and what it comes to.
+
+        Args:
+            modules: what operators are called instead, by their names.
+            planned: nothing was folded in earnest.
+        """
+        if self.sites:
+            rows = [_row(site, modules or {}) for site in self.sites]
+            yield Table(("norm, or factor or bias", "operators", ">channels", "folded into"), rows)
+        yield from near_misses_told(self.near_misses)
+        for note in self.notes:
+            yield f"About the file: {note}."
+        if self.gained_biases:
+            yield f"Linear operators that gained a bias: {', '.join(self.gained_biases)}"
+        done = "would fold" if planned else "folded"
+        counts = f"{self.operators_before} operators before, {self.operators_after} after"
+        norms = [site for site in self.sites if site.kind == "norm"]
+        beside = [site for site in self.folded if site.kind != "norm"]
+        if beside:
+            what = "factor or bias" if len(beside) == 1 else "factors and biases"
+            counts = f"{len(beside)} {what} beside linear operators too; {counts}"
+        if norms or beside:
+            folded = sum(site.status == "folded" for site in norms)
+            yield f"{folded} of {len(norms)} norms {done}; {counts}."
+        else:
+            yield f"There is no norm that could be folded; {counts}."
+        if self.measuring:
+            yield self._measuring_told()
+
+    def _measuring_told(self) -> str:
+        """The norms that no fold removes, and what can be done about them."""
+        one = len(self.measuring) == 1
+        told = (
+            f"{self.kinds_left} {'stays: it measures its' if one else 'stay: they measure their'} "
+            f"input at run time. To be without, train the network with Unified Normalization in "
+            f"{'its' if one else 'their'} place (un_deploy.convert_norms)."
+        )
+        if untried := sum(norm.untried_affine for norm in self.measuring):
+            cure = argument("fold_norm_affine", True)
+            told += f" Scale and shift of {untried} of them may fold alone: {cure}."
+        return told
+
     @property
     def stayed(self) -> tuple[SiteReport, ...]:
         return tuple(site for site in self.sites if site.status == "stayed")
@@ -158,3 +208,19 @@ class FoldReport(JsonForm):
 def _the_first(stayed: Sequence[SiteReport]) -> str:
     """Of many one is told; `inspect` lists all."""
     return f"{stayed[0].label!r} stays: {stayed[0].reason}"
+
+
+def near_misses_told(misses: Sequence[NearMiss]) -> Iterator[Part]:
+    """What was nearly a site, and why it is none."""
+    if misses:
+        rows = [(miss.node, miss.reason) for miss in misses]
+        yield Table(("nearly a norm, a factor or a bias", "but"), rows)
+
+
+def _row(site: SiteReport, modules: Mapping[str, str]) -> tuple[Cell, ...]:
+    if site.status == "folded":
+        into = ", ".join(dict.fromkeys(modules.get(name, name) for name in site.into))
+        where = Words(into, "good")
+    else:
+        where = Words(f"stays: {site.reason}", "muted")
+    return site.label, " ".join(site.operators), str(site.channels), where

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
+from un_deploy.arguments.names import argument
 from un_deploy.graph.analysis.affine_map import Affine
 from un_deploy.graph.model.labels import names_of
 
@@ -42,7 +43,7 @@ class Site:
         if self.norm:
             return (
                 f"belongs to a written-out {self.norm}, which runtimes recognise by it; "
-                f"--fold-norm-affine lets it fold"
+                f"{argument('fold_norm_affine', True)} lets it fold"
             )
         return ""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx_ir
@@ -13,6 +14,9 @@ from un_deploy.graph.model.message_forms import maps_of
 
 Feeds = Mapping[str, np.ndarray]
 """One array per graph input, by name."""
+
+Arrays = Mapping[str, Any]
+"""What a user gives for them: arrays, tensors on the CPU, or nested lists, by name."""
 
 Dim = int | str | None
 """A fixed size, the name of a dynamic one, or unknown."""

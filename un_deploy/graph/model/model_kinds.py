@@ -6,12 +6,13 @@ import copy
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import onnx
 import onnx_ir as ir
 from onnx_ir.passes.common import InlinePass
 
+from un_deploy.arguments.check import shown
 from un_deploy.errors import InputError, one_line
 from un_deploy.graph.model.checks import check_model
 from un_deploy.graph.model.message_forms import keep_meta, to_message
@@ -21,6 +22,21 @@ from un_deploy.graph.model.tensor_storage import external_tensors, own_tensors
 
 #: A model has no more operators than this when its local functions are inlined.
 _MOST_OPERATORS = 1_000_000
+
+Path = str | os.PathLike[str]
+
+
+class GraphsurgeonGraph(Protocol):
+    """What an onnx_graphsurgeon.Graph is known by to a type checker: the library has no types."""
+
+    nodes: Any
+    import_domains: Any
+
+    def cleanup(self, *args: Any, **kwargs: Any) -> Any: ...
+
+
+InMemory = TypeVar("InMemory", onnx.ModelProto, ir.Model, GraphsurgeonGraph)
+"""A model in memory, of a kind that is given back."""
 
 Restore = Callable[[ir.Model], Any]
 
@@ -58,7 +74,7 @@ def to_ir(model: Any) -> tuple[ir.Model, Restore]:
         private.graph.sort()  # graphsurgeon leaves the order to its user
     else:
         raise InputError(
-            f"a {type(model).__name__} is no model: give a path, an onnx.ModelProto, an "
+            f"{shown(model)} is no model: give a path, an onnx.ModelProto, an "
             f"onnx_ir.Model or an onnx_graphsurgeon.Graph"
         )
     if not isinstance(model, str | os.PathLike):  # a file was checked when loaded
@@ -67,6 +83,11 @@ def to_ir(model: Any) -> tuple[ir.Model, Restore]:
         _inline(private, origin)
         check_model(private, origin)
     return private, restore
+
+
+def name_of(model: Any) -> str:
+    """What a report calls it: its path, where it has one."""
+    return str(model) if isinstance(model, str | os.PathLike) else "a model in memory"
 
 
 def operated(model: ir.Model, operate: Callable[[Any], object]) -> ir.Model:

@@ -19,6 +19,7 @@ from dataclasses import replace
 
 import onnx_ir as ir
 
+from un_deploy.arguments.names import argument
 from un_deploy.errors import InputError
 from un_deploy.graph.analysis.constants import rounded
 from un_deploy.graph.analysis.held_constant import held_constant
@@ -124,7 +125,7 @@ class Fp32Choice:
     def remedy(self) -> str:
         """What a message tells to do about a constant."""
         other = "" if self.half == ir.DataType.BFLOAT16 else ", or convert to bf16"
-        return f"keep it in fp32 (--keep-fp32){other}"
+        return f"keep it in fp32 ({argument('keep_fp32')}){other}"
 
     def _keep_named(self, keep: Collection[str]) -> None:
         values = {str(value.name): value for value in self.types}

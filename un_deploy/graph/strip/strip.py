@@ -9,26 +9,27 @@ tell, by the class that the dynamo exporter notes with each operator, or the use
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, overload
 
 import onnx_ir as ir
 
+from un_deploy.arguments.check import checked
 from un_deploy.errors import InputError
 from un_deploy.graph.analysis.constants import Constants
 from un_deploy.graph.analysis.norms.find_norms import find_layernorms
 from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.cancel_layouts import Cancelled, cancel_layouts
 from un_deploy.graph.fold.graph_view import GraphView
+from un_deploy.graph.fold.report import near_misses_told
 from un_deploy.graph.fold.rewire import remove_unread, replace_value
 from un_deploy.graph.fold.site import NearMiss
 from un_deploy.graph.fold.sites.affine_steps import read_by
 from un_deploy.graph.model.labels import class_of, label_of, names_of, node_name
-from un_deploy.graph.model.model_kinds import to_ir
+from un_deploy.graph.model.model_kinds import InMemory, Path, to_ir
 from un_deploy.json_form import JsonForm
-
-Model = TypeVar("Model")
+from un_deploy.printed import Part, Printed, Table, Words
 
 _STRUCTURE = "Layer Normalization by its structure"
 _UNTOLD = "nothing in the file tells that it is a norm: name it to take it out"
@@ -67,7 +68,7 @@ class Left:
 
 
 @dataclass(frozen=True)
-class StripReport(JsonForm):
+class StripReport(JsonForm, Printed):
     """What was taken out.
 
     Attributes:
@@ -87,8 +88,29 @@ class StripReport(JsonForm):
     operators_after: int
     version: int = 1
 
+    def told(self) -> Iterator[Part]:
+        """What was taken out, and what was not."""
+        rows = [(norm.label, Words(f"taken out: {norm.by}")) for norm in self.stripped]
+        rows += [(norm.label, Words(f"stays: {norm.reason}", "muted")) for norm in self.left]
+        if rows:
+            yield Table(("norm, or scale and shift", "what became of it"), rows)
+        yield from near_misses_told(self.near_misses)
+        counts = f"{self.operators_before} operators before, {self.operators_after} after"
+        yield f"{len(self.stripped)} norms taken out; {counts}."
 
-def strip(model: Model, *, nodes: Collection[str] | None = None) -> tuple[Model, StripReport]:
+
+@overload
+def strip(
+    model: InMemory, *, nodes: Collection[str] | None = None
+) -> tuple[InMemory, StripReport]: ...
+
+
+@overload
+def strip(model: Path, *, nodes: Collection[str] | None = None) -> tuple[ir.Model, StripReport]: ...
+
+
+@checked
+def strip(model: Any, *, nodes: Collection[str] | None = None) -> tuple[Any, StripReport]:
     """Replace norms by the identity. The result computes something else.
 
     Args:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import onnx_ir
 
+from un_deploy.arguments.check import shown
 from un_deploy.errors import InputError, UnDeployError, first_line
 from un_deploy.graph.model.input_specs import TensorSpec, input_specs
 from un_deploy.measure.equality.random_inputs import random_inputs
@@ -114,6 +115,8 @@ def _fitted(where: str, spec: TensorSpec, value: Any, sizes: dict[str, int]) -> 
         array = np.asarray(value)
     except Exception as error:
         raise InputError(f"{where}: input {spec.name} is no array: {first_line(error)}") from error
+    if array.dtype == object:
+        raise InputError(f"{where}: input {spec.name} is {shown(value)}: give an array")
     if not np.can_cast(array.dtype, spec.dtype, "safe"):
         raise InputError(
             f"{where}: input {spec.name} is {array.dtype}, the graph takes {spec.dtype}; "

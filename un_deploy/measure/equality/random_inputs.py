@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import onnx_ir
 
+from un_deploy.arguments.names import argument
 from un_deploy.errors import InputError, one_line
 from un_deploy.free_memory import check_memory
 from un_deploy.graph.model.input_specs import Dim, TensorSpec, input_specs
@@ -58,7 +59,7 @@ def random_inputs(
     values = {value.name: value for value in model.graph.inputs}
     rng = np.random.default_rng(seed)
     feeds = {}
-    given = ", ".join(f"--dim {name}={size}" for name, size in (dims or {}).items())
+    given = ", ".join(argument("dims", {name: size}) for name, size in (dims or {}).items())
     for spec in input_specs(model):
         shape, where = shapes[spec.name], f"input {spec}{given and f' with {given}'}"
         check_memory(math.prod(shape) * (spec.dtype.itemsize + _DRAWN), where)
@@ -86,7 +87,9 @@ def input_shapes(
     shapes = {}
     for spec in specs:
         if spec.shape is None:
-            raise InputError(f"input {spec.name} has no known rank; give its data with --inputs")
+            raise InputError(
+                f"input {spec.name} has no known rank; give its data with {argument('inputs')}"
+            )
         shapes[spec.name] = tuple(
             dim if isinstance(dim, int) else sizes[axis, dim] for axis, dim in enumerate(spec.shape)
         )
@@ -96,7 +99,7 @@ def input_shapes(
 def _random(rng: np.random.Generator, value: onnx_ir.Value, shape: Sequence[int]) -> np.ndarray:
     name, dtype = (value.name or "").lower(), value.dtype
     if dtype is None or dtype == onnx_ir.DataType.STRING:
-        raise InputError(f"input {value.name} is {dtype}; give its data with --inputs")
+        raise InputError(f"input {value.name} is {dtype}; give its data with {argument('inputs')}")
     if dtype.is_floating_point() and "mask" not in name:
         return rng.standard_normal(shape)
     tables = [] if dtype == onnx_ir.DataType.BOOL else _tables(value)

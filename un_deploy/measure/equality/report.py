@@ -6,10 +6,12 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from un_deploy.arguments.check import checked
 from un_deploy.errors import VerificationError
 from un_deploy.graph.proof.proof import Problem, Proof
 from un_deploy.json_form import JsonForm
 from un_deploy.measure.equality.unreached import Unreached
+from un_deploy.printed import Part, Printed, Words
 
 Verdict = Literal["proven", "equal on these inputs", "cannot tell", "not equal"]
 
@@ -63,7 +65,7 @@ class OutputResult:
 
 
 @dataclass(frozen=True)
-class VerifyReport(JsonForm):
+class VerifyReport(JsonForm, Printed):
     """The outcome of a comparison. It is true where the two networks were not seen to differ.
 
     Attributes:
@@ -97,6 +99,7 @@ class VerifyReport(JsonForm):
     def __bool__(self) -> bool:
         return self.passed
 
+    @checked
     def require(self, level: Level = "equal on these inputs") -> None:
         """Raise if the verdict is worse than what is asked for.
 
@@ -136,8 +139,10 @@ class VerifyReport(JsonForm):
             found.append(f"... and {len(self.problems) - _SHOWN} more")
         return [*found, self.verdict]
 
-    def __str__(self) -> str:
-        return "\n".join(self.lines())
+    def told(self) -> list[Part]:
+        """See `lines`."""
+        *lines, verdict = self.lines()
+        return [*lines, Words(verdict, "good" if self.passed else "bad")]
 
 
 def told(result: OutputResult) -> str:

@@ -19,10 +19,11 @@ from typing import Any
 
 import onnx_ir as ir
 
+from un_deploy.arguments.check import at_least, checked
 from un_deploy.errors import InputError
 from un_deploy.graph.fold.check_weights import check_weights
 from un_deploy.graph.fold.fold import Folded
-from un_deploy.graph.model.input_specs import Feeds
+from un_deploy.graph.model.input_specs import Arrays, Feeds
 from un_deploy.graph.model.model_kinds import to_ir
 from un_deploy.graph.proof.proof import Problem
 from un_deploy.graph.proof.prove import prove
@@ -51,8 +52,9 @@ _SHARED = 0.9
 _OTHER_WAY = "in the other order: the first network was held against the fold of the second"
 
 
+@checked
 def verify(
-    a: Any, b: Any, *, inputs: str | Feeds | None = None, seed: int = 0, keep: Collection[str] = ()
+    a: Any, b: Any, *, inputs: str | Arrays | None = None, seed: int = 0, keep: Collection[str] = ()
 ) -> VerifyReport:
     """Say whether a network computes what another one does.
 
@@ -68,6 +70,7 @@ def verify(
     Raises:
         InputError: a model or the inputs cannot be read.
     """
+    at_least(0, seed=seed)
     (original, _), (other, _) = to_ir(a), to_ir(b)
     feeds = None if inputs is None else feeds_of(original, inputs)
     if same_graph(original, other):
@@ -89,7 +92,7 @@ def verify(
     return _not_a_fold(again, original, other, feeds, seed)
 
 
-def feeds_of(model: ir.Model, inputs: str | Feeds) -> list[Feeds]:
+def feeds_of(model: ir.Model, inputs: str | Arrays) -> list[Feeds]:
     """The user's inputs for a graph, one mapping a run; see `verify`.
 
     Raises:

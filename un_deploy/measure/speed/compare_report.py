@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,14 @@ from un_deploy.measure.speed.layers.variant_layers import VariantLayers
 from un_deploy.measure.speed.statistics import Interval
 from un_deploy.measure.speed.variant import TITLES, Kind
 from un_deploy.measure.speed.variant_times import Ratio, Timed
+from un_deploy.printed import Part, Printed, Table, Words
 
 #: The version of the JSON form; it rises when a field changes its meaning or goes.
 REPORT_VERSION = 2
 
 
 @dataclass(frozen=True)
-class CompareReport(JsonForm):
+class CompareReport(JsonForm, Printed):
     """What was timed and what it says.
 
     Attributes:
@@ -68,6 +70,38 @@ class CompareReport(JsonForm):
     def batch(self) -> int | None:
         """The first size of the first input that has one."""
         return next((shape[0] for shape in self.inputs.values() if shape), None)
+
+    def told(self) -> Iterator[Part]:
+        """The times, their ratios beside the A/A control, and what the reader must know.
+
+        The page of `un_deploy.report` and `un-deploy compare` have the rest.
+        """
+        shapes = ", ".join(f"{name} {list(shape)}" for name, shape in self.inputs.items())
+        yield f"{self.runtime or self.backend}, {self.computed_in}; {shapes}"
+        times = [(one.name, f"{one.median_s * 1e3:.3f}", one.source) for one in self.timed]
+        yield Table(("variant", ">median ms", "from"), times)
+        rows = [
+            (
+                TITLES[one.of],
+                "itself, the A/A control" if one is self.control else TITLES[one.to],
+                f"{one.interval.ratio:.3f}",
+                f"{one.interval.low:.3f} to {one.interval.high:.3f}",
+                ", ".join(self.doubts(one)) or _says(one.interval),
+            )
+            for one in (*self.ratios, self.control)
+        ]
+        sure = f"{self.control.interval.confidence:.0%} interval"
+        yield Table(("time of", "over", ">ratio", sure, "says"), rows)
+        if self.control.interval.significant:
+            yield Words(
+                "The control differs from itself: this machine is not quiet enough for these "
+                "figures.",
+                "bad",
+            )
+        for missing, reason in self.missing.items():
+            yield Words(f"{missing}: {reason}.", "muted")
+        for note in self.notes:
+            yield Words(f"Note: {note}.", "muted")
 
     @property
     def not_comparable(self) -> dict[Kind, str]:
@@ -205,3 +239,9 @@ class CompareReport(JsonForm):
             f"{origin} is a report of version {given.get('version')}, this un-deploy reads "
             f"{REPORT_VERSION}: compare again"
         )
+
+
+def _says(interval: Interval) -> str:
+    if not interval.significant:
+        return "not significant"
+    return "slower" if interval.ratio > 1 else "faster"

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from un_deploy.arguments.names import argument
 from un_deploy.errors import InputError, MissingPackageError, UntrainedError
 from un_deploy.install import how_to_install_package
 from un_deploy.nn.earlier_states import without_constants
@@ -83,7 +84,8 @@ def require_trained(model: nn.Module) -> None:
     if untrained:
         raise UntrainedError(
             f"the statistics of {some(untrained)} were never updated: train the model or load a "
-            "trained checkpoint, or pass --untrained if only speed is of interest"
+            f"trained checkpoint, or pass {argument('untrained', True)} if only speed is of "
+            "interest"
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
@@ -12,10 +12,12 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from un_deploy.errors import InputError
+from un_deploy.arguments.check import checked, shown
+from un_deploy.errors import InputError, UnDeployError, first_line
 from un_deploy.nn.networks.kind_of_norm import Kind, kind_of
 from un_deploy.nn.networks.norm_calls import Calls, ExampleInputs, find_calls
 from un_deploy.nn.unified_norm import UnifiedNorm
+from un_deploy.printed import Part, Printed, Table
 
 NormFactory = Callable[..., nn.Module]
 Patterns = str | Sequence[str]
@@ -27,7 +29,7 @@ _FACTORIES: dict[str, NormFactory] = {
 
 
 @dataclass(frozen=True)
-class Conversion:
+class Conversion(Printed):
     """What `convert_norms` did, by module name.
 
     Attributes:
@@ -40,7 +42,14 @@ class Conversion:
     converted: list[str] = field(default_factory=list)
     left: dict[str, str] = field(default_factory=dict)
 
+    def told(self) -> Iterator[Part]:
+        """How many were swapped, and what stayed, with the reasons."""
+        if self.left:
+            yield Table(("stays", "since"), [*self.left.items()])
+        yield f"{len(self.converted)} norms swapped: {', '.join(self.converted) or 'none'}."
 
+
+@checked
 def convert_norms(
     model: nn.Module,
     to: Literal["un", "none"] | NormFactory = "un",
@@ -85,9 +94,9 @@ def convert_norms(
         The names converted, and those of every other normalization with the reason it stayed.
 
     Raises:
-        InputError: `to` is no known name, the model is itself a LayerNorm, a pattern matches no
-            normalization, or the model does not run on the example inputs. Nothing is swapped
-            then.
+        InputError: `to` is no known name or makes no norm, the model is itself a LayerNorm, a
+            pattern matches no normalization, or the model does not run on the example inputs.
+            Nothing is swapped then.
     """
     if isinstance(to, str) and to not in _FACTORIES:
         raise InputError(f"norms convert to {' or '.join(_FACTORIES)}, or by a callable: {to!r}")
@@ -106,6 +115,7 @@ def convert_norms(
 
     report = Conversion()
     made: dict[nn.Module, nn.Module] = {}
+    places: list[tuple[nn.Module, str, nn.Module]] = []
     place = next(model.parameters(), torch.empty(0)).device
     shared: dict[nn.Parameter, nn.Parameter] = {}
     for name, norm in named:
@@ -117,12 +127,14 @@ def convert_norms(
             continue
         if norm not in made:
             settings = _settings(norm, kinds[norm], factory, keep_affine, keep_eps)
-            made[norm] = _placed(norm, factory(kinds[norm].channels, **settings), place)
+            made[norm] = _placed(norm, _made(factory, kinds[norm].channels, settings), place)
             if keep_affine:
                 _keep_affine(norm, made[norm], shared)
         parent, _, child = name.rpartition(".")
-        setattr(model.get_submodule(parent), child, made[norm])
+        places.append((model.get_submodule(parent), child, made[norm]))
         report.converted.append(name)
+    for owner, child, new in places:
+        setattr(owner, child, new)
     for where, functions in calls.functional.items():
         if where not in names:
             report.left[where] = f"its forward calls {', '.join(dict.fromkeys(functions))} itself"
@@ -185,6 +197,19 @@ def _settings(
         if _takes(factory, absent):
             settings[absent] = False
     return settings
+
+
+def _made(factory: NormFactory, channels: int, settings: dict[str, Any]) -> nn.Module:
+    try:
+        new = factory(channels, **settings)
+    except UnDeployError:
+        raise
+    except Exception as error:
+        reason = first_line(error)
+        raise InputError(f"to makes no norm of {channels} channels: {reason}") from error
+    if not isinstance(new, nn.Module):
+        raise InputError(f"to must make a torch.nn.Module, not {shown(new)}")
+    return new
 
 
 def _placed(norm: nn.Module, new: nn.Module, place: torch.device) -> nn.Module:

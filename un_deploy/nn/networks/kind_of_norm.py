@@ -16,13 +16,13 @@ from torch.nn.modules.conv import _ConvNd
 from torch.nn.modules.instancenorm import _InstanceNorm
 from torch.nn.modules.normalization import CrossMapLRN2d
 
+from un_deploy.arguments.names import argument
 from un_deploy.nn.unified_norm import UnifiedNorm
 
 _NAMED = re.compile(r"norm(?!al(?!i[sz]ation))|grn$", re.IGNORECASE)
 _NO_NORMS = (nn.Embedding, nn.Linear, _ConvNd)
 _ANY_CHANNELS = 8
 
-_RMS_NORM = "computes an RMSNorm, whose weight folds with --fold-norm-affine"
 _AFFINE = "is a scale and a shift in evaluation, which fold as they are"
 
 
@@ -71,7 +71,7 @@ def kind_of(module: nn.Module, *, calls_one: bool = False) -> Kind | None:
         if layer_norm:
             why_not = "has no weight that tells its number of channels"
         elif forms == {"rms"}:
-            why_not = _RMS_NORM
+            why_not = _rms_norm()
         elif forms == {"affine"}:
             why_not = _AFFINE
         elif not forms:
@@ -81,12 +81,16 @@ def kind_of(module: nn.Module, *, calls_one: bool = False) -> Kind | None:
     return Kind(0, False, f"{name} {why_not}")
 
 
+def _rms_norm() -> str:
+    return f"computes an RMSNorm, whose weight folds with {argument('fold_norm_affine', True)}"
+
+
 def _of_torch(module: nn.Module) -> str | None:
     """Why one of PyTorch's normalizations, or a UN, stays."""
     if isinstance(module, UnifiedNorm):
         return "is Unified Normalization already"
     if isinstance(module, nn.RMSNorm):
-        return _RMS_NORM
+        return _rms_norm()
     if isinstance(module, _BatchNorm):
         if not module.track_running_stats:
             return "has no running statistics: it depends on its batch in evaluation too"

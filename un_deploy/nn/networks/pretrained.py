@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from un_deploy.arguments.names import argument
 from un_deploy.errors import InputError, first_line, needs
 from un_deploy.files import atomic_write_text
 from un_deploy.nn.networks.checkpoint import some
@@ -165,7 +166,8 @@ def _refuse_diffusers(folder: Path) -> None:
         if name is not None:
             raise InputError(
                 f"{folder} holds {name}, a network of diffusers: give it as FILE.py:factory, a "
-                f"function that returns {name}.from_pretrained({str(folder)!r}), with --inputs"
+                f"function that returns {name}.from_pretrained({str(folder)!r}), with "
+                f"{argument('inputs')}"
             )
 
 

@@ -10,12 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from un_deploy.errors import InputError
+from un_deploy.arguments.check import checked
+from un_deploy.errors import InputError, UnDeployError, first_line
 from un_deploy.nn.networks.checkpoint import some
 from un_deploy.nn.statistics import HISTORY
 from un_deploy.nn.unified_norm import UnifiedNorm
 
 
+@checked
 def recalibrate(
     model: nn.Module, loader: Iterable[Any], *, forward: Callable[[Any], object] | None = None
 ) -> None:
@@ -39,7 +41,8 @@ def recalibrate(
         forward: runs one batch of the loader instead, for models of other inputs or with a mask.
 
     Raises:
-        InputError: the model holds no UnifiedNorm to recalibrate, or one that no batch reached.
+        InputError: the model holds no UnifiedNorm to recalibrate, or one that no batch reached, or
+            does not run on a batch.
             Statistics are then what they were, as with any error that the model raises.
     """
     norms = {
@@ -109,6 +112,16 @@ def _learning_anew(model: nn.Module, norms: list[UnifiedNorm]) -> Iterator[None]
 
 
 def _run(model: nn.Module, batch: Any) -> None:
+    try:
+        _called(model, batch)
+    except UnDeployError:
+        raise
+    except (AttributeError, IndexError, RuntimeError, TypeError, ValueError) as error:
+        name, reason = type(model).__name__, first_line(error)
+        raise InputError(f"{name} does not run on a batch of the loader: {reason}") from error
+
+
+def _called(model: nn.Module, batch: Any) -> None:
     place = next(model.parameters(), torch.empty(0)).device
     if isinstance(batch, Mapping):
         model(**{name: _moved(value, place) for name, value in batch.items()})

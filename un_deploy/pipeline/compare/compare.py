@@ -7,17 +7,20 @@ equals PyTorch, and no norm, which computes something else, at least stays finit
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
+from un_deploy.arguments.check import at_least, checked
+from un_deploy.arguments.names import argument
 from un_deploy.engines.flavor import Flavor, choose_flavor, library
 from un_deploy.engines.plan.header import is_plan
 from un_deploy.errors import InputError
 from un_deploy.free_memory import give_back
-from un_deploy.graph.model.input_specs import Feeds
+from un_deploy.graph.model.input_specs import Arrays, Feeds
 from un_deploy.graph.precision.convert import Precision
 from un_deploy.measure.speed.accuracy import accuracies
 from un_deploy.measure.speed.clocks import run_and_check_clock
@@ -57,6 +60,7 @@ BATCH = "batch"
 """The name that exporters are given for the dimension of the batch."""
 
 
+@checked
 def compare(
     model: str | None = None,
     *,
@@ -69,7 +73,7 @@ def compare(
     sample_s: float = 0.02,
     threads: int | None = None,
     device: str | None = None,
-    inputs: str | Feeds | None = None,
+    inputs: str | Arrays | None = None,
     dynamic: bool = True,
     dynamic_axes: Axes | None = None,
     exporter: Exporter = "dynamo",
@@ -82,7 +86,7 @@ def compare(
     profile: bool = False,
     seed: int = 0,
     keep: Collection[str] = (),
-    logs: Path | None = None,
+    logs: PathLike | None = None,
     progress: Callable[[str], None] = lambda text: None,
 ) -> CompareReport:
     """Time a network with LN, UN unfolded, UN folded and no norm against each other.
@@ -130,8 +134,14 @@ def compare(
             PyTorch.
         MissingPackageError: the backend is not installed.
     """
+    at_least(1, builds=builds, threads=threads)
+    at_least(2, rounds=rounds)
+    at_least(0, seed=seed)
+    if not 0 < sample_s < math.inf:
+        raise InputError(f"{argument('sample_s')} must be above 0 s and finite, not {sample_s}")
     if (model is None) == (not files):
         raise InputError("a comparison takes a model spec or files, one of the two")
+    kept = None if logs is None else Path(logs)
     paths = {kind: Path(path) for kind, path in (files or {}).items()}
     plans = {kind: GivenPlan.read(path) for kind, path in paths.items() if is_plan(path)}
     graphs = [kind for kind in paths if kind not in plans]
@@ -140,16 +150,21 @@ def compare(
     norms = ("ln", "un") if norms is None else norms
     check_norms(norms)
     if unused := set(checkpoints or ()) - set(norms):
-        left = f"a network that --norms {','.join(norms)} leaves out"
+        left = f"a network that {argument('norms')} {','.join(norms)} leaves out"
         raise InputError(f"{checkpoint_option(unused)} is of {left}")
     if flavor != "auto" and not engines:
-        raise InputError("--flavor is of the engines of --engines: give that with it")
+        raise InputError(
+            f"{argument('flavor')} is of the engines of {argument('engines', True)}: give that "
+            "with it"
+        )
     if engines and plans and not graphs:
-        raise InputError("a plan is an engine already: --engines builds some of ONNX files")
+        raise InputError(
+            f"a plan is an engine already: {argument('engines', True)} builds some of ONNX files"
+        )
     if profile and plans:
         raise InputError(
-            "plans do not tell ONNX operators to compare by, as --profile does: use un-deploy "
-            "profile"
+            f"plans do not tell ONNX operators to compare by, as {argument('profile', True)} does: "
+            "use un-deploy profile"
         )
     passed_over: tuple[str, ...] = ()
     if backend == ENGINE:
@@ -181,7 +196,8 @@ def compare(
     keepers = [one.name for one in BACKENDS.values() if one.keeps_logs]
     if logs is not None and backend not in keepers:
         raise InputError(
-            f"--keep-logs: {' or '.join(keepers)} alone has logs to keep, and {backend} was to run"
+            f"{argument('logs')}: {' or '.join(keepers)} alone has logs to keep, and "
+            f"{backend} was to run"
         )
     with TemporaryDirectory(prefix="un-deploy-") as made:
         network = Network(Path(made), settings)
@@ -203,7 +219,9 @@ def compare(
         network.derive(keep, inputs, seed)
         if batches and inputs is None and BATCH not in network.open_sizes:
             have = ", ".join(network.open_sizes) or "none"
-            raise InputError(f"--batches is of a dynamic dimension {BATCH}; the inputs have {have}")
+            raise InputError(
+                f"{argument('batches')} is of a dynamic dimension {BATCH}; the inputs have {have}"
+            )
         sizes = _sizes(dims, batches)
         feeds = [network.feeds(inputs, one, seed) for one in sizes]
         network.forget_weights()
@@ -224,7 +242,7 @@ def compare(
             if network.gained_biases and {"folded", "none"} <= {one.kind for one in built}:
                 network.notes.append(_gained(network.gained_biases, biased=bool(gained)))
         points = [
-            _point(network, given, {**timing, "logs": _logs(logs, one, batches)}, progress)
+            _point(network, given, {**timing, "logs": _logs(kept, one, batches)}, progress)
             for given, one in zip(feeds, sizes, strict=True)
         ]
         layers: tuple[VariantLayers, ...] = ()

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import onnx_ir as ir
 
+from un_deploy.arguments.names import argument
 from un_deploy.engines.flavor import TITLES as FLAVORS
 from un_deploy.engines.plan.manifest import Manifest, PlanTensor, input_spec, load_plan, open_sizes
 from un_deploy.engines.profiles import profile_holding
@@ -113,17 +114,18 @@ def precision_of(
     if others and found is None:
         raise InputError(
             f"{first.path} does not say its precision, so the engine of {TITLES[others[0]]} cannot "
-            "be built alike: build the plan with --precision, or give plans alone"
+            f"be built alike: build the plan with {argument('precision')}, or give plans alone"
         )
     if others and found != (engines := engine_precision(asked)):
         raise InputError(
             f"{first.path} is in {found}, the engine of {TITLES[others[0]]} would be in {engines}: "
-            f"their ratio would compare precisions; give --precision {found}"
+            f"their ratio would compare precisions; give "
+            f"{argument('precision', found)}"
         )
     if asked not in (None, found):
         raise InputError(
             f"{first.path} is in {found or 'the precision of its graph'}, not in {asked}: a plan "
-            f"is what it was built to be; build it again with --precision {asked}"
+            f"is what it was built to be; build it again with {argument('precision', asked)}"
         )
     return found
 
@@ -154,7 +156,7 @@ def check_tf32(plan: Path, manifest: Manifest, asked: bool | None) -> None:
         InputError: it is another.
     """
     if asked not in (None, manifest.tf32):
-        has, other = ("--tf32", "--no-tf32") if manifest.tf32 else ("--no-tf32", "--tf32")
+        has, other = (argument("tf32", one) for one in (manifest.tf32, asked))
         raise InputError(
             f"{plan} was built with {has}, not {other}: a plan is what it was built to be; give "
             f"{has}, or build it again"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Mapping
 
+from un_deploy.arguments.names import argument
 from un_deploy.errors import InputError
 from un_deploy.measure.speed.variant import BASELINES
 from un_deploy.pipeline.export.forward import Axes
@@ -27,11 +28,11 @@ def refuse_with_files(
         InputError: one of them was given.
     """
     given = {
-        "--norms": norms is not None,
+        argument("norms"): norms is not None,
         checkpoint_option(checkpoints): bool(checkpoints),
-        "--static": not dynamic,
-        "--dynamic": bool(dynamic_axes),
-        "--exporter": exporter != "dynamo",
+        argument("dynamic", False): not dynamic,
+        argument("dynamic_axes"): bool(dynamic_axes),
+        argument("exporter"): exporter != "dynamo",
     }
     for option, is_given in given.items():
         if is_given:
@@ -46,10 +47,11 @@ def check_norms(norms: Collection[Norm]) -> None:
     """
     if set(norms) <= set(BASELINES):
         raise InputError(
-            f"--norms {','.join(norms)} leaves nothing to compare with: name un, none or ln too"
+            f"{argument('norms')} {','.join(norms)} leaves nothing to compare with: name un, none "
+            "or ln too"
         )
 
 
 def checkpoint_option(norms: Collection[Norm] | None) -> str:
     """The option of the first of some checkpoints."""
-    return "--ln-checkpoint" if "ln" in (norms or ()) else "--checkpoint"
+    return argument("checkpoints['ln']" if "ln" in (norms or ()) else "checkpoints")

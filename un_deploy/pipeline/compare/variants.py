@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
+from un_deploy.arguments.names import argument
 from un_deploy.errors import InputError
 from un_deploy.free_memory import give_back
 from un_deploy.graph.analysis.constants import Constants
@@ -19,7 +20,7 @@ from un_deploy.graph.fold.check_weights import check_weights
 from un_deploy.graph.fold.fold import fold_graph
 from un_deploy.graph.fold.report import FoldReport
 from un_deploy.graph.fold.rules import operator_named
-from un_deploy.graph.model.input_specs import Feeds, input_specs
+from un_deploy.graph.model.input_specs import Arrays, Feeds, input_specs
 from un_deploy.graph.model.model_file import has_external, hold_weights, load_model, save_model
 from un_deploy.graph.model.model_kinds import to_ir
 from un_deploy.graph.model.tensor_storage import forget_weights
@@ -111,10 +112,10 @@ class Network:
                 else random
             )
             self.notes.append(f"{spec} with {norm} has {has}")
-        self.read(_OF_NORM[norm], path, f"{spec} --norm {norm}")
+        self.read(_OF_NORM[norm], path, f"{spec} {argument('norm', norm)}")
 
     def derive(
-        self, keep: Collection[str] = (), inputs: str | Feeds | None = None, seed: int = 0
+        self, keep: Collection[str] = (), inputs: str | Arrays | None = None, seed: int = 0
     ) -> None:
         """Fold what is not folded yet, take the norms out, and say what is missing.
 
@@ -131,7 +132,9 @@ class Network:
         unfolded, folded = self.models.get("unfolded"), self.models.get("folded")
         report = None
         if keep and unfolded is None:
-            raise InputError("--keep is of a fold, and no graph of UN unfolded is there to fold")
+            raise InputError(
+                f"{argument('keep')} is of a fold, and no graph of UN unfolded is there to fold"
+            )
         if unfolded is not None:
             made = fold_graph(to_ir(unfolded)[0], keep=keep)
             if not self._has("folded"):
@@ -168,7 +171,7 @@ class Network:
         return list(dict.fromkeys(dim for shape in shapes for dim in shape if isinstance(dim, str)))
 
     def feeds(
-        self, inputs: str | Feeds | None, dims: Mapping[str, int] | None, seed: int
+        self, inputs: str | Arrays | None, dims: Mapping[str, int] | None, seed: int
     ) -> dict[str, np.ndarray]:
         """One set of inputs for all variants; see `un_deploy.pipeline.compare.compare.compare`.
 
@@ -187,7 +190,11 @@ class Network:
         return found
 
     def _feeds(
-        self, graph: ir.Model, inputs: str | Feeds | None, dims: Mapping[str, int] | None, seed: int
+        self,
+        graph: ir.Model,
+        inputs: str | Arrays | None,
+        dims: Mapping[str, int] | None,
+        seed: int,
     ) -> dict[str, np.ndarray]:
         if inputs is None:
             plan = next(iter(self.plans.values()), None)
@@ -196,7 +203,10 @@ class Network:
             sizes = {name: size for name, size in usual.items() if name in open_}
             return random_inputs(graph, seed=seed, dims={**sizes, **(dims or {})})
         if dims:
-            raise InputError("sizes (--dim, --batches) are for random inputs; --inputs has its own")
+            raise InputError(
+                f"sizes ({argument('dims')}, {argument('batches')}) are for random inputs; "
+                f"{argument('inputs')} has its own"
+            )
         if isinstance(inputs, str):
             return read_inputs(inputs, graph)[0]
         return check_inputs([inputs], graph)[0]
@@ -224,7 +234,7 @@ class Network:
             if not np.all(np.isfinite(array)):
                 raise InputError(
                     f"without norms the network overflows at {name}: its time would say nothing; "
-                    "give smaller inputs with --inputs"
+                    f"give smaller inputs with {argument('inputs')}"
                 )
 
     def forget_weights(self) -> None:

@@ -12,7 +12,7 @@ import onnx_ir
 from un_deploy.errors import InputError, VerificationError
 from un_deploy.pipeline.export.calling import in_order
 from un_deploy.pipeline.export.forward import outputs_of, shrunk
-from un_deploy.pipeline.export.torch_to_onnx import OR_STATIC
+from un_deploy.pipeline.export.torch_to_onnx import or_static
 from un_deploy.runtime.backends import installed_runtimes
 from un_deploy.runtime.protocol import Runtime, Session
 
@@ -68,7 +68,7 @@ def check_export(
             worst = max(worst, _difference(session, feeds, expected))
         except VerificationError as error:
             frozen = feeds is not inputs
-            raise VerificationError(f"{error}{OR_STATIC if frozen else ''}") from error
+            raise VerificationError(f"{error}{or_static() if frozen else ''}") from error
     return worst
 
 

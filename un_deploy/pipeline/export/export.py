@@ -6,19 +6,21 @@ Load, export, compare with PyTorch, fold, verify, save. Nothing is written unles
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from un_deploy.arguments.check import checked, shown
+from un_deploy.arguments.names import argument
 from un_deploy.errors import InputError, needs
 from un_deploy.files import check_target
 from un_deploy.graph.fold.check_weights import check_weights
 from un_deploy.graph.fold.fold import fold_graph
 from un_deploy.graph.fold.report import FoldReport
-from un_deploy.graph.model.input_specs import Feeds
+from un_deploy.graph.model.input_specs import Arrays
 from un_deploy.graph.model.model_file import save_model
 from un_deploy.graph.model.model_kinds import to_ir
 from un_deploy.json_form import JsonForm
@@ -37,13 +39,14 @@ from un_deploy.pipeline.export.norm_names import Norm
 from un_deploy.pipeline.export.parts import part_of
 from un_deploy.pipeline.export.torch_to_onnx import Exporter, to_onnx
 from un_deploy.pipeline.fold_file import modules_of, proven
+from un_deploy.printed import Part, Printed
 
 if TYPE_CHECKING:
     from torch import nn
 
 
 @dataclass(frozen=True)
-class ExportReport(JsonForm):
+class ExportReport(JsonForm, Printed):
     """What became of a network.
 
     Attributes:
@@ -68,7 +71,20 @@ class ExportReport(JsonForm):
     verification: VerifyReport | None
     version: int = 1
 
+    def told(self) -> Iterator[Part]:
+        """What was exported, what folded, the proof, and where the file is."""
+        yield (
+            f"Exported {self.model} with the {self.exporter} exporter, opset {self.opset}; off "
+            f"from PyTorch by {self.difference:.1e} of its largest entry."
+        )
+        if self.fold is not None:
+            yield from self.fold.told(self.modules)
+        if self.verification is not None:
+            yield from self.verification.told()
+        yield f"Wrote {self.target}, {self.operators} operators."
 
+
+@checked
 def export(
     model: nn.Module | str,
     target: str | os.PathLike[str],
@@ -76,7 +92,7 @@ def export(
     norm: Norm | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     part: str | None = None,
-    inputs: str | Feeds | None = None,
+    inputs: str | Arrays | None = None,
     opset: int = 20,
     exporter: Exporter = "dynamo",
     fold: bool = True,
@@ -125,7 +141,8 @@ def export(
     """
     if not fold and (fold_norm_affine or require_folded is not None):
         raise InputError(
-            "--fold-norm-affine and --require-folded are of a fold: leave out --no-fold"
+            f"{argument('fold_norm_affine')} and {argument('require_folded')} are of a fold: leave "
+            f"out {argument('fold', False)}"
         )
     check_target(target, force=force)
     with needs("torch"):
@@ -175,14 +192,18 @@ def _module(
             "norm and checkpoint are for a model spec; use convert_norms and load_checkpoint of "
             "un_deploy.nn on a module"
         )
+    from torch import nn
+
     from un_deploy.nn import require_trained
 
+    if not isinstance(model, nn.Module):
+        raise InputError(f"a model is a torch.nn.Module or a spec, not {shown(model)}")
     if not untrained:
         require_trained(model)
     return model
 
 
-def _batches(module: nn.Module, inputs: str | Feeds | None) -> list[dict[str, np.ndarray]]:
+def _batches(module: nn.Module, inputs: str | Arrays | None) -> list[dict[str, np.ndarray]]:
     """The inputs of each run, as given; there is no graph yet to check them against."""
     given: list[Mapping[str, Any]]
     if inputs is None:
@@ -198,10 +219,12 @@ def _array(name: str, value: Any) -> np.ndarray:
     """An input as an array; a cache is none, whatever class it has."""
     try:
         array = np.asarray(value)
-        if array.dtype == object or name == "past_key_values":
+        if array.dtype.kind in "OSU" or name == "past_key_values":
             raise TypeError("no numbers")
     except Exception as error:
         cache = name == "past_key_values" or "Cache" in type(value).__name__
-        cure = "leave it out: only --part exports a cache, as tensors" if cache else "give an array"
-        raise InputError(f"input {name} is a {type(value).__name__}: {cure}") from error
+        cure = "give an array"
+        if cache:
+            cure = f"leave it out: only {argument('part')} exports a cache, as tensors"
+        raise InputError(f"input {name} is {shown(value)}: {cure}") from error
     return array

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from un_deploy.arguments.names import argument
 from un_deploy.errors import InputError, first_line, needs
 from un_deploy.graph.model.input_specs import Feeds
 from un_deploy.pipeline.export.calling import call
@@ -38,7 +39,7 @@ def example_inputs(module: nn.Module) -> dict[str, Tensor]:
     if examples is None:
         raise InputError(
             f"{type(module).__name__} has no method example_inputs(); give its inputs with "
-            "--inputs data.npz or --inputs loader.py:function"
+            f"{argument('inputs', 'data.npz')} or {argument('inputs', 'loader.py:function')}"
         )
     return examples()
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 import onnx_ir
 
+from un_deploy.arguments.names import argument
 from un_deploy.errors import InputError, UnDeployError, first_cause, first_line, needs
 from un_deploy.pipeline.export.calling import in_order, tensors_alone
 from un_deploy.pipeline.export.forward import (
@@ -33,8 +34,11 @@ Exporter = Literal["dynamo", "torchscript"]
 OPSETS: dict[Exporter, range] = {"dynamo": range(17, 25), "torchscript": range(9, 21)}
 """What each exporter can write: beyond it they give another opset, or the name of one only."""
 
-OR_STATIC = "; --static exports it with every dimension fixed"
-"""What helps where a network freezes a dimension, as a window of Swin does the batch."""
+
+def or_static() -> str:
+    """What helps where a network freezes a dimension, as a window of Swin does the batch."""
+    return f"; {argument('dynamic', False)} exports it with every dimension fixed"
+
 
 _FROZEN = re.compile("static shape|specializ|Constraints violated|data-dependent", re.IGNORECASE)
 
@@ -90,7 +94,7 @@ def to_onnx(
         raise
     except Exception as error:
         text = first_line(first_cause(error))  # the exporters wrap it in advice of many lines
-        cure = OR_STATIC if axes and _FROZEN.search(text) else ""
+        cure = or_static() if axes and _FROZEN.search(text) else ""
         raise InputError(
             f"the {exporter} exporter cannot export {type(module).__name__}: {text}{cure}"
         ) from error
@@ -224,5 +228,5 @@ def _check_signature(
             if str(found) != dim:
                 raise InputError(
                     f"input {value.name}: the dynamic dimension {dim} (axis {axis}) came out as "
-                    f"{found}, to which the network ties it{OR_STATIC}"
+                    f"{found}, to which the network ties it{or_static()}"
                 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from un_deploy.arguments.names import argument
 from un_deploy.errors import InputError
 from un_deploy.pipeline.triton.served_model import ServedModel
 
@@ -20,7 +21,7 @@ def choose_max_batch_size(model: ServedModel, asked: int | None) -> tuple[int, t
         if asked:
             raise InputError(
                 f"{model.source} cannot be served in batches, since {reason}: export it with a "
-                f"dynamic batch, or give --max-batch-size 0"
+                f"dynamic batch, or give {argument('max_batch_size', 0)}"
             )
         return 0, (f"Triton makes no batches of requests: {reason}",)
     if asked == 0:
@@ -28,8 +29,8 @@ def choose_max_batch_size(model: ServedModel, asked: int | None) -> tuple[int, t
     if model.kind == "onnx":
         if asked is None:
             raise InputError(
-                f"{model.source} has a dynamic batch: say with --max-batch-size how many rows "
-                f"Triton may put into one, or 0 to have none made"
+                f"{model.source} has a dynamic batch: say with {argument('max_batch_size')} how "
+                f"many rows Triton may put into one, or 0 to have none made"
             )
         return asked, ()
     return _of_profiles(model, asked)
@@ -70,12 +71,12 @@ def _of_profiles(model: ServedModel, asked: int | None) -> tuple[int, tuple[str,
     if size > largest:
         raise InputError(
             f"the profiles of {model.source} take at most {largest} rows, not {size}: build it for "
-            f"more, or give --max-batch-size {largest}"
+            f"more, or give {argument('max_batch_size', largest)}"
         )
     if size < smallest:
         raise InputError(
-            f"the profiles of {model.source} take at least {smallest} rows, so --max-batch-size "
-            f"cannot be {size}"
+            f"the profiles of {model.source} take at least {smallest} rows, so "
+            f"{argument('max_batch_size')} cannot be {size}"
         )
     if smallest > 1:
         return size, (

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from un_deploy.arguments.names import argument
 from un_deploy.errors import InputError, MissingPackageError, needs
 from un_deploy.install import how_to_install
 from un_deploy.pipeline.triton.batching import choose_max_batch_size
@@ -121,15 +122,15 @@ def make_config(model: ServedModel, name: str, serving: Serving) -> tuple[Any, t
 def _check_numbers(serving: Serving) -> None:
     """Refuse what does not fit into the fields of Triton's messages."""
     numbers = [
-        ("--max-batch-size", serving.max_batch_size, 31),
-        *(("--preferred-batch-size", size, 31) for size in serving.preferred_batch_sizes),
-        ("--instances", serving.instances, 31),
-        ("--max-queue-delay", serving.max_queue_delay, 64),
-        *((f"--dim {name}", size, 63) for name, size in serving.sizes.items()),
+        (argument("max_batch_size"), serving.max_batch_size, 31),
+        *((argument("preferred_batch_sizes"), size, 31) for size in serving.preferred_batch_sizes),
+        (argument("instances"), serving.instances, 31),
+        (argument("max_queue_delay"), serving.max_queue_delay, 64),
+        *((f"{argument('sizes')} {name}", size, 63) for name, size in serving.sizes.items()),
     ]
     for name, size in serving.sizes.items():
         if size < 1:
-            raise InputError(f"--dim {name} is {size}, but Triton needs sizes >= 1")
+            raise InputError(f"{argument('sizes')} {name} is {size}, but Triton needs sizes >= 1")
     for option, number, bits in numbers:
         if number is not None and number >= 1 << bits:
             raise InputError(f"{option} is {number}, but Triton takes at most {(1 << bits) - 1}")
@@ -139,10 +140,13 @@ def _check_servable(model: ServedModel) -> None:
     if model.kind == "plan" and model.flavor != "tensorrt":
         raise InputError(
             f"{model.source} is a plan of {model.flavor}: Triton's TensorRT backend loads those of "
-            f"standard TensorRT alone, so build it with --flavor tensorrt, or serve the ONNX file"
+            f"standard TensorRT alone, so build it with {argument('flavor', 'tensorrt')}, "
+            "or serve the ONNX file"
         )
     if "--stripWeights" in model.options:
-        raise InputError(f"{model.source} is without weights: build it without --stripWeights")
+        raise InputError(
+            f"{model.source} is without weights: build it without {argument('strip_weights', True)}"
+        )
     if not (model.inputs and model.outputs):
         raise InputError(f"{model.source} needs inputs and outputs, or Triton cannot serve it")
     for tensor in model.tensors:
@@ -190,9 +194,14 @@ def _add_accelerator(config: Any, model: ServedModel, serving: Serving) -> None:
     if serving.accelerator is None:
         return
     if model.kind == "plan":
-        raise InputError("--accelerator is for ONNX files: a plan runs in TensorRT anyway")
+        raise InputError(
+            f"{argument('accelerator')} is for ONNX files: a plan runs in TensorRT anyway"
+        )
     if serving.kind == "cpu":
-        raise InputError("--accelerator tensorrt runs on GPUs, so not with --kind cpu")
+        raise InputError(
+            f"{argument('accelerator', 'tensorrt')} runs on GPUs, so not with "
+            f"{argument('kind', 'cpu')}"
+        )
     added = config.optimization.execution_accelerators.gpu_execution_accelerator.add()
     added.name, _, precision = serving.accelerator.partition(":")
     # Said in fp32 too: without a parameter the backend does not tell TensorRT which GPU it is on.
@@ -201,7 +210,9 @@ def _add_accelerator(config: Any, model: ServedModel, serving: Serving) -> None:
 
 def _kind(model: ServedModel, serving: Serving) -> str:
     if model.kind == "plan" and serving.kind == "cpu":
-        raise InputError(f"{model.source} is a TensorRT plan, which runs on a GPU: not --kind cpu")
+        raise InputError(
+            f"{model.source} is a TensorRT plan, which runs on a GPU: not {argument('kind', 'cpu')}"
+        )
     return "KIND_GPU" if model.kind == "plan" else f"KIND_{serving.kind.upper()}"
 
 
@@ -211,19 +222,22 @@ def _add_dynamic_batching(config: Any, serving: Serving) -> None:
     if wanted and size < 2:
         raise InputError(
             f"dynamic batching joins requests, but batches of this model hold at most {size}: "
-            f"give --max-batch-size, or leave --dynamic-batching away"
+            f"give {argument('max_batch_size')}, or leave {argument('dynamic_batching')} away"
         )
     if not (size > 1 if wanted is None else wanted):
         if serving.max_queue_delay is not None or serving.preferred_batch_sizes:
             raise InputError(
-                "--max-queue-delay and --preferred-batch-size are of dynamic batching, which is "
-                "off: give --max-batch-size of 2 or more, or leave them away"
+                f"{argument('max_queue_delay')} and {argument('preferred_batch_sizes')} are of "
+                f"dynamic batching, which is off: give {argument('max_batch_size')} of 2 or more, "
+                "or leave them away"
             )
         return
     config.dynamic_batching.SetInParent()
     for preferred in serving.preferred_batch_sizes:
         if not 1 <= preferred <= size:
-            raise InputError(f"no batch can hold {preferred} rows: --max-batch-size is {size}")
+            raise InputError(
+                f"no batch can hold {preferred} rows: {argument('max_batch_size')} is {size}"
+            )
     config.dynamic_batching.preferred_batch_size.extend(sorted(set(serving.preferred_batch_sizes)))
     if serving.max_queue_delay is not None:
         config.dynamic_batching.max_queue_delay_microseconds = serving.max_queue_delay

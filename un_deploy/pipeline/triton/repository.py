@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from un_deploy.arguments.names import argument
 from un_deploy.engines.plan.header import is_plan
 from un_deploy.engines.plan.manifest import file_sha256
 from un_deploy.errors import InputError, TargetError
@@ -102,10 +103,12 @@ def write_triton(
     if not _NAME.fullmatch(name):
         raise InputError(
             f"{name!r} is no name for a model in Triton: use letters, digits, '_', '-' and '.', "
-            f"and give it with --name"
+            f"and give it with {argument('name')}"
         )
     if version >= 1 << 63:
-        raise InputError(f"--version is {version}, but Triton takes at most {(1 << 63) - 1}")
+        raise InputError(
+            f"{argument('version')} is {version}, but Triton takes at most {(1 << 63) - 1}"
+        )
     if version < 1:
         raise InputError(f"Triton ignores version {version}: versions begin at 1")
     folder = repository / name

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from math import prod
 from typing import Any
 
+from un_deploy.arguments.names import argument
 from un_deploy.errors import InputError
 from un_deploy.pipeline.triton.served_model import ServedModel, ServedTensor
 
@@ -92,9 +93,13 @@ def _check_sizes(
     if not sizes:
         return
     if wanted is False:
-        raise InputError("--dim gives sizes to the warm-up, which is off: leave one of them away")
+        raise InputError(
+            f"{argument('sizes')} gives sizes to the warm-up, which is off: leave one of them away"
+        )
     if model.kind == "plan":
-        raise InputError("--dim is for ONNX files: a plan is warmed up with its profiles' shapes")
+        raise InputError(
+            f"{argument('sizes')} is for ONNX files: a plan is warmed up with its profiles' shapes"
+        )
     names = list(dict.fromkeys(dim for _, dim in _dynamic(model, batched) if dim))
     for name in sizes:
         if name not in names:
@@ -121,7 +126,7 @@ def _obstacle(config: Any, model: ServedModel, sizes: Mapping[str, int], batched
         if dim is None:
             return f"a dynamic dimension of {tensor.name} has no name to give its size by"
         if dim not in sizes:
-            return f"the size of {dim} is unknown; --dim {dim}=SIZE gives it"
+            return f"the size of {dim} is unknown; {argument('sizes', {dim: 'SIZE'})} gives it"
     return ""
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import onnx_ir
 
+from un_deploy.arguments.names import argument
 from un_deploy.cpus import limited_threads
 from un_deploy.errors import InputError, needs, one_line
 from un_deploy.graph.model.input_specs import Feeds
@@ -143,7 +144,7 @@ class OnnxSession(FileSession):
         if self._onnx_runtime.device != "cpu":
             raise InputError(
                 "ONNX Runtime times the launch of CUDA kernels, not the kernels: profile on "
-                "ort-cpu, on torch with --device cuda, or a plan"
+                f"ort-cpu, on torch with {argument('device', 'cuda')}, or a plan"
             )
         self.run(feeds)  # what is wrong with the feeds is said as elsewhere
         model = model_of(self._source)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from un_deploy.arguments.names import argument
 from un_deploy.engines.flavor import described, library
 from un_deploy.engines.log import Message, first_error, listening, warnings_of
 from un_deploy.engines.plan.load import LoadedPlan
@@ -153,8 +154,8 @@ class Execution:
             if layout != trt.TensorFormat.LINEAR:
                 raise InputError(
                     f"{self._plan.origin}: {name} has the layout {layout.name}, and only plans "
-                    "with chw inputs and outputs are run here: build it with --inputIOFormats and "
-                    "--outputIOFormats of chw"
+                    "with chw inputs and outputs are run here: build it with "
+                    f"{argument('input_formats')} and {argument('output_formats')} of chw"
                 )
 
     def _stream(self) -> int:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from un_deploy.arguments.names import argument
 from un_deploy.engines.plan.load import LoadedPlan, load_engine
 from un_deploy.engines.plan.manifest import input_spec
 from un_deploy.errors import InputError, needs
@@ -92,7 +93,7 @@ class PlanSession:
             if name not in self._execution.outputs:
                 raise InputError(
                     f"{self._plan.origin} gives {', '.join(self._execution.outputs)}, not {name}: "
-                    f"build it with --mark-output {name}"
+                    f"build it with {argument('outputs', name)}"
                 )
         self._check(feeds)
         with self._current_stream():

@@ -8,6 +8,7 @@ from typing import Any
 import onnx_ir as ir
 from torch import Tensor, fx, nn
 
+from un_deploy.arguments.check import shown
 from un_deploy.errors import InputError
 from un_deploy.graph.model.input_specs import input_specs
 from un_deploy.runtime.torch_graph.record_calls import identifier
@@ -49,6 +50,9 @@ class OnnxModule(nn.Module):
         if len(args) + len(kwargs) != len(inputs) or set(inputs) != set(self._input_names):
             wanted = ", ".join(self._input_names)
             raise InputError(f"the graph takes the inputs {wanted}, each once")
+        for name, value in inputs.items():
+            if not isinstance(value, Tensor):
+                raise InputError(f"the input {name} must be a tensor, not {shown(value)}")
         module = self.specialised(inputs)
         outputs = module(*(inputs[name] for name in self._input_names))
         if len(outputs) == 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from un_deploy.arguments.check import checked
 from un_deploy.errors import needs
 from un_deploy.graph.model.model_kinds import to_ir
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from un_deploy.runtime.torch_graph.module import OnnxModule
 
 
+@checked
 def to_torch(model: Any) -> OnnxModule:
     """Bring an ONNX model into PyTorch, to train it on or to run it there.
 
