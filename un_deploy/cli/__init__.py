@@ -14,6 +14,8 @@
 - overwriting: No command writes over what it reads, not even with --force: one check for all of
   them.
 - profile: un-deploy profile: where the time of a network goes, layer by layer.
+- progress: What a command says of its work: lines on stderr, in a terminal a spinner; and its log
+  file.
 - report: un-deploy report: the HTML page of a comparison that was kept as JSON.
 - show: How reports look in a terminal; piped, they are 80 columns wide and without colours.
 - show_comparison: How a comparison looks in a terminal: accuracy first, then times, then engines.
@@ -41,6 +43,7 @@ import click
 import un_deploy
 from un_deploy.cli.memory import warned
 from un_deploy.cli.overwriting import guarded
+from un_deploy.cli.progress import LOGGER, logged
 from un_deploy.cpus import limit_threads
 from un_deploy.errors import UnDeployError, one_line
 from un_deploy.files import no_room
@@ -89,12 +92,12 @@ class Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command = import_module(f"un_deploy.cli.{COMMANDS[cmd_name]}").command
-        return guarded(warned(command, cmd_name))
+        return guarded(logged(warned(command, cmd_name)))
 
     def invoke(self, ctx: click.Context) -> Any:
         limit_threads()  # a command loads NumPy when it is named
         with warnings.catch_warnings(), _ended_by_signals():
-            warnings.showwarning = _one_line
+            warnings.showwarning = lambda message, *_, **__: LOGGER.warning(message)
             # What it logs of a damaged file stands in the error, too, in one line.
             logging.getLogger("onnx_ir").setLevel(logging.ERROR)
             try:
@@ -138,10 +141,6 @@ def _ended_by_signals() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _one_line(message: Warning | str, *_: object, **__: object) -> None:
-    click.echo(f"warning: {message}", err=True)
 
 
 @click.group(

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from un_deploy.cli import options
-from un_deploy.cli.overwriting import Writes, plan_target
+from un_deploy.cli.overwriting import Writes, anything, plan_target
 
 
 def _spelled(name: str, **settings: Any) -> Callable[[Any], Any]:
@@ -100,7 +100,7 @@ def _spelled(name: str, **settings: Any) -> Callable[[Any], Any]:
 )
 @_spelled(
     "timingCacheFile",
-    type=Writes(),
+    type=Writes(check=anything),
     help="Timings of kernels: read from this file where it exists, written to it after the build.",
 )
 @_spelled(
@@ -184,7 +184,7 @@ def command(
     have, or would ignore, is refused. TensorRT-RTX builds without a GPU; plans of either flavour
     are untested on hardware.
     """
-    from un_deploy.cli import show
+    from un_deploy.cli import progress, show
     from un_deploy.engines.building import options as engine
     from un_deploy.engines.profiles import parse_shapes, profiles_of
     from un_deploy.pipeline.build import Surgery, build
@@ -217,14 +217,14 @@ def command(
         tf32=tf32,
         **parsed,
     )
-    with show.steps(f"Building {source}") as progress:
+    with progress.working(what := f"Building {source}"):
         report = build(
             source,
             target,
             profiles=profiles,
             options=build_options,
             surgery=Surgery(region_input, region_output, mark_output),
-            progress=progress,
+            progress=progress.phases(what),
             **settings,
         )
     if as_json:

@@ -11,6 +11,7 @@ import click
 
 from un_deploy.cli import options
 from un_deploy.cli.overwriting import Writes
+from un_deploy.files import check_directory_target
 from un_deploy.pipeline.export.norm_names import NORMS
 
 if TYPE_CHECKING:
@@ -34,6 +35,10 @@ def _batches(ctx: click.Context, param: click.Parameter, value: str | None) -> t
     if len(set(sizes)) < len(sizes):
         raise click.BadParameter(f"{value!r} names a size twice")
     return sizes
+
+
+def _check_logs(logs: Path, values: dict[str, Any]) -> None:
+    check_directory_target(logs, force=values["force"])
 
 
 def _check_replaced(logs: Path) -> None:
@@ -191,7 +196,7 @@ def _kept(logs: Path | None, force: bool) -> Iterator[Path | None]:
 )
 @options.writes(
     "--keep-logs",
-    type=Writes(folder=True),
+    type=Writes(folder=True, check=_check_logs),
     metavar="DIR",
     help="With --backend trtexec: keep its logs and its JSON files of times, profile and layers in "
     "this folder, from one more run of every variant in every build.",
@@ -228,7 +233,7 @@ def command(
     that, what each computes is compared with float64. Exit code 3 where --min-speedup,
     --max-error or --against is missed.
     """
-    from un_deploy.cli import show, show_comparison
+    from un_deploy.cli import progress, show, show_comparison
     from un_deploy.files import atomic_write_text, check_target
     from un_deploy.measure.speed.accuracy import require_accuracy
     from un_deploy.measure.speed.compare_report import CompareReport
@@ -248,7 +253,7 @@ def command(
     old = None if against is None else CompareReport.read(against)
     if keep_logs is not None:
         _check_replaced(keep_logs)
-    with _kept(keep_logs, force) as logs, show.working("Comparing") as say:
+    with _kept(keep_logs, force) as logs, progress.working("Comparing") as say:
         report = compare(
             model,
             norms=norms,

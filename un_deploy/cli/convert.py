@@ -92,14 +92,14 @@ def command(model: str, target: Path, as_json: bool, **settings: Any) -> None:
     to it, without training; --finetune trains on from there. What that costs is measured on samples
     that nothing was fitted to.
     """
-    from un_deploy.cli import show
+    from un_deploy.cli import progress, show
     from un_deploy.cli.show_conversion import conversion
     from un_deploy.pipeline.convert import convert
 
-    with show.working(f"Converting {model}") as say:
+    with progress.working(f"Converting {model}"):
 
         def tell(done: int, steps: int, loss: float) -> None:
-            say(f"Training {model}: step {done} of {steps}, loss {loss:.4f}")
+            progress.LOGGER.debug("Training: step %d of %d, loss %.4f", done, steps, loss)
 
         report = convert(model, target, tell=tell, **settings)
     if as_json:

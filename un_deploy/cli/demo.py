@@ -7,11 +7,14 @@ from pathlib import Path
 import click
 
 from un_deploy.cli import options
+from un_deploy.cli.overwriting import Writes
+from un_deploy.files import check_folder_to_fill
 
 
 @click.command()
 @options.writes(
     "--out",
+    type=Writes(check=lambda out, values: check_folder_to_fill(out, force=values["force"])),
     default=Path("demo-out"),
     help="Folder for the models and the report; it is created.",
 )
@@ -23,10 +26,10 @@ def command(out: Path, force: bool) -> None:
     the 1,000 test images that are kept with it, and are timed with and without norms. Nothing is
     downloaded; it takes a minute.
     """
-    from un_deploy.cli import show, show_comparison
+    from un_deploy.cli import progress, show, show_comparison
     from un_deploy.pipeline.demo import demo
 
-    with show.working("Exporting vit_micro with LN and UN, folding, classifying, timing"):
+    with progress.working("Loading vit_micro"):
         report = demo(out, force=force)
     show.fold(report.fold.fold, report.fold.modules)
     if report.fold.verification:

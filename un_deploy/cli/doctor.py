@@ -25,11 +25,12 @@ def command(load: bool, gpu: bool, as_json: bool) -> None:
     Exit code 1 where a package is missing that un-deploy always needs, or one that is installed
     does not work.
     """
-    from un_deploy.cli import show
+    from un_deploy.cli import progress, show
     from un_deploy.pipeline.doctor import examine
     from un_deploy.runtime.backends import BACKENDS
 
-    report = examine(load=load, gpu=gpu)
+    with progress.working("Looking at this machine"):
+        report = examine(load=load, gpu=gpu)
     broken = report.extras[0].install or any(one.problem for one in report.loads)
     code = 1 if broken else 0
     if as_json:

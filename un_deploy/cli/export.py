@@ -64,10 +64,10 @@ def command(
     runs as code, or a Hugging Face folder of config.json and safetensors. Nothing is written unless
     the graph agrees with PyTorch and the folded graph with that.
     """
-    from un_deploy.cli import show
+    from un_deploy.cli import progress, show
     from un_deploy.pipeline.export.export import export
 
-    with show.working(f"Exporting {model}"):
+    with progress.working(f"Exporting {model}"):
         report = export(
             model, target, fold=not no_fold, verify=not no_verify, dynamic=not static, **settings
         )

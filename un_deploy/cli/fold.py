@@ -44,10 +44,10 @@ def command(
     """
     if target is None and not dry_run:
         raise click.UsageError("Missing option '-o' / '--output' (or '--dry-run').")
-    from un_deploy.cli import show
+    from un_deploy.cli import progress, show
     from un_deploy.pipeline.fold_file import fold_file
 
-    with show.working(f"Folding {source}"):
+    with progress.working(f"Folding {source}"):
         report = fold_file(source, target, verify=not no_verify, dry_run=dry_run, **settings)
     if as_json:
         click.echo(report.to_json(), nl=False)

@@ -18,10 +18,10 @@ def command(source: Path, keep: tuple[str, ...], as_json: bool) -> None:
 
     Which fold and where to, which do not and why, and what was nearly one. Nothing is written.
     """
-    from un_deploy.cli import show
+    from un_deploy.cli import progress, show
     from un_deploy.pipeline.inspect_file import inspect_file
 
-    with show.working(f"Looking at {source}"):
+    with progress.working(f"Looking at {source}"):
         report = inspect_file(source, keep=keep)
     if as_json:
         click.echo(report.to_json(), nl=False)

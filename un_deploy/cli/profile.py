@@ -77,7 +77,7 @@ def command(
     it, needs its manifest beside it, and is code: load only those you trust. Plans are untested on
     hardware.
     """
-    from un_deploy.cli import show
+    from un_deploy.cli import progress, show
     from un_deploy.engines.plan.header import is_plan
     from un_deploy.errors import InputError
     from un_deploy.files import atomic_write_text, check_target
@@ -99,7 +99,7 @@ def command(
     if top is not None and as_json:
         raise InputError("--top is of the table, and --json has all layers: leave one out")
     options.refuse_seed_with(settings["inputs"])
-    with show.working(f"Timing {source}"):
+    with progress.working(f"Timing {source}"):
         report = profile(source, dims=dict(dims), **settings)
     for target, text in wanted:
         atomic_write_text(target, text(report), force=force)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-from contextlib import contextmanager, redirect_stdout
 from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -16,7 +13,7 @@ from un_deploy.errors import one_line
 from un_deploy.graph.precision.names import in_words, tf32_in_words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from un_deploy.graph.fold.report import FoldReport, SiteReport
     from un_deploy.graph.fold.site import NearMiss
@@ -32,41 +29,6 @@ GOOD, BAD, MUTED = "green", "bold red", "dim"
 def console() -> Console:
     """Standard output. Nothing is read as markup: names may hold brackets."""
     return Console(markup=False, highlight=False, emoji=False)
-
-
-@contextmanager
-def working(what: str) -> Iterator[Callable[[str], None]]:
-    """Say on stderr what takes long, while it does, and only in a terminal.
-
-    Gives a function that says what is done now instead.
-
-    What the user's own Python prints meanwhile goes to stderr too, so that standard output holds
-    the report alone.
-    """
-    err = Console(stderr=True, markup=False, highlight=False)
-    with redirect_stdout(sys.stderr):
-        if err.is_terminal:
-            with err.status(Text(what)) as status:
-                yield lambda text: status.update(Text(text))
-        else:
-            yield lambda text: None
-
-
-@contextmanager
-def steps(what: str) -> Iterator[Callable[[str, int, int], None]]:
-    """A bar on stderr for what comes in phases, in a terminal only.
-
-    Gives a function that takes the phase, its steps that are done, and how many there are.
-    """
-    err = Console(stderr=True, markup=False, highlight=False)
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
-        shown = bar.add_task(what, total=None)
-
-        def tell(phase: str, done: int, total: int) -> None:
-            bar.update(shown, description=f"{what}: {phase}", completed=done, total=total)
-
-        yield tell
 
 
 def line(text: str, style: str = "") -> None:

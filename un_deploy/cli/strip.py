@@ -27,10 +27,10 @@ def command(source: Path, target: Path, nodes: tuple[str, ...], force: bool, as_
 
     For measuring what the norms of a network cost. The result computes something else.
     """
-    from un_deploy.cli import show
+    from un_deploy.cli import progress, show
     from un_deploy.pipeline.strip_file import strip_file
 
-    with show.working(f"Stripping {source}"):
+    with progress.working(f"Stripping {source}"):
         report = strip_file(source, target, nodes=nodes or None, force=force)
     if as_json:
         click.echo(report.to_json(), nl=False)

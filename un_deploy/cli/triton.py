@@ -9,11 +9,20 @@ import click
 
 from un_deploy.cli import options
 from un_deploy.cli.overwriting import Writes
+from un_deploy.files import check_folder_inside
+
+
+def _name(values: dict[str, Any]) -> str:
+    return values["name"] or values["source"].stem
+
+
+def _check(repository: Path, values: dict[str, Any]) -> None:
+    check_folder_inside(repository, _name(values), force=values["force"])
 
 
 def _replaced(repository: Path, values: dict[str, Any]) -> tuple[Path, Path]:
     """What is not kept of a model that is there: its configuration, and this version of it."""
-    folder = repository / (values["name"] or values["source"].stem)
+    folder = repository / _name(values)
     return folder / "config.pbtxt", folder / str(values["version"])
 
 
@@ -21,7 +30,7 @@ def _replaced(repository: Path, values: dict[str, Any]) -> tuple[Path, Path]:
 @click.argument("source", metavar="MODEL", type=options.MODEL_FILE)
 @options.writes(
     "--repository",
-    type=Writes(_replaced, folder=True),
+    type=Writes(_replaced, folder=True, check=_check),
     required=True,
     metavar="DIR",
     help="The model repository, that is the folder that tritonserver is given.",
@@ -104,11 +113,11 @@ def command(
     With --force, config.pbtxt and this version of a model that exists are replaced; its other
     versions stay. Untested on a server.
     """
-    from un_deploy.cli import show
+    from un_deploy.cli import progress, show
     from un_deploy.pipeline.triton.config import Serving
     from un_deploy.pipeline.triton.repository import write_triton
 
-    with show.working(f"Writing {repository}"):
+    with progress.working(f"Writing {repository}"):
         report = write_triton(
             source,
             repository,

@@ -38,10 +38,10 @@ def command(
 
     Exit code 0 for the first two, 3 for the others. Which norms the fold kept is seen from B.
     """
-    from un_deploy.cli import show
+    from un_deploy.cli import progress, show
     from un_deploy.measure.equality.verify import verify
 
-    with show.working(f"Comparing {second} with {first}"):
+    with progress.working(f"Comparing {second} with {first}"):
         report = verify(first, second, **settings)
     if as_json:
         click.echo(report.to_json(), nl=False)

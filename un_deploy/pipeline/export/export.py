@@ -5,6 +5,7 @@ Load, export, compare with PyTorch, fold, verify, save. Nothing is written unles
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -40,6 +41,9 @@ from un_deploy.pipeline.fold_file import modules_of, proven
 
 if TYPE_CHECKING:
     from torch import nn
+
+
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -138,15 +142,18 @@ def export(
     axes = more_axes(declared, dynamic_axes or {})
     graph = to_onnx(module, tensors, dynamic_axes=axes, opset=opset, exporter=exporter)
     check_weights(graph)
+    LOG.info("Comparing the graph with PyTorch")
     difference = check_export(module, graph, tensors)
     report = modules = proof = None
     if fold:
         feeds = None if inputs is None else check_inputs(batches, graph)
+        LOG.info("Folding")
         folded = fold_graph(to_ir(graph)[0], keep=keep, fold_norm_affine=fold_norm_affine)
         if require_folded is not None:
             folded.report.require(require_folded)
         proof = proven(graph, folded, feeds) if verify else None
         graph, report, modules = folded.model, folded.report, modules_of(folded)
+    LOG.info("Writing %s", target)
     save_model(graph, target, force=force)
     return ExportReport(
         model=model if isinstance(model, str) else type(model).__name__,
