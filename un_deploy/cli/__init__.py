@@ -1,6 +1,7 @@
 """The command line: one thin file for each command; the rooms below do the work.
 
 - build: un-deploy build: an ONNX file becomes a TensorRT plan.
+- command: How the help of a command is laid out: options in groups, and an example.
 - compare: un-deploy compare: how fast is a network with LN, UN, and without norms?
 - convert: un-deploy convert: from a trained LayerNorm network to a checkpoint with UN.
 - demo: un-deploy demo: exports, folds, checks and times trained networks that come with the
@@ -8,6 +9,8 @@
 - doctor: un-deploy doctor: what this machine can do, and what to install.
 - export: un-deploy export: from a PyTorch model to an ONNX file without its norms.
 - fold: un-deploy fold: merge the norms of an ONNX file into its linear operators.
+- foreign_flags: Flags of trtexec and Polygraphy: taken where ours says the same, else refused with
+  the cure.
 - inspect: un-deploy inspect: what norms an ONNX file has, and what becomes of them.
 - memory: Warns before a command starts that the memory there is will not do; it is never refused.
 - options: Options that several commands share.

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from un_deploy.cli import options
+from un_deploy.cli.command import Command
 from un_deploy.cli.overwriting import Writes, anything, plan_target
 
 
@@ -20,7 +21,20 @@ def _spelled(name: str, **settings: Any) -> Callable[[Any], Any]:
     return click.option(f"--{name}", f"--{kebab}", kebab.replace("-", "_"), **settings)
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    example="un-deploy build folded.onnx -o folded.plan --precision fp16 --shapes x:8x3x224x224\n"
+    "un-deploy build folded.onnx -o folded.plan --precision fp16 --dim batch=8",
+    groups={
+        "Output": "target force",
+        "Precision": "precision keep_fp32 tf32 require_types input_io_formats output_io_formats",
+        "Shapes": "shapes dims min_shapes opt_shapes max_shapes",
+        "The builder": "flavor mem_pool_size builder_optimization_level timing_cache_file",
+        "Where the plan runs": "version_compatible hardware_compatibility_level "
+        "compute_capability strip_weights refit",
+        "Part of the graph": "mark_output region_input region_output",
+    },
+)
 @click.argument("source", metavar="MODEL.onnx", type=options.MODEL_FILE)
 @options.writes(
     "-o",
@@ -80,13 +94,14 @@ def _spelled(name: str, **settings: Any) -> Callable[[Any], Any]:
     help="The largest shapes that the engine takes. The three together are an optimisation "
     "profile; where they are repeated, the n-th of each make the n-th profile.",
 )
-@click.option(
-    "--shapes",
-    multiple=True,
-    metavar="NAME:8x3x224x224,...",
-    help="The only shapes that the engine takes: a profile whose three shapes are the same. For "
+@options.shapes(
+    "The only shapes that the engine takes: a profile whose three shapes are the same. For "
     "all four: scalar for a scalar; quotes around a name that holds commas and colons; of an input "
-    "that the network reads as a shape, its values.",
+    "that the network reads as a shape, its values."
+)
+@options.sizes(
+    "The only size of a dynamic dimension that the engine takes, for example batch=8: --shapes in "
+    "short."
 )
 @_spelled(
     "memPoolSize",
@@ -160,6 +175,7 @@ def command(
     opt_shapes: tuple[str, ...],
     max_shapes: tuple[str, ...],
     shapes: tuple[str, ...],
+    dims: tuple[tuple[str, int], ...],
     mem_pool_size: str | None,
     builder_optimization_level: int | None,
     timing_cache_file: Path | None,
@@ -222,12 +238,13 @@ def command(
             source,
             target,
             profiles=profiles,
+            dims=dict(dims),
             options=build_options,
             surgery=Surgery(region_input, region_output, mark_output),
             progress=progress.phases(what),
             **settings,
         )
     if as_json:
-        click.echo(report.to_json(), nl=False)
+        options.print_json(report)
     else:
         show.build(report)

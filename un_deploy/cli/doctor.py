@@ -5,9 +5,10 @@ from __future__ import annotations
 import click
 
 from un_deploy.cli import options
+from un_deploy.cli.command import Command
 
 
-@click.command()
+@click.command(cls=Command, example="un-deploy doctor --require rtx,triton")
 @click.option(
     "--load/--no-load",
     default=True,
@@ -34,7 +35,7 @@ def command(load: bool, gpu: bool, as_json: bool) -> None:
     broken = report.extras[0].install or any(one.problem for one in report.loads)
     code = 1 if broken else 0
     if as_json:
-        click.echo(report.to_json(), nl=False)
+        options.print_json(report)
         raise SystemExit(code)
     show.line(f"un-deploy {report.version}, Python {report.python}, {report.machine}")
     rows = [

@@ -8,10 +8,19 @@ from typing import Any
 import click
 
 from un_deploy.cli import options
+from un_deploy.cli.command import Command
 from un_deploy.pipeline.export.norm_names import NORMS
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    example="un-deploy export net.py:make --norm un --checkpoint net.pt -o net.onnx",
+    groups={
+        "The model": "norm checkpoint part inputs untrained",
+        "The export": "opset exporter static dynamic_axes target force",
+        "The fold": "no_fold keep fold_norm_affine require_folded no_verify",
+    },
+)
 @click.argument("model", metavar="MODEL", type=options.PYTHON)
 @options.output
 @click.option(
@@ -72,7 +81,7 @@ def command(
             model, target, fold=not no_fold, verify=not no_verify, dynamic=not static, **settings
         )
     if as_json:
-        click.echo(report.to_json(), nl=False)
+        options.print_json(report)
         return
     show.line(
         f"Exported by {report.exporter} with opset {report.opset}; "

@@ -7,9 +7,10 @@ from pathlib import Path
 import click
 
 from un_deploy.cli import options
+from un_deploy.cli.command import Command
 
 
-@click.command()
+@click.command(cls=Command, example="un-deploy strip model.onnx -o stripped.onnx")
 @click.argument("source", metavar="IN", type=options.MODEL_FILE)
 @options.output
 @click.option(
@@ -33,7 +34,7 @@ def command(source: Path, target: Path, nodes: tuple[str, ...], force: bool, as_
     with progress.working(f"Stripping {source}"):
         report = strip_file(source, target, nodes=nodes or None, force=force)
     if as_json:
-        click.echo(report.to_json(), nl=False)
+        options.print_json(report)
         return
     show.strip(report)
     show.line(f"Wrote {target}: it computes something else than {source}.")

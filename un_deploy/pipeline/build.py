@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -21,10 +21,11 @@ from un_deploy.engines.graphsurgeon import extract_region, mark_outputs
 from un_deploy.engines.kernels.check_types import TypeReport
 from un_deploy.engines.kernels.kernels import bytes_written
 from un_deploy.engines.plan.manifest import Manifest, PlanTensor, file_sha256, manifest_path, sha256
-from un_deploy.engines.profiles import Profile
+from un_deploy.engines.profiles import Profile, profile_of_sizes
 from un_deploy.errors import InputError, TargetError
 from un_deploy.files import check_target, staged
 from un_deploy.graph.fold.check_weights import check_weights
+from un_deploy.graph.model.input_specs import input_specs
 from un_deploy.graph.model.model_kinds import operated, to_ir
 from un_deploy.graph.precision.convert import Precision, PrecisionReport
 from un_deploy.json_form import JsonForm
@@ -82,6 +83,7 @@ def build(
     keep_fp32: Collection[str] = (),
     require_types: bool = False,
     profiles: Sequence[Profile] = (),
+    dims: Mapping[str, int] | None = None,
     options: BuildOptions | None = None,
     surgery: Surgery | None = None,
     force: bool = False,
@@ -99,6 +101,7 @@ def build(
         keep_fp32: nodes, tensors or operator types that stay in fp32.
         require_types: refuse an engine, too, of which some product's type is not told.
         profiles: shapes for what is dynamic.
+        dims: instead, sizes of dynamic dimensions by name: the only ones that the engine takes.
         surgery: on the graph, first of all.
 
     Raises:
@@ -110,12 +113,17 @@ def build(
     target, options, kind = Path(target), options or BuildOptions(), choose_flavor(flavor)
     if require_types and precision is None:
         raise InputError("--require-types is of a precision: give --precision with it")
+    if dims and profiles:
+        raise InputError("--dim gives the only sizes, and --shapes and its like others: leave one")
     check_target(target, force=force)
     check_target(manifest_path(target), force=force)
     if _is_path(model) and target.exists() and Path(model).exists() and target.samefile(model):
         raise TargetError(f"{target} is the model itself: choose another name for the plan")
+    graph = _read(model, surgery)
+    if dims:
+        profiles = (profile_of_sizes(dims, input_specs(graph)),)
     engine = engine_of(
-        prepare(_read(model, surgery), precision, keep_fp32=keep_fp32, options=options),
+        prepare(graph, precision, keep_fp32=keep_fp32, options=options),
         origin=_name(model),
         flavor=kind,
         profiles=profiles,
@@ -123,15 +131,15 @@ def build(
         require_types=require_types,
         progress=progress,
     )
-    built, graph, report = engine.built, engine.graph.model.graph, engine.graph.precision
+    built, prepared, report = engine.built, engine.graph.model.graph, engine.graph.precision
     manifest = Manifest(
         sha256=sha256(built.plan),
         bytes=len(built.plan),
         flavor=kind,
         tensorrt=library(kind).__version__,
         precision=precision,
-        inputs=_tensors(graph.inputs, options.input_formats, "--inputIOFormats"),
-        outputs=_tensors(graph.outputs, options.output_formats, "--outputIOFormats"),
+        inputs=_tensors(prepared.inputs, options.input_formats, "--inputIOFormats"),
+        outputs=_tensors(prepared.outputs, options.output_formats, "--outputIOFormats"),
         profiles=tuple(_with_values_told(one, built.shape_inputs) for one in profiles),
         options=tuple(as_trtexec_flags(options)),
         compute_capabilities=options.compute_capabilities,

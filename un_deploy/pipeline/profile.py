@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 import statistics
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,9 @@ from un_deploy.engines.plan.header import is_plan
 from un_deploy.engines.plan.manifest import load_plan
 from un_deploy.errors import InputError
 from un_deploy.graph.fold.check_weights import check_weights
+from un_deploy.graph.model.input_specs import input_specs, sizes_given
 from un_deploy.graph.model.model_file import load_model
-from un_deploy.json_form import JsonForm
+from un_deploy.json_form import SAMPLES, JsonForm
 from un_deploy.measure.equality.inputs import random_inputs, read_inputs
 from un_deploy.measure.speed.environment import environment
 from un_deploy.pipeline.compare.given_plans import check_tf32, graph_of, usual_sizes
@@ -49,7 +50,7 @@ class ProfileReport(JsonForm):
     runtime: str
     inputs: Mapping[str, tuple[int, ...]]
     layers: tuple[TimedLayer, ...]
-    run_s: tuple[float, ...]
+    run_s: tuple[float, ...] = field(metadata=SAMPLES)
     warm_up: int
     environment: Mapping[str, str | int | float | None]
     layer_information: str | None = None
@@ -75,7 +76,11 @@ class ProfileReport(JsonForm):
         del given["layer_information"]
         for told, layer in zip(given["layers"], self.layers, strict=True):
             told |= {"median_s": layer.median_s, "share": self.share(layer)}
-        return given | {"layers_s": self.layers_s, "median_run_s": statistics.median(self.run_s)}
+        return given | {
+            "layers_s": self.layers_s,
+            "runs": len(self.run_s),
+            "median_run_s": statistics.median(self.run_s),
+        }
 
     def trtexec_profile(self) -> str:
         """The layers' times, in the form of trtexec's ``--exportProfile``."""
@@ -111,6 +116,7 @@ def profile(
     warm_up: int = 5,
     inputs: str | None = None,
     dims: Mapping[str, int] | None = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
     seed: int = 0,
 ) -> ProfileReport:
     """Time each layer of an ONNX file or of a plan.
@@ -127,14 +133,15 @@ def profile(
         inputs: data.npz or loader.py:function (runs as code), of which the first is taken; None:
             random.
         dims: sizes of dynamic dimensions by name, for random inputs.
+        shapes: the same as whole shapes, by input.
 
     Raises:
         InputError: the file or the inputs cannot be read or do not fit, the network does not run,
             or the backend cannot tell of layers.
         MissingPackageError: the backend is not installed.
     """
-    if inputs is not None and dims:
-        raise InputError("sizes (--dim) are for random inputs; --inputs has its own")
+    if inputs is not None and (dims or shapes):
+        raise InputError("sizes (--dim, --shapes) are for random inputs; --inputs has its own")
     session: Session
     if is_plan(path):
         if backend != "auto":
@@ -148,7 +155,7 @@ def profile(
         settings = RunSettings(manifest.flavor, tf32=manifest.tf32)
         check_environment(settings)
         session = PlanRuntime().load_plan(path)
-        dims = {**usual_sizes(manifest, model), **(dims or {})} if inputs is None else None
+        usual = usual_sizes(manifest, model) if inputs is None else {}
     else:
         name = choose_backend(backend)
         check_settings(name, threads=threads, device=device, tf32=tf32)
@@ -156,8 +163,12 @@ def profile(
         check_environment(settings)
         model = load_model(path)
         check_weights(model)
-        session = runtime_of(settings).load(path)
-    feeds = read_inputs(inputs, model)[0] if inputs else random_inputs(model, seed=seed, dims=dims)
+        session, usual = runtime_of(settings).load(path), {}
+    if inputs is None:
+        sizes = {**usual, **sizes_given(input_specs(model), dims, shapes)}
+        feeds = random_inputs(model, seed=seed, dims=sizes)
+    else:
+        feeds = read_inputs(inputs, model)[0]
     if not isinstance(session, TellsLayers):
         raise InputError(f"{name} cannot tell the times of its layers")
     with threads_of_process(settings):

@@ -198,6 +198,8 @@ class CompareReport(JsonForm):
             given = read_object(text)
             given = given.get("comparison", given)
             if given.get("version") == REPORT_VERSION:
+                if any("seconds" not in one for one in given.get("timed") or ()):
+                    raise InputError("it has no samples: take that of -o, or of --json-samples")
                 return from_dict(cls, given)
         except (AttributeError, InputError) as error:
             raise InputError(f"{origin} is no report of a comparison: {error}") from error

@@ -92,9 +92,13 @@ def _check_sizes(
     if not sizes:
         return
     if wanted is False:
-        raise InputError("--dim gives sizes to the warm-up, which is off: leave one of them away")
+        raise InputError(
+            "--dim and --shapes are of the warm-up, which is off: leave one of them away"
+        )
     if model.kind == "plan":
-        raise InputError("--dim is for ONNX files: a plan is warmed up with its profiles' shapes")
+        raise InputError(
+            "--dim and --shapes are for ONNX files: a plan is warmed up with its profiles' shapes"
+        )
     names = list(dict.fromkeys(dim for _, dim in _dynamic(model, batched) if dim))
     for name in sizes:
         if name not in names:
