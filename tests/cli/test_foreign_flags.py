@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 import pytest
 
@@ -53,15 +55,23 @@ SAID = {
 """What some are for the command: the name of our option, and its value."""
 
 
-@pytest.mark.parametrize(
-    ("command", "flag"), [(name, flag) for name, table in TRANSLATED.items() for flag in table]
-)
-@pytest.mark.parametrize("joined", [True, False], ids=["=", "space"])
-def test_what_is_taken(command: str, flag: str, joined: bool) -> None:
-    becomes = TRANSLATED[command][flag]
-    value = "x:[1,3,224,224]" if "{shapes}" in becomes else VALUES.get(flag, "")
-    assert bool(value) == ("{" in becomes)
-    line = [f"{flag}={value}"] if joined and value else [flag, *([value] if value else [])]
+@pytest.mark.parametrize("command", TRANSLATED)
+def test_what_is_taken(command: str) -> None:
+    for flag, becomes in TRANSLATED[command].items():
+        value = "x:[1,3,224,224]" if "{shapes}" in becomes else VALUES.get(flag, "")
+        assert bool(value) == ("{" in becomes), flag
+        for words in ([f"{flag}={value}"], [flag, value]) if value else ([flag],):
+            params = parsed(command, becomes, words)
+            if flag in SAID:
+                name, wanted = SAID[flag]
+                assert params[name] == wanted, flag
+            else:
+                assert value in {str(one) for one in params.values()}, flag
+
+
+def parsed(command: str, becomes: str, words: list[str]) -> dict[str, Any]:
+    """What the command is given, with whatever else it must have."""
+    line = list(words)
     for name, word in WORDS[command].items():
         if name.startswith("-") and not becomes.startswith(f"{name} "):
             line += [name, word]
@@ -69,22 +79,16 @@ def test_what_is_taken(command: str, flag: str, joined: bool) -> None:
             line += [word]
     found = main.get_command(click.Context(main), command)
     assert found is not None
-    params = found.make_context(command, line).params
-    if flag in SAID:
-        name, wanted = SAID[flag]
-        assert params[name] == wanted
-    else:
-        assert value in {str(one) for one in params.values()}
+    return found.make_context(command, line).params
 
 
-@pytest.mark.parametrize(
-    ("command", "flag"), [(name, flag) for name, table in REFUSED.items() for flag in table]
-)
-def test_what_is_refused_with_the_cure(command: str, flag: str, run: Run) -> None:
-    result = run(command, f"{flag}=1")
-    told = " ".join(result.stderr.split())
-    assert result.exit_code == 2
-    assert f"un-deploy {command} takes no {flag}: {REFUSED[command][flag]}" in told
+@pytest.mark.parametrize("command", REFUSED)
+def test_what_is_refused_with_the_cure(command: str, run: Run) -> None:
+    for flag, cure in REFUSED[command].items():
+        result = run(command, f"{flag}=1")
+        told = " ".join(result.stderr.split())
+        assert result.exit_code == 2
+        assert f"un-deploy {command} takes no {flag}: {cure}" in told
 
 
 def test_no_flag_is_in_both_tables_or_is_the_commands_own() -> None:

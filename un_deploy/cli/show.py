@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
+from rich.cells import cell_len, set_cell_size
+from rich.console import Console, ConsoleOptions
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -13,7 +15,7 @@ from un_deploy.errors import one_line
 from un_deploy.graph.precision.names import in_words, tf32_in_words
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from un_deploy.graph.fold.report import FoldReport, SiteReport
     from un_deploy.graph.fold.site import NearMiss
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
     from un_deploy.runtime.layer_times import TimedLayer
 
 GOOD, BAD, MUTED = "green", "bold red", "dim"
+
+_LEAST = 12
+"""Columns that a name gets, where there is room for that."""
 
 
 def console() -> Console:
@@ -36,16 +41,58 @@ def line(text: str, style: str = "") -> None:
     console().print(Text(text, style=style))
 
 
+class Names:
+    """A cell whose words lose their middle where the column is narrower than they are."""
+
+    def __init__(self, text: Text) -> None:
+        self.text = text
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
+        words = self.text.plain.split(" ")
+        if max(map(cell_len, words)) <= options.max_width:
+            yield self.text
+        else:
+            cut = " ".join(elided(word, options.max_width) for word in words)
+            yield Text(cut, style=self.text.style, overflow="fold")
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        longest = max(map(cell_len, self.text.plain.split(" ")))
+        return Measurement(min(longest, _LEAST), cell_len(self.text.plain))
+
+
+def elided(name: str, width: int) -> str:
+    """The name in this many columns; more of its beginning is kept, where blocks are numbered.
+
+    >>> elided("encoder.layers.11.attention.norm", 24)
+    'encoder.layers.1…on.norm'
+    """
+    if cell_len(name) <= width or width < 4:
+        return name
+    tail = (width - 1) // 3
+    head, end = set_cell_size(name, width - 1 - tail), set_cell_size(name[::-1], tail)[::-1]
+    return f"{head.rstrip()}…{end.lstrip()}"
+
+
 def table(columns: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> None:
-    """A table; long names are broken, not cut, and a column headed ">" is aligned right."""
+    """A table as wide as the terminal at most: long names lose their middle.
+
+    A column headed ">" is aligned right, and holds numbers, which stay whole.
+    """
     shown = Table(box=SIMPLE_HEAD, pad_edge=False)
     for heading in columns:
         right = heading.startswith(">")
         shown.add_column(
-            Text(heading.lstrip(">")), justify="right" if right else "left", overflow="fold"
+            Text(heading.lstrip(">")),
+            justify="right" if right else "left",
+            no_wrap=right,
+            overflow="fold",
         )
     for row in rows:
-        shown.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in row))
+        cells = (cell if isinstance(cell, Text) else Text(cell) for cell in row)
+        names = (not heading.startswith(">") for heading in columns)
+        shown.add_row(
+            *(Names(cell) if is_name else cell for cell, is_name in zip(cells, names, strict=True))
+        )
     console().print(shown)
 
 
