@@ -50,14 +50,15 @@ READING_NOTHING = {"demo", "doctor"}
 TEXTS = {
     "build": "build_cache compute_capability input_io_formats keep_fp32 mark_output max_shapes "
     "mem_pool_size min_shapes opt_shapes output_io_formats region_input region_output shapes",
-    "compare": "batches device dynamic_axes keep norms",
+    "compare": "batches device dynamic_axes keep norms shapes",
     "convert": "keep",
+    "doctor": "require",
     "export": "dynamic_axes keep part",
     "fold": "keep",
     "inspect": "keep",
-    "profile": "device",
+    "profile": "device shapes",
     "strip": "nodes",
-    "triton": "name",
+    "triton": "name shapes",
     "verify": "keep",
 }
 """Options of plain text, none of which names a file."""
