@@ -8,6 +8,7 @@ import click
 import pytest
 
 from tests.cli.conftest import Run
+from tests.support.flag_table import PAGE, page
 from un_deploy.cli import main
 from un_deploy.cli.foreign_flags import REFUSED, TRANSLATED, translated
 
@@ -137,3 +138,8 @@ def test_shapes_in_polygraphys_spelling(words: list[str], shapes: str) -> None:
 def test_a_value_that_is_missing() -> None:
     with pytest.raises(click.UsageError, match="--onnx needs a value"):
         translated("build", ["--onnx"], ())
+
+
+def test_the_docs_have_the_tables() -> None:
+    """If not: python -m tests.support.flag_table."""
+    assert PAGE.read_text(encoding="utf-8") == page()

@@ -15,8 +15,7 @@ Words = Mapping[str, str]
 
 _WHICH = "say which it is: --ln, --unfolded, --folded or --none FILE"
 _QUANTISE = (
-    "give an ONNX file with QuantizeLinear and DequantizeLinear, without --precision: types are "
-    "decided in the graph"
+    "types are decided in the graph: give an ONNX file with QuantizeLinear and DequantizeLinear"
 )
 _BEST = "choose --precision fp16 or bf16: no engine mixes precisions that nobody asked for"
 _BUILD_FIRST = "un-deploy build makes a plan, of which this is an option"
@@ -62,7 +61,10 @@ _NOT_TO_COMPARE = {
     "--warmUp": "every build warms up: leave it out",
     **dict.fromkeys(_HOW, _ALWAYS),
     **dict.fromkeys(("--atol", "--rtol"), "--max-error E is a share of the output's range"),
-    **dict.fromkeys(("--exportTimes", "--exportProfile", "--exportLayerInfo"), "use --keep-logs"),
+    **dict.fromkeys(
+        ("--exportTimes", "--exportProfile", "--exportLayerInfo"),
+        "--keep-logs DIR keeps them of trtexec",
+    ),
 }
 
 TRANSLATED: dict[str, Words] = {
