@@ -32,6 +32,11 @@ def test_the_example_is_in_the_help_and_is_right_usage(name: str, run: Run) -> N
         command.make_context(name, words)  # or it raises a click.UsageError
 
 
+def test_the_first_help_has_an_example_too(run: Run) -> None:
+    told = run("--help").stdout
+    assert "\n  Example:\n    un-deploy export net.py:make --norm un" in told
+
+
 @pytest.mark.parametrize("name", GROUPED)
 def test_options_stand_in_groups(name: str, run: Run) -> None:
     command, told = command_named(name), run(name, "--help").stdout

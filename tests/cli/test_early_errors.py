@@ -76,13 +76,19 @@ def test_it_is_said_before_anything_large_is_imported(
 
 
 @pytest.mark.parametrize(
-    ("spec", "said"),
-    [("net.py", "is no model and no folder of one"), (".", "holds no config.json")],
+    ("line", "said"),
+    [
+        ("net.py", "is no model and no folder of one"),
+        (".", "holds no config.json"),
+        (". --opset 12", "has the opsets 17 to 24, not 12"),
+        (". --opset 8 --exporter torchscript", "has the opsets 9 to 20, not 8"),
+        (". --no-fold --require-folded all", "--require-folded are of a fold"),
+    ],
 )
-def test_a_spec_of_no_known_form(
-    spec: str, said: str, run, monkeypatch: pytest.MonkeyPatch
+def test_what_would_be_no_network(
+    line: str, said: str, run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without torch it would be that which is missing."""
     monkeypatch.setitem(sys.modules, "torch", None)
-    result = run("export", spec, "-o", "o.onnx")
+    result = run("export", *line.split(), "-o", "o.onnx")
     assert result.exit_code == 1 and said in result.stderr

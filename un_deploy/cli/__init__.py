@@ -159,4 +159,9 @@ def main() -> None:
     Exit codes: 0 done; 1 something to mend, which the message names; 2 wrong usage; 3 not equal (or
     nobody can tell), or not as fast, as exact or as free of norms as asked; 130
     interrupted (Ctrl-C); 143, 129 and 131 terminated (SIGTERM, SIGHUP, SIGQUIT).
+
+    \b
+    Example:
+      un-deploy export net.py:make --norm un --checkpoint net.pt -o net.onnx
+      un-deploy fold model.onnx -o folded.onnx
     """

@@ -38,7 +38,7 @@ def _command(*, which: bool, **given: Any) -> None:
     return compare.command.callback(**given)
 
 
-_OF_WHICH = ("which", "backend", "as_json", "quiet", "verbose", "log_file")
+_OF_WHICH = ("which", "backend", "as_json")
 
 
 def _say_which(backend: str, *, as_json: bool) -> None:

@@ -36,7 +36,7 @@ from un_deploy.pipeline.export.forward import (
 from un_deploy.pipeline.export.model_spec import load_module
 from un_deploy.pipeline.export.norm_names import Norm
 from un_deploy.pipeline.export.parts import part_of
-from un_deploy.pipeline.export.torch_to_onnx import Exporter, to_onnx
+from un_deploy.pipeline.export.torch_to_onnx import Exporter, check_opset, to_onnx
 from un_deploy.pipeline.fold_file import modules_of, proven
 
 if TYPE_CHECKING:
@@ -131,6 +131,7 @@ def export(
         raise InputError(
             "--fold-norm-affine and --require-folded are of a fold: leave out --no-fold"
         )
+    check_opset(opset, exporter)
     check_target(target, force=force)
     with needs("torch"):
         module = _module(model, norm, checkpoint, untrained)
