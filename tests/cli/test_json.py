@@ -69,7 +69,7 @@ def test_a_report_without_samples_makes_no_page(run: Run, folder: Path) -> None:
     (folder / "old.json").write_text(report().to_json(samples=False))
     result = run("report", "old.json", "-o", "page.html")
     assert result.exit_code == 1
-    assert "it has no samples: take that of -o, or of --json-samples" in result.stderr
+    assert "old.json has no samples: take the report of -o, or of --json-samples" in result.stderr
 
 
 @pytest.mark.usefixtures("trtexec")

@@ -198,10 +198,12 @@ class CompareReport(JsonForm):
             given = read_object(text)
             given = given.get("comparison", given)
             if given.get("version") == REPORT_VERSION:
-                if any("seconds" not in one for one in given.get("timed") or ()):
-                    raise InputError("it has no samples: take that of -o, or of --json-samples")
                 return from_dict(cls, given)
         except (AttributeError, InputError) as error:
+            if '"median_s"' in text and '"seconds"' not in text:
+                raise InputError(
+                    f"{origin} has no samples: take the report of -o, or of --json-samples"
+                ) from error
             raise InputError(f"{origin} is no report of a comparison: {error}") from error
         raise InputError(
             f"{origin} is a report of version {given.get('version')}, this un-deploy reads "
