@@ -46,7 +46,7 @@ fi
   ${SHAPES:+--shapes "$SHAPES"}
 
 # What is compared: engines in the precision asked for, or graphs in fp32 where none can be run.
-if runs_in=$("${un_deploy[@]}" trtexec-compare --which 2>&1); then
+if runs_in=$("${un_deploy[@]}" trtexec-compare --which --quiet 2>&1); then
   echo "Comparing engines in $precision: $runs_in"
   compare=(trtexec-compare --engines --precision "$precision")
   compared=${precision/fp32/tf32} # TF32, which engines of fp32 may use, rounds as fp16 does

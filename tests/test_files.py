@@ -13,6 +13,8 @@ from un_deploy.files import (
     atomic_write_bytes,
     atomic_write_text,
     check_directory_target,
+    check_folder_inside,
+    check_folder_to_fill,
     check_target,
     staged,
     staged_directory,
@@ -221,3 +223,21 @@ class TestDirectory:
         (tmp_path / "plain").mkdir()
         self.fill(tmp_path / "net", "")
         assert (tmp_path / "net").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_a_folder_to_fill_is_new_or_forced(tmp_path: Path) -> None:
+    check_folder_to_fill(tmp_path / "new")
+    with pytest.raises(TargetError, match="exists already: choose another folder"):
+        check_folder_to_fill(tmp_path)
+    check_folder_to_fill(tmp_path, force=True)
+
+
+def test_a_folder_inside_another_that_may_be_missing(tmp_path: Path) -> None:
+    check_folder_inside(tmp_path / "new", "model")
+    check_folder_inside(tmp_path, "model")
+    (tmp_path / "model").mkdir()
+    with pytest.raises(TargetError, match="model exists already"):
+        check_folder_inside(tmp_path, "model")
+    check_folder_inside(tmp_path, "model", force=True)
+    with pytest.raises(TargetError, match=r"the directory .*/a does not exist"):
+        check_folder_inside(tmp_path / "a" / "b", "model")

@@ -34,6 +34,7 @@ def test_all_that_a_gpu_tells(monkeypatch: pytest.MonkeyPatch) -> None:
         temperature_c=31,
         power_w=48.5,
         held_back=1,
+        compute_capability="80",
     )
     assert second.name == "NVIDIA H200"
     assert first_gpu() == first

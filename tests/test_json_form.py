@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.reports import full_report
 from un_deploy.errors import InputError
-from un_deploy.json_form import JsonForm, from_dict, read_object
+from un_deploy.json_form import SAMPLES, JsonForm, from_dict, read_object
 from un_deploy.measure.speed.compare_report import CompareReport
 
 COMMITTED = sorted(Path(__file__).parents[1].glob("benchmarks/results/compare/*.json"))
@@ -35,6 +35,13 @@ class Bicycle(JsonForm):
 
     def json_form(self, given: dict[str, Any]) -> dict[str, Any]:
         return {**given, "count": len(self.wheels)}
+
+
+@dataclass(frozen=True)
+class Race(JsonForm):
+    best_s: float
+    rounds_s: tuple[float, ...] = field(metadata=SAMPLES)
+    winner: Bicycle | None = None
 
 
 BICYCLE = Bicycle("Ada", "road", (Wheel(28, "many"), Wheel(27.5)), parts={"gears": (3, 9)})
@@ -121,3 +128,14 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     inside = value.items() if isinstance(value, dict) else []
     for key, part in list(enumerate(value))[:1] if isinstance(value, list) else inside:
         yield from places(part, (*path, key))
+
+
+def test_samples_are_left_out_at_any_depth() -> None:
+    @dataclass(frozen=True)
+    class Season(JsonForm):
+        races: tuple[Race, ...]
+
+    season = Season((Race(1.5, (1.5, 1.7)),))
+    assert season.to_dict() == {"races": [{"best_s": 1.5, "rounds_s": [1.5, 1.7], "winner": None}]}
+    short = {"races": [{"best_s": 1.5, "winner": None}]}
+    assert season.to_dict(samples=False) == json.loads(season.to_json(samples=False)) == short

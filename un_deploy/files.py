@@ -64,6 +64,31 @@ def check_directory_target(path: str | os.PathLike[str], *, force: bool = False)
     _check_place(target, mode is not None and not force, "replace it")
 
 
+def check_folder_inside(parent: str | os.PathLike[str], name: str, *, force: bool = False) -> None:
+    """Refuse a folder in another one, which is made where it is missing; see the above.
+
+    Raises:
+        TargetError: see `check_directory_target`.
+    """
+    parent = Path(parent)
+    if parent.exists():
+        check_directory_target(parent / name, force=force)
+    else:
+        check_directory_target(parent)
+
+
+def check_folder_to_fill(folder: str | os.PathLike[str], *, force: bool = False) -> None:
+    """Refuse a folder that is there, unless files in it may be replaced.
+
+    Raises:
+        TargetError: it exists and ``force`` is not given.
+    """
+    if Path(folder).exists() and not force:
+        raise TargetError(
+            f"{folder} exists already: choose another folder, or overwrite with --force"
+        )
+
+
 def _mode(target: Path) -> int | None:
     """What is there: see `stat`; None: nothing. A link is not followed."""
     try:

@@ -44,6 +44,7 @@ class Gpu:
         temperature_c: of the GPU, in degrees Celsius.
         power_w: that the board draws, in watts.
         held_back: what holds the clocks back, one bit a reason (nvmlClocksEventReason...).
+        compute_capability: such as "90" of 9.0.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Gpu:
     temperature_c: int | None
     power_w: float | None
     held_back: int | None
+    compute_capability: str | None = None
 
 
 def check_tf32_override() -> None:
@@ -237,6 +239,7 @@ def _gpu(nvml: Any, handle: Any, driver: str) -> Gpu:
     memory = _told(nvml, nvml.nvmlDeviceGetMemoryInfo, handle)
     persistent = told(nvml.nvmlDeviceGetPersistenceMode)
     power = told(nvml.nvmlDeviceGetPowerUsage)
+    capability = told(nvml.nvmlDeviceGetCudaComputeCapability)
     return Gpu(
         name=nvml.nvmlDeviceGetName(handle),
         driver=driver,
@@ -248,6 +251,7 @@ def _gpu(nvml: Any, handle: Any, driver: str) -> Gpu:
         temperature_c=told(nvml.nvmlDeviceGetTemperature, nvml.NVML_TEMPERATURE_GPU),
         power_w=None if power is None else power / 1000,
         held_back=told(nvml.nvmlDeviceGetCurrentClocksEventReasons),
+        compute_capability=None if capability is None else "".join(map(str, capability)),
     )
 
 

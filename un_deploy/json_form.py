@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+SAMPLES = {"samples": True}
+"""Metadata of a field that holds every sample of a measurement: ``field(metadata=SAMPLES)``."""
+
 
 class JsonForm:
     """Gives a dataclass its JSON form: all fields in their order, at any depth.
@@ -25,14 +28,14 @@ class JsonForm:
     The version that a report holds rises when a field changes its meaning or goes.
     """
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain lists, dictionaries, strings and numbers."""
-        plain: dict[str, Any] = _converter().unstructure(self)
+    def to_dict(self, *, samples: bool = True) -> dict[str, Any]:
+        """Plain lists, dictionaries, strings and numbers; without `samples`, no field of those."""
+        plain: dict[str, Any] = _converter(samples).unstructure(self)
         return plain
 
-    def to_json(self) -> str:
+    def to_json(self, *, samples: bool = True) -> str:
         """The form as text, indented by two, with a newline at its end."""
-        return json.dumps(self.to_dict(), indent=2) + "\n"
+        return json.dumps(self.to_dict(samples=samples), indent=2) + "\n"
 
     def json_form(self, given: dict[str, Any]) -> dict[str, Any]:
         """What is written of this object; a class that writes more than its fields overrides it.
@@ -75,7 +78,7 @@ def from_dict(kind: type[T], given: object) -> T:
 
 
 @cache
-def _converter() -> Converter:
+def _converter(samples: bool = True) -> Converter:
     from cattrs.gen import make_dict_structure_fn
     from cattrs.preconf.json import make_converter
 
@@ -83,7 +86,9 @@ def _converter() -> Converter:
 
     def unstructure(report: Any) -> dict[str, Any]:
         given = {
-            one.name: converter.unstructure(getattr(report, one.name)) for one in fields(report)
+            one.name: converter.unstructure(getattr(report, one.name))
+            for one in fields(report)
+            if samples or not one.metadata.get("samples")
         }
         return report.json_form(given) if isinstance(report, JsonForm) else given
 

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from tests.support.comparing import compare_here
 from tests.support.graphs import NORM, build
-from un_deploy.cli import main
+from un_deploy.cli import COMMANDS, main
 from un_deploy.graph.model.model_file import save_model
 
 Run = Callable[..., Result]
@@ -35,10 +35,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def run() -> Run:
-    """``run("fold", "model.onnx")``: exit code, standard output and error."""
+    """``run("fold", "model.onnx")``: exit code, standard output and error, without the stages."""
 
     def call(*arguments: str) -> Result:
-        result = CliRunner().invoke(main, arguments)
+        quiet = ("--quiet",) if arguments[0] in COMMANDS else ()
+        result = CliRunner().invoke(main, (*arguments[:1], *quiet, *arguments[1:]))
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
         return result

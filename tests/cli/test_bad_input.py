@@ -89,7 +89,12 @@ def nothing() -> None:
         (nan_weight, FOLD, "the weight 'w' has 1 NaN of 24 entries", "take another checkpoint"),
         (old_opset, FOLD, "bad.onnx uses opset 6, older than 7", "export it again"),
         (wrong_inputs, (*FOLD, "--inputs", "data.npz"), "no input 'z'", "it takes x: float32"),
-        (wrong_inputs, (*FOLD, "--inputs", "none.npz"), "none.npz", "no such file"),
+        (
+            wrong_inputs,
+            (*FOLD, "--inputs", "none.npz"),
+            "none.npz of --inputs does not exist",
+            "check the name",
+        ),
         (
             nothing,
             ("verify", "model.onnx", "bad.onnx"),
@@ -152,7 +157,12 @@ LOAD = ("--checkpoint", "weights.pt")
 @pytest.mark.parametrize(
     ("prepare", "arguments", "culprit", "cure"),
     [
-        (nothing, ("export", "absent.py:net", *EXPORT[2:]), "absent.py: cannot be read", "No such"),
+        (
+            nothing,
+            ("export", "absent.py:net", *EXPORT[2:]),
+            "absent.py does not exist",
+            "check the name",
+        ),
         (nothing, ("export", "net.py:absent", *EXPORT[2:]), "no object named 'absent'", "it has"),
         (
             nothing,
@@ -168,7 +178,7 @@ LOAD = ("--checkpoint", "weights.pt")
             "train the converted",
         ),
         (wrong_checkpoint, (*EXPORT, *LOAD), "weights.pt does not fit the model", "0.weight"),
-        (nothing, (*EXPORT, *LOAD), "weights.pt", "no such checkpoint file"),
+        (nothing, (*EXPORT, *LOAD), "weights.pt of --checkpoint does not exist", "check the name"),
         (nothing, (*EXPORT, "--opset", "12"), "not 12", "has the opsets 17 to 24"),
         (
             nothing,

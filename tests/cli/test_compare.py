@@ -124,6 +124,7 @@ def test_json_alone_on_standard_output(run: Run) -> None:
     ],
 )
 def test_bad_input(run: Run, arguments: tuple[str, ...], code: int, message: str) -> None:
+    Path("spec.py").touch()
     result = run("compare", *arguments, *QUICK)
     assert result.exit_code == code
     assert message in result.stderr and "Traceback" not in result.stderr

@@ -133,7 +133,7 @@ def rmtree(*arguments, **settings):
     clear_away(*arguments, **settings)
 
 model_file.write_model = write_half
-main(["fold", "model.onnx", "-o", "folded.onnx"])
+main(["fold", "model.onnx", "-o", "folded.onnx", "--quiet"])
 """
 
 

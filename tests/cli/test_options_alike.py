@@ -20,7 +20,9 @@ from tests.cli import (
     test_compare_gates,
     test_compare_in_trtexec,
     test_compare_layers,
+    test_json,
     test_profile,
+    test_shapes,
     test_tf32,
     test_triton,
     test_trtexec_compare,
@@ -56,8 +58,8 @@ def jobs(monkeypatch: pytest.MonkeyPatch) -> list[Job]:
 
 
 def test_how_much_is_timed(run: Run, jobs: list) -> None:
-    line = ("compare", *UNFOLDED, "--builds", "3", "--rounds", "4", "--sample-ms", "7", "--json")
-    result = run(*line)
+    line = ("compare", *UNFOLDED, "--builds", "3", "--rounds", "4", "--sample-ms", "7")
+    result = run(*line, "--json-samples")
     assert result.exit_code == 0, result.stderr
     seconds = json.loads(result.stdout)["timed"][0]["seconds"]
     assert (len(seconds), len(seconds[0])) == (3, 4)
@@ -100,7 +102,7 @@ def test_what_a_spec_is_exported_as(
         }
 
     monkeypatch.setattr(Network, "export", export)
-    for name in ("a.pt", "b.pt", "data.npz"):
+    for name in ("MODEL.py", "a.pt", "b.pt", "data.npz"):
         (folder / name).touch()
     line = ("compare", "MODEL.py:f", "--norms", "un,ln", "--checkpoint", "a.pt")
     opened = ("--static", "--dynamic", "x:1=length", "--dynamic", "y:0=length")
@@ -134,7 +136,7 @@ def test_the_flavor_of_engines(run: Run, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_how_much_is_profiled(run: Run) -> None:
-    line = ("profile", "model.onnx", "--runs", "3", "--warm-up", "2", "--json")
+    line = ("profile", "model.onnx", "--runs", "3", "--warm-up", "2", "--json-samples")
     report = json.loads(run(*line).stdout)
     assert (len(report["run_s"]), len(report["layers"][0]["seconds"])) == (3, 3)
     assert report["warm_up"] == 2
@@ -211,6 +213,8 @@ SHOWN: dict[str, dict[str, Callable[..., Any]]] = {
         "--backend": test_compare_in_trtexec.test_trtexec_is_a_backend,
         **dict.fromkeys(("--builds", "--rounds", "--sample-ms"), test_how_much_is_timed),
         "--dim": test_compare.test_json_alone_on_standard_output,
+        "--shapes": test_shapes.test_batches_and_the_same_in_shapes,
+        "--json-samples": test_json.test_a_comparison,
         "--batches": test_compare.test_a_sweep_of_batch_sizes,
         "--engines": test_compare_layers.test_engines_are_told_and_not_run,
         "--flavor": test_the_flavor_of_engines,
@@ -234,6 +238,8 @@ SHOWN: dict[str, dict[str, Callable[..., Any]]] = {
         "--runs": test_how_much_is_profiled,
         "--warm-up": test_how_much_is_profiled,
         "--dim": test_profile.test_the_table_names_the_nodes,
+        "--shapes": test_shapes.test_inputs_have_their_own,
+        "--json-samples": test_json.test_a_profile,
         "--inputs": test_what_is_profiled_on,
         "--seed": test_what_is_profiled_on,
         "--top": test_profile.test_the_slowest_alone,
@@ -254,6 +260,7 @@ SHOWN: dict[str, dict[str, Callable[..., Any]]] = {
             test_build.test_profiles_in_either_spelling,
         ),
         "--shapes": test_build.test_other_values,
+        "--dim": test_shapes.test_a_size_that_a_build_lacks,
         "--inputIOFormats": test_types_and_layouts_at_the_edges,
         "--outputIOFormats": test_types_and_layouts_at_the_edges,
         **dict.fromkeys(

@@ -240,6 +240,7 @@ def test_the_options_of_tensorrt_rtx_change_what_is_built(run: Run) -> None:
 SERVED = {
     "--accelerator": ("tensorrt", 'gpu_execution_accelerator {\n      name: "tensorrt"'),
     "--dim": ("batch=5", "dims: 5"),
+    "--shapes": ("x:5x3x6", "dims: 5"),
     "--kind cpu": ("", "kind: KIND_CPU"),
 }
 """A word for each, and what it writes into the configuration."""

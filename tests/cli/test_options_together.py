@@ -16,6 +16,13 @@ LN_UN = ("--unfolded", "model.onnx", "--ln", "model.onnx")
 CUDA = ("--backend", "torch", "--device", "cuda:1")
 
 
+@pytest.fixture(autouse=True)
+def named(folder: Path) -> None:
+    """What the command lines name; nothing of it is read."""
+    for name in ("spec.py", "weights.pt", "data.npz"):
+        (folder / name).touch()
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [

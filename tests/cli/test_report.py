@@ -70,7 +70,7 @@ def test_what_is_no_report_is_refused(
         (b"[1]", "no report"),
         (b"{", "no report"),
         (b"\xff\xfe", "cannot be read"),
-        (None, "cannot be read"),
+        (None, "old.json does not exist: check the name"),
     ],
 )
 def test_what_cannot_be_read_is_refused(

@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from un_deploy.engines.profiles import Range, check_profiles, parse_shapes, profiles_of
+from un_deploy.engines.profiles import (
+    Range,
+    check_profiles,
+    parse_shapes,
+    profile_of_sizes,
+    profiles_of,
+)
 from un_deploy.errors import InputError
 from un_deploy.graph.model.input_specs import TensorSpec
 
@@ -145,3 +151,23 @@ def test_values_of_an_input_that_is_read_as_a_shape() -> None:
 def test_values_hold_whatever_shape_the_input_has() -> None:
     assert Range((1, 1), (4, 8), (9, 9), of_values=True).holds((2,))
     assert not Range((1, 1), (4, 8), (9, 9)).holds((2,))
+
+
+def test_one_size_for_every_dynamic_dimension() -> None:
+    ids = TensorSpec("ids", np.dtype(np.int64), ("batch", "tokens"))
+    profile = profile_of_sizes({"batch": 2, "tokens": 8}, (ids, MASK, STATIC))
+    assert profile == {"ids": Range(*[(2, 8)] * 3), "mask": Range(*[(2, 4)] * 3)}
+    check_profiles([profile], (ids, MASK, STATIC))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "said"),
+    [
+        ({"rows": 2}, "--dim names rows; the dynamic dimensions are batch"),
+        ({"batch": 2}, "input images: .* a size has no name; or give --shapes images:SIZES"),
+        ({}, "--dim batch=SIZE is missing"),
+    ],
+)
+def test_a_size_that_is_missing_or_of_nothing(sizes: dict[str, int], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        profile_of_sizes(sizes, (IMAGES,))

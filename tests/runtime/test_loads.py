@@ -193,3 +193,13 @@ def test_a_runtime_of_which_only_the_metadata_is_left(monkeypatch: pytest.Monkey
     monkeypatch.setattr(loads, "version_of", lambda name: "1" if name == "onnxruntime" else None)
     monkeypatch.setattr(sys, "path", [one for one in sys.path if "site-packages" not in one])
     assert [one.name for one in load_each(cuda=False)] == ["onnxruntime"]
+
+
+def test_what_tensorrt_rtx_builds_for(install) -> None:
+    members = "{'NONE': 0, 'CURRENT': 1, 'SM80': 80, 'SM120': 120}"
+    capability = f"class ComputeCapability: __members__ = {members}"
+    install(
+        tensorrt_rtx=f"{capability}\n{TENSORRT.format('pass')}", tensorrt=TENSORRT.format("pass")
+    )
+    told = {one.name: one.builds_for for one in load_each(cuda=False)}
+    assert told == {"tensorrt": (), "tensorrt_rtx": ("80", "120")}

@@ -15,6 +15,7 @@ import click
 
 from benchmarks.entries import table
 from un_deploy.cli import main
+from un_deploy.cli.progress import OPTIONS as EVERYWHERE
 from un_deploy.engines.flavor import TITLES
 from un_deploy.files import atomic_write_text
 from un_deploy.pipeline.triton.config import BACKENDS as SERVERS
@@ -42,10 +43,10 @@ ON: dict[str, tuple[str, ...]] = {
 
 
 def options_of(command: str) -> dict[str, click.Parameter]:
-    """By the name that users write: "--ln", or MODEL for an argument."""
+    """By the name that users write: "--ln", or MODEL for an argument; without `EVERYWHERE`."""
     found = main.get_command(click.Context(main), command)
     assert found is not None
-    return {_name(param): param for param in found.params}
+    return {_name(param): param for param in found.params if param not in EVERYWHERE}
 
 
 def _name(param: click.Parameter) -> str:
@@ -93,6 +94,7 @@ ACTS: dict[str, Mapping[str, tuple[str, ...]]] = {
     "triton": {
         "--accelerator": ("onnxruntime",),
         "--dim": ("onnxruntime",),
+        "--shapes": ("onnxruntime",),
         "--kind cpu": ("onnxruntime",),
     },
 }

@@ -1,6 +1,7 @@
 """The command line: one thin file for each command; the rooms below do the work.
 
 - build: un-deploy build: an ONNX file becomes a TensorRT plan.
+- command: How the help of a command is laid out: options in groups, and an example.
 - compare: un-deploy compare: how fast is a network with LN, UN, and without norms?
 - convert: un-deploy convert: from a trained LayerNorm network to a checkpoint with UN.
 - demo: un-deploy demo: exports, folds, checks and times trained networks that come with the
@@ -8,12 +9,16 @@
 - doctor: un-deploy doctor: what this machine can do, and what to install.
 - export: un-deploy export: from a PyTorch model to an ONNX file without its norms.
 - fold: un-deploy fold: merge the norms of an ONNX file into its linear operators.
+- foreign_flags: Flags of trtexec and Polygraphy: taken where ours says the same, else refused with
+  the cure.
 - inspect: un-deploy inspect: what norms an ONNX file has, and what becomes of them.
 - memory: Warns before a command starts that the memory there is will not do; it is never refused.
 - options: Options that several commands share.
 - overwriting: No command writes over what it reads, not even with --force: one check for all of
   them.
 - profile: un-deploy profile: where the time of a network goes, layer by layer.
+- progress: What a command says of its work: lines on stderr, in a terminal a spinner; and its log
+  file.
 - report: un-deploy report: the HTML page of a comparison that was kept as JSON.
 - show: How reports look in a terminal; piped, they are 80 columns wide and without colours.
 - show_comparison: How a comparison looks in a terminal: accuracy first, then times, then engines.
@@ -42,6 +47,7 @@ import un_deploy
 from un_deploy.arguments.names import as_options
 from un_deploy.cli.memory import warned
 from un_deploy.cli.overwriting import guarded
+from un_deploy.cli.progress import LOGGER, logged
 from un_deploy.cpus import limit_threads
 from un_deploy.errors import UnDeployError, one_line
 from un_deploy.files import no_room
@@ -90,12 +96,12 @@ class Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command = import_module(f"un_deploy.cli.{COMMANDS[cmd_name]}").command
-        return guarded(warned(command, cmd_name))
+        return guarded(logged(warned(command, cmd_name)))
 
     def invoke(self, ctx: click.Context) -> Any:
         limit_threads()  # a command loads NumPy when it is named
         with as_options(), warnings.catch_warnings(), _ended_by_signals():
-            warnings.showwarning = _one_line
+            warnings.showwarning = lambda message, *_, **__: LOGGER.warning(message)
             # What it logs of a damaged file stands in the error, too, in one line.
             logging.getLogger("onnx_ir").setLevel(logging.ERROR)
             try:
@@ -141,10 +147,6 @@ def _ended_by_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _one_line(message: Warning | str, *_: object, **__: object) -> None:
-    click.echo(f"warning: {message}", err=True)
-
-
 @click.group(
     cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "show_default": True}
 )
@@ -158,4 +160,9 @@ def main() -> None:
     Exit codes: 0 done; 1 something to mend, which the message names; 2 wrong usage; 3 not equal (or
     nobody can tell), or not as fast, as exact or as free of norms as asked; 130
     interrupted (Ctrl-C); 143, 129 and 131 terminated (SIGTERM, SIGHUP, SIGQUIT).
+
+    \b
+    Example:
+      un-deploy export net.py:make --norm un --checkpoint net.pt -o net.onnx
+      un-deploy fold model.onnx -o folded.onnx
     """

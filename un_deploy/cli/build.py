@@ -11,7 +11,8 @@ from typing import Any
 import click
 
 from un_deploy.cli import options
-from un_deploy.cli.overwriting import Writes, plan_target
+from un_deploy.cli.command import Command
+from un_deploy.cli.overwriting import Writes, anything, plan_target
 
 
 def _spelled(name: str, **settings: Any) -> Callable[[Any], Any]:
@@ -20,7 +21,20 @@ def _spelled(name: str, **settings: Any) -> Callable[[Any], Any]:
     return click.option(f"--{name}", f"--{kebab}", kebab.replace("-", "_"), **settings)
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    example="un-deploy build folded.onnx -o folded.plan --precision fp16 --shapes x:8x3x224x224\n"
+    "un-deploy build folded.onnx -o folded.plan --precision fp16 --dim batch=8",
+    groups={
+        "Output": "target force",
+        "Precision": "precision keep_fp32 tf32 require_types input_io_formats output_io_formats",
+        "Shapes": "shapes dims min_shapes opt_shapes max_shapes",
+        "The builder": "flavor mem_pool_size builder_optimization_level timing_cache_file",
+        "Where the plan runs": "version_compatible hardware_compatibility_level "
+        "compute_capability strip_weights refit",
+        "Part of the graph": "mark_output region_input region_output",
+    },
+)
 @click.argument("source", metavar="MODEL.onnx", type=options.MODEL_FILE)
 @options.writes(
     "-o",
@@ -80,13 +94,14 @@ def _spelled(name: str, **settings: Any) -> Callable[[Any], Any]:
     help="The largest shapes that the engine takes. The three together are an optimisation "
     "profile; where they are repeated, the n-th of each make the n-th profile.",
 )
-@click.option(
-    "--shapes",
-    multiple=True,
-    metavar="NAME:8x3x224x224,...",
-    help="The only shapes that the engine takes: a profile whose three shapes are the same. For "
+@options.shapes(
+    "The only shapes that the engine takes: a profile whose three shapes are the same. For "
     "all four: scalar for a scalar; quotes around a name that holds commas and colons; of an input "
-    "that the network reads as a shape, its values.",
+    "that the network reads as a shape, its values."
+)
+@options.sizes(
+    "The only size of a dynamic dimension that the engine takes, for example batch=8: --shapes in "
+    "short."
 )
 @_spelled(
     "memPoolSize",
@@ -100,7 +115,7 @@ def _spelled(name: str, **settings: Any) -> Callable[[Any], Any]:
 )
 @_spelled(
     "timingCacheFile",
-    type=Writes(),
+    type=Writes(check=anything),
     help="Timings of kernels: read from this file where it exists, written to it after the build.",
 )
 @_spelled(
@@ -160,6 +175,7 @@ def command(
     opt_shapes: tuple[str, ...],
     max_shapes: tuple[str, ...],
     shapes: tuple[str, ...],
+    dims: tuple[tuple[str, int], ...],
     mem_pool_size: str | None,
     builder_optimization_level: int | None,
     timing_cache_file: Path | None,
@@ -184,7 +200,7 @@ def command(
     have, or would ignore, is refused. TensorRT-RTX builds without a GPU; plans of either flavour
     are untested on hardware.
     """
-    from un_deploy.cli import show
+    from un_deploy.cli import progress, show
     from un_deploy.engines.building import options as engine
     from un_deploy.engines.profiles import parse_shapes, profiles_of
     from un_deploy.pipeline.build import Surgery, build
@@ -217,17 +233,18 @@ def command(
         tf32=tf32,
         **parsed,
     )
-    with show.steps(f"Building {source}") as progress:
+    with progress.working(what := f"Building {source}"):
         report = build(
             source,
             target,
             profiles=profiles,
+            dims=dict(dims),
             options=build_options,
             surgery=Surgery(region_input, region_output, mark_output),
-            progress=progress,
+            progress=progress.phases(what),
             **settings,
         )
     if as_json:
-        click.echo(report.to_json(), nl=False)
+        options.print_json(report)
     else:
         show.build(report)

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from un_deploy.cli import options
+from un_deploy.cli.command import Command
 from un_deploy.cli.overwriting import Writes
+from un_deploy.files import check_directory_target
 from un_deploy.pipeline.export.norm_names import NORMS
 
 if TYPE_CHECKING:
@@ -34,6 +36,10 @@ def _batches(ctx: click.Context, param: click.Parameter, value: str | None) -> t
     if len(set(sizes)) < len(sizes):
         raise click.BadParameter(f"{value!r} names a size twice")
     return sizes
+
+
+def _check_logs(logs: Path, values: dict[str, Any]) -> None:
+    check_directory_target(logs, force=values["force"])
 
 
 def _check_replaced(logs: Path) -> None:
@@ -71,7 +77,21 @@ def _kept(logs: Path | None, force: bool) -> Iterator[Path | None]:
         raise InputError(f"{failed} (its log is in {logs})") from failed
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    example="un-deploy compare --ln ln.onnx --unfolded un.onnx --dim batch=8 -o report.json\n"
+    "un-deploy compare net.py:make --checkpoint un.pt --html report.html",
+    groups={
+        "What is compared": "ln unfolded folded none norms ln_checkpoint checkpoint keep",
+        "The export of MODEL": "exporter static dynamic_axes",
+        "What runs it": "backend device threads tf32 precision",
+        "Inputs": "shapes dims batches inputs seed",
+        "How much is timed": "builds rounds sample_ms",
+        "Also looked at": "engines flavor profile",
+        "Exit with 3": "min_speedup max_error against",
+        "Output": "target html_target keep_logs force as_json json_samples",
+    },
+)
 @click.argument("model", metavar="[MODEL]", required=False, type=options.PYTHON)
 @options.reads(
     "--ln", type=options.MODEL_FILE, help="The network with LN: an ONNX file, or a TensorRT plan."
@@ -121,6 +141,7 @@ def _kept(logs: Path | None, force: bool) -> Iterator[Path | None]:
     default=20.0,
     help="The least that one sample takes, in milliseconds; short runs are repeated to fill it.",
 )
+@options.input_shapes
 @options.dims
 @click.option(
     "--batches",
@@ -191,13 +212,14 @@ def _kept(logs: Path | None, force: bool) -> Iterator[Path | None]:
 )
 @options.writes(
     "--keep-logs",
-    type=Writes(folder=True),
+    type=Writes(folder=True, check=_check_logs),
     metavar="DIR",
     help="With --backend trtexec: keep its logs and its JSON files of times, profile and layers in "
     "this folder, from one more run of every variant in every build.",
 )
 @options.force
 @options.as_json
+@options.json_samples
 def command(
     model: str | None,
     norms: tuple[Norm, ...] | None,
@@ -205,6 +227,7 @@ def command(
     checkpoint: Path | None,
     sample_ms: float,
     dims: tuple[tuple[str, int], ...],
+    shapes: tuple[str, ...],
     static: bool,
     min_speedup: float | None,
     max_error: float | None,
@@ -214,6 +237,7 @@ def command(
     keep_logs: Path | None,
     force: bool,
     as_json: bool,
+    json_samples: bool,
     **settings: Any,
 ) -> None:
     """Time a network with LN, UN, UN folded and no norm.
@@ -228,7 +252,7 @@ def command(
     that, what each computes is compared with float64. Exit code 3 where --min-speedup,
     --max-error or --against is missed.
     """
-    from un_deploy.cli import show, show_comparison
+    from un_deploy.cli import progress, show, show_comparison
     from un_deploy.files import atomic_write_text, check_target
     from un_deploy.measure.speed.accuracy import require_accuracy
     from un_deploy.measure.speed.compare_report import CompareReport
@@ -248,13 +272,14 @@ def command(
     old = None if against is None else CompareReport.read(against)
     if keep_logs is not None:
         _check_replaced(keep_logs)
-    with _kept(keep_logs, force) as logs, show.working("Comparing") as say:
+    with _kept(keep_logs, force) as logs, progress.working("Comparing") as say:
         report = compare(
             model,
             norms=norms,
             files=files,
             checkpoints={norm: path for norm, path in given.items() if path is not None},
             dims=dict(dims),
+            shapes=options.parsed_shapes(shapes),
             dynamic=not static,
             sample_s=sample_ms / 1000,
             logs=logs,
@@ -265,8 +290,8 @@ def command(
         atomic_write_text(target, report.to_json(), force=force)
     if html_target is not None:
         write_page(report, html_target, force=force)
-    if as_json:
-        click.echo(report.to_json(), nl=False)
+    if as_json or json_samples:
+        options.print_json(report, samples=json_samples)
     else:
         show_comparison.comparison(report)
     if (max_error, old, min_speedup) != (None, None, None):
@@ -279,7 +304,7 @@ def command(
         report.require_no_regression(old)
     if min_speedup is not None:
         report.require_speedup(min_speedup)
-        if not as_json:
+        if not (as_json or json_samples):
             show.line(
                 f"{report.judged}: at least {min_speedup:g}x as fast as LN, as asked.", show.GOOD
             )

@@ -8,12 +8,21 @@ from typing import Any
 import click
 
 from un_deploy.cli import options
+from un_deploy.cli.command import Command
 from un_deploy.cli.overwriting import Writes
 
 _DATA = "LOADER"
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    example="un-deploy convert net.py:make --checkpoint ln.pt --data data.py:batches -o un.pt",
+    groups={
+        "Data": "data heldout evaluate padding",
+        "What is converted": "checkpoint keep max_loss refit target force",
+        "Training afterwards": "finetune steps learning_rate",
+    },
+)
 @click.argument("model", metavar="MODEL", type=options.PYTHON)
 @options.reads("--checkpoint", required=True, help="The trained weights: .pt or .safetensors.")
 @options.reads(
@@ -92,17 +101,17 @@ def command(model: str, target: Path, as_json: bool, **settings: Any) -> None:
     to it, without training; --finetune trains on from there. What that costs is measured on samples
     that nothing was fitted to.
     """
-    from un_deploy.cli import show
+    from un_deploy.cli import progress
     from un_deploy.cli.show_conversion import conversion
     from un_deploy.pipeline.convert import convert
 
-    with show.working(f"Converting {model}") as say:
+    with progress.working(f"Converting {model}"):
 
         def tell(done: int, steps: int, loss: float) -> None:
-            say(f"Training {model}: step {done} of {steps}, loss {loss:.4f}")
+            progress.LOGGER.debug("Training: step %d of %d, loss %.4f", done, steps, loss)
 
         report = convert(model, target, tell=tell, **settings)
     if as_json:
-        click.echo(report.to_json(), nl=False)
+        options.print_json(report)
     else:
         conversion(report)

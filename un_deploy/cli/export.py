@@ -8,10 +8,19 @@ from typing import Any
 import click
 
 from un_deploy.cli import options
+from un_deploy.cli.command import Command
 from un_deploy.pipeline.export.norm_names import NORMS
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    example="un-deploy export net.py:make --norm un --checkpoint net.pt -o net.onnx",
+    groups={
+        "The model": "norm checkpoint part inputs untrained",
+        "The export": "opset exporter static dynamic_axes target force",
+        "The fold": "no_fold keep fold_norm_affine require_folded no_verify",
+    },
+)
 @click.argument("model", metavar="MODEL", type=options.PYTHON)
 @options.output
 @click.option(
@@ -64,15 +73,15 @@ def command(
     runs as code, or a Hugging Face folder of config.json and safetensors. Nothing is written unless
     the graph agrees with PyTorch and the folded graph with that.
     """
-    from un_deploy.cli import show
+    from un_deploy.cli import progress, show
     from un_deploy.pipeline.export.export import export
 
-    with show.working(f"Exporting {model}"):
+    with progress.working(f"Exporting {model}"):
         report = export(
             model, target, fold=not no_fold, verify=not no_verify, dynamic=not static, **settings
         )
     if as_json:
-        click.echo(report.to_json(), nl=False)
+        options.print_json(report)
         return
     show.line(
         f"Exported by {report.exporter} with opset {report.opset}; "

@@ -8,9 +8,10 @@ from typing import Any
 import click
 
 from un_deploy.cli import options
+from un_deploy.cli.command import Command
 
 
-@click.command()
+@click.command(cls=Command, example="un-deploy fold model.onnx -o folded.onnx --require-folded all")
 @click.argument("source", metavar="IN", type=options.MODEL_FILE)
 @options.writes(
     "-o", "--output", "target", type=options.MODEL_TARGET, metavar="OUT", help="The file to write."
@@ -44,13 +45,13 @@ def command(
     """
     if target is None and not dry_run:
         raise click.UsageError("Missing option '-o' / '--output' (or '--dry-run').")
-    from un_deploy.cli import show
+    from un_deploy.cli import progress, show
     from un_deploy.pipeline.fold_file import fold_file
 
-    with show.working(f"Folding {source}"):
+    with progress.working(f"Folding {source}"):
         report = fold_file(source, target, verify=not no_verify, dry_run=dry_run, **settings)
     if as_json:
-        click.echo(report.to_json(), nl=False)
+        options.print_json(report)
         return
     show.fold(report.fold, report.modules)
     if report.verification:

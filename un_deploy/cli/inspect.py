@@ -7,9 +7,10 @@ from pathlib import Path
 import click
 
 from un_deploy.cli import options
+from un_deploy.cli.command import Command
 
 
-@click.command()
+@click.command(cls=Command, example="un-deploy inspect model.onnx")
 @click.argument("source", metavar="MODEL", type=options.MODEL_FILE)
 @options.keep
 @options.as_json
@@ -18,13 +19,13 @@ def command(source: Path, keep: tuple[str, ...], as_json: bool) -> None:
 
     Which fold and where to, which do not and why, and what was nearly one. Nothing is written.
     """
-    from un_deploy.cli import show
+    from un_deploy.cli import progress, show
     from un_deploy.pipeline.inspect_file import inspect_file
 
-    with show.working(f"Looking at {source}"):
+    with progress.working(f"Looking at {source}"):
         report = inspect_file(source, keep=keep)
     if as_json:
-        click.echo(report.to_json(), nl=False)
+        options.print_json(report)
         return
     written = f", written by {report.producer}" if report.producer else ""
     show.line(f"{report.source}: opset {report.opset}{written}")

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from un_deploy.cli.overwriting import Reads, model_files
+from un_deploy.cli.progress import LOGGER
 from un_deploy.memory_needs import shortage
 
 
@@ -22,7 +23,7 @@ def warned(command: click.Command, name: str) -> click.Command:
     @wraps(run)
     def checked(*arguments: Any, **values: Any) -> Any:
         if said := shortage(name, _sizes(command, values)):
-            click.echo(f"warning: {said}", err=True)
+            LOGGER.warning(said)
         return run(*arguments, **values)
 
     command = copy(command)

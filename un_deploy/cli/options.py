@@ -10,6 +10,7 @@ import click
 from click.core import ParameterSource
 
 from un_deploy.cli.overwriting import Reads, Writes, model_files, onnx_target, python_files
+from un_deploy.json_form import JsonForm
 from un_deploy.runtime.backends import BACKENDS
 
 
@@ -80,6 +81,18 @@ def writes(*names: str, **settings: Any) -> Callable[[Any], Any]:
 
 as_json = click.option(
     "--json", "as_json", is_flag=True, help="Print the report as JSON, and nothing else."
+)
+
+
+def print_json(report: JsonForm, *, samples: bool = True) -> None:
+    """The report as JSON, and nothing else."""
+    click.echo(report.to_json(samples=samples), nl=False)
+
+
+json_samples = click.option(
+    "--json-samples",
+    is_flag=True,
+    help="As --json, and every sample with it. --json has what they come to.",
 )
 force = click.option(
     "--force",
@@ -178,7 +191,31 @@ def sizes(text: str) -> Callable[[Any], Any]:
     )
 
 
-dims = sizes("The size of a dynamic dimension of the inputs, for example batch=8.")
+dims = sizes("The size of a dynamic dimension of the inputs, such as batch=8: --shapes in short.")
+
+
+def shapes(text: str) -> Callable[[Any], Any]:
+    """--shapes, in trtexec's spelling, in which build, compare, profile and triton have it."""
+    return click.option("--shapes", multiple=True, metavar="NAME:8x3x224x224,...", help=text)
+
+
+input_shapes = shapes(
+    "The shapes of inputs, for example x:8x3x224x224. Those that are not named are as --dim or "
+    "the file has them."
+)
+
+
+def parsed_shapes(texts: tuple[str, ...]) -> dict[str, tuple[int, ...]]:
+    """The shapes of all --shapes together.
+
+    Raises:
+        InputError: one is not of that form, or an input is named twice.
+    """
+    from un_deploy.engines.profiles import parse_shapes
+
+    return parse_shapes(",".join(texts)) if texts else {}
+
+
 device = click.option(
     "--device", help="Device for the torch backends: cpu or cuda.  [default: cpu]"
 )

@@ -1,8 +1,9 @@
-"""No command writes over what it reads, not even with --force: one check for all of them.
+"""The paths of a command, looked at before it runs: one check for all commands.
 
-The type of each option that takes a path says whether the command reads or writes there, and which
-files go with it; the check compares them before the command runs. To save over an input, write
-beside it and rename.
+No command writes over what it reads, not even with --force. What is there already, or is missing,
+is said before anything large is imported. The type of each option that takes a path says whether
+the command reads or writes there, and which files go with it. To save over an input, write beside
+it and rename.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 import click
 
 from un_deploy.errors import InputError, TargetError
+from un_deploy.files import check_target
 
 
 def _itself(path: Path) -> Iterable[Path]:
@@ -31,21 +33,44 @@ class Reads(click.Path):
         super().__init__(path_type=path_type)
         self.files = files
 
+    def own(self, value: Any) -> Iterable[Path]:
+        """The files that the value itself names."""
+        return python_files(value) if self.files is python_files else (Path(value),)
+
+    def missing(self, value: Any) -> Path | None:
+        """What the value names and is not there. Other forms of a spec are for the command."""
+        path = Path(value)
+        if self.files is python_files and path.suffix != ".npz":
+            path = Path(value.rpartition(":")[0])
+            if path.suffix != ".py" or path.parts[0] == "models":  # which come with the package
+                return None
+        return None if path.exists() else path
+
+
+def _is_free(path: Path, values: dict[str, Any]) -> None:
+    check_target(path, force=values.get("force", False))
+
+
+def anything(path: Path, values: dict[str, Any]) -> None:
+    """No check: of a file that may be there, and is read or added to."""
+
 
 class Writes(click.Path):
     """A path that a command writes.
 
     `files` gives all files that are replaced for it, from the path and the values of all options;
-    with `folder`, those of them that are folders are replaced with all that they hold.
+    with `folder`, those of them that are folders are replaced with all that they hold. `check`
+    raises a TargetError where nothing can be written there.
     """
 
     def __init__(
         self,
         files: Callable[[Path, dict[str, Any]], Iterable[Path]] = lambda path, _: (path,),
         folder: bool = False,
+        check: Callable[[Path, dict[str, Any]], None] = _is_free,
     ):
         super().__init__(path_type=Path)
-        self.files, self.folder = files, folder
+        self.files, self.folder, self.check = files, folder, check
 
 
 def model_files(path: Path) -> Iterator[Path]:
@@ -91,17 +116,20 @@ def plan_target(path: Path, _: dict[str, Any]) -> tuple[Path, ...]:
 
 
 def guarded(command: click.Command) -> click.Command:
-    """The command, which compares what it reads with what it writes before anything else.
+    """The command, which looks at its paths before anything else.
 
-    It raises a TargetError where it would write over what it reads, and a click.UsageError where
-    two options write to the same file.
+    It raises a TargetError where it would write over what it reads, or over anything without
+    --force; an InputError where an input is missing; and a click.UsageError where two options write
+    to the same file.
     """
     run = command.callback
     assert run is not None  # a command of this program is a function
 
     @wraps(run)
     def checked(*arguments: Any, **values: Any) -> Any:
-        _check(command, values)
+        _check(command, values, whole=False)
+        _check_places(command, values)
+        _check(command, values, whole=True)
         return run(*arguments, **values)
 
     command = copy(command)
@@ -109,12 +137,28 @@ def guarded(command: click.Command) -> click.Command:
     return command
 
 
-def _check(command: click.Command, values: dict[str, Any]) -> None:
+def _check_places(command: click.Command, values: dict[str, Any]) -> None:
+    """Where a target is, and whether an input is there at all."""
+    given = [(one, one.type, values.get(one.name or "")) for one in command.params]
+    for _, kind, value in given:
+        if isinstance(kind, Writes) and value is not None and not values.get("force"):
+            kind.check(value, values)
+    for option, kind, value in given:
+        if isinstance(kind, Reads) and value is not None and (path := kind.missing(value)):
+            of = f" of {_name(option)}" if isinstance(option, click.Option) else ""
+            raise InputError(f"{path}{of} does not exist: check the name")
+
+
+def _check(command: click.Command, values: dict[str, Any], *, whole: bool) -> None:
+    """Compare what is read with what is written; not `whole`: by what the options name alone.
+
+    Which weights lie beside a model is in the model, and reading it takes its time.
+    """
     given = [(one, one.type, values.get(one.name or "")) for one in command.params]
     written: list[tuple[click.Parameter, Writes, Path]] = []
     for option, kind, value in given:
         if isinstance(kind, Writes) and value is not None:
-            files = tuple(kind.files(value, values))
+            files = tuple(kind.files(value, values)) if whole or kind.folder else (value,)
             for other, _, there in written:
                 if any(_same(file, there) for file in files):
                     raise click.UsageError(f"{_name(other)} and {_name(option)} name the same file")
@@ -125,7 +169,7 @@ def _check(command: click.Command, values: dict[str, Any]) -> None:
     for reader, kind, value in given:
         if not isinstance(kind, Reads) or value is None:
             continue
-        for file in kind.files(value):
+        for file in kind.files(value) if whole else kind.own(value):
             for option, target_kind, target in replaced:
                 if _same(file, target) or (target_kind.folder and _inside(file, target)):
                     raise TargetError(

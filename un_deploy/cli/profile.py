@@ -9,9 +9,19 @@ from typing import Any
 import click
 
 from un_deploy.cli import options
+from un_deploy.cli.command import Command
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    example="un-deploy profile folded.onnx --shapes x:8x3x224x224 --top 10",
+    groups={
+        "What runs it": "backend device threads tf32",
+        "Inputs": "shapes dims inputs seed",
+        "How much is timed": "runs warm_up",
+        "Output": "top profile_file times_file layers_file force as_json json_samples",
+    },
+)
 @click.argument("source", metavar="MODEL", type=options.MODEL_FILE)
 @options.backend(
     "What runs an ONNX file; auto: ONNX Runtime on the CPU, else torch.", engines=False
@@ -28,6 +38,7 @@ from un_deploy.cli import options
     default=5,
     help="Number of runs before the timed ones.",
 )
+@options.input_shapes
 @options.dims
 @options.inputs
 @options.seed
@@ -59,15 +70,18 @@ from un_deploy.cli import options
 )
 @options.force
 @options.as_json
+@options.json_samples
 def command(
     source: Path,
     dims: tuple[tuple[str, int], ...],
+    shapes: tuple[str, ...],
     top: int | None,
     profile_file: Path | None,
     times_file: Path | None,
     layers_file: Path | None,
     force: bool,
     as_json: bool,
+    json_samples: bool,
     **settings: Any,
 ) -> None:
     """Time each layer of an ONNX file or a plan.
@@ -77,7 +91,7 @@ def command(
     it, needs its manifest beside it, and is code: load only those you trust. Plans are untested on
     hardware.
     """
-    from un_deploy.cli import show
+    from un_deploy.cli import progress, show
     from un_deploy.engines.plan.header import is_plan
     from un_deploy.errors import InputError
     from un_deploy.files import atomic_write_text, check_target
@@ -96,14 +110,14 @@ def command(
             f"{source} is no plan: only TensorRT tells of an engine's layers, so leave out "
             "--exportLayerInfo"
         )
-    if top is not None and as_json:
+    if top is not None and (as_json or json_samples):
         raise InputError("--top is of the table, and --json has all layers: leave one out")
     options.refuse_seed_with(settings["inputs"])
-    with show.working(f"Timing {source}"):
-        report = profile(source, dims=dict(dims), **settings)
+    with progress.working(f"Timing {source}"):
+        report = profile(source, dims=dict(dims), shapes=options.parsed_shapes(shapes), **settings)
     for target, text in wanted:
         atomic_write_text(target, text(report), force=force)
-    if as_json:
-        click.echo(report.to_json(), nl=False)
+    if as_json or json_samples:
+        options.print_json(report, samples=json_samples)
     else:
         show.profile(report, top)

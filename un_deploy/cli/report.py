@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
 
 from un_deploy.cli import options
+from un_deploy.cli.command import Command
 from un_deploy.cli.overwriting import Reads
 
 
-@click.command()
+@click.command(cls=Command, example="un-deploy report report.json -o report.html")
 @click.argument("source", metavar="REPORT.json", type=Reads())
 @options.writes(
     "-o",
@@ -21,7 +23,8 @@ from un_deploy.cli.overwriting import Reads
     help="The HTML page to write.",
 )
 @options.force
-def command(source: Path, target: Path, force: bool) -> None:
+@options.as_json
+def command(source: Path, target: Path, force: bool, as_json: bool) -> None:
     """Write a comparison as one HTML page.
 
     REPORT.json is what `un-deploy compare -o` wrote, for example in CI, or `un-deploy demo`. The
@@ -31,4 +34,7 @@ def command(source: Path, target: Path, force: bool) -> None:
     from un_deploy.pipeline.compare.report_file import report_file
 
     report_file(source, target, force=force)
-    show.line(f"Wrote {target}.")
+    if as_json:
+        click.echo(json.dumps({"source": str(source), "target": str(target)}, indent=2))
+    else:
+        show.line(f"Wrote {target}.")

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import sys
-from contextlib import contextmanager, redirect_stdout
 from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.cells import cell_len, set_cell_size
+from rich.console import Console, ConsoleOptions
+from rich.measure import Measurement
 from rich.table import Table as RichTable
 from rich.text import Text
 
 from un_deploy.printed import Table, words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from un_deploy.graph.fold.report import FoldReport
     from un_deploy.graph.strip.strip import StripReport
@@ -28,45 +27,13 @@ GOOD, BAD, MUTED = "green", "bold red", "dim"
 
 _STYLES: dict[Tone, str] = {"plain": "", "good": GOOD, "bad": BAD, "muted": MUTED}
 
+_LEAST = 12
+"""Columns that a name gets, where there is room for that."""
+
 
 def console() -> Console:
     """Standard output. Nothing is read as markup: names may hold brackets."""
     return Console(markup=False, highlight=False, emoji=False)
-
-
-@contextmanager
-def working(what: str) -> Iterator[Callable[[str], None]]:
-    """Say on stderr what takes long, while it does, and only in a terminal.
-
-    Gives a function that says what is done now instead.
-
-    What the user's own Python prints meanwhile goes to stderr too, so that standard output holds
-    the report alone.
-    """
-    err = Console(stderr=True, markup=False, highlight=False)
-    with redirect_stdout(sys.stderr):
-        if err.is_terminal:
-            with err.status(Text(what)) as status:
-                yield lambda text: status.update(Text(text))
-        else:
-            yield lambda text: None
-
-
-@contextmanager
-def steps(what: str) -> Iterator[Callable[[str, int, int], None]]:
-    """A bar on stderr for what comes in phases, in a terminal only.
-
-    Gives a function that takes the phase, its steps that are done, and how many there are.
-    """
-    err = Console(stderr=True, markup=False, highlight=False)
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
-        shown = bar.add_task(what, total=None)
-
-        def tell(phase: str, done: int, total: int) -> None:
-            bar.update(shown, description=f"{what}: {phase}", completed=done, total=total)
-
-        yield tell
 
 
 def line(text: str, style: str = "") -> None:
@@ -74,16 +41,58 @@ def line(text: str, style: str = "") -> None:
     console().print(Text(text, style=style))
 
 
+class Names:
+    """A cell whose words lose their middle where the column is narrower than they are."""
+
+    def __init__(self, text: Text) -> None:
+        self.text = text
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
+        words = self.text.plain.split(" ")
+        if max(map(cell_len, words)) <= options.max_width:
+            yield self.text
+        else:
+            cut = " ".join(elided(word, options.max_width) for word in words)
+            yield Text(cut, style=self.text.style, overflow="fold")
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        longest = max(map(cell_len, self.text.plain.split(" ")))
+        return Measurement(min(longest, _LEAST), cell_len(self.text.plain))
+
+
+def elided(name: str, width: int) -> str:
+    """The name in this many columns; more of its beginning is kept, where blocks are numbered.
+
+    >>> elided("encoder.layers.11.attention.norm", 24)
+    'encoder.layers.1…on.norm'
+    """
+    if cell_len(name) <= width or width < 4:
+        return name
+    tail = (width - 1) // 3
+    head, end = set_cell_size(name, width - 1 - tail), set_cell_size(name[::-1], tail)[::-1]
+    return f"{head.rstrip()}…{end.lstrip()}"
+
+
 def table(columns: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> None:
-    """A table; long names are broken, not cut, and a column headed ">" is aligned right."""
+    """A table as wide as the terminal at most: long names lose their middle.
+
+    A column headed ">" is aligned right, and holds numbers, which stay whole.
+    """
     shown = RichTable(box=SIMPLE_HEAD, pad_edge=False)
     for heading in columns:
         right = heading.startswith(">")
         shown.add_column(
-            Text(heading.lstrip(">")), justify="right" if right else "left", overflow="fold"
+            Text(heading.lstrip(">")),
+            justify="right" if right else "left",
+            no_wrap=right,
+            overflow="fold",
         )
     for row in rows:
-        shown.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in row))
+        cells = (cell if isinstance(cell, Text) else Text(cell) for cell in row)
+        names = (not heading.startswith(">") for heading in columns)
+        shown.add_row(
+            *(Names(cell) if is_name else cell for cell, is_name in zip(cells, names, strict=True))
+        )
     console().print(shown)
 
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import click
 
 from un_deploy.cli import options
+from un_deploy.cli.command import Command
 
 
-@click.command()
+@click.command(cls=Command, example="un-deploy strip model.onnx -o stripped.onnx")
 @click.argument("source", metavar="IN", type=options.MODEL_FILE)
 @options.output
 @click.option(
@@ -27,13 +28,13 @@ def command(source: Path, target: Path, nodes: tuple[str, ...], force: bool, as_
 
     For measuring what the norms of a network cost. The result computes something else.
     """
-    from un_deploy.cli import show
+    from un_deploy.cli import progress, show
     from un_deploy.pipeline.strip_file import strip_file
 
-    with show.working(f"Stripping {source}"):
+    with progress.working(f"Stripping {source}"):
         report = strip_file(source, target, nodes=nodes or None, force=force)
     if as_json:
-        click.echo(report.to_json(), nl=False)
+        options.print_json(report)
         return
     show.strip(report)
     show.line(f"Wrote {target}: it computes something else than {source}.")

@@ -8,20 +8,39 @@ from typing import Any
 import click
 
 from un_deploy.cli import options
+from un_deploy.cli.command import Command
 from un_deploy.cli.overwriting import Writes
+from un_deploy.files import check_folder_inside
+
+
+def _name(values: dict[str, Any]) -> str:
+    return values["name"] or values["source"].stem
+
+
+def _check(repository: Path, values: dict[str, Any]) -> None:
+    check_folder_inside(repository, _name(values), force=values["force"])
 
 
 def _replaced(repository: Path, values: dict[str, Any]) -> tuple[Path, Path]:
     """What is not kept of a model that is there: its configuration, and this version of it."""
-    folder = repository / (values["name"] or values["source"].stem)
+    folder = repository / _name(values)
     return folder / "config.pbtxt", folder / str(values["version"])
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    example="un-deploy triton folded.onnx --repository models --name vit --max-batch-size 32",
+    groups={
+        "The repository": "repository name version force",
+        "Batches": "max_batch_size dynamic_batching max_queue_delay preferred_batch_sizes",
+        "Where it runs": "instances kind accelerator",
+        "Warm-up": "warm_up shapes dims",
+    },
+)
 @click.argument("source", metavar="MODEL", type=options.MODEL_FILE)
 @options.writes(
     "--repository",
-    type=Writes(_replaced, folder=True),
+    type=Writes(_replaced, folder=True, check=_check),
     required=True,
     metavar="DIR",
     help="The model repository, that is the folder that tritonserver is given.",
@@ -85,7 +104,13 @@ def _replaced(repository: Path, values: dict[str, Any]) -> tuple[Path, Path]:
     default=None,
     help="Let Triton run the model on zeros before it serves. On unless a size is unknown.",
 )
-@options.sizes("The size of a dynamic dimension in the warm-up, for example sequence=128.")
+@options.shapes(
+    "The shapes of inputs in the warm-up, for example ids:8x128. Where Triton makes batches, the "
+    "first size has to fit into one, and the warm-up still has one row, and the largest batch."
+)
+@options.sizes(
+    "The size of a dynamic dimension in the warm-up, for example sequence=128: --shapes in short."
+)
 @options.force
 @options.as_json
 def command(
@@ -94,6 +119,7 @@ def command(
     name: str | None,
     version: int,
     dims: tuple[tuple[str, int], ...],
+    shapes: tuple[str, ...],
     force: bool,
     as_json: bool,
     **settings: Any,
@@ -104,21 +130,21 @@ def command(
     With --force, config.pbtxt and this version of a model that exists are replaced; its other
     versions stay. Untested on a server.
     """
-    from un_deploy.cli import show
+    from un_deploy.cli import progress, show
     from un_deploy.pipeline.triton.config import Serving
     from un_deploy.pipeline.triton.repository import write_triton
 
-    with show.working(f"Writing {repository}"):
+    with progress.working(f"Writing {repository}"):
         report = write_triton(
             source,
             repository,
             name=name,
             version=version,
-            serving=Serving(sizes=dict(dims), **settings),
+            serving=Serving(sizes=dict(dims), shapes=options.parsed_shapes(shapes), **settings),
             force=force,
         )
     if as_json:
-        click.echo(report.to_json(), nl=False)
+        options.print_json(report)
         return
     rows = [
         (

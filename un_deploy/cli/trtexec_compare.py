@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from copy import copy
 from typing import Any, get_args
 
@@ -32,23 +33,31 @@ def _backend(ctx: click.Context, param: click.Parameter, value: str) -> str:
 
 def _command(*, which: bool, **given: Any) -> None:
     if which:
-        return _say_which(given["backend"])
+        return _say_which(given["backend"], as_json=given["as_json"])
     assert compare.command.callback is not None
     return compare.command.callback(**given)
 
 
-def _say_which(backend: str) -> None:
+_OF_WHICH = ("which", "backend", "as_json")
+
+
+def _say_which(backend: str, *, as_json: bool) -> None:
     from un_deploy.runtime.choose_engine import choose_engine_backend, runtime_title
     from un_deploy.runtime.settings import RunSettings
 
     context = click.get_current_context()
     for param in command.params:
         source = context.get_parameter_source(str(param.name))
-        if source is ParameterSource.COMMANDLINE and param.name not in ("which", "backend"):
+        if source is ParameterSource.COMMANDLINE and param.name not in _OF_WHICH:
             raise click.UsageError(f"--which measures nothing: leave out {param.opts[0]}")
     able = () if backend == ENGINE else (backend,)
     chosen = choose_engine_backend(able)
-    click.echo(runtime_title(RunSettings(chosen.name)))
+    title = runtime_title(RunSettings(chosen.name))
+    if as_json:
+        told = {"backend": chosen.name, "title": title, "notes": chosen.passed_over}
+        click.echo(json.dumps(told, indent=2))
+        return
+    click.echo(title)
     for note in chosen.passed_over:
         click.echo(f"Note: {note}.", err=True)
 
@@ -75,6 +84,9 @@ _NEVER_TAKEN = set(get_args(Setting)) - {name for one in _ENGINES for name in on
 command = copy(compare.command)
 command.name = "trtexec-compare"
 command.help = _HELP
+command.example = (
+    "un-deploy trtexec-compare --ln ln.onnx --unfolded un.onnx --dim batch=8 --precision fp16"
+)
 command.callback = _command
 command.params = [
     *(

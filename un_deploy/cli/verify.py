@@ -8,10 +8,11 @@ from typing import Any, Literal
 import click
 
 from un_deploy.cli import options
+from un_deploy.cli.command import Command
 from un_deploy.errors import VerificationError
 
 
-@click.command()
+@click.command(cls=Command, example="un-deploy verify model.onnx folded.onnx --require proven")
 @click.argument("first", metavar="A", type=options.MODEL_FILE)
 @click.argument("second", metavar="B", type=options.MODEL_FILE)
 @options.inputs
@@ -38,13 +39,13 @@ def command(
 
     Exit code 0 for the first two, 3 for the others. Which norms the fold kept is seen from B.
     """
-    from un_deploy.cli import show
+    from un_deploy.cli import progress, show
     from un_deploy.measure.equality.verify import verify
 
-    with show.working(f"Comparing {second} with {first}"):
+    with progress.working(f"Comparing {second} with {first}"):
         report = verify(first, second, **settings)
     if as_json:
-        click.echo(report.to_json(), nl=False)
+        options.print_json(report)
     else:
         show.verification(report)
     if not report.passed or (level == "proven" and report.verdict != "proven"):

@@ -120,6 +120,31 @@ def profiles_of(
     return tuple(profiles)
 
 
+def profile_of_sizes(sizes: Mapping[str, int], inputs: Sequence[TensorSpec]) -> Profile:
+    """The profile in which every dynamic dimension has this one size, by its name.
+
+    Raises:
+        InputError: a name is none of theirs, a dimension has no name, or no size.
+    """
+    named = {dim for spec in inputs for dim in spec.shape or () if isinstance(dim, str)}
+    for name in sizes:
+        if name not in named:
+            have = ", ".join(sorted(named)) or "none"
+            raise InputError(f"--dim names {name}; the dynamic dimensions are {have}")
+    profile = {}
+    for spec in inputs:
+        if _is_static(spec):
+            continue
+        shape = []
+        for dim in spec.shape or (None,):
+            if not isinstance(dim, int) and dim not in sizes:
+                missing = f"--dim {dim}=SIZE is missing" if dim else "a size has no name"
+                raise InputError(f"input {spec}: {missing}; or give --shapes {spec.name}:SIZES")
+            shape.append(dim if isinstance(dim, int) else sizes[str(dim)])
+        profile[spec.name] = Range(tuple(shape), tuple(shape), tuple(shape))
+    return profile
+
+
 def profile_holding(
     profiles: Sequence[Profile], shapes: Mapping[str, Shape], *, origin: str = "it"
 ) -> int:

@@ -1,5 +1,6 @@
 """What each command does, from file to file.
 
+- abilities: What a machine lacks for a deployment, what is built on it, and what is served where.
 - build: From an ONNX file to a TensorRT plan and its manifest: prepare, check, build, check, write.
 - convert: The whole conversion: from a trained LayerNorm network to a checkpoint with UN, and its
   price.

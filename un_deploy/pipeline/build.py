@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -23,10 +23,11 @@ from un_deploy.engines.graphsurgeon import extract_region, mark_outputs
 from un_deploy.engines.kernels.check_types import TypeReport
 from un_deploy.engines.kernels.kernels import bytes_written
 from un_deploy.engines.plan.manifest import Manifest, PlanTensor, file_sha256, manifest_path, sha256
-from un_deploy.engines.profiles import Profile
+from un_deploy.engines.profiles import Profile, profile_of_sizes
 from un_deploy.errors import InputError, TargetError, one_line
 from un_deploy.files import check_target, staged
 from un_deploy.graph.fold.check_weights import check_weights
+from un_deploy.graph.model.input_specs import input_specs
 from un_deploy.graph.model.model_kinds import name_of, operated, to_ir
 from un_deploy.graph.precision.convert import Precision, PrecisionReport
 from un_deploy.graph.precision.names import in_words
@@ -113,6 +114,7 @@ def build(
     keep_fp32: Collection[str] = (),
     require_types: bool = False,
     profiles: Sequence[Profile] = (),
+    dims: Mapping[str, int] | None = None,
     options: BuildOptions | None = None,
     surgery: Surgery | None = None,
     force: bool = False,
@@ -130,6 +132,7 @@ def build(
         keep_fp32: nodes, tensors or operator types that stay in fp32.
         require_types: refuse an engine, too, of which some product's type is not told.
         profiles: shapes for what is dynamic.
+        dims: instead, sizes of dynamic dimensions by name: the only ones that the engine takes.
         surgery: on the graph, first of all.
 
     Raises:
@@ -144,12 +147,19 @@ def build(
         raise InputError(
             f"{argument('require_types')} is of a precision: give {argument('precision')} with it"
         )
+    if dims and profiles:
+        raise InputError(
+            f"{argument('dims')} gives the only sizes, and {argument('profiles')} others: leave one"
+        )
     check_target(target, force=force)
     check_target(manifest_path(target), force=force)
     if _is_path(model) and target.exists() and Path(model).exists() and target.samefile(model):
         raise TargetError(f"{target} is the model itself: choose another name for the plan")
+    graph = _read(model, surgery)
+    if dims:
+        profiles = (profile_of_sizes(dims, input_specs(graph)),)
     engine = engine_of(
-        prepare(_read(model, surgery), precision, keep_fp32=keep_fp32, options=options),
+        prepare(graph, precision, keep_fp32=keep_fp32, options=options),
         origin=_name(model),
         flavor=kind,
         profiles=profiles,
@@ -157,15 +167,15 @@ def build(
         require_types=require_types,
         progress=progress,
     )
-    built, graph, report = engine.built, engine.graph.model.graph, engine.graph.precision
+    built, prepared, report = engine.built, engine.graph.model.graph, engine.graph.precision
     manifest = Manifest(
         sha256=sha256(built.plan),
         bytes=len(built.plan),
         flavor=kind,
         tensorrt=library(kind).__version__,
         precision=precision,
-        inputs=_tensors(graph.inputs, options.input_formats, "input_formats"),
-        outputs=_tensors(graph.outputs, options.output_formats, "output_formats"),
+        inputs=_tensors(prepared.inputs, options.input_formats, "input_formats"),
+        outputs=_tensors(prepared.outputs, options.output_formats, "output_formats"),
         profiles=tuple(_with_values_told(one, built.shape_inputs) for one in profiles),
         options=tuple(as_trtexec_flags(options)),
         compute_capabilities=options.compute_capabilities,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import time
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
     from un_deploy.conversion import Calibration, Choice
     from un_deploy.conversion.loss import Loss
+
+LOG = logging.getLogger(__name__)
 
 AUTO = "auto"
 
@@ -160,6 +163,7 @@ def convert(
     refits = choosing if refit else None
     choice: Choice | None = None
     if auto:
+        LOG.info("Choosing the norms that stay")
         assert max_loss is not None
         choice = choose(
             converted,
@@ -179,10 +183,13 @@ def convert(
                 f"where {choice.kept[-1]} alone goes, the loss is {choice.trials[-1].loss}"
             )
     else:
+        LOG.info("Fitting the norms")
         calibration = calibrate(converted, fits, heldout=refits, keep=patterns, padding=masks)
+    LOG.info("Judging what it costs")
     stages = [Stage("calibrated", judge.loss(converted), time.monotonic() - started)]
     if finetune is not None:
         assert steps is not None
+        LOG.info("Training for %d steps", steps)
         started = time.monotonic()
         freeze_statistics(converted)
         rounds = _batches(finetune)
@@ -194,6 +201,7 @@ def convert(
             f"the {judge.metric} is {loss}, above {argument('max_loss')} {max_loss:g}: keep more "
             f"norms ({argument('keep')} auto chooses them), or train on"
         )
+    LOG.info("Writing %s", target)
     save_converted(converted, target, original, force=force)
     return ConvertReport(
         model,

@@ -7,6 +7,7 @@ other in ONNX Runtime.
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Callable
@@ -16,9 +17,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from un_deploy.arguments.names import argument
 from un_deploy.errors import TargetError, VerificationError, needs
-from un_deploy.files import atomic_write_text
+from un_deploy.files import atomic_write_text, check_folder_to_fill
 from un_deploy.graph.model.model_file import load_model
 from un_deploy.json_form import JsonForm
 from un_deploy.measure.speed.compare_report import CompareReport
@@ -35,6 +35,8 @@ from un_deploy.runtime.onnxruntime.runtime import OnnxRuntime
 
 if TYPE_CHECKING:
     from torch import nn
+
+LOG = logging.getLogger(__name__)
 
 _BATCH = 250
 _PROVEN_ON = 4
@@ -121,6 +123,7 @@ def demo(
     norms: tuple[Norm, ...] = ("ln", "un")
     for norm in norms:
         checkpoint = recipes / "checkpoints" / f"vit_micro_{norm}_seed0.pt"
+        LOG.info("Exporting vit_micro with %s", norm.upper())
         module = load_module(f"{recipes}/vit.py:vit_micro", norm=norm, checkpoint=checkpoint)
         logits = _batched(_torch(module), images)
         accuracy = _accuracy(logits, labels)
@@ -131,6 +134,7 @@ def demo(
         export(module, file, inputs=proven_on, fold=False, force=force)
         variants.append(_variant(f"ONNX, {norm.upper()}", file, images, labels, logits))
         files["ln" if norm == "ln" else "unfolded"] = file
+    LOG.info("Folding")
     folded = out / "vit_micro_un_folded.onnx"  # of the last one, UN, as are its logits
     fold = fold_file(file, folded, inputs=proven_on, force=force)
     variants.append(_variant("ONNX, UN folded", folded, images, labels, logits))
@@ -140,6 +144,7 @@ def demo(
         inputs={_INPUT: images[:_TIMED_ON]},
         builds=builds,
         rounds=rounds,
+        progress=LOG.info,
     )
 
     report = DemoReport(
@@ -185,11 +190,7 @@ def _clear(logits: np.ndarray) -> np.ndarray:
 
 
 def _make(out: Path, force: bool) -> None:
-    if out.exists() and not force:
-        raise TargetError(
-            f"{out} exists already: choose another folder with {argument('out')}, or overwrite "
-            f"with {argument('force', True)}"
-        )
+    check_folder_to_fill(out, force=force)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 
@@ -13,6 +13,7 @@ from un_deploy.errors import InputError
 from un_deploy.gpu import VISIBLE, Driver, Gpu, ask_driver, with_unit
 from un_deploy.install import how_to_install
 from un_deploy.json_form import JsonForm
+from un_deploy.pipeline.abilities import Requirement, Served, lacking, servings, unbuilt_for
 from un_deploy.runtime.loads import WITHIN_S, Load, driver_crash, load_each
 from un_deploy.runtime.trtexec.find import find_binary, read_version
 from un_deploy.runtime.trtexec.flags import check_version
@@ -69,6 +70,8 @@ class DoctorReport(JsonForm):
         problems: what does not work of the driver or a GPU, in the driver's own words.
         loads: what became of loading each runtime; empty where that was not asked for.
         trtexec: its version and path, or why there is none.
+        lacks: of what can be required (`abilities.REQUIREMENTS`) and is missing, why.
+        served: what can be built here, and what can be served where.
         report_version: of this form.
     """
 
@@ -81,6 +84,8 @@ class DoctorReport(JsonForm):
     problems: tuple[str, ...]
     loads: tuple[Load, ...]
     trtexec: str
+    lacks: dict[Requirement, str]
+    served: tuple[Served, ...]
     report_version: int = 1
 
 
@@ -98,16 +103,23 @@ def examine(*, load: bool = True, gpu: bool = True) -> DoctorReport:
     extras = tuple(_extra(name, purpose) for name, purpose in EXTRAS.items())
     there = [one for one in extras if one.name in LIGHT]
     light = [name for one in there for name, version in one.packages.items() if version]
+    cuda = bool(driver.gpus or driver.problems)
+    loads = load_each(cuda=cuda, packages=light) if load else ()
+    versions = {name: found for one in extras for name, found in one.packages.items()}
+    lacks = lacking(versions, loads, driver if gpu else None)
+    builds_for = next((one.builds_for for one in loads if one.builds_for), ())
     return DoctorReport(
         version=__version__,
         python=platform.python_version(),
         machine=f"{platform.system()} {platform.machine()}",
         extras=extras,
         gpus=tuple(map(_described, driver.gpus)),
-        notes=tuple(_notes(driver)),
+        notes=(*_notes(driver), *_unbuilt(driver, builds_for)),
         problems=driver.problems,
-        loads=load_each(cuda=bool(driver.gpus or driver.problems), packages=light) if load else (),
+        loads=loads,
         trtexec=_trtexec(),
+        lacks=lacks,
+        served=servings(lacks, builds_for),
     )
 
 
@@ -157,6 +169,11 @@ def _notes(driver: Driver) -> Iterator[str]:
         )
     if driver.cuda:
         yield f"driver {driver.version} runs CUDA up to {driver.cuda}"
+
+
+def _unbuilt(driver: Driver, builds_for: Sequence[str]) -> Iterator[str]:
+    for one in unbuilt_for(driver.gpus, builds_for):
+        yield f"TensorRT-RTX builds no plan for {one}: take TensorRT, or ONNX Runtime"
 
 
 def _trtexec() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from un_deploy.json_form import JsonForm
 from un_deploy.measure.equality.report import VerifyReport
 from un_deploy.measure.equality.verify import add_second_look, feeds_of, verify_fold
 from un_deploy.printed import Part, Printed
+
+LOG = logging.getLogger(__name__)
 
 Path = str | os.PathLike[str]
 
@@ -104,6 +107,7 @@ def fold_file(
     verification = proven(original, folded, feeds) if verify else None
     require_unchanged(original)
     if not dry_run and target is not None:
+        LOG.info("Writing %s", target)
         save_model(folded.model, target, force=force)
     return FileReport(
         source=str(source),
@@ -122,6 +126,7 @@ def proven(
     Raises:
         VerificationError: it could not be proven; names the place.
     """
+    LOG.info("Proving the fold of %d norms", len(folded.report.folded))
     report = verify_fold(original, folded)
     try:
         report.require("proven")

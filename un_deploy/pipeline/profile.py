@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 import os
 import statistics
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,10 @@ from un_deploy.engines.plan.header import is_plan
 from un_deploy.engines.plan.manifest import load_plan
 from un_deploy.errors import InputError
 from un_deploy.graph.fold.check_weights import check_weights
-from un_deploy.graph.model.input_specs import Arrays, Feeds
+from un_deploy.graph.model.input_specs import Arrays, Feeds, input_specs, sizes_given
 from un_deploy.graph.model.model_file import load_model
 from un_deploy.graph.precision.names import tf32_in_words
-from un_deploy.json_form import JsonForm
+from un_deploy.json_form import SAMPLES, JsonForm
 from un_deploy.measure.equality.inputs import random_inputs
 from un_deploy.measure.equality.verify import feeds_of
 from un_deploy.measure.speed.environment import environment
@@ -56,7 +56,7 @@ class ProfileReport(JsonForm, Printed):
     runtime: str
     inputs: Mapping[str, tuple[int, ...]]
     layers: tuple[TimedLayer, ...]
-    run_s: tuple[float, ...]
+    run_s: tuple[float, ...] = field(metadata=SAMPLES)
     warm_up: int
     environment: Mapping[str, str | int | float | None]
     layer_information: str | None = None
@@ -82,7 +82,11 @@ class ProfileReport(JsonForm, Printed):
         del given["layer_information"]
         for told, layer in zip(given["layers"], self.layers, strict=True):
             told |= {"median_s": layer.median_s, "share": self.share(layer)}
-        return given | {"layers_s": self.layers_s, "median_run_s": statistics.median(self.run_s)}
+        return given | {
+            "layers_s": self.layers_s,
+            "runs": len(self.run_s),
+            "median_run_s": statistics.median(self.run_s),
+        }
 
     def told(self, top: int | None = None) -> Iterator[Part]:
         """The layers by their time, the slowest first; all, or as many as `top`."""
@@ -141,6 +145,7 @@ def profile(
     warm_up: int = 5,
     inputs: str | Arrays | None = None,
     dims: Mapping[str, int] | None = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
     seed: int = 0,
 ) -> ProfileReport:
     """Time each layer of an ONNX file or of a plan.
@@ -157,6 +162,7 @@ def profile(
         inputs: data.npz or loader.py:function (runs as code), of which the first is taken, or
             arrays by input name; None: random.
         dims: sizes of dynamic dimensions by name, for random inputs.
+        shapes: the same as whole shapes, by input.
 
     Raises:
         InputError: the file or the inputs cannot be read or do not fit, the network does not run,
@@ -165,9 +171,10 @@ def profile(
     """
     at_least(1, runs=runs, threads=threads)
     at_least(0, warm_up=warm_up, seed=seed)
-    if inputs is not None and dims:
+    if inputs is not None and (dims or shapes):
         raise InputError(
-            f"sizes ({argument('dims')}) are for random inputs; {argument('inputs')} has its own"
+            f"sizes ({argument('dims')}, {argument('shapes')}) are for random inputs; "
+            f"{argument('inputs')} has its own"
         )
     path = Path(path)
     session: Session
@@ -184,7 +191,7 @@ def profile(
         settings = RunSettings(manifest.flavor, tf32=manifest.tf32)
         check_environment(settings)
         session = PlanRuntime().load_plan(path)
-        dims = {**usual_sizes(manifest, model), **(dims or {})} if inputs is None else None
+        usual = usual_sizes(manifest, model) if inputs is None else {}
     else:
         name = choose_backend(backend)
         check_settings(name, threads=threads, device=device, tf32=tf32)
@@ -192,10 +199,11 @@ def profile(
         check_environment(settings)
         model = load_model(path)
         check_weights(model)
-        session = runtime_of(settings).load(path)
+        session, usual = runtime_of(settings).load(path), {}
     feeds: Feeds
     if inputs is None:
-        feeds = random_inputs(model, seed=seed, dims=dims)
+        sizes = {**usual, **sizes_given(input_specs(model), dims, shapes)}
+        feeds = random_inputs(model, seed=seed, dims=sizes)
     else:
         feeds = feeds_of(model, inputs)[0]
     if not isinstance(session, TellsLayers):

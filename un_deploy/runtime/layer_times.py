@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 import onnx_ir as ir
 
 from un_deploy.graph.model.input_specs import Feeds
+from un_deploy.json_form import SAMPLES
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class TimedLayer:
     name: str
     kind: str
     onnx_nodes: tuple[str, ...]
-    seconds: tuple[float, ...]
+    seconds: tuple[float, ...] = field(metadata=SAMPLES)
 
     @property
     def median_s(self) -> float:

@@ -19,6 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from signal import Signals
 
+from un_deploy.engines.building.config import compute_capabilities
 from un_deploy.engines.flavor import Flavor, library
 from un_deploy.errors import InputError, first_line
 from un_deploy.gpu import ask_driver
@@ -38,11 +39,13 @@ class Load:
             that are no runtimes.
         version: as it says itself.
         problem: why it cannot be used, in its own words; empty where it can.
+        builds_for: compute capabilities that TensorRT-RTX builds for, such as "80".
     """
 
     name: str
     version: str
     problem: str
+    builds_for: tuple[str, ...] = ()
 
 
 def load_each(*, cuda: bool, packages: Sequence[str] = ()) -> tuple[Load, ...]:
@@ -93,7 +96,8 @@ def _end(asked: str, child: subprocess.Popen[str], ends: float) -> Load:
         told, errors = child.communicate(timeout=max(0, ends - time.monotonic()))
     except subprocess.TimeoutExpired:
         return Load(name, "", f"does not load within {WITHIN_S:g} s")
-    return Load(name, (told.splitlines() or [""])[0], _problem(child.returncode, errors))
+    version, builds_for = [*told.splitlines(), "", ""][:2]
+    return Load(name, version, _problem(child.returncode, errors), tuple(builds_for.split()))
 
 
 def _problem(code: int, errors: str) -> str:
@@ -192,6 +196,7 @@ def _torchvision(cuda: bool) -> None:
 def _tensorrt(flavor: Flavor, cuda: bool) -> None:
     found = library(flavor)
     _say(found.__version__)
+    _say(" ".join(name for name in compute_capabilities(flavor) if name != "current"))
     if cuda or flavor == "tensorrt-rtx":  # which needs no GPU to build
         found.Builder(found.Logger())
 

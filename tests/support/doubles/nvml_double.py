@@ -18,6 +18,7 @@ A100: dict[Any, Any] = {
     ("nvmlDeviceGetTemperature", pynvml.NVML_TEMPERATURE_GPU): 31,
     "nvmlDeviceGetPowerUsage": 48_500,
     "nvmlDeviceGetCurrentClocksEventReasons": 1,
+    "nvmlDeviceGetCudaComputeCapability": (8, 0),
 }
 """What a GPU tells, by the function that asks, with the clock or sensor that it asks for."""
 

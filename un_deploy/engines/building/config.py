@@ -156,21 +156,27 @@ def _set_hardware_level(config: IBuilderConfig, options: BuildOptions, flavor: F
     )
 
 
+def compute_capabilities(flavor: Flavor) -> dict[str, object]:
+    """What --computeCapability may name; empty where a flavour builds for this machine's GPU alone.
+
+    Raises:
+        MissingPackageError, InputError: see `un_deploy.engines.flavor.library`.
+    """
+    known = getattr(library(flavor), "ComputeCapability", None)
+    members = {} if known is None else known.__members__
+    return {name.removeprefix("SM").lower(): one for name, one in members.items() if name != "NONE"}
+
+
 def _set_compute_capabilities(
     config: IBuilderConfig, names: tuple[str, ...], flavor: Flavor
 ) -> None:
     """Only TensorRT-RTX builds for a GPU that is not there."""
-    trt = library(flavor)
-    if not hasattr(trt, "ComputeCapability"):
+    known = compute_capabilities(flavor)
+    if not known:
         raise InputError(
             f"{described(flavor)} builds for the GPU of this machine: "
             f"{argument('compute_capabilities')} is of TensorRT-RTX"
         )
-    known = {
-        name.removeprefix("SM").lower(): member
-        for name, member in trt.ComputeCapability.__members__.items()
-        if name != "NONE"
-    }
     for name in names:
         if name not in known:
             raise InputError(

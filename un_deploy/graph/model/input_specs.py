@@ -67,6 +67,42 @@ def tensor_names(graph: onnx_ir.Graph) -> set[str]:
     return {value.name for value in values if value.name}
 
 
+def sizes_given(
+    inputs: Sequence[TensorSpec],
+    dims: Mapping[str, int] | None,
+    shapes: Mapping[str, Sequence[int]] | None,
+) -> dict[str, int]:
+    """Sizes of dynamic dimensions by name, from --dim and from --shapes.
+
+    Args:
+        dims: by name.
+        shapes: whole shapes, by input; a dimension without a name gets ``INPUT:AXIS`` for one.
+
+    Raises:
+        InputError: there is no such input, a shape has another rank or another size where that is
+            fixed, or a dimension has two sizes.
+    """
+    known, found = {spec.name: spec for spec in inputs}, dict(dims or {})
+    for name, shape in (shapes or {}).items():
+        if name not in known:
+            raise InputError(f"--shapes names {name}; the inputs are {', '.join(known)}")
+        spec = known[name]
+        if spec.shape is None or len(spec.shape) != len(shape):
+            raise InputError(f"--shapes gives {len(shape)} axes to input {spec}")
+        for axis, (dim, size) in enumerate(zip(spec.shape, shape, strict=True)):
+            if isinstance(dim, int) and dim != size:
+                raise InputError(
+                    f"--shapes gives size {size} to axis {axis} of input {spec}, which is fixed"
+                )
+            key = dim or f"{name}:{axis}"
+            if isinstance(key, str) and found.setdefault(key, size) != size:
+                raise InputError(
+                    f"{key} is {found[key]} and, in the shape of {name}, {size}: give --shapes or "
+                    "--dim one size for it"
+                )
+    return found
+
+
 def check_feeds(specs: Sequence[TensorSpec], feeds: Feeds) -> None:
     """All inputs are there, and each has its type and the sizes that are fixed.
 

@@ -46,8 +46,8 @@ def random_inputs(
       and ones change places. A row so keeps at least one token.
 
     Args:
-        dims: sizes of dynamic dimensions by name. Else axis 0 and what is named batch is `batch`,
-            any other `size`.
+        dims: sizes of dynamic dimensions by name; of one without a name by ``INPUT:AXIS``. Else
+            axis 0 and what is named batch is `batch`, any other `size`.
         size: of other dynamic dimensions; less where a position table, read by a counter or a
             Slice, is smaller.
 
@@ -91,7 +91,10 @@ def input_shapes(
                 f"input {spec.name} has no known rank; give its data with {argument('inputs')}"
             )
         shapes[spec.name] = tuple(
-            dim if isinstance(dim, int) else sizes[axis, dim] for axis, dim in enumerate(spec.shape)
+            dim
+            if isinstance(dim, int)
+            else (dims or {}).get(f"{spec.name}:{axis}", sizes[axis, dim])
+            for axis, dim in enumerate(spec.shape)
         )
     return shapes
 
@@ -154,7 +157,12 @@ def _sizes(
         for axis, dim in enumerate(spec.shape or ())
         if not isinstance(dim, int)
     ]
-    named = dict.fromkeys(dim for _, dim in dynamic if dim)
+    named = dict.fromkeys(
+        dim or f"{spec.name}:{axis}"
+        for spec in specs
+        for axis, dim in enumerate(spec.shape or ())
+        if not isinstance(dim, int)
+    )
     for name, given in dims.items():
         if name not in named:
             have = ", ".join(named) or "none"

@@ -234,6 +234,10 @@ class CompareReport(JsonForm, Printed):
             if given.get("version") == REPORT_VERSION:
                 return from_dict(cls, given)
         except (AttributeError, InputError) as error:
+            if '"median_s"' in text and '"seconds"' not in text:
+                raise InputError(
+                    f"{origin} has no samples: take the report of -o, or of --json-samples"
+                ) from error
             raise InputError(f"{origin} is no report of a comparison: {error}") from error
         raise InputError(
             f"{origin} is a report of version {given.get('version')}, this un-deploy reads "

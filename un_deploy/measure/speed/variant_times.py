@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from un_deploy.json_form import SAMPLES
 from un_deploy.measure.speed.statistics import Interval
 from un_deploy.measure.speed.variant import TITLES, Kind
 
@@ -39,7 +40,7 @@ class Timed:
     median_s: float
     percentiles_s: Mapping[str, float]
     peak_bytes: int | None
-    seconds: tuple[tuple[float, ...], ...]
+    seconds: tuple[tuple[float, ...], ...] = field(metadata=SAMPLES)
     plan_bytes: int | None = None
     memory: str = ""
     warnings: tuple[str, ...] = ()

@@ -20,7 +20,7 @@ from un_deploy.engines.flavor import Flavor, choose_flavor, library
 from un_deploy.engines.plan.header import is_plan
 from un_deploy.errors import InputError
 from un_deploy.free_memory import give_back
-from un_deploy.graph.model.input_specs import Arrays, Feeds
+from un_deploy.graph.model.input_specs import Arrays, Feeds, sizes_given
 from un_deploy.graph.precision.convert import Precision
 from un_deploy.measure.speed.accuracy import accuracies
 from un_deploy.measure.speed.clocks import run_and_check_clock
@@ -78,6 +78,7 @@ def compare(
     dynamic_axes: Axes | None = None,
     exporter: Exporter = "dynamo",
     dims: Mapping[str, int] | None = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
     batches: Sequence[int] = (),
     precision: Precision | None = None,
     tf32: bool | None = None,
@@ -112,6 +113,7 @@ def compare(
         dynamic, dynamic_axes, exporter: of a spec: which dimensions its export leaves open, and
             which exporter writes it; see `un_deploy.export`.
         dims: sizes of dynamic dimensions by name, for random inputs.
+        shapes: the same as whole shapes, by input.
         batches: batch sizes, in place of the dimension "batch" in `dims`: the report is that of
             the first, the others are its sweep.
         precision: of engines, of backends that build some and of those below; None: fp32. Plans
@@ -222,7 +224,7 @@ def compare(
             raise InputError(
                 f"{argument('batches')} is of a dynamic dimension {BATCH}; the inputs have {have}"
             )
-        sizes = _sizes(dims, batches)
+        sizes = _sizes(sizes_given(network.inputs, dims, shapes), batches)
         feeds = [network.feeds(inputs, one, seed) for one in sizes]
         network.forget_weights()
         runs_in = runs_in or _described(network)

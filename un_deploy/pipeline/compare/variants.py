@@ -20,7 +20,7 @@ from un_deploy.graph.fold.check_weights import check_weights
 from un_deploy.graph.fold.fold import fold_graph
 from un_deploy.graph.fold.report import FoldReport
 from un_deploy.graph.fold.rules import operator_named
-from un_deploy.graph.model.input_specs import Arrays, Feeds, input_specs
+from un_deploy.graph.model.input_specs import Arrays, Feeds, TensorSpec, input_specs
 from un_deploy.graph.model.model_file import has_external, hold_weights, load_model, save_model
 from un_deploy.graph.model.model_kinds import to_ir
 from un_deploy.graph.model.tensor_storage import forget_weights
@@ -164,10 +164,15 @@ class Network:
             raise InputError(f"a comparison takes two variants at least; there is only {only}")
 
     @property
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        """What every variant takes."""
+        first = next(iter((*self.models.values(), *(one.graph for one in self.plans.values()))))
+        return input_specs(first)
+
+    @property
     def open_sizes(self) -> list[str]:
         """The names of the inputs' dynamic dimensions."""
-        first = next(iter((*self.models.values(), *(one.graph for one in self.plans.values()))))
-        shapes = (spec.shape or () for spec in input_specs(first))
+        shapes = (spec.shape or () for spec in self.inputs)
         return list(dict.fromkeys(dim for shape in shapes for dim in shape if isinstance(dim, str)))
 
     def feeds(
@@ -204,8 +209,8 @@ class Network:
             return random_inputs(graph, seed=seed, dims={**sizes, **(dims or {})})
         if dims:
             raise InputError(
-                f"sizes ({argument('dims')}, {argument('batches')}) are for random inputs; "
-                f"{argument('inputs')} has its own"
+                f"sizes ({argument('dims')}, {argument('shapes')}, {argument('batches')}) are for "
+                f"random inputs; {argument('inputs')} has its own"
             )
         if isinstance(inputs, str):
             return read_inputs(inputs, graph)[0]

@@ -5,6 +5,7 @@ Load, export, compare with PyTorch, fold, verify, save. Nothing is written unles
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -37,12 +38,15 @@ from un_deploy.pipeline.export.forward import (
 from un_deploy.pipeline.export.model_spec import load_module
 from un_deploy.pipeline.export.norm_names import Norm
 from un_deploy.pipeline.export.parts import part_of
-from un_deploy.pipeline.export.torch_to_onnx import Exporter, to_onnx
+from un_deploy.pipeline.export.torch_to_onnx import Exporter, check_opset, to_onnx
 from un_deploy.pipeline.fold_file import modules_of, proven
 from un_deploy.printed import Part, Printed
 
 if TYPE_CHECKING:
     from torch import nn
+
+
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -144,6 +148,7 @@ def export(
             f"{argument('fold_norm_affine')} and {argument('require_folded')} are of a fold: leave "
             f"out {argument('fold', False)}"
         )
+    check_opset(opset, exporter)
     check_target(target, force=force)
     with needs("torch"):
         module = _module(model, norm, checkpoint, untrained)
@@ -155,15 +160,18 @@ def export(
     axes = more_axes(declared, dynamic_axes or {})
     graph = to_onnx(module, tensors, dynamic_axes=axes, opset=opset, exporter=exporter)
     check_weights(graph)
+    LOG.info("Comparing the graph with PyTorch")
     difference = check_export(module, graph, tensors)
     report = modules = proof = None
     if fold:
         feeds = None if inputs is None else check_inputs(batches, graph)
+        LOG.info("Folding")
         folded = fold_graph(to_ir(graph)[0], keep=keep, fold_norm_affine=fold_norm_affine)
         if require_folded is not None:
             folded.report.require(require_folded)
         proof = proven(graph, folded, feeds) if verify else None
         graph, report, modules = folded.model, folded.report, modules_of(folded)
+    LOG.info("Writing %s", target)
     save_model(graph, target, force=force)
     return ExportReport(
         model=model if isinstance(model, str) else type(model).__name__,

@@ -50,6 +50,7 @@ def load_module(
         UntrainedError: a Unified Normalization was never trained.
         MissingPackageError: torch, timm or transformers is not installed.
     """
+    _check_form(spec)
     with needs("torch"):
         import torch
     from un_deploy.conversion.converted_file import recorded_norms
@@ -66,6 +67,16 @@ def load_module(
     if not untrained:
         require_trained(module)
     return module.eval()
+
+
+def _check_form(spec: str) -> None:
+    """What can be said of a spec before torch is imported."""
+    if is_folder(spec):
+        inside = {path.name for path in Path(spec).iterdir()}
+        if not inside & {"config.json", "model_index.json"}:  # the latter is of diffusers
+            raise InputError(f"{spec} holds no config.json, as a Hugging Face folder does")
+    elif ":" not in spec:
+        raise InputError(f"{spec!r} is no model and no folder of one: give {FORMS}")
 
 
 def is_folder(spec: str) -> bool:
@@ -111,8 +122,6 @@ def _factory(spec: str, norm: Norm | None) -> Callable[..., Any]:
         return partial(timm_model, spec.removeprefix("timm:"))
     if is_folder(spec):
         return partial(from_folder, Path(spec), converted=norm in (None, "un"))
-    if ":" not in spec:
-        raise InputError(f"{spec!r} is no model and no folder of one: give {FORMS}")
     where, name = split_spec(spec)
     if where.startswith("models/") and not Path(where).exists():
         where = str(recipes_dir() / where.removeprefix("models/"))

@@ -46,6 +46,17 @@ STACK_TRACE = "pkg.torch.onnx.stack_trace"
 """Metadata of the dynamo exporter that holds paths of the machine it ran on."""
 
 
+def check_opset(opset: int, exporter: Exporter) -> None:
+    """Refuse an opset before torch is imported.
+
+    Raises:
+        InputError: this exporter does not write it.
+    """
+    if opset not in OPSETS[exporter]:
+        low, high = OPSETS[exporter][0], OPSETS[exporter][-1]
+        raise InputError(f"the {exporter} exporter has the opsets {low} to {high}, not {opset}")
+
+
 def to_onnx(
     module: nn.Module,
     inputs: Mapping[str, Tensor],
@@ -74,9 +85,7 @@ def to_onnx(
             a dynamic dimension turned out to be fixed.
         MissingPackageError: torch or onnxscript is not installed.
     """
-    if opset not in OPSETS[exporter]:
-        low, high = OPSETS[exporter][0], OPSETS[exporter][-1]
-        raise InputError(f"the {exporter} exporter has the opsets {low} to {high}, not {opset}")
+    check_opset(opset, exporter)
     # Copies: of one tensor that is given for two inputs, dynamo would make one.
     inputs = {name: one.clone() for name, one in in_order(module, inputs).items()}
     axes = declared_axes(module, inputs) if dynamic_axes is None else dynamic_axes

@@ -11,8 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import numpy as np
+
 from un_deploy.arguments.names import argument
 from un_deploy.errors import InputError, MissingPackageError, needs
+from un_deploy.graph.model.input_specs import TensorSpec, sizes_given
 from un_deploy.install import how_to_install
 from un_deploy.pipeline.triton.batching import choose_max_batch_size
 from un_deploy.pipeline.triton.served_model import ServedModel, ServedTensor
@@ -57,6 +60,8 @@ class Serving:
             on GPUs alone.
         warm_up: run the model on zeros before it serves; None: where every size is known.
         sizes: dynamic dimensions' sizes for that, by name.
+        shapes: the same as whole shapes, by input; where Triton makes batches, the first size is
+            only held against the largest batch.
         accelerator: what runs an ONNX file's operators on a GPU as far as it can: TensorRT in
             fp32, or with leave to compute in fp16; None: ONNX Runtime's own.
     """
@@ -69,6 +74,7 @@ class Serving:
     kind: Literal["auto", "gpu", "cpu"] = "auto"
     warm_up: bool | None = None
     sizes: Mapping[str, int] = field(default_factory=dict)
+    shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
     accelerator: Accelerator | None = None
 
 
@@ -115,8 +121,21 @@ def make_config(model: ServedModel, name: str, serving: Serving) -> tuple[Any, t
     _add_accelerator(config, model, serving)
     if model.kind == "plan":
         config.parameters["tensorrt_version"].string_value = model.version
-    notes = (*notes, *add_warm_up(config, model, serving.warm_up, serving.sizes))
+    notes = (*notes, *add_warm_up(config, model, serving.warm_up, _sizes(serving, model, size)))
     return config, (*notes, *_notes(config, model))
+
+
+def _sizes(serving: Serving, model: ServedModel, largest: int) -> dict[str, int]:
+    """Of the warm-up, by name; without the batch, of which there is more than one size."""
+    if not serving.shapes:
+        return dict(serving.sizes)
+    inputs = [TensorSpec(one.name, np.dtype(one.dtype), one.shape) for one in model.inputs]
+    sizes = sizes_given(inputs, serving.sizes, serving.shapes)
+    if largest:
+        batch = str(model.inputs[0].shape[0])
+        if sizes.pop(batch, 1) > largest:
+            raise InputError(f"--shapes has more rows than a batch holds: {largest}")
+    return sizes
 
 
 def _check_numbers(serving: Serving) -> None:

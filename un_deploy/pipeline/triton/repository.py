@@ -15,7 +15,7 @@ from un_deploy.arguments.names import argument
 from un_deploy.engines.plan.header import is_plan
 from un_deploy.engines.plan.manifest import file_sha256
 from un_deploy.errors import InputError, TargetError
-from un_deploy.files import check_directory_target, staged_directory
+from un_deploy.files import check_folder_inside, staged_directory
 from un_deploy.json_form import JsonForm
 from un_deploy.pipeline.triton.config import Serving, make_config, triton_messages
 from un_deploy.pipeline.triton.served_model import ServedModel, read_onnx
@@ -112,10 +112,7 @@ def write_triton(
     if version < 1:
         raise InputError(f"Triton ignores version {version}: versions begin at 1")
     folder = repository / name
-    if repository.exists():
-        check_directory_target(folder, force=force)
-    else:
-        check_directory_target(repository)
+    check_folder_inside(repository, name, force=force)
     model = read_plan(source) if is_plan(source) else read_onnx(source)
     config, notes = make_config(model, name, serving or Serving())
     from google.protobuf import text_format  # type: ignore[import-untyped]

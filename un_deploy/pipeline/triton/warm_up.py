@@ -94,11 +94,13 @@ def _check_sizes(
         return
     if wanted is False:
         raise InputError(
-            f"{argument('sizes')} gives sizes to the warm-up, which is off: leave one of them away"
+            f"{argument('sizes')} and {argument('shapes')} are of the warm-up, which is off: leave "
+            "one of them away"
         )
     if model.kind == "plan":
         raise InputError(
-            f"{argument('sizes')} is for ONNX files: a plan is warmed up with its profiles' shapes"
+            f"{argument('sizes')} and {argument('shapes')} are for ONNX files: a plan is warmed up "
+            "with its profiles' shapes"
         )
     names = list(dict.fromkeys(dim for _, dim in _dynamic(model, batched) if dim))
     for name in sizes:

@@ -1,0 +1,74 @@
+"""Tables fit 80 columns: long names lose their middle, numbers nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from rich.text import Text
+
+from tests.cli.conftest import Run
+from tests.support.graphs import build
+from tests.support.reports import full_report
+from un_deploy.cli import show, show_comparison
+from un_deploy.graph.model.model_file import save_model
+
+LONG = "/model/encoder/layers.11/attention/output/LayerNorm/with_a_long_tail/Mul_12"
+
+
+@pytest.mark.parametrize(
+    ("width", "cut"),
+    [(80, "encoder.layers.11.norm"), (22, "encoder.layers.11.norm"), (16, "encoder.la….norm")],
+)
+def test_the_middle_goes(width: int, cut: str) -> None:
+    assert show.elided("encoder.layers.11.norm", width) == cut
+    assert len(cut) <= width
+
+
+def test_wide_letters_count_twice() -> None:
+    assert show.elided("層" * 20, 13) == "層層層層…層層"
+
+
+def test_a_table_of_long_names(capsys: pytest.CaptureFixture[str]) -> None:
+    row = (LONG, "Mul Add", "1,234,567", Text(f"{LONG}, {LONG}", style="green"))
+    show.table(("norm", "operators", ">channels", "folded into"), [row, row])
+    told = capsys.readouterr().out
+    assert max(map(len, told.splitlines())) <= 80
+    assert "/model/encoder/l" in told and "…" in told and "Mul_12" in told
+    assert told.count("1,234,567") == told.count("Mul Add") == 2
+
+
+def test_a_wide_terminal_shows_all(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    show.table(("norm", ">channels"), [(LONG, "4")])
+    assert LONG in capsys.readouterr().out
+
+
+def test_reasons_are_wrapped_at_words(capsys: pytest.CaptureFixture[str]) -> None:
+    reason = "stays: forward: it does not commute with a scale that differs along this axis"
+    show.table(("norm", "folded into"), [(LONG, reason)])
+    told = capsys.readouterr().out
+    assert set(reason.split()) <= set(told.split())
+
+
+def test_a_comparison_of_files_far_away(capsys: pytest.CaptureFixture[str]) -> None:
+    full = full_report()
+    timed = tuple(replace(one, source=f"/data{LONG}.onnx") for one in full.timed)
+    show_comparison.comparison(replace(full, timed=timed))
+    told = capsys.readouterr().out
+    assert max(map(len, told.splitlines())) <= 80
+    assert f"{full.timed[0].median_s * 1e3:.3f}" in told
+
+
+def test_what_a_fold_of_long_names_says(run: Run) -> None:
+    model = build(
+        "float[2,6] x => float[2,4] y", "n = Mul(x, a)  y = MatMul(n, w)", a=(6,), w=(6, 4)
+    )
+    for node in model.graph:
+        node.name = f"{LONG}_{node.op_type}"
+    save_model(model, "long.onnx")
+    told = run("inspect", "long.onnx").stdout
+    rows = [line for line in told.splitlines() if "…" in line]
+    assert rows and max(map(len, told.splitlines())) <= 80
