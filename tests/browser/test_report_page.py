@@ -19,6 +19,7 @@ MARKS = {
     "plot-ratios": 5,
     "plot-times": 5,
     "plot-sweep": 4,
+    "plot-latency": 4,
     "plot-layers": 7,
     "plot-memory": 4,
     "plot-peak-memory": 4,

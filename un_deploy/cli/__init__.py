@@ -8,13 +8,16 @@
 - doctor: un-deploy doctor: what this machine can do, and what to install.
 - export: un-deploy export: from a PyTorch model to an ONNX file without its norms.
 - fold: un-deploy fold: merge the norms of an ONNX file into its linear operators.
+- gates: What a comparison must show, measured now or kept: as fast, as exact, no worse than it
+  was.
 - inspect: un-deploy inspect: what norms an ONNX file has, and what becomes of them.
 - memory: Warns before a command starts that the memory there is will not do; it is never refused.
 - options: Options that several commands share.
 - overwriting: No command writes over what it reads, not even with --force: one check for all of
   them.
 - profile: un-deploy profile: where the time of a network goes, layer by layer.
-- report: un-deploy report: the HTML page of a comparison that was kept as JSON.
+- report: un-deploy report: comparisons that were kept as JSON, shown, judged, or written
+  otherwise.
 - show: How reports look in a terminal; piped, they are 80 columns wide and without colours.
 - show_comparison: How a comparison looks in a terminal: accuracy first, then times, then engines.
 - show_conversion: How a conversion looks in a terminal: the harm of each norm, what was tried,
@@ -29,6 +32,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 import signal
 import warnings
 from collections.abc import Iterator
@@ -40,6 +44,7 @@ import click
 
 import un_deploy
 from un_deploy.cli.memory import warned
+from un_deploy.cli.options import TYPED
 from un_deploy.cli.overwriting import guarded
 from un_deploy.cpus import limit_threads
 from un_deploy.errors import UnDeployError, one_line
@@ -90,6 +95,10 @@ class Commands(click.Group):
             return None
         command = import_module(f"un_deploy.cli.{COMMANDS[cmd_name]}").command
         return guarded(warned(command, cmd_name))
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta[TYPED] = shlex.join(["un-deploy", *args])
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         limit_threads()  # a command loads NumPy when it is named

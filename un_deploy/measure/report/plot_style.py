@@ -81,13 +81,20 @@ def heading(drawn: Figure, y: float, text: str, **more: Any) -> None:
     drawn.add_annotation(y=y, yanchor="bottom", text=text, **left, **more)
 
 
+def ends(intervals: Sequence[Interval]) -> list[float]:
+    """What is drawn of intervals: both ends, or the ratio where there is too little for one."""
+    return [
+        end for one in intervals for end in ((one.ratio,) if one.too_few else (one.low, one.high))
+    ]
+
+
 def error_bars(intervals: Sequence[Interval], colour: str, **more: Any) -> dict[str, Any]:
-    """From the ratios to the ends of their intervals."""
+    """From the ratios to the ends of their intervals, which have no length where there are none."""
     return {
         "type": "data",
         "symmetric": False,
-        "array": [one.high - one.ratio for one in intervals],
-        "arrayminus": [one.ratio - one.low for one in intervals],
+        "array": [0 if one.too_few else one.high - one.ratio for one in intervals],
+        "arrayminus": [0 if one.too_few else one.ratio - one.low for one in intervals],
         **more,
         "color": colour,
     }
