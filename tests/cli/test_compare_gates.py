@@ -47,9 +47,13 @@ def test_an_unsteady_machine_reaches_no_speed_up(run: Run, monkeypatch: pytest.M
     )
 
 
-def test_two_builds_of_two_rounds_print_no_interval_and_pass_no_gate(run: Run) -> None:
+def test_two_builds_of_four_rounds_print_no_interval_and_pass_no_gate(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = report(builds=2, rounds=4)
+    monkeypatch.setattr("un_deploy.pipeline.compare.compare.compare", lambda *_, **__: few)
     given = ("--unfolded", "model.onnx", "--ln", "ln.onnx", "--min-speedup", "1e-30")
-    result = run("compare", *given, *QUICK)
+    result = run("compare", *given)
     assert result.exit_code == 3
     needed = "2 builds are too few for an interval: it takes 3 builds or more (5 are the default)"
     text = " ".join(result.stdout.split())

@@ -51,8 +51,8 @@ def test_too_few_rounds_claim_nothing_wherever_the_interval_lies() -> None:
         "not told; 4 rounds of one build are too few for an interval: it takes 7 rounds, or 3 "
         "builds or more (5 are the default). Measured ratio of LN over UN folded: 1.500."
     )
-    assert wording.verdict(few) == "too few to say"
-    assert wording.span(few.interval) == "none, too few"
+    assert wording.verdict(few) == "too few rounds"
+    assert wording.span(few.interval) == "no interval"
 
 
 @pytest.mark.parametrize(

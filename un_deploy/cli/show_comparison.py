@@ -154,7 +154,7 @@ def _engines(report: CompareReport) -> None:
 
 def _ratio(ratio: Ratio, control: str, doubts: tuple[str, ...]) -> tuple[str | Text, ...]:
     interval = ratio.interval
-    says = Text("too few to say" if interval.too_few else "not significant", show.MUTED)
+    says = Text(wording.few(interval) if interval.too_few else "not significant", show.MUTED)
     if interval.significant:
         says = Text("slower" if interval.ratio > 1 else "faster", show.GOOD)
     if doubts:

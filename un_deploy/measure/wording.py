@@ -15,7 +15,7 @@ EQUAL = 0.02
 """Folded is called equal to no norm where the whole interval lies this close to 1."""
 
 
-NO_INTERVAL = "none, too few"
+NO_INTERVAL = "no interval"
 """Stands where an interval would, had there been builds and rounds enough."""
 
 
@@ -32,6 +32,12 @@ def numbers(interval: Interval) -> tuple[str, str, str]:
         if not interval.significant or not float(shown[1]) <= 1 <= float(shown[2]):
             break
     return shown[0], shown[1], shown[2]
+
+
+def shown(interval: Interval) -> str:
+    """A ratio, and its interval in parentheses."""
+    value, *_ = numbers(interval)
+    return f"{value}, {NO_INTERVAL}" if interval.too_few else f"{value} ({span(interval)})"
 
 
 def span(interval: Interval) -> str:
@@ -51,10 +57,15 @@ def verdict(ratio: Ratio) -> str:
     """Who is slower, or that nobody can say."""
     interval = ratio.interval
     if interval.too_few:
-        return "too few to say"
+        return few(interval)
     if not interval.significant:
         return "not significant"
     return f"{TITLES[ratio.of]} is {'slower' if interval.ratio > 1 else 'faster'}"
+
+
+def few(interval: Interval) -> str:
+    """What there is too little of, where there is."""
+    return "too few rounds" if interval.builds == 1 else "too few builds"
 
 
 def claim(ratio: Ratio) -> str:

@@ -40,8 +40,8 @@ def test_the_dates_give_the_order() -> None:
     rows = page.tables[title]
     assert [row[0] for row in rows[1:]] == ["march.json", "april.json", "may.json"]
     found = MARCH[1].ratio("ln", "folded")
-    assert rows[1][2:5] == [
-        "LN / UN folded", f"{found.ratio:.3f}", f"{found.low:.3f} to {found.high:.3f}"
+    assert rows[1][2:4] == [
+        f"{found.ratio:.3f}|LN / UN folded", f"{found.low:.3f} to {found.high:.3f}"
     ]  # fmt: skip
     line = page.plots["plot-series-1"]["data"][0]
     assert line["x"] == ["2026-03-02", "2026-04-02", "2026-05-02"]
@@ -62,7 +62,7 @@ def test_what_is_unsteady_is_hollow_and_says_nothing_of_a_change() -> None:
     for line in page.plots["plot-series-1"]["data"]:
         assert [symbol.endswith("-open") for symbol in line["marker"]["symbol"]] == [False, True]
     (rows,) = (rows for name, rows in page.tables.items() if name.startswith("Reports: "))
-    assert rows[2][6] == "0.970 to 1.020|unsteady"
+    assert rows[2][5] == "0.970 to 1.020|unsteady"
 
 
 def test_each_batch_size_and_backend_is_a_series() -> None:
@@ -93,7 +93,7 @@ def test_what_differs_between_machines_is_a_table() -> None:
     newer = replace(MAY[1], environment={**MAY[1].environment, "torch": "2.14"})
     page = shown(MARCH, (MAY[0], newer))
     assert page.tables["What differs"] == [
-        ["report", "torch"], ["march.json", "None"], ["may.json", "2.14"]
+        ["report", "torch"], ["march.json", "none"], ["may.json", "2.14"]
     ]  # fmt: skip
 
 

@@ -218,8 +218,8 @@ def test_two_builds_of_four_rounds_print_no_interval() -> None:
     assert f"Nobody knows how steady the machine was: {needed}." in shown.text
     assert f"No interval is shown: {needed}." in shown.text
     rows = shown.tables["Ratios, their intervals and the A/A control"][1:]
-    assert {row[3] for row in rows} == {"none, too few"}
-    assert {row[4] for row in rows} == {"too few to say"}
+    assert {row[3] for row in rows} == {"no interval"}
+    assert {row[4] for row in rows} == {"too few builds"}
     plot = shown.plots["plot-ratios"]
     assert {(*one["error_x"]["array"], *one["error_x"]["arrayminus"]) for one in plot["data"]} == {
         (0, 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 from un_deploy.measure import wording
 from un_deploy.measure.report import plot_style
@@ -31,7 +32,8 @@ def contents(reports: Sequence[Named]) -> Contents:
         reports = sorted(reports, key=lambda one: one[1].date)
     series: dict[tuple[object, ...], list[Named]] = {}
     for name, report in reports:
-        for point in (report, *report.sweep):
+        for one in (report, *report.sweep):
+            point = replace(one, date=one.date or report.date)
             inputs = tuple(sorted(point.inputs.items()))
             key = (point.backend, point.device, point.computed_in, point.threads, inputs)
             series.setdefault(key, []).append((name, point))
@@ -71,7 +73,11 @@ def _main(report: CompareReport) -> Ratio | None:
 
 def _went(found: Sequence[Named]) -> str:
     """From the first steady report to the last, judged as --against does: by both intervals."""
-    steady = [(one, ratio) for _, one in found if not one.unsteady and (ratio := _main(one))]
+    steady = [
+        (when(one) if one.date else name, ratio)
+        for name, one in found
+        if not one.unsteady and (ratio := _main(one))
+    ]
     if len(steady) < 2:
         return "there are no two steady reports to compare."
     (first, then), (last, now) = steady[0], steady[-1]
@@ -80,8 +86,8 @@ def _went(found: Sequence[Named]) -> str:
         return "the first and the last steady report have no ratio in common."
     told = (
         f"{pair} was {wording.numbers(then.interval)[0]} ({wording.span(then.interval)}, "
-        f"{when(first)}) and is {wording.numbers(now.interval)[0]} "
-        f"({wording.span(now.interval)}, {when(last)})"
+        f"{first}) and is {wording.numbers(now.interval)[0]} "
+        f"({wording.span(now.interval)}, {last})"
     )
     if now.interval.low > then.interval.high:
         return f"{told}: higher, beyond both intervals."
@@ -125,30 +131,34 @@ def _table(title: str, found: Sequence[Named]) -> Table:
         rows.append(
             (
                 Cell(name, code=True),
-                when(one),
-                ""
-                if ratio is None
-                else f"{wording.variant(ratio.of, ratio.form)} / {TITLES[ratio.to]}",
-                "" if ratio is None else wording.numbers(ratio.interval)[0],
-                "" if ratio is None else wording.span(ratio.interval),
-                "" if ratio is None else wording.verdict(ratio),
+                when(one).removesuffix(" UTC"),
+                *_ratio(ratio),
                 Cell(control, "bad", small="unsteady") if one.unsteady else Cell(control, "muted"),
                 "" if folded is None else f"{1e3 * folded.median_s:.{digits}f}",
-                "" if folded is None else wording.rate(one.throughput(folded)),
                 Cell("" if folded is None else folded.sha256[:12], code=True),
             )
         )
     columns = (
-        *("report", "measured", "time of / over", ">ratio", ">interval", "says", ">A/A control"),
-        *(">UN folded, ms", ">inputs a second", "SHA-256 of UN folded"),
+        *("report", "measured (UTC)", ">ratio", ">interval", "says", ">A/A control"),
+        *(">UN folded, ms", "its SHA-256"),
     )
     return Table(f"Reports: {title}", columns, tuple(rows))
+
+
+def _ratio(ratio: Ratio | None) -> tuple[str | Cell, str, str]:
+    if ratio is None:
+        return "", "", ""
+    pair = f"{wording.variant(ratio.of, ratio.form)} / {TITLES[ratio.to]}"
+    number = Cell(wording.numbers(ratio.interval)[0], small=pair)
+    return number, wording.span(ratio.interval), wording.verdict(ratio)
 
 
 def _machines(reports: Sequence[Named]) -> Section:
     """What each ran on, where they are not all alike in it."""
     keys = dict.fromkeys(key for _, report in reports for key in report.environment)
-    told = {key: [str(report.environment.get(key)) for _, report in reports] for key in keys}
+    told = {
+        key: [str(report.environment.get(key) or "none") for _, report in reports] for key in keys
+    }
     differ = {key: values for key, values in told.items() if len(set(values)) > 1}
     alike = ", ".join(f"{key} {values[0]}" for key, values in told.items() if key not in differ)
     rows = tuple(

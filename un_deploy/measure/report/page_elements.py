@@ -29,7 +29,8 @@ def size_cell(count: int | None, unknown: str) -> Cell:
     """A number of bytes in a fitting unit, with the exact number below."""
     if count is None:
         return Cell(unknown, "muted")
-    return Cell(wording.size(count), small=f"{count:,} B")
+    told = wording.size(count).replace(" ", "\N{NO-BREAK SPACE}")
+    return Cell(told, small=f"{count:,} B")
 
 
 @dataclass(frozen=True)

@@ -111,9 +111,10 @@ def _latency(points: list[CompareReport]) -> Plot:
         )
     sizes = sorted({r.batch for r in points if r.batch})
     ticks = {"tickvals": sizes, "ticktext": [str(size) for size in sizes]}
+    times = [1e3 * one.median_s for r in points for one in r.timed]
     drawn.update_layout(margin_l=58)
     drawn.update_xaxes(title_text="batch size", type="log", fixedrange=True, **ticks)
-    drawn.update_yaxes(title_text="milliseconds of one run", type="log", dtick="D2")
+    drawn.update_yaxes(title_text="milliseconds of one run", **plot_style.log_axis(times))
     return plot_style.plot(
         drawn,
         name="plot-latency",

@@ -18,6 +18,9 @@ DRAWN: tuple[tuple[Kind, Kind, str], ...] = (
 )
 """The ratios that are drawn; tables have all of them."""
 
+_CHARACTERS = 42
+"""Of names that stand side by side below a plot at 400 pixels."""
+
 _SHAPES = {"circle": "●", "square": "■", "triangle-up": "▲", "cross": "✚", "diamond": "◆"}
 
 
@@ -63,7 +66,7 @@ def ratio_lines(
             text=[
                 plot_style.label(
                     f"{at}, {pair}",
-                    f"{wording.numbers(ratio.interval)[0]} ({wording.span(ratio.interval)})",
+                    wording.shown(ratio.interval),
                     *(("unsteady",) if at in unsteady else ()),
                 )
                 for at, ratio in measured
@@ -71,9 +74,17 @@ def ratio_lines(
             hovertemplate="%{text}<extra></extra>",
         )
     drawn.update_layout(scattermode="group", scattergap=0.55, margin_l=58)
-    drawn.update_xaxes(type="category", fixedrange=True, nticks=6)
+    drawn.update_xaxes(type="category", fixedrange=True, tickangle=0, tickvals=_named(points))
     drawn.update_yaxes(title_text="ratio of the times", **plot_style.ratio_axis(ends))
     hollow = " What is hollow was measured on an unsteady machine." if unsteady else ""
     return plot_style.plot(
         drawn, name=name, says=says, caption=caption + hollow, height=400, legend=legend
     )
+
+
+def _named(points: Sequence[tuple[str, CompareReport]]) -> list[int]:
+    """The places of as many names as fit below the plot at 400 pixels, as far from each other."""
+    fit = max(1, _CHARACTERS // max(len(at) for at, _ in points))
+    if fit >= len(points):
+        return list(range(len(points)))
+    return [int((place + 0.5) * len(points) / fit) for place in range(fit)]

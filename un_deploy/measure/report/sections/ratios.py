@@ -67,7 +67,7 @@ def _row(
 def _of_control(interval: Interval) -> Cell:
     holds = "does not hold 1" if interval.significant else "holds 1"
     if interval.too_few:
-        return Cell("too few to say", "bad")
+        return Cell(wording.few(interval), "bad")
     if not interval.within(STEADY):
         return Cell(f"unsteady, {holds}", "bad")
     return Cell(holds, "muted")
@@ -79,7 +79,7 @@ def _forest(report: CompareReport) -> Plot:
     names.append(f"A/A control: {wording.variant(report.control.of, report.control.form)} / itself")
     says = [wording.verdict(ratio) for ratio in report.ratios] + [""]
     texts = [
-        f"{wording.numbers(r.interval)[0]} ({wording.span(r.interval)})" + (f", {v}" if v else "")
+        wording.shown(r.interval) + (f", {v}" if v else "")
         for r, v in zip(shown, says, strict=True)
     ]
     drawn = plot_style.figure()
