@@ -29,7 +29,13 @@ def cpu_quota(root: Path | None = None) -> float | None:
 def usable_cpus(root: Path | None = None) -> int:
     """CPUs that this process may use, a quota rounded up; at least 1."""
     quota = cpu_quota(root)
-    return _bound() if quota is None else min(_bound(), math.ceil(quota))
+    return len(bound_cpus()) if quota is None else min(len(bound_cpus()), math.ceil(quota))
+
+
+def bound_cpus() -> frozenset[int]:
+    """The numbers of the CPUs that this process is bound to; at least one."""
+    every = range(os.cpu_count() or 1)
+    return frozenset(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else every)
 
 
 def limited_threads(root: Path | None = None) -> int | None:
@@ -41,7 +47,7 @@ def limited_threads(root: Path | None = None) -> int | None:
     with suppress(KeyError, ValueError):
         return max(1, int(os.environ[THREADS].split(",")[0]))
     usable = usable_cpus(root)
-    return usable if usable < _bound() else None
+    return usable if usable < len(bound_cpus()) else None
 
 
 def limit_threads(root: Path | None = None) -> None:
@@ -50,7 +56,7 @@ def limit_threads(root: Path | None = None) -> None:
     What the user has set stands.
     """
     usable = usable_cpus(root)
-    if usable < _bound():
+    if usable < len(bound_cpus()):
         for name in (THREADS, _COMPILERS):
             os.environ.setdefault(name, str(usable))
 
@@ -89,9 +95,3 @@ def _limited(root: Path | None) -> Iterator[tuple[Path, float]]:
             quota, period = map(int, (folder / "cpu.max").read_text(encoding="ascii").split())
         if quota and period and quota > 0 and period > 0:
             yield folder, quota / period
-
-
-def _bound() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0)) or 1
-    return os.cpu_count() or 1

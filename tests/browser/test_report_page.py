@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.browser.chromium import Browser, browser
-from tests.support.reports import HOSTILE, full_report, layer
-from un_deploy.measure.report.html import page
+from tests.support.reports import HOSTILE, dated, full_report, layer, report, restless
+from un_deploy.measure.report.html import page, written
+from un_deploy.measure.report.over_time import contents
 
 pytestmark = pytest.mark.browser
 
@@ -19,6 +20,7 @@ MARKS = {
     "plot-ratios": 5,
     "plot-times": 5,
     "plot-sweep": 4,
+    "plot-latency": 4,
     "plot-layers": 7,
     "plot-memory": 4,
     "plot-peak-memory": 4,
@@ -61,7 +63,33 @@ def source() -> str:
     return page(full_report())
 
 
-def problems(chromium: Browser, written: Path, width: int, theme: str = "light") -> list[str]:
+def over_time() -> str:
+    """A year of reports, one of them unsteady, of three batch sizes each."""
+    dates = [f"2026-{month:02}-02T08:15:00+00:00" for month in range(1, 13)]
+    reports = [
+        (f"reports/{date[:7]}.json", dated(full_report(seed=month), date))
+        for month, date in enumerate(dates)
+    ]
+    reports[4] = (reports[4][0], restless(reports[4][1]))
+    return written(contents(reports))
+
+
+PAGES: dict[str, tuple[Callable[[], str], dict[str, int]]] = {
+    "steady": (lambda: page(full_report()), MARKS),
+    "unsteady": (lambda: page(restless(full_report())), MARKS),
+    "few": (lambda: page(report(builds=2, rounds=4)), {"plot-ratios": 5, "plot-times": 5}),
+    "over-time": (over_time, dict.fromkeys(("plot-series-1", "plot-series-2"), 4)),
+}
+"""Each page, and the series that its plots draw."""
+
+
+def problems(
+    chromium: Browser,
+    written: Path,
+    width: int,
+    theme: str = "light",
+    marks: Mapping[str, int] = MARKS,
+) -> list[str]:
     """Everything that is wrong with a page; empty where nothing is."""
     chromium.open(written, width=width, theme=theme)
     found = [f"the console says {message}" for message in chromium.console()]
@@ -70,7 +98,7 @@ def problems(chromium: Browser, written: Path, width: int, theme: str = "light")
     drawn = chromium.ask(DRAWN)
     found += [
         f"{name} draws {drawn.get(name)} of {count}"
-        for name, count in MARKS.items()
+        for name, count in marks.items()
         if drawn.get(name) != count
     ]
     wide = chromium.ask("return document.documentElement.scrollWidth")
@@ -83,13 +111,15 @@ def problems(chromium: Browser, written: Path, width: int, theme: str = "light")
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 400])
+@pytest.mark.parametrize("name", PAGES)
 def test_nothing_is_wrong(
-    chromium: Browser, source: str, tmp_path: Path, width: int, theme: str
+    chromium: Browser, tmp_path: Path, name: str, width: int, theme: str
 ) -> None:
+    made, marks = PAGES[name]
     written = tmp_path / "report.html"
-    written.write_text(source, encoding="utf-8")
-    assert problems(chromium, written, width, theme) == []
-    chromium.shoot(SHOTS / f"report-{width}-{theme}.png")
+    written.write_text(made(), encoding="utf-8")
+    assert problems(chromium, written, width, theme, marks) == []
+    chromium.shoot(SHOTS / f"{name}-{width}-{theme}.png")
     back = chromium.ask("return getComputedStyle(document.body).backgroundColor")
     text = chromium.ask("return getComputedStyle(document.querySelector('.plot text')).fill")
     assert (back, text) == {
@@ -153,7 +183,8 @@ def test_hostile_names_run_nothing(chromium: Browser, tmp_path: Path) -> None:
     )
     written = tmp_path / "report.html"
     written.write_text(page(bad), encoding="utf-8")
-    assert problems(chromium, written, 400) == []
+    marks = {**MARKS, "plot-latency": 5}  # its LN is no form of that at the other sizes
+    assert problems(chromium, written, 400, marks=marks) == []
     assert chromium.ask("return document.title").startswith("LN, UN and no norm compared")
     shown = "return document.querySelector('#plot-times .annotation-text').textContent"
     assert "<script>" in chromium.ask(shown)

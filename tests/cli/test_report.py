@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Run
-from tests.support.reports import report
+from tests.support.reports import dated, report, restless
 
 pytest.importorskip("plotly")
 
+COMMITTED = sorted((Path(__file__).parents[2] / "benchmarks/results/compare").glob("*.json"))
 QUICK = ("--builds", "2", "--rounds", "2", "--sample-ms", "0.1", "--threads", "1")
 
 
@@ -43,6 +44,80 @@ def test_an_existing_page_needs_force(run: Run, folder: Path) -> None:
     assert refused.exit_code == 1 and "--force" in refused.stderr
     assert (folder / "page.html").read_text() == "mine"
     assert run("report", "old.json", "-o", "page.html", "--force").exit_code == 0
+
+
+def test_without_a_target_it_is_shown_as_compare_shows_it(run: Run) -> None:
+    result = run("report", "old.json")
+    assert result.exit_code == 0
+    assert result.stdout.startswith("UN folded is faster than LN: LN takes 1.080 times as long")
+    assert "A/A control" in result.stdout
+
+
+@pytest.mark.parametrize(("least", "code"), [("1.05", 0), ("1.1", 3)])
+def test_a_kept_report_is_judged_by_the_same_gates(run: Run, least: str, code: int) -> None:
+    result = run("report", "old.json", "--min-speedup", least, "--max-error", "1e-5")
+    assert result.exit_code == code
+    assert ("1.1x is not reached" in result.stderr) == (code == 3)
+    off = run("report", "old.json", "--max-error", "1e-9")
+    assert off.exit_code == 3 and "is off by" in off.stderr
+
+
+def test_an_unsteady_report_reaches_no_speed_up_and_is_written_all_the_same(
+    run: Run, folder: Path, kept: Path
+) -> None:
+    kept.write_text(restless(report()).to_json(), encoding="utf-8")
+    result = run("report", "old.json", "--min-speedup", "1e-9", "-o", "page.html")
+    assert result.exit_code == 3
+    assert "unsteady, so no speed-up is judged: the A/A control" in result.stderr
+    assert "<h1" in (folder / "page.html").read_text(encoding="utf-8")
+    assert json.loads(kept.read_text())["unsteady"][0].startswith("the A/A control")
+
+
+def test_a_kept_report_is_held_against_an_older_one(run: Run, folder: Path) -> None:
+    slower = report(medians={"ln": 1.02, "unfolded": 1.05, "folded": 1.0, "none": 1.0})
+    (folder / "new.json").write_text(slower.to_json(), encoding="utf-8")
+    assert run("report", "old.json", "--against", "old.json").exit_code == 0
+    assert run("report", "old.json", "--against", "new.json").exit_code == 0
+    worse = run("report", "new.json", "--against", "old.json")
+    assert worse.exit_code == 3 and "LN over UN folded was 1.080" in worse.stderr
+
+
+@pytest.mark.parametrize(
+    ("target", "begins"), [("r.md", "# UN folded is faster"), ("r.csv", "report,date,un_deploy,")]
+)
+def test_it_is_written_as_its_name_says(run: Run, folder: Path, target: str, begins: str) -> None:
+    assert run("report", "old.json", "-o", target).exit_code == 0
+    assert (folder / target).read_text(encoding="utf-8").startswith(begins)
+
+
+def test_several_become_one_over_time_and_the_last_is_judged(run: Run, folder: Path) -> None:
+    may = dated(restless(report()), "2026-05-02T00:00:00+00:00")
+    (folder / "may.json").write_text(may.to_json(), encoding="utf-8")
+    result = run("report", "old.json", "may.json", "-o", "all.html", "--min-speedup", "1")
+    assert result.exit_code == 3 and "unsteady" in result.stderr
+    assert "2 reports; 1 of them unsteady." in (folder / "all.html").read_text(encoding="utf-8")
+    assert run("report", "may.json", "old.json", "-o", "all.csv").exit_code == 0
+    lines = (folder / "all.csv").read_text(encoding="utf-8").splitlines()
+    assert [line.split(",")[0] for line in lines[1::5]] == ["may.json", "old.json"]
+    both = run("report", "may.json", "old.json")
+    assert [line for line in both.stdout.splitlines() if line.endswith(".json:")] == [
+        "may.json:", "old.json:"
+    ]  # fmt: skip
+
+
+def test_csv_needs_no_extra(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for package in ("plotly", "jinja2"):
+        monkeypatch.setitem(sys.modules, package, None)
+    assert run("report", "old.json", "-o", "r.csv").exit_code == 0
+    assert run("report", "old.json", "--min-speedup", "1").exit_code == 0
+
+
+@pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.stem)
+def test_reports_of_an_older_form_are_read(run: Run, folder: Path, path: Path) -> None:
+    assert run("report", str(path), "-o", "page.html").exit_code == 0
+    page = (folder / "page.html").read_text(encoding="utf-8")
+    assert "this report is of before the SHA-256 of models was kept" in page
+    assert run("report", str(path), "--min-speedup", "1").exit_code == 0  # they are steady
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from un_deploy.measure import wording
-from un_deploy.measure.speed.statistics import Interval
+from un_deploy.measure.speed.statistics import Interval, ratio
 from un_deploy.measure.speed.variant import Kind
 from un_deploy.measure.speed.variant_times import Ratio
 
@@ -44,11 +45,29 @@ def test_an_interval_that_holds_1_claims_nothing(interval: tuple[float, float, f
 
 
 def test_too_few_rounds_claim_nothing_wherever_the_interval_lies() -> None:
-    ratio = made(1.5, 1.4, 1.6)
-    few = replace(ratio, interval=replace(ratio.interval, builds=1, rounds=4, attained=0.875))
-    said = plain(wording.claim(few))
-    assert said.startswith("not significant; too few rounds")
-    assert "reaches 87.5 % at most" in said and "faster" not in said
+    made_ = made(1.5, 1.4, 1.6)
+    few = replace(made_, interval=replace(made_.interval, builds=1, rounds=4, attained=0.875))
+    assert plain(wording.claim(few)) == (
+        "not told; 4 rounds of one build are too few for an interval: it takes 7 rounds, or 3 "
+        "builds or more (5 are the default). Measured ratio of LN over UN folded: 1.500."
+    )
+    assert wording.verdict(few) == "too few rounds"
+    assert wording.span(few.interval) == "no interval"
+
+
+@pytest.mark.parametrize(
+    ("builds", "rounds", "enough"),
+    [(1, 6, False), (1, 7, True), (2, 4, False), (2, 500, False), (3, 4, True), (5, 20, True)],
+)
+def test_from_how_many_builds_on_an_interval_is_told(
+    builds: int, rounds: int, enough: bool
+) -> None:
+    drawn = np.exp(0.001 * np.random.default_rng(0).standard_normal((builds, rounds)))
+    interval = ratio(1.5 * drawn, np.ones((builds, rounds)))
+    assert (interval.too_few == "") == enough == interval.significant
+    assert (" to " in wording.span(interval)) == enough
+    near = ratio(drawn, np.ones((builds, rounds)))
+    assert near.within(0.5) == enough
 
 
 def test_one_build_is_called_one() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 
 import numpy as np
 
 from un_deploy.measure.speed.accuracy import Accuracy
 from un_deploy.measure.speed.compare_report import CompareReport
+from un_deploy.measure.speed.conditions import Conditions
 from un_deploy.measure.speed.engine_facts import EngineFacts, PlannedKernel
 from un_deploy.measure.speed.layers.variant_layers import Group, ProfiledLayer, VariantLayers
 from un_deploy.measure.speed.statistics import ratio
@@ -88,6 +90,23 @@ def timed(kind: Kind, seconds: np.ndarray, *, control: bool = False) -> Timed:
     )
 
 
+def restless(given: CompareReport, *, low: float = 0.97, high: float = 1.02) -> CompareReport:
+    """The report as if the A/A control lay from low to high."""
+    interval = replace(given.control.interval, low=low, high=high)
+    return replace(given, control=replace(given.control, interval=interval))
+
+
+def dated(
+    given: CompareReport, date: str, command: str = "un-deploy compare x.py:f"
+) -> CompareReport:
+    """The report as a later un-deploy keeps it: with its date, command, load and models."""
+    timed = (
+        replace(one, sha256=hashlib.sha256(one.kind.encode()).hexdigest()) for one in given.timed
+    )
+    conditions = Conditions(load=0.25, cpus=2, others=0.03)
+    return replace(given, date=date, command=command, conditions=conditions, timed=tuple(timed))
+
+
 def with_memory(given: CompareReport) -> CompareReport:
     """The report with what a run of each variant holds."""
     timed = (replace(one, peak_bytes=PEAKS[one.kind], memory=COUNTED) for one in given.timed)
@@ -161,4 +180,5 @@ def full_report(**settings: float) -> CompareReport:
         layers("none", *LAYERS),
     )
     notes = ("The clocks are not locked",)
+    first = dated(first, "2026-03-02T08:15:00+00:00")
     return replace(first, sweep=sweep, engines=engines, layers=profile, notes=notes)

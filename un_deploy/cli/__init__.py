@@ -11,6 +11,8 @@
 - fold: un-deploy fold: merge the norms of an ONNX file into its linear operators.
 - foreign_flags: Flags of trtexec and Polygraphy: taken where ours says the same, else refused with
   the cure.
+- gates: What a comparison must show, measured now or kept: as fast, as exact, no worse than it
+  was.
 - inspect: un-deploy inspect: what norms an ONNX file has, and what becomes of them.
 - memory: Warns before a command starts that the memory there is will not do; it is never refused.
 - options: Options that several commands share.
@@ -19,7 +21,8 @@
 - profile: un-deploy profile: where the time of a network goes, layer by layer.
 - progress: What a command says of its work: lines on stderr, in a terminal a spinner; and its log
   file.
-- report: un-deploy report: the HTML page of a comparison that was kept as JSON.
+- report: un-deploy report: comparisons that were kept as JSON, shown, judged, or written
+  otherwise.
 - show: How reports look in a terminal; piped, they are 80 columns wide and without colours.
 - show_comparison: How a comparison looks in a terminal: accuracy first, then times, then engines.
 - show_conversion: How a conversion looks in a terminal: the harm of each norm, what was tried,
@@ -34,6 +37,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 import signal
 import warnings
 from collections.abc import Iterator
@@ -46,6 +50,7 @@ import click
 import un_deploy
 from un_deploy.arguments.names import as_options
 from un_deploy.cli.memory import warned
+from un_deploy.cli.options import TYPED
 from un_deploy.cli.overwriting import guarded
 from un_deploy.cli.progress import LOGGER, logged
 from un_deploy.cpus import limit_threads
@@ -97,6 +102,10 @@ class Commands(click.Group):
             return None
         command = import_module(f"un_deploy.cli.{COMMANDS[cmd_name]}").command
         return guarded(logged(warned(command, cmd_name)))
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta[TYPED] = shlex.join(["un-deploy", *args])
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         limit_threads()  # a command loads NumPy when it is named

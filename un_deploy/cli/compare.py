@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from un_deploy.cli import options
+from un_deploy.cli import gates, options
 from un_deploy.cli.command import Command
 from un_deploy.cli.overwriting import Writes
 from un_deploy.files import check_directory_target
@@ -179,24 +180,9 @@ def _kept(logs: Path | None, force: bool) -> Iterator[Path | None]:
 @options.dynamic
 @options.seed
 @options.keep
-@click.option(
-    "--min-speedup",
-    type=click.FloatRange(min=0, min_open=True),
-    metavar="X",
-    help="Exit with 3 unless the whole interval says that UN folded is X times as fast as LN.",
-)
-@click.option(
-    "--max-error",
-    type=click.FloatRange(min=0),
-    metavar="E",
-    help="Exit with 3 where a variant differs from float64 by more than this share of the output's "
-    "range.",
-)
-@options.reads(
-    "--against",
-    metavar="OLD.json",
-    help="Exit with 3 where a ratio is worse than in this older report, beyond both intervals.",
-)
+@gates.min_speedup
+@gates.max_error
+@gates.against
 @options.writes(
     "-o",
     "--output",
@@ -252,10 +238,8 @@ def command(
     that, what each computes is compared with float64. Exit code 3 where --min-speedup,
     --max-error or --against is missed.
     """
-    from un_deploy.cli import progress, show, show_comparison
+    from un_deploy.cli import progress, show_comparison
     from un_deploy.files import atomic_write_text, check_target
-    from un_deploy.measure.speed.accuracy import require_accuracy
-    from un_deploy.measure.speed.compare_report import CompareReport
     from un_deploy.measure.speed.variant import TITLES
     from un_deploy.pipeline.compare.compare import compare
     from un_deploy.pipeline.compare.report_file import check_page, write_page
@@ -269,7 +253,7 @@ def command(
         check_target(target, force=force)
     if html_target is not None:
         check_page(html_target, force=force)
-    old = None if against is None else CompareReport.read(against)
+    old = gates.older(against)
     if keep_logs is not None:
         _check_replaced(keep_logs)
     with _kept(keep_logs, force) as logs, progress.working("Comparing") as say:
@@ -286,6 +270,7 @@ def command(
             progress=say,
             **settings,
         )
+    report = replace(report, command=click.get_current_context().meta.get(options.TYPED, ""))
     if target is not None:
         atomic_write_text(target, report.to_json(), force=force)
     if html_target is not None:
@@ -294,17 +279,5 @@ def command(
         options.print_json(report, samples=json_samples)
     else:
         show_comparison.comparison(report)
-    if (max_error, old, min_speedup) != (None, None, None):
-        report.require_comparable()
-    if max_error is not None:
-        for point in (report, *report.sweep):
-            checked = dict.fromkeys(one.kind for one in point.timed if one.kind != "none")
-            require_accuracy(point.accuracy, max_error, tuple(checked), judged=report.judged)
-    if old is not None:
-        report.require_no_regression(old)
-    if min_speedup is not None:
-        report.require_speedup(min_speedup)
-        if not (as_json or json_samples):
-            show.line(
-                f"{report.judged}: at least {min_speedup:g}x as fast as LN, as asked.", show.GOOD
-            )
+    quiet = as_json or json_samples
+    gates.judge(report, min_speedup=min_speedup, max_error=max_error, old=old, quiet=quiet)

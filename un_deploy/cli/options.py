@@ -64,6 +64,9 @@ def refuse_seed_with(inputs: str | None) -> None:
         raise InputError("--seed is of random inputs, and --inputs gives them: leave one out")
 
 
+TYPED = "un_deploy.typed"
+"""Where a click context keeps the command line as it was typed, for reports that tell it."""
+
 MODEL_FILE = Reads(model_files)
 MODEL_TARGET = Writes(onnx_target)
 PYTHON = Reads(python_files, path_type=str)

@@ -7,10 +7,10 @@ from rich.text import Text
 from un_deploy.cli import show
 from un_deploy.graph.precision.names import in_words
 from un_deploy.measure import wording
+from un_deploy.measure.report.sections.summary import headline
 from un_deploy.measure.speed.compare_report import CompareReport
 from un_deploy.measure.speed.engine_facts import FUSED_AWAY, fused_away
 from un_deploy.measure.speed.layers.variant_layers import GROUPS, groups_of, where_it_went
-from un_deploy.measure.speed.statistics import Interval
 from un_deploy.measure.speed.variant import TITLES
 from un_deploy.measure.speed.variant_times import Ratio
 from un_deploy.runtime.backends import backend_named
@@ -24,23 +24,26 @@ def comparison(report: CompareReport) -> None:
     if backend_named(report.backend).on_gpu:
         where = report.environment.get("gpu") or "a GPU of which no driver tells"
     precision = f", {report.computed_in}" if report.tells_precision else ""
+    answer = headline(report)
+    tone = {"good": show.GOOD, "bad": show.BAD}.get(answer.tone, "")
+    show.line(answer.text.replace("\N{NO-BREAK SPACE}", " "), tone)
+    for text in wording.unsteady(report):
+        show.line(f"Caution: {text}", show.BAD)
     show.line(f"{report.runtime or report.backend} on {where}{precision}{threads}; {shapes}")
     _accuracy(report)
     _times(report)
     interval = report.control.interval
-    control, sure = _interval(interval), f"{interval.confidence:.0%} interval"
+    control, sure = wording.span(interval), f"{interval.confidence:.0%} interval"
     show.table(
         ("time of", "over", ">ratio", sure, "says", "A/A control"),
         [_ratio(ratio, control, report.doubts(ratio)) for ratio in report.ratios],
     )
     for kind, otherwise in report.not_comparable.items():
         show.line(f"{TITLES[kind]} ran {otherwise}: its times compare with no others.", show.BAD)
-    show.line(f"{interval.method}; {interval.rounds} rounds in each build.", show.MUTED)
-    if interval.significant:
-        show.line(
-            "The control differs from itself: this machine is not quiet enough for these figures.",
-            show.BAD,
-        )
+    if interval.too_few:
+        show.line(f"No interval is shown: {interval.too_few}.", show.BAD)
+    else:
+        show.line(f"{interval.method}; {interval.rounds} rounds in each build.", show.MUTED)
     _sweep(report)
     _layers(report)
     _engines(report)
@@ -96,7 +99,7 @@ def _sweep(report: CompareReport) -> None:
         return
     rows = [
         (str(point.batch), f"{TITLES[one.of]} over {TITLES[one.to]}", f"{one.interval.ratio:.3f}",
-         _interval(one.interval), _interval(point.control.interval))
+         wording.span(one.interval), wording.span(point.control.interval))
         for point in (report, *report.sweep)
         for one in point.ratios
     ]  # fmt: skip
@@ -151,14 +154,10 @@ def _engines(report: CompareReport) -> None:
 
 def _ratio(ratio: Ratio, control: str, doubts: tuple[str, ...]) -> tuple[str | Text, ...]:
     interval = ratio.interval
-    says = Text("not significant", show.MUTED)
+    says = Text(wording.few(interval) if interval.too_few else "not significant", show.MUTED)
     if interval.significant:
         says = Text("slower" if interval.ratio > 1 else "faster", show.GOOD)
     if doubts:
         says.append(f" ({', '.join(doubts)})", show.BAD)
     name = wording.variant(ratio.of, ratio.form)
-    return name, TITLES[ratio.to], f"{interval.ratio:.3f}", _interval(interval), says, control
-
-
-def _interval(interval: Interval) -> str:
-    return f"{interval.low:.3f} to {interval.high:.3f}"
+    return name, TITLES[ratio.to], f"{interval.ratio:.3f}", wording.span(interval), says, control

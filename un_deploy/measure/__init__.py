@@ -2,6 +2,7 @@
 
 - wording: Puts figures into plain sentences that claim no more than their intervals carry.
 - equality/: Whether two graphs compute the same.
-- report/: The report of a comparison as one HTML file: a file here for each section, and one page.
+- report/: The report of a comparison: as one HTML file, as Markdown, as CSV; or of several over
+  time.
 - speed/: How fast the variants of a network are, measured so that the figures can be trusted.
 """

@@ -15,6 +15,10 @@ EQUAL = 0.02
 """Folded is called equal to no norm where the whole interval lies this close to 1."""
 
 
+NO_INTERVAL = "no interval"
+"""Stands where an interval would, had there been builds and rounds enough."""
+
+
 def variant(kind: Kind, form: str = "") -> str:
     """What tables and sentences call a variant."""
     return f"{TITLES[kind]}, {form}" if form else TITLES[kind]
@@ -30,8 +34,16 @@ def numbers(interval: Interval) -> tuple[str, str, str]:
     return shown[0], shown[1], shown[2]
 
 
+def shown(interval: Interval) -> str:
+    """A ratio, and its interval in parentheses."""
+    value, *_ = numbers(interval)
+    return f"{value}, {NO_INTERVAL}" if interval.too_few else f"{value} ({span(interval)})"
+
+
 def span(interval: Interval) -> str:
-    """An interval as its two ends."""
+    """An interval as its two ends; where there is too little for one, that there is none."""
+    if interval.too_few:
+        return NO_INTERVAL
     _, low, high = numbers(interval)
     return f"{low} to {high}"
 
@@ -44,9 +56,16 @@ def percent(share: float) -> str:
 def verdict(ratio: Ratio) -> str:
     """Who is slower, or that nobody can say."""
     interval = ratio.interval
+    if interval.too_few:
+        return few(interval)
     if not interval.significant:
         return "not significant"
     return f"{TITLES[ratio.of]} is {'slower' if interval.ratio > 1 else 'faster'}"
+
+
+def few(interval: Interval) -> str:
+    """What there is too little of, where there is."""
+    return "too few rounds" if interval.builds == 1 else "too few builds"
 
 
 def claim(ratio: Ratio) -> str:
@@ -55,12 +74,8 @@ def claim(ratio: Ratio) -> str:
     of, to = TITLES[ratio.of], TITLES[ratio.to]
     value, *_ = numbers(interval)
     sure = f"{percent(interval.confidence)} interval {span(interval)}"
-    if interval.attained < interval.confidence:
-        reached = percent(interval.attained)
-        return (
-            f"not significant; too few rounds to tell {of} and {to} apart. Measured ratio {value}, "
-            f"interval {span(interval)}, which reaches {reached} at most."
-        )
+    if interval.too_few:
+        return f"not told; {interval.too_few}. Measured ratio of {of} over {to}: {value}."
     if not interval.significant:
         return (
             f"not significant; {_builds(interval)} not tell {of} and {to} apart. "
@@ -80,6 +95,17 @@ def limit(ratio: Ratio) -> str:
             f"{span(ratio.interval)}."
         )
     return f"{sentence(claim(ratio))} That they are equal within {percent(EQUAL)} is not shown."
+
+
+def unsteady(report: CompareReport) -> list[str]:
+    """Why figures are not to be quoted, at every batch size, in sentences."""
+    points = (report, *report.sweep)
+    said = [(f"at {point(one)} the machine was unsteady: ", one) for one in points]
+    return [
+        sentence(f"{at if report.sweep else ''}{text}.")
+        for at, one in said
+        for text in one.unsteady
+    ]
 
 
 def found(report: CompareReport, of: Kind, to: Kind) -> Ratio | None:
@@ -126,6 +152,12 @@ def size(count: int) -> str:
 def once(texts: Iterable[str]) -> str:
     """All texts in one, each of them once."""
     return "; ".join(dict.fromkeys(filter(None, texts)))
+
+
+def rate(per_second: float) -> str:
+    """Inputs a second, with four figures or all that lie in front of the point."""
+    digits = max(0, 3 - floor(log10(per_second)))
+    return f"{per_second:,.{digits}f}"
 
 
 def decimals(report: CompareReport) -> int:

@@ -9,13 +9,24 @@ import re
 import sys
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
-from tests.support.reports import COUNTED, HOSTILE, full_report, kernel, layer, report
+from tests.support.reports import (
+    COUNTED,
+    HOSTILE,
+    dated,
+    full_report,
+    kernel,
+    layer,
+    report,
+    restless,
+)
 from un_deploy.errors import MissingPackageError
-from un_deploy.measure.report import layer_times, plot_style
+from un_deploy.measure.report import html, plot_style
 from un_deploy.measure.report.html import page, require_packages
+from un_deploy.measure.report.sections import layer_times
 from un_deploy.measure.speed.accuracy import Accuracy
 from un_deploy.measure.speed.compare_report import CompareReport
 from un_deploy.measure.speed.variant import TITLES
@@ -34,6 +45,7 @@ class Page(HTMLParser):
         self.plots: dict[str, dict] = {}
         self.scripts: list[str] = []
         self.text = ""
+        self.headings: list[tuple[str, str]] = []
         self._open: list[str] = []
         self._data = self._rows = None
         self.feed(source)
@@ -71,6 +83,8 @@ class Page(HTMLParser):
             self._caption += data
         elif "td" in self._open or "th" in self._open:
             self._rows[-1][-1] += ("|" if "small" in self._open else "") + data
+        if self._open and self._open[-1] in ("h1", "h2"):
+            self.headings.append((self._open[-1], data))
         if "style" not in self._open:
             self.text += data
 
@@ -104,7 +118,11 @@ def test_the_headline_is_what_the_interval_says(full: CompareReport, shown: Page
 
 
 def test_noise_is_not_significant_and_nothing_is_called_faster() -> None:
-    shown = Page(page(report(medians={"ln": 1.01, "folded": 1.0}, noise=0.3)))
+    shown = Page(
+        page(
+            restless(report(medians={"ln": 1.01, "folded": 1.0}, noise=0.3), low=0.995, high=1.005)
+        )
+    )
     assert "Not significant; these 5 builds do not tell LN and UN folded apart" in shown.text
     assert not re.search(r"(LN|UN folded|no norm) is (faster|slower)", shown.text, re.IGNORECASE)
 
@@ -137,7 +155,8 @@ def test_the_times_and_every_sample(full: CompareReport, shown: Page) -> None:
         assert row[0] == timed.name
         expected = [f"{1e3 * timed.percentiles_s[q]:.4f}" for q in ("50", "90", "95", "99")]
         assert row[1:5] == expected
-        assert row[5] == "100|5 builds"
+        assert float(row[5].replace(",", "")) == pytest.approx(8 / timed.median_s, rel=1e-3)
+        assert row[6] == "100|5 builds"
         assert box["x"] == [1e3 * time for build in timed.seconds for time in build]
 
 
@@ -155,6 +174,107 @@ def test_the_sweep_in_the_order_of_the_batch_sizes(full: CompareReport, shown: P
         line = page_.plots["plot-sweep"]["data"][0]
         assert line["x"] == ["batch 8", "batch 16", "batch 32"]
         assert line["y"][2] == last.ratio
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "steady"),
+    [(0.991, 1.009, True), (0.989, 1.001, False), (0.999, 1.0101, False), (1.02, 1.03, False)],
+)
+def test_an_unsteady_report_has_no_headline(low: float, high: float, steady: bool) -> None:
+    shown = Page(page(restless(report(), low=low, high=high)))
+    (headline,) = (text for tag, text in shown.headings if tag == "h1")
+    assert ("LN takes 1.0" in headline) == steady
+    top = shown.text[: shown.text.index("Ratios of the times")]
+    assert ("takes" in top) == steady  # nor a figure in the lines below it
+    if not steady:
+        assert headline == "Unsteady: no figure of this report is to be quoted."
+        assert f"from {low:.3f} to {high:.3f}, not wholly inside 0.99 to 1.01." in top
+        rows = shown.tables["Ratios, their intervals and the A/A control"]
+        assert rows[-1][4].startswith("unsteady, ")
+
+
+def test_load_and_clocks_make_a_report_unsteady_too() -> None:
+    given = replace(dated(report(), "2026-03-02T08:15:00+00:00"), threads=2)
+    assert "Unsteady: no figure" not in Page(page(given)).text
+    assert given.conditions is not None
+    busy = replace(given, conditions=replace(given.conditions, others=0.9))
+    text = Page(page(busy)).text
+    assert "Unsteady: no figure of this report is to be quoted." in text
+    assert "Other processes kept 0.9 of 2 CPUs busy meanwhile, and 2 were timed." in text
+
+
+def test_another_batch_size_may_be_unsteady_alone(full: CompareReport) -> None:
+    sweep = (full.sweep[0], restless(full.sweep[1]))
+    text = Page(page(replace(full, sweep=sweep))).text
+    assert "At batch 8: UN folded is faster than LN" in text
+    assert "At batch 16: UN folded is faster than LN" in text
+    assert "At batch 32: unsteady, and not to be quoted." in text
+    assert "Caution. At batch 32 the machine was unsteady: the A/A control" in text
+
+
+def test_two_builds_of_four_rounds_print_no_interval() -> None:
+    shown = Page(page(report(builds=2, rounds=4)))
+    needed = "2 builds are too few for an interval: it takes 3 builds or more (5 are the default)"
+    assert f"Nobody knows how steady the machine was: {needed}." in shown.text
+    assert f"No interval is shown: {needed}." in shown.text
+    rows = shown.tables["Ratios, their intervals and the A/A control"][1:]
+    assert {row[3] for row in rows} == {"no interval"}
+    assert {row[4] for row in rows} == {"too few builds"}
+    plot = shown.plots["plot-ratios"]
+    assert {(*one["error_x"]["array"], *one["error_x"]["arrayminus"]) for one in plot["data"]} == {
+        (0, 0)
+    }
+    assert not re.search(r"\d\.\d{3} to \d", shown.text)
+
+
+def test_when_and_how_it_was_measured(shown: Page) -> None:
+    assert "measured2026-03-02 08:15 UTC" in shown.text
+    assert "load0.25 as it began; others kept 0.03 of 2 CPUs busy" in shown.text
+    told = shown.tables["Command, processor, system and versions"]
+    assert told[1] == ["command", "un-deploy compare x.py:f"]
+    models = shown.tables["Models"]
+    assert models[1] == ["LN", "ln.onnx", hashlib.sha256(b"ln").hexdigest()]
+    assert [row[0] for row in models[1:]] == ["LN", "UN unfolded", "UN folded", "no norm"]
+
+
+def test_latency_and_throughput_by_batch_size(full: CompareReport, shown: Page) -> None:
+    points = (full, *full.sweep)
+    line = shown.plots["plot-latency"]["data"][0]
+    assert line["x"] == [8, 16, 32]
+    assert line["y"] == [1e3 * one.timed[0].median_s for one in points]
+    rows = shown.tables["Inputs a second by batch size"]
+    assert rows[0] == ["variant", "batch 8", "batch 16", "batch 32"]
+    found = [float(cell.replace(",", "")) for cell in rows[1][1:]]
+    expected = [one.batch / one.timed[0].median_s for one in points]
+    assert found == pytest.approx(expected, rel=1e-3)
+    assert "plot-latency" not in Page(page(report())).plots
+
+
+def test_the_page_is_below_2_mb_whatever_was_sampled(source: str) -> None:
+    assert len(source.encode()) < 1.5e6
+    assert len(page(report(builds=5, rounds=200)).encode()) < 2e6  # all of 5,000 are drawn
+    assert len(page(report(builds=5, rounds=400)).encode()) < 2e6
+
+
+def test_plotly_is_the_published_bundle_of_a_known_version(source: str) -> None:
+    lines = source[source.index("/**\n* plotly.js") :].splitlines()[1:5]
+    assert lines[0] == "* plotly.js (basic - minified) v4.1.1"
+    assert lines[3] == "* Licensed under the MIT license"
+    folder = Path(html.__file__).parent / "page"
+    bundle = hashlib.sha256((folder / html.PLOTLY).read_bytes()).hexdigest()
+    assert bundle == "99784e3abfb07b142a15e521a439e6d9addceadb3f79553fd24c72774f0649ba"
+    assert (folder / "plotly-LICENSE").read_text().startswith("MIT License")
+
+
+def test_plotly_draws_what_the_python_package_describes() -> None:
+    """Figures are made by plotly's Python package, whose major version is the script's."""
+    from plotly.offline import get_plotlyjs_version
+
+    drawn = {
+        trace["type"] for plot in Page(page(full_report())).plots.values() for trace in plot["data"]
+    }
+    assert drawn == {"scatter", "bar"}  # which the basic bundle has
+    assert get_plotlyjs_version().split(".")[0] == "4"
 
 
 def test_the_medians_of_the_sweep(full: CompareReport, shown: Page) -> None:
@@ -222,6 +342,7 @@ def test_what_is_missing_is_said_once_and_has_no_section() -> None:
             "no engines were asked for; un-deploy compare --engines builds them",
         ],
         ["Planned kernels", "it takes the engines of LN and of UN folded"],
+        ["What was timed", "this report is of before the SHA-256 of models was kept"],
     ]
     sections = {attributes["id"] for attributes in shown.all("section")}
     assert sections == {"ratios", "times", "missing", "environment", "reading"}
@@ -237,11 +358,9 @@ def test_one_variant_alone_makes_a_page_too() -> None:
 
 def test_a_restless_machine_and_a_single_build_are_warned_of() -> None:
     assert "Caution. One build only" in Page(page(report(builds=1))).text
-    given = report()
-    control = replace(given.control, interval=given.ratio("ln", "folded"))
-    text = Page(page(replace(given, control=control))).text
-    assert "Caution. The A/A control differs from itself" in text
-    assert "does not hold 1" in text
+    text = Page(page(restless(report(), low=1.002, high=1.004))).text
+    assert "Caution. The A/A control differs from itself, 1.002 to 1.004: so small" in text
+    assert "does not hold 1" in text and "Unsteady:" not in text
 
 
 def test_peak_memory_is_a_table_and_bars(shown: Page) -> None:
@@ -282,7 +401,7 @@ def test_sizes_of_plans(full: CompareReport) -> None:
     rows = shown.tables["Memory of one run"]
     assert rows[0][2] == "plan size"
     assert [row[2] for row in rows[1:3]] == ["2 KiB|2,048 B", "no plan given"]
-    assert shown.tables["Milliseconds of one run"][1][6] == "a plan"
+    assert shown.tables["Milliseconds of one run"][1][7] == "a plan"
 
 
 def hostile(full: CompareReport) -> CompareReport:
@@ -304,6 +423,7 @@ def hostile(full: CompareReport) -> CompareReport:
         inputs={HOSTILE: (8, 3)},
         missing={"ln": HOSTILE, HOSTILE: HOSTILE},
         notes=(HOSTILE,),
+        command=HOSTILE,
         environment={"cpu": HOSTILE, HOSTILE: HOSTILE, "gpu": HOSTILE, "un-deploy": HOSTILE},
         accuracy=tuple(replace(one, output=HOSTILE, form=HOSTILE) for one in full.accuracy),
         engines=engines,
@@ -318,7 +438,7 @@ def test_hostile_names_stay_names(full: CompareReport, shown: Page) -> None:
     allowed = {name for _, attributes in shown.elements for name in attributes}
     assert {name for _, attributes in bad.elements for name in attributes} <= allowed
     data = [s for s, a in zip(bad.scripts, bad.all("script"), strict=True) if "type" in a]
-    assert len(data) == 6 and not any("<" in one for one in data)
+    assert len(data) == 7 and not any("<" in one for one in data)
     for name, plot in bad.plots.items():  # plotly reads a text's tags as HTML
         for text in texts(plot):
             assert "<" not in text.replace("<br>", "").replace("<extra></extra>", ""), name
@@ -356,7 +476,7 @@ def test_who_cannot_see_it_can_read_it(shown: Page) -> None:
     assert shown.all("html") == [{"lang": "en"}]
     assert len(shown.all("h1")) == 1 and len(shown.all("main")) == 1
     plots = [a for a in shown.all("div") if a.get("class") == "plot"]
-    names = ("ratios", "times", "sweep", "peak-memory", "layers", "memory")
+    names = ("ratios", "times", "sweep", "latency", "peak-memory", "layers", "memory")
     assert [a["id"] for a in plots] == [f"plot-{name}" for name in names]
     assert all(a["role"] == "img" and len(a["aria-label"]) > 40 for a in plots)
     assert {a["scope"] for a in shown.all("th")} == {"col", "row"}

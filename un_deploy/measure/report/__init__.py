@@ -1,21 +1,11 @@
-"""The report of a comparison as one HTML file: a file here for each section, and one page.
+"""The report of a comparison: as one HTML file, as Markdown, as CSV; or of several over time.
 
-- accuracy: The section on accuracy: how far each variant is from float64.
-- batch_sizes: The section on batch sizes: the ratios at each of them.
-- engines: The section on TensorRT engines: each variant's size, its memory, whether it runs no
-  norms.
-- html: Writes the report of a comparison as one HTML file that needs no other file and no network.
-- kernels: The section on kernels: LN's beside those of UN folded, with the ONNX nodes they come
-  from.
-- layer_times: The section on layers: the time of every variant by group, and LN's layers beside UN
-  folded's.
-- memory: The section on memory: what a run of every variant holds, and the size of a given plan.
-- page_elements: The elements of a page, as the template takes them: sections of sentences, plots
-  and tables.
+- contents: What a report says: the answer, and all sections there is data for.
+- csv_table: Reports as CSV: a row for each ratio at each batch size, and for each A/A control.
+- html: Writes a report as one HTML file that needs no other file and no network.
+- markdown: A report as Markdown: its sentences and tables, for a merge request or a wiki; no plots.
+- over_time: Several reports on one page: how ratios and times went from one to the next.
+- page_elements: The elements of a report: the answer, and sections of sentences, plots and tables.
 - plot_style: The style of all plots: colours that hold on white and on black, labels, axes.
-- ratios: The section on ratios, with their intervals, and the A/A control beside them.
-- side_by_side: Aligns two sequences of kernels or layers, LN's and UN folded's, in one table.
-- summary: The first and last sections: the answer, what is missing, the machine, how to read the
-  page.
-- times: The section on times: medians, percentiles, and where all samples lie.
+- sections/: The sections of a report: sentences, plots and tables, whatever they are written as.
 """

@@ -1,4 +1,4 @@
-"""Writes the report of a comparison as one HTML file that needs no other file and no network."""
+"""Writes a report as one HTML file that needs no other file and no network."""
 
 from __future__ import annotations
 
@@ -7,22 +7,17 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from un_deploy.errors import needs
-from un_deploy.measure.report import (
-    accuracy,
-    batch_sizes,
-    engines,
-    kernels,
-    layer_times,
-    memory,
-    ratios,
-    summary,
-    times,
-)
-from un_deploy.measure.report.page_elements import Absent, Section
+from un_deploy.measure.report.contents import contents
+from un_deploy.measure.report.page_elements import Contents
 from un_deploy.measure.speed.compare_report import CompareReport
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+
+
+PLOTLY = "plotly-basic.min.js"
+"""plotly's basic bundle as its makers publish it (npm: plotly.js-basic-dist-min), a third of the
+whole: it draws scatter, bar and pie, of which the plots are made. Its licence lies beside it."""
 
 
 def require_packages() -> None:
@@ -37,47 +32,32 @@ def require_packages() -> None:
 
 
 def page(report: CompareReport) -> str:
-    """The page; the same for the same report and the same plotly.
-
-    Names from graphs and files come from strangers. Jinja escapes all text, and the plots' data
-    for the script elements they stand in; look.label escapes what plotly would read as HTML; and
-    a policy in the page lets the browser run the page's own two scripts, known by their hashes,
-    and fetch nothing.
+    """The page of one comparison; the same for the same report.
 
     Raises:
         MissingPackageError: plotly or Jinja2 is not installed.
     """
+    return written(contents(report))
+
+
+def written(made: Contents) -> str:
+    """The page of anything that a report says.
+
+    Names from graphs and files come from strangers. Jinja escapes all text, and the plots' data
+    for the script elements they stand in; plot_style.label escapes what plotly would read as HTML;
+    and a policy in the page lets the browser run the page's own two scripts, known by their hashes,
+    and fetch nothing.
+
+    Raises:
+        MissingPackageError: Jinja2 is not installed.
+    """
     require_packages()
     from markupsafe import Markup
-    from plotly.offline import get_plotlyjs
 
-    made: list[Section | Absent] = [
-        ratios.section(report),
-        times.section(report),
-        batch_sizes.section(report),
-        accuracy.section(report),
-        memory.section(report),
-        *layer_times.sections(report),
-        engines.section(report),
-        kernels.section(report),
-    ]
-    absent = [one for one in made if isinstance(one, Absent)]
-    closing = (
-        summary.missing(report, absent),
-        summary.types(report),
-        summary.warned(report),
-        summary.notes(report),
-        summary.environment(report),
-        summary.reading(report),
-    )
-    shown = [one for one in (*made, *closing) if isinstance(one, Section)]
     templates = _templates()
-    scripts = [get_plotlyjs(), _source(templates, "page.js")]
+    scripts = [_source(templates, PLOTLY), _source(templates, "page.js")]
     return templates.get_template("page.html.jinja").render(
-        headline=summary.headline(report),
-        summary=summary.summary(report),
-        version=report.environment.get("un-deploy"),
-        sections=shown,
+        made=made,
         style=Markup(_source(templates, "page.css")),
         scripts=[Markup(script) for script in scripts],
         allowed=" ".join(_hash(script) for script in scripts),

@@ -1,4 +1,4 @@
-"""The elements of a page, as the template takes them: sections of sentences, plots and tables."""
+"""The elements of a report: the answer, and sections of sentences, plots and tables."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ def size_cell(count: int | None, unknown: str) -> Cell:
     """A number of bytes in a fitting unit, with the exact number below."""
     if count is None:
         return Cell(unknown, "muted")
-    return Cell(wording.size(count), small=f"{count:,} B")
+    told = wording.size(count).replace(" ", "\N{NO-BREAK SPACE}")
+    return Cell(told, small=f"{count:,} B")
 
 
 @dataclass(frozen=True)
@@ -108,3 +109,37 @@ class Absent:
 
     title: str
     reason: str
+
+
+@dataclass(frozen=True)
+class Headline:
+    """The answer.
+
+    Attributes:
+        text: who is faster and by how much, or that nobody can say.
+        tone: "good" where UN folded is faster, "bad" where it is slower, else "muted".
+        more: what else to know at once.
+        warnings: why the figures may not be trusted.
+    """
+
+    text: str
+    tone: str
+    more: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Contents:
+    """All that a report says, whatever it is written as.
+
+    Attributes:
+        about: what kind of report it is, in a line.
+        summary: what was measured, in a few words each.
+        version: of un-deploy, which measured; None where it is not known.
+    """
+
+    about: str
+    headline: Headline
+    summary: tuple[tuple[str, str], ...]
+    sections: tuple[Section, ...]
+    version: str | None

@@ -6,6 +6,7 @@ import json
 import textwrap
 from collections.abc import Sequence
 from html import escape
+from math import floor, log10
 from typing import TYPE_CHECKING, Any
 
 from un_deploy.errors import needs
@@ -81,13 +82,21 @@ def heading(drawn: Figure, y: float, text: str, **more: Any) -> None:
     drawn.add_annotation(y=y, yanchor="bottom", text=text, **left, **more)
 
 
+def ends(intervals: Sequence[Interval]) -> list[float]:
+    """What is drawn of intervals: both ends, or the ratio where there is too little for one."""
+    return [
+        end for one in intervals for end in ((one.ratio,) if one.too_few else (one.low, one.high))
+    ]
+
+
 def error_bars(intervals: Sequence[Interval], colour: str, **more: Any) -> dict[str, Any]:
-    """From the ratios to the ends of their intervals."""
+    """From the ratios to the ends of their intervals, which have no length where there are none."""
     return {
         "type": "data",
+        "visible": not all(one.too_few for one in intervals),
         "symmetric": False,
-        "array": [one.high - one.ratio for one in intervals],
-        "arrayminus": [one.ratio - one.low for one in intervals],
+        "array": [0 if one.too_few else one.high - one.ratio for one in intervals],
+        "arrayminus": [0 if one.too_few else one.ratio - one.low for one in intervals],
         **more,
         "color": colour,
     }
@@ -99,14 +108,19 @@ def ratio_axis(ends: Sequence[float]) -> dict[str, Any]:
     if high / low < 3:
         room = 0.06 * (high - low) or 0.01
         return {"type": "linear", "range": [low - room, high + room], "nticks": 7}
-    from math import log10
+    return log_axis((low, high))
 
+
+def log_axis(values: Sequence[float]) -> dict[str, Any]:
+    """A logarithmic axis with its ticks: all digits, or 1, 2 and 5, or powers, as there is room."""
+    low, high = min(values), max(values)
+    digits = (1,) if high / low >= 100 else (1, 2, 5) if high / low >= 5 else tuple(range(1, 10))
     ticks = [
         digit * 10.0**power
-        for power in range(int(log10(low)) - 1, int(log10(high)) + 1)
-        for digit in ((1, 2, 5) if high / low < 100 else (1,))
+        for power in range(floor(log10(low)), floor(log10(high)) + 1)
+        for digit in digits
     ]
-    edges = [log10(low) - 0.05, log10(high) + 0.05]
+    edges = [log10(low) - 0.04, log10(high) + 0.04]
     return {"type": "log", "range": edges, "tickvals": ticks, "ticktext": [f"{t:g}" for t in ticks]}
 
 

@@ -1,11 +1,12 @@
 """How fast the variants of a network are, measured so that the figures can be trusted.
 
 - accuracy: Compares what every variant computes, in the backend that times it, with float64.
-- clocks: Reads the GPU's clock before and after some work, and warns where it moved.
 - compare: Times LN, UN unfolded, UN folded and no norm against each other, in several fresh
   processes.
 - compare_report: What a comparison says, as data: times, ratios, accuracy, engines; to JSON and
   back.
+- conditions: What else the machine did while it measured: other processes' load, and the GPU's
+  clock.
 - engine_facts: What the builder of a variant's TensorRT engine tells of it: sizes, memory, kernels.
 - environment: What a measurement ran on: processor, system, versions, GPU; never the machine's
   name.

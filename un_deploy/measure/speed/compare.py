@@ -147,4 +147,5 @@ def _timed(
         doubts=ran.doubts,
         otherwise=ran.otherwise,
         types=ran.types,
+        sha256=variant.sha256,
     )

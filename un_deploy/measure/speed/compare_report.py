@@ -11,12 +11,16 @@ from un_deploy.errors import InputError, ThresholdError
 from un_deploy.graph.precision.names import Precision, in_words
 from un_deploy.json_form import JsonForm, from_dict, read_object
 from un_deploy.measure.speed.accuracy import Accuracy
+from un_deploy.measure.speed.conditions import Conditions
 from un_deploy.measure.speed.engine_facts import EngineFacts
 from un_deploy.measure.speed.layers.variant_layers import VariantLayers
 from un_deploy.measure.speed.statistics import Interval
 from un_deploy.measure.speed.variant import TITLES, Kind
 from un_deploy.measure.speed.variant_times import Ratio, Timed
 from un_deploy.printed import Part, Printed, Table, Words
+
+STEADY = 0.01
+"""A machine is steady where the whole interval of the A/A control lies this close to 1."""
 
 #: The version of the JSON form; it rises when a field changes its meaning or goes.
 REPORT_VERSION = 2
@@ -45,6 +49,9 @@ class CompareReport(JsonForm, Printed):
         layers: of each variant, where a profile was asked for; of LN those of its fastest form.
         sweep: the same comparison at other batch sizes, without engines and layers.
         runtime: the backend as a reader knows it; of engines with its version.
+        date: as it began, in UTC and ISO 8601; "" in reports of before it was kept.
+        command: as it was typed; "" of a comparison in Python.
+        conditions: what else the machine did meanwhile; None in reports of before it was kept.
     """
 
     backend: str
@@ -65,6 +72,9 @@ class CompareReport(JsonForm, Printed):
     runtime: str = ""
     tf32: bool | None = None
     version: int = REPORT_VERSION
+    date: str = ""
+    command: str = ""
+    conditions: Conditions | None = None
 
     @property
     def batch(self) -> int | None:
@@ -102,6 +112,35 @@ class CompareReport(JsonForm, Printed):
             yield Words(f"{missing}: {reason}.", "muted")
         for note in self.notes:
             yield Words(f"Note: {note}.", "muted")
+
+    @property
+    def unsteady(self) -> tuple[str, ...]:
+        """Why no figure of it is to be quoted; empty where the machine was steady.
+
+        It is of this batch size: those of the sweep have their own.
+        """
+        control = self.control.interval
+        found = []
+        if control.too_few:
+            found.append(f"nobody knows how steady the machine was: {control.too_few}")
+        elif not control.within(STEADY):
+            found.append(
+                f"the A/A control, {TITLES[self.control.of]} against itself, lies from "
+                f"{control.low:.3f} to {control.high:.3f}, not wholly inside {1 - STEADY:g} to "
+                f"{1 + STEADY:g}"
+            )
+        if self.conditions is not None:
+            found += self.conditions.unsteady(threads=self.threads, on_gpu=self.device != "cpu")
+        return tuple(found)
+
+    def throughput(self, timed: Timed) -> float:
+        """Inputs a second: the batch, or 1 where inputs have no size, over the median time."""
+        return (self.batch or 1) / timed.median_s
+
+    def json_form(self, given: dict[str, Any]) -> dict[str, Any]:
+        """The fields, why it is unsteady, and the inputs a second of each variant."""
+        told = {one.name: self.throughput(one) for one in self.timed}
+        return {**given, "unsteady": list(self.unsteady), "throughput_per_s": told}
 
     @property
     def not_comparable(self) -> dict[Kind, str]:
@@ -163,16 +202,15 @@ class CompareReport(JsonForm, Printed):
         """Raise unless LN takes at least so many times as long as UN folded, beyond doubt.
 
         Raises:
-            ThresholdError: the lower end of the interval is below `least`, or there are too few
-                rounds for an interval; or see `require_comparable`.
+            ThresholdError: the lower end of the interval is below `least`; or the machine was
+                unsteady, or there is too little for an interval; or see `require_comparable`.
             InputError: LN or UN folded was not timed.
         """
         self.require_comparable()
         found = self.ratio("ln", "folded")
-        if found.attained < found.confidence:
-            raise ThresholdError(
-                f"{self.judged}: {found.method}: too few for a threshold; take more builds"
-            )
+        if self.unsteady:
+            why = "; ".join(self.unsteady)
+            raise ThresholdError(f"{self.judged}: unsteady, so no speed-up is judged: {why}")
         if not found.low >= least:
             raise ThresholdError(
                 f"{self.judged}: UN folded is {found.ratio:.3f}x as fast as LN, at least "

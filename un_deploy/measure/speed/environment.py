@@ -15,7 +15,10 @@ from un_deploy.version import version_of
 
 T = TypeVar("T")
 
-PACKAGES = ("un-deploy", "numpy", "onnx", "onnx-ir", "onnxruntime", "onnxruntime-gpu", "torch")
+PACKAGES = (
+    *("un-deploy", "numpy", "onnx", "onnx-ir", "onnxruntime", "onnxruntime-gpu", "torch"),
+    *("tensorrt", "tensorrt-rtx-cu13"),
+)
 
 
 def environment() -> dict[str, str | int | float | None]:

@@ -58,6 +58,8 @@ class Variant:
         operators: in its graph; None: a plan, which does not tell.
         form: what tells it from others of its kind.
         plan_bytes: the size of the plan; None: it is an ONNX file.
+        sha256: of `model`, in hexadecimal. A network whose weights lie in files of their own is
+            written as one before it is timed, and this is of that; "" where nobody looked.
     """
 
     kind: Kind
@@ -68,6 +70,7 @@ class Variant:
     form: str = ""
     fusions: Fusions = "all"
     plan_bytes: int | None = None
+    sha256: str = ""
 
     @property
     def name(self) -> str:

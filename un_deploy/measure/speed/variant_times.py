@@ -29,6 +29,7 @@ class Timed:
             `un_deploy.runtime.run_memory.RunMemory`.
         warnings, doubts, otherwise, types: what was told of its runs in all builds; see
             `un_deploy.runtime.how_it_ran.HowItRan`.
+        sha256: see `Variant`.
     """
 
     kind: Kind
@@ -47,6 +48,7 @@ class Timed:
     doubts: tuple[str, ...] = ()
     otherwise: str = ""
     types: tuple[str, ...] = ()
+    sha256: str = ""
 
     @property
     def name(self) -> str:

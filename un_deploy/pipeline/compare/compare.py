@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime, timezone
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
@@ -23,9 +24,9 @@ from un_deploy.free_memory import give_back
 from un_deploy.graph.model.input_specs import Arrays, Feeds, sizes_given
 from un_deploy.graph.precision.convert import Precision
 from un_deploy.measure.speed.accuracy import accuracies
-from un_deploy.measure.speed.clocks import run_and_check_clock
 from un_deploy.measure.speed.compare import compare_variants
 from un_deploy.measure.speed.compare_report import CompareReport
+from un_deploy.measure.speed.conditions import run_and_see
 from un_deploy.measure.speed.engine_facts import EngineFacts
 from un_deploy.measure.speed.environment import run_and_check_quota
 from un_deploy.measure.speed.layers.profile_variants import profile_variants
@@ -291,12 +292,13 @@ def _point(
     network.check_finite(feeds)
     progress(f"Checking what {settings.backend} computes")
     logs = timing["logs"]
+    began = datetime.now(timezone.utc).isoformat(timespec="seconds")
     accuracy = accuracies(
         network.variants, feeds, settings, logs=None if logs is None else logs / "accuracy"
     )
     give_back()  # processes of their own are to come, which load every variant
-    (report, moved), stood = run_and_check_quota(
-        lambda: run_and_check_clock(
+    (report, conditions), stood = run_and_check_quota(
+        lambda: run_and_see(
             lambda: compare_variants(
                 network.variants,
                 feeds,
@@ -308,8 +310,8 @@ def _point(
             )
         )
     )
-    notes = (*report.notes, *filter(None, (moved, stood)))
-    return replace(report, accuracy=accuracy, notes=notes)
+    notes = (*report.notes, stood) if stood else report.notes
+    return replace(report, accuracy=accuracy, notes=notes, date=began, conditions=conditions)
 
 
 def _logs(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 import onnx_ir as ir
 
 from un_deploy.arguments.names import argument
+from un_deploy.engines.plan.manifest import file_sha256
 from un_deploy.errors import InputError
 from un_deploy.free_memory import give_back
 from un_deploy.graph.analysis.constants import Constants
@@ -91,7 +92,10 @@ class Network:
         """Take a plan as a variant."""
         self.plans[kind] = plan
         path = str(plan.path)
-        self.variants.append(Variant(kind, path, path, False, None, plan_bytes=plan.manifest.bytes))
+        made = plan.manifest
+        self.variants.append(
+            Variant(kind, path, path, False, None, plan_bytes=made.bytes, sha256=made.sha256)
+        )
 
     def export(self, spec: str, norm: Norm, **settings: Any) -> None:
         """Export a model spec with a norm; compared with PyTorch on the way.
@@ -330,5 +334,6 @@ class Network:
         form: str = "",
         fusions: Fusions = "all",
     ) -> None:
-        operators = len(model.graph)
-        self.variants.append(Variant(kind, str(file), source, derived, operators, form, fusions))
+        same = (one.sha256 for one in self.variants if one.model == str(file))
+        told = Variant(kind, str(file), source, derived, len(model.graph), form, fusions)
+        self.variants.append(replace(told, sha256=next(same, "") or file_sha256(file)))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tests.support.reports import LINEAR, NORM, OUT, engine, report
-from un_deploy.measure.report import kernels
 from un_deploy.measure.report.page_elements import Absent, Section
+from un_deploy.measure.report.sections import kernels
 
 
 def test_the_table_says_in_words_what_its_colours_mean() -> None:

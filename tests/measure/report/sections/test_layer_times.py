@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from tests.support.reports import LAYER_NORM, LAYERS, full_report, layer, layers, report
-from un_deploy.measure.report import layer_times as module
 from un_deploy.measure.report.page_elements import Absent, Section
+from un_deploy.measure.report.sections import layer_times as module
 from un_deploy.measure.speed.layers.variant_layers import GROUPS
 
 pytest.importorskip("plotly")

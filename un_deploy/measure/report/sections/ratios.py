@@ -5,7 +5,8 @@ from __future__ import annotations
 from un_deploy.measure import wording
 from un_deploy.measure.report import plot_style
 from un_deploy.measure.report.page_elements import Absent, Cell, Plot, Section, Table
-from un_deploy.measure.speed.compare_report import CompareReport
+from un_deploy.measure.speed.compare_report import STEADY, CompareReport
+from un_deploy.measure.speed.statistics import Interval
 from un_deploy.measure.speed.variant import TITLES
 from un_deploy.measure.speed.variant_times import Ratio
 
@@ -29,7 +30,7 @@ def section(report: CompareReport) -> Section | Absent:
     if count > 1:
         all_ = wording.percent(1 - count * (1 - interval.confidence))
         how += f", all {count} of them theirs in at least {all_}"
-    text.append(f"{how}.")
+    text.append(f"No interval is shown: {interval.too_few}." if interval.too_few else f"{how}.")
     return Section("ratios", title, tuple(text), plots=(_forest(report),), tables=(_table(report),))
 
 
@@ -53,7 +54,7 @@ def _row(
     if doubts:
         says = Cell(f"{wording.verdict(ratio)} ({', '.join(doubts)})", "bad")
     if control:
-        says = Cell("does not hold 1", "bad") if interval.significant else Cell("holds 1", "muted")
+        says = _of_control(interval)
     return (
         wording.variant(ratio.of, ratio.form),
         to,
@@ -63,20 +64,30 @@ def _row(
     )
 
 
+def _of_control(interval: Interval) -> Cell:
+    holds = "does not hold 1" if interval.significant else "holds 1"
+    if interval.too_few:
+        return Cell(wording.few(interval), "bad")
+    if not interval.within(STEADY):
+        return Cell(f"unsteady, {holds}", "bad")
+    return Cell(holds, "muted")
+
+
 def _forest(report: CompareReport) -> Plot:
     shown = [*report.ratios, report.control]
     names = [f"{wording.variant(r.of, r.form)} / {TITLES[r.to]}" for r in report.ratios]
     names.append(f"A/A control: {wording.variant(report.control.of, report.control.form)} / itself")
     says = [wording.verdict(ratio) for ratio in report.ratios] + [""]
     texts = [
-        f"{wording.numbers(r.interval)[0]} ({wording.span(r.interval)})" + (f", {v}" if v else "")
+        wording.shown(r.interval) + (f", {v}" if v else "")
         for r, v in zip(shown, says, strict=True)
     ]
     drawn = plot_style.figure()
     band = report.control.interval
-    drawn.add_vrect(
-        x0=band.low, x1=band.high, fillcolor=plot_style.GREY, opacity=0.16, line_width=0
-    )
+    if not band.too_few:
+        drawn.add_vrect(
+            x0=band.low, x1=band.high, fillcolor=plot_style.GREY, opacity=0.16, line_width=0
+        )
     drawn.add_vline(x=1, line_width=1.5, line_color=plot_style.GREY)
     for row, (ratio, name, text) in enumerate(zip(shown, names, texts, strict=True)):
         interval = ratio.interval
@@ -98,14 +109,16 @@ def _forest(report: CompareReport) -> Plot:
             hovertemplate="%{text}<extra></extra>",
         )
     plot_style.rows(drawn, [plot_style.label(n, t) for n, t in zip(names, texts, strict=True)])
-    ends = [end for ratio in shown for end in (ratio.interval.low, ratio.interval.high)]
+    ends = plot_style.ends([ratio.interval for ratio in shown])
     drawn.update_xaxes(title_text="ratio of the times", **plot_style.ratio_axis(ends))
     return plot_style.plot(
         drawn,
         name="plot-ratios",
         says="Ratios with intervals. "
         + "; ".join(f"{n}: {t}" for n, t in zip(names, texts, strict=True)),
-        caption="The line at 1 means equal; the shaded band is the A/A control's interval. A "
-        "filled circle is significant, an open one is not.",
+        caption="The line at 1 means equal. There is no interval to draw."
+        if band.too_few
+        else "The line at 1 means equal; the shaded band is the A/A control's interval. A filled "
+        "circle is significant, an open one is not.",
         height=66 * len(shown) + 90,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tests.support.reports import LAYER_NORM, LAYERS, LINEAR, NORM, OUT, kernel
-from un_deploy.measure.report import side_by_side
+from un_deploy.measure.report.sections import side_by_side
 
 
 def test_what_fuses_the_same_stands_in_one_row_whatever_the_nodes_are_called() -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from un_deploy.measure import wording
-from un_deploy.measure.report import plot_style, side_by_side
+from un_deploy.measure.report import plot_style
 from un_deploy.measure.report.page_elements import Absent, Cell, Plot, Section, Table
+from un_deploy.measure.report.sections import side_by_side
 from un_deploy.measure.speed.compare_report import CompareReport
 from un_deploy.measure.speed.layers.variant_layers import (
     GROUPS,

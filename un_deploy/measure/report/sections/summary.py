@@ -3,38 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from un_deploy.measure import wording
-from un_deploy.measure.report.page_elements import Absent, Cell, Section, Table
-from un_deploy.measure.speed.compare_report import CompareReport
+from un_deploy.measure.report.page_elements import Absent, Cell, Headline, Section, Table
+from un_deploy.measure.speed.compare_report import STEADY, CompareReport
+from un_deploy.measure.speed.conditions import Conditions
 from un_deploy.measure.speed.variant import TITLES
 from un_deploy.measure.speed.variant_times import Ratio
 
-
-@dataclass(frozen=True)
-class Headline:
-    """The answer.
-
-    Attributes:
-        text: who is faster and by how much, or that nobody can say.
-        tone: "good" where UN folded is faster, "bad" where it is slower, else "muted".
-        more: what else to know at once.
-        warnings: why the figures may not be trusted.
-    """
-
-    text: str
-    tone: str
-    more: tuple[str, ...]
-    warnings: tuple[str, ...]
+UNSTEADY = "Unsteady: no figure of this report is to be quoted."
 
 
 def headline(report: CompareReport) -> Headline:
-    """LN against UN folded, else the first ratio there is; then the limit, and the sweep."""
+    """LN against UN folded, else the first ratio there is; then the limit, and the sweep.
+
+    No figure where the machine was unsteady, or where variants do not compare.
+    """
     if report.not_comparable:
         said = (f"{TITLES[k]} ran {how}" for k, how in report.not_comparable.items())
         text = f"Not comparable: {'; '.join(said)}."
         return Headline(text, "bad", (), _warnings(report))
+    if report.unsteady:
+        return Headline(UNSTEADY, "bad", (), _warnings(report))
     main = wording.found(report, "ln", "folded") or next(iter(report.ratios), None)
     if main is None:
         return Headline("There is nothing to compare.", "muted", (), _warnings(report))
@@ -55,7 +45,8 @@ def headline(report: CompareReport) -> Headline:
     for point in report.sweep:
         found = wording.found(point, main.of, main.to)
         if found is not None:
-            more.append(f"At {wording.point(point)}: {wording.claim(found)}")
+            says = "unsteady, and not to be quoted." if point.unsteady else wording.claim(found)
+            more.append(f"At {wording.point(point)}: {says}")
     text = wording.claim(main)
     if report.sweep:
         text = f"At {wording.point(report)}: {text}"
@@ -69,14 +60,14 @@ def _tone(ratio: Ratio) -> str:
 
 
 def _warnings(report: CompareReport) -> tuple[str, ...]:
-    said = []
+    said = wording.unsteady(report)
     for point in (report, *report.sweep):
         interval = point.control.interval
         at = f" at {wording.point(point)}" if report.sweep else ""
-        if interval.significant:
+        if interval.significant and interval.within(STEADY):
             said.append(
-                f"The A/A control differs from itself{at}, {wording.span(interval)}: this machine "
-                "was not quiet enough for these figures."
+                f"The A/A control differs from itself{at}, {wording.span(interval)}: so small a "
+                "difference is the machine's."
             )
         for ratio in point.ratios:
             if doubts := point.doubts(ratio):
@@ -99,6 +90,7 @@ def summary(report: CompareReport) -> tuple[tuple[str, str], ...]:
     interval = report.control.interval
     gpu = report.environment.get("gpu")
     return (
+        *((("measured", when(report)),) if report.date else ()),
         ("backend", report.runtime or report.backend),
         ("processor", str(report.environment.get("cpu") or "unknown")),
         *((("GPU", str(gpu)),) if gpu else ()),
@@ -107,7 +99,35 @@ def summary(report: CompareReport) -> tuple[tuple[str, str], ...]:
         ("threads", str(report.threads) if report.threads else "the backend's choice"),
         ("inputs", shapes or "none"),
         ("builds", f"{interval.builds}, {interval.rounds} rounds in each"),
+        *((("load", _load(report.conditions)),) if report.conditions else ()),
     )
+
+
+def when(report: CompareReport) -> str:
+    """The date to the minute, for people."""
+    return f"{report.date[:16].replace('T', ' ')} UTC" if report.date else "not kept"
+
+
+def _load(found: Conditions) -> str:
+    """What else the machine did."""
+    said = [] if found.load is None else [f"{found.load:.2f} as it began"]
+    if found.others is not None:
+        said.append(f"others kept {found.others:.2f} of {found.cpus} CPUs busy")
+    return "; ".join(said) or "not told"
+
+
+def models(report: CompareReport) -> Section | Absent:
+    """Which files were timed, so that they can be found again."""
+    timed = [one for one in report.timed if one.sha256 and not one.control]
+    title = "What was timed"
+    if not timed:
+        return Absent(title, "this report is of before the SHA-256 of models was kept")
+    text = "The SHA-256 of each file as it was timed: weights that lay beside a graph are in it."
+    rows = tuple(
+        (one.name, Cell(one.source, code=True), Cell(one.sha256, code=True)) for one in timed
+    )
+    table = Table("Models", ("variant", "from", "SHA-256"), rows)
+    return Section("models", title, (text,), tables=(table,))
 
 
 def missing(report: CompareReport, absent: Sequence[Absent]) -> Section | None:
@@ -147,12 +167,13 @@ def warned(report: CompareReport) -> Section | None:
 
 
 def environment(report: CompareReport) -> Section:
-    """The machine in kind, and versions."""
+    """How it was called, the machine in kind, and versions."""
+    given = {"command": report.command} if report.command else {}
     rows = tuple(
         (name, Cell("none found" if value is None else str(value), code=True))
-        for name, value in report.environment.items()
+        for name, value in {**given, **report.environment}.items()
     )
-    table = Table("Processor, system and versions", ("what", "value"), rows)
+    table = Table("Command, processor, system and versions", ("what", "value"), rows)
     return Section("environment", "Environment", tables=(table,))
 
 
@@ -184,8 +205,13 @@ def reading(report: CompareReport) -> Section:
         (
             "A/A control",
             "One variant is entered twice and compared with itself like any two. Its interval "
-            "should hold 1; its width shows what this machine can tell apart. It is shown, and "
-            "decides nothing.",
+            "should hold 1; its width shows what this machine can tell apart.",
+        ),
+        (
+            "Unsteady",
+            "The A/A control does not lie wholly inside "
+            f"{1 - STEADY:g} to {1 + STEADY:g}, or other processes took the CPUs that were timed, "
+            "or the GPU's clock moved. The figures are shown, and none is to be quoted.",
         ),
         (
             "LN in its best form",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tests.support.reports import full_report
-from un_deploy.measure.report import memory
 from un_deploy.measure.report.page_elements import Section
+from un_deploy.measure.report.sections import memory
 
 
 def texts(why: str) -> tuple[str, ...]:

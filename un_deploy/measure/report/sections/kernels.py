@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from un_deploy.measure.report import side_by_side
 from un_deploy.measure.report.page_elements import Absent, Cell, Section
+from un_deploy.measure.report.sections import side_by_side
 from un_deploy.measure.speed.compare_report import CompareReport
 from un_deploy.measure.speed.engine_facts import EngineFacts, PlannedKernel
 from un_deploy.measure.speed.variant import Kind
