@@ -95,6 +95,11 @@ class FileSession:
         self.run(feeds)
         return self._timer_of(self._engine, self._outputs, dict(feeds))
 
+    def release(self) -> None:
+        """Let go of what the library holds; the next run loads it again."""
+        del self._engine
+        self._fetchable: set[str] = set()
+
     def _load(self, fetch: list[str]) -> None:
         """Load the graph with the tensors named as its outputs; inner ones ask for a file more."""
         missing = set(fetch) - self._names

@@ -106,14 +106,6 @@ def test_its_refusal_arrives_as_one(job: Job, tmp_path: Path) -> None:
         run_in_process_of_its_own(job, tmp_path)
 
 
-def test_a_process_that_dies_is_told(
-    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module.sys, "executable", "/bin/false")
-    with pytest.raises(InputError, match="the process that timed ort-cpu ended with no message"):
-        run_in_process_of_its_own(job, tmp_path)
-
-
 def test_entries_in_which_torch_recognises_other_things_are_not_compared(
     job: Job, tmp_path: Path
 ) -> None:

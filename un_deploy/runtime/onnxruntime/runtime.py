@@ -147,11 +147,13 @@ class OnnxSession(FileSession):
             )
         self.run(feeds)  # what is wrong with the feeds is said as elsewhere
         model = model_of(self._source)
+        self.release()  # the profile is of a session of its own
         return layer_times(self._onnx_runtime.open, self._source, model, feeds, runs, warm_up)
 
     def run_memory(self, feeds: Feeds) -> RunMemory:
         """See `un_deploy.runtime.run_memory.TellsMemory`; untested on CUDA hardware."""
         self.run(feeds)  # what is wrong with the feeds is said as elsewhere
+        self.release()  # the profile is of a session of its own
         provider = _PROVIDERS[self._onnx_runtime.device]
         return run_memory(self._onnx_runtime.open, self._source, feeds, provider)
 
