@@ -48,7 +48,7 @@ def test_what_it_loads_is_not_loaded_here(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("error", [InputError, ThresholdError])
 def test_a_refusal_arrives_as_what_it_is(tmp_path: Path, error: type[UnDeployError]) -> None:
-    with pytest.raises(error, match="^so it is$"):
+    with pytest.raises(error, match=r"^so it is$"):
         in_process_of_its_own(refused, error, folder=tmp_path, doing="refused")
 
 

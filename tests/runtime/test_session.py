@@ -285,6 +285,7 @@ def test_what_was_released_is_loaded_again_by_the_next_run(
     before = session.run(feeds)["y"]
     assert len(loads) == 1
     session.release()
+    session.release()
     assert len(loads) == 1
     np.testing.assert_array_equal(session.run(feeds)["y"], before)
     np.testing.assert_array_equal(session.run(feeds)["y"], [[0, -2, 6, 12]])

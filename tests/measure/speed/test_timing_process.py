@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from dataclasses import asdict, replace
 from itertools import pairwise
 from pathlib import Path
+from weakref import WeakSet
 
 import numpy as np
 import onnx_ir as ir
@@ -24,7 +26,7 @@ from un_deploy.measure.speed.timing_process import (
     run_job,
 )
 from un_deploy.runtime.how_it_ran import HowItRan
-from un_deploy.runtime.onnxruntime.runtime import OnnxSession
+from un_deploy.runtime.onnxruntime.runtime import OnnxRuntime, OnnxSession
 from un_deploy.runtime.run_memory import RunMemory
 from un_deploy.runtime.settings import RunSettings
 
@@ -173,6 +175,24 @@ def test_memory_is_looked_at_after_the_times(
     assert order == ["times", "memory", "memory"]
     found = read_memory(tmp_path / "memory.json")["plus"]
     assert (found.bytes, found.what) == (None, "the profile is in no known form")
+
+
+def test_nothing_timed_is_held_beside_what_is_loaded_for_its_memory(
+    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[int] = []
+    opens, engines = OnnxRuntime.open, WeakSet[object]()
+
+    def counted(runtime: OnnxRuntime, *given: Path) -> object:
+        gc.collect()
+        held.append(len(engines))
+        engine = opens(runtime, *given)
+        engines.add(engine)
+        return engine
+
+    monkeypatch.setattr(OnnxRuntime, "open", counted)
+    run_job(replace(job, memory=str(tmp_path / "memory.json")))
+    assert held == [0, 1, 0, 0]  # two to be timed, then each alone
 
 
 def test_without_a_file_memory_is_not_measured(job: Job, tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from un_deploy.runtime.backends import load_file, threads_of_process
 from un_deploy.runtime.how_it_ran import HowItRan, TellsHowItRan, together
 from un_deploy.runtime.protocol import KeepsFiles, Recognises, Session, Timer
 from un_deploy.runtime.run_memory import RunMemory, TellsMemory
+from un_deploy.runtime.session import FileSession
 from un_deploy.runtime.settings import Fusions, RunSettings
 
 Seconds = dict[str, list[float]]
@@ -88,7 +89,8 @@ def _timed(job: Job) -> Seconds:
         feeds = dict(archive)
     sessions, timers, recognised = {}, {}, {}
     for entry in job.entries:
-        sessions[entry.name], timers[entry.name] = session, _ = _loaded(entry, job, feeds)
+        session, timers[entry.name] = _loaded(entry, job, feeds)
+        sessions[entry.name] = session
         if isinstance(session, Recognises):
             recognised[entry.name] = session.recognised(feeds)
         give_back()  # what loading took beside what stays
@@ -97,7 +99,11 @@ def _timed(job: Job) -> Seconds:
     if job.ran is not None:
         _add_told(Path(job.ran), sessions)
     if job.memory is not None:
-        timers.clear()  # they hold what was loaded, and each is loaded once more
+        timers.clear()
+        for session in sessions.values():  # each is loaded once more, for a profile
+            if isinstance(session, FileSession):
+                session.release()
+        give_back()
         told = {name: asdict(_memory(session, feeds)) for name, session in sessions.items()}
         Path(job.memory).write_text(json.dumps(told))
     for name, session in sessions.items():
