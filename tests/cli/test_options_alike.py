@@ -28,7 +28,7 @@ from tests.cli import (
     test_trtexec_compare,
 )
 from tests.cli.conftest import Run
-from tests.support.comparing import ONCE, run_here
+from tests.support.comparing import ONCE, compare_here, run_here
 from tests.support.graphs import build
 from tests.support.option_table import ON, options_of
 from un_deploy.graph.model.model_file import save_model
@@ -43,17 +43,14 @@ UNFOLDED = ("--unfolded", "model.onnx")
 @pytest.fixture
 def jobs(monkeypatch: pytest.MonkeyPatch) -> list[Job]:
     """The builds of comparisons, which run in this process."""
-    module, found = import_module("un_deploy.measure.speed.compare"), []
-    real = module.compare_variants
+    found = []
 
     def record(job: Job, folder: Path) -> dict[str, list[float]]:
         with np.load(job.inputs) as archive:
             found.append((job, dict(archive)))
         return run_here(job, folder)
 
-    given: dict[str, Any] = {"build": record}
-    pipeline = import_module("un_deploy.pipeline.compare.compare")
-    monkeypatch.setattr(pipeline, "compare_variants", lambda *a, **k: real(*a, **{**k, **given}))
+    compare_here(monkeypatch, record)
     return found
 
 

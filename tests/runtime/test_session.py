@@ -267,3 +267,26 @@ def test_a_run_that_fails_prints_nothing(
     with pytest.raises(InputError):
         session.run({"x": X[0], "i": np.array([9])})
     assert capsys.readouterr() == ("", "")
+
+
+def test_what_was_released_is_loaded_again_by_the_next_run(
+    model: onnx_ir.Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loads: list[Path] = []
+    opens = OnnxRuntime.open
+
+    def counted(runtime: OnnxRuntime, path: Path, *given: Path) -> object:
+        loads.append(path)
+        return opens(runtime, path, *given)
+
+    monkeypatch.setattr(OnnxRuntime, "open", counted)
+    session = OnnxRuntime(threads=1).load(model)
+    feeds = {"x": X, "bias": np.zeros(4, np.float32)}
+    before = session.run(feeds)["y"]
+    assert len(loads) == 1
+    session.release()
+    session.release()
+    assert len(loads) == 1
+    np.testing.assert_array_equal(session.run(feeds)["y"], before)
+    np.testing.assert_array_equal(session.run(feeds)["y"], [[0, -2, 6, 12]])
+    assert len(loads) == 2

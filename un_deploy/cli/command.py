@@ -41,6 +41,8 @@ class Command(click.Command):
         titles = {name: title for title, names in self.groups.items() for name in names.split()}
         rows: dict[str, list[tuple[str, str]]] = {title: [] for title in (*self.groups, "Options")}
         for param in self.get_params(ctx):
+            if isinstance(param, click.Argument):  # the usage line and the text name it
+                continue
             if (row := param.get_help_record(ctx)) is not None:
                 rows[titles.get(param.name or "", "Options")].append(row)
         for title, of_group in rows.items():

@@ -1,5 +1,7 @@
 """Is it equal, and how fast is it?
 
+- own_process: Calls a function in a process of its own, whose memory is free again when it has
+  ended.
 - wording: Puts figures into plain sentences that claim no more than their intervals carry.
 - equality/: Whether two graphs compute the same.
 - report/: The report of a comparison: as one HTML file, as Markdown, as CSV; or of several over

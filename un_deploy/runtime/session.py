@@ -78,24 +78,27 @@ class FileSession:
         self._outputs = [value.name or "" for value in model.graph.outputs]
         if isinstance(source, Path):  # else they stay in memory beside the library's own
             forget_weights(model)
-        self._load(self._outputs)
+        self._engine: Engine | None = self._load(self._outputs)
 
     def run(self, feeds: Feeds, fetch: Sequence[str] | None = None) -> dict[str, np.ndarray]:
         """See `un_deploy.runtime.protocol.Session`."""
         names = list(self._outputs if fetch is None else fetch)
-        if not self._fetchable.issuperset(names):
-            self._load([*self._outputs, *names])
-        try:
-            return dict(zip(names, self._engine.run(names, dict(feeds)), strict=True))
-        except Exception as error:  # the libraries' exceptions share no base class
-            raise InputError(f"{self._runtime} cannot run the graph: {one_line(error)}") from error
+        engine = self._engine
+        if engine is None or not self._fetchable.issuperset(names):
+            engine = self._engine = self._load([*self._outputs, *names])
+        return dict(zip(names, run_engine(engine, self._runtime, names, feeds), strict=True))
 
     def timer(self, feeds: Feeds) -> Timer:
         """See `un_deploy.runtime.protocol.Session`."""
         self.run(feeds)
+        assert self._engine is not None  # it has just run
         return self._timer_of(self._engine, self._outputs, dict(feeds))
 
-    def _load(self, fetch: list[str]) -> None:
+    def release(self) -> None:
+        """Let go of what the library holds; the next run loads it again."""
+        self._engine = None
+
+    def _load(self, fetch: list[str]) -> Engine:
         """Load the graph with the tensors named as its outputs; inner ones ask for a file more."""
         missing = set(fetch) - self._names
         if missing:
@@ -107,13 +110,26 @@ class FileSession:
                 proto.graph.output.extend(onnx.ValueInfoProto(name=name) for name in inner)
                 onnx.save(proto, path)
             try:
-                self._engine = self._open_file(path)
+                engine = self._open_file(path)
             except UnDeployError:
                 raise
             except Exception as error:
                 text = one_line(error)
                 raise InputError(f"{self._runtime} cannot load the graph: {text}") from error
         self._fetchable = set(fetch)
+        return engine
+
+
+def run_engine(engine: Engine, runtime: str, names: list[str] | None, feeds: Feeds) -> Any:
+    """Arrays in the order of the names, or of the outputs; `runtime`: its name, for messages.
+
+    Raises:
+        InputError: an input is missing or unfit, or the run fails.
+    """
+    try:
+        return engine.run(names, dict(feeds))
+    except Exception as error:  # the libraries' exceptions share no base class
+        raise InputError(f"{runtime} cannot run the graph: {one_line(error)}") from error
 
 
 def _calling_run(engine: Engine, outputs: list[str], feeds: Feeds) -> Timer:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.support.graphs import NORM, build
-from un_deploy.errors import ThresholdError
+from un_deploy.errors import InputError, ThresholdError
 from un_deploy.graph.fold.fold import fold_graph
 from un_deploy.graph.model.model_file import save_model
 from un_deploy.measure.speed.accuracy import accuracies, require_accuracy
@@ -71,6 +71,12 @@ def test_what_no_runtime_computes_in_float64_is_not_judged(
     assert all("neither torch nor ONNX Runtime is installed" in one.against for one in found)
     with pytest.raises(ThresholdError, match=r"UN unfolded was not judged, .*: no runtime"):
         require_accuracy(found, 1.0)
+
+
+def test_no_norm_that_overflows_is_refused(variants: list[Variant]) -> None:
+    huge = {"x": np.full((2, 3, 6), np.float32(3e38))}
+    with pytest.raises(InputError, match="without norms the network overflows at h"):
+        accuracies(variants[2:], huge, RunSettings("ort-cpu", threads=1))
 
 
 def test_float64_is_not_the_backend_that_is_judged(tmp_path: Path) -> None:

@@ -200,16 +200,6 @@ def test_sizes_of_dynamic_dimensions(tmp_path: Path, files: dict) -> None:
         found.feeds(given, {"batch": 7}, 0)
 
 
-def test_a_network_that_overflows_without_norms_is_refused(tmp_path: Path, files: dict) -> None:
-    pytest.importorskip("onnxruntime")
-    found = network(tmp_path, unfolded=files["unfolded"])
-    feeds = found.feeds(None, {"batch": 2}, 0)
-    found.check_finite(feeds)
-    huge = {"x": np.full((2, 3, 4), np.float32(3e38))}
-    with pytest.raises(InputError, match="without norms the network overflows at h"):
-        found.check_finite(huge)
-
-
 @pytest.mark.parametrize("given", [{}, {"model": "a.py:b", "files": {"ln": "ln.onnx"}}])
 def test_a_spec_or_files(given: dict) -> None:
     with pytest.raises(InputError, match="a model spec or files, one of the two"):

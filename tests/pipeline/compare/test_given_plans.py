@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import pytest
 
 from tests.pipeline.compare.test_compare import LN, NONE, UN, model
 from tests.runtime.trtexec.conftest import executable
-from tests.support.comparing import run_here
+from tests.support.comparing import compare_here
 from tests.support.doubles import tensorrt_double as double
 from tests.support.plans import plan_of
 from un_deploy.engines.log import logger
@@ -22,15 +22,12 @@ from un_deploy.errors import InputError, MissingPackageError
 from un_deploy.graph.fold.fold import fold_graph
 from un_deploy.graph.model.model_file import save_model
 from un_deploy.measure.speed.accuracy import require_accuracy
-from un_deploy.measure.speed.compare import compare_variants
 from un_deploy.measure.speed.compare_report import CompareReport
 from un_deploy.measure.speed.timing_process import Job, Seconds
-from un_deploy.pipeline.compare import compare as module
 from un_deploy.pipeline.compare.compare import compare
 from un_deploy.runtime.tensorrt import engine_runtime
 from un_deploy.runtime.tensorrt.plan_runtime import PlanRuntime
 
-IN_PROCESS = partial(compare_variants, build=run_here)
 EVALUATING = Path(__file__).parents[2] / "support" / "doubles" / "trtexec_evaluating.py"
 QUICK: dict[str, Any] = {"builds": 2, "rounds": 2, "sample_s": 1e-4}
 BATCHES = {"x": {"min": [1, 3, 4], "opt": [5, 3, 4], "max": [8, 3, 4]}}
@@ -66,9 +63,8 @@ def files(folder: Path, *names: str) -> dict[Any, Path]:
 def compared(folder: Path, *names: str, **settings: Any) -> CompareReport:
     """Without a look at the clock."""
     given = {"backend": "trtexec", **QUICK, **settings}
-    untimed = partial(compare_variants, build=one_second)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(module, "compare_variants", untimed)
+        compare_here(patched, one_second)
         return compare(files=files(folder, *names), **given)
 
 
@@ -110,7 +106,7 @@ def test_plans_alone(folder: Path) -> None:
 def test_times_and_memory_of_plans_in_trtexec(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "compare_variants", IN_PROCESS)
+    compare_here(monkeypatch)
     rewritten(folder, "folded.plan", memory={"activation": 4096})
     given = files(folder, "ln.plan", "folded.plan")
     report = compare(files=given, backend="trtexec", **{**QUICK, "builds": 1})
@@ -294,7 +290,7 @@ def test_logs_of_a_sweep_lie_by_batch_size(folder: Path, monkeypatch: pytest.Mon
         asked.append(job.logs)
         return one_second(job, place)
 
-    monkeypatch.setattr(module, "compare_variants", partial(compare_variants, build=build))
+    compare_here(monkeypatch, build)
     given = {**QUICK, "backend": "trtexec", "batches": (2, 5), "logs": folder / "logs"}
     compare(files=files(folder, "ln.plan", "folded.plan"), **given)
     assert asked == [
@@ -320,7 +316,7 @@ class TestInTensorRT:
         pytest.importorskip("torch")
         monkeypatch.setitem(sys.modules, "tensorrt", double)
         monkeypatch.setattr(engine_runtime, "PlanRuntime", lambda mode: PlanRuntime(device="cpu"))
-        monkeypatch.setattr(module, "compare_variants", IN_PROCESS)
+        compare_here(monkeypatch)
         logger.cache_clear()
         yield
         logger.cache_clear()

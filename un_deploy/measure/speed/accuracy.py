@@ -14,13 +14,15 @@ from pathlib import Path
 
 import numpy as np
 
+from un_deploy.arguments.names import argument
 from un_deploy.errors import InputError, ThresholdError
+from un_deploy.graph.fold.rules import operator_named
 from un_deploy.graph.model.input_specs import Feeds
 from un_deploy.graph.model.model_file import load_model
 from un_deploy.measure.equality.outputs import relative_error
 from un_deploy.measure.speed.variant import TITLES, Kind, Variant
 from un_deploy.measure.speed.whose_error import saying_whose
-from un_deploy.runtime.backends import load_file
+from un_deploy.runtime.backends import backend_named, choose_backend, load_file
 from un_deploy.runtime.in_double import InDouble
 from un_deploy.runtime.settings import RunSettings
 
@@ -48,18 +50,23 @@ class Accuracy:
 def accuracies(
     variants: Sequence[Variant], feeds: Feeds, settings: RunSettings, *, logs: Path | None = None
 ) -> tuple[Accuracy, ...]:
-    """The worst output of each variant; no norm is left out, since it computes something else.
+    """The worst output of each variant but no norm, which computes something else.
+
+    That is only seen to give finite numbers, as is a plan that there is nothing to hold against.
 
     LN is held against LN, other norms against themselves, and UN in all its forms against the
-    unfolded graph where there is one, so that a fault of the fold would show here too. A plan that
-    there is nothing to hold against is only seen to give finite numbers.
+    unfolded graph where there is one, so that a fault of the fold would show here too.
 
     Args:
         logs: a folder for the log of a run that fails, where the backend has one.
 
     Raises:
-        InputError: a variant does not run, or a plan gives NaN or infinities.
+        InputError: a variant does not run, a plan gives NaN or infinities, or so does a linear
+            operator of no norm: such numbers take other times.
     """
+    for variant in variants:
+        if variant.kind == "none" and variant.plan_bytes is None:
+            _check_no_norm(variant.model, feeds, settings)
     computed = {
         variant: _computed(variant, feeds, settings, logs)
         for variant in variants
@@ -118,6 +125,20 @@ def _reference(variant: Variant, variants: Sequence[Variant]) -> Variant | None:
 
 def _plan_of(kind: Kind) -> str:
     return f"the plan of {TITLES[kind]}"
+
+
+def _check_no_norm(model: str, feeds: Feeds, settings: RunSettings) -> None:
+    """Refuse a network without norms in which a linear operator overflows."""
+    graph = load_model(model).graph
+    linear = [str(node.outputs[0].name) for node in graph if operator_named(node.op_type).absorbs]
+    eager = choose_backend(backend_named(settings.backend).inner_tensors or settings.backend)
+    session = load_file(Path(model), RunSettings(eager, device=settings.device))
+    for name, array in session.run(feeds, linear).items():
+        if not np.all(np.isfinite(array)):
+            raise InputError(
+                f"without norms the network overflows at {name}: its time would say nothing; "
+                f"give smaller inputs with {argument('inputs')}"
+            )
 
 
 def _check_finite(variant: Variant, outputs: Mapping[str, np.ndarray]) -> None:

@@ -1,35 +1,31 @@
 """One build of a comparison, in a process of its own: loads all entries, times them in turn.
 
 A runtime that builds the same engine every time differs from build to build only by process: by
-where its memory lies, by which pages were warm. So a build is a fresh process,
-
-    python -m un_deploy.measure.speed.timing_process JOB.json RESULT.json
-
-which reads a `Job` and writes the seconds of every entry, or the error that stopped it.
+where its memory lies, by which pages were warm. So a build is a fresh process, which is given a
+`Job` and gives the seconds of every entry, or the error that stopped it.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from un_deploy.errors import InputError, UnDeployError
+from un_deploy.errors import InputError
+from un_deploy.free_memory import give_back
 from un_deploy.graph.model.input_specs import Feeds
 from un_deploy.json_form import from_dict, read_object
+from un_deploy.measure.own_process import in_process_of_its_own
 from un_deploy.measure.speed.timing import interleaved, loading_orders
 from un_deploy.measure.speed.whose_error import folder_of, saying_whose
 from un_deploy.runtime.backends import load_file, threads_of_process
 from un_deploy.runtime.how_it_ran import HowItRan, TellsHowItRan, together
-from un_deploy.runtime.protocol import KeepsFiles, Recognises, Session
+from un_deploy.runtime.protocol import KeepsFiles, Recognises, Session, Timer
 from un_deploy.runtime.run_memory import RunMemory, TellsMemory
+from un_deploy.runtime.session import FileSession
 from un_deploy.runtime.settings import Fusions, RunSettings
 
 Seconds = dict[str, list[float]]
@@ -93,29 +89,40 @@ def _timed(job: Job) -> Seconds:
         feeds = dict(archive)
     sessions, timers, recognised = {}, {}, {}
     for entry in job.entries:
-        with saying_whose(entry.name):
-            session = load_file(Path(entry.model), job.settings, entry.fusions)
-        with saying_whose(entry.name, session, job.logs):
-            outputs = session.run(feeds)
-            timer = session.timer(feeds)
-        timers[entry.name] = saying_whose(entry.name, session, job.logs)(timer)
-        for name, array in outputs.items():
-            if array.dtype.kind == "f" and not np.all(np.isfinite(array)):
-                raise InputError(f"{entry.name}: output {name} is not finite on these inputs")
+        session, timers[entry.name] = _loaded(entry, job, feeds)
+        sessions[entry.name] = session
         if isinstance(session, Recognises):
             recognised[entry.name] = session.recognised(feeds)
-        sessions[entry.name] = session
+        give_back()  # what loading took beside what stays
     check_alike(recognised)
     seconds = interleaved(timers, rounds=job.rounds, sample_s=job.sample_s, reverse=job.reverse)
     if job.ran is not None:
         _add_told(Path(job.ran), sessions)
     if job.memory is not None:
+        timers.clear()
+        for session in sessions.values():  # each is loaded once more, for a profile
+            if isinstance(session, FileSession):
+                session.release()
+        give_back()
         told = {name: asdict(_memory(session, feeds)) for name, session in sessions.items()}
         Path(job.memory).write_text(json.dumps(told))
     for name, session in sessions.items():
         if job.logs is not None and isinstance(session, KeepsFiles):
             session.keep_files(feeds, folder_of(job.logs, name))
     return seconds
+
+
+def _loaded(entry: Entry, job: Job, feeds: Feeds) -> tuple[Session, Timer]:
+    """An entry that has run once, and its timer."""
+    with saying_whose(entry.name):
+        session = load_file(Path(entry.model), job.settings, entry.fusions)
+    with saying_whose(entry.name, session, job.logs):
+        outputs = session.run(feeds)
+        timer = session.timer(feeds)
+    for name, array in outputs.items():
+        if array.dtype.kind == "f" and not np.all(np.isfinite(array)):
+            raise InputError(f"{entry.name}: output {name} is not finite on these inputs")
+    return session, saying_whose(entry.name, session, job.logs)(timer)
 
 
 def _memory(session: Session, feeds: Feeds) -> RunMemory:
@@ -154,27 +161,8 @@ def run_in_process_of_its_own(job: Job, folder: Path) -> Seconds:
     Raises:
         InputError: see `run_job`; or the process died.
     """
-    question, answer = folder / "job.json", folder / "result.json"
-    question.write_text(json.dumps(asdict(job)))
-    answer.unlink(missing_ok=True)
-    module = "un_deploy.measure.speed.timing_process"
-    command = [sys.executable, "-m", module, str(question), str(answer)]
-    found = [str(Path(__file__).parents[3]), os.environ.get("PYTHONPATH", "")]
-    done = subprocess.run(
-        command,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, found))},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    if not answer.is_file():
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise InputError(f"the process that timed {job.settings.backend} ended with {last}")
-    result = json.loads(answer.read_text())
-    if "error" in result:
-        raise InputError(result["error"])
-    seconds: Seconds = result["seconds"]
-    return seconds
+    doing = f"timed {job.settings.backend}"
+    return in_process_of_its_own(run_job, job, folder=folder, doing=doing)
 
 
 def run_builds(
@@ -222,18 +210,3 @@ def check_alike(recognised: Mapping[str, Mapping[str, int]]) -> None:
 
 def _in_words(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {kind}" for kind, count in counts.items())
-
-
-def main(arguments: Sequence[str]) -> None:
-    """Run the job in the first file, write the result or the error to the second."""
-    question, answer = map(Path, arguments)
-    try:
-        job = from_dict(Job, read_object(question.read_text()))
-        result: dict[str, Any] = {"seconds": run_job(job)}
-    except UnDeployError as error:
-        result = {"error": str(error)}
-    answer.write_text(json.dumps(result))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import onnx_ir as ir
@@ -29,7 +29,6 @@ def engine_facts(
     precision: Precision,
     tf32: bool = True,
     gained_biases: Collection[str] = (),
-    progress: Callable[[str], None] = lambda text: None,
 ) -> tuple[EngineFacts, ...]:
     """Build every variant for the shapes of the inputs, and compare the kernels with no norm's.
 
@@ -47,7 +46,6 @@ def engine_facts(
     found: dict[Variant, tuple[EngineFacts, Counter[Signature]]] = {}
     for variant in variants:
         if variant.fusions == "all":
-            progress(f"Building the engine of {variant.name}")
             with saying_whose(variant.name):
                 graph = prepare(load_model(variant.model), precision)
                 engine = _engine(graph, feeds, flavor, tf32)

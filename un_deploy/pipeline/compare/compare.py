@@ -20,9 +20,9 @@ from un_deploy.arguments.names import argument
 from un_deploy.engines.flavor import Flavor, choose_flavor, library
 from un_deploy.engines.plan.header import is_plan
 from un_deploy.errors import InputError
-from un_deploy.free_memory import give_back
 from un_deploy.graph.model.input_specs import Arrays, Feeds, sizes_given
 from un_deploy.graph.precision.convert import Precision
+from un_deploy.measure.own_process import in_process_of_its_own
 from un_deploy.measure.speed.accuracy import accuracies
 from un_deploy.measure.speed.compare import compare_variants
 from un_deploy.measure.speed.compare_report import CompareReport
@@ -233,14 +233,17 @@ def compare(
         if engines:  # first, since what does not build must not cost the times
             built = [variant for variant in network.variants if variant.plan_bytes is None]
             gained = network.gained_biases if _folded_and_derived_none(built) else ()
-            facts = engine_facts(
+            progress(f"Building {len(built)} engines")
+            facts = in_process_of_its_own(
+                engine_facts,
                 built,
                 feeds[0],
                 flavor=choose_flavor(flavor),
                 precision=asked,
                 tf32=settings.tf32,
                 gained_biases=gained,
-                progress=progress,
+                folder=network.folder,
+                doing="built the engines",
             )
             if network.gained_biases and {"folded", "none"} <= {one.kind for one in built}:
                 network.notes.append(_gained(network.gained_biases, biased=bool(gained)))
@@ -289,14 +292,18 @@ def _point(
 ) -> CompareReport:
     """The report at one batch size: accuracy first, then times."""
     settings = network.settings
-    network.check_finite(feeds)
     progress(f"Checking what {settings.backend} computes")
     logs = timing["logs"]
     began = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    accuracy = accuracies(
-        network.variants, feeds, settings, logs=None if logs is None else logs / "accuracy"
+    accuracy = in_process_of_its_own(
+        accuracies,
+        network.variants,
+        feeds,
+        settings,
+        logs=None if logs is None else logs / "accuracy",
+        folder=network.folder,
+        doing=f"checked what {settings.backend} computes",
     )
-    give_back()  # processes of their own are to come, which load every variant
     (report, conditions), stood = run_and_check_quota(
         lambda: run_and_see(
             lambda: compare_variants(

@@ -20,8 +20,7 @@ from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.check_weights import check_weights
 from un_deploy.graph.fold.fold import fold_graph
 from un_deploy.graph.fold.report import FoldReport
-from un_deploy.graph.fold.rules import operator_named
-from un_deploy.graph.model.input_specs import Arrays, Feeds, TensorSpec, input_specs
+from un_deploy.graph.model.input_specs import Arrays, TensorSpec, input_specs
 from un_deploy.graph.model.model_file import has_external, hold_weights, load_model, save_model
 from un_deploy.graph.model.model_kinds import to_ir
 from un_deploy.graph.model.tensor_storage import forget_weights
@@ -36,7 +35,7 @@ from un_deploy.pipeline.export.export import export
 from un_deploy.pipeline.export.model_spec import is_folder
 from un_deploy.pipeline.export.norm_names import Norm
 from un_deploy.pipeline.fold_file import proven
-from un_deploy.runtime.backends import backend_named, choose_backend, runtime_of
+from un_deploy.runtime.backends import backend_named
 from un_deploy.runtime.settings import Fusions, RunSettings
 
 _OF_NORM: dict[Norm, Kind] = {
@@ -219,32 +218,6 @@ class Network:
         if isinstance(inputs, str):
             return read_inputs(inputs, graph)[0]
         return check_inputs([inputs], graph)[0]
-
-    def check_finite(self, feeds: Feeds) -> None:
-        """Refuse a network without norms that gives NaN or infinity: these take other times.
-
-        Raises:
-            InputError: a linear operator of it gives NaN or infinities.
-        """
-        model = self.models.get("none")
-        if model is None:
-            return
-        linear = [
-            str(node.outputs[0].name)
-            for node in model.graph
-            if operator_named(node.op_type).absorbs
-        ]
-        backend = self.settings.backend
-        eager = choose_backend(backend_named(backend).inner_tensors or backend)
-        runtime = runtime_of(RunSettings(eager, device=self.settings.device))
-        (none,) = (one for one in self.variants if one.kind == "none")
-        found = runtime.load(Path(none.model)).run(feeds, linear)
-        for name, array in found.items():
-            if not np.all(np.isfinite(array)):
-                raise InputError(
-                    f"without norms the network overflows at {name}: its time would say nothing; "
-                    f"give smaller inputs with {argument('inputs')}"
-                )
 
     def forget_weights(self) -> None:
         """Keep weights in the variants' files alone, and not in memory while these are timed."""

@@ -18,7 +18,7 @@ import onnx_ir as ir
 from un_deploy.errors import InputError
 from un_deploy.graph.model.input_specs import Feeds
 from un_deploy.runtime.run_memory import RunMemory
-from un_deploy.runtime.session import opened
+from un_deploy.runtime.session import opened, run_engine
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -35,22 +35,25 @@ _IN_USE, _DELTA = "mem_bytes_requested_in_use", "mem_requested_in_use_delta"
 
 def run_memory(
     open_in: Callable[[Path, Path], InferenceSession],
+    runtime: str,
     source: ir.Model | Path,
     feeds: Feeds,
     provider: str,
 ) -> RunMemory:
     """See `un_deploy.runtime.run_memory.TellsMemory`; loads the model once more, for the profile.
 
-    `open_in` loads a file as it is timed; the profile comes to lie in the folder.
+    `open_in` loads a file as it is timed; the profile comes to lie in the folder. `runtime` is its
+    name, for messages.
 
     Raises:
-        InputError: the profile is not in the form that is known.
+        InputError: an input is missing or unfit, the run fails, or the profile is not in the form
+            that is known.
     """
     made = TemporaryDirectory(prefix="un-deploy-", ignore_cleanup_errors=True)
     with made as place, opened(source) as path:
         session = open_in(path, Path(place).resolve())
         for _ in range(RUNS):
-            session.run(None, dict(feeds))
+            run_engine(session, runtime, None, feeds)
         events = json.loads(Path(session.end_profiling()).read_text())
     return of_events(events, provider)
 

@@ -148,13 +148,15 @@ class OnnxSession(FileSession):
             )
         self.run(feeds)  # what is wrong with the feeds is said as elsewhere
         model = model_of(self._source)
+        self.release()  # the profile is of a session of its own
         return layer_times(self._onnx_runtime.open, self._source, model, feeds, runs, warm_up)
 
     def run_memory(self, feeds: Feeds) -> RunMemory:
         """See `un_deploy.runtime.run_memory.TellsMemory`; untested on CUDA hardware."""
-        self.run(feeds)  # what is wrong with the feeds is said as elsewhere
-        provider = _PROVIDERS[self._onnx_runtime.device]
-        return run_memory(self._onnx_runtime.open, self._source, feeds, provider)
+        self.release()  # the profile is of a session of its own
+        runtime = self._onnx_runtime
+        provider = _PROVIDERS[runtime.device]
+        return run_memory(runtime.open, runtime.name, self._source, feeds, provider)
 
 
 def _bound_timer(session: onnxruntime.InferenceSession, outputs: list[str], feeds: Feeds) -> Timer:
