@@ -16,7 +16,7 @@ correlation of the similarities of all pairs of the 500.
     refitted    the same, with the layers beside them fitted anew where held-out lines gain
     all         all 13 gone, fitted anew
     distilled   from there 300 steps of `distil` at batch 32 on lines of the fitted half, rate 3e-4;
-               seed 0 alone
+                seed 0 alone
 
 The line that was set for `attention`: 0.99 of both, with each seed. The times are of one core.
 

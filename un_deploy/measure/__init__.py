@@ -1,5 +1,7 @@
 """Is it equal, and how fast is it?
 
+- conversion_page: What each LayerNorm of a network costs to lose, as one page: a plot and a
+  table.
 - wording: Puts figures into plain sentences that claim no more than their intervals carry.
 - equality/: Whether two graphs compute the same.
 - report/: The report of a comparison as one HTML file: a file here for each section, and one page.

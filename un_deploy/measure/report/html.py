@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from un_deploy.errors import needs
@@ -37,20 +38,12 @@ def require_packages() -> None:
 
 
 def page(report: CompareReport) -> str:
-    """The page; the same for the same report and the same plotly.
-
-    Names from graphs and files come from strangers. Jinja escapes all text, and the plots' data
-    for the script elements they stand in; look.label escapes what plotly would read as HTML; and
-    a policy in the page lets the browser run the page's own two scripts, known by their hashes,
-    and fetch nothing.
+    """The page of a comparison; the same for the same report and the same plotly.
 
     Raises:
         MissingPackageError: plotly or Jinja2 is not installed.
     """
     require_packages()
-    from markupsafe import Markup
-    from plotly.offline import get_plotlyjs
-
     made: list[Section | Absent] = [
         ratios.section(report),
         times.section(report),
@@ -70,14 +63,56 @@ def page(report: CompareReport) -> str:
         summary.environment(report),
         summary.reading(report),
     )
-    shown = [one for one in (*made, *closing) if isinstance(one, Section)]
+    return render(
+        "LN, UN and no norm compared",
+        "a comparison of LN, UN unfolded, UN folded and no norm",
+        summary.headline(report),
+        summary.summary(report),
+        [one for one in (*made, *closing) if isinstance(one, Section)],
+        version=report.environment.get("un-deploy"),
+    )
+
+
+def render(
+    title: str,
+    what: str,
+    headline: summary.Headline,
+    facts: Sequence[tuple[str, str]],
+    sections: Sequence[Section],
+    *,
+    version: str | None,
+) -> str:
+    """A page that needs no other file.
+
+    Names from graphs and files come from strangers. Jinja escapes all text, and the plots' data
+    for the script elements they stand in; plot_style.label escapes what plotly would read as HTML;
+    and a policy in the page lets the browser run the page's own two scripts, known by their
+    hashes, and fetch nothing.
+
+    Args:
+        title: of the browser's window, in front of the headline.
+        what: the page is, above the headline.
+        headline: the answer.
+        facts: a name and a value each, below it.
+        sections: in their order.
+        version: of un-deploy, that made what is shown.
+
+    Raises:
+        MissingPackageError: plotly or Jinja2 is not installed.
+    """
+    require_packages()
+    from markupsafe import Markup
+    from plotly.offline import get_plotlyjs
+
     templates = _templates()
     scripts = [get_plotlyjs(), _source(templates, "page.js")]
     return templates.get_template("page.html.jinja").render(
-        headline=summary.headline(report),
-        summary=summary.summary(report),
-        version=report.environment.get("un-deploy"),
-        sections=shown,
+        title=title,
+        what=what,
+        headline=headline,
+        summary=facts,
+        version=version,
+        sections=sections,
         style=Markup(_source(templates, "page.css")),
         scripts=[Markup(script) for script in scripts],
         allowed=" ".join(_hash(script) for script in scripts),
