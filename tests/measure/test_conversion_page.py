@@ -1,4 +1,4 @@
-"""The page of a conversion: its plot and its tables say what was measured, and nothing is markup."""
+"""The page of a conversion: plot and tables say what was measured, and nothing is markup."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ pytest.importorskip("torch")
 pytest.importorskip("plotly")
 pytest.importorskip("jinja2")
 
-from tests.measure.report.test_page import Page  # noqa: E402
-from un_deploy.conversion.choose import Trial  # noqa: E402
-from un_deploy.conversion.loss import Loss  # noqa: E402
-from un_deploy.conversion.measure import Harm, NormHarm  # noqa: E402
-from un_deploy.measure.conversion_page import page  # noqa: E402
+from tests.measure.report.test_page import Page
+from un_deploy.conversion.choose import Trial
+from un_deploy.conversion.loss import Loss
+from un_deploy.conversion.measure import Harm, NormHarm
+from un_deploy.measure.conversion_page import page
 
 pytestmark = pytest.mark.torch
 HARM = Harm(
