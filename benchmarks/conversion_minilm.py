@@ -49,6 +49,7 @@ RESULT = Path(__file__).parent / "results" / "conversion_minilm.json"
 SEEDS, DISTILLED = (0, 1, 2), 0
 LINES = (256, 256, 500)
 BATCH, STEPS, RATE = 32, 300, 3e-4
+ATTENTION = "*.attention.output.LayerNorm"
 Batch = dict[str, Tensor]
 
 
@@ -188,9 +189,8 @@ def main(folder: Path, seed: str) -> None:
         }
         return model
 
-    attention = "*.attention.output.LayerNorm"
-    convert("attention", attention, None)
-    convert("refitted", attention, decides)
+    convert("attention", ATTENTION, None)
+    convert("refitted", ATTENTION, decides)
     model = convert("all", None, decides)
     if int(seed) == DISTILLED:
         start = time.process_time()
