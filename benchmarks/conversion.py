@@ -89,9 +89,18 @@ class Images:
             yield pixels
 
 
-def without_training(original: nn.Module, draw: list[Dataset], judge: Judge) -> dict[str, Any]:
+def draw(train: Dataset, seed: int) -> list[Dataset]:
+    """Images to fit with, to decide refits by, and to choose by."""
+    order = torch.randperm(len(train.labels), generator=torch.Generator().manual_seed(seed))
+    return [
+        Dataset(train.pixel_values[some], train.labels[some])
+        for some in order[: FITS + REFITS + CHOOSES].split([FITS, REFITS, CHOOSES])
+    ]
+
+
+def without_training(original: nn.Module, drawn: list[Dataset], judge: Judge) -> dict[str, Any]:
     """All nine gone, and as many as the limit allows."""
-    fits, refits, chooses = draw
+    fits, refits, chooses = drawn
     data, unseen = list(fits.pixel_values.split(256)), list(refits.pixel_values.split(256))
     every = deepcopy(original)
     start = time.process_time()
@@ -120,12 +129,12 @@ def without_training(original: nn.Module, draw: list[Dataset], judge: Judge) -> 
 
 
 def with_training(
-    original: nn.Module, draw: list[Dataset], train: Dataset, seed: int, judge: Judge
+    original: nn.Module, drawn: list[Dataset], train: Dataset, seed: int, judge: Judge
 ) -> dict[str, Any]:
     """All nine gone, three ways at equal CPU time."""
     start = time.process_time()
     model = deepcopy(original)
-    data, unseen = ([*one.pixel_values.split(256)] for one in draw[:2])
+    data, unseen = ([*one.pixel_values.split(256)] for one in drawn[:2])
     calibrate(model, data, heldout=unseen)
     freeze_statistics(model)
     distil(model, original, Images(train, seed), STEPS, learning_rate=1e-3)
@@ -228,11 +237,7 @@ def main(seed: str, data: Path) -> None:
     torch.set_num_threads(1)
     train, test = Dataset.load("train", data), Dataset.load("t10k", data)
     unseen = Dataset(test.pixel_values[5000:], test.labels[5000:])
-    order = torch.randperm(len(train.labels), generator=torch.Generator().manual_seed(int(seed)))
-    draw = [
-        Dataset(train.pixel_values[some], train.labels[some])
-        for some in order[: FITS + REFITS + CHOOSES].split([FITS, REFITS, CHOOSES])
-    ]
+    drawn = draw(train, int(seed))
     original = vit_micro()
     load_checkpoint(original, CHECKPOINT)
     original.eval()
@@ -241,8 +246,8 @@ def main(seed: str, data: Path) -> None:
         "seed": int(seed),
         "ln_accuracy": float(judge.before.mean()),
         "environment": environment(),
-        "without_training": without_training(original, draw, judge),
-        "with_training": with_training(original, draw, train, int(seed), judge),
+        "without_training": without_training(original, drawn, judge),
+        "with_training": with_training(original, drawn, train, int(seed), judge),
     }
     entries.write(RESULT, entry, ("seed",), [(one,) for one in SEEDS])
     RESULT.with_suffix(".md").write_text(page(entries.read(RESULT)), encoding="utf-8")

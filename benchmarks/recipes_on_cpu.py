@@ -56,13 +56,14 @@ def page(found: list[dict[str, Any]]) -> str:
             f"{one['runtime']}, {one['threads'] or 'its own number of'} threads, on "
             f"{machine['cpu']}; {sizes}.",
             "",
-            *entries.table(["time of", "over", "ratio", "98 % interval", "builds"], _rows(one)),
+            *ratios(one),
             "",
         ]
     return "\n".join(lines)
 
 
-def _rows(one: dict[str, Any]) -> list[list[str]]:
+def ratios(one: dict[str, Any]) -> list[str]:
+    """The table of an entry."""
     rows = []
     for told in one["ratios"]:
         of: Kind = told["of"]
@@ -70,7 +71,7 @@ def _rows(one: dict[str, Any]) -> list[list[str]]:
         interval = f"{told['low']:.3f} to {told['high']:.3f}"
         name = wording.variant(of, told["form"])
         rows.append([name, to, f"{told['ratio']:.3f}", interval, str(told["builds"])])
-    return rows
+    return entries.table(["time of", "over", "ratio", "98 % interval", "builds"], rows)
 
 
 def write(measured: dict[str, Any]) -> None:

@@ -71,6 +71,25 @@ def test_it_chooses_what_stays(folder: Path) -> None:
     assert report.calibration.refitted == ()
 
 
+def test_the_page_of_what_each_norm_costs(folder: Path) -> None:
+    """Of the same norms, whether they were measured to choose or for the page alone."""
+    pytest.importorskip("plotly")
+    shown = folder / "harm.html"
+    report = run(folder, refit=False, html=shown)
+    assert report.choice is None and report.harm is not None
+    names = [norm.name for norm in report.harm.norms]
+    assert names == list(report.calibration.converted)
+    text = shown.read_text()
+    assert all(f"{norm.name}: {norm.loss}" in text for norm in report.harm.norms)
+    assert "Choices, in turn" not in text
+    (folder / "un.pt").unlink()
+    with pytest.raises(TargetError, match=r"harm\.html exists"):
+        run(folder, html=shown)
+    chosen = run(folder, keep=["auto"], max_loss=0.5, refit=False, html=shown, force=True)
+    assert chosen.measured is None and chosen.harm == report.harm
+    assert "Choices, in turn" in shown.read_text()
+
+
 def test_training_brings_it_nearer(folder: Path) -> None:
     report = run(folder, refit=False, finetune=f"{folder}/loader.py:many", steps=40)
     calibrated, trained = report.stages

@@ -92,6 +92,11 @@ _DATA = "LOADER"
     metavar="OUT.pt",
     help="The checkpoint to write, which export and compare take with the same MODEL.",
 )
+@options.writes(
+    "--html",
+    metavar="FILE",
+    help="Write what each norm alone costs to lose to this file, as one HTML page with a plot.",
+)
 @options.force
 @options.as_json
 def command(model: str, target: Path, as_json: bool, **settings: Any) -> None:

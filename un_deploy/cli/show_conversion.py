@@ -12,15 +12,16 @@ if TYPE_CHECKING:
 
 def conversion(report: ConvertReport) -> None:
     """Show a report of `convert`."""
-    if report.choice is not None:
-        show.line(f"Each norm alone, as the nearest scale and shift ({report.choice.metric}):")
+    if report.harm is not None:
+        show.line(f"Each norm alone, as the nearest scale and shift ({report.harm.metric}):")
         show.table(
             ("norm", ">input varies", ">unexplained", ">loss"),
             [
                 (one.name, f"{one.varies:.2f}", f"{one.unexplained:.1%}", str(one.loss))
-                for one in report.choice.harm.norms
+                for one in report.harm.norms
             ],
         )
+    if report.choice is not None:
         for trial in report.choice.trials:
             show.line(f"With {len(trial.kept)} kept the rest costs {trial.loss}.")
     done = report.calibration

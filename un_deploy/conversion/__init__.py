@@ -8,7 +8,7 @@
 - divergence: How far a converted model's answers are from the original's.
 - loss: What a conversion costs on held-out data, by a named metric, with its interval.
 - measure: What each LayerNorm of a network costs to lose, measured one at a time.
-- norm_io: What goes into the norms of a model and comes out, and in which order they run.
+- norm_io: What goes into the norms of a model and the layers beside them, and what comes out.
 - places: The LayerNorms of a model that run on the data, and what calibrates one.
 - fits/: What is fitted to data: a scale and a shift for a norm, and the linear layers beside it.
 - training/: A conversion while training: norms that fade into an affine, and the loss to train

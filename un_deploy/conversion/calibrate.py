@@ -123,8 +123,9 @@ def _fit(
     fit = ChannelFit(places.channels[name], device)
     for batch in data:
         hidden = mask(padding, batch)
-        mine = calls(model, name, batch, places.runs[name])
-        theirs = calls(original, name, batch, places.runs[name])
+        mine, theirs = (
+            calls(one, {name: places.runs[name]}, batch)[name] for one in (model, original)
+        )
         for now, then in zip(mine, theirs, strict=True):
             given, _ = tokens(now, places.axes[name], hidden)
             _, wanted = tokens(then, places.axes[name], hidden)

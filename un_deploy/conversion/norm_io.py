@@ -1,8 +1,8 @@
-"""What goes into the norms of a model and comes out, and in which order they run."""
+"""What goes into the norms of a model and the layers beside them, and what comes out."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
@@ -11,14 +11,14 @@ from un_deploy.conversion.batches import Batch, run
 
 
 class Call(NamedTuple):
-    """One run of a norm: what went in and came out, of one shape."""
+    """One run of a norm or a layer: what went in and came out."""
 
     given: Tensor
     answer: Tensor
 
 
 class _ReachedError(Exception):
-    """Ends a forward at the norm that is looked at: what comes behind is not computed."""
+    """Ends a forward behind what is looked at: the rest is not computed."""
 
 
 def running_order(model: nn.Module, names: Sequence[str], batch: Batch) -> dict[str, int]:
@@ -40,27 +40,31 @@ def running_order(model: nn.Module, names: Sequence[str], batch: Batch) -> dict[
     return runs
 
 
-def calls(model: nn.Module, name: str, batch: Batch, runs: int) -> list[Call]:
-    """The norm's runs in one forward of the batch, which ends at the last of them.
+def calls(model: nn.Module, runs: Mapping[str, int], batch: Batch) -> dict[str, list[Call]]:
+    """Runs of modules in one forward of the batch, which ends when all of them were seen.
 
     Args:
         model: in evaluation mode.
-        name: of the norm.
+        runs: how many runs of each module are wanted; its first are given.
         batch: what the model is called with.
-        runs: how often the norm runs in a forward.
     """
-    seen: list[Call] = []
+    seen: dict[str, list[Call]] = {name: [] for name in runs}
 
-    def note(module: nn.Module, args: tuple[Tensor, ...], answer: Tensor) -> None:
-        seen.append(Call(args[0].detach(), answer.detach()))
-        if len(seen) == runs:
-            raise _ReachedError
+    def note(name: str) -> Any:
+        def hook(module: nn.Module, args: tuple[Tensor, ...], answer: Tensor) -> None:
+            if len(seen[name]) < runs[name]:
+                seen[name].append(Call(args[0].detach(), answer.detach()))
+            if all(len(seen[one]) == count for one, count in runs.items()):
+                raise _ReachedError
 
-    hook = model.get_submodule(name).register_forward_hook(note)
+        return hook
+
+    hooks = [model.get_submodule(name).register_forward_hook(note(name)) for name in runs]
     try:
         run(model, batch)
     except _ReachedError:
         pass
     finally:
-        hook.remove()
+        for hook in hooks:
+            hook.remove()
     return seen

@@ -1,5 +1,7 @@
 """Is it equal, and how fast is it?
 
+- conversion_page: What each LayerNorm of a network costs to lose, as one page: a plot and a
+  table.
 - own_process: Calls a function in a process of its own, whose memory is free again when it has
   ended.
 - wording: Puts figures into plain sentences that claim no more than their intervals carry.

@@ -17,16 +17,18 @@ import numpy as np
 
 from un_deploy.arguments.names import argument
 from un_deploy.errors import InputError, ThresholdError, UnDeployError, first_line, needs
-from un_deploy.files import check_target
+from un_deploy.files import atomic_write_text, check_target
 from un_deploy.json_form import JsonForm
+from un_deploy.measure.conversion_page import page
 from un_deploy.measure.equality.inputs import load_inputs
+from un_deploy.measure.report.html import require_packages
 from un_deploy.pipeline.export.model_spec import load_module
 from un_deploy.python_file import load_object
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from un_deploy.conversion import Calibration, Choice
+    from un_deploy.conversion import Calibration, Choice, Harm
     from un_deploy.conversion.loss import Loss
 
 LOG = logging.getLogger(__name__)
@@ -56,6 +58,7 @@ class ConvertReport(JsonForm):
         model, checkpoint, target: what was converted, and the file written.
         metric: what `loss` counts.
         choice: the harm of each norm alone, and what was tried; None where nothing was chosen.
+        measured: the harm of each norm alone, where nothing was chosen but a page was asked for.
         calibration: which norms went, how well they fit, what was centred and refitted.
         stages: in their order; what the last one lost is what the file has lost.
     """
@@ -65,9 +68,15 @@ class ConvertReport(JsonForm):
     target: str
     metric: str
     choice: Choice | None
+    measured: Harm | None
     calibration: Calibration
     stages: tuple[Stage, ...]
     version: int = 1
+
+    @property
+    def harm(self) -> Harm | None:
+        """Of each norm alone, where it was measured."""
+        return self.measured if self.choice is None else self.choice.harm
 
     @property
     def judged_by_what_chose(self) -> bool:
@@ -95,6 +104,7 @@ def convert(
     finetune: str | None = None,
     steps: int | None = None,
     learning_rate: float = 1e-3,
+    html: str | os.PathLike[str] | None = None,
     tell: Callable[[int, int, float], None] = lambda done, steps, loss: None,
     force: bool = False,
 ) -> ConvertReport:
@@ -117,19 +127,25 @@ def convert(
             original does; no labels.
         steps: batches to train on, of `finetune`.
         learning_rate: the largest of that training.
+        html: a page to write, which shows what each norm alone costs to lose, as a plot and a
+            table; that is measured for it if not for "auto".
         tell: is given the steps trained, those in all, and the loss.
-        force: replace a target that is there.
+        force: replace a target, or a page, that is there.
 
     Raises:
         InputError: something cannot be read, the network does not take the data, or has no
             LayerNorm to convert.
-        TargetError: the target exists or cannot be written.
-        ThresholdError: the loss is above `max_loss`; nothing is written.
-        MissingPackageError: torch is not installed.
+        TargetError: the target or the page exists or cannot be written.
+        ThresholdError: the loss is above `max_loss`; no target is written, but the page, which
+            says why.
+        MissingPackageError: torch is not installed, or for the page plotly or Jinja2.
     """
     started = time.monotonic()
     target = Path(target)
     check_target(target, force=force)
+    if html is not None:
+        require_packages()
+        check_target(html, force=force)
     if target.suffix != ".pt":
         raise InputError(f"{target}: the converted checkpoint is a .pt file")
     patterns = [pattern for pattern in keep if pattern != AUTO]
@@ -148,7 +164,7 @@ def convert(
             "how long"
         )
     with needs("torch"):
-        from un_deploy.conversion import calibrate, choose
+        from un_deploy.conversion import calibrate, choose, measure
         from un_deploy.conversion.converted_file import save_converted
         from un_deploy.conversion.loss import Judge
         from un_deploy.conversion.training.distillation import distil
@@ -162,6 +178,18 @@ def convert(
     converted = deepcopy(original)
     refits = choosing if refit else None
     choice: Choice | None = None
+    measured: Harm | None = None
+    if html is not None and not auto:
+        measured = measure(
+            original,
+            fits,
+            heldout=choosing,
+            evaluate=score,
+            metric=evaluate,
+            keep=patterns,
+            padding=masks,
+        )
+        atomic_write_text(html, page(measured, model), force=force)
     if auto:
         LOG.info("Choosing the norms that stay")
         assert max_loss is not None
@@ -176,6 +204,8 @@ def convert(
             padding=masks,
             refit=refits,
         )
+        if html is not None:
+            atomic_write_text(html, page(choice.harm, model, choice.trials), force=force)
         calibration = choice.calibration
         if calibration is None:
             raise ThresholdError(
@@ -209,6 +239,7 @@ def convert(
         str(target),
         judge.metric,
         choice,
+        measured,
         calibration,
         tuple(stages),
     )

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
 
 from torch import Tensor, nn
 
-from un_deploy.conversion.batches import Batch, Batches, Padding, run
+from un_deploy.conversion.batches import Batch, Batches, Padding
 from un_deploy.conversion.fits.linear_neighbours import readers, writer
 from un_deploy.conversion.fits.ridge import LinearFit, apply, best_step
 from un_deploy.conversion.norm_io import calls
 from un_deploy.conversion.places import Places, mask
 
-Lacking = Callable[[Batch], tuple[Tensor, Tensor]]
-"""From a batch to a layer's input and what its output lacks, both (..., features)."""
+Lacking = dict[str, tuple[Tensor, Tensor]]
+"""Of each layer its input in a batch, and what its output lacks, both (..., features)."""
 
 
 def refit_neighbours(
@@ -46,47 +45,55 @@ def refit_neighbours(
     first = next(iter(data))
     order = list(places.runs)
     behind = next(iter(order[order.index(norm) + 1 :]), None)
-    changed: list[str] = []
-    for name in readers(model, norm, first):
+    reading = readers(model, norm, first)
 
-        def lacks_output(batch: Batch, name: str = name) -> tuple[Tensor, Tensor]:
-            x, y = _io(model, name, batch)
-            return x, _io(original, name, batch)[1] - y
+    def lacks_output(batch: Batch) -> Lacking:
+        here, there = (calls(one, dict.fromkeys(reading, 1), batch) for one in (model, original))
+        return {
+            name: (here[name][0].given, there[name][0].answer - here[name][0].answer)
+            for name in reading
+        }
 
-        changed += _refit(model, name, lacks_output, data, heldout, padding)
+    changed = _refit(model, reading, lacks_output, data, heldout, padding)
     if behind is not None and places.runs[behind] == 1:
         writing = writer(model, behind, norm, first)
         if writing is not None:
 
-            def lacks_stream(batch: Batch) -> tuple[Tensor, Tensor]:
-                x, y = _io(model, writing, batch)
-                here = calls(model, behind, batch, 1)[0].given
-                there = calls(original, behind, batch, 1)[0].given
-                return x, (there - here).reshape(y.shape)
+            def lacks_stream(batch: Batch) -> Lacking:
+                here = calls(model, {writing: 1, behind: 1}, batch)
+                there = calls(original, {behind: 1}, batch)
+                x, y = here[writing][0]
+                lacks = there[behind][0].given - here[behind][0].given
+                return {writing: (x, lacks.reshape(y.shape))}
 
-            changed += _refit(model, writing, lacks_stream, data, heldout, padding)
+            changed += _refit(model, [writing], lacks_stream, data, heldout, padding)
     return changed
 
 
 def _refit(
     model: nn.Module,
-    name: str,
-    lacking: Lacking,
+    names: Sequence[str],
+    lacking: Callable[[Batch], Lacking],
     data: Batches,
     heldout: Batches,
     padding: Padding | None,
 ) -> list[str]:
-    layer = model.get_submodule(name)
-    assert isinstance(layer, nn.Linear)
-    seen, unseen = LinearFit(layer), LinearFit(layer)
-    for fit, source in ((seen, data), (unseen, heldout)):
-        for batch in source:
-            fit.add(*_rows(*lacking(batch), mask(padding, batch)))
-    step = best_step(seen, unseen)
-    if step is None:
+    """Refit layers that do not hear of each other, from one pass over the data."""
+    layers = {
+        name: layer for name in names if isinstance(layer := model.get_submodule(name), nn.Linear)
+    }
+    if not layers:
         return []
-    apply(layer, step)
-    return [name]
+    seen, unseen = ({name: LinearFit(one) for name, one in layers.items()} for _ in range(2))
+    for fits, source in ((seen, data), (unseen, heldout)):
+        for batch in source:
+            for name, (x, lacks) in lacking(batch).items():
+                fits[name].add(*_rows(x, lacks, mask(padding, batch)))
+    steps = {name: best_step(seen[name], unseen[name]) for name in layers}
+    for name, step in steps.items():
+        if step is not None:
+            apply(layers[name], step)
+    return [name for name, step in steps.items() if step is not None]
 
 
 def _rows(x: Tensor, lacks: Tensor, padding: Tensor | None) -> Iterator[Tensor]:
@@ -95,15 +102,3 @@ def _rows(x: Tensor, lacks: Tensor, padding: Tensor | None) -> Iterator[Tensor]:
             yield tensor[~padding]
         else:
             yield tensor.reshape(-1, tensor.shape[-1])
-
-
-def _io(model: nn.Module, name: str, batch: Batch) -> tuple[Tensor, Tensor]:
-    """The input and the output of a linear layer in a forward; of its first run."""
-    seen: list[tuple[Any, Tensor]] = []
-    layer = model.get_submodule(name)
-    hook = layer.register_forward_hook(lambda module, args, answer: seen.append((args[0], answer)))
-    try:
-        run(model, batch)
-    finally:
-        hook.remove()
-    return seen[0]

@@ -45,6 +45,7 @@ def contents(report: CompareReport) -> Contents:
     )
     version = report.environment.get("un-deploy")
     return Contents(
+        title="LN, UN and no norm compared",
         about="a comparison of LN, UN unfolded, UN folded and no norm",
         headline=summary.headline(report),
         summary=summary.summary(report),

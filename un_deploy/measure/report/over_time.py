@@ -44,6 +44,7 @@ def contents(reports: Sequence[Named]) -> Contents:
     span = f", {' to '.join(dates)}" if all(report.date for report in ends) else ""
     doubt = f"; {unsteady} of them unsteady" if unsteady else ""
     return Contents(
+        title="LN, UN and no norm over time",
         about=f"{len(reports)} comparisons of LN, UN unfolded, UN folded and no norm",
         headline=Headline(
             f"{len(reports)} reports{span}{doubt}.",

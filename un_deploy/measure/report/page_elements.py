@@ -133,11 +133,13 @@ class Contents:
     """All that a report says, whatever it is written as.
 
     Attributes:
+        title: what was done, in a few words, for the browser's window.
         about: what kind of report it is, in a line.
         summary: what was measured, in a few words each.
         version: of un-deploy, which measured; None where it is not known.
     """
 
+    title: str
     about: str
     headline: Headline
     summary: tuple[tuple[str, str], ...]
