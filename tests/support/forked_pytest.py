@@ -14,7 +14,8 @@ import signal
 import sys
 import tempfile
 
-import ml_dtypes  # noqa: F401  (what takes most of the time to load)
+import hypothesis  # noqa: F401  (what takes most of the time to load)
+import ml_dtypes  # noqa: F401
 import numpy  # noqa: F401
 import onnx.reference  # noqa: F401
 import onnx_ir  # noqa: F401
