@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import ast
 import compileall
+import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -25,6 +27,7 @@ from queue import SimpleQueue
 ROOT = Path(__file__).resolve().parents[1]
 GRAPH = Path("un_deploy/graph")
 WORKERS = 2
+KEPT = "UN_DEPLOY_TESTS_KEEP"  # tests/support/networks/kept.py
 #: What holds guards of a file beside the tests of its own.
 ALSO = {
     "affine_steps.py": ("../test_find_sites.py", "test_scaler.py"),
@@ -111,81 +114,91 @@ def copy_project(root: Path, target: Path) -> Path:
     return target
 
 
-def first_failure(project: Path, *tests: Path) -> str:
-    """The first of these tests that fails in this copy, by crashing or hanging too; else ""."""
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
-    environment = {
-        **os.environ,
-        "OMP_NUM_THREADS": "1",
-        "PYTHONDONTWRITEBYTECODE": "",
-        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # they take longer to load than the tests to run
-    }
-    try:
-        done = subprocess.run(
-            [*command, "-m", "not slow", *map(str, tests)],
-            cwd=project,
-            env=environment,
-            capture_output=True,
+class Copy:
+    """A copy of the project with a process that runs its tests."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = copy_project(ROOT, folder)
+        self._runs = subprocess.Popen(
+            [sys.executable, "-m", "tests.support.forked_pytest", str(TIMEOUT)],
+            cwd=self.folder,
+            env={
+                # Nobody else is to be given a graph that a mutant has folded.
+                **{name: it for name, it in os.environ.items() if not name.startswith(KEPT)},
+                "OMP_NUM_THREADS": "1",
+                "PYTHONDONTWRITEBYTECODE": "",
+                "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # longer to load than the tests to run
+            },
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
             text=True,
-            timeout=TIMEOUT,
-            check=False,
         )
-    except subprocess.TimeoutExpired:
-        return f"{tests[0]} (it hangs)"
-    if done.returncode == 0:
-        return ""
-    named = re.search(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", done.stdout, re.MULTILINE)
-    return named[1] if named else f"{tests[0]} (it crashes)"
 
+    def end(self) -> None:
+        self._runs.communicate()
 
-def caught_by(mutant: Mutant, project: Path) -> str:
-    """The test that fails for it, of its own file or else of its room; empty if none does."""
-    also = (mutant.own_tests.parent / name for name in ALSO.get(mutant.file.name, ()))
-    if failure := failure_with(mutant, project, mutant.own_tests, *also):
-        return failure
-    # Whether all in a room pass as they are is asked where they are needed alone.
-    room = mutant.own_tests.parent
-    if failure := first_failure(project, room):
-        raise RuntimeError(f"{failure} fails without any mutant: mend that first")
-    return failure_with(mutant, project, room)
+    def first_failure(self, *tests: Path) -> str:
+        """The first of these tests that fails, by crashing or hanging too; else ""."""
+        arguments = ["-x", "-q", "-p", "no:cacheprovider", "-m", "not slow", *map(str, tests)]
+        asked, told = self._runs.stdin, self._runs.stdout
+        assert asked is not None and told is not None
+        print(json.dumps(arguments), file=asked, flush=True)
+        code, output = json.loads(told.readline())
+        if code == 0:
+            return ""
+        if code == -signal.SIGALRM:
+            return f"{tests[0]} (it hangs)"
+        named = re.search(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", output, re.MULTILINE)
+        return named[1] if named else f"{tests[0]} (it crashes)"
 
+    def caught_by(self, mutant: Mutant) -> str:
+        """The test that fails for it, of its own file or else of its room; empty if none does."""
+        also = (mutant.own_tests.parent / name for name in ALSO.get(mutant.file.name, ()))
+        if failure := self._failure_with(mutant, mutant.own_tests, *also):
+            return failure
+        # Whether all in a room pass as they are is asked where they are needed alone.
+        room = mutant.own_tests.parent
+        if failure := self.first_failure(room):
+            raise RuntimeError(f"{failure} fails without any mutant: mend that first")
+        return self._failure_with(mutant, room)
 
-def failure_with(mutant: Mutant, project: Path, *tests: Path) -> str:
-    """The first of these tests that fails in this copy once the guard is gone; else ""."""
-    path = project / mutant.file
-    source = path.read_text()
-    path.write_text(mutant.mutated(source))
-    try:
-        return first_failure(project, *tests)
-    finally:
-        path.write_text(source)
+    def _failure_with(self, mutant: Mutant, *tests: Path) -> str:
+        """The first of these tests that fails once the guard is gone; else ""."""
+        path = self.folder / mutant.file
+        source = path.read_text()
+        path.write_text(mutant.mutated(source))
+        try:
+            return self.first_failure(*tests)
+        finally:
+            path.write_text(source)
 
 
 def main() -> int:
     mutants = find_mutants(ROOT)
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(WORKERS) as pool:
-        projects: SimpleQueue[Path] = SimpleQueue()
-        for index in range(WORKERS):
-            projects.put(copy_project(ROOT, Path(folder) / str(index)))
-        project = projects.get()
+        copies = [Copy(Path(folder) / str(index)) for index in range(WORKERS)]
+        free: SimpleQueue[Copy] = SimpleQueue()
+        for copy in copies:
+            free.put(copy)
         own_tests = dict.fromkeys(mutant.own_tests for mutant in mutants)
-        if failure := first_failure(project, *own_tests):
+        if failure := copies[0].first_failure(*own_tests):
             print(f"{failure} fails without any mutant: mend that first")
             return 2
-        projects.put(project)
 
         def judge(mutant: Mutant) -> str:
-            project = projects.get()
+            copy = free.get()
             try:
-                return caught_by(mutant, project)
+                return copy.caught_by(mutant)
             finally:
-                projects.put(project)
+                free.put(copy)
 
         survivors = []
         for mutant, test in zip(mutants, pool.map(judge, mutants), strict=True):
             print(f"{mutant}\n    {f'caught by {test}' if test else 'SURVIVES'}", flush=True)
             if not test:
                 survivors.append(mutant)
+        for copy in copies:
+            copy.end()
     print(f"\n{len(mutants)} mutants, {len(survivors)} survive")
     for mutant in survivors:
         print(f"  {mutant}")
