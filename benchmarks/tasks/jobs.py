@@ -1,6 +1,6 @@
 """Every training and judgement that the protocols name, in the order in which they are run.
 
-docs/training-protocol.md is the protocol of Fashion-MNIST.
+docs/training-protocol.md is the protocol of Fashion-MNIST, docs/translation-protocol.md the other.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ from pathlib import Path
 SEEDS = range(5)
 TRAINED = ("dyt", "derf", "un-scaled")
 """Norms of the last extension of Fashion-MNIST's protocol."""
+
+TRANSLATION_SEEDS = range(3)
+TRANSLATION_NORMS = ("ln", "un", "dyt")
 
 
 @dataclass(frozen=True)
@@ -65,4 +68,36 @@ def _training(network: str, norm: str, seed: int, outliers: bool = False) -> Job
     )
 
 
-JOBS = (*fashion_mnist(),)
+def translation() -> Iterator[Job]:
+    """What docs/translation-protocol.md names; its data lie in translation/data."""
+    yield Job(
+        "translation/bfloat16.jsonl",
+        ("benchmarks.translation.bfloat16", "{out}/translation/data", "{out}/translation"),
+    )
+    for seed in TRANSLATION_SEEDS:
+        for norm in TRANSLATION_NORMS:
+            yield from _translation(norm, seed)
+    for norm in TRANSLATION_NORMS:
+        yield from _translation(norm, 0, outliers=True)
+
+
+def _translation(norm: str, seed: int, outliers: bool = False) -> Iterator[Job]:
+    name = f"nmt_{norm}_seed{seed}{'_outliers' if outliers else ''}"
+    yield Job(
+        f"translation/{name}.jsonl",
+        (
+            *("benchmarks.translation.train", "--norm", norm, "--seed", str(seed)),
+            *("--data", "{out}/translation/data", "--out", "{out}/translation"),
+            *(["--outliers"] if outliers else []),
+        ),
+    )
+    yield Job(
+        f"translation/judged/{name}.jsonl",
+        (
+            *("benchmarks.translation.judge", norm, f"{{out}}/translation/{name}.pt"),
+            *("{out}/translation/data", "{out}/translation/judged"),
+        ),
+    )
+
+
+JOBS = (*fashion_mnist(), *translation())
