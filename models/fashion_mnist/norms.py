@@ -16,8 +16,13 @@ OFFICIAL_WARMUP = 328
 
 NORMS: dict[str, Callable[..., nn.Module]] = {
     **norms.NORMS,
+    "un-scaled": UnifiedNorm,
     "un-official": partial(
         UnifiedNorm, mode="official", warmup_iters=OFFICIAL_WARMUP, outlier_filtration=True
     ),
 }
-"""All of models/norms.py, and Unified Normalization by the released module's rule."""
+"""All of models/norms.py, and Unified Normalization by the released module's rule.
+
+"un" and "un-scaled" are one norm: the kept logs and the checkpoint named "un" are of robust mode
+before it scaled outlier tokens down, those named "un-scaled" of the mode as it is.
+"""

@@ -1,4 +1,4 @@
-"""Trains vit_micro on Fashion-MNIST, with any norm of models/norms.py; resumable.
+"""Trains a small network on Fashion-MNIST, with any norm of models/norms.py; resumable.
 
     python -m un_deploy.models.fashion_mnist.train --norm un --seed 0 --out out
 
@@ -29,8 +29,8 @@ import torch.nn.functional as F
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
-from ..vit import VisionTransformer, vit_micro
 from . import data
+from .networks import NETWORKS, as_input
 from .norms import NORMS
 from .outliers import EVERY, with_outlier
 
@@ -50,29 +50,29 @@ class Config:
     weight_decay: float = 0.05
     warmup_fraction: float = 0.05
     outliers: bool = False
+    network: str = "vit_micro"
 
     @property
     def name(self) -> str:
         """File stem of the run."""
         rate = self.learning_rate / Config.learning_rate
         variant = (f"_rate{rate:g}" if rate != 1 else "") + ("_outliers" if self.outliers else "")
-        return f"vit_micro_{self.norm}_seed{self.seed}{variant}"
+        return f"{self.network}_{self.norm}_seed{self.seed}{variant}"
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """One split: pixel_values (n, 1, 28, 28) float32 and labels (n,) int64."""
+    """One split: pixel_values (n, 1, side, side) float32 and labels (n,) int64."""
 
     pixel_values: Tensor
     labels: Tensor
 
     @classmethod
-    def load(cls, split: data.Split, directory: Path) -> Dataset:
-        """Read a split of the complete set from a folder."""
+    def load(cls, split: data.Split, directory: Path, network: str = "vit_micro") -> Dataset:
+        """Read a split of the complete set from a folder, as the network takes it."""
         images, labels = data.load(split, directory)
-        return cls(
-            torch.from_numpy(data.pixel_values(images)), torch.from_numpy(labels.astype(np.int64))
-        )
+        pixels = as_input(network, torch.from_numpy(data.pixel_values(images)))
+        return cls(pixels, torch.from_numpy(labels.astype(np.int64)))
 
 
 def learning_rate(step: int, steps: int, config: Config) -> float:
@@ -155,7 +155,7 @@ class Training:
         self.weights_file = out / f"{config.name}.pt"
         self.log_file = out / f"{config.name}.jsonl"
         torch.manual_seed(config.seed)
-        self.model: VisionTransformer = vit_micro(norm_layer=NORMS[config.norm])
+        self.model = NETWORKS[config.network](norm_layer=NORMS[config.norm])
         self.optimizer = make_optimizer(self.model, config)
         self.generator = torch.Generator().manual_seed(config.seed)
         self.epochs_done = 0
@@ -252,6 +252,7 @@ class Training:
 
 
 @click.command()
+@click.option("--network", type=click.Choice([*NETWORKS]), default=Config.network)
 @click.option("--norm", type=click.Choice([*NORMS]), required=True)
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option(
@@ -268,6 +269,7 @@ class Training:
 @click.option("--outliers", is_flag=True, help="Now and then a batch holds a token x 1000.")
 @click.option("--threads", type=click.IntRange(min=1), default=2, show_default=True)
 def main(
+    network: str,
     norm: str,
     seed: int,
     directory: Path,
@@ -277,11 +279,14 @@ def main(
     outliers: bool,
     threads: int,
 ) -> None:
-    """Train vit_micro on Fashion-MNIST; run the same command again to resume."""
-    config = Config(norm, seed, threads, epochs, learning_rate=rate, outliers=outliers)
+    """Train a network on Fashion-MNIST; run the same command again to resume."""
+    config = Config(
+        norm, seed, threads, epochs, learning_rate=rate, outliers=outliers, network=network
+    )
     torch.set_num_threads(threads)
     try:
-        train, test = Dataset.load("train", directory), Dataset.load("t10k", directory)
+        train = Dataset.load("train", directory, network)
+        test = Dataset.load("t10k", directory, network)
     except data.DataError as error:
         raise click.ClickException(str(error)) from error
     out.mkdir(parents=True, exist_ok=True)

@@ -17,8 +17,10 @@ from un_deploy.python_file import load_object
 
 torch = pytest.importorskip("torch")
 from models.fashion_mnist import train  # noqa: E402  (needs torch)
+from models.fashion_mnist.networks import NETWORKS, as_input  # noqa: E402
 from models.fashion_mnist.norms import NORMS  # noqa: E402
 from models.fashion_mnist.outliers import with_outlier  # noqa: E402
+from models.vit import vit_micro  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -144,6 +146,27 @@ def test_runs_that_differ_in_a_setting_differ_in_name() -> None:
     assert config.name == "vit_micro_un_seed0"
     assert replace(config, outliers=True).name == "vit_micro_un_seed0_outliers"
     assert replace(config, learning_rate=3e-3).name == "vit_micro_un_seed0_rate3"
+    assert replace(config, network="swin_micro").name == "swin_micro_un_seed0"
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_every_network_takes_the_images(network: str) -> None:
+    pixels = torch.full((2, 1, 28, 28), 0.5)
+    given = as_input(network, pixels)
+    assert NETWORKS[network](norm_layer=NORMS["un-scaled"])(given).shape == (2, 10)
+    rim = (given.shape[-1] - 28) // 2
+    assert torch.equal(given[..., rim : rim + 28, rim : rim + 28], pixels)
+    black = data.pixel_values(np.zeros((1, 28, 28), np.uint8)).min()
+    outside = given.sum() - pixels.sum()
+    assert outside == pytest.approx((given.numel() - pixels.numel()) * black, rel=1e-5)
+
+
+def test_another_network_is_trained(small_set: Path, tmp_path: Path) -> None:
+    options = ("--network", "t2t_vit_micro", "--epochs", "1")
+    assert run_training(small_set, tmp_path, "un-scaled", *options).exit_code == 0
+    log = (tmp_path / "t2t_vit_micro_un-scaled_seed0.jsonl").read_text().splitlines()
+    assert json.loads(log[0])["config"]["network"] == "t2t_vit_micro"
+    assert json.loads(log[-1])["event"] == "end"
 
 
 def test_an_outlier_is_one_token_of_the_first_image() -> None:
@@ -153,7 +176,7 @@ def test_an_outlier_is_one_token_of_the_first_image() -> None:
     changed = (outlier != 1).nonzero()
     assert len(changed) == 4 * 4 and torch.all(changed[:, 0] == 0)
     assert outlier.max() == 1000
-    embed = train.vit_micro().patch_embed
+    embed = vit_micro().patch_embed
     assert (embed(outlier) != embed(pixels)).any(1).sum() == 1
 
 
@@ -166,11 +189,11 @@ def test_batch_norm_is_over_all_tokens() -> None:
 
 def test_only_linear_and_convolution_weights_decay() -> None:
     config = train.Config(norm="ln", seed=0, threads=1)
-    decayed, rest = train.make_optimizer(train.vit_micro(), config).param_groups
+    decayed, rest = train.make_optimizer(vit_micro(), config).param_groups
     assert decayed["weight_decay"] == 0.05
     assert len(decayed["params"]) == 1 + 4 * 4 + 1  # patches, four per block, head
     assert rest["weight_decay"] == 0
-    assert len(decayed["params"]) + len(rest["params"]) == len(list(train.vit_micro().parameters()))
+    assert len(decayed["params"]) + len(rest["params"]) == len(list(vit_micro().parameters()))
 
 
 @pytest.mark.parametrize("norm", ["bn", "un", "un-official"])  # LN has no state to lose

@@ -22,9 +22,9 @@ from un_deploy.pipeline.fold_file import proven  # noqa: E402
 pytestmark = pytest.mark.torch
 
 
-def test_the_table_has_every_name_and_the_training_one_more() -> None:
+def test_the_table_has_every_name_and_the_training_two_more() -> None:
     assert tuple(NORMS) == NAMES
-    assert [*TRAINED] == [*NAMES, "un-official"]
+    assert [*TRAINED] == [*NAMES, "un-scaled", "un-official"]
 
 
 def test_dyt_and_derf_start_where_their_papers_say() -> None:
