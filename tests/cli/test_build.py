@@ -25,7 +25,7 @@ def test_builds_and_says_what(run: Run, folder: Path) -> None:
     assert result.exit_code == 0
     assert "tensorrt-rtx 1." in result.stdout
     assert "1 in Half; asked for fp16" in result.stdout
-    assert "Wrote m.plan and its manifest" in result.stdout
+    assert "Wrote m.plan and m.plan.json" in result.stdout
     assert (folder / "m.plan").stat().st_size == json.loads((folder / "m.plan.json").read_text())[
         "bytes"
     ]

@@ -238,7 +238,7 @@ def command(
     that, what each computes is compared with float64. Exit code 3 where --min-speedup,
     --max-error or --against is missed.
     """
-    from un_deploy.cli import progress, show_comparison
+    from un_deploy.cli import progress, show, show_comparison
     from un_deploy.files import atomic_write_text, check_target
     from un_deploy.measure.speed.variant import TITLES
     from un_deploy.pipeline.compare.compare import compare
@@ -279,5 +279,7 @@ def command(
         options.print_json(report, samples=json_samples)
     else:
         show_comparison.comparison(report)
+        for path in filter(None, (target, html_target)):
+            show.line(f"Wrote {path}")
     quiet = as_json or json_samples
     gates.judge(report, min_speedup=min_speedup, max_error=max_error, old=old, quiet=quiet)

@@ -35,10 +35,14 @@ class Reads(click.Path):
 
     def own(self, value: Any) -> Iterable[Path]:
         """The files that the value itself names."""
+        if isinstance(value, tuple):
+            return value
         return python_files(value) if self.files is python_files else (Path(value),)
 
     def missing(self, value: Any) -> Path | None:
         """What the value names and is not there. Other forms of a spec are for the command."""
+        if isinstance(value, tuple):  # an argument that takes several
+            return next(filter(None, map(self.missing, value)), None)
         path = Path(value)
         if self.files is python_files and path.suffix != ".npz":
             path = Path(value.rpartition(":")[0])

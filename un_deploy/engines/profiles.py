@@ -167,6 +167,14 @@ def profile_holding(
     return 0
 
 
+def _example(spec: TensorSpec) -> str:
+    """A shape to start from, as it is written: a batch of 8, and 128 for what else is open."""
+    sizes = [
+        n if isinstance(n, int) else 128 if axis else 8 for axis, n in enumerate(spec.shape or ())
+    ]
+    return f"{spec.name}:{'x'.join(map(str, sizes))}"
+
+
 def check_profiles(profiles: Sequence[Profile], inputs: Sequence[TensorSpec]) -> None:
     """Hold profiles against the inputs of a graph; TensorRT's own errors say little or nothing.
 
@@ -177,8 +185,10 @@ def check_profiles(profiles: Sequence[Profile], inputs: Sequence[TensorSpec]) ->
     """
     dynamic = [spec for spec in inputs if not _is_static(spec)]
     if dynamic and not profiles:
+        example = ",".join(_example(spec) for spec in dynamic)
         raise InputError(
-            f"input {dynamic[0]} has sizes that are open: give {argument('profiles')} for them"
+            f"input {dynamic[0]} has sizes that are open: give {argument('profiles')} for them, "
+            f"such as {example}"
         )
     known = {spec.name: spec for spec in inputs}
     for number, profile in enumerate(profiles):

@@ -101,7 +101,11 @@ class BuildReport(JsonForm, Printed):
         yield f"{self.kernels} kernels{written}; on the device {memory or 'unknown'}."
         for warning in self.warnings:
             yield Words(f"TensorRT warns: {one_line(warning)}", "muted")
-        yield f"Wrote {self.target} and its manifest."
+        if manifest.precision is not None:
+            yield f"How far answers in {manifest.precision} are from fp32's was not measured."
+        if manifest.flavor == "tensorrt-rtx":
+            yield "It is a plan of TensorRT-RTX: Triton does not load it, and serves the ONNX file."
+        yield f"Wrote {self.target} and {manifest_path(Path(self.target))}."
 
 
 @checked

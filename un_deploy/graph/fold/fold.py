@@ -68,8 +68,7 @@ class Folded:
     @property
     def is_changed(self) -> bool:
         """Whether anything is not as it was."""
-        report = self.report
-        return bool(report.changes or report.folded or report.cancelled or self.bodies)
+        return bool(self.report.changed or self.bodies)
 
 
 def fold_graph(

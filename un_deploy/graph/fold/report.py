@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,9 @@ from un_deploy.graph.fold.cancel_layouts import Cancelled
 from un_deploy.graph.fold.site import NearMiss
 from un_deploy.json_form import JsonForm
 from un_deploy.printed import Cell, Part, Printed, Table, Words
+
+_OPERATOR = re.compile(r"\S+ (\(\w+\))")
+"""How a reason names an operator: what it is called, and its type in brackets."""
 
 SiteKind = Literal["norm", "factor", "bias"]
 
@@ -125,6 +129,11 @@ class FoldReport(JsonForm, Printed):
     def folded(self) -> tuple[SiteReport, ...]:
         return tuple(site for site in self.sites if site.status == "folded")
 
+    @property
+    def changed(self) -> bool:
+        """Whether anything is not as it was."""
+        return bool(self.folded or self.changes or self.cancelled)
+
     @checked
     def require(self, wanted: int | Literal["all"]) -> None:
         """Require a number of folded norms, or that no norm stays, those that measure included.
@@ -165,7 +174,7 @@ class FoldReport(JsonForm, Printed):
             planned: nothing was folded in earnest.
         """
         if self.sites:
-            rows = [_row(site, modules or {}) for site in self.sites]
+            rows = list(_rows(self.sites, modules or {}))
             yield Table(("norm, or factor or bias", "operators", ">channels", "folded into"), rows)
         yield from near_misses_told(self.near_misses)
         for note in self.notes:
@@ -217,10 +226,15 @@ def near_misses_told(misses: Sequence[NearMiss]) -> Iterator[Part]:
         yield Table(("nearly a norm, a factor or a bias", "but"), rows)
 
 
-def _row(site: SiteReport, modules: Mapping[str, str]) -> tuple[Cell, ...]:
-    if site.status == "folded":
-        into = ", ".join(dict.fromkeys(modules.get(name, name) for name in site.into))
-        where = Words(into, "good")
-    else:
-        where = Words(f"stays: {site.reason}", "muted")
-    return site.label, " ".join(site.operators), str(site.channels), where
+def _rows(sites: Sequence[SiteReport], modules: Mapping[str, str]) -> Iterator[tuple[Cell, ...]]:
+    """One a site; a reason that differs from another one in names alone is not written again."""
+    told: dict[str, str] = {}
+    for site in sites:
+        if site.status == "folded":
+            into = ", ".join(dict.fromkeys(modules.get(name, name) for name in site.into))
+            where = Words(into, "good")
+        else:
+            first = told.setdefault(_OPERATOR.sub(r"\1", site.reason), site.label)
+            again = first != site.label
+            where = Words(f"stays, as {first}" if again else f"stays: {site.reason}", "muted")
+        yield site.label, " ".join(site.operators), str(site.channels), where

@@ -131,7 +131,12 @@ class VerifyReport(JsonForm, Printed):
                 f"rewritten constants compared in every entry; {self.proof.regions} tensors "
                 f"computed by both graphs, the worst {self.proof.worst:.1g} apart."
             )
-        found += [f"Output {one.output} in {one.runtime}: {told(one)}." for one in self.outputs]
+        wrong = {problem.place for problem in self.problems}  # which says the same of an output
+        found += [
+            f"Output {one.output!r} in {one.runtime}: {told(one)}."
+            for one in self.outputs
+            if not (one.differs and one.output in wrong)
+        ]
         found += [f"Not reached by these inputs: {one.text}." for one in self.unreached]
         found += [f"Note: {note}." for note in self.notes]
         found += [_capital(_sentence(problem)) for problem in self.problems[:_SHOWN]]

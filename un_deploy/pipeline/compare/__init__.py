@@ -1,5 +1,6 @@
 """From files, or from one model spec, to a comparison.
 
+- check_folded: Whether a file that was given for UN folded is UN unfolded's network, and folded.
 - compare: From files, or from one model spec, to the comparison of LN, UN unfolded, folded and no
   norm.
 - given_plans: TensorRT plans as variants of a comparison: which can be compared, and which backend

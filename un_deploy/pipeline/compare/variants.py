@@ -28,8 +28,8 @@ from un_deploy.graph.strip.layernorm_operator import use_operator
 from un_deploy.graph.strip.strip import strip_graph
 from un_deploy.measure.equality.inputs import check_inputs, random_inputs, read_inputs
 from un_deploy.measure.equality.outputs import signature_problems
-from un_deploy.measure.equality.verify import verify
 from un_deploy.measure.speed.variant import BASELINES, TITLES, Kind, Variant
+from un_deploy.pipeline.compare.check_folded import check_folded
 from un_deploy.pipeline.compare.given_plans import GivenPlan, usual_sizes
 from un_deploy.pipeline.export.export import export
 from un_deploy.pipeline.export.model_spec import is_folder
@@ -145,9 +145,13 @@ class Network:
             report = made.report
             self.gained_biases = report.gained_biases
             if folded is not None:
-                verify(unfolded, folded, inputs=inputs, seed=seed, keep=keep).require()
+                files = self._source("unfolded"), self._source("folded")
+                check_folded(unfolded, folded, report, files, inputs=inputs, seed=seed, keep=keep)
             elif not report.folded:
-                raise InputError("nothing folds in UN unfolded: un-deploy inspect says why")
+                raise InputError(
+                    f"nothing folds in UN unfolded ({self._source('unfolded')}): un-deploy inspect "
+                    "says why"
+                )
             elif "folded" not in self.plans:
                 self._add("folded", made.model, "un-deploy fold of UN unfolded", derived=True)
             for site in report.stayed if "folded" in self.models else ():
@@ -165,6 +169,9 @@ class Network:
         if len(have) < 2:
             only = have[0] if have else "none"
             raise InputError(f"a comparison takes two variants at least; there is only {only}")
+
+    def _source(self, kind: Kind) -> str:
+        return next(one.source for one in self.variants if one.kind == kind)
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:
