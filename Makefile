@@ -54,12 +54,15 @@ wheel-test: $(STAMP)
 	  BUILDS=3 ROUNDS=2 bash ../../examples/pipeline.sh un_deploy.models.vit:vit_micro \
 	  ../../models/checkpoints/vit_micro_un_seed0.pt out
 
-# The comparison as a gate: 0 where the threshold is trivial, 3 where it cannot be met.
-COMPARE := $(BIN)/un-deploy compare --ln demo-out/vit_micro_ln.onnx \
-  --unfolded demo-out/vit_micro_un.onnx --dim batch=8
+# A comparison, judged by its errors alone; and a kept one as a gate for speed, 0 where it is fast
+# enough and 3 where it is not: how steady the machine of a test is must not matter.
+KEPT := $(BIN)/un-deploy report benchmarks/results/compare/vit_micro_ort-cpu.json
 compare-test: demo
-	$(COMPARE) --min-speedup 0.1
-	$(COMPARE) --min-speedup 100; test $$? -eq 3
+	$(BIN)/un-deploy compare --ln demo-out/vit_micro_ln.onnx --unfolded demo-out/vit_micro_un.onnx \
+	  --dim batch=8 --max-error 1e-4 -o demo-out/compare.json --force
+	$(BIN)/un-deploy report demo-out/compare.json --max-error 1e-4
+	$(KEPT) --min-speedup 1.05
+	$(KEPT) --min-speedup 100; test $$? -eq 3
 
 # The images, built and checked. Needs root, gcc, and Debian's buildah podman runc mmdebstrap.
 image-test:

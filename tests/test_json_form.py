@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import pytest
 
-from tests.support.reports import full_report
+from tests.support.reports import full_report, kept
 from un_deploy.errors import InputError
 from un_deploy.json_form import SAMPLES, JsonForm, from_dict, read_object
 from un_deploy.measure.speed.compare_report import CompareReport
@@ -100,15 +100,6 @@ def test_a_committed_report_of_an_older_form_is_written_as_it_was_and_more(path:
     assert now["date"] == "" and "date" not in then
     assert kept(then, now) == then
     assert CompareReport.from_json(report.to_json(), "it") == report
-
-
-def kept(then: Any, now: Any) -> Any:
-    """Of a form now what it had then."""
-    if isinstance(then, dict):
-        return {key: kept(value, now[key]) for key, value in then.items()}
-    if isinstance(then, list):
-        return [kept(*both) for both in zip(then, now, strict=True)]
-    return now
 
 
 def test_there_are_six_of_them() -> None:

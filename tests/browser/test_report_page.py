@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from un_deploy.measure.report.over_time import contents
 
 pytestmark = pytest.mark.browser
 
+WIDTHS, THEMES = (1280, 400), ("light", "dark")
 SHOTS = Path("build/browser")
 MARKS = {
     "plot-ratios": 5,
@@ -109,9 +111,17 @@ def problems(
     return found
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 400])
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize(
+    ("name", "width", "theme"),
+    [
+        *((name, *how) for name in ("steady", "unsteady") for how in product(WIDTHS, THEMES)),
+        *(
+            (name, *how)
+            for name in ("few", "over-time")
+            for how in zip(WIDTHS, THEMES, strict=True)
+        ),
+    ],
+)
 def test_nothing_is_wrong(
     chromium: Browser, tmp_path: Path, name: str, width: int, theme: str
 ) -> None:

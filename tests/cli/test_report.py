@@ -105,6 +105,12 @@ def test_several_become_one_over_time_and_the_last_is_judged(run: Run, folder: P
     ]  # fmt: skip
 
 
+def test_no_report_that_is_read_is_written_over(run: Run, folder: Path, kept: Path) -> None:
+    (folder / "b.json").write_bytes(kept.read_bytes())
+    refused = run("report", "old.json", "b.json", "-o", "b.json", "--force")
+    assert refused.exit_code == 1 and "would write over b.json" in refused.stderr
+
+
 def test_csv_needs_no_extra(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for package in ("plotly", "jinja2"):
         monkeypatch.setitem(sys.modules, package, None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -105,6 +106,15 @@ def dated(
     )
     conditions = Conditions(load=0.25, cpus=2, others=0.03)
     return replace(given, date=date, command=command, conditions=conditions, timed=tuple(timed))
+
+
+def kept(then: Any, now: Any) -> Any:
+    """Of a JSON form now what it had then: a later un-deploy adds to it."""
+    if isinstance(then, dict):
+        return {key: kept(value, now[key]) for key, value in then.items()}
+    if isinstance(then, list):
+        return [kept(*both) for both in zip(then, now, strict=True)]
+    return now
 
 
 def with_memory(given: CompareReport) -> CompareReport:

@@ -67,7 +67,7 @@ def command(
         kept = [json.loads(report.to_json(samples=False)) for report in reports]
         click.echo(json.dumps(kept if len(kept) > 1 else kept[0], indent=2))
     elif target is not None:
-        show.line(f"Wrote {target}.")
+        show.line(f"Wrote {target}")
     else:
         for path, report in zip(sources, reports, strict=True):
             if len(reports) > 1:

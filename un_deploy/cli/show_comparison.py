@@ -33,11 +33,9 @@ def comparison(report: CompareReport) -> None:
     _accuracy(report)
     _times(report)
     interval = report.control.interval
-    control, sure = wording.span(interval), f"{interval.confidence:.0%} interval"
-    show.table(
-        ("time of", "over", ">ratio", sure, "says", "A/A control"),
-        [_ratio(ratio, control, report.doubts(ratio)) for ratio in report.ratios],
-    )
+    rows = [_ratio(ratio, TITLES[ratio.to], report.doubts(ratio)) for ratio in report.ratios]
+    rows.append(_ratio(report.control, "itself (A/A control)", ()))
+    show.table(("time of", ">ratio", f"{interval.confidence:.0%} interval", "says"), rows)
     for kind, otherwise in report.not_comparable.items():
         show.line(f"{TITLES[kind]} ran {otherwise}: its times compare with no others.", show.BAD)
     if interval.too_few:
@@ -152,12 +150,12 @@ def _engines(report: CompareReport) -> None:
         show.line(FUSED_AWAY)
 
 
-def _ratio(ratio: Ratio, control: str, doubts: tuple[str, ...]) -> tuple[str | Text, ...]:
+def _ratio(ratio: Ratio, to: str, doubts: tuple[str, ...]) -> tuple[str | Text, ...]:
     interval = ratio.interval
-    says = Text(wording.few(interval) if interval.too_few else "not significant", show.MUTED)
-    if interval.significant:
-        says = Text("slower" if interval.ratio > 1 else "faster", show.GOOD)
+    says = Text(wording.verdict(ratio), show.GOOD if interval.significant else show.MUTED)
+    if ratio.of == ratio.to:
+        says = Text("")
     if doubts:
         says.append(f" ({', '.join(doubts)})", show.BAD)
-    name = wording.variant(ratio.of, ratio.form)
-    return name, TITLES[ratio.to], f"{interval.ratio:.3f}", wording.span(interval), says, control
+    name = f"{wording.variant(ratio.of, ratio.form)} over {to}"
+    return name, f"{interval.ratio:.3f}", wording.span(interval), says

@@ -5,9 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+import pytest
+
 from tests.support.reports import HOSTILE, full_report, report, restless
 from un_deploy.measure.report.contents import contents
 from un_deploy.measure.report.markdown import written
+
+pytest.importorskip("plotly")
+pytest.importorskip("jinja2")
 
 
 def test_the_answer_the_tables_and_how_it_was_measured() -> None:

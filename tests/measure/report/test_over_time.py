@@ -5,12 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from tests.measure.report.test_page import Page
+import pytest
+
+from tests.support.page import Page
 from tests.support.reports import HOSTILE, dated, full_report, report, restless
 from un_deploy.measure.report.html import written
 from un_deploy.measure.report.over_time import Named, contents
 from un_deploy.measure.speed.compare_report import CompareReport
 from un_deploy.measure.speed.variant import Kind
+
+pytest.importorskip("plotly")
+pytest.importorskip("jinja2")
 
 OLDER = sorted((Path(__file__).parents[3] / "benchmarks/results/compare").glob("vit_*.json"))
 

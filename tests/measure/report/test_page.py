@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import json
 import re
-import sys
 from dataclasses import replace
-from html.parser import HTMLParser
-from pathlib import Path
 
 import pytest
 
+from tests.support.page import Page
 from tests.support.reports import (
     COUNTED,
     HOSTILE,
-    dated,
     full_report,
     kernel,
     layer,
     report,
     restless,
 )
-from un_deploy.errors import MissingPackageError
-from un_deploy.measure.report import html, plot_style
-from un_deploy.measure.report.html import page, require_packages
+from un_deploy.measure.report import plot_style
+from un_deploy.measure.report.html import page
 from un_deploy.measure.report.sections import layer_times
 from un_deploy.measure.speed.accuracy import Accuracy
 from un_deploy.measure.speed.compare_report import CompareReport
@@ -33,63 +27,6 @@ from un_deploy.measure.speed.variant import TITLES
 
 pytest.importorskip("plotly")
 pytest.importorskip("jinja2")
-
-
-class Page(HTMLParser):
-    """What a reader of the page finds: text, elements, tables, and the plots' data."""
-
-    def __init__(self, source: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str]]] = []
-        self.tables: dict[str, list[list[str]]] = {}
-        self.plots: dict[str, dict] = {}
-        self.scripts: list[str] = []
-        self.text = ""
-        self.headings: list[tuple[str, str]] = []
-        self._open: list[str] = []
-        self._data = self._rows = None
-        self.feed(source)
-
-    def handle_starttag(self, tag: str, attrs: list) -> None:
-        found = {name: value or "" for name, value in attrs}
-        self.elements.append((tag, found))
-        self._open.append(tag)
-        if tag == "script":
-            self._data = found.get("id")
-            self.scripts.append("")
-        if tag == "table":
-            self._rows = []
-        if tag == "caption":
-            self._caption = ""
-        if tag == "tr":
-            self._rows.append([])
-        if tag in ("td", "th"):
-            self._rows[-1].append("")
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag == "table":
-            self.tables[self._caption] = self._rows
-        while self._open and self._open.pop() != tag:
-            pass
-
-    def handle_data(self, data: str) -> None:
-        data = data.replace("\N{NO-BREAK SPACE}", " ")
-        if "script" in self._open:
-            if self._data:
-                self.plots[self._data.removesuffix("-data")] = json.loads(data)
-            self.scripts[-1] += data
-            return
-        if "caption" in self._open:
-            self._caption += data
-        elif "td" in self._open or "th" in self._open:
-            self._rows[-1][-1] += ("|" if "small" in self._open else "") + data
-        if self._open and self._open[-1] in ("h1", "h2"):
-            self.headings.append((self._open[-1], data))
-        if "style" not in self._open:
-            self.text += data
-
-    def all(self, tag: str) -> list[dict[str, str]]:
-        return [attributes for name, attributes in self.elements if name == tag]
 
 
 @pytest.fixture(scope="module")
@@ -176,57 +113,6 @@ def test_the_sweep_in_the_order_of_the_batch_sizes(full: CompareReport, shown: P
         assert line["y"][2] == last.ratio
 
 
-@pytest.mark.parametrize(
-    ("low", "high", "steady"),
-    [(0.991, 1.009, True), (0.989, 1.001, False), (0.999, 1.0101, False), (1.02, 1.03, False)],
-)
-def test_an_unsteady_report_has_no_headline(low: float, high: float, steady: bool) -> None:
-    shown = Page(page(restless(report(), low=low, high=high)))
-    (headline,) = (text for tag, text in shown.headings if tag == "h1")
-    assert ("LN takes 1.0" in headline) == steady
-    top = shown.text[: shown.text.index("Ratios of the times")]
-    assert ("takes" in top) == steady  # nor a figure in the lines below it
-    if not steady:
-        assert headline == "Unsteady: no figure of this report is to be quoted."
-        assert f"from {low:.3f} to {high:.3f}, not wholly inside 0.99 to 1.01." in top
-        rows = shown.tables["Ratios, their intervals and the A/A control"]
-        assert rows[-1][4].startswith("unsteady, ")
-
-
-def test_load_and_clocks_make_a_report_unsteady_too() -> None:
-    given = replace(dated(report(), "2026-03-02T08:15:00+00:00"), threads=2)
-    assert "Unsteady: no figure" not in Page(page(given)).text
-    assert given.conditions is not None
-    busy = replace(given, conditions=replace(given.conditions, others=0.9))
-    text = Page(page(busy)).text
-    assert "Unsteady: no figure of this report is to be quoted." in text
-    assert "Other processes kept 0.9 of 2 CPUs busy meanwhile, and 2 were timed." in text
-
-
-def test_another_batch_size_may_be_unsteady_alone(full: CompareReport) -> None:
-    sweep = (full.sweep[0], restless(full.sweep[1]))
-    text = Page(page(replace(full, sweep=sweep))).text
-    assert "At batch 8: UN folded is faster than LN" in text
-    assert "At batch 16: UN folded is faster than LN" in text
-    assert "At batch 32: unsteady, and not to be quoted." in text
-    assert "Caution. At batch 32 the machine was unsteady: the A/A control" in text
-
-
-def test_two_builds_of_four_rounds_print_no_interval() -> None:
-    shown = Page(page(report(builds=2, rounds=4)))
-    needed = "2 builds are too few for an interval: it takes 3 builds or more (5 are the default)"
-    assert f"Nobody knows how steady the machine was: {needed}." in shown.text
-    assert f"No interval is shown: {needed}." in shown.text
-    rows = shown.tables["Ratios, their intervals and the A/A control"][1:]
-    assert {row[3] for row in rows} == {"no interval"}
-    assert {row[4] for row in rows} == {"too few builds"}
-    plot = shown.plots["plot-ratios"]
-    assert {(*one["error_x"]["array"], *one["error_x"]["arrayminus"]) for one in plot["data"]} == {
-        (0, 0)
-    }
-    assert not re.search(r"\d\.\d{3} to \d", shown.text)
-
-
 def test_when_and_how_it_was_measured(shown: Page) -> None:
     assert "measured2026-03-02 08:15 UTC" in shown.text
     assert "load0.25 as it began; others kept 0.03 of 2 CPUs busy" in shown.text
@@ -248,33 +134,6 @@ def test_latency_and_throughput_by_batch_size(full: CompareReport, shown: Page) 
     expected = [one.batch / one.timed[0].median_s for one in points]
     assert found == pytest.approx(expected, rel=1e-3)
     assert "plot-latency" not in Page(page(report())).plots
-
-
-def test_the_page_is_below_2_mb_whatever_was_sampled(source: str) -> None:
-    assert len(source.encode()) < 1.5e6
-    assert len(page(report(builds=5, rounds=200)).encode()) < 2e6  # all of 5,000 are drawn
-    assert len(page(report(builds=5, rounds=400)).encode()) < 2e6
-
-
-def test_plotly_is_the_published_bundle_of_a_known_version(source: str) -> None:
-    lines = source[source.index("/**\n* plotly.js") :].splitlines()[1:5]
-    assert lines[0] == "* plotly.js (basic - minified) v4.1.1"
-    assert lines[3] == "* Licensed under the MIT license"
-    folder = Path(html.__file__).parent / "page"
-    bundle = hashlib.sha256((folder / html.PLOTLY).read_bytes()).hexdigest()
-    assert bundle == "99784e3abfb07b142a15e521a439e6d9addceadb3f79553fd24c72774f0649ba"
-    assert (folder / "plotly-LICENSE").read_text().startswith("MIT License")
-
-
-def test_plotly_draws_what_the_python_package_describes() -> None:
-    """Figures are made by plotly's Python package, whose major version is the script's."""
-    from plotly.offline import get_plotlyjs_version
-
-    drawn = {
-        trace["type"] for plot in Page(page(full_report())).plots.values() for trace in plot["data"]
-    }
-    assert drawn == {"scatter", "bar"}  # which the basic bundle has
-    assert get_plotlyjs_version().split(".")[0] == "4"
 
 
 def test_the_medians_of_the_sweep(full: CompareReport, shown: Page) -> None:
@@ -354,13 +213,6 @@ def test_one_variant_alone_makes_a_page_too() -> None:
     shown = Page(page(report(medians={"folded": 1.0})))
     assert "There is nothing to compare." in shown.text
     assert "only variants of one kind were timed" in shown.text
-
-
-def test_a_restless_machine_and_a_single_build_are_warned_of() -> None:
-    assert "Caution. One build only" in Page(page(report(builds=1))).text
-    text = Page(page(restless(report(), low=1.002, high=1.004))).text
-    assert "Caution. The A/A control differs from itself, 1.002 to 1.004: so small" in text
-    assert "does not hold 1" in text and "Unsteady:" not in text
 
 
 def test_peak_memory_is_a_table_and_bars(shown: Page) -> None:
@@ -453,20 +305,6 @@ def texts(data: object) -> list[str]:
     return [text for value in data for text in texts(value)] if isinstance(data, list) else []
 
 
-def test_the_browser_is_told_to_run_these_two_scripts_and_fetch_nothing(shown: Page) -> None:
-    (policy,) = [m["content"] for m in shown.all("meta") if m.get("http-equiv")]
-    rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
-    assert rules["default-src"] == "'none'" and rules["img-src"] == "data: blob:"
-    run = [s for s, a in zip(shown.scripts, shown.all("script"), strict=True) if "type" not in a]
-    assert len(run) == 2 and "plotly.js" in run[0][:200]
-    hashes = [hashlib.sha256(script.encode()).digest() for script in run]
-    expected = " ".join(f"'sha256-{base64.b64encode(one).decode()}'" for one in hashes)
-    assert rules["script-src"] == expected
-    for tag, attributes in shown.elements:
-        assert "src" not in attributes, tag
-        assert attributes.get("href", "#").startswith("#"), tag
-
-
 def test_the_same_report_gives_the_same_page(full: CompareReport, source: str) -> None:
     again = CompareReport.from_json(full.to_json(), "report.json")
     assert page(again) == source
@@ -506,15 +344,6 @@ def contrast(first: str, second: str) -> float:
 
     dark, light = sorted((luminance(first), luminance(second)))
     return (light + 0.05) / (dark + 0.05)
-
-
-@pytest.mark.parametrize("package", ["plotly", "jinja2"])
-def test_a_missing_package_is_named_with_its_extra(
-    monkeypatch: pytest.MonkeyPatch, package: str
-) -> None:
-    monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(MissingPackageError, match=rf"{package}.*un-deploy\[report\]"):
-        require_packages()
 
 
 def test_the_precision_is_named_where_the_backend_builds_engines() -> None:

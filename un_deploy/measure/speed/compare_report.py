@@ -86,28 +86,26 @@ class CompareReport(JsonForm, Printed):
 
         The page of `un_deploy.report` and `un-deploy compare` have the rest.
         """
+        for why in self.unsteady:
+            yield Words(f"The machine was unsteady: {why}.", "bad")
         shapes = ", ".join(f"{name} {list(shape)}" for name, shape in self.inputs.items())
         yield f"{self.runtime or self.backend}, {self.computed_in}; {shapes}"
         times = [(one.name, f"{one.median_s * 1e3:.3f}", one.source) for one in self.timed]
         yield Table(("variant", ">median ms", "from"), times)
         rows = [
             (
-                TITLES[one.of],
-                "itself, the A/A control" if one is self.control else TITLES[one.to],
+                f"{TITLES[one.of]} over "
+                + ("itself (A/A control)" if one is self.control else TITLES[one.to]),
                 f"{one.interval.ratio:.3f}",
-                f"{one.interval.low:.3f} to {one.interval.high:.3f}",
+                "none"
+                if one.interval.too_few
+                else f"{one.interval.low:.3f} to {one.interval.high:.3f}",
                 ", ".join(self.doubts(one)) or _says(one.interval),
             )
             for one in (*self.ratios, self.control)
         ]
         sure = f"{self.control.interval.confidence:.0%} interval"
-        yield Table(("time of", "over", ">ratio", sure, "says"), rows)
-        if self.control.interval.significant:
-            yield Words(
-                "The control differs from itself: this machine is not quiet enough for these "
-                "figures.",
-                "bad",
-            )
+        yield Table(("time of", ">ratio", sure, "says"), rows)
         for missing, reason in self.missing.items():
             yield Words(f"{missing}: {reason}.", "muted")
         for note in self.notes:
@@ -284,6 +282,8 @@ class CompareReport(JsonForm, Printed):
 
 
 def _says(interval: Interval) -> str:
+    if interval.too_few:
+        return interval.too_few
     if not interval.significant:
         return "not significant"
     return "slower" if interval.ratio > 1 else "faster"
