@@ -24,7 +24,10 @@ With training, all nine gone, each at the CPU time that the first one took, cali
     scratch    UN from random weights, the same recipe and time
 
 The number of steps of the last two is found from 30 steps timed before. Beside them, `un` is the
-kept checkpoint vit_micro_un_seed0.pt, which the whole training protocol gave.
+kept checkpoint vit_micro_un_seed0.pt, which the whole training protocol gave. (Seed 2 was run with
+its parts side by side on a busy machine, where the 30 steps took longer than those behind: its
+plain and scratch had 96 s in place of 116. All three ran before refits shared a pass over the data,
+so `all` and `chosen` are cheaper now, at the same numbers.)
 
 Writes the entry of the seed in benchmarks/results/conversion.json, and the page beside it.
 """

@@ -31,6 +31,7 @@ from un_deploy.conversion.batches import Batches, Padding
 from un_deploy.nn import load_checkpoint, load_pretrained
 from un_deploy.pipeline.compare.compare import compare
 from un_deploy.pipeline.export.export import export
+from un_deploy.pipeline.export.forward import Axes
 
 RESULT = Path(__file__).parent / "results" / "conversion_speed.json"
 
@@ -47,6 +48,7 @@ class Network:
         gone: of each conversion its title, and the patterns of the norms that go.
         checkpoint: with the LayerNorms; None: the spec has its weights.
         sizes: of the dimensions left open.
+        axes: of them those beside the batch, as `export` takes them.
         padding: see `calibrate`.
     """
 
@@ -57,6 +59,7 @@ class Network:
     gone: dict[str, list[str] | None]
     checkpoint: Path | None
     sizes: dict[str, int]
+    axes: Axes | None = None
     padding: Padding | None = None
 
 
@@ -86,6 +89,7 @@ def minilm(folder: Path) -> Network:
         {"attention": [conversion_minilm.ATTENTION], "all": None},
         None,
         {"batch": 1, "sequence": 32},
+        {name: {1: "sequence"} for name in ("input_ids", "attention_mask")},
         conversion_minilm.padding,
     )
 
@@ -98,7 +102,12 @@ def measured(network: Network, title: str, builds: int, rounds: int) -> dict[str
     with TemporaryDirectory() as folder:
         checkpoint = Path(folder) / "un.pt"
         save_converted(trial["original"], checkpoint, network.original)
-        exported = export(network.spec, Path(folder) / "un.onnx", checkpoint=checkpoint)
+        exported = export(
+            network.spec,
+            Path(folder) / "un.onnx",
+            checkpoint=checkpoint,
+            dynamic_axes=network.axes,
+        )
         assert exported.fold is not None and exported.verification is not None
         report = compare(
             network.spec,
@@ -109,6 +118,7 @@ def measured(network: Network, title: str, builds: int, rounds: int) -> dict[str
             rounds=rounds,
             threads=1,
             dims=network.sizes,
+            dynamic_axes=network.axes,
         )
     return recipes_on_cpu.entry(Path(network.spec).name, ("ln", "un"), report) | {
         "what": title,
@@ -136,6 +146,7 @@ def page(found: list[dict[str, Any]]) -> str:
             "",
             *recipes_on_cpu.ratios(one),
             "",
+            *(f"{note[0].upper()}{note[1:]}.\n" for note in one["notes"] if "stays" in note),
         ]
     return "\n".join(lines)
 
