@@ -18,8 +18,8 @@ pytestmark = pytest.mark.torch
     [("un", {}), ("dyt", {"Mul": 9, "Tanh": 9})],
 )
 def test_what_no_norm_lacks(norm: str, beyond: dict[str, int]) -> None:
-    model, folded = left.graph(norm, "static", vit_micro)
-    bare, none = left.graph("none", "static", vit_micro)
+    model, folded = left.graph(norm, "2", vit_micro)
+    bare, none = left.graph("none", "2", vit_micro)
     assert left.beyond(model, bare) == beyond
     assert none == 0 and folded == 9
 
