@@ -3,9 +3,9 @@
     python -m benchmarks.tasks.left
 
 Needs TensorRT-RTX (the rtx extra) and no GPU: engines are built, and not run, and nothing is timed.
-ViT-S with each norm, its weights and biases made up, is exported with batch 2 and with an open
-batch, and folded as `un-deploy fold` does it; LN has nothing to fold. "left" counts the graph's
-operators that the same network without norms lacks. Bytes are told where the batch is not open.
+ViT-S with each norm, its weights and biases made up, is exported at batch 1, at batch 2 and with an
+open batch, and folded as `un-deploy fold` does it; LN has nothing to fold. "left" counts the
+operators that the graph without norms lacks. Bytes are told where the batch is not open.
 Writes benchmarks/results/tasks/left.json after every norm; what stands there is not built again.
 """
 
@@ -34,9 +34,8 @@ from un_deploy.pipeline.export.torch_to_onnx import to_onnx
 
 RESULT = Path(__file__).parents[1] / "results" / "tasks" / "left.json"
 FORMS = ("none", "ln", "bn", "un", "dyt", "derf")
-SHAPES = ("static", "dynamic")
+BATCHES = ("1", "2", "open")
 PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16")
-BATCH = 2
 
 
 def network(norm: str, factory: Any = vit_small) -> Any:
@@ -53,13 +52,13 @@ def network(norm: str, factory: Any = vit_small) -> Any:
     return model.eval()
 
 
-def graph(norm: str, shapes: str, factory: Any = vit_small) -> tuple[ir.Model, int]:
+def graph(norm: str, batch: str, factory: Any = vit_small) -> tuple[ir.Model, int]:
     """The folded graph, and how many scales and shifts went into their neighbours."""
     model = network(norm, factory)
     exported = to_onnx(
         model,
-        model.example_inputs(BATCH),
-        dynamic_axes=model.dynamic_axes if shapes == "dynamic" else {},
+        model.example_inputs(2 if batch == "open" else int(batch)),
+        dynamic_axes=model.dynamic_axes if batch == "open" else {},
         output_names=model.output_names,
     )
     if norm in ("none", "ln"):
@@ -78,31 +77,31 @@ def beyond(model: ir.Model, without: ir.Model) -> dict[str, int]:
     return dict(sorted((operators(model) - operators(without)).items()))
 
 
-def entry(norm: str, shapes: str) -> dict[str, Any]:
+def entry(norm: str, batch: str) -> dict[str, Any]:
     """What one norm leaves."""
-    model, folded = graph(norm, shapes)
+    model, folded = graph(norm, batch)
     engines = {}
     for precision in PRECISIONS:
         kernels = engine(prepare(model, precision), origin=norm).built.kernels
         engines[precision] = {"kernels": len(kernels), "bytes_written": bytes_written(kernels)}
-        click.echo(f"{norm} {shapes} {precision}: {engines[precision]}")
-    left = beyond(model, graph("none", shapes)[0])
-    return {"norm": norm, "shapes": shapes, "folded": folded, "left": left, "engines": engines}
+        click.echo(f"{norm}, batch {batch}, {precision}: {engines[precision]}")
+    left = beyond(model, graph("none", batch)[0])
+    return {"norm": norm, "batch": batch, "folded": folded, "left": left, "engines": engines}
 
 
 @click.command()
 def main() -> None:
     """Measure what is missing, and write."""
-    order = [(norm, shapes) for shapes in SHAPES for norm in FORMS]
+    order = [(norm, batch) for batch in BATCHES for norm in FORMS]
     here = environment() | {"builder": described("tensorrt-rtx")}
     old = json.loads(RESULT.read_text(encoding="utf-8"))["entries"] if RESULT.is_file() else []
-    found = {(one["norm"], one["shapes"]): one for one in old}
+    found = {(one["norm"], one["batch"]): one for one in old}
     RESULT.parent.mkdir(parents=True, exist_ok=True)
     for key in order:
         if key not in found:
             found[key] = entry(*key)
             entries = [found[one] for one in order if one in found]
-            result = {"network": "vit_small", "batch": BATCH, "entries": entries}
+            result = {"network": "vit_small", "entries": entries}
             text = json.dumps(result | {"environment": here}, indent=1) + "\n"
             atomic_write_text(RESULT, text, force=True)
 

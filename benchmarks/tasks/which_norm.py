@@ -139,29 +139,26 @@ def left() -> list[str]:
     """Of a folded graph and of an engine."""
     path = scores.RESULTS / "tasks" / "left.json"
     found = json.loads(path.read_text(encoding="utf-8"))["entries"] if path.is_file() else []
-    of = {(one["norm"], one["shapes"]): one for one in found}
+    of = {(one["norm"], one["batch"]): one for one in found}
     rows = []
     for norm in ("none", "ln", "bn", "un", "dyt", "derf"):
         row = ["no norm" if norm == "none" else TITLES[norm]]
-        known = [of[norm, s] for s in ("static", "dynamic") if (norm, s) in of]
+        known = [one for one in found if one["norm"] == norm]
         beyond = [f"{count} {name}" for name, count in known[0]["left"].items()] if known else []
         row.append((", ".join(beyond) or "nothing") if known else UNKNOWN)
-        for shapes, precision, key in _PLANNED:
-            plans = of.get((norm, shapes), {}).get("engines", {})
-            value = plans[precision][key] if plans else None
-            row.append(
-                UNKNOWN if value is None else f"{value / (1 if key == 'kernels' else 1e6):.4g}"
-            )
+        for batch, key, unit in _PLANNED:
+            plans = of.get((norm, batch), {}).get("engines")
+            both = [f"{plans[p][key] / unit:.4g}" for p in ("fp32", "fp16")] if plans else [UNKNOWN]
+            row.append(" / ".join(both))
         rows.append(row)
-    head = ["norm, folded", "operators that no norm lacks"]
-    head += ["kernels, fp32", "kernels, fp16", "MB written, fp32", "MB written, fp16"]
-    return entries.table([*head, "kernels, open batch, fp32", "kernels, open batch, fp16"], rows)
+    head = ["norm, folded", "operators that no norm lacks", "kernels, batch 1", "batch 2"]
+    head += ["open batch", "MB written, batch 1", "batch 2"]
+    return entries.table(head, rows)
 
 
 _PLANNED = [
-    *(("static", precision, "kernels") for precision in ("fp32", "fp16")),
-    *(("static", precision, "bytes_written") for precision in ("fp32", "fp16")),
-    *(("dynamic", precision, "kernels") for precision in ("fp32", "fp16")),
+    *((batch, "kernels", 1) for batch in ("1", "2", "open")),
+    *((batch, "bytes_written", 1e6) for batch in ("1", "2")),
 ]
 
 
@@ -177,13 +174,13 @@ def time() -> list[str]:
         ratios = {(r["of"], r["to"]): r for r in entry["ratios"]}
         rows.append([f"{entry['model'].split(':')[1]}, ONNX Runtime"])
         rows[-1] += [ratio(ratios.get(two)) for two in _RATIOS]
-    head = ["network", "LN over UN", "UN over no norm", "DyT over UN", "Derf over UN", "A/A"]
-    return entries.table(head, rows)
+    head = ["network", "LN over UN", "UN over no norm", "BN over UN", "DyT over UN", "Derf over UN"]
+    return entries.table([*head, "A/A"], rows)
 
 
 _RATIOS = (
-    *(("ln", "folded"), ("folded", "none"), ("dyt", "folded"), ("derf", "folded")),
-    ("folded", "folded"),
+    *(("ln", "folded"), ("folded", "none"), ("bn", "folded"), ("dyt", "folded")),
+    *(("derf", "folded"), ("folded", "folded")),
 )
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 import numpy as np
@@ -28,8 +28,9 @@ from models.norms import NORMS
 from models.search import Part, beam_search
 
 BEAMS, LONGEST = 4, 100
-FOLDS = ("un", "dyt")
-"""Norms whose parts are folded: LN has nothing to fold whole."""
+FOLDS: dict[str, Literal["all", 0]] = {"un": "all", "dyt": 0}
+"""Norms whose parts are folded, and how many must be: of LN nothing folds, and the last scale and
+shift of DyT's encoder stand behind its tanh and in front of an output."""
 
 Found = dict[int, tuple[list[int], float]]
 """Of every sentence by its place: the pieces of the best beam, and the margin."""
@@ -89,7 +90,7 @@ def judge(network: nmt.Translation, norm: str, data: Path) -> dict[str, Any]:
     wanted = translate(in_pytorch(network), test)
     result: dict[str, Any] = {**bleu(texts(wanted), references), "sentences": len(test)}
     if norm in FOLDS:
-        parts, norms = folded(network)
+        parts, norms = folded(network, FOLDS[norm])
         got = translate(parts, test)
         result["folded"] = {
             "norms": norms,

@@ -86,15 +86,15 @@ def test_what_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scores, "RESULTS", tmp_path)
     (tmp_path / "tasks").mkdir()
     plan = {"kernels": 77, "bytes_written": 107_800_000}
-    entry = {"norm": "dyt", "shapes": "static", "left": {"Mul": 25, "Tanh": 25}}
+    entry = {"norm": "dyt", "batch": "1", "left": {"Mul": 25, "Tanh": 25}}
     entry["engines"] = {"fp32": plan | {"kernels": 173}, "fp16": plan}
     bare = entry | {"norm": "none", "left": {}}
     (tmp_path / "tasks" / "left.json").write_text(json.dumps({"entries": [entry, bare]}))
-    unknown = "not yet measured | not yet measured |"
-    lines = which_norm.left()
-    assert f"| DyT | 25 Mul, 25 Tanh | 173 | 77 | 107.8 | 107.8 | {unknown}" in lines
-    assert f"| no norm | nothing | 173 | 77 | 107.8 | 107.8 | {unknown}" in lines
-    assert f"| LN | not yet measured | {unknown} {unknown} {unknown}" in lines
+    unknown = "not yet measured"
+    rest = f"{unknown} | {unknown} | 107.8 / 107.8 | {unknown} |"
+    assert f"| DyT | 25 Mul, 25 Tanh | 173 / 77 | {rest}" in which_norm.left()
+    assert f"| no norm | nothing | 173 / 77 | {rest}" in which_norm.left()
+    assert f"| LN{f' | {unknown}' * 6} |" in which_norm.left()
 
 
 def test_what_is_said_of_un(results: Path) -> None:

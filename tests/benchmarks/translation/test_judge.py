@@ -57,6 +57,16 @@ def test_folded_parts_translate_as_pytorch_does(data: Path, monkeypatch) -> None
     assert "tok:13a" in found["signature"]
 
 
+def test_of_dyt_the_encoder_s_last_scale_stays(data: Path, monkeypatch) -> None:
+    monkeypatch.setattr(judge, "LONGEST", 6)
+    network = train.network_of(replace(SMALL, norm="dyt")).eval()
+    with torch.no_grad():
+        network.encoder.layer_norm.weight.uniform_(0.5, 2)  # ones are nothing to keep
+    found = judge.judge(network, "dyt", data)
+    assert found["folded"]["norms"] == {"encoder": 2, "first": 4, "step": 4}
+    assert found["folded"]["differ_beyond_margin"] == 0
+
+
 def test_other_translations_are_counted() -> None:
     one = {0: ([5, 6], 0.5), 1: ([7], 1e-6), 2: ([8], 0.5)}
     two = {0: ([5, 6], 0.5), 1: ([9], 1e-6), 2: ([9], 0.5)}
