@@ -52,7 +52,4 @@ def command(
     if as_json:
         click.echo(report.to_json(), nl=False)
         return
-    show.fold(report.fold, report.modules)
-    if report.verification:
-        show.verification(report.verification)
-    show.line(f"Wrote {report.target}" if report.target else "Nothing was written (dry run).")
+    show.told(report.told())
