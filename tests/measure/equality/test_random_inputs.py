@@ -141,8 +141,8 @@ def test_seed_decides() -> None:
         ("float[n, m] x", {"k": 3}, "no dynamic dimension is named 'k'; the inputs have n, m"),
         ("float[4] x", {"k": 3}, "no dynamic dimension is named 'k'; the inputs have none"),
         ("float[n] x", {"n": -1}, "dimension n cannot be -1"),
-        ("float[] x", {}, "input x has no known rank; give its data with --inputs"),
-        ("string[n] x", {}, "input x is STRING; give its data with --inputs"),
+        ("float[] x", {}, "input x has no known rank; give its data with inputs"),
+        ("string[n] x", {}, "input x is STRING; give its data with inputs"),
     ],
 )
 def test_what_cannot_be_made(inputs: str, dims: dict[str, int], message: str) -> None:
