@@ -13,7 +13,7 @@ PYTEST := $(TEST_ENV) $(BIN)/python -m pytest -q -n 2 --dist worksteal
 # What else pytest is to be told: make test ARGS="tests/graph/fold -k conv"
 ARGS ?=
 
-.PHONY: setup demo test evaluators-test test-slow api-test wheel-test compare-test browser-test diffusers-test networks networks-test image-test image-table image-reproducible image-lock lint bench corruptions fuzz mutations corpus clean
+.PHONY: setup demo test evaluators-test test-slow api-test package-test wheel-test compare-test browser-test diffusers-test networks networks-test image-test image-table image-reproducible image-lock lint bench corruptions fuzz mutations corpus clean
 
 setup: $(STAMP)
 
@@ -41,12 +41,16 @@ api-test: $(STAMP)
 	$(BIN)/python -m tests.support.tensorrt_api.install build/tensorrt-api
 	$(TEST_ENV) $(BIN)/python -m pytest -q -m api tests/api
 
-# The wheel alone, in an empty environment outside the checkout: the demo, and the shell pipeline.
-wheel-test: $(STAMP)
+# The sdist and the wheel, checked as an index does, and the wheel without torch in empty
+# environments of the lowest and the highest Python here. They stay in build/package/dist.
+package-test: $(STAMP)
+	$(BIN)/python -m tests.packages
+
+# That wheel alone, in an empty environment outside the checkout: the demo, and the shell pipeline.
+wheel-test: package-test
 	rm -rf build/wheel && mkdir -p build/wheel
-	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir build/wheel .
 	$(PYTHON) -m venv build/wheel/venv
-	build/wheel/venv/bin/python $(PIP_INSTALL) "$$(ls build/wheel/*.whl)[torch,cpu,rtx,triton]"
+	build/wheel/venv/bin/python $(PIP_INSTALL) "$$(ls build/package/dist/*.whl)[torch,cpu,rtx,triton]"
 	cd build/wheel && venv/bin/un-deploy demo --out demo && \
 	  venv/bin/un-deploy fold demo/vit_micro_un.onnx -o folded.onnx && \
 	  venv/bin/un-deploy verify demo/vit_micro_un.onnx folded.onnx

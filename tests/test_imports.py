@@ -31,6 +31,7 @@ def loaded_by(statement: str) -> set[str]:
         "from un_deploy import fold",
         "from un_deploy import verify",
         "import un_deploy.pipeline.fold_file, un_deploy.pipeline.inspect_file",
+        "from un_deploy import build, compare, export, inspect, profile, report, save, strip",
     ],
 )
 def test_folding_and_verifying_load_neither_torch_nor_a_runtime(statement: str) -> None:
@@ -49,6 +50,23 @@ def test_the_package_alone_loads_nothing() -> None:
     assert loaded_by("import un_deploy").isdisjoint(
         {*HEAVY, "numpy", "onnx", "onnx_ir", "click", "cattrs"}
     )
+
+
+def test_an_error_loads_no_package() -> None:
+    statement = "from un_deploy import InputError, ThresholdError, UnDeployError"
+    assert loaded_by(statement).isdisjoint({*HEAVY, "numpy", "onnx", "onnx_ir", "click", "cattrs"})
+
+
+def test_a_name_that_needs_torch_says_what_installs_it() -> None:
+    statement = "\n".join((
+        "import sys",
+        "sys.modules['torch'] = None",
+        "import un_deploy",
+        "try: un_deploy.UnifiedNorm",
+        "except un_deploy.MissingPackageError as error: assert 'un-deploy[torch]' in str(error)",
+        "else: raise SystemExit(1)",
+    ))  # fmt: skip
+    assert "un_deploy" in loaded_by(statement)
 
 
 def test_the_command_line_loads_a_command_only_when_it_is_named() -> None:

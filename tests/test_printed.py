@@ -87,7 +87,7 @@ def test_of_a_file(tmp_path: Path) -> None:
     ]
     un_deploy.save(folded, tmp_path / "folded.onnx")
     read = un_deploy.inspect(tmp_path / "folded.onnx")
-    assert "Operators: 1 MatMul, 1 Add" in str(read)
+    assert "operators: 1 MatMul, 1 Add" in str(read)
     proof = un_deploy.verify(model, folded)
     assert str(proof).endswith("\nproven") and proof._repr_html_().endswith("<p>proven</p>")
     _, stripped = un_deploy.strip(model, nodes=["Add_1"])

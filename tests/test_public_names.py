@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any
 
+import onnx_graphsurgeon as gs
+import onnx_ir as ir
 import pytest
 import torch
 from torch import nn
@@ -100,6 +103,37 @@ def test_a_wrong_argument_is_refused_in_words_of_python(
             else:
                 refusable = type(value) is not object or parameter in UNREADABLE
                 assert refusable, f"{name} takes an object() as {parameter}"
+
+
+def test_the_page_on_python_runs_and_names_everything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+    assert [name for name in un_deploy.__all__ if f"`{name}`" not in page] == []
+    (block,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    un_deploy.save(model(), "model.onnx")
+    exec(block, {})
+    assert capsys.readouterr().out.endswith("\nproven\n")
+    assert len(un_deploy.inspect("folded.onnx").fold.sites) == 0
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("kind", ["path", "ModelProto", "Model", "Graph"])
+def test_what_fold_gives_is_of_the_kind_given_and_is_saved(kind: str, tmp_path: Path) -> None:
+    given = {
+        "path": lambda: tmp_path / "given.onnx",
+        "ModelProto": lambda: ir.to_proto(model()),
+        "Model": model,
+        "Graph": lambda: gs.import_onnx(ir.to_proto(model())),
+    }[kind]()
+    un_deploy.save(model(), tmp_path / "given.onnx")
+    folded, _ = un_deploy.fold(given)
+    assert type(folded) is (ir.Model if kind == "path" else type(given))
+    un_deploy.save(folded, tmp_path / "folded.onnx")
+    with pytest.raises(un_deploy.TargetError, match="overwrite with force=True"):
+        un_deploy.save(folded, tmp_path / "folded.onnx")
+    assert un_deploy.verify(given, tmp_path / "folded.onnx").verdict == "proven"
 
 
 X = Range((1, 4), (2, 4), (8, 4))

@@ -124,8 +124,11 @@ if TYPE_CHECKING:
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'un_deploy' has no attribute {name!r}")
+    from un_deploy.errors import needs
+
     module, _, attribute = _HOME[name].partition(":")
-    return getattr(importlib.import_module(module), attribute or name)
+    with needs("torch"):  # the base install has all that the other names import
+        return getattr(importlib.import_module(module), attribute or name)
 
 
 def __dir__() -> list[str]:

@@ -120,7 +120,7 @@ def test_a_score(folder: Path) -> None:
         ({"padding": "loader.py:broken"}, InputError, "fails: KeyError: 'gone'"),
         ({"steps": 3}, InputError, "finetune and steps go together"),
         ({"keep": ["nothing"]}, InputError, "matches no normalization"),
-        ({"max_loss": 1e-9}, ThresholdError, "above --max-loss 1e-09"),
+        ({"max_loss": 1e-9}, ThresholdError, "above max_loss 1e-09"),
         ({"keep": ["auto"], "max_loss": -1.0}, ThresholdError, "not one LayerNorm can go"),
     ],
 )

@@ -83,12 +83,4 @@ def command(
     if as_json:
         options.print_json(report)
         return
-    show.line(
-        f"Exported by {report.exporter} with opset {report.opset}; "
-        f"differs from PyTorch by {report.difference:.1e} of the largest output."
-    )
-    if report.fold:
-        show.fold(report.fold, report.modules)
-    if report.verification:
-        show.verification(report.verification)
-    show.line(f"Wrote {report.target}")
+    show.told(report.told())

@@ -53,9 +53,4 @@ def command(
     if as_json:
         options.print_json(report)
         return
-    show.fold(report.fold, report.modules)
-    if report.verification:
-        show.verification(report.verification)
-    if not report.fold.changed:
-        show.line("Nothing folded: this is the network as it was.")
-    show.line(f"Wrote {report.target}" if report.target else "Nothing was written (dry run).")
+    show.told(report.told())

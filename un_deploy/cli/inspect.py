@@ -27,15 +27,4 @@ def command(source: Path, keep: tuple[str, ...], as_json: bool) -> None:
     if as_json:
         options.print_json(report)
         return
-    written = f", written by {report.producer}" if report.producer else ""
-    show.line(f"{report.source}: opset {report.opset}{written}")
-    for kind, ends in (("input", report.inputs), ("output", report.outputs)):
-        for end in ends:
-            show.line(f"{kind:6} {end}")
-    counts = ", ".join(f"{count} {kind}" for kind, count in report.operators.items())
-    show.line(f"operators: {counts}")
-    if report.fold.measuring:
-        rows = [(norm.label, " ".join(norm.operators)) for norm in report.fold.measuring]
-        show.line("Norms that measure their input at run time, and so stay:")
-        show.table(("norm", "operators"), rows)
-    show.fold(report.fold, report.modules, planned=True)
+    show.told(report.told())

@@ -157,6 +157,8 @@ def _described(one: Gpu) -> str:
 
 
 def _notes(driver: Driver) -> Iterator[str]:
+    if (system := platform.system()) != "Linux":
+        yield f"un-deploy is for Linux alone: on {system} nothing of it is tested"
     chosen, there = os.environ.get(VISIBLE), len(driver.all_gpus)
     if chosen is not None and there:
         yield f"{VISIBLE}={chosen}: CUDA computes on {len(driver.gpus)} of {there}"

@@ -56,7 +56,9 @@ class FileReport(JsonForm, Printed):
         yield from self.fold.told(self.modules)
         if self.verification is not None:
             yield from self.verification.told()
-        yield f"Wrote {self.target}." if self.target else "Nothing was written."
+        if not self.fold.changed:
+            yield "Nothing folded: this is the network as it was."
+        yield f"Wrote {self.target}" if self.target else "Nothing was written (dry run)."
 
     def json_form(self, given: dict[str, Any]) -> dict[str, Any]:
         """The version comes first."""

@@ -15,7 +15,7 @@ from un_deploy.graph.model.input_specs import described
 from un_deploy.graph.model.model_kinds import name_of, to_ir
 from un_deploy.json_form import JsonForm
 from un_deploy.pipeline.fold_file import modules_of
-from un_deploy.printed import Part, Printed
+from un_deploy.printed import Part, Printed, Table
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,16 @@ class InspectReport(JsonForm, Printed):
 
     def told(self) -> Iterator[Part]:
         """What the file is, and what a fold would do."""
-        yield f"{self.source}: opset {self.opset}, by {self.producer or 'an unknown producer'}"
-        yield f"Inputs: {', '.join(self.inputs)}"
-        yield f"Outputs: {', '.join(self.outputs)}"
+        written = f", written by {self.producer}" if self.producer else ""
+        yield f"{self.source}: opset {self.opset}{written}"
+        for kind, ends in (("input", self.inputs), ("output", self.outputs)):
+            yield from (f"{kind:6} {end}" for end in ends)
         counts = ", ".join(f"{count} {kind}" for kind, count in self.operators.items())
-        yield f"Operators: {counts}"
+        yield f"operators: {counts}"
+        if self.fold.measuring:
+            yield "Norms that measure their input at run time, and so stay:"
+            rows = [(norm.label, " ".join(norm.operators)) for norm in self.fold.measuring]
+            yield Table(("norm", "operators"), rows)
         yield from self.fold.told(self.modules, planned=True)
 
 

@@ -237,7 +237,7 @@ def _elsewhere(folder: Path) -> onnx.ModelProto:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (lambda folder: 3, "a int is no model: give a path"),
+        (lambda folder: 3, "3 is no model: give a path"),
         (lambda folder: folder / "a.onnx", r"a\.onnx does not exist"),
         (lambda folder: _unsorted_ir(), r"call model\.graph\.sort\(\)"),
         (lambda folder: _without_types(), "Graph cannot be exported: .* dtype"),

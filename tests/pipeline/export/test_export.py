@@ -164,10 +164,10 @@ def test_nothing_is_written_unless_all_passed(
         (
             "past_key_values",
             ((X, X),),
-            "is a tuple: leave it out: only --part exports a cache, as tensors",
+            "is a tuple: leave it out: only part exports a cache, as tensors",
         ),
         ("cache", type("StaticCache", (), {})(), "is a StaticCache: leave it out"),
-        ("mask", object(), "is a object: give an array"),
+        ("mask", object(), "is an object: give an array"),
     ],
 )
 def test_inputs_that_are_no_arrays(tmp_path: Path, name: str, value: object, cure: str) -> None:

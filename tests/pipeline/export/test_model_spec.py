@@ -178,7 +178,7 @@ def test_spec_that_is_refused(spec: str, message: str) -> None:
             "config.json",
             '{"_class_name": "DiTTransformer2DModel"}',
             "dit holds DiTTransformer2DModel, a network of diffusers: give it as FILE.py:factory, "
-            "a function that returns DiTTransformer2DModel.from_pretrained('dit'), with --inputs",
+            "a function that returns DiTTransformer2DModel.from_pretrained('dit'), with inputs",
         ),
         ("model_index.json", "{}", "dit is a pipeline of diffusers, of several networks: give one"),
     ],

@@ -78,14 +78,14 @@ class ExportReport(JsonForm, Printed):
     def told(self) -> Iterator[Part]:
         """What was exported, what folded, the proof, and where the file is."""
         yield (
-            f"Exported {self.model} with the {self.exporter} exporter, opset {self.opset}; off "
-            f"from PyTorch by {self.difference:.1e} of its largest entry."
+            f"Exported by {self.exporter} with opset {self.opset}; differs from PyTorch by "
+            f"{self.difference:.1e} of the largest output."
         )
         if self.fold is not None:
             yield from self.fold.told(self.modules)
         if self.verification is not None:
             yield from self.verification.told()
-        yield f"Wrote {self.target}, {self.operators} operators."
+        yield f"Wrote {self.target}"
 
 
 @checked
