@@ -92,8 +92,8 @@ def nothing() -> None:
         (
             wrong_inputs,
             (*FOLD, "--inputs", "none.npz"),
-            "none.npz of --inputs does not exist",
-            "check the name",
+            "none.npz does not exist",
+            "check the name (--inputs)",
         ),
         (
             nothing,
@@ -178,7 +178,7 @@ LOAD = ("--checkpoint", "weights.pt")
             "train the converted",
         ),
         (wrong_checkpoint, (*EXPORT, *LOAD), "weights.pt does not fit the model", "0.weight"),
-        (nothing, (*EXPORT, *LOAD), "weights.pt of --checkpoint does not exist", "check the name"),
+        (nothing, (*EXPORT, *LOAD), "weights.pt does not exist", "check the name (--checkpoint)"),
         (nothing, (*EXPORT, "--opset", "12"), "not 12", "has the opsets 17 to 24"),
         (
             nothing,

@@ -13,19 +13,38 @@ import pytest
 import un_deploy
 
 CASES = {
-    "a checkpoint": ("export net.py:net -o o.onnx --checkpoint no.pt", "no.pt of --checkpoint"),
+    "a checkpoint": (
+        "export net.py:net -o o.onnx --checkpoint no.pt",
+        "no.pt does not exist: check the name (--checkpoint)",
+    ),
     "a model's file": ("export no.py:net -o o.onnx", "no.py does not exist"),
-    "inputs": ("export net.py:net -o o.onnx --inputs no.npz", "no.npz of --inputs"),
-    "a loader's file": ("compare net.py:net --inputs no.py:load", "no.py of --inputs"),
+    "inputs": (
+        "export net.py:net -o o.onnx --inputs no.npz",
+        "no.npz does not exist: check the name (--inputs)",
+    ),
+    "a loader's file": (
+        "compare net.py:net --inputs no.py:load",
+        "no.py does not exist: check the name (--inputs)",
+    ),
     "no --force": ("export net.py:net -o there.onnx", "there.onnx exists already"),
-    "a file compared": ("compare --ln no.onnx --unfolded there.onnx", "no.onnx of --ln"),
-    "a checkpoint compared": ("compare net.py:net --ln-checkpoint no.pt", "no.pt of --ln-check"),
+    "a file compared": (
+        "compare --ln no.onnx --unfolded there.onnx",
+        "no.onnx does not exist: check the name (--ln)",
+    ),
+    "a checkpoint compared": (
+        "compare net.py:net --ln-checkpoint no.pt",
+        "check the name (--ln-checkpoint)",
+    ),
     "a report": ("compare --ln there.onnx -o there.onnx.json", "there.onnx.json exists already"),
     "logs": ("compare --ln there.onnx --keep-logs folder", "folder exists already"),
-    "a conversion": ("convert net.py:net --checkpoint no.pt --data l.py:d -o o.pt", "no.pt of"),
+    "a conversion": (
+        "convert net.py:net --checkpoint no.pt --data l.py:d -o o.pt",
+        "check the name (--checkpoint)",
+    ),
     "a demo": ("demo --out folder", "folder exists already: choose another folder"),
     "a served model": ("triton there.onnx --repository . --name folder", "folder exists already"),
     "a fold": ("fold no.onnx -o o.onnx", "no.onnx does not exist"),
+    "a plan that is not there": ("profile no.plan", "no.plan does not exist: build it with"),
     "a plan": ("build there.onnx -o there.onnx.json", "there.onnx.json exists already"),
     "a page": ("report no.json -o page.html", "no.json does not exist"),
 }

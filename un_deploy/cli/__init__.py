@@ -16,8 +16,7 @@
 - inspect: un-deploy inspect: what norms an ONNX file has, and what becomes of them.
 - memory: Warns before a command starts that the memory there is will not do; it is never refused.
 - options: Options that several commands share.
-- overwriting: No command writes over what it reads, not even with --force: one check for all of
-  them.
+- overwriting: The paths of a command, looked at before it runs: one check for all commands.
 - profile: un-deploy profile: where the time of a network goes, layer by layer.
 - progress: What a command says of its work: lines on stderr, in a terminal a spinner; and its log
   file.

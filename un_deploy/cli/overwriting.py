@@ -149,8 +149,9 @@ def _check_places(command: click.Command, values: dict[str, Any]) -> None:
             kind.check(value, values)
     for option, kind, value in given:
         if isinstance(kind, Reads) and value is not None and (path := kind.missing(value)):
-            of = f" of {_name(option)}" if isinstance(option, click.Option) else ""
-            raise InputError(f"{path}{of} does not exist: check the name")
+            cure = "build it with un-deploy build" if path.suffix == ".plan" else "check the name"
+            of = f" ({_name(option)})" if isinstance(option, click.Option) else ""
+            raise InputError(f"{path} does not exist: {cure}{of}")
 
 
 def _check(command: click.Command, values: dict[str, Any], *, whole: bool) -> None:

@@ -93,7 +93,7 @@ def test_what_its_reader_should_know(tmp_path: Path, repository: Path) -> None:
         ({}, {"kind": "cpu"}, "runs on a GPU: not kind='cpu'"),
         ({}, {"max_batch_size": 9}, "take at most 8 rows, not 9"),
         ({"profiles": [profile(4, 4, 8)]}, {"max_batch_size": 2}, "at least 4 rows"),
-        ({}, {"sizes": {"batch": 2}}, "sizes is for ONNX files"),
+        ({}, {"sizes": {"batch": 2}}, "sizes and shapes are for ONNX files"),
         ({"outputs": [dict(LOGITS, dtype="double")]}, {}, "y of .* is float64"),
         ({"options": ["--stripWeights"]}, {}, "is without weights"),
         ({"outputs": [dict(LOGITS, shape=[])]}, {}, "y of .* is a scalar"),
