@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import get_args
 
 import pytest
 
 from benchmarks.gpu.cells import Cell
-from benchmarks.gpu.networks import Kind
-from benchmarks.gpu.prepare import prepare
+from benchmarks.gpu.prepare import exports, prepare
 
 HALF = ("ln", "un", "none")
 CELLS = [Cell("vit_micro", 3, "float32", "eager"), Cell("vit_micro", 3, "float16", "eager", HALF)]
@@ -17,8 +15,8 @@ CELLS = [Cell("vit_micro", 3, "float32", "eager"), Cell("vit_micro", 3, "float16
 
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with vit_micro in all variants, float32 at batch 3, some in float16."""
+    """A folder with vit_micro in all variants of `CELLS`, float32 at batch 3, some in float16."""
     folder = tmp_path_factory.mktemp("prepared")
-    for kind in get_args(Kind):
-        prepare("vit_micro", kind, CELLS, folder)
+    for name, kind, cells in exports(CELLS):
+        prepare(name, kind, cells, folder)
     return folder

@@ -17,15 +17,17 @@ pytest.importorskip("onnxruntime")
 pytestmark = pytest.mark.usefixtures("in_this_process", "stripped")
 
 
-def test_trtexec_is_a_backend(run: Run, trtexec: Path) -> None:
+def test_trtexec_is_a_backend(run: Run, folder: Path, trtexec: Path) -> None:
     given = ("--unfolded", "model.onnx", "--backend", "trtexec", "--precision", "fp16")
-    result = run("compare", *given, "--dim", "batch=4", "--max-error", "0.01", *ONCE)
+    given += ("--dim", "batch=4", "--max-error", "0.01", "-o", "r.json", *ONCE)
+    result = run("compare", *given)
     assert result.exit_code == 0, result.stderr
     text = " ".join(result.stdout.split())
     assert "timed by trtexec 10.16.2 (transfers off, spin wait on, cuda graph on" in text
     assert "UN folded" in text
-    exact = run("compare", *given, "--dim", "batch=4", "--max-error", "1e-7", *ONCE)
-    assert exact.exit_code == 3  # fp16 is not that exact: what the engine computed was looked at
+    report = CompareReport.read(folder / "r.json")
+    # fp16 is not exact: what the engine computed was looked at.
+    assert all(1e-7 < (one.error or 0) <= 0.01 for one in report.accuracy) and report.accuracy
 
 
 def test_layers_of_trtexec_that_no_node_is_told_for_are_not_assigned(
@@ -192,5 +194,3 @@ def test_a_variant_that_does_not_build_is_named_and_its_log_is_kept(
     assert "(its log is in kept)" in result.stderr
     log = folder / "kept" / "accuracy" / "unfolded" / "trtexec.log"
     assert "No importer registered" in log.read_text()
-    monkeypatch.setenv("TRTEXEC_DOUBLE_MODE", "pass")
-    assert run("compare", *given, "--keep-logs", "kept", "--force", *ONCE).exit_code == 0

@@ -56,6 +56,7 @@ def test_a_folder_that_holds_other_things_is_never_replaced_by_logs(
     given = ("compare", "--unfolded", "model.onnx", "--backend", "trtexec", "--dim", "batch=2")
     few = ("--builds", "1", "--rounds", "2", "--sample-ms", "0.1", "--keep-logs", "logs", "--force")
     (folder / "logs" / "build_7").mkdir(parents=True)
+    (folder / "logs" / "accuracy" / "unfolded").mkdir(parents=True)  # of a build that failed
     (folder / "logs" / "thesis.tex").write_text("years")
     refused = run(*given, *few)
     assert refused.exit_code == 1

@@ -64,7 +64,14 @@ def test_the_python_of_the_page() -> None:
 
 
 @pytest.mark.slow
-def test_the_commands_of_the_page(run: Run, in_this_process: None) -> None:
+def test_the_commands_of_the_page(run: Run, folder: Path, in_this_process: None) -> None:
+    """On fewer images, two batches for each purpose."""
+    loader = (ROOT / "examples" / "fashion_mnist_loader.py").read_text()
+    few = loader.replace("(0, 384)", "(0, 128)").replace("(384, 640)", "(384, 512)")
+    assert few.count("batches(0, 128)") == few.count("batches(384, 512)") == 1
+    (folder / "examples").unlink()
+    (folder / "examples").mkdir()
+    (folder / "examples" / "fashion_mnist_loader.py").write_text(few)
     assert [command.split()[1] for command in COMMANDS][:3] == ["convert", "export", "compare"]
     for command in COMMANDS:
         program, *arguments = command.split()

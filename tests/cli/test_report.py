@@ -32,7 +32,7 @@ def kept(folder: Path) -> Path:
 
 def test_a_kept_report_becomes_a_page(run: Run, folder: Path) -> None:
     result = run("report", "old.json", "-o", "page.html")
-    assert result.exit_code == 0 and result.stdout == "Wrote page.html.\n"
+    assert result.exit_code == 0 and result.stdout == "Wrote page.html\n"
     page = (folder / "page.html").read_text(encoding="utf-8")
     assert page.startswith("<!DOCTYPE html>") and page.rstrip().endswith("</html>")
     assert "UN folded is faster than LN" in page

@@ -139,8 +139,8 @@ def test_one_line_that_cannot_be_read_costs_its_own_kernel_alone(
 
 @pytest.mark.slow
 def test_the_table_in_the_docs_is_right() -> None:
-    """Every third row; `python -m benchmarks.engine_types` writes all."""
-    some = [*NETWORKS][::3]
+    """Every sixth row; `python -m benchmarks.engine_types` writes all."""
+    some = [*NETWORKS][::6]
     found = dict(reports(some))
     assert len(found) == 6 * len(some)
     assert faults(found) == []
@@ -150,4 +150,4 @@ def test_the_table_in_the_docs_is_right() -> None:
     rows = [line for line in written.splitlines() if line.startswith("|")]
     assert len(rows) == 2 + len(NETWORKS)
     made = [line for line in markdown(found, "").splitlines() if line.startswith("|")]
-    assert made == [*rows[:2], *rows[2::3]]
+    assert made == [*rows[:2], *rows[2::6]]

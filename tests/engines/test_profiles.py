@@ -163,9 +163,9 @@ def test_one_size_for_every_dynamic_dimension() -> None:
 @pytest.mark.parametrize(
     ("sizes", "said"),
     [
-        ({"rows": 2}, "--dim names rows; the dynamic dimensions are batch"),
-        ({"batch": 2}, "input images: .* a size has no name; or give --shapes images:SIZES"),
-        ({}, "--dim batch=SIZE is missing"),
+        ({"rows": 2}, "dims names rows; the dynamic dimensions are batch"),
+        ({"batch": 2}, "input images: .* a size has no name; or give profiles, such as images:"),
+        ({}, "dims lacks batch; or give"),
     ],
 )
 def test_a_size_that_is_missing_or_of_nothing(sizes: dict[str, int], said: str) -> None:

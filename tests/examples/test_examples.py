@@ -28,7 +28,8 @@ def recipe(out: Path, **gates: str) -> subprocess.CompletedProcess[str]:
         LN_CHECKPOINT=str(CHECKPOINTS / "vit_micro_ln_seed0.pt"),
         SHAPES="pixel_values:8x1x28x28",
         BATCHES="1",
-        ROUNDS="5",
+        BUILDS="3",
+        ROUNDS="2",
         **gates,
     )
 
@@ -51,7 +52,7 @@ def test_the_shell_pipeline_runs_and_its_gates_hold(tmp_path: Path) -> None:
     assert (out / "repository" / "network" / "config.pbtxt").is_file()
 
     files = {"UN": str(out / "un.onnx"), "LN": str(out / "ln.onnx"), "TRTEXEC": "/nowhere/trtexec"}
-    files |= {"SHAPES": "pixel_values:8x1x28x28", "BATCHES": "1", "ROUNDS": "5"}
+    files |= {"SHAPES": "pixel_values:8x1x28x28", "BATCHES": "1", "BUILDS": "3", "ROUNDS": "2"}
     missed = pipeline(str(tmp_path / "gated"), **files, MIN_SPEEDUP="100")
     assert missed.returncode == 3
     assert "ort-cpu in the types of the graphs: UN folded is " in missed.stderr
@@ -63,6 +64,7 @@ RECORDER = """#!/bin/sh
 echo "$@" >> "$CALLS"
 case "$1 $2" in
   "trtexec-compare --which") echo "$WHICH"; exit "$CODE" ;;
+  "trtexec-compare --engines") exit "${COMPARED:-0}" ;;
 esac
 """
 
@@ -100,6 +102,29 @@ def test_what_the_pipeline_calls(tmp_path: Path, there: bool, precision: str, er
     assert "--min-speedup" not in compare
     assert ("--backend ort-cpu" in " ".join(compare)) == (not there)
     assert ("no TensorRT engine can be run here" in done.stderr) == (not there)
+
+
+def test_the_comparison_is_told_the_gates_and_its_failure_is_the_end(tmp_path: Path) -> None:
+    double = tmp_path / "un-deploy"
+    double.write_text(RECORDER)
+    double.chmod(0o755)
+    done = pipeline(
+        str(tmp_path / "out"),
+        UN="un.onnx",
+        LN="ln.onnx",
+        UN_DEPLOY=str(double),
+        CALLS=str(tmp_path / "calls"),
+        WHICH="trtexec 10.16.2",
+        CODE="0",
+        COMPARED="3",
+        MIN_SPEEDUP="1.5",
+        MAX_ERROR="0.25",
+        BASELINE="old.json",
+    )
+    assert done.returncode == 3
+    last = (tmp_path / "calls").read_text().splitlines()[-1]
+    assert last.startswith("trtexec-compare --engines ")
+    assert "--max-error 0.25 --min-speedup 1.5 --against old.json -o " in last
 
 
 def test_the_pipeline_says_what_it_needs(tmp_path: Path) -> None:

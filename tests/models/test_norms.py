@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import cycle
 from math import erf, tanh
 
 import pytest
@@ -12,8 +13,8 @@ from torch import Tensor, nn  # noqa: E402  (needs torch)
 
 from models.fashion_mnist.norms import NORMS as TRAINED  # noqa: E402
 from models.norms import NORMS, Derf, DyT  # noqa: E402
-from models.recipes import RECIPES, Recipe  # noqa: E402
-from tests.support.networks.cases import MICROS  # noqa: E402
+from models.recipes import MICRO, RECIPES, Recipe  # noqa: E402
+from tests.support.networks.cases import with_micros  # noqa: E402
 from un_deploy.graph.fold.fold import fold_graph  # noqa: E402
 from un_deploy.pipeline.export.norm_names import NORMS as NAMES  # noqa: E402
 from un_deploy.pipeline.export.torch_to_onnx import Exporter, to_onnx  # noqa: E402
@@ -86,17 +87,20 @@ STAYS = {
 behind Swin's patches, and at the end of an encoder."""
 
 
+TORCHSCRIPT = [(norm, "torchscript") for norm in ("rms", "bn", "dyt", "derf")]
+#: One for each network, as an export takes seconds. Derf's graph is DyT's and one Add.
+DYNAMO = [
+    pytest.param(recipe, norm, "dynamo", marks=[pytest.mark.slow] if recipe.slow else [])
+    for recipe, norm in zip(MICRO.values(), cycle(("rms", "derf")), strict=False)
+]
+SWIN = [
+    pytest.param(RECIPES["swin_micro"], *one, marks=pytest.mark.slow)
+    for one in (*TORCHSCRIPT, ("rms", "dynamo"))
+]
+
+
 @pytest.mark.parametrize(
-    ("norm", "exporter"),
-    [
-        *((norm, "torchscript") for norm in ("rms", "bn", "dyt", "derf")),
-        *((norm, "dynamo") for norm in ("rms", "derf")),  # Derf's graph is DyT's and one Add
-    ],
-)
-@pytest.mark.parametrize(
-    "recipe",
-    [*MICROS, pytest.param(RECIPES["swin_micro"], marks=pytest.mark.slow)],
-    ids=str,
+    ("recipe", "norm", "exporter"), [*with_micros(*TORCHSCRIPT), *DYNAMO, *SWIN], ids=str
 )
 def test_scale_and_shift_fold_wherever_linear_operators_alone_read_them(
     recipe: Recipe, norm: str, exporter: Exporter

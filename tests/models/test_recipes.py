@@ -12,7 +12,7 @@ from torch import nn  # noqa: E402  (needs torch)
 
 import models  # noqa: E402
 from models.recipes import RECIPES, Recipe  # noqa: E402
-from tests.support.networks.cases import MICROS  # noqa: E402
+from tests.support.networks.cases import with_micros  # noqa: E402
 from tests.support.networks.exports import EXPORTS_OF, SEED, exported  # noqa: E402
 from tests.support.networks.trained_like import variant  # noqa: E402
 from un_deploy.pipeline.export.calling import call, in_order  # noqa: E402
@@ -67,10 +67,10 @@ def test_it_says_how_it_is_exported(recipe: Recipe, network: nn.Module) -> None:
 
 
 @pytest.mark.parametrize(
-    ("form", "exporter", "dynamic"),
-    [(form, *export) for form in ("ln", "none") for export in EXPORTS_OF[form]],
+    ("micro", "form", "exporter", "dynamic"),
+    with_micros(*((form, *export) for form in ("ln", "none") for export in EXPORTS_OF[form])),
+    ids=str,
 )
-@pytest.mark.parametrize("micro", MICROS, ids=str)
 def test_onnx_agrees_with_pytorch(
     micro: Recipe, form: str, exporter: Exporter, dynamic: bool
 ) -> None:

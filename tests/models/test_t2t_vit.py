@@ -114,7 +114,8 @@ def test_folded_exports_give_its_logits(name: str, exporter: Exporter, dynamic: 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "exporter", "dynamic"), in_turn(["performer_un", "transformer_un"])
+    ("name", "exporter", "dynamic"),
+    [("performer_un", *HALVES[0][0]), ("transformer_un", *HALVES[0][1])],
 )
 def test_the_released_norm_folds_as_ours_does(name: str, exporter: Exporter, dynamic: bool) -> None:
     ours, released, bare = (

@@ -8,14 +8,14 @@ torch = pytest.importorskip("torch")
 
 from models.recipes import Recipe  # noqa: E402  (needs torch)
 from models.vit import vit_micro  # noqa: E402
-from tests.support.networks.cases import MICROS  # noqa: E402
+from tests.support.networks.cases import with_micros  # noqa: E402
 from tests.support.networks.kept import FOLDER  # noqa: E402
 from tests.support.networks.trained_like import FORWARDS, NORM_LAYERS, norms, variant, variants  # noqa: E402
 from un_deploy.pipeline.export.calling import call  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
-recipes = pytest.mark.parametrize("recipe", MICROS, ids=str)
+recipes = pytest.mark.parametrize("recipe", with_micros(()), ids=str)
 
 
 @recipes

@@ -6,9 +6,11 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
 from copy import deepcopy
+from itertools import product
 from typing import Any
 
 import pytest
+from _pytest.mark import ParameterSet
 
 torch = pytest.importorskip("torch")
 
@@ -285,30 +287,33 @@ def compiled(norm: UnifiedNorm, backend: str) -> Norm:
     return run
 
 
-COMPILERS = [
-    "aot_eager",
-    pytest.param(
-        "inductor",
-        marks=[
-            pytest.mark.slow,
-            pytest.mark.skipif(shutil.which("g++") is None, reason="inductor needs g++"),
-        ],
-    ),
-]
+def for_compilers(*cases: tuple[Any, ...], inductor: int) -> list[ParameterSet]:
+    """Each case with "aot_eager", and every so many-th with "inductor", which runs g++ for long."""
+    marks = [
+        pytest.mark.slow,
+        pytest.mark.skipif(shutil.which("g++") is None, reason="inductor needs g++"),
+    ]
+    return [
+        *(pytest.param(*case, "aot_eager") for case in cases),
+        *(pytest.param(*case, "inductor", marks=marks) for case in cases[::inductor]),
+    ]
 
 
-@pytest.mark.parametrize("padded", [False, True])
-@pytest.mark.parametrize("backend", COMPILERS)
-@pytest.mark.parametrize("rows", [10, 2 * PART + 1])
-def test_compiled(rows: int, backend: str, padded: bool) -> None:
+@pytest.mark.parametrize(
+    ("rows", "padded", "backend"),
+    for_compilers(*product((10, 2 * PART + 1), (False, True)), inductor=3),
+)
+def test_compiled(rows: int, padded: bool, backend: str) -> None:
     norm = new_norm()
     run = compiled(norm, backend)
     batches = stream((2, rows, CHANNELS), torch.float32, 12 if rows == 10 else 4)
     assert_trains_like(Reference.of(norm), norm, batches, run, padded)
 
 
-@pytest.mark.parametrize("backend", COMPILERS)
-@pytest.mark.parametrize("rows", [GROUP - 1, GROUP, 5 * GROUP + 1, 2**17 + 1])
+@pytest.mark.parametrize(
+    ("rows", "backend"),
+    for_compilers((5 * GROUP + 1,), (GROUP - 1,), (GROUP,), (2**17 + 1,), inductor=3),
+)
 def test_compiled_sums_in_groups(rows: int, backend: str) -> None:
     """Also where there is no whole group, or where the last rows are none."""
     norm = new_norm()
@@ -324,9 +329,10 @@ def test_compiled_for_any_number_of_tokens() -> None:
         assert_trains_like(reference, norm, stream((rows, CHANNELS), torch.float32, 2), run)
 
 
-@pytest.mark.parametrize("dtype", HALVES)
-@pytest.mark.parametrize("backend", COMPILERS)
-def test_compiled_in_half_precision(backend: str, dtype: torch.dtype) -> None:
+@pytest.mark.parametrize(
+    ("dtype", "backend"), for_compilers(*((dtype,) for dtype in HALVES), inductor=2)
+)
+def test_compiled_in_half_precision(dtype: torch.dtype, backend: str) -> None:
     norm = new_norm(dtype=dtype)
     batches = stream((4, 10, CHANNELS), dtype)
     assert_trains_like(Reference.of(norm), norm, batches, compiled(norm, backend))

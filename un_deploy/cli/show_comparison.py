@@ -33,8 +33,9 @@ def comparison(report: CompareReport) -> None:
     _accuracy(report)
     _times(report)
     interval = report.control.interval
-    rows = [_ratio(ratio, TITLES[ratio.to], report.doubts(ratio)) for ratio in report.ratios]
-    rows.append(_ratio(report.control, "itself (A/A control)", ()))
+    rows = [_ratio(ratio, report.doubts(ratio)) for ratio in report.ratios]
+    _, *figures, _ = _ratio(report.control, ())
+    rows.append((f"A/A control, {TITLES[report.control.of]}", *figures, ""))
     show.table(("time of", ">ratio", f"{interval.confidence:.0%} interval", "says"), rows)
     for kind, otherwise in report.not_comparable.items():
         show.line(f"{TITLES[kind]} ran {otherwise}: its times compare with no others.", show.BAD)
@@ -150,12 +151,10 @@ def _engines(report: CompareReport) -> None:
         show.line(FUSED_AWAY)
 
 
-def _ratio(ratio: Ratio, to: str, doubts: tuple[str, ...]) -> tuple[str | Text, ...]:
+def _ratio(ratio: Ratio, doubts: tuple[str, ...]) -> tuple[str | Text, ...]:
     interval = ratio.interval
     says = Text(wording.verdict(ratio), show.GOOD if interval.significant else show.MUTED)
-    if ratio.of == ratio.to:
-        says = Text("")
     if doubts:
         says.append(f" ({', '.join(doubts)})", show.BAD)
-    name = f"{wording.variant(ratio.of, ratio.form)} over {to}"
+    name = f"{wording.variant(ratio.of, ratio.form)} over {TITLES[ratio.to]}"
     return name, f"{interval.ratio:.3f}", wording.span(interval), says

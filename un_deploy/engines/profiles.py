@@ -130,7 +130,7 @@ def profile_of_sizes(sizes: Mapping[str, int], inputs: Sequence[TensorSpec]) -> 
     for name in sizes:
         if name not in named:
             have = ", ".join(sorted(named)) or "none"
-            raise InputError(f"--dim names {name}; the dynamic dimensions are {have}")
+            raise InputError(f"{argument('dims')} names {name}; the dynamic dimensions are {have}")
     profile = {}
     for spec in inputs:
         if _is_static(spec):
@@ -138,8 +138,11 @@ def profile_of_sizes(sizes: Mapping[str, int], inputs: Sequence[TensorSpec]) -> 
         shape = []
         for dim in spec.shape or (None,):
             if not isinstance(dim, int) and dim not in sizes:
-                missing = f"--dim {dim}=SIZE is missing" if dim else "a size has no name"
-                raise InputError(f"input {spec}: {missing}; or give --shapes {spec.name}:SIZES")
+                missing = f"{argument('dims')} lacks {dim}" if dim else "a size has no name"
+                raise InputError(
+                    f"input {spec}: {missing}; or give {argument('profiles')}, such as "
+                    f"{_example(spec)}"
+                )
             shape.append(dim if isinstance(dim, int) else sizes[str(dim)])
         profile[spec.name] = Range(tuple(shape), tuple(shape), tuple(shape))
     return profile

@@ -12,7 +12,7 @@ import pytest
 from models.recipes import Recipe
 from models.vit import vit_micro
 from tests.support.graphs import build as graph
-from tests.support.networks.cases import MICROS
+from tests.support.networks.cases import with_micros
 from tests.support.networks.exports import exported
 from un_deploy.engines.building.from_graph import engine_of, prepare
 from un_deploy.engines.kernels.check_types import NotShown, TypeReport, check_types
@@ -40,7 +40,7 @@ def checked(model: ir.Model, precision: Precision, keep: Sequence[str] = ()) -> 
     return check_types(*built(model, precision, keep))
 
 
-@pytest.mark.parametrize("recipe", MICROS, ids=str)
+@pytest.mark.parametrize("recipe", with_micros(()), ids=str)
 def test_an_engine_in_the_precision_asked_for(recipe: Recipe) -> None:
     """A masked attention adds an fp32 mask between its products.
 

@@ -19,7 +19,8 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402  (needs torch)
 
-from models.recipes import MICRO  # noqa: E402
+from models.recipes import Recipe  # noqa: E402
+from tests.support.networks.cases import with_micros  # noqa: E402
 from tests.support.networks.exports import EXPORTS, EXPORTS_OF, exported  # noqa: E402
 from tests.support.released_norm import ReleasedStyleNorm  # noqa: E402
 from un_deploy.graph.analysis.dims import symbol  # noqa: E402
@@ -116,34 +117,23 @@ def _rows(dynamo: bool, dynamic: bool, folder: Path) -> tuple[onnx.ModelProto, o
     )
 
 
-def _recipe(
-    name: str, exporter: Exporter, dynamic: bool
-) -> tuple[onnx.ModelProto, onnx.ModelProto]:
-    factory = MICRO[name].factory
-    normed, bare = (exported(factory, n, dynamic, exporter) for n in ("released", "none"))
-    return ir.to_proto(normed), ir.to_proto(bare)
-
-
 @pytest.mark.parametrize(
-    ("name", "exporter", "dynamic"),
-    [
-        *(("rows", *export) for export in EXPORTS),
-        *(
-            pytest.param(name, *export, marks=[pytest.mark.slow] if recipe.slow else [])
-            for name, recipe in MICRO.items()
-            for export in EXPORTS_OF["released"]
-        ),
-    ],
+    ("recipe", "exporter", "dynamic"),
+    [*((None, *export) for export in EXPORTS), *with_micros(*EXPORTS_OF["released"])],
+    ids=str,
 )
 def test_without_its_arithmetic_the_norm_leaves_nothing(
-    name: str, exporter: Exporter, dynamic: bool, tmp_path: Path
+    recipe: Recipe | None, exporter: Exporter, dynamic: bool, tmp_path: Path
 ) -> None:
-    if name == "rows":
+    if recipe is None:
         network, norms = Rows(ReleasedStyleNorm), 1
         proto, expected = _rows(exporter == "dynamo", dynamic, tmp_path)
     else:
-        network, norms = MICRO[name].factory(), MICRO[name].norms
-        proto, expected = _recipe(name, exporter, dynamic)
+        network, norms = recipe.factory(), recipe.norms
+        proto, expected = (
+            ir.to_proto(exported(recipe.factory, norm, dynamic, exporter))
+            for norm in ("released", "none")
+        )
 
     model = ir.from_proto(proto)
     shapes = Shapes(model)

@@ -10,7 +10,7 @@ import onnx_ir as ir
 import pytest
 
 from tests.support.graphs import stored
-from tests.support.networks.cases import MICROS, Case
+from tests.support.networks.cases import Case, with_micros
 from un_deploy.graph.analysis.affine_map import Affine
 from un_deploy.graph.analysis.constants import Constants
 from un_deploy.graph.analysis.shapes import Shapes
@@ -26,7 +26,7 @@ from un_deploy.graph.proof.prove import prove
 pytestmark = pytest.mark.torch
 
 
-@pytest.fixture(scope="module", params=MICROS, ids=str)
+@pytest.fixture(scope="module", params=with_micros(()), ids=str)
 def case(request: pytest.FixtureRequest) -> Case:
     return Case(request.param, "un", "dynamo", dynamic=True)
 

@@ -16,7 +16,7 @@ pytest.importorskip("onnxruntime")
 from onnx.reference import ReferenceEvaluator
 
 from models.recipes import MICRO, Recipe
-from tests.support.networks.cases import MICROS, feeds_of, first_of, graph_of, reference
+from tests.support.networks.cases import feeds_of, first_of, graph_of, reference, with_micros
 from tests.support.networks.exports import EXPORTS_OF, Form
 from un_deploy.graph.analysis.operator_types import element, value_types
 from un_deploy.graph.model.model_file import load_model, save_model
@@ -57,8 +57,9 @@ def precision(request: pytest.FixtureRequest) -> Precision:
     return request.param
 
 
-@pytest.mark.parametrize("recipe", MICROS, ids=str)
-@pytest.mark.parametrize(("form", "exporter", "dynamic", "precision"), IN_TURN)
+@pytest.mark.parametrize(
+    ("recipe", "form", "exporter", "dynamic", "precision"), with_micros(*IN_TURN), ids=str
+)
 class TestEveryGraph:
     def test_agrees_with_float32(
         self,
@@ -116,8 +117,9 @@ def test_a_row_without_tokens_attends_to_all_alike(precision: Precision) -> None
     assert_close(first_of(TorchRuntime().load(half).run(feeds)), wanted, precision)
 
 
-@pytest.mark.parametrize("recipe", MICROS, ids=str)
-@pytest.mark.parametrize(("form", "precision"), [*zip(FORMS, cycle(HALF), strict=False)])
+@pytest.mark.parametrize(
+    ("recipe", "form", "precision"), with_micros(*zip(FORMS, cycle(HALF), strict=False)), ids=str
+)
 def test_tensorrt_rtx_takes_them(recipe: Recipe, form: Form, precision: Precision) -> None:
     """Parsed as strongly typed networks, which is where types that do not fit show."""
     trt = pytest.importorskip("tensorrt_rtx")

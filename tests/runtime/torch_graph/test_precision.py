@@ -14,7 +14,7 @@ pytest.importorskip("onnxruntime")
 import torch
 
 from models.recipes import Recipe
-from tests.support.networks.cases import MICROS, feeds_of, first_of, graph_of
+from tests.support.networks.cases import feeds_of, first_of, graph_of, with_micros
 from tests.support.networks.exports import FORMS
 from un_deploy.errors import InputError
 from un_deploy.runtime.protocol import Session
@@ -50,8 +50,7 @@ IN_TURN = [
 ]
 
 
-@pytest.mark.parametrize("recipe", MICROS, ids=str)
-@pytest.mark.parametrize(("form", "half", "recognize"), IN_TURN)
+@pytest.mark.parametrize(("recipe", "form", "half", "recognize"), with_micros(*IN_TURN), ids=str)
 def test_networks_stay_close_to_float32(
     recipe: Recipe, form: str, half: Half, recognize: bool
 ) -> None:
@@ -65,7 +64,7 @@ def test_networks_stay_close_to_float32(
     assert counts(session.module(feeds)) == counts(single.module(feeds))
 
 
-@pytest.mark.parametrize("recipe", MICROS, ids=str)
+@pytest.mark.parametrize("recipe", with_micros(()), ids=str)
 def test_nothing_is_computed_in_float32_on_the_way(recipe: Recipe, half: Half) -> None:
     model, feeds = graph_of(recipe, "released", "torchscript", True), feeds_of(recipe)[0]
     module = TorchRuntime(dtype=half).load(model).module(feeds)
@@ -75,7 +74,7 @@ def test_nothing_is_computed_in_float32_on_the_way(recipe: Recipe, half: Half) -
     assert types == {getattr(torch, half)}
 
 
-@pytest.mark.parametrize("recipe", MICROS, ids=str)
+@pytest.mark.parametrize("recipe", with_micros(()), ids=str)
 def test_the_model_given_stays(recipe: Recipe, half: Half) -> None:
     """Other variants and a run in float32 read the same model."""
     model, feeds = graph_of(recipe, "un", "torchscript", True), feeds_of(recipe)[0]

@@ -5,18 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 import pytest
 import torch
+from _pytest.mark import ParameterSet
 
 from models.recipes import MICRO, Recipe
 from tests.support.float64 import run
 from tests.support.graphs import exact
 from tests.support.networks.exports import EXPORTS_OF, SEED, exported
 from tests.support.networks.kept import kept
-from tests.support.networks.trained_like import variant
+from tests.support.networks.trained_like import FORWARDS, variant
 from un_deploy.graph.analysis.floating import widen
 from un_deploy.graph.fold.fold import Folded, fold_graph
 from un_deploy.pipeline.export.calling import call
@@ -24,11 +26,20 @@ from un_deploy.pipeline.export.torch_to_onnx import Exporter
 
 Feeds = dict[str, np.ndarray]
 
-MICROS = [
-    pytest.param(recipe, marks=[pytest.mark.slow] if recipe.slow else [])
-    for recipe in MICRO.values()
-]
-"""The micro networks as parameters of tests."""
+
+def with_micros(*others: tuple[Any, ...]) -> list[ParameterSet]:
+    """Every micro network with each of these further parameters, in the slow tests too.
+
+    Of the slow networks, the parts of one, each gets every third: together they have all, and the
+    last, which takes its past as inputs, has the first.
+    """
+    parts = [recipe for recipe in MICRO.values() if recipe.slow][::-1]
+    return [
+        pytest.param(recipe, *other, marks=[pytest.mark.slow] if recipe.slow else [])
+        for recipe in MICRO.values()
+        for number, other in enumerate(others)
+        if not recipe.slow or parts[number % len(parts)] is recipe
+    ]
 
 
 @dataclass(frozen=True)
@@ -61,8 +72,7 @@ class Case:
         return feeds_of(self.recipe, count)
 
     def _exported(self, norm: str) -> ir.Model:
-        batch = self.recipe.batch
-        return exported(self.recipe.factory, norm, self.dynamic, self.exporter, batch=batch)
+        return exported_of(self.recipe, norm, self.exporter, self.dynamic)
 
 
 def missing_biases(recipe: Recipe) -> int:
@@ -79,10 +89,23 @@ def cases(recipe: Recipe) -> list[Case]:
     ]
 
 
+def exported_of(recipe: Recipe, form: str, exporter: Exporter, dynamic: bool) -> ir.Model:
+    """A network's graph in one of `FORMS`, with as many rows as the recipe says where static."""
+    return exported(
+        recipe.factory, form, dynamic, exporter, batch=recipe.batch, forwards=forwards_of(recipe)
+    )
+
+
+def forwards_of(recipe: Recipe) -> int:
+    """In its training. Of a large network three: a fold takes any running_var as it is, and twenty
+    would take longer than the export."""
+    return FORWARDS if recipe.micro else 3
+
+
 @cache
 def graph_of(recipe: Recipe, form: str, exporter: Exporter, dynamic: bool) -> ir.Model:
     """A micro network's graph in one of `FORMS`; whoever changes it clones it."""
-    return exported(recipe.factory, form, dynamic, exporter, batch=recipe.batch)
+    return exported_of(recipe, form, exporter, dynamic)
 
 
 @cache
@@ -116,7 +139,7 @@ def exact_outputs(recipe: Recipe, count: int) -> np.ndarray:
     """
 
     def make() -> np.ndarray:
-        network = variant(recipe.factory, "un", SEED).double()
+        network = variant(recipe.factory, "un", SEED, forwards=forwards_of(recipe)).double()
         with torch.no_grad():
             tensors = (
                 {name: torch.from_numpy(widen(array)) for name, array in feeds.items()}

@@ -10,7 +10,7 @@ import onnx_ir as ir
 from torch import nn
 
 from tests.support.networks.kept import kept
-from tests.support.networks.trained_like import name_of, variant
+from tests.support.networks.trained_like import FORWARDS, name_of, variant
 from un_deploy.graph.fold.fold import fold_graph
 from un_deploy.pipeline.export.torch_to_onnx import Exporter, to_onnx
 
@@ -50,6 +50,7 @@ def exported(
     *,
     batch: int = BATCH,
     opset: int = 20,
+    forwards: int = FORWARDS,
 ) -> ir.Model:
     """One of `FORMS` of a network; the forms share their weights. A model of the caller's own.
 
@@ -60,13 +61,15 @@ def exported(
         exporter: of PyTorch.
         batch: rows of a static graph.
         opset: of the graph.
+        forwards: of its training, see `trained_like`.
     """
 
     def make() -> ir.Model:
         if form == "folded":
-            un = exported(factory, "un", dynamic, exporter, batch=batch, opset=opset)
+            given = {"batch": batch, "opset": opset, "forwards": forwards}
+            un = exported(factory, "un", dynamic, exporter, **given)
             return fold_graph(un).model
-        network = variant(factory, form, SEED)
+        network = variant(factory, form, SEED, forwards=forwards)
         return to_onnx(
             network,
             network.example_inputs(BATCH if dynamic else batch),
@@ -77,7 +80,7 @@ def exported(
         )
 
     shape = "dynamic" if dynamic else f"static{batch}"
-    name = f"{name_of(factory)}-{form}-{exporter}-{shape}-{opset}.onnx"
+    name = f"{name_of(factory)}-{form}-{exporter}-{shape}-{opset}-{forwards}.onnx"
     return kept(name, make, _save, ir.load)
 
 

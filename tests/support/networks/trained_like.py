@@ -112,6 +112,8 @@ def variant(
         forwards: see `trained_like`.
     """
     model = initialised(factory, kind, seed)
+    if kind == "none":  # training changes norms alone
+        return model.eval()
     trained = kept(
         f"{name_of(factory)}-{seed}-{forwards}.pt",
         lambda: trained_like(

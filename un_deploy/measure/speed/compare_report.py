@@ -94,8 +94,9 @@ class CompareReport(JsonForm, Printed):
         yield Table(("variant", ">median ms", "from"), times)
         rows = [
             (
-                f"{TITLES[one.of]} over "
-                + ("itself (A/A control)" if one is self.control else TITLES[one.to]),
+                f"A/A control, {TITLES[one.of]}"
+                if one is self.control
+                else f"{TITLES[one.of]} over {TITLES[one.to]}",
                 f"{one.interval.ratio:.3f}",
                 "none"
                 if one.interval.too_few
