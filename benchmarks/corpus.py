@@ -41,6 +41,7 @@ from onnx_ir.traversal import RecursiveGraphIterator
 
 from benchmarks import corpus_page, entries
 from tests.support import onnx_models
+from un_deploy.arguments.names import as_options
 from un_deploy.errors import InputError, one_line
 from un_deploy.graph.fold.fold import fold_graph
 from un_deploy.graph.model.input_specs import Feeds
@@ -279,4 +280,5 @@ def main(only: tuple[str, ...]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with as_options():  # the page is for readers of the command line
+        main()
