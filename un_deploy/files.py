@@ -85,7 +85,8 @@ def check_folder_to_fill(folder: str | os.PathLike[str], *, force: bool = False)
     """
     if Path(folder).exists() and not force:
         raise TargetError(
-            f"{folder} exists already: choose another folder, or overwrite with --force"
+            f"{folder} exists already: choose another folder, or overwrite with "
+            f"{argument('force', True)}"
         )
 
 

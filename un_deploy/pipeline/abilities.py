@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from un_deploy.arguments.names import argument
 from un_deploy.errors import InputError
 from un_deploy.gpu import Driver, Gpu
 from un_deploy.install import how_to_install
@@ -82,7 +83,7 @@ def require(lacks: Mapping[Requirement, str], wanted: Sequence[Requirement]) -> 
     """
     missing = [f"{one}: {lacks[one]}" for one in wanted if one in lacks]
     if missing:
-        raise InputError(f"--require is not met: {'; '.join(missing)}")
+        raise InputError(f"{argument('require')} is not met: {'; '.join(missing)}")
 
 
 def servings(lacks: Mapping[Requirement, str], rtx_builds_for: Sequence[str]) -> tuple[Served, ...]:

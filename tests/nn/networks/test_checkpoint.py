@@ -208,7 +208,7 @@ def test_a_released_checkpoint_in_another_mode_names_the_mode_it_needs() -> None
 
 def test_a_checkpoint_of_un_names_the_norm_that_the_model_lacks() -> None:
     saved = nn.Sequential(UnifiedNorm(4), nn.Linear(4, 2)).state_dict()
-    with pytest.raises(InputError, match=r"trained with Unified Normalization: .*--norm un"):
+    with pytest.raises(InputError, match=r"trained with Unified Normalization: .* by norm='un'"):
         load_checkpoint(nn.Sequential(nn.LayerNorm(4), nn.Linear(4, 2)), saved)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import onnx_ir
 
+from un_deploy.arguments.names import argument
 from un_deploy.errors import InputError
 from un_deploy.graph.model.message_forms import maps_of
 
@@ -85,20 +86,23 @@ def sizes_given(
     known, found = {spec.name: spec for spec in inputs}, dict(dims or {})
     for name, shape in (shapes or {}).items():
         if name not in known:
-            raise InputError(f"--shapes names {name}; the inputs are {', '.join(known)}")
+            raise InputError(
+                f"{argument('shapes')} names {name}; the inputs are {', '.join(known)}"
+            )
         spec = known[name]
         if spec.shape is None or len(spec.shape) != len(shape):
-            raise InputError(f"--shapes gives {len(shape)} axes to input {spec}")
+            raise InputError(f"{argument('shapes')} gives {len(shape)} axes to input {spec}")
         for axis, (dim, size) in enumerate(zip(spec.shape, shape, strict=True)):
             if isinstance(dim, int) and dim != size:
                 raise InputError(
-                    f"--shapes gives size {size} to axis {axis} of input {spec}, which is fixed"
+                    f"{argument('shapes')} gives size {size} to axis {axis} of input {spec}, which "
+                    "is fixed"
                 )
             key = dim or f"{name}:{axis}"
             if isinstance(key, str) and found.setdefault(key, size) != size:
                 raise InputError(
-                    f"{key} is {found[key]} and, in the shape of {name}, {size}: give --shapes or "
-                    "--dim one size for it"
+                    f"{key} is {found[key]} and, in the shape of {name}, {size}: give "
+                    f"{argument('shapes')} or {argument('dims')} one size for it"
                 )
     return found
 

@@ -165,8 +165,8 @@ def _check_keys(missing: Sequence[str], unexpected: Sequence[str], where: str) -
         hint = '; it comes from the released UN module: build the model with mode="official"'
     elif any(key.endswith(".iters") for key in unexpected):
         hint = (
-            "; it was trained with Unified Normalization: build the model with it "
-            "(--norm un, convert_norms in Python)"
+            "; it was trained with Unified Normalization: build the model with it, by "
+            f"{argument('norm', 'un')} or convert_norms"
         )
     raise InputError(f"{where} does not fit the model: it {' and '.join(parts)}{hint}")
 
