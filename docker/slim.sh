@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Takes out of a slim Python base what only an installation needs, and compiles its library: the
-# official images come without bytecode, and here the root is read-only.
+# official images come without bytecode, and here the root is read-only. NVIDIA's, which has TensorRT
+# in its Python, stays as it is.
 set -euo pipefail
+if python3 -c 'from importlib.util import find_spec; exit(not find_spec("tensorrt"))'; then exit; fi
 
 for place in $(python3 -c 'import site; print(*site.getsitepackages())'); do
     rm -rf "$place"/{pip,setuptools,wheel,pkg_resources,_distutils_hack} \

@@ -16,12 +16,16 @@ _NEEDS: dict[str, tuple[float, float]] = {
     "strip": (80e6, 1.5),
     "triton": (85e6, 1.5),
     "fold": (80e6, 2.1),
-    "verify": (200e6, 3.1),
-    "profile": (110e6, 4.5),
+    "verify": (240e6, 3.1),
+    "profile": (105e6, 4.5),
     "build": (250e6, 3.1),
-    "compare": (340e6, 6.5),
+    "compare": (360e6, 4.3),
+    "export": (330e6, 2.5),
 }
 """Bytes of the command itself, and times the bytes of its ONNX files, weights beside them included.
+
+An export's are those of its checkpoint. What converting a network takes follows from its batches,
+and what an engine takes in trtexec or on a GPU is not this machine's memory: both have none.
 
 A comparison is of networks alike, and makes those that are not given: the largest counts."""
 
@@ -30,7 +34,7 @@ def needed(command: str, sizes: Iterable[int]) -> int | None:
     """Bytes that a command takes at its peak; None: not known.
 
     Args:
-        sizes: bytes of each ONNX file that it reads.
+        sizes: bytes of each ONNX file, or of the checkpoint, that it reads.
     """
     read = list(sizes)
     if command not in _NEEDS or not read:

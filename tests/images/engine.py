@@ -66,7 +66,6 @@ def forget() -> None:
 
 
 def build(
-    dockerfile: str,
     tag: str,
     base: str,
     target: str = "default",
@@ -80,7 +79,7 @@ def build(
         *("buildah", "bud", "--layers", "--format=docker", "--isolation=chroot", "--pull=never"),
         *(f"--secret=id={name},src={path}" for name, path in SECRETS.items() if path.is_file()),
         *(f"--build-arg=BASE_IMAGE={base}", f"--target={target}", *options),
-        *(f"--file={context / 'docker' / dockerfile}", f"--tag={image}", str(context)),
+        *(f"--file={context / 'docker' / 'Dockerfile'}", f"--tag={image}", str(context)),
     ]
     say(f"building {tag}")
     said = []

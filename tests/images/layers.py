@@ -39,10 +39,10 @@ def check_layers(checks: Checks, base: str) -> dict[str, float]:
         with (context / "un_deploy" / "version.py").open("a") as file:
             file.write("# a changed line\n")
         begin = time.monotonic()
-        changed = build("Dockerfile.cpu", "changed", base, context=context)
+        changed = build("changed", base, context=context)
         took = time.monotonic() - begin
     label = "--label=org.opencontainers.image.revision=another"
-    relabelled = build("Dockerfile.cpu", "relabelled", base, "default", label)
+    relabelled = build("relabelled", base, "default", label)
     before = layers(checks.image)
     new = [one for one in layers(changed) if one not in before]
     size = sum(sizes(changed)[-len(new) :]) / MB if new else 0.0
@@ -82,9 +82,7 @@ def main() -> int:
             for path in Path(made).rglob("*"):
                 path.touch()
             options = ("--no-cache", STAMP)
-            built.append(
-                build("Dockerfile.cpu", tag, base, "default", *options, context=Path(made))
-            )
+            built.append(build(tag, base, "default", *options, context=Path(made)))
     one, two = map(layers, built)
     for index, (first, second) in enumerate(zip(one, two, strict=True)):
         say(f"layer {index}: {'equal' if first == second else 'DIFFERENT'}  {first}")

@@ -32,9 +32,11 @@ def warned(command: click.Command, name: str) -> click.Command:
 
 
 def _sizes(command: click.Command, values: dict[str, Any]) -> Iterable[int]:
-    """Of each ONNX file that is read, with its weights."""
+    """Of each ONNX file that is read, with its weights, and of a checkpoint."""
     for one in command.params:
         path = values.get(one.name or "")
-        if isinstance(one.type, Reads) and one.type.files is model_files and path is not None:
+        if path is None or not isinstance(one.type, Reads):
+            continue
+        if one.type.files is model_files or one.name == "checkpoint":
             with suppress(OSError):  # for the command to say
-                yield sum(file.stat().st_size for file in model_files(path))
+                yield sum(file.stat().st_size for file in one.type.files(path))
