@@ -273,7 +273,7 @@ class CompareReport(JsonForm, Printed):
         except (AttributeError, InputError) as error:
             if '"median_s"' in text and '"seconds"' not in text:
                 raise InputError(
-                    f"{origin} has no samples: take the report of -o, or of --json-samples"
+                    f"{origin} has no samples: take the report that compare -o wrote"
                 ) from error
             raise InputError(f"{origin} is no report of a comparison: {error}") from error
         raise InputError(

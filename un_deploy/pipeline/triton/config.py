@@ -134,7 +134,7 @@ def _sizes(serving: Serving, model: ServedModel, largest: int) -> dict[str, int]
     if largest:
         batch = str(model.inputs[0].shape[0])
         if sizes.pop(batch, 1) > largest:
-            raise InputError(f"--shapes has more rows than a batch holds: {largest}")
+            raise InputError(f"{argument('shapes')} has more rows than a batch holds: {largest}")
     return sizes
 
 
