@@ -57,7 +57,7 @@ def test_without_a_gpu() -> None:
 def test_require_names_all_that_is_missing_and_no_more() -> None:
     lacks: dict[Requirement, str] = {"gpu": "none", "rtx": "pip install it"}
     require(lacks, ("triton", "tensorrt"))
-    with pytest.raises(InputError, match=r"^--require is not met: rtx: pip install it; gpu: none$"):
+    with pytest.raises(InputError, match=r"^require is not met: rtx: pip install it; gpu: none$"):
         require(lacks, ("rtx", "triton", "gpu"))
     assert set(lacks) < set(REQUIREMENTS)
 

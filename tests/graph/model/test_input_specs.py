@@ -32,9 +32,9 @@ def test_sizes_by_name(dims: dict, shapes: dict, sizes: dict[str, int]) -> None:
 @pytest.mark.parametrize(
     ("dims", "shapes", "said"),
     [
-        ({}, {"z": (1,)}, "--shapes names z; the inputs are ids, mask, unknown"),
-        ({}, {"ids": (1,)}, "--shapes gives 1 axes to input ids"),
-        ({}, {"unknown": (1,)}, "--shapes gives 1 axes to input unknown"),
+        ({}, {"z": (1,)}, "shapes names z; the inputs are ids, mask, unknown"),
+        ({}, {"ids": (1,)}, "shapes gives 1 axes to input ids"),
+        ({}, {"unknown": (1,)}, "shapes gives 1 axes to input unknown"),
         ({}, {"mask": (1, 2, 5)}, "size 5 to axis 2 of input mask"),
         ({"batch": 3}, {"ids": (2, 8)}, "batch is 3 and, in the shape of ids, 2"),
         ({}, {"ids": (2, 8), "mask": (3, 6, 4)}, "batch is 2 and, in the shape of mask, 3"),
