@@ -121,6 +121,7 @@ def test_a_norm_that_is_kept(run: Run, folder: Path, jobs: list) -> None:
     assert any("the norm Mul_2 stays in UN folded" in note for note in report["notes"])
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_the_flavor_of_engines(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     module, asked = import_module("un_deploy.pipeline.compare.compare"), []
     monkeypatch.setattr(module, "library", asked.append)
