@@ -23,6 +23,11 @@ class Box:
     name: str | None = None
 
 
+def _told(one: object) -> str:
+    """An id that is the same in every process: no address in it."""
+    return str(one).partition(" at 0x")[0][:40]
+
+
 RIGHT = [
     (3, int),
     (np.int64(3), int),
@@ -44,7 +49,7 @@ RIGHT = [
 ]
 
 
-@pytest.mark.parametrize(("value", "kind"), RIGHT, ids=lambda one: str(one)[:40])
+@pytest.mark.parametrize(("value", "kind"), RIGHT, ids=_told)
 def test_what_is_allowed(value: object, kind: Any) -> None:
     check(value, kind, "it")
 

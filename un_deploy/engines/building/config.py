@@ -156,32 +156,39 @@ def _set_hardware_level(config: IBuilderConfig, options: BuildOptions, flavor: F
     )
 
 
-def compute_capabilities(flavor: Flavor) -> dict[str, object]:
-    """What --computeCapability may name; empty where a flavour builds for this machine's GPU alone.
+def compute_capabilities(flavor: Flavor) -> tuple[str, ...]:
+    """What --computeCapability may name; none where a flavour builds for this machine's GPU alone.
 
     Raises:
         MissingPackageError, InputError: see `un_deploy.engines.flavor.library`.
     """
-    known = getattr(library(flavor), "ComputeCapability", None)
-    members = {} if known is None else known.__members__
-    return {name.removeprefix("SM").lower(): one for name, one in members.items() if name != "NONE"}
+    trt = library(flavor)
+    if not hasattr(trt, "ComputeCapability"):
+        return ()
+    return tuple(_named(one) for one in trt.ComputeCapability.__members__ if one != "NONE")
+
+
+def _named(member: str) -> str:
+    """As trtexec has it: "75" for SM75, "current"."""
+    return member.removeprefix("SM").lower()
 
 
 def _set_compute_capabilities(
     config: IBuilderConfig, names: tuple[str, ...], flavor: Flavor
 ) -> None:
     """Only TensorRT-RTX builds for a GPU that is not there."""
-    known = compute_capabilities(flavor)
-    if not known:
+    trt = library(flavor)
+    if not hasattr(trt, "ComputeCapability"):
         raise InputError(
             f"{described(flavor)} builds for the GPU of this machine: "
             f"{argument('compute_capabilities')} is of TensorRT-RTX"
         )
+    known = {_named(name): one for name, one in trt.ComputeCapability.__members__.items()}
     for name in names:
         if name not in known:
             raise InputError(
                 f"{described(flavor)} does not build for compute capability {name}; it does for "
-                f"{', '.join(known)}"
+                f"{', '.join(compute_capabilities(flavor))}"
             )
     config.num_compute_capabilities = len(names)
     for index, name in enumerate(names):
