@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import fields
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,8 +38,8 @@ def configure(config: IBuilderConfig, options: BuildOptions, flavor: Flavor) -> 
     """
     if options.tf32:
         check_tf32_override()
-    for name in SILENTLY_IGNORED[flavor]:
-        if (value := getattr(options, name)) != getattr(BuildOptions(), name):
+    for name, value in _given(options).items():
+        if name in SILENTLY_IGNORED[flavor]:
             raise InputError(f"{TITLES[flavor]} ignores {argument(name, value)}: leave it out")
     for asked, apply in _settings(config, options, flavor):
         _take(asked, apply, flavor)
@@ -69,13 +69,16 @@ def as_trtexec_flags(options: BuildOptions) -> list[str]:
 
 def as_named(options: BuildOptions) -> list[str]:
     """The options that are not at their default, as messages name them."""
-    usual = BuildOptions()
-    given = {one.name: getattr(options, one.name) for one in fields(BuildOptions)}
     return [
         argument(name, ",".join(map(str, value)) if isinstance(value, tuple) else value)
-        for name, value in given.items()
-        if value != getattr(usual, name)
+        for name, value in _given(options).items()
     ]
+
+
+def _given(options: BuildOptions) -> dict[str, object]:
+    """The options that are not at their default."""
+    usual = asdict(BuildOptions())
+    return {name: value for name, value in asdict(options).items() if value != usual[name]}
 
 
 def _settings(config: IBuilderConfig, options: BuildOptions, flavor: Flavor) -> Iterator[Setting]:
@@ -185,7 +188,7 @@ def _set_compute_capabilities(
         )
     known = {_named(name): one for name, one in trt.ComputeCapability.__members__.items()}
     for name in names:
-        if name not in known:
+        if name not in compute_capabilities(flavor):
             raise InputError(
                 f"{described(flavor)} does not build for compute capability {name}; it does for "
                 f"{', '.join(compute_capabilities(flavor))}"
