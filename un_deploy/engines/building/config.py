@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,7 +37,7 @@ def configure(config: IBuilderConfig, options: BuildOptions, flavor: Flavor) -> 
     """
     if options.tf32:
         check_tf32_override()
-    for name, value in _given(options).items():
+    for name, value in options.given().items():
         if name in SILENTLY_IGNORED[flavor]:
             raise InputError(f"{TITLES[flavor]} ignores {argument(name, value)}: leave it out")
     for asked, apply in _settings(config, options, flavor):
@@ -71,14 +70,8 @@ def as_named(options: BuildOptions) -> list[str]:
     """The options that are not at their default, as messages name them."""
     return [
         argument(name, ",".join(map(str, value)) if isinstance(value, tuple) else value)
-        for name, value in _given(options).items()
+        for name, value in options.given().items()
     ]
-
-
-def _given(options: BuildOptions) -> dict[str, object]:
-    """The options that are not at their default."""
-    usual = asdict(BuildOptions())
-    return {name: value for name, value in asdict(options).items() if value != usual[name]}
 
 
 def _settings(config: IBuilderConfig, options: BuildOptions, flavor: Flavor) -> Iterator[Setting]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from un_deploy.errors import InputError
@@ -107,6 +107,12 @@ class BuildOptions:
     output_formats: tuple[IoFormat, ...] = ()
     compute_capabilities: tuple[str, ...] = ()
     tf32: bool = True
+
+    def given(self) -> dict[str, object]:
+        """The options that are not at their default, by name."""
+        usual = BuildOptions()
+        found = {one.name: getattr(self, one.name) for one in fields(self)}
+        return {name: value for name, value in found.items() if value != getattr(usual, name)}
 
     def check(self) -> None:
         """Refuse names that trtexec does not have.
