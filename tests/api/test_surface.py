@@ -64,7 +64,10 @@ ABSENT = {
 LOOKUP = re.compile(r"getattr\(\s*trt\.(\w+), (\w+)\[")
 """The one way to look a name up by a string: a member of an enum, by a table of options.py."""
 
-BY_STRING = re.compile(r"\b[gs]etattr\((?!torch,)|__dict__|\b(?:attrgetter|methodcaller|vars)\(")
+BY_STRING = re.compile(
+    r"\b[gs]etattr\((?!torch,|self,|usual,)|__dict__|\b(?:attrgetter|methodcaller|vars)\("
+)
+"""Of anything but torch, and our own options in themselves and as they usually are."""
 
 ELSEWHERE = {"__version__", "shape"}
 """Names that every module, and a tensor of torch, have too: mypy does not follow those here."""
