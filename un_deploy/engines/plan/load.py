@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from packaging.version import Version
 
 from un_deploy.engines.flavor import TITLES, Flavor, described, library
-from un_deploy.engines.log import first_error, listening, logger, warnings_of
+from un_deploy.engines.log import Message, first_error, listening, logger, warnings_of
 from un_deploy.engines.plan.manifest import Manifest, load_plan
 from un_deploy.errors import InputError
+from un_deploy.gpu import first_gpu
 
 if TYPE_CHECKING:
     from tensorrt import ICudaEngine, Runtime
@@ -67,10 +68,18 @@ def deserialized(plan: bytes, origin: str, flavor: Flavor, *, portable: bool = F
         try:
             runtime = trt.Runtime(logger(flavor))
         except (RuntimeError, TypeError) as error:  # the bindings' factory returned nothing
-            raise InputError(f"{described(flavor)} does not start: {first_error(heard)}") from error
+            raise InputError(f"{described(flavor)} does not start: {_why(heard)}") from error
         if portable:
             runtime.engine_host_code_allowed = True
         engine = runtime.deserialize_cuda_engine(plan)
     if engine is None:
-        raise InputError(f"{described(flavor)} cannot load {origin}: {first_error(heard)}")
+        raise InputError(f"{described(flavor)} cannot load {origin}: {_why(heard)}")
     return LoadedPlan(origin, flavor, engine, runtime, warnings_of(heard))
+
+
+def _why(heard: list[Message]) -> str:
+    """The library's first error; without a GPU that is only which call of CUDA failed."""
+    told = first_error(heard)
+    if "cuda" not in told.lower() or first_gpu() is not None:
+        return told
+    return f"it needs an NVIDIA GPU and its driver, and none answers here ({told})"
