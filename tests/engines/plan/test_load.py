@@ -11,9 +11,9 @@ from un_deploy.errors import InputError
 
 pytest.importorskip("tensorrt_rtx")
 
-from un_deploy.engines.plan.load import load_engine  # noqa: E402
-from un_deploy.gpu import Gpu, first_gpu  # noqa: E402
-from un_deploy.pipeline.build import build  # noqa: E402
+from un_deploy.engines.plan.load import load_engine
+from un_deploy.gpu import Gpu, first_gpu
+from un_deploy.pipeline.build import build
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def plan(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.skipif(first_gpu() is not None, reason="a GPU loads it")
 def test_without_a_gpu_that_is_what_is_said(plan: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """TensorRT names the call of CUDA that failed; where a GPU answers, that is all that is known."""
+    """TensorRT names the call of CUDA that failed; where a GPU answers, that is all we know."""
     with pytest.raises(InputError, match=r"needs an NVIDIA GPU and its driver, and none .*\(IRun"):
         load_engine(plan)
     found = Gpu("H200", "580", None, None, None, None, True, None, None, None)
