@@ -61,7 +61,9 @@ def test_a_page(run: Run, folder: Path) -> None:
     pytest.importorskip("plotly")
     (folder / "old.json").write_text(report().to_json())
     told = json.loads(run("report", "old.json", "-o", "page.html", "--json").stdout)
-    assert told == {"source": "old.json", "target": "page.html"}
+    assert told == json.loads(report().to_json(samples=False)) and Path("page.html").is_file()
+    both = json.loads(run("report", "old.json", "old.json", "--json").stdout)
+    assert both == [told, told]
 
 
 def test_a_report_without_samples_makes_no_page(run: Run, folder: Path) -> None:
@@ -69,7 +71,7 @@ def test_a_report_without_samples_makes_no_page(run: Run, folder: Path) -> None:
     (folder / "old.json").write_text(report().to_json(samples=False))
     result = run("report", "old.json", "-o", "page.html")
     assert result.exit_code == 1
-    assert "old.json has no samples: take the report of -o, or of --json-samples" in result.stderr
+    assert "old.json has no samples: take the report that compare -o wrote" in result.stderr
 
 
 @pytest.mark.usefixtures("trtexec")

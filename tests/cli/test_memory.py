@@ -64,6 +64,7 @@ def test_enough_memory(run: Run, limit: Limit) -> None:
 def test_of_an_export_the_checkpoint_counts(run: Run, tmp_path: Path, limit: Limit) -> None:
     limit(200_000_000)
     Path("weights.pt").write_bytes(b"no weights")
+    Path("a.py").write_text("b = None")
     result = run("export", "a.py:b", "-o", "a.onnx", "--checkpoint", "weights.pt")
     warning, error = result.stderr.splitlines()
     assert warning.startswith("warning: export takes some 0.33 GB of memory")

@@ -33,7 +33,7 @@ def test_a_fold_is_proven(run: Run) -> None:
     result = run("verify", "model.onnx", "folded.onnx")
     assert result.exit_code == 0
     assert "2 rewritten constants compared in every entry" in " ".join(result.stdout.split())
-    assert "Output y in onnxruntime: off by" in result.stdout
+    assert "Output 'y' in onnxruntime: off by" in result.stdout
     assert result.stdout.endswith("\nproven\n")
     assert run("verify", "model.onnx", "folded.onnx", "--require", "proven").exit_code == 0
 

@@ -56,6 +56,7 @@ def main() -> None:
     assert "1 of 1 norms would fold" in ran("inspect", "network.onnx")
     ran("fold", "network.onnx", "-o", "folded.onnx", "--require-folded", "all")
     assert ran("verify", "network.onnx", "folded.onnx").splitlines().count("proven") == 1
+    Path("model.py").write_text("make = None")
     assert "un-deploy[torch]" in ran("export", "model.py:make", "-o", "made.onnx", code=1)
     assert "(base)" in ran("doctor", "--no-load", "--no-gpu")
 

@@ -19,8 +19,9 @@ _DATA = "LOADER"
     example="un-deploy convert net.py:make --checkpoint ln.pt --data data.py:batches -o un.pt",
     groups={
         "Data": "data heldout evaluate padding",
-        "What is converted": "checkpoint keep max_loss refit target force",
+        "What is converted": "checkpoint keep max_loss refit",
         "Training afterwards": "finetune steps learning_rate",
+        "Output": "target html force as_json",
     },
 )
 @click.argument("model", metavar="MODEL", type=options.PYTHON)

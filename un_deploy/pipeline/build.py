@@ -159,11 +159,10 @@ def build(
     check_target(manifest_path(target), force=force)
     if _is_path(model) and target.exists() and Path(model).exists() and target.samefile(model):
         raise TargetError(f"{target} is the model itself: choose another name for the plan")
-    graph = _read(model, surgery)
     if dims:
-        profiles = (profile_of_sizes(dims, input_specs(graph)),)
-    engine = engine_of(
-        prepare(graph, precision, keep_fp32=keep_fp32, options=options),
+        profiles = (profile_of_sizes(dims, input_specs(_read(model, surgery))),)
+    engine = engine_of(  # which lets go of the graph; a name here would keep its weights in memory
+        prepare(_read(model, surgery), precision, keep_fp32=keep_fp32, options=options),
         origin=_name(model),
         flavor=kind,
         profiles=profiles,

@@ -157,7 +157,7 @@ def _run(command: list[str], verdict: Verdict) -> None:
     result = None
     try:
         with _limited():
-            result = CliRunner().invoke(main, command)
+            result = CliRunner().invoke(main, [*command, "--quiet"])
         error = result.exception
     except Slow as slow:
         error = slow
