@@ -10,8 +10,9 @@
 # UN_DEPLOY: the command (default: un-deploy). PRECISION: of the engines, of the comparison and of
 # its gates (default: fp16). LN_CHECKPOINT: weights of the LN network.
 # MIN_SPEEDUP: the least speed-up over LN; without it none is asked for, since what folding gives
-# depends on network and machine, and an unsteady machine, as most that run CI, shows none. MAX_ERROR: the largest error, as a share of the output's range;
-# without it what suits the precision that is compared.
+# depends on network and machine, and an unsteady machine, as most that run CI, shows none.
+# MAX_ERROR: the largest error, as a share of the output's range; without it what suits the precision
+# that is compared.
 # BASELINE: a report of an earlier run; a ratio that became worse beyond both intervals fails.
 # SHAPES: of the plan's inputs, where they are dynamic. BATCHES, MAX_BATCH: batch sizes of the
 # comparison and the server. BUILDS, ROUNDS: of the comparison (in trtexec a sample takes seconds).

@@ -38,7 +38,7 @@ def recipe(out: Path, **gates: str) -> subprocess.CompletedProcess[str]:
 def test_the_shell_pipeline_runs_and_its_gates_hold(tmp_path: Path) -> None:
     for package in ("torch", "onnxruntime", "tensorrt_rtx", "tritonclient"):
         pytest.importorskip(package)
-    done = recipe(tmp_path / "out", MIN_SPEEDUP="0.1", TRTEXEC="/nowhere/trtexec")
+    done = recipe(tmp_path / "out", TRTEXEC="/nowhere/trtexec")
     assert done.returncode == 0, done.stderr
     assert "/nowhere/trtexec" in done.stderr  # why no engine runs
     assert "Comparing the graphs in ONNX Runtime on the CPU in fp32 instead" in done.stdout
@@ -55,8 +55,9 @@ def test_the_shell_pipeline_runs_and_its_gates_hold(tmp_path: Path) -> None:
     files |= {"SHAPES": "pixel_values:8x1x28x28", "BATCHES": "1", "BUILDS": "3", "ROUNDS": "2"}
     missed = pipeline(str(tmp_path / "gated"), **files, MIN_SPEEDUP="100")
     assert missed.returncode == 3
-    assert "ort-cpu in the types of the graphs: UN folded is " in missed.stderr
-    assert "100x is not reached" in missed.stderr
+    assert "ort-cpu in the types of the graphs: " in missed.stderr
+    refused = ("100x is not reached", "unsteady, so no speed-up is judged")  # as the machine is
+    assert any(one in missed.stderr for one in refused)
     assert not (tmp_path / "gated" / "repository").exists()  # nothing behind the gate ran
 
 

@@ -52,7 +52,8 @@ def check_walk(checks: Checks) -> None:
             "verify": ({"UN_DEPLOY": "/inside/swapping.sh"}, MISSED, "not equal"),
             "build": ({"SHAPES": "none:2x32x96"}, 1, "names none"),
             "the error limit": ({"MAX_ERROR": "1e-30"}, MISSED, "more than 1e-30"),
-            "the speed-up": ({"MIN_SPEEDUP": "100"}, MISSED, "100x is not reached"),
+            # Not reached, or not judged on an unsteady machine.
+            "the speed-up": ({"MIN_SPEEDUP": "100"}, MISSED, "UN folded"),
             "the older report": ({"BASELINE": "better.json"}, MISSED, "folded was"),
         }
         for index, (gate, (variables, code, says)) in enumerate(gates.items()):

@@ -92,11 +92,13 @@ the micro networks have both, and benchmarks/results/signatures.md has all."""
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("recipe", "dynamic"), LARGE_IN_TURN, ids=str)
-def test_large_networks_in_fp16(recipe: Recipe, dynamic: bool) -> None:
+def test_large_networks_in_half_precision(recipe: Recipe, dynamic: bool) -> None:
+    """BERT's untrained weights hold entries that fp16 has no digits for, and are refused in it."""
+    precision: Precision = "bf16" if recipe.name == "bert_base" else "fp16"
     few = {"batch": recipe.batch, "forwards": forwards_of(recipe)}
     made = {"none": recipe.folds_to, "folded": recipe.factory, "un": recipe.factory}
     found = {
-        form: engine_signatures(exported(factory, form, dynamic, **few), "fp16")
+        form: engine_signatures(exported(factory, form, dynamic, **few), precision)
         for form, factory in made.items()
     }
     assert found["folded"] == found["none"]
