@@ -38,6 +38,14 @@ def test_a_table_of_long_names(capsys: pytest.CaptureFixture[str]) -> None:
     assert told.count("1,234,567") == told.count("Mul Add") == 2
 
 
+def test_names_that_would_look_alike_stay_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    names = [f"dinov2.encoder.layer.{n}.layer_scale1" for n in (0, 1)] + [LONG]
+    show.table(("norm", "folded into"), [(name, "into " + "x" * 70) for name in names])
+    told = capsys.readouterr().out
+    first = "".join(line.split("into")[0].split("x")[0].strip() for line in told.splitlines())
+    assert names[0] in first and names[1] in first and LONG not in first
+
+
 def test_a_wide_terminal_shows_all(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

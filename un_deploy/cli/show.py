@@ -14,7 +14,7 @@ from rich.text import Text
 from un_deploy.printed import Table, words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from un_deploy.graph.fold.report import FoldReport
     from un_deploy.graph.strip.strip import StripReport
@@ -42,18 +42,26 @@ def line(text: str, style: str = "") -> None:
 
 
 class Names:
-    """A cell whose words lose their middle where the column is narrower than they are."""
+    """A cell whose words lose their middle where the column is narrower than they are.
 
-    def __init__(self, text: Text) -> None:
-        self.text = text
+    Those that would then look like another word of the column stay whole, on several lines.
+    """
+
+    def __init__(self, text: Text, column: Collection[str]) -> None:
+        self.text, self.column = text, column
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
         words = self.text.plain.split(" ")
         if max(map(cell_len, words)) <= options.max_width:
             yield self.text
         else:
-            cut = " ".join(elided(word, options.max_width) for word in words)
+            cut = " ".join(self._cut(word, options.max_width) for word in words)
             yield Text(cut, style=self.text.style, overflow="fold")
+
+    def _cut(self, word: str, width: int) -> str:
+        short = elided(word, width)
+        alike = any(elided(other, width) == short for other in self.column if other != word)
+        return word if alike else short
 
     def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
         longest = max(map(cell_len, self.text.plain.split(" ")))
@@ -87,11 +95,17 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> None:
             no_wrap=right,
             overflow="fold",
         )
-    for row in rows:
-        cells = (cell if isinstance(cell, Text) else Text(cell) for cell in row)
-        names = (not heading.startswith(">") for heading in columns)
+    texts = [[cell if isinstance(cell, Text) else Text(cell) for cell in row] for row in rows]
+    words = [
+        {word for text in column for word in text.plain.split(" ")}
+        for column in zip(*texts, strict=True)
+    ]
+    for row in texts:
         shown.add_row(
-            *(Names(cell) if is_name else cell for cell, is_name in zip(cells, names, strict=True))
+            *(
+                text if heading.startswith(">") else Names(text, column)
+                for heading, text, column in zip(columns, row, words, strict=True)
+            )
         )
     console().print(shown)
 

@@ -102,9 +102,17 @@ class BuildReport(JsonForm, Printed):
         for warning in self.warnings:
             yield Words(f"TensorRT warns: {one_line(warning)}", "muted")
         if manifest.precision is not None:
-            yield f"How far answers in {manifest.precision} are from fp32's was not measured."
+            yield (
+                f"How far answers in {manifest.precision} are from fp32's was not measured: that "
+                f"takes a GPU, and compare with {argument('precision', manifest.precision)}."
+            )
         if manifest.flavor == "tensorrt-rtx":
-            yield "It is a plan of TensorRT-RTX: Triton does not load it, and serves the ONNX file."
+            named = ", ".join(manifest.compute_capabilities)
+            gpus = f"compute capability {named}" if named else "its own choice of GPUs"
+            yield (
+                f"A plan of TensorRT-RTX, for {gpus} (un-deploy doctor lists all that it builds "
+                "for). Triton does not load it, and serves the ONNX file."
+            )
         yield f"Wrote {self.target} and {manifest_path(Path(self.target))}."
 
 

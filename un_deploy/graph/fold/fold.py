@@ -213,7 +213,8 @@ def _fold(
             *measuring(view, tried=taken is not None),
             *(norm for part in parts for norm in part.measuring),
         ),
-        notes=(*notes_of(model), *advice(model, reports)),
+        notes=notes_of(model),
+        remedy=advice(model, reports),
     )
     changed = {key: part for key, part in inside.items() if part.is_changed}
     exact = {str(change.value.name): change.exact for change in changes}

@@ -9,21 +9,20 @@ import onnx_ir as ir
 from un_deploy.graph.fold.report import SiteReport
 
 
-def advice(model: ir.Model, sites: tuple[SiteReport, ...]) -> tuple[str, ...]:
-    """A sentence where norms stay in a quantised network, told by its operators' names.
+def advice(model: ir.Model, sites: tuple[SiteReport, ...]) -> str:
+    """A sentence where norms stay in a quantised network, told by its operators' names; else "".
 
     Between two operators stands a rounding with one scale, calibrated for what passes there: no
     scale per channel passes it, and nothing in the file brings the float weights back.
     """
     found = Counter(node.op_type for node in model.graph.all_nodes() if _quantises(node.op_type))
-    stayed = sum(site.status == "stayed" and site.kind == "norm" for site in sites)
-    if not found or not stayed:
-        return ()
+    if not found or not any(site.status == "stayed" and site.kind == "norm" for site in sites):
+        return ""
     counts = ", ".join(f"{count} {kind}" for kind, count in found.most_common(3))
     return (
-        f"it is quantised ({counts}), and {stayed} norm{'s stay' if stayed > 1 else ' stays'}: "
-        "fold the float network, then quantise what comes out. The proof covers the fold; what "
-        "the quantised network is worth has to be measured on data",
+        f"the network is quantised ({counts}), and no scale passes the rounding between its "
+        "operators: fold the float network, then quantise what comes out. The proof covers the "
+        "fold; what the quantised network is worth has to be measured on data"
     )
 
 

@@ -111,6 +111,7 @@ class FoldReport(JsonForm, Printed):
         operators_before, operators_after: the number of operators in the main graph.
         measuring: norms that stay since they measure their input, those in bodies too.
         notes: what was odd about the file, and what was made of that.
+        remedy: what can be done about norms that stay, as a sentence; empty where nothing is known.
         version: of this form.
     """
 
@@ -124,6 +125,7 @@ class FoldReport(JsonForm, Printed):
     measuring: tuple[MeasuringNorm, ...] = ()
     version: int = 1
     notes: tuple[str, ...] = ()
+    remedy: str = ""
 
     @property
     def folded(self) -> tuple[SiteReport, ...]:
@@ -143,10 +145,13 @@ class FoldReport(JsonForm, Printed):
         """
         folded = [site for site in self.folded if site.kind == "norm"]
         stayed = [site for site in self.stayed if site.kind == "norm"]
+        remedy = f"; {self.remedy}" if self.remedy else ""
         if wanted != "all":
             if len(folded) < wanted:
                 why = f", and {_the_first(stayed)}" if stayed else ""
-                raise ThresholdError(f"{len(folded)} of {wanted} required norms folded{why}")
+                raise ThresholdError(
+                    f"{len(folded)} of {wanted} required norms folded{why}{remedy}"
+                )
         elif self.measuring:
             raise ThresholdError(
                 f"no norm may stay, but some measure their input: {self.kinds_left}"
@@ -154,7 +159,7 @@ class FoldReport(JsonForm, Printed):
         elif stayed:
             raise ThresholdError(
                 f"no norm may stay, but {len(stayed)} of {len(folded) + len(stayed)} do: "
-                f"{_the_first(stayed)}"
+                f"{_the_first(stayed)}{remedy}"
             )
 
     @property
@@ -173,6 +178,8 @@ class FoldReport(JsonForm, Printed):
             modules: what operators are called instead, by their names.
             planned: nothing was folded in earnest.
         """
+        if self.remedy:
+            yield f"{self.remedy[:1].upper()}{self.remedy[1:]}."
         if self.sites:
             rows = list(_rows(self.sites, modules or {}))
             yield Table(("norm, or factor or bias", "operators", ">channels", "folded into"), rows)
@@ -192,7 +199,8 @@ class FoldReport(JsonForm, Printed):
             folded = sum(site.status == "folded" for site in norms)
             yield f"{folded} of {len(norms)} norms {done}; {counts}."
         else:
-            yield f"There is no norm that could be folded; {counts}."
+            left = "that could be folded" if self.measuring else "left"
+            yield f"There is no norm {left}; {counts}."
         if self.measuring:
             yield self._measuring_told()
 
