@@ -29,12 +29,15 @@ def comparison(report: CompareReport) -> None:
     show.line(answer.text.replace("\N{NO-BREAK SPACE}", " "), tone)
     for text in wording.unsteady(report):
         show.line(f"Caution: {text}", show.BAD)
+    if wording.unsteady(report):
+        show.line(wording.AGAIN)
     show.line(f"{report.runtime or report.backend} on {where}{precision}{threads}; {shapes}")
     _accuracy(report)
     _times(report)
     interval = report.control.interval
-    rows = [_ratio(ratio, report.doubts(ratio)) for ratio in report.ratios]
-    _, *figures, _ = _ratio(report.control, ())
+    steady = not report.unsteady
+    rows = [_ratio(ratio, report.doubts(ratio), steady) for ratio in report.ratios]
+    _, *figures, _ = _ratio(report.control, (), steady)
     rows.append((f"A/A control, {TITLES[report.control.of]}", *figures, ""))
     show.table(("time of", ">ratio", f"{interval.confidence:.0%} interval", "says"), rows)
     for kind, otherwise in report.not_comparable.items():
@@ -151,9 +154,10 @@ def _engines(report: CompareReport) -> None:
         show.line(FUSED_AWAY)
 
 
-def _ratio(ratio: Ratio, doubts: tuple[str, ...]) -> tuple[str | Text, ...]:
+def _ratio(ratio: Ratio, doubts: tuple[str, ...], steady: bool) -> tuple[str | Text, ...]:
     interval = ratio.interval
-    says = Text(wording.verdict(ratio), show.GOOD if interval.significant else show.MUTED)
+    sure = steady and interval.significant
+    says = Text(wording.verdict(ratio), show.GOOD if sure else show.MUTED)
     if doubts:
         says.append(f" ({', '.join(doubts)})", show.BAD)
     name = f"{wording.variant(ratio.of, ratio.form)} over {TITLES[ratio.to]}"

@@ -15,6 +15,9 @@ EQUAL = 0.02
 """Folded is called equal to no norm where the whole interval lies this close to 1."""
 
 
+AGAIN = "Run it again while nothing else uses the machine: more builds help only then."
+"""What to do where it was unsteady."""
+
 NO_INTERVAL = "no interval"
 """Stands where an interval would, had there been builds and rounds enough."""
 
