@@ -11,6 +11,7 @@
 # its gates (default: fp16). LN_CHECKPOINT: weights of the LN network.
 # MIN_SPEEDUP: the least speed-up over LN; without it none is asked for, since what folding gives
 # depends on network and machine, and an unsteady machine, as most that run CI, shows none.
+# REQUIRE_FOLDED: how many norms must fold (default: all, and no LayerNorm may be left).
 # MAX_ERROR: the largest error, as a share of the output's range; without it what suits the precision
 # that is compared.
 # BASELINE: a report of an earlier run; a ratio that became worse beyond both intervals fails.
@@ -39,8 +40,9 @@ else
     ${LN_CHECKPOINT:+--checkpoint "$LN_CHECKPOINT"}
 fi
 
-"${un_deploy[@]}" fold "$un" -o "$out/folded.onnx" --json > "$out/fold.json"
-"${un_deploy[@]}" verify "$un" "$out/folded.onnx"
+"${un_deploy[@]}" fold "$un" -o "$out/folded.onnx" --require-folded "${REQUIRE_FOLDED:-all}" \
+  --json > "$out/fold.json"
+"${un_deploy[@]}" verify "$un" "$out/folded.onnx" --require proven
 
 # TensorRT-RTX builds without a GPU; on a machine with TensorRT, --flavor auto takes that.
 "${un_deploy[@]}" build "$out/folded.onnx" -o "$out/folded.plan" --precision "$precision" \

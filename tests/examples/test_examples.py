@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples"
 CHECKPOINTS = ROOT / "models" / "checkpoints"
 
 
@@ -98,6 +99,8 @@ def test_what_the_pipeline_calls(tmp_path: Path, there: bool, precision: str, er
     compare = calls[4]
     assert verbs[:4] == ["fold", "verify", "build", "trtexec-compare"]
     assert verbs[4:] == ["trtexec-compare" if there else "compare", "triton"]
+    assert "--require-folded all" in " ".join(calls[0])
+    assert "--require proven" in " ".join(calls[1])
     assert f"--engines --precision {precision}" in " ".join(compare)
     assert f"--max-error {error if there else '1e-4'}" in " ".join(compare)
     assert "--min-speedup" not in compare
@@ -126,6 +129,17 @@ def test_the_comparison_is_told_the_gates_and_its_failure_is_the_end(tmp_path: P
     last = (tmp_path / "calls").read_text().splitlines()[-1]
     assert last.startswith("trtexec-compare --engines ")
     assert "--max-error 0.25 --min-speedup 1.5 --against old.json -o " in last
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yml")), ids=lambda path: path.name)
+def test_no_example_lets_a_norm_stay(path: Path) -> None:
+    """*Proven* alone does not mean folded."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    for line in lines:
+        if "un-deploy fold " in line:
+            assert "--require-folded all" in line
+        if "un-deploy verify " in line:
+            assert "--require proven" in line
 
 
 def test_the_pipeline_says_what_it_needs(tmp_path: Path) -> None:

@@ -103,15 +103,15 @@ def runs(path: str, minor: int) -> bool:
 
 
 def environment(python: Path, name: str) -> Path:
-    """Its Python; it has no pip: the pip of this environment installs into it."""
-    sh(python, "-m", "venv", "--without-pip", str(PLACE / name))
+    """Its Python, with the pip that came with it: an older one knows no newer Python."""
+    sh(python, "-m", "venv", str(PLACE / name))
     return PLACE / name / "bin" / "python"
 
 
 def install(python: Path, *what: str) -> None:
     """Into an environment."""
-    pip = ("-m", "pip", "--quiet", "--disable-pip-version-check", "--python", str(python))
-    sh(Path(sys.executable), *pip, "install", "--no-compile", *what)
+    pip = ("-m", "pip", "--quiet", "--disable-pip-version-check")
+    sh(python, *pip, "install", "--no-compile", *what)
 
 
 def check_sdist(sdist: Path) -> None:
