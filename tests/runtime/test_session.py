@@ -57,6 +57,11 @@ def test_inputs_with_a_default_need_not_be_fed(runtime: Runtime, model: onnx_ir.
     np.testing.assert_array_equal(default_replaced["y"], [[0, -2, 6, 12]])
 
 
+def test_nothing_can_be_fetched(runtime: Runtime, model: onnx_ir.Model) -> None:
+    """As where every output is random; ONNX Runtime takes no name for all names."""
+    assert runtime.load(model).run({"x": X}, []) == {}
+
+
 def test_any_tensor_can_be_fetched(runtime: Runtime, model: onnx_ir.Model) -> None:
     session = runtime.load(model)
     fetched = session.run({"x": X}, ["scaled", "w", "x", "y"])

@@ -83,6 +83,8 @@ class FileSession:
     def run(self, feeds: Feeds, fetch: Sequence[str] | None = None) -> dict[str, np.ndarray]:
         """See `un_deploy.runtime.protocol.Session`."""
         names = list(self._outputs if fetch is None else fetch)
+        if not names:  # which the libraries take for all outputs
+            return {}
         engine = self._engine
         if engine is None or not self._fetchable.issuperset(names):
             engine = self._engine = self._load([*self._outputs, *names])
