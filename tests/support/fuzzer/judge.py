@@ -10,7 +10,7 @@ twice, as it is and widened to float32, where only its rounded weights tell the 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import ml_dtypes
@@ -145,6 +145,7 @@ def _spread(model: onnx.ModelProto, feeds: Feeds, dtype: np.dtype) -> list[float
     wide = np.dtype(np.float32) if dtype.itemsize == 2 else dtype
     base = _run(model, feeds)
     spread = [0.0] * len(base)
+    shapes = _shapes_of_casts(model, feeds)
     for seed in range(_PERTURBED_RUNS):
         rng = np.random.default_rng(seed)
 
@@ -153,16 +154,37 @@ def _spread(model: onnx.ModelProto, feeds: Feeds, dtype: np.dtype) -> list[float
             return np.asarray(array * (1.0 + eps * signs)).astype(array.dtype)
 
         given = {name: rounded(array) if _floats(array) else array for name, array in feeds.items()}
-        moved = _run(_rounding(with_floats(model, rounded), rng, eps, wide), given)
+        moved = _run(_rounding(with_floats(model, rounded), rng, eps, wide, shapes), given)
         for index, (a, b) in enumerate(zip(moved, base, strict=True)):
             spread[index] = max(spread[index], _distance(a, b))
     return spread
 
 
+def _shapes_of_casts(model: onnx.ModelProto, feeds: Feeds) -> dict[str, tuple[int, ...]]:
+    """Of what the main graph's Casts to floats give, by name."""
+    copy = onnx.ModelProto.FromString(model.SerializeToString())
+    names = [
+        node.output[0]
+        for node in model.graph.node
+        if node.op_type == "Cast" and node.attribute[0].i in FLOATS
+    ]
+    del copy.graph.output[:]
+    copy.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
+    return {n: a.shape for n, a in zip(names, _run(copy, feeds), strict=True)} if names else {}
+
+
 def _rounding(
-    model: onnx.ModelProto, rng: np.random.Generator, eps: float, dtype: np.dtype
+    model: onnx.ModelProto,
+    rng: np.random.Generator,
+    eps: float,
+    dtype: np.dtype,
+    shapes: Mapping[str, tuple[int, ...]],
 ) -> onnx.ModelProto:
-    """In place: what arithmetic in the main graph gives is multiplied by 1 + eps or 1 - eps."""
+    """In place: what arithmetic in the main graph gives is multiplied by 1 + eps or 1 - eps.
+
+    What a Cast gives is so entry by entry, since one factor for all is gone where a mean is taken
+    out, and its rounding is not.
+    """
     nodes = list(model.graph.node)
     del model.graph.node[:]
     integers = {one.name for one in model.graph.initializer if one.data_type == TensorProto.INT64}
@@ -176,7 +198,8 @@ def _rounding(
             node.op_type in ("Add", "Mul") and integers & set(node.input)
         ):
             continue
-        factor = np.asarray(1.0 + step * rng.choice([-1.0, 1.0])).astype(own)
+        factor = 1.0 + step * rng.choice([-1.0, 1.0], shapes.get(node.output[0], ()))
+        factor = np.asarray(factor).astype(own)
         names = f"{node.output[0]}_given", f"factor_{index}"
         model.graph.initializer.append(onnx.numpy_helper.from_array(factor, names[1]))
         model.graph.node.append(onnx.helper.make_node("Mul", names, [node.output[0]]))
