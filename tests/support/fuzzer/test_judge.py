@@ -69,11 +69,12 @@ def test_an_exact_zero_that_rounding_spoils_is_right() -> None:
 
 def test_a_cast_of_large_numbers_whose_mean_goes_is_right() -> None:
     """Near 800 float16 has steps of 0.5, one rounding an entry: no mean takes these out."""
-    cast = "c = Cast<to=10>({}) d = Cast<to=1>(c) z = MatMul(d, w) k = ReduceMean<keepdims=1>(z)"
+    cast = "c = Cast<to=10>(n) d = Cast<to=1>(c) z = MatMul(d, w)"
+    mean = "i = Constant<value_ints = [0]>() k = ReduceMean(z, i) y = Sub(z, k)"
+    one = f"n = Add(x, h) {cast} {mean}"
     constants = {"h": np.full(4, 800.1), "g": np.full(4, 800.3)}
-    one = f"n = Add(x, h) {cast.format('n')} y = Sub(z, k)"
     found = judged(one, one.replace("(x, h)", "(x, g)"), **constants)
-    assert not found.wrong and 0 < found.share < 0.5
+    assert not found.wrong and 0 < found.share < 0.2  # one factor for all: 0.32
 
 
 def test_another_shape_is_wrong_and_so_is_what_does_not_run() -> None:
