@@ -17,7 +17,7 @@ from typing import get_args
 
 import click
 
-from benchmarks.entries import table
+from benchmarks.entries import table, written_into
 from tests.support.networks.foreign import NETWORKS
 from un_deploy.engines.building.from_graph import engine_of, prepare
 from un_deploy.engines.building.options import BuildOptions
@@ -110,9 +110,7 @@ def markdown(found: dict[Cell, TypeReport | str], builder: str) -> str:
 
 def page(part: str) -> str:
     """docs/engines.md with this part in it."""
-    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{part}\n{END}{after}"
+    return written_into(PAGE, BEGIN, END, part)
 
 
 def _sums(told: Iterable[TypeReport]) -> tuple[int, int]:

@@ -82,6 +82,13 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     ]
 
 
+def written_into(page: Path, begin: str, end: str, part: str) -> str:
+    """A page with this part between two lines of it, whatever stood there."""
+    before, _, rest = page.read_text(encoding="utf-8").partition(begin)
+    _, _, after = rest.partition(end)
+    return f"{before}{begin}\n{part}\n{end}{after}"
+
+
 def in_fresh_processes(
     build: Callable[..., Mapping[str, list[float]]], builds: int, *given: Any
 ) -> dict[str, list[list[float]]]:

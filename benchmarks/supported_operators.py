@@ -17,7 +17,7 @@ import click
 import numpy as np
 import onnx_ir as ir
 
-from benchmarks.entries import table
+from benchmarks.entries import table, written_into
 from un_deploy.files import atomic_write_text
 from un_deploy.graph.analysis.affine_map import Affine
 from un_deploy.graph.analysis.constants import Constants
@@ -104,9 +104,7 @@ def _agrees(unit: Unit, port: Port, gauge: Affine, view: GraphView) -> bool:
 
 def page(part: str) -> str:
     """The page with this part in it."""
-    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{part}\n{END}{after}"
+    return written_into(PAGE, BEGIN, END, part)
 
 
 @click.command()

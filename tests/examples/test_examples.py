@@ -71,6 +71,15 @@ esac
 """
 
 
+def recorded(tmp_path: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """The pipeline from ONNX files with a double, which writes its calls to ``calls``."""
+    double = tmp_path / "un-deploy"
+    double.write_text(RECORDER)
+    double.chmod(0o755)
+    told = {"UN": "un.onnx", "LN": "ln.onnx", "UN_DEPLOY": str(double)}
+    return pipeline(str(tmp_path / "out"), **told, CALLS=str(tmp_path / "calls"), **variables)
+
+
 @pytest.mark.parametrize(
     ("precision", "error"), [("fp32", "1e-2"), ("fp16", "1e-2"), ("bf16", "5e-2")]
 )
@@ -80,16 +89,9 @@ def test_what_the_pipeline_calls(tmp_path: Path, there: bool, precision: str, er
 
     Engines of fp32 may use TF32, whose mantissa is that of fp16; graphs on the CPU have none.
     """
-    double = tmp_path / "un-deploy"
-    double.write_text(RECORDER)
-    double.chmod(0o755)
-    done = pipeline(
-        str(tmp_path / "out"),
-        UN="un.onnx",
-        LN="ln.onnx",
+    done = recorded(
+        tmp_path,
         PRECISION=precision,
-        UN_DEPLOY=str(double),
-        CALLS=str(tmp_path / "calls"),
         WHICH="trtexec 10.16.2" if there else "error: no TensorRT engine can be run here",
         CODE="0" if there else "1",
     )
@@ -109,15 +111,8 @@ def test_what_the_pipeline_calls(tmp_path: Path, there: bool, precision: str, er
 
 
 def test_the_comparison_is_told_the_gates_and_its_failure_is_the_end(tmp_path: Path) -> None:
-    double = tmp_path / "un-deploy"
-    double.write_text(RECORDER)
-    double.chmod(0o755)
-    done = pipeline(
-        str(tmp_path / "out"),
-        UN="un.onnx",
-        LN="ln.onnx",
-        UN_DEPLOY=str(double),
-        CALLS=str(tmp_path / "calls"),
+    done = recorded(
+        tmp_path,
         WHICH="trtexec 10.16.2",
         CODE="0",
         COMPARED="3",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.entries import table
+from benchmarks.entries import table, written_into
 from un_deploy.cli.foreign_flags import REFUSED, TRANSLATED
 from un_deploy.files import atomic_write_text
 
@@ -44,9 +44,7 @@ def markdown() -> str:
 
 def page() -> str:
     """The page with the tables in it."""
-    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{markdown()}\n{END}{after}"
+    return written_into(PAGE, BEGIN, END, markdown())
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from typing import get_args
 
 import click
 
-from benchmarks.entries import table
+from benchmarks.entries import table, written_into
 from un_deploy.cli import main
 from un_deploy.cli.progress import OPTIONS as EVERYWHERE
 from un_deploy.engines.flavor import TITLES
@@ -135,9 +135,7 @@ def markdown() -> str:
 
 def page() -> str:
     """The page with this part in it."""
-    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{markdown()}\n{END}{after}"
+    return written_into(PAGE, BEGIN, END, markdown())
 
 
 if __name__ == "__main__":
