@@ -160,5 +160,4 @@ def _ratio(ratio: Ratio, doubts: tuple[str, ...], steady: bool) -> tuple[str | T
     says = Text(wording.verdict(ratio), show.GOOD if sure else show.MUTED)
     if doubts:
         says.append(f" ({', '.join(doubts)})", show.BAD)
-    name = f"{wording.variant(ratio.of, ratio.form)} over {TITLES[ratio.to]}"
-    return name, f"{interval.ratio:.3f}", wording.span(interval), says
+    return wording.pair(ratio, " over "), f"{interval.ratio:.3f}", wording.span(interval), says

@@ -27,6 +27,11 @@ def variant(kind: Kind, form: str = "") -> str:
     return f"{TITLES[kind]}, {form}" if form else TITLES[kind]
 
 
+def pair(ratio: Ratio, between: str = " / ") -> str:
+    """What is divided by what, each in the form that counts."""
+    return f"{variant(ratio.of, ratio.form)}{between}{variant(ratio.to, ratio.to_form)}"
+
+
 def numbers(interval: Interval) -> tuple[str, str, str]:
     """Ratio, low and high with three decimals, or as many as show on which side of 1 they lie."""
     given = (interval.ratio, interval.low, interval.high)

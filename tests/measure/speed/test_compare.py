@@ -81,6 +81,18 @@ def test_the_fastest_form_of_ln_counts() -> None:
     assert slower.ratio("ln", "folded").ratio == pytest.approx(1.3, rel=1e-3)
 
 
+def test_the_fastest_form_of_every_variant_counts() -> None:
+    """Where LayerNorms stay in them; the A/A control is of the form that is entered first."""
+    fast = replace(FOLDED, form="fast", fusions="no-skip-norm")
+    report = compared(LN, UNFOLDED, FOLDED, fast, build=double(**{"folded, fast": 0.9}))
+    assert {(r.of, r.to_form) for r in report.ratios if r.to == "folded"} == {
+        ("ln", "fast"),
+        ("unfolded", "fast"),
+    }
+    assert report.ratio("unfolded", "folded").ratio == pytest.approx(1.1 / 0.9, rel=1e-3)
+    assert (report.control.of, report.control.form) == ("folded", "")
+
+
 def test_one_variant_is_entered_twice() -> None:
     report = compared()
     folded = [timed for timed in report.timed if timed.kind == "folded"]

@@ -183,6 +183,22 @@ def test_ln_in_its_parts_is_also_taken_as_one_operator(tmp_path: Path) -> None:
         assert "LayerNormalization" in operators(load_model(lns[-1].model))
 
 
+def test_layer_norms_that_stay_are_at_their_best_in_every_variant(tmp_path: Path) -> None:
+    """Half converted: else LN alone were without a fusion that costs it time."""
+    rest = "h = MatMul(n, w) y = LayerNormalization(h, g, o)"
+    bodies = {"ln": "n = LayerNormalization(x, a, b)", "unfolded": "m = Mul(x, a) n = Add(m, b)"}
+    sizes = {"a": (4,), "b": (4,), "w": (4, 4), "g": (4,), "o": (4,)}
+    for kind, body in bodies.items():
+        made = build("float[B,3,4] x => float[B,3,4] y", f"{body} {rest}", **sizes)
+        save_model(made, tmp_path / f"{kind}.onnx")
+    found = network(tmp_path, **{kind: tmp_path / f"{kind}.onnx" for kind in bodies})
+    forms = [(v.kind, v.form, v.fusions, v.derived) for v in found.variants]
+    for kind, derived in (("ln", False), ("unfolded", False), ("folded", True), ("none", True)):
+        assert (kind, "", "all", derived) in forms
+        assert (kind, "no SkipLayerNormalization", "no-skip-norm", derived) in forms
+    assert len(forms) == 8
+
+
 def test_files_of_different_networks_are_refused(tmp_path: Path, files: dict) -> None:
     other = build("float[batch,3,4] z => float[batch,3,4] y", "y = Mul(z, a)", a=(4,))
     save_model(other, tmp_path / "other.onnx")

@@ -39,7 +39,11 @@ def _row(name: str, report: CompareReport, ratio: Ratio) -> Cells:
     interval, control = ratio.interval, report.control.interval
     is_control = ratio is report.control
     first = [one for one in report.timed if (one.kind, one.form) == (ratio.of, ratio.form)]
-    second = [one for one in report.timed if one.kind == ratio.to and not one.control]
+    second = [
+        one
+        for one in report.timed
+        if (one.kind, one.form) == (ratio.to, ratio.to_form) and not one.control
+    ]
     of = next((one for one in first if one.control == is_control), None)
     to = next(iter(second), None)
     return {
@@ -53,7 +57,7 @@ def _row(name: str, report: CompareReport, ratio: Ratio) -> Cells:
         "batch": report.batch,
         "steady": "no" if report.unsteady else "yes",
         "time_of": wording.variant(ratio.of, ratio.form),
-        "over": "itself" if is_control else wording.variant(ratio.to),
+        "over": "itself" if is_control else wording.variant(ratio.to, ratio.to_form),
         "ratio": interval.ratio,
         "low": None if interval.too_few else interval.low,
         "high": None if interval.too_few else interval.high,

@@ -149,8 +149,7 @@ def _table(title: str, found: Sequence[Named]) -> Table:
 def _ratio(ratio: Ratio | None) -> tuple[str | Cell, str, str]:
     if ratio is None:
         return "", "", ""
-    pair = f"{wording.variant(ratio.of, ratio.form)} / {TITLES[ratio.to]}"
-    number = Cell(wording.numbers(ratio.interval)[0], small=pair)
+    number = Cell(wording.numbers(ratio.interval)[0], small=wording.pair(ratio))
     return number, wording.span(ratio.interval), wording.verdict(ratio)
 
 

@@ -3,7 +3,8 @@
 Everything that could favour one side is shared: the rounds, the inputs, the process, the runtime
 and its settings. The folded graph is entered twice; what the two differ by is what this machine
 makes of equal things (the A/A control). Layer Normalization is entered in every form in which the
-runtime can have it, and the fastest counts; that it is picked by the same samples favours LN.
+runtime can have it, and the fastest counts; that it is picked by the same samples favours LN. So is
+every other variant that has some left.
 """
 
 from __future__ import annotations
@@ -115,7 +116,13 @@ def compare_variants(
         inputs={name: array.shape for name, array in feeds.items()},
         timed=timed,
         ratios=tuple(
-            Ratio(of, to, by_kind[of].form, ratio(*(times[by_kind[k].name] for k in (of, to))))
+            Ratio(
+                of,
+                to,
+                by_kind[of].form,
+                ratio(*(times[by_kind[k].name] for k in (of, to))),
+                by_kind[to].form,
+            )
             for of, to in pairs_of(by_kind)
             if otherwise.isdisjoint((of, to))
         ),

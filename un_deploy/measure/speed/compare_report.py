@@ -163,7 +163,7 @@ class CompareReport(JsonForm, Printed):
 
     def doubts(self, ratio: Ratio) -> tuple[str, ...]:
         """What was told against the times in a ratio, such as "LN unstable"."""
-        forms = ((ratio.of, ratio.form), (ratio.to, ""))
+        forms = ((ratio.of, ratio.form), (ratio.to, ratio.to_form))
         return tuple(
             dict.fromkeys(
                 f"{TITLES[one.kind]} {doubt}"

@@ -62,11 +62,13 @@ class Ratio:
     """The time of one variant over that of another.
 
     Attributes:
-        form: of LN, where it has several: the fastest.
+        form: of the first, where it has several: the fastest, as those of LN.
         interval: of the ratio; above 1 the first is slower.
+        to_form: of the second, alike.
     """
 
     of: Kind
     to: Kind
     form: str
     interval: Interval
+    to_form: str = ""

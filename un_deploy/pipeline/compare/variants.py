@@ -269,8 +269,8 @@ class Network:
         self.models[kind] = model
         file = file or self._save(kind, model)
         self._enter(kind, file, model, source, derived)
-        if kind == "ln":
-            self._add_forms(file, model, source)
+        if kind not in BASELINES:
+            self._add_forms(kind, file, model, source, derived)
         if kind in BASELINES:
             self._add_folded(kind, model)
 
@@ -283,21 +283,29 @@ class Network:
             source = f"un-deploy fold of {TITLES[kind]}"
             self._enter(kind, file, made.model, source, True, "folded")
 
-    def _add_forms(self, file: Path, model: ir.Model, source: str) -> None:
-        """Add the other forms of LN that the backend can run; the fastest will count."""
+    def _add_forms(
+        self, kind: Kind, file: Path, model: ir.Model, source: str, derived: bool
+    ) -> None:
+        """Add the other forms of LN that the backend can run; the fastest will count.
+
+        Of UN and of no norm too, where LayerNorms stay in it: else LN alone would be at its best.
+        """
         shapes = Shapes(model)
         found = find_layernorms(model.graph, Constants(model, shapes), shapes)
+        if kind != "ln" and not found:
+            return
         in_parts = any(len(norm.nodes) > 1 for norm in found)
         if backend_named(self.settings.backend).has_fusions:
             fused = "no SkipLayerNormalization"
-            self._enter("ln", file, model, source, False, fused, "no-skip-norm")
+            self._enter(kind, file, model, source, derived, fused, "no-skip-norm")
             if in_parts:
-                self._enter("ln", file, model, source, False, "norms in their parts", "no-norm")
+                in_their_parts = "norms in their parts"
+                self._enter(kind, file, model, source, derived, in_their_parts, "no-norm")
         if in_parts:
             changed = to_ir(model)[0]
             if use_operator(changed):
-                file = self._save("ln", changed)
-                self._enter("ln", file, changed, source, True, "LayerNormalization operator")
+                file = self._save(kind, changed)
+                self._enter(kind, file, changed, source, True, "LayerNormalization operator")
 
     def _save(self, kind: Kind, model: ir.Model) -> Path:
         path = self.folder / f"{len(self.variants)}_{kind}.onnx"

@@ -9,7 +9,7 @@ from un_deploy.measure.report import plot_style
 from un_deploy.measure.report.page_elements import Absent, Cell, Plot, Section, Table
 from un_deploy.measure.report.sections.ratio_lines import ratio_lines
 from un_deploy.measure.speed.compare_report import CompareReport
-from un_deploy.measure.speed.variant import COMPARED, TITLES
+from un_deploy.measure.speed.variant import COMPARED
 from un_deploy.measure.speed.variant_times import Timed
 
 _MARKS = (
@@ -43,7 +43,7 @@ def _table(points: list[CompareReport]) -> Table:
                 rows.append(
                     (
                         wording.point(report),
-                        f"{wording.variant(of, ratio.form)} / {TITLES[to]}",
+                        wording.pair(ratio),
                         wording.numbers(interval)[0],
                         wording.span(interval),
                         Cell(wording.verdict(ratio), "strong" if interval.significant else "muted"),

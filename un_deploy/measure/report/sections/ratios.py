@@ -7,7 +7,6 @@ from un_deploy.measure.report import plot_style
 from un_deploy.measure.report.page_elements import Absent, Cell, Plot, Section, Table
 from un_deploy.measure.speed.compare_report import STEADY, CompareReport
 from un_deploy.measure.speed.statistics import Interval
-from un_deploy.measure.speed.variant import TITLES
 from un_deploy.measure.speed.variant_times import Ratio
 
 
@@ -35,7 +34,9 @@ def section(report: CompareReport) -> Section | Absent:
 
 
 def _table(report: CompareReport) -> Table:
-    rows = [_row(one, TITLES[one.to], report.doubts(one)) for one in report.ratios]
+    rows = [
+        _row(one, wording.variant(one.to, one.to_form), report.doubts(one)) for one in report.ratios
+    ]
     rows.append(_row(report.control, "itself (A/A control)", control=True))
     sure = wording.percent(report.control.interval.confidence)
     return Table(
@@ -75,7 +76,7 @@ def _of_control(interval: Interval) -> Cell:
 
 def _forest(report: CompareReport) -> Plot:
     shown = [*report.ratios, report.control]
-    names = [f"{wording.variant(r.of, r.form)} / {TITLES[r.to]}" for r in report.ratios]
+    names = [wording.pair(ratio) for ratio in report.ratios]
     names.append(f"A/A control: {wording.variant(report.control.of, report.control.form)} / itself")
     says = [wording.verdict(ratio) for ratio in report.ratios] + [""]
     texts = [

@@ -31,9 +31,10 @@ def headline(report: CompareReport) -> Headline:
     more = []
     if (main.of, main.to) != ("ln", "folded"):
         more.append("LN against UN folded was not measured: one of the two is missing.")
-    if main.form:
-        best = wording.variant(main.of, main.form)
-        more.append(f"{TITLES[main.of]} is taken in its fastest form: {best}.")
+    for kind, form in ((main.of, main.form), (main.to, main.to_form)):
+        if form:
+            best = wording.variant(kind, form)
+            more.append(f"{TITLES[kind]} is taken in its fastest form: {best}.")
     least = wording.found(report, "folded", "none")
     if least is not None and least is not main:
         more.append(wording.limit(least))
