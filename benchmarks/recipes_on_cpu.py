@@ -18,7 +18,7 @@ import click
 from benchmarks import entries
 from un_deploy.measure import wording
 from un_deploy.measure.speed.compare_report import CompareReport
-from un_deploy.measure.speed.variant import TITLES, Kind
+from un_deploy.measure.speed.variant import Kind
 from un_deploy.pipeline.compare.compare import compare
 from un_deploy.pipeline.export.norm_names import NORMS, Norm
 
@@ -37,7 +37,8 @@ def entry(model: str, norms: tuple[Norm, ...], report: CompareReport) -> dict[st
         "threads": report.threads,
         "median_s": {one.name: one.median_s for one in report.timed},
         "ratios": [
-            {"of": one.of, "form": one.form, "to": one.to, **one.interval.to_dict()}
+            {"of": one.of, "form": one.form, "to": one.to, "to_form": one.to_form}
+            | one.interval.to_dict()
             for one in (*report.ratios, report.control)
         ],
         "notes": list(report.notes),
@@ -67,7 +68,9 @@ def ratios(one: dict[str, Any]) -> list[str]:
     rows = []
     for told in one["ratios"]:
         of: Kind = told["of"]
-        to = "itself (A/A)" if told["to"] == of else TITLES[told["to"]]  # type: ignore[index]
+        to = "itself (A/A)"
+        if told["to"] != of:
+            to = wording.variant(told["to"], told.get("to_form", ""))
         interval = f"{told['low']:.3f} to {told['high']:.3f}"
         name = wording.variant(of, told["form"])
         rows.append([name, to, f"{told['ratio']:.3f}", interval, str(told["builds"])])

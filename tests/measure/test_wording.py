@@ -18,6 +18,14 @@ def made(ratio: float, low: float, high: float, of: Kind = "ln", to: Kind = "fol
     return Ratio(of, to, "", interval)
 
 
+def test_a_pair_names_the_forms_that_count_and_one_form_of_both_once() -> None:
+    one = made(1.2, 1.1, 1.3)
+    forms = {("", ""): "LN / UN folded", ("fast", ""): "LN, fast / UN folded"}
+    forms |= {("fast", "fast"): "LN / UN folded, both fast", ("", "fast"): "LN / UN folded, fast"}
+    for (form, to_form), name in forms.items():
+        assert wording.pair(replace(one, form=form, to_form=to_form)) == name
+
+
 def plain(text: str) -> str:
     return text.replace("\N{NO-BREAK SPACE}", " ")
 

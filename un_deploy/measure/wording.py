@@ -28,7 +28,9 @@ def variant(kind: Kind, form: str = "") -> str:
 
 
 def pair(ratio: Ratio, between: str = " / ") -> str:
-    """What is divided by what, each in the form that counts."""
+    """What is divided by what, each in the form that counts; a form of both is told once."""
+    if ratio.form and ratio.form == ratio.to_form:
+        return f"{TITLES[ratio.of]}{between}{TITLES[ratio.to]}, both {ratio.form}"
     return f"{variant(ratio.of, ratio.form)}{between}{variant(ratio.to, ratio.to_form)}"
 
 
