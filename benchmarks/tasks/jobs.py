@@ -14,6 +14,11 @@ SEEDS = range(5)
 TRAINED = ("dyt", "derf", "un-scaled")
 """Norms of the last extension of Fashion-MNIST's protocol."""
 
+WHY_SEEDS = range(2)
+WHY_NORMS = ("dyt", "derf")
+WHY_ALPHA = 2.0
+"""Of the experiment on why the two are behind."""
+
 TRANSLATION_SEEDS = range(3)
 TRANSLATION_NORMS = ("ln", "un", "dyt")
 
@@ -55,15 +60,22 @@ def fashion_mnist() -> Iterator[Job]:
     for network in ("t2t_vit_micro", "swin_micro"):
         for norm in ("ln", "un-scaled"):
             yield _training(network, norm, 0)
+    for seed in WHY_SEEDS:
+        for norm in WHY_NORMS:
+            yield _training("vit_micro", norm, seed, alpha=WHY_ALPHA)
 
 
-def _training(network: str, norm: str, seed: int, outliers: bool = False) -> Job:
+def _training(
+    network: str, norm: str, seed: int, outliers: bool = False, alpha: float | None = None
+) -> Job:
+    setting = "_outliers" if outliers else "" if alpha is None else f"_alpha{alpha:g}"
     return Job(
-        f"fashion_mnist/{network}_{norm}_seed{seed}{'_outliers' if outliers else ''}.jsonl",
+        f"fashion_mnist/{network}_{norm}_seed{seed}{setting}.jsonl",
         (
             *("models.fashion_mnist.train", "--network", network, "--norm", norm),
             *("--seed", str(seed), "--threads", "1", "--out", "{out}/fashion_mnist"),
             *(["--outliers"] if outliers else []),
+            *([] if alpha is None else ["--alpha", str(alpha)]),
         ),
     )
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import click
 
 from benchmarks import entries
 from benchmarks.tasks import scores
+from benchmarks.tasks.jobs import WHY_ALPHA, WHY_NORMS, WHY_SEEDS
 from benchmarks.tasks.verdicts import Difference, Runs, difference, each_pair
 from benchmarks.tasks.wording import (
     UNKNOWN,
@@ -113,6 +115,23 @@ def steps() -> list[str]:
         shown = [f"{e} ({e * STEPS_AN_EPOCH:,} steps)" if e else "not in 7" for e in epochs]
         rows.append([TITLES[norm], str(seeds), *(shown if seeds else [UNKNOWN, ""])])
     return entries.table(["norm", "seeds", "epochs to 80 %", "epochs to 85 %"], rows)
+
+
+def alpha() -> list[str]:
+    """DyT and Derf with alpha from another start, by seed, and what a block is given at first."""
+    path = scores.RESULTS / "tasks" / "at_start.json"
+    found = json.loads(path.read_text(encoding="utf-8"))["entries"] if path.is_file() else []
+    given = {(one["norm"], one["alpha"]): [*one["sizes"].values()] for one in found}
+    rows = []
+    for norm, start in (("ln", None), *product(WHY_NORMS, (None, WHY_ALPHA))):
+        setting = "" if start is None else f"_alpha{start:g}"
+        runs = scores.accuracy(norm, setting=setting)
+        sizes = given.get((norm, start))
+        told = f"{min(sizes):.2f} to {max(sizes):.2f}" if sizes else UNKNOWN
+        title = TITLES[norm] if norm == "ln" else f"{TITLES[norm]}, alpha {start or 0.5:g}"
+        rows.append([title, told, *(shown(runs.get(seed)) for seed in WHY_SEEDS)])
+    head = [f"test accuracy, %, seed {seed}" for seed in WHY_SEEDS]
+    return entries.table(["norm", "rms behind each norm at the start", *head], rows)
 
 
 def outliers() -> list[str]:
@@ -272,6 +291,7 @@ PARTS: dict[str, Callable[[], list[str]]] = {
     "where UN stands": where_un_stands,
     "accuracy": accuracy,
     "steps": steps,
+    "alpha": alpha,
     "outliers": outliers,
     "left": left,
     "time": time,

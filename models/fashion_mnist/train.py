@@ -19,6 +19,7 @@ import platform
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,13 +52,23 @@ class Config:
     warmup_fraction: float = 0.05
     outliers: bool = False
     network: str = "vit_micro"
+    alpha: float | None = None
 
     @property
     def name(self) -> str:
         """File stem of the run."""
         rate = self.learning_rate / Config.learning_rate
         variant = (f"_rate{rate:g}" if rate != 1 else "") + ("_outliers" if self.outliers else "")
+        variant += "" if self.alpha is None else f"_alpha{self.alpha:g}"
         return f"{self.network}_{self.norm}_seed{self.seed}{variant}"
+
+    def model(self) -> nn.Module:
+        """The network with its norms, before its first step."""
+        torch.manual_seed(self.seed)
+        norm = NORMS[self.norm]
+        if self.alpha is not None:
+            norm = partial(norm, alpha=self.alpha)
+        return NETWORKS[self.network](norm_layer=norm)
 
 
 @dataclass(frozen=True)
@@ -154,8 +165,7 @@ class Training:
         self.resume_file = out / f"{config.name}.resume.pt"
         self.weights_file = out / f"{config.name}.pt"
         self.log_file = out / f"{config.name}.jsonl"
-        torch.manual_seed(config.seed)
-        self.model = NETWORKS[config.network](norm_layer=NORMS[config.norm])
+        self.model = config.model()
         self.optimizer = make_optimizer(self.model, config)
         self.generator = torch.Generator().manual_seed(config.seed)
         self.epochs_done = 0
@@ -266,6 +276,7 @@ class Training:
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True)
 @click.option("--epochs", type=click.IntRange(min=1), default=Config.epochs, show_default=True)
 @click.option("--rate", type=float, default=Config.learning_rate, show_default=True)
+@click.option("--alpha", type=float, help="Where alpha of dyt and derf starts, if not at 0.5.")
 @click.option("--outliers", is_flag=True, help="Now and then a batch holds a token x 1000.")
 @click.option("--threads", type=click.IntRange(min=1), default=2, show_default=True)
 def main(
@@ -276,12 +287,19 @@ def main(
     out: Path,
     epochs: int,
     rate: float,
+    alpha: float | None,
     outliers: bool,
     threads: int,
 ) -> None:
     """Train a network on Fashion-MNIST; run the same command again to resume."""
+    if alpha is not None and norm not in ("dyt", "derf"):
+        raise click.UsageError(f"{norm} has no alpha: leave --alpha out, or take dyt or derf.")
     config = Config(
-        norm, seed, threads, epochs, learning_rate=rate, outliers=outliers, network=network
+        *(norm, seed, threads, epochs),
+        learning_rate=rate,
+        outliers=outliers,
+        network=network,
+        alpha=alpha,
     )
     torch.set_num_threads(threads)
     try:

@@ -147,6 +147,20 @@ def test_runs_that_differ_in_a_setting_differ_in_name() -> None:
     assert replace(config, outliers=True).name == "vit_micro_un_seed0_outliers"
     assert replace(config, learning_rate=3e-3).name == "vit_micro_un_seed0_rate3"
     assert replace(config, network="swin_micro").name == "swin_micro_un_seed0"
+    assert replace(config, norm="dyt", alpha=2.0).name == "vit_micro_dyt_seed0_alpha2"
+
+
+def test_alpha_starts_where_it_is_told() -> None:
+    config = train.Config(norm="dyt", seed=0, threads=1)
+    usual, wide = config.model(), replace(config, alpha=2.0).model()
+    for name, parameter in usual.named_parameters():
+        expected = torch.full((1,), 2.0) if name.endswith("alpha") else parameter
+        assert torch.equal(wide.get_parameter(name), expected)
+
+
+def test_a_norm_without_alpha_refuses_one(small_set: Path, tmp_path: Path) -> None:
+    refused = run_training(small_set, tmp_path, "ln", "--alpha", "2")
+    assert refused.exit_code == 2 and "ln has no alpha" in refused.output
 
 
 @pytest.mark.parametrize("network", NETWORKS)

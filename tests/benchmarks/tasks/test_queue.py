@@ -64,7 +64,7 @@ def test_the_protocols_runs_are_all_there_once() -> None:
         *(f"fashion_mnist/vit_micro_{norm}_seed0.jsonl" for norm in ("dyt", "derf", "un-scaled")),
         "fashion_mnist/vit_micro_dyt_seed1.jsonl",
     ]
-    assert len(trainings) == 5 * 3 + 3
+    assert len(trainings) == 5 * 3 + 3 + 2 * 2
     assert sum(log.startswith("fashion_mnist/folded/") for log in logs) == 15
     assert sum(log.startswith("translation/nmt_") for log in logs) == 3 * 3 + 3
     assert sum(log.startswith("translation/judged/") for log in logs) == 3 * 3 + 3

@@ -82,6 +82,17 @@ def test_steps_and_outliers(results: Path) -> None:
     assert "| UN | 86.10 | not yet measured | not yet measured |" in which_norm.outliers()
 
 
+def test_another_start_of_alpha_stands_beside_the_usual_one(results: Path) -> None:
+    for start, end in (("", 0.8), ("_alpha2", 0.85)):
+        name = f"vit_micro_dyt_seed1{start}.jsonl"
+        write_log(results / "fashion_mnist" / name, {"event": "end", "test_accuracy": end})
+    rows = {line.split(" | ")[0]: line.split(" | ")[2:] for line in which_norm.alpha()}
+    assert rows["| LN"] == ["86.00", "87.00 |"]
+    assert rows["| DyT, alpha 0.5"] == ["not yet measured", "80.00 |"]
+    assert rows["| DyT, alpha 2"] == ["not yet measured", "85.00 |"]
+    assert rows["| Derf, alpha 2"] == ["not yet measured", "not yet measured |"]
+
+
 def test_what_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scores, "RESULTS", tmp_path)
     (tmp_path / "tasks").mkdir()
