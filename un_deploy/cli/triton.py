@@ -145,19 +145,5 @@ def command(
         )
     if as_json:
         options.print_json(report)
-        return
-    rows = [
-        (
-            f"{role} {tensor.name}{' (optional)' if tensor.optional else ''}",
-            tensor.type,
-            ", ".join(map(str, tensor.shape)),
-        )
-        for role, tensors in (("input", report.inputs), ("output", report.outputs))
-        for tensor in tensors
-    ]
-    show.table(("tensor", "type", "shape that clients see"), rows)
-    show.line(f"Runs in Triton's {report.backend} backend; max_batch_size {report.max_batch_size}.")
-    for note in report.notes:
-        show.line(f"Note: {note}.", show.MUTED)
-    for file in report.files:
-        show.line(f"Wrote {report.folder}/{file}")
+    else:
+        show.told(report.told())
