@@ -16,7 +16,7 @@ _DATA = "LOADER"
 
 @click.command(
     cls=Command,
-    example="un-deploy convert net.py:make --checkpoint ln.pt --data data.py:batches -o un.pt",
+    example="un-deploy convert net.py:make --checkpoint ln.pt --data data.npz -o un.pt",
     groups={
         "Data": "data heldout evaluate padding",
         "What is converted": "checkpoint keep max_loss refit",

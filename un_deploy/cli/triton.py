@@ -29,7 +29,7 @@ def _replaced(repository: Path, values: dict[str, Any]) -> tuple[Path, Path]:
 
 @click.command(
     cls=Command,
-    example="un-deploy triton folded.onnx --repository models --name vit --max-batch-size 32",
+    example="un-deploy triton folded.onnx --repository models --max-batch-size 32",
     groups={
         "The repository": "repository name version force",
         "Batches": "max_batch_size dynamic_batching max_queue_delay preferred_batch_sizes",
