@@ -86,8 +86,9 @@ class _Watched:
         self.before: list[State] = []
         if self.file is not None:
             try:
+                first = file_state(self.file.stat())  # before it says where its weights are
                 self.weights = weights_files(self.file)
-                self.before = self._states(self.file)
+                self.before = [first, *self._states(self.file)[1:]]
             except (InputError, OSError):
                 return  # who reads the model says better what is wrong
 
