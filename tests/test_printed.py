@@ -12,7 +12,8 @@ import pytest
 import un_deploy
 from tests.support.graphs import NORM, build
 from tests.support.reports import report as comparison
-from un_deploy.printed import Part, Printed, Table, Words
+from un_deploy.pipeline.doctor import examine
+from un_deploy.printed import Part, Printed, Table, Typed, Words
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Report(Printed):
         rows = [(self.name, "1"), (Words("b", "muted"), "1,000")]
         yield Table(("name", ">count"), rows)
         yield Words("not equal", "bad")
+        yield Typed(f"show '{self.name}'")
 
 
 def test_as_text() -> None:
@@ -36,6 +38,7 @@ def test_as_text() -> None:
         " a          1",
         " b      1,000",
         "not equal",
+        "    show 'a'",
     ]
     assert repr(Report("a")) == "Report(name='a')"
 
@@ -64,16 +67,24 @@ def test_as_html_a_name_is_text_whatever_it_holds() -> None:
     name = "<script>alert('x')</script> & \"y\""
     seen = Seen(Report(name)._repr_html_())
     assert seen.tags == ["p", "table", "thead", "tr", "th", "th", "tbody",
-                         "tr", "td", "td", "tr", "td", "td", "p", "b"]  # fmt: skip
-    assert seen.text.count(name) == 2
+                         "tr", "td", "td", "tr", "td", "td", "p", "b", "pre"]  # fmt: skip
+    assert seen.text.count(name) == 3
 
 
+GIVEN = {"BuildOptions", "IoFormat", "Range", "Schedule", "Surgery"}
+"""Public dataclasses that a user makes; every other one is a result."""
+
+
+@pytest.mark.torch
 def test_every_public_report_prints() -> None:
-    public = [getattr(un_deploy, name) for name in un_deploy.__all__ if name.endswith("Report")]
-    assert len(public) == 8
-    for kind in (*public, un_deploy.Conversion):
-        assert is_dataclass(kind) and issubclass(kind, Printed)
-        assert kind.told is not Printed.told
+    import un_deploy.conversion
+
+    found = [getattr(room, name) for room in (un_deploy, un_deploy.conversion)
+             for name in room.__all__ if name not in GIVEN]  # fmt: skip
+    results = {one for one in found if is_dataclass(one)}
+    assert {one.__name__ for one in results if not issubclass(one, Printed)} == set()
+    assert {one.__name__ for one in results if one.told is Printed.told} == set()
+    assert {one for one in found if str(getattr(one, "__name__", "")).endswith("Report")} <= results
 
 
 def test_of_a_file(tmp_path: Path) -> None:
@@ -92,6 +103,12 @@ def test_of_a_file(tmp_path: Path) -> None:
     assert str(proof).endswith("\nproven") and proof._repr_html_().endswith("<p>proven</p>")
     _, stripped = un_deploy.strip(model, nodes=["Add_1"])
     assert str(stripped).endswith("1 norms taken out; 3 operators before, 1 after.")
+
+
+def test_of_a_machine() -> None:
+    said = str(examine(load=False, gpu=False)).splitlines()
+    assert said[0].startswith(f"un-deploy {un_deploy.__version__}, Python 3.")
+    assert said[-3].split()[:2] == ["ONNX", "file"]
 
 
 @pytest.mark.torch

@@ -19,7 +19,11 @@ from un_deploy import (
     BuildReport,
     CompareReport,
     Conversion,
+    ConvertReport,
+    DemoReport,
+    DoctorReport,
     ExportReport,
+    FileReport,
     FoldReport,
     InputError,
     InspectReport,
@@ -31,6 +35,7 @@ from un_deploy import (
     Surgery,
     TargetError,
     ThresholdError,
+    TritonReport,
     UnDeployError,
     UnifiedNorm,
     UntrainedError,
@@ -119,3 +124,10 @@ def trained_again(path: str) -> Tensor:
     """Back in PyTorch."""
     module = un_deploy.to_torch(path)
     return next(module.parameters())
+
+
+def kept(
+    reports: list[ConvertReport | DemoReport | DoctorReport | FileReport | TritonReport],
+) -> list[str]:
+    """What the commands without a function here give, as they print it."""
+    return [str(report) for report in reports]

@@ -21,7 +21,11 @@ _HOME = {
     "BuildReport": "un_deploy.pipeline.build",
     "CompareReport": "un_deploy.measure.speed.compare_report",
     "Conversion": "un_deploy.nn",
+    "ConvertReport": "un_deploy.pipeline.convert",
+    "DemoReport": "un_deploy.pipeline.demo",
+    "DoctorReport": "un_deploy.pipeline.doctor",
     "ExportReport": "un_deploy.pipeline.export.export",
+    "FileReport": "un_deploy.pipeline.fold_file",
     "FoldReport": "un_deploy.graph.fold.report",
     "InputError": "un_deploy.errors",
     "InspectReport": "un_deploy.pipeline.inspect_file",
@@ -33,6 +37,7 @@ _HOME = {
     "Surgery": "un_deploy.pipeline.build",
     "TargetError": "un_deploy.errors",
     "ThresholdError": "un_deploy.errors",
+    "TritonReport": "un_deploy.pipeline.triton.repository",
     "UnDeployError": "un_deploy.errors",
     "UnifiedNorm": "un_deploy.nn",
     "UntrainedError": "un_deploy.errors",
@@ -59,7 +64,11 @@ __all__ = [
     "BuildReport",
     "CompareReport",
     "Conversion",
+    "ConvertReport",
+    "DemoReport",
+    "DoctorReport",
     "ExportReport",
+    "FileReport",
     "FoldReport",
     "InputError",
     "InspectReport",
@@ -71,6 +80,7 @@ __all__ = [
     "Surgery",
     "TargetError",
     "ThresholdError",
+    "TritonReport",
     "UnDeployError",
     "UnifiedNorm",
     "UntrainedError",
@@ -112,12 +122,17 @@ if TYPE_CHECKING:
     from un_deploy.pipeline.build import BuildReport, Surgery, build
     from un_deploy.pipeline.compare.compare import compare
     from un_deploy.pipeline.compare.page import report
+    from un_deploy.pipeline.convert import ConvertReport
+    from un_deploy.pipeline.demo import DemoReport
+    from un_deploy.pipeline.doctor import DoctorReport
     from un_deploy.pipeline.export.export import ExportReport, export
+    from un_deploy.pipeline.fold_file import FileReport
     from un_deploy.pipeline.fold_model import fold
     from un_deploy.pipeline.inspect_file import InspectReport
     from un_deploy.pipeline.inspect_file import inspect_file as inspect
     from un_deploy.pipeline.profile import ProfileReport, profile
     from un_deploy.pipeline.save import save
+    from un_deploy.pipeline.triton.repository import TritonReport
     from un_deploy.runtime.torch_graph import to_torch
 
 

@@ -1,7 +1,7 @@
 """Reports as a person reads them: one content, as text, in a notebook, and in the terminal.
 
-A report says what it has to say in paragraphs and tables (`Printed.told`); here they become text
-and HTML, in `un_deploy.cli.show` the lines of a terminal with its width and colours.
+A report says what it has to say in paragraphs, tables and commands (`Printed.told`); here they
+become text and HTML, in `un_deploy.cli.show` the lines of a terminal with its width and colours.
 """
 
 from __future__ import annotations
@@ -34,14 +34,21 @@ class Table:
     rows: Sequence[Sequence[Cell]]
 
 
-Part = Cell | Table
+@dataclass(frozen=True)
+class Typed:
+    """What the reader types in a shell: a line of its own, whole however narrow the terminal is."""
+
+    text: str
+
+
+Part = Cell | Table | Typed
 
 
 class Printed:
     """Gives a report its text (`str`, `print`) and its HTML, which notebooks show."""
 
     def told(self) -> Iterable[Part]:
-        """The report's paragraphs and tables, in order."""
+        """The report's paragraphs, tables and commands, in order."""
         raise NotImplementedError
 
     def __str__(self) -> str:
@@ -56,7 +63,14 @@ def words(cell: Cell) -> Words:
     return cell if isinstance(cell, Words) else Words(cell)
 
 
+def indented(typed: Typed) -> str:
+    """As it stands among paragraphs."""
+    return f"    {typed.text}"
+
+
 def _as_text(part: Part) -> str:
+    if isinstance(part, Typed):
+        return indented(part)
     if not isinstance(part, Table):
         return words(part).text
     from rich.box import SIMPLE_HEAD
@@ -77,6 +91,8 @@ def _as_text(part: Part) -> str:
 
 
 def _as_html(part: Part) -> str:
+    if isinstance(part, Typed):
+        return f"<pre>{escape(part.text)}</pre>"
     if not isinstance(part, Table):
         return f"<p>{_cell(part)}</p>"
     head = "".join(f"<th>{escape(heading.lstrip('>'))}</th>" for heading in part.columns)

@@ -46,6 +46,15 @@ def test_the_norm_is_gone(run: Run) -> None:
     assert operators == ["MatMul", "Add", "Gelu", "MatMul", "Add"]
 
 
+def test_that_nothing_folded_is_said_last(run: Run) -> None:
+    words = " ".join(run("export", "net.py:net", "-o", "ln.onnx").stdout.split())
+    assert words.endswith(
+        "Wrote ln.onnx Nothing folded: 1 LayerNormalization measures its input at run time. "
+        "ln.onnx is the network as it was. --require-folded 1 makes this an error. un-deploy "
+        "convert makes UN of trained LayerNorms: docs/convert.md."
+    )
+
+
 def test_json(run: Run) -> None:
     result = run(*UN, "-o", "net.onnx", "--json", "--exporter", "torchscript", "--opset", "18")
     data = json.loads(result.stdout)

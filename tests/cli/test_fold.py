@@ -112,6 +112,33 @@ def test_norms_that_measure_are_named_with_what_can_be_done(run: Run) -> None:
     ]
 
 
+NOTHING = "Nothing folded: "
+CURE = "--require-folded 1 makes this an error."
+CONVERT = "un-deploy convert makes UN of trained LayerNorms: docs/convert.md."
+
+
+@pytest.mark.parametrize(
+    ("body", "why", "cure"),
+    [
+        (LN, "2 LayerNormalizations measure their input at run time", f"{CURE} {CONVERT}"),
+        (f"{NORM} y = Tanh(n)", "1 affine norm stays, as said above", CURE),
+        ("y = MatMul(x, w)", "there is no norm in it", CURE),
+    ],
+)
+def test_that_nothing_folded_is_said_last(body: str, why: str, cure: str, run: Run) -> None:
+    save(body)
+    result = run("fold", "ln.onnx", "-o", "out.onnx")
+    assert result.exit_code == 0
+    last = f"{NOTHING}{why}. out.onnx is the network as it was. {cure}"
+    assert said(result.stdout).endswith(f" Wrote out.onnx {last}")
+    assert said(run("fold", "ln.onnx", "--dry-run").stdout).endswith(f"{NOTHING}{why}. {cure}")
+    assert run("fold", "ln.onnx", "-o", "no.onnx", "--require-folded", "1").exit_code == 3
+
+
+def test_where_a_norm_folds_it_is_not_said(run: Run) -> None:
+    assert NOTHING not in run("fold", "model.onnx", "--dry-run").stdout
+
+
 def test_one_norm_without_a_scale_has_nothing_to_fold(run: Run) -> None:
     save("n = LayerNormalization(x, ones) y = MatMul(n, w)")
     told = said(run("fold", "ln.onnx", "--dry-run").stdout)

@@ -151,8 +151,14 @@ class TestDoctor:
     @pytest.mark.parametrize(
         ("missing", "code", "advice"),
         [
-            ("torch", 0, 'For UnifiedNorm, export: pip install "un-deploy[torch]"'),
-            ("sympy", 1, 'For fold, strip, verify, inspect: pip install "un-deploy"'),
+            ("torch", 0, 'For UnifiedNorm, export:\n    pip install "un-deploy[torch]"\n'),
+            ("sympy", 1, 'For fold, strip, verify, inspect:\n    pip install "un-deploy"\n'),
+            (
+                "transformers",
+                0,
+                "For export and compare of Hugging Face folders:\n"
+                '    pip install "un-deploy[transformers]"\n',
+            ),
         ],
     )
     def test_what_is_missing_and_how_to_get_it(

@@ -33,6 +33,7 @@ def test_help_names_every_command_in_full(run: Run) -> None:
 def test_help_of_a_command(command: str, run: Run) -> None:
     result = run(command, "-h")
     assert result.exit_code == 0
+    assert max(map(len, result.stdout.splitlines())) <= 80
     for option in ("--inputs", "MODEL is"):  # what loads Python says that it runs
         if option in result.stdout:
             assert "runs as code" in " ".join(result.stdout.split())

@@ -30,8 +30,9 @@ def kept(folder: Path) -> Path:
     return path
 
 
-def test_a_kept_report_becomes_a_page(run: Run, folder: Path) -> None:
-    result = run("report", "old.json", "-o", "page.html")
+@pytest.mark.parametrize("option", ["-o", "--html"])  # the second as compare has it
+def test_a_kept_report_becomes_a_page(option: str, run: Run, folder: Path) -> None:
+    result = run("report", "old.json", option, "page.html")
     assert result.exit_code == 0 and result.stdout == "Wrote page.html\n"
     page = (folder / "page.html").read_text(encoding="utf-8")
     assert page.startswith("<!DOCTYPE html>") and page.rstrip().endswith("</html>")

@@ -12,6 +12,7 @@ from tests.support.graphs import build
 from tests.support.reports import full_report
 from un_deploy.cli import show, show_comparison
 from un_deploy.graph.model.model_file import save_model
+from un_deploy.printed import Typed
 
 LONG = "/model/encoder/layers.11/attention/output/LayerNorm/with_a_long_tail/Mul_12"
 
@@ -80,3 +81,10 @@ def test_what_a_fold_of_long_names_says(run: Run) -> None:
     told = run("inspect", "long.onnx").stdout
     rows = [line for line in told.splitlines() if "…" in line]
     assert rows and max(map(len, told.splitlines())) <= 80
+
+
+def test_what_is_to_be_copied_stays_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    path, command = "/there/" + "long/" * 30, 'pip install "un-deploy[torch]" ' * 5
+    show.told([f"It is in {path}, that is where it is", Typed(command.strip())])
+    told = capsys.readouterr().out.splitlines()
+    assert told == ["It is in", f"{path},", "that is where it is", f"    {command.strip()}"]

@@ -55,6 +55,14 @@ class TestWithTritonclient:
         assert "Runs in Triton's onnxruntime backend; max_batch_size 4." in result.stdout
         assert "Wrote served/model/config.pbtxt\nWrote served/model/1/model.onnx\n" in result.stdout
 
+    def test_the_next_step_is_said_last(self, run: Run, folder: Path) -> None:
+        result = run(*ARGUMENTS, "--max-batch-size", "4")
+        assert result.stdout.splitlines()[-3:] == [
+            "To serve it, and to ask whether it is ready:",
+            f"    tritonserver --model-repository={folder}/served",  # a line, however long
+            "    curl -sf localhost:8000/v2/models/model/ready && echo ready",
+        ]
+
     def test_every_option_arrives(self, run: Run) -> None:
         result = run(
             *ARGUMENTS,

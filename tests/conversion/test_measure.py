@@ -41,8 +41,10 @@ def test_how_much_the_tokens_lengths_vary() -> None:
 def test_as_text_and_as_json() -> None:
     harm = measure(pre_norm(), images(1), keep="norm")
     lines = str(harm).splitlines()
-    assert lines[0].split()[:3] == ["norm", "varies", "unexplained"] and len(lines) == 6
-    assert lines[-1] == "norm: named by keep"
+    said = "Each norm alone, as the nearest scale and shift (divergence of the outputs):"
+    assert lines[0] == said
+    assert lines[1].split() == ["norm", "input", "varies", "unexplained", "loss"]
+    assert len(lines) == 8 and lines[-1] == "norm stays: named by keep."
     read = json.loads(harm.to_json())
     assert [norm["name"] for norm in read["norms"]] == [norm.name for norm in harm.norms]
     assert set(harm.ordered) == {norm.name for norm in harm.norms}

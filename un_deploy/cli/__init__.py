@@ -24,8 +24,6 @@
   otherwise.
 - show: How reports look in a terminal; piped, they are 80 columns wide and without colours.
 - show_comparison: How a comparison looks in a terminal: accuracy first, then times, then engines.
-- show_conversion: How a conversion looks in a terminal: the harm of each norm, what was tried,
-  what it cost.
 - strip: un-deploy strip: take the norms of an ONNX file out, for measuring.
 - triton: un-deploy triton: a model's folder in a Triton Inference Server repository.
 - trtexec_compare: un-deploy trtexec-compare: `compare` on TensorRT engines, in trtexec where there

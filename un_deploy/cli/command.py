@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import click
 
 from un_deploy.cli.foreign_flags import translated
+
+
+def _choices_in_lines(name: str, width: int) -> str:
+    """An option with its choices; what is wider than the help goes on in another line."""
+    lines = [""]
+    for part in re.split(r"(?<=[|\s])", name):
+        if len(lines[-1]) + len(part) > width - 4 and lines[-1].strip():
+            lines.append("    ")
+        lines[-1] += part
+    return "\n  ".join(line.rstrip() for line in lines)
 
 
 class Command(click.Command):
@@ -44,6 +55,8 @@ class Command(click.Command):
             if isinstance(param, click.Argument):  # the usage line and the text name it
                 continue
             if (row := param.get_help_record(ctx)) is not None:
+                name, text = row
+                row = _choices_in_lines(name, formatter.width), text
                 rows[titles.get(param.name or "", "Options")].append(row)
         for title, of_group in rows.items():
             with formatter.section(title):

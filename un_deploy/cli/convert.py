@@ -16,7 +16,7 @@ _DATA = "LOADER"
 
 @click.command(
     cls=Command,
-    example="un-deploy convert net.py:make --checkpoint ln.pt --data data.py:batches -o un.pt",
+    example="un-deploy convert net.py:make --checkpoint ln.pt --data data.npz -o un.pt",
     groups={
         "Data": "data heldout evaluate padding",
         "What is converted": "checkpoint keep max_loss refit",
@@ -107,8 +107,7 @@ def command(model: str, target: Path, as_json: bool, **settings: Any) -> None:
     to it, without training; --finetune trains on from there. What that costs is measured on samples
     that nothing was fitted to.
     """
-    from un_deploy.cli import progress
-    from un_deploy.cli.show_conversion import conversion
+    from un_deploy.cli import progress, show
     from un_deploy.pipeline.convert import convert
 
     with progress.working(f"Converting {model}"):
@@ -120,4 +119,4 @@ def command(model: str, target: Path, as_json: bool, **settings: Any) -> None:
     if as_json:
         options.print_json(report)
     else:
-        conversion(report)
+        show.told(report.told())

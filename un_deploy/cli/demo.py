@@ -37,26 +37,6 @@ def command(out: Path, force: bool, as_json: bool, json_samples: bool) -> None:
     if as_json or json_samples:
         options.print_json(report, samples=json_samples)
         return
-    show.fold(report.fold.fold, report.fold.modules)
-    if report.fold.verification:
-        show.verification(report.fold.verification)
-    rows = [
-        (
-            variant.name,
-            f"{variant.accuracy:.2%}",
-            "" if variant.changed is None else str(variant.changed),
-            "" if variant.operators is None else str(variant.operators),
-        )
-        for variant in report.variants
-    ]
-    show.table(("network", ">accuracy", ">changed", ">operators"), rows)
-    show.line(
-        f"Accuracy on {report.images:,} images. Changed: predictions other than PyTorch's, where "
-        f"the top two logits differ by {report.tie:.1g} or more ({report.near_ties} images are "
-        "closer)."
-    )
+    show.told(report.classified_told())
     show_comparison.comparison(report.comparison)
-    for variant in report.variants:
-        show.line(f"{variant.name:15}  {variant.file}")
-    show.line(f"{'Report':15}  {report.report}")
-    show.line(f"Done in {report.seconds:.0f} s.")
+    show.told(report.files_told())

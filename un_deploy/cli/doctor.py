@@ -50,7 +50,6 @@ def command(load: bool, gpu: bool, require: tuple[Requirement, ...], as_json: bo
     from un_deploy.cli import progress, show
     from un_deploy.pipeline import abilities
     from un_deploy.pipeline.doctor import examine
-    from un_deploy.runtime.backends import BACKENDS
 
     with progress.working("Looking at this machine"):
         report = examine(load=load, gpu=gpu)
@@ -58,33 +57,7 @@ def command(load: bool, gpu: bool, require: tuple[Requirement, ...], as_json: bo
     code = 1 if broken else 0
     if as_json:
         options.print_json(report)
-        abilities.require(report.lacks, require)
-        raise SystemExit(code)
-    show.line(f"un-deploy {report.version}, Python {report.python}, {report.machine}")
-    rows = [
-        (*(("", "") if index else (extra.name or "(base)", extra.purpose)), package, version or "-")
-        for extra in report.extras
-        for index, (package, version) in enumerate(extra.packages.items())
-    ]
-    show.table(("extra", "for", "package", "version"), rows)
-    runs = [(one.name, one.help, one.extra or "(not by pip)") for one in BACKENDS.values()]
-    show.table(("--backend", "runs in", "extra"), runs)
-    for extra in report.extras:
-        if extra.install and (report.gpus or extra.name not in ("gpu", "tensorrt")):
-            show.line(f"For {extra.purpose}: {extra.install}")
-    for one in report.loads:
-        said = f"does not work: {one.problem}" if one.problem else "loads"
-        show.line(f"{f'{one.name} {one.version}'.strip()} {said}")
-    show.line(f"trtexec: {report.trtexec}")
-    for found in report.gpus:
-        show.line(f"GPU: {found}")
-    if gpu and not report.gpus:
-        show.line("No NVIDIA GPU: no driver here tells of one that CUDA may use.")
-    for note in report.notes:
-        show.line(f"Note: {note}.", show.MUTED)
-    for problem in report.problems:
-        show.line(f"NVIDIA's driver: {problem}.")
-    rows = [(one.what, "no" if one.lacks else "yes", one.by, one.on) for one in report.served]
-    show.table(("what is served", "made here", "by", "on"), rows)
+    else:
+        show.told(report.told())
     abilities.require(report.lacks, require)
     raise SystemExit(code)

@@ -29,6 +29,7 @@ class _Reports(Reads):
 @options.writes(
     "-o",
     "--output",
+    "--html",
     "target",
     metavar="FILE",
     help="Write it: FILE.html is one page with plots, FILE.md is Markdown, FILE.csv a table.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import TextWrapper
 from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
@@ -11,7 +12,7 @@ from rich.measure import Measurement
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from un_deploy.printed import Table, words
+from un_deploy.printed import Table, Typed, indented, words
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -37,8 +38,18 @@ def console() -> Console:
 
 
 def line(text: str, style: str = "") -> None:
-    """One paragraph, wrapped at words."""
-    console().print(Text(text, style=style))
+    """One paragraph, wrapped at words, of which none is broken: paths can be copied."""
+    terminal = console()
+    if max(map(cell_len, text.split()), default=0) > terminal.width:
+        wrapped = TextWrapper(
+            terminal.width,
+            replace_whitespace=False,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        terminal.print(Text(wrapped.fill(text), style=style), soft_wrap=True)
+    else:
+        terminal.print(Text(text, style=style))
 
 
 class Names:
@@ -111,9 +122,11 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> None:
 
 
 def told(parts: Iterable[Part]) -> None:
-    """A report's paragraphs and tables."""
+    """A report's paragraphs, tables and commands."""
     for part in parts:
-        if isinstance(part, Table):
+        if isinstance(part, Typed):
+            console().print(indented(part), soft_wrap=True)
+        elif isinstance(part, Table):
             rows = [[_styled(cell) for cell in row] for row in part.rows]
             table(part.columns, rows)
         else:

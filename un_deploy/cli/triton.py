@@ -29,7 +29,7 @@ def _replaced(repository: Path, values: dict[str, Any]) -> tuple[Path, Path]:
 
 @click.command(
     cls=Command,
-    example="un-deploy triton folded.onnx --repository models --name vit --max-batch-size 32",
+    example="un-deploy triton folded.onnx --repository models --max-batch-size 32",
     groups={
         "The repository": "repository name version force",
         "Batches": "max_batch_size dynamic_batching max_queue_delay preferred_batch_sizes",
@@ -145,19 +145,5 @@ def command(
         )
     if as_json:
         options.print_json(report)
-        return
-    rows = [
-        (
-            f"{role} {tensor.name}{' (optional)' if tensor.optional else ''}",
-            tensor.type,
-            ", ".join(map(str, tensor.shape)),
-        )
-        for role, tensors in (("input", report.inputs), ("output", report.outputs))
-        for tensor in tensors
-    ]
-    show.table(("tensor", "type", "shape that clients see"), rows)
-    show.line(f"Runs in Triton's {report.backend} backend; max_batch_size {report.max_batch_size}.")
-    for note in report.notes:
-        show.line(f"Note: {note}.", show.MUTED)
-    for file in report.files:
-        show.line(f"Wrote {report.folder}/{file}")
+    else:
+        show.told(report.told())

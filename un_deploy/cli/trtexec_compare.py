@@ -84,9 +84,7 @@ _NEVER_TAKEN = set(get_args(Setting)) - {name for one in _ENGINES for name in on
 command = copy(compare.command)
 command.name = "trtexec-compare"
 command.help = _HELP
-command.example = (
-    "un-deploy trtexec-compare --ln ln.onnx --unfolded un.onnx --dim batch=8 --precision fp16"
-)
+command.example = "un-deploy trtexec-compare --unfolded un.onnx --dim batch=8 --precision fp16"
 command.callback = _command
 command.params = [
     *(

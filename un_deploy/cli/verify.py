@@ -31,10 +31,13 @@ def command(
     """Say whether one ONNX file computes what another does.
 
     \b
-    proven                  B is a fold of A, shown by parts for all inputs; or the same graph
-    equal on these inputs   any other pair whose outputs agree in a runtime, at several sizes
-    cannot tell             random operators, no runtime, an operator left out that cannot be
-                            computed, or rounding hides what differs
+    proven                  B is a fold of A, shown by parts for all inputs, or
+                            the same graph
+    equal on these inputs   any other pair whose outputs agree in a runtime, at
+                            several sizes
+    cannot tell             random operators, no runtime, an operator left out
+                            that cannot be computed, or rounding hides what
+                            differs
     not equal               names the place
 
     Exit code 0 for the first two, 3 for the others. Which norms the fold kept is seen from B.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 
@@ -19,10 +19,11 @@ from un_deploy.conversion.norm_io import calls
 from un_deploy.conversion.places import Places, find, mask, tokens, unified
 from un_deploy.json_form import JsonForm
 from un_deploy.nn import convert_norms
+from un_deploy.printed import Part, Printed
 
 
 @dataclass(frozen=True)
-class Calibration(JsonForm):
+class Calibration(JsonForm, Printed):
     """What `calibrate` did.
 
     Attributes:
@@ -39,6 +40,19 @@ class Calibration(JsonForm):
     centred: tuple[str, ...]
     refitted: tuple[str, ...]
     tokens: int
+
+    def told(self, chosen: Collection[str] = ()) -> Iterator[Part]:
+        """What went, and why others stay.
+
+        Args:
+            chosen: norms that stay since their loss was too high.
+        """
+        yield (
+            f"{len(self.converted)} norms became a scale and a shift, fitted on {self.tokens} "
+            f"tokens; {len(self.centred)} layers were centred, {len(self.refitted)} refitted."
+        )
+        for name, why in self.left.items():
+            yield f"{name} stays: {'its loss is too high' if name in chosen else why}."
 
 
 def calibrate(

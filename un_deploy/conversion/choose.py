@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 
@@ -14,6 +14,7 @@ from un_deploy.conversion.calibrate import Calibration, become, calibrate
 from un_deploy.conversion.loss import Evaluate, Judge, Loss
 from un_deploy.conversion.measure import Harm, measure
 from un_deploy.json_form import JsonForm
+from un_deploy.printed import Part, Printed
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Trial(JsonForm):
 
 
 @dataclass(frozen=True)
-class Choice(JsonForm):
+class Choice(JsonForm, Printed):
     """What `choose` did.
 
     Attributes:
@@ -45,6 +46,16 @@ class Choice(JsonForm):
     trials: tuple[Trial, ...]
     harm: Harm
     calibration: Calibration | None
+
+    def told(self) -> Iterator[Part]:
+        """What each norm alone costs, what was tried, and what became of it."""
+        yield from self.harm.norms_told()
+        for trial in self.trials:
+            yield f"With {len(trial.kept)} kept the rest costs {trial.loss}."
+        if self.calibration is None:
+            yield f"Every norm stays: none can go within {self.max_loss:g}."
+        else:
+            yield from self.calibration.told(self.kept)
 
 
 def choose(

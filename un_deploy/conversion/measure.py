@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 
@@ -20,6 +20,7 @@ from un_deploy.conversion.norm_io import Call
 from un_deploy.conversion.places import Places, find, mask, tokens, unified
 from un_deploy.json_form import JsonForm
 from un_deploy.nn import convert_norms
+from un_deploy.printed import Part, Printed, Table
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class NormHarm(JsonForm):
 
 
 @dataclass(frozen=True)
-class Harm(JsonForm):
+class Harm(JsonForm, Printed):
     """The harm of each norm alone.
 
     Attributes:
@@ -60,14 +61,19 @@ class Harm(JsonForm):
         """The names, the least harmful first."""
         return tuple(norm.name for norm in sorted(self.norms, key=lambda norm: norm.loss.value))
 
-    def __str__(self) -> str:
-        width = max(len(norm.name) for norm in self.norms)
-        lines = [f"{'norm':{width}}  varies  unexplained  {self.metric}"]
-        lines += [
-            f"{norm.name:{width}}  {norm.varies:6.3f}  {norm.unexplained:11.4f}  {norm.loss}"
-            for norm in self.norms
+    def told(self) -> Iterator[Part]:
+        """What each norm alone costs, and which were not tried."""
+        yield from self.norms_told()
+        yield from (f"{name} stays: {why}." for name, why in self.left.items())
+
+    def norms_told(self) -> Iterator[Part]:
+        """What each norm alone costs."""
+        yield f"Each norm alone, as the nearest scale and shift ({self.metric}):"
+        rows = [
+            (one.name, f"{one.varies:.2f}", f"{one.unexplained:.1%}", str(one.loss))
+            for one in self.norms
         ]
-        return "\n".join([*lines, *(f"{name}: {why}" for name, why in self.left.items())])
+        yield Table(("norm", ">input varies", ">unexplained", ">loss"), rows)
 
 
 def measure(

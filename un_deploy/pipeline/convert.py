@@ -6,7 +6,7 @@ import logging
 import math
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
@@ -23,6 +23,7 @@ from un_deploy.measure.conversion_page import page
 from un_deploy.measure.equality.inputs import load_inputs
 from un_deploy.measure.report.html import require_packages
 from un_deploy.pipeline.export.model_spec import load_module
+from un_deploy.printed import Part, Printed
 from un_deploy.python_file import load_object
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class Stage(JsonForm):
 
 
 @dataclass(frozen=True)
-class ConvertReport(JsonForm):
+class ConvertReport(JsonForm, Printed):
     """What a conversion did, and what it cost.
 
     Attributes:
@@ -87,6 +88,22 @@ class ConvertReport(JsonForm):
     def loss(self) -> Loss:
         """What the network in the file has lost."""
         return self.stages[-1].loss
+
+    def told(self) -> Iterator[Part]:
+        """The harm of each norm, what was tried, what it cost, and where the file is."""
+        if self.choice is not None:
+            yield from self.choice.told()
+        else:
+            if self.measured is not None:
+                yield from self.measured.norms_told()
+            yield from self.calibration.told()
+        samples = "samples that nothing was fitted to"
+        if self.judged_by_what_chose:
+            samples += " (but that chose which norms stay: score it once more on others)"
+        yield f"On {samples}, {self.metric}:"
+        for stage in self.stages:
+            yield f"  {stage.name} in {stage.seconds:.0f} s: {stage.loss}"
+        yield f"Wrote {self.target}"
 
 
 def convert(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +30,7 @@ from un_deploy.pipeline.export.forward import as_tensors, outputs_of
 from un_deploy.pipeline.export.model_spec import load_module, recipes_dir
 from un_deploy.pipeline.export.norm_names import Norm
 from un_deploy.pipeline.fold_file import FileReport, fold_file
+from un_deploy.printed import Part, Printed, Table
 from un_deploy.python_file import load_object
 from un_deploy.runtime.onnxruntime.runtime import OnnxRuntime
 
@@ -66,7 +67,7 @@ class DemoNetwork:
 
 
 @dataclass(frozen=True)
-class DemoReport(JsonForm):
+class DemoReport(JsonForm, Printed):
     """What the demo saw.
 
     Attributes:
@@ -88,6 +89,40 @@ class DemoReport(JsonForm):
     report: str
     seconds: float
     version: int = 1
+
+    def told(self) -> Iterator[Part]:
+        """What folded, how each network classifies, how long it takes, and where the files are."""
+        yield from self.classified_told()
+        yield from self.comparison.told()
+        yield from self.files_told()
+
+    def classified_told(self) -> Iterator[Part]:
+        """What folded, its proof, and how each network classifies."""
+        yield from self.fold.fold.told(self.fold.modules)
+        if self.fold.verification:
+            yield from self.fold.verification.told()
+        rows = [
+            (
+                variant.name,
+                f"{variant.accuracy:.2%}",
+                "" if variant.changed is None else str(variant.changed),
+                "" if variant.operators is None else str(variant.operators),
+            )
+            for variant in self.variants
+        ]
+        yield Table(("network", ">accuracy", ">changed", ">operators"), rows)
+        yield (
+            f"Accuracy on {self.images:,} images. Changed: predictions other than PyTorch's, where "
+            f"the top two logits differ by {self.tie:.1g} or more ({self.near_ties} images are "
+            "closer)."
+        )
+
+    def files_told(self) -> Iterator[Part]:
+        """Where the files are."""
+        for variant in self.variants:
+            yield f"{variant.name:15}  {variant.file}"
+        yield f"{'Report':15}  {self.report}"
+        yield f"Done in {self.seconds:.0f} s."
 
 
 def demo(

@@ -14,6 +14,8 @@ from un_deploy.gpu import VISIBLE, Driver, Gpu, ask_driver, with_unit
 from un_deploy.install import how_to_install
 from un_deploy.json_form import JsonForm
 from un_deploy.pipeline.abilities import Requirement, Served, lacking, servings, unbuilt_for
+from un_deploy.printed import Part, Printed, Table, Typed, Words
+from un_deploy.runtime.backends import BACKENDS
 from un_deploy.runtime.loads import WITHIN_S, Load, driver_crash, load_each
 from un_deploy.runtime.trtexec.find import find_binary, read_version
 from un_deploy.runtime.trtexec.flags import check_version
@@ -58,7 +60,7 @@ class Extra:
 
 
 @dataclass(frozen=True)
-class DoctorReport(JsonForm):
+class DoctorReport(JsonForm, Printed):
     """The machine.
 
     Attributes:
@@ -87,6 +89,44 @@ class DoctorReport(JsonForm):
     lacks: dict[Requirement, str]
     served: tuple[Served, ...]
     report_version: int = 1
+
+    def told(self) -> Iterator[Part]:
+        """What is installed, what installs the rest, whether it works, and what is served where."""
+        yield f"un-deploy {self.version}, Python {self.python}, {self.machine}"
+        rows = [
+            (*(("", "") if row else (one.name or "(base)", one.purpose)), name, version or "-")
+            for one in self.extras
+            for row, (name, version) in enumerate(one.packages.items())
+        ]
+        yield Table(("extra", "for", "package", "version"), rows)
+        runs = [(one.name, one.help, one.extra or "(not by pip)") for one in BACKENDS.values()]
+        yield Table(("--backend", "runs in", "extra"), runs)
+        for extra in self.extras:
+            if extra.install and (self.gpus or extra.name not in ("gpu", "tensorrt")):
+                yield from _advice(f"For {extra.purpose}:", extra.install)
+        for one in self.loads:
+            said = f"does not work: {one.problem}" if one.problem else "loads"
+            yield f"{f'{one.name} {one.version}'.strip()} {said}"
+        yield f"trtexec: {self.trtexec}"
+        for found in self.gpus:
+            yield f"GPU: {found}"
+        if "gpu" in self.lacks and not self.gpus:
+            yield "No NVIDIA GPU: no driver here tells of one that CUDA may use."
+        for note in self.notes:
+            yield Words(f"Note: {note}.", "muted")
+        for problem in self.problems:
+            yield f"NVIDIA's driver: {problem}."
+        made = [(one.what, "no" if one.lacks else "yes", one.by, one.on) for one in self.served]
+        yield Table(("what is served", "made here", "by", "on"), made)
+
+
+def _advice(what: str, install: str) -> Iterator[Part]:
+    """How to get something: a command has a line of its own, so that it can be copied."""
+    if install.startswith("pip "):
+        yield what
+        yield Typed(install)
+    else:
+        yield f"{what} {install}"
 
 
 def examine(*, load: bool = True, gpu: bool = True) -> DoctorReport:

@@ -22,6 +22,7 @@ from un_deploy.graph.model.model_file import save_model
 from un_deploy.graph.model.model_kinds import to_ir
 from un_deploy.graph.model.tensor_storage import require_unchanged
 from un_deploy.json_form import JsonForm
+from un_deploy.measure.equality.record import Record, Recorder
 from un_deploy.measure.equality.report import VerifyReport
 from un_deploy.measure.equality.verify import add_second_look, feeds_of, verify_fold
 from un_deploy.printed import Part, Printed
@@ -42,6 +43,7 @@ class FileReport(JsonForm, Printed):
         modules: the module that each operator named in `fold` was exported from, as far as the
             file tells.
         verification: the proof; None where it was not asked for.
+        record: the files, their SHA-256, when it was done and by what version.
     """
 
     source: str
@@ -50,15 +52,15 @@ class FileReport(JsonForm, Printed):
     modules: Mapping[str, str]
     verification: VerifyReport | None
     version: int = 1
+    record: Record | None = None
 
     def told(self) -> Iterator[Part]:
         """What folded, the proof, and where the file is."""
         yield from self.fold.told(self.modules)
         if self.verification is not None:
             yield from self.verification.told()
-        if not self.fold.changed:
-            yield "Nothing folded: this is the network as it was."
         yield f"Wrote {self.target}" if self.target else "Nothing was written (dry run)."
+        yield from self.fold.nothing_folded(self.target)
 
     def json_form(self, given: dict[str, Any]) -> dict[str, Any]:
         """The version comes first."""
@@ -91,7 +93,7 @@ def fold_file(
         dry_run: fold and prove, write nothing.
 
     Raises:
-        InputError: the source or the inputs cannot be read.
+        InputError: the source or the inputs cannot be read, or the source changes meanwhile.
         TargetError: the target exists or cannot be written; said before the work and at its end.
         VerificationError: the fold could not be proven; names the place.
         ThresholdError: `require_folded` is not met; nothing is written.
@@ -100,6 +102,7 @@ def fold_file(
         if target is None:
             raise InputError("a fold that is no dry run needs a target")
         check_target(target, force=force)
+    recorder = Recorder(source)
     original, _ = to_ir(source)
     check_weights(original)
     feeds = None if inputs is None else feeds_of(original, inputs)
@@ -108,15 +111,18 @@ def fold_file(
         folded.report.require(require_folded)
     verification = proven(original, folded, feeds) if verify else None
     require_unchanged(original)
+    record = recorder.record()
     if not dry_run and target is not None:
         LOG.info("Writing %s", target)
         save_model(folded.model, target, force=force)
+        record = record.and_file(target)
     return FileReport(
         source=str(source),
         target=None if dry_run else str(target),
         fold=folded.report,
         modules=modules_of(folded),
         verification=verification,
+        record=record,
     )
 
 

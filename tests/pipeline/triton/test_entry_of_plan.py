@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,21 @@ def test_what_its_reader_should_know(tmp_path: Path, repository: Path) -> None:
     plan = write_plan(tmp_path / "new.plan", options=["--versionCompatible"])
     assert "version-compatible=true" in " ".join(write_triton(plan, repository).notes)
     assert "at least 4 rows" in notes and "--disable-auto-complete-config" in notes
+
+
+def test_the_server_is_started_as_the_plan_needs_it(tmp_path: Path) -> None:
+    plan = write_plan(tmp_path / "net.plan", options=["--versionCompatible"])
+    repository = tmp_path / "it's here"
+    report = write_triton(plan, repository, serving=Serving(dynamic_batching=False))
+    assert shlex.split(report.serve) == [
+        "tritonserver",
+        f"--model-repository={repository}",
+        "--backend-config=tensorrt,version-compatible=true",
+        "--disable-auto-complete-config",
+    ]
+    batched = write_triton(plan, tmp_path / "batched")
+    assert shlex.split(batched.serve)[2:] == ["--backend-config=tensorrt,version-compatible=true"]
+    assert batched.ready == "curl -sf localhost:8000/v2/models/net/ready && echo ready"
 
 
 @pytest.mark.parametrize(

@@ -204,6 +204,28 @@ class FoldReport(JsonForm, Printed):
         if self.measuring:
             yield self._measuring_told()
 
+    def nothing_folded(self, target: str | None) -> Iterator[Part]:
+        """Where nothing is other than it was: that, why, and what can be done.
+
+        Args:
+            target: the file written.
+        """
+        if self.changed:
+            return
+        why = []
+        if stayed := sum(site.kind == "norm" for site in self.stayed):
+            why.append(f"{stayed} affine norm{'s stay' if stayed > 1 else ' stays'}, as said above")
+        if self.measuring:
+            verb = "measure their" if len(self.measuring) > 1 else "measures its"
+            why.append(f"{self.kinds_left} {verb} input at run time")
+        text = f"Nothing folded: {' and '.join(why) or 'there is no norm in it'}. "
+        if target:
+            text += f"{target} is the network as it was. "
+        text += f"{argument('require_folded', 1)} makes this an error."
+        if any(norm.kind == "LayerNormalization" for norm in self.measuring):
+            text += " un-deploy convert makes UN of trained LayerNorms: docs/convert.md."
+        yield Words(text, "bad")
+
     def _measuring_told(self) -> str:
         """The norms that no fold removes, and what can be done about them."""
         one = len(self.measuring) == 1

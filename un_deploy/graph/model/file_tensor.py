@@ -86,7 +86,7 @@ class FileTensor(ir.ExternalTensor):
         """
         what = f"the weights file {self.path} of {self._origin}"
         try:
-            now = _state(Path(self.path).stat())
+            now = file_state(Path(self.path).stat())
         except OSError as error:
             raise InputError(f"{what} cannot be read: {error.strerror or error}") from error
         if now != self._seen:
@@ -122,7 +122,7 @@ class FileTensor(ir.ExternalTensor):
                 f"{self._origin} needs it up to byte {end}: it was cut off or belongs to another "
                 f"model, so copy it again"
             )
-        return _state(found)
+        return file_state(found)
 
     def _check_place(self, file: Path, links: int) -> None:
         """Refuse what lies outside the model's folder, or could by another name of the file."""
@@ -146,5 +146,6 @@ class FileTensor(ir.ExternalTensor):
             )
 
 
-def _state(found: os.stat_result) -> State:
+def file_state(found: os.stat_result) -> State:
+    """What tells whether a file is still the one that it was."""
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns

@@ -12,6 +12,8 @@
   tokens left.
 - random_operators: Operators that give other numbers each time, and the outputs that depend on
   them.
+- record: Which files a verdict is about, so that one which was kept can be matched with files
+  later.
 - report: What a comparison of two networks found, as data: the verdict, and how it was reached.
 - second_look: Whole outputs of two networks in one runtime, compared with each other.
 - shared_tensors: Compares two networks that share the names of nearly all their tensors, tensor by

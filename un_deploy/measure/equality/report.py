@@ -10,6 +10,7 @@ from un_deploy.arguments.check import checked
 from un_deploy.errors import VerificationError
 from un_deploy.graph.proof.proof import Problem, Proof
 from un_deploy.json_form import JsonForm
+from un_deploy.measure.equality.record import Record
 from un_deploy.measure.equality.unreached import Unreached
 from un_deploy.printed import Part, Printed, Words
 
@@ -80,6 +81,8 @@ class VerifyReport(JsonForm, Printed):
         unreached: what no input reached, so that nothing is known of it.
         notes: what else a reader must know.
         runs: how many sets of inputs were run.
+        record: which files it is about, when and by what version it was made; None inside the
+            report of a fold, which has its own.
     """
 
     verdict: Verdict
@@ -91,6 +94,7 @@ class VerifyReport(JsonForm, Printed):
     notes: tuple[str, ...] = ()
     runs: int = 0
     version: int = 2
+    record: Record | None = None
 
     @property
     def passed(self) -> bool:

@@ -36,6 +36,7 @@ from un_deploy.measure.equality.graph_differences import (
 )
 from un_deploy.measure.equality.inputs import check_inputs, read_inputs
 from un_deploy.measure.equality.outputs import signature_problems
+from un_deploy.measure.equality.record import Recorder
 from un_deploy.measure.equality.report import (
     OutputResult,
     ProofFigures,
@@ -68,9 +69,18 @@ def verify(
         keep: norms that the fold was told to leave alone, where that is not to be seen from `b`.
 
     Raises:
-        InputError: a model or the inputs cannot be read.
+        InputError: a model or the inputs cannot be read, or a file changes meanwhile.
     """
     at_least(0, seed=seed)
+    recorder = Recorder(a, b)
+    report = _verified(a, b, inputs, seed, keep)
+    return replace(report, record=recorder.record())
+
+
+def _verified(
+    a: Any, b: Any, inputs: str | Arrays | None, seed: int, keep: Collection[str]
+) -> VerifyReport:
+    """See `verify`; without the record of the files."""
     (original, _), (other, _) = to_ir(a), to_ir(b)
     feeds = None if inputs is None else feeds_of(original, inputs)
     if same_graph(original, other):

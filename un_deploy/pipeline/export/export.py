@@ -86,6 +86,8 @@ class ExportReport(JsonForm, Printed):
         if self.verification is not None:
             yield from self.verification.told()
         yield f"Wrote {self.target}"
+        if self.fold is not None:
+            yield from self.fold.nothing_folded(self.target)
 
 
 @checked

@@ -262,6 +262,12 @@ def _add_dynamic_batching(config: Any, serving: Serving) -> None:
         config.dynamic_batching.max_queue_delay_microseconds = serving.max_queue_delay
 
 
+def batches_on_its_own(model: ServedModel, config: Any) -> bool:
+    """Whether Triton's TensorRT backend would batch where the configuration does not ask for it."""
+    off = not config.HasField("dynamic_batching")
+    return model.kind == "plan" and config.max_batch_size > 1 and off
+
+
 def _notes(config: Any, model: ServedModel) -> Iterator[str]:
     for accelerator in config.optimization.execution_accelerators.gpu_execution_accelerator:
         yield (
@@ -283,7 +289,7 @@ def _notes(config: Any, model: ServedModel) -> Iterator[str]:
             f"the plan loads in a Triton whose TensorRT is {model.version}, on the kind of GPU it "
             f"was built for; NVIDIA's support matrix says which container has it"
         )
-        if config.max_batch_size > 1 and not config.HasField("dynamic_batching"):
+        if batches_on_its_own(model, config):
             yield (
                 "Triton's TensorRT backend switches dynamic batching on by itself unless the "
                 "server is started with --disable-auto-complete-config"

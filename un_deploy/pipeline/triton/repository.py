@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
@@ -17,9 +18,15 @@ from un_deploy.engines.plan.manifest import file_sha256
 from un_deploy.errors import InputError, TargetError
 from un_deploy.files import check_folder_inside, staged_directory
 from un_deploy.json_form import JsonForm
-from un_deploy.pipeline.triton.config import Serving, make_config, triton_messages
+from un_deploy.pipeline.triton.config import (
+    Serving,
+    batches_on_its_own,
+    make_config,
+    triton_messages,
+)
 from un_deploy.pipeline.triton.served_model import ServedModel, read_onnx
 from un_deploy.pipeline.triton.served_plan import read_plan
+from un_deploy.printed import Part, Printed, Table, Typed, Words
 from un_deploy.version import __version__
 
 #: What is safe in a path, in the server's URLs, and in its metrics.
@@ -42,7 +49,7 @@ class TritonTensor:
 
 
 @dataclass(frozen=True)
-class TritonReport(JsonForm):
+class TritonReport(JsonForm, Printed):
     """What was written.
 
     Attributes:
@@ -55,6 +62,8 @@ class TritonReport(JsonForm):
         inputs, outputs: as clients see them.
         files: in the folder.
         notes: what its reader should know.
+        serve: the command that starts a server on the repository, in a shell.
+        ready: the one that asks this server whether the model is ready; it fails until it is.
     """
 
     source: str
@@ -71,6 +80,29 @@ class TritonReport(JsonForm):
     config: str
     notes: tuple[str, ...]
     version: int = 1
+    serve: str = ""
+    ready: str = ""
+
+    def told(self) -> Iterator[Part]:
+        """What clients see, what was written, and what serves it."""
+        rows = [
+            (
+                f"{role} {tensor.name}{' (optional)' if tensor.optional else ''}",
+                tensor.type,
+                ", ".join(map(str, tensor.shape)),
+            )
+            for role, tensors in (("input", self.inputs), ("output", self.outputs))
+            for tensor in tensors
+        ]
+        yield Table(("tensor", "type", "shape that clients see"), rows)
+        yield f"Runs in Triton's {self.backend} backend; max_batch_size {self.max_batch_size}."
+        for note in self.notes:
+            yield Words(f"Note: {note}.", "muted")
+        for file in self.files:
+            yield f"Wrote {self.folder}/{file}"
+        yield "To serve it, and to ask whether it is ready:"
+        yield Typed(self.serve)
+        yield Typed(self.ready)
 
 
 def write_triton(
@@ -147,7 +179,19 @@ def write_triton(
         files=("config.pbtxt", *(f"{version}/{place}" for place in placed)),
         config=text,
         notes=notes,
+        serve=_serve(repository, model, config),
+        ready=f"curl -sf localhost:8000/v2/models/{name}/ready && echo ready",
     )
+
+
+def _serve(repository: Path, model: ServedModel, config: Any) -> str:
+    """The command that starts a server on the repository, with what this model needs of one."""
+    command = ["tritonserver", f"--model-repository={repository.absolute()}"]
+    if model.kind == "plan" and "--versionCompatible" in model.options:
+        command.append("--backend-config=tensorrt,version-compatible=true")
+    if batches_on_its_own(model, config):
+        command.append("--disable-auto-complete-config")
+    return shlex.join(command)
 
 
 @contextmanager
