@@ -19,7 +19,7 @@ MODULES = ("un_deploy", "onnxruntime", "tensorrt", "tensorrt_rtx", "torch")
 INSTALLERS = ("pip", "setuptools", "wheel", "ensurepip", "pkg_resources")
 RESIDUES = (
     *("/etc/pip.conf", "/run/secrets", "/root/.cache", "/tmp/slim.sh"),
-    *("/src", "/sbom", "/more", "/package", "/opt/tools"),
+    *("/src", "/sbom", "/more", "/package", "/large", "/opt/tools"),
 )
 UNCHECKED_HASH = 0b01
 STARTS = 15
