@@ -31,6 +31,16 @@ def test_builds_and_says_what(run: Run, folder: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [((), "compute capability 8.0 (Ampere) and later"), (("75",), "compute capability 75 alone")],
+)
+def test_it_says_for_which_gpus(run: Run, given: tuple[str, ...], told: str) -> None:
+    named = [f"--computeCapability={one}" for one in given]
+    result = run("build", "model.onnx", "-o", "net.plan", *SHAPES, *named)
+    assert told in " ".join(result.output.split())
+
+
 def test_products_whose_type_is_not_shown_are_named_and_counted(run: Run, folder: Path) -> None:
     """No kernel tells whether it is of the LSTM in bf16, or of the GRU, which may be in fp32."""
     onnx.save(NETWORKS["recurrent layers"].write(), folder / "two.onnx")

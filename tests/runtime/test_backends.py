@@ -21,6 +21,7 @@ from un_deploy.runtime.backends import (
     runtime_of,
     threads_of_process,
 )
+from un_deploy.runtime.check_settings import threads_in_effect
 from un_deploy.runtime.layer_times import TellsLayers
 from un_deploy.runtime.onnxruntime.runtime import OnnxRuntime
 from un_deploy.runtime.protocol import DescribesItself, KeepsFiles, TakesPlans
@@ -133,6 +134,30 @@ def test_threads_of_a_process_are_as_before() -> None:
     for untouched in (RunSettings("torch"), RunSettings("ort-cpu", threads=before + 1)):
         with threads_of_process(untouched):
             assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize(
+    ("backend", "asked", "device", "in_effect"),
+    [
+        ("ort-cpu", None, None, 3),
+        ("ort-cpu", 2, None, 2),
+        ("torch", None, "cpu", 3),
+        ("torch", None, "cuda:0", None),
+        ("ort-cuda", None, None, None),
+    ],
+)
+def test_threads_that_the_environment_sets_are_told(
+    backend: str,
+    asked: int | None,
+    device: str | None,
+    in_effect: int | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert threads_in_effect(backend, asked, device) == in_effect
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    monkeypatch.setattr("un_deploy.cpus.cpu_quota", lambda root=None: None)
+    assert threads_in_effect(backend, asked, device) == asked
 
 
 def test_the_table_loads_nothing() -> None:

@@ -108,10 +108,15 @@ class BuildReport(JsonForm, Printed):
             )
         if manifest.flavor == "tensorrt-rtx":
             named = ", ".join(manifest.compute_capabilities)
-            gpus = f"compute capability {named}" if named else "its own choice of GPUs"
+            # https://docs.nvidia.com/deeplearning/tensorrt-rtx/latest/inference-library/cpu-engines.html
+            usual = (
+                "compute capability 8.0 (Ampere) and later, by NVIDIA's documentation; for 7.5 "
+                f"(Turing), name it with {argument('compute_capabilities', '75')}"
+            )
+            gpus = f"compute capability {named} alone" if named else usual
             yield (
-                f"A plan of TensorRT-RTX, for {gpus} (un-deploy doctor lists all that it builds "
-                "for). Triton does not load it, and serves the ONNX file."
+                f"A plan of TensorRT-RTX, for {gpus}. un-deploy doctor lists all that it builds "
+                "for. Triton does not load it, and serves the ONNX file."
             )
         yield f"Wrote {self.target} and {manifest_path(Path(self.target))}."
 

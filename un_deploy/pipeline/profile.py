@@ -27,7 +27,12 @@ from un_deploy.measure.speed.environment import environment
 from un_deploy.pipeline.compare.given_plans import check_tf32, graph_of, usual_sizes
 from un_deploy.printed import Cell, Part, Printed, Table, Words
 from un_deploy.runtime.backends import choose_backend, runtime_of, threads_of_process
-from un_deploy.runtime.check_settings import check_environment, check_settings, has_tf32
+from un_deploy.runtime.check_settings import (
+    check_environment,
+    check_settings,
+    has_tf32,
+    threads_in_effect,
+)
 from un_deploy.runtime.how_it_ran import TellsHowItRan
 from un_deploy.runtime.layer_times import TellsEngineLayers, TellsLayers, TimedLayer
 from un_deploy.runtime.protocol import Session, Timer
@@ -195,7 +200,8 @@ def profile(
     else:
         name = choose_backend(backend)
         check_settings(name, threads=threads, device=device, tf32=tf32)
-        settings = RunSettings(name, threads, device or "cpu", tf32=tf32 is not False)
+        count = threads_in_effect(name, threads, device)
+        settings = RunSettings(name, count, device or "cpu", tf32=tf32 is not False)
         check_environment(settings)
         model = load_model(path)
         check_weights(model)

@@ -2,7 +2,8 @@
 
 - backends: The backends, by the names that users give them: one table, from which all lists are
   made.
-- check_settings: Refuses settings that a backend would ignore, by name, before anything runs.
+- check_settings: Settings that a backend would ignore are refused by name; those that others make
+  are told.
 - choose_engine: Which backend runs TensorRT engines on this machine, and what a report calls it.
 - how_it_ran: What a session's library told of its runs: warnings, and whether it ran as it was told
   to.

@@ -1,8 +1,9 @@
-"""Refuses settings that a backend would ignore, by name, before anything runs."""
+"""Settings that a backend would ignore are refused by name; those that others make are told."""
 
 from __future__ import annotations
 
 from un_deploy.arguments.names import argument
+from un_deploy.cpus import limited_threads
 from un_deploy.errors import InputError
 from un_deploy.gpu import check_tf32_override
 from un_deploy.runtime.backends import BACKENDS, backend_named
@@ -55,3 +56,18 @@ def has_tf32(backend: str, device: object) -> bool:
 def _named(name: str, value: object) -> str:
     """With its value, where that is no more than whether."""
     return argument(name, value if isinstance(value, bool) else None)
+
+
+def threads_in_effect(backend: str, threads: int | None, device: str | None) -> int | None:
+    """How many threads compute on the CPU, where anyone but the backend has a say.
+
+    Args:
+        backend, device: see `RunSettings`; device None: "cpu".
+        threads: that were asked for; None: OMP_NUM_THREADS or a quota decides, if there is one.
+
+    Returns:
+        None where the backend chooses, or where no CPU computes.
+    """
+    on_cpu = (device or "cpu").partition(":")[0] == "cpu"
+    takes = "threads" in backend_named(backend).takes
+    return (threads or limited_threads()) if on_cpu and takes else None

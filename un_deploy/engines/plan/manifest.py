@@ -69,7 +69,8 @@ class Manifest(JsonForm):
         inputs, outputs: in the graph's order.
         profiles: the shapes that it takes.
         options: those that were not at their default, as trtexec spells them.
-        compute_capabilities: it was built for; empty: the library's own choice.
+        compute_capabilities: it was built for; empty: the library's own choice, which is 8.0 and
+            later of those that it builds for at all.
         memory: bytes on the device, as the builder told.
         source: name of the ONNX file.
         source_sha256: of that file, without its external weights; empty for a model in memory.

@@ -52,7 +52,11 @@ from un_deploy.pipeline.export.forward import Axes
 from un_deploy.pipeline.export.norm_names import Norm
 from un_deploy.pipeline.export.torch_to_onnx import Exporter
 from un_deploy.runtime.backends import BACKENDS, choose_backend, require_layers, runtime_of
-from un_deploy.runtime.check_settings import check_environment, check_settings
+from un_deploy.runtime.check_settings import (
+    check_environment,
+    check_settings,
+    threads_in_effect,
+)
 from un_deploy.runtime.choose_engine import choose_engine_backend, runtime_title
 from un_deploy.runtime.protocol import DescribesItself
 from un_deploy.runtime.settings import ENGINE, RunSettings, engine_precision
@@ -184,7 +188,7 @@ def compare(
     asked = engine_precision(precision)
     settings = RunSettings(
         backend=backend,
-        threads=threads,
+        threads=threads_in_effect(backend, threads, device),
         device=device or "cpu",
         precision=precision_of(plans, precision, others=graphs) if plans else asked,
         tf32=tf32_of(plans, tf32, others=graphs) if plans else tf32 is not False,
