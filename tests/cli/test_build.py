@@ -33,7 +33,7 @@ def test_builds_and_says_what(run: Run, folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("given", "told"),
-    [((), "compute capability 8.0 (Ampere) and later"), (("75",), "compute capability 75 alone")],
+    [((), "compute capability 8.0 (Ampere) and later"), (("86",), "compute capability 86 alone")],
 )
 def test_it_says_for_which_gpus(run: Run, given: tuple[str, ...], told: str) -> None:
     named = [f"--computeCapability={one}" for one in given]

@@ -111,7 +111,7 @@ class BuildReport(JsonForm, Printed):
             # https://docs.nvidia.com/deeplearning/tensorrt-rtx/latest/inference-library/cpu-engines.html
             usual = (
                 "compute capability 8.0 (Ampere) and later, by NVIDIA's documentation; for 7.5 "
-                f"(Turing), name it with {argument('compute_capabilities', '75')}"
+                f"(Turing), which multiplies in fp16 alone, {argument('compute_capabilities', '75')}"
             )
             gpus = f"compute capability {named} alone" if named else usual
             yield (
