@@ -109,9 +109,10 @@ class BuildReport(JsonForm, Printed):
         if manifest.flavor == "tensorrt-rtx":
             named = ", ".join(manifest.compute_capabilities)
             # https://docs.nvidia.com/deeplearning/tensorrt-rtx/latest/inference-library/cpu-engines.html
+            turing = argument("compute_capabilities", "75")
             usual = (
                 "compute capability 8.0 (Ampere) and later, by NVIDIA's documentation; for 7.5 "
-                f"(Turing), which multiplies in fp16 alone, {argument('compute_capabilities', '75')}"
+                f"(Turing), which multiplies in fp16 alone, {turing}"
             )
             gpus = f"compute capability {named} alone" if named else usual
             yield (
