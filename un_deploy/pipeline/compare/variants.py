@@ -31,6 +31,7 @@ from un_deploy.measure.equality.outputs import signature_problems
 from un_deploy.measure.speed.variant import BASELINES, TITLES, Kind, Variant
 from un_deploy.pipeline.compare.check_folded import check_folded
 from un_deploy.pipeline.compare.given_plans import GivenPlan, usual_sizes
+from un_deploy.pipeline.compare.together import refuse_keep
 from un_deploy.pipeline.export.export import export
 from un_deploy.pipeline.export.model_spec import is_folder
 from un_deploy.pipeline.export.norm_names import Norm
@@ -135,9 +136,7 @@ class Network:
         unfolded, folded = self.models.get("unfolded"), self.models.get("folded")
         report = None
         if keep and unfolded is None:
-            raise InputError(
-                f"{argument('keep')} is of a fold, and no graph of UN unfolded is there to fold"
-            )
+            refuse_keep()
         if unfolded is not None:
             made = fold_graph(to_ir(unfolded)[0], keep=keep)
             if not self._has("folded"):
@@ -217,11 +216,6 @@ class Network:
             open_ = {dim for spec in input_specs(graph) for dim in spec.shape or ()}
             sizes = {name: size for name, size in usual.items() if name in open_}
             return random_inputs(graph, seed=seed, dims={**sizes, **(dims or {})})
-        if dims:
-            raise InputError(
-                f"sizes ({argument('dims')}, {argument('shapes')}, {argument('batches')}) are for "
-                f"random inputs; {argument('inputs')} has its own"
-            )
         if isinstance(inputs, str):
             return read_inputs(inputs, graph)[0]
         return check_inputs([inputs], graph)[0]

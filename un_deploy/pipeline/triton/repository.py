@@ -17,7 +17,7 @@ from un_deploy.engines.plan.manifest import file_sha256
 from un_deploy.errors import InputError, TargetError
 from un_deploy.files import check_folder_inside, staged_directory
 from un_deploy.json_form import JsonForm
-from un_deploy.pipeline.triton.config import Serving, make_config, triton_messages
+from un_deploy.pipeline.triton.config import Serving, check_serving, make_config, triton_messages
 from un_deploy.pipeline.triton.served_model import ServedModel, read_onnx
 from un_deploy.pipeline.triton.served_plan import read_plan
 from un_deploy.version import __version__
@@ -113,6 +113,7 @@ def write_triton(
         raise InputError(f"Triton ignores version {version}: versions begin at 1")
     folder = repository / name
     check_folder_inside(repository, name, force=force)
+    check_serving(serving or Serving())
     model = read_plan(source) if is_plan(source) else read_onnx(source)
     config, notes = make_config(model, name, serving or Serving())
     from google.protobuf import text_format  # type: ignore[import-untyped]
