@@ -51,6 +51,13 @@ class Printed:
         return "\n".join(map(_as_html, self.told()))
 
 
+def first_few(names: Iterable[str], most: int = 3) -> str:
+    """Names in a sentence, each once: the first, and how many more there are."""
+    given = list(dict.fromkeys(names))
+    shown, rest = given[:most], len(given) - most
+    return f"{', '.join(shown)} and {rest} more" if rest > 0 else ", ".join(shown)
+
+
 def words(cell: Cell) -> Words:
     """A cell with its tone."""
     return cell if isinstance(cell, Words) else Words(cell)
