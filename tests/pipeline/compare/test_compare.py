@@ -197,6 +197,10 @@ def test_layer_norms_that_stay_are_at_their_best_in_every_variant(tmp_path: Path
         assert (kind, "", "all", derived) in forms
         assert (kind, "no SkipLayerNormalization", "no-skip-norm", derived) in forms
     assert len(forms) == 8
+    (left,) = found.staying["folded"]
+    assert (left.kind, left.label) == ("LayerNormalization", "LayerNormalization_3")
+    assert found.staying["none"] == found.staying["unfolded"] == (left,)
+    assert len(found.staying["ln"]) == 2
 
 
 def test_files_of_different_networks_are_refused(tmp_path: Path, files: dict) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -15,7 +14,7 @@ from un_deploy.graph.analysis.norms.norm import Kind
 from un_deploy.graph.fold.cancel_layouts import Cancelled
 from un_deploy.graph.fold.site import NearMiss
 from un_deploy.json_form import JsonForm
-from un_deploy.printed import Cell, Part, Printed, Table, Words, first_few
+from un_deploy.printed import Cell, Part, Printed, Table, Words, counted, first_few
 
 _OPERATOR = re.compile(r"\S+ (\(\w+\))")
 """How a reason names an operator: what it is called, and its type in brackets."""
@@ -166,9 +165,7 @@ class FoldReport(JsonForm, Printed):
     @property
     def kinds_left(self) -> str:
         """The norms that measure their input, counted by kind, such as "2 RMSNorms"."""
-        counts = Counter(norm.kind for norm in self.measuring)
-        told = [f"{n} {kind}{'s' if n > 1 else ''}" for kind, n in counts.most_common()]
-        return " and ".join(filter(None, (", ".join(told[:-1]), *told[-1:])))
+        return counted(norm.kind for norm in self.measuring)
 
     @property
     def names_left(self) -> str:

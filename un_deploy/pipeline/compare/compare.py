@@ -265,7 +265,12 @@ def compare(
                 note = f"the layers are not told: {error}"
                 points[0] = replace(points[0], notes=(*points[0].notes, note))
     return replace(
-        points[0], engines=facts, layers=layers, sweep=tuple(points[1:]), runtime=runs_in
+        points[0],
+        engines=facts,
+        layers=layers,
+        sweep=tuple(points[1:]),
+        runtime=runs_in,
+        staying=network.staying,
     )
 
 
