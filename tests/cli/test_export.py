@@ -162,7 +162,7 @@ def test_fold_norm_affine(run: Run) -> None:
     )
     ln = ("export", "scaled.py:scaled", "-o", "net.onnx")
     told = " ".join(run(*ln).stdout.split())
-    assert "1 LayerNormalization stays: it measures its input at run time (2)." in told
+    assert "1 LayerNormalization (2) stays: it measures its input at run time." in told
     assert "Scale and shift of 1 of them may fold alone: --fold-norm-affine." in told
     (left,) = json.loads(run(*ln, "--force", "--json").stdout)["fold"]["measuring"]
     assert (left["kind"], left["untried_affine"]) == ("LayerNormalization", True)

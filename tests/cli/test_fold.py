@@ -103,10 +103,10 @@ def test_norms_that_measure_are_named_with_what_can_be_done(run: Run) -> None:
     result = run("fold", "ln.onnx", "--dry-run")
     assert result.exit_code == 0
     assert (
-        "2 LayerNormalizations stay: they measure their input at run time (LayerNormalization_0, "
-        "LayerNormalization_1). To be without, train the network with Unified Normalization in "
+        "2 LayerNormalizations (LayerNormalization_0, LayerNormalization_1) stay: they measure "
+        "their input at run time. To be without, train the network with Unified Normalization in "
         "their place (un_deploy.convert_norms), or convert the trained one: un-deploy convert. "
-        "What that kept goes with a larger --max-loss, or with --finetune. "
+        "Those that it kept go with a larger --max-loss, or with --finetune. "
         "Scale and shift of 2 of them may fold alone: --fold-norm-affine."
     ) in said(result.stdout)
     data = json.loads(run("fold", "ln.onnx", "--dry-run", "--json").stdout)
@@ -119,7 +119,7 @@ def test_norms_that_measure_are_named_with_what_can_be_done(run: Run) -> None:
 def test_one_norm_without_a_scale_has_nothing_to_fold(run: Run) -> None:
     save("n = LayerNormalization(x, ones) y = MatMul(n, w)")
     told = said(run("fold", "ln.onnx", "--dry-run").stdout)
-    assert "stays: it measures its input at run time (LayerNormalization_0). To be without" in told
+    assert "1 LayerNormalization (LayerNormalization_0) stays: it measures its input" in told
     assert "--fold-norm-affine" not in told
 
 
@@ -130,7 +130,7 @@ def test_of_many_norms_the_first_are_named(run: Run) -> None:
     assert "LayerNormalization_0, LayerNormalization_1, LayerNormalization_2 and 2 more)" in told
     # inspect lists all of them in a table.
     told = said(run("inspect", "ln.onnx").stdout)
-    assert "stay: they measure their input at run time. To be without" in told
+    assert "5 LayerNormalizations stay: they measure their input at run time. To be" in told
 
 
 def test_an_rms_norm_is_nothing_for_convert(run: Run) -> None:
@@ -139,7 +139,7 @@ def test_an_rms_norm_is_nothing_for_convert(run: Run) -> None:
         "n = Div(x, q) g = Mul(n, a) y = MatMul(g, w)"
     )
     told = said(run("fold", "ln.onnx", "--dry-run").stdout)
-    assert "1 RMSNorm stays" in told and "(un_deploy.convert_norms)." in told
+    assert "1 RMSNorm (Mul_0) stays" in told and "(un_deploy.convert_norms)." in told
 
 
 def test_a_position_embedding_is_told_by_inspect_alone(run: Run) -> None:

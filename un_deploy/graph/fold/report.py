@@ -211,14 +211,14 @@ class FoldReport(JsonForm, Printed):
         """The norms that no fold removes, and what can be done about them."""
         one = len(self.measuring) == 1
         told = (
-            f"{self.kinds_left} {'stays: it measures its' if one else 'stay: they measure their'} "
-            f"input at run time{f' ({self.names_left})' if named else ''}. To be without, train "
-            f"the network with Unified Normalization in {'its' if one else 'their'} place "
-            "(un_deploy.convert_norms)"
+            f"{self.kinds_left}{f' ({self.names_left})' if named else ''} "
+            f"{'stays: it measures its' if one else 'stay: they measure their'} input at run time. "
+            f"To be without, train the network with Unified Normalization in "
+            f"{'its' if one else 'their'} place (un_deploy.convert_norms)"
         )
         if any(norm.kind == "LayerNormalization" for norm in self.measuring):
             told += (
-                ", or convert the trained one: un-deploy convert. What that kept goes with a "
+                ", or convert the trained one: un-deploy convert. Those that it kept go with a "
                 f"larger {argument('max_loss')}, or with {argument('finetune')}"
             )
         told += "."
