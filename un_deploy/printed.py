@@ -7,6 +7,7 @@ become text and HTML, in `un_deploy.cli.show` the lines of a terminal with its w
 from __future__ import annotations
 
 import io
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -56,6 +57,24 @@ class Printed:
 
     def _repr_html_(self) -> str:
         return "\n".join(map(_as_html, self.told()))
+
+
+def first_few(names: Iterable[str], most: int = 3) -> str:
+    """Names in a sentence, each once: the first, and how many more there are."""
+    given = list(dict.fromkeys(names))
+    shown, rest = given[:most], len(given) - most
+    return f"{', '.join(shown)} and {rest} more" if rest > 0 else ", ".join(shown)
+
+
+def counted(kinds: Iterable[str]) -> str:
+    """How many of each kind there are, the most frequent first, such as "2 RMSNorms"."""
+    told = [f"{n} {kind}{'s' if n > 1 else ''}" for kind, n in Counter(kinds).most_common()]
+    return listed(told)
+
+
+def listed(names: Sequence[str]) -> str:
+    """All of them in a sentence: "a, b and c"."""
+    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
 
 
 def words(cell: Cell) -> Words:

@@ -65,7 +65,7 @@ def test_two_builds_of_four_rounds_print_no_interval_and_pass_no_gate(
 def test_min_speedup_without_ln_is_refused(run: Run) -> None:
     result = run("compare", "--unfolded", "model.onnx", "--min-speedup", "1", *QUICK)
     assert result.exit_code == 1
-    assert "LN over UN folded was not measured" in result.stderr
+    assert "--min-speedup is of LN over UN folded, and no LN is compared" in result.stderr
 
 
 def test_accuracy_comes_first_and_can_be_a_threshold(run: Run) -> None:

@@ -35,6 +35,31 @@ CASES = {
         "compare net.py:net --ln-checkpoint no.pt",
         "check the name (--ln-checkpoint)",
     ),
+    "sizes beside inputs": (
+        "compare net.py:net --inputs there.npz --dim batch=8",
+        "--dim is of random inputs, and --inputs gives some with sizes of their own, the batch "
+        "too: leave --dim out, or give inputs of that size",
+    ),
+    "a sweep beside inputs": (
+        "compare net.py:net --inputs there.npz --batches 1,8 --shapes x:8x3",
+        "--shapes and --batches are of random inputs",
+    ),
+    "a size twice": (
+        "compare net.py:net --dim batch=8 --batches 2,8",
+        "the size of batch is given twice",
+    ),
+    "a gate on what is not compared": (
+        "compare net.py:net --norms un,none --min-speedup 1.1",
+        "no LN is compared: give --norms ln,un, or leave it out",
+    ),
+    "what stays, and no fold": (
+        "compare net.py:net --norms ln,none --keep Mul_0",
+        "--keep is of a fold, and no graph of UN unfolded is there",
+    ),
+    "a checkpoint of what is left out": (
+        "compare net.py:net --norms un --ln-checkpoint there.npz",
+        "--ln-checkpoint is of a network that --norms un leaves out",
+    ),
     "a report": ("compare --ln there.onnx -o there.onnx.json", "there.onnx.json exists already"),
     "logs": ("compare --ln there.onnx --keep-logs folder", "folder exists already"),
     "a conversion": (
@@ -48,7 +73,8 @@ CASES = {
     "a plan": ("build there.onnx -o there.onnx.json", "there.onnx.json exists already"),
     "a page": ("report no.json -o page.html", "no.json does not exist"),
 }
-"""A command line in a folder with net.py, there.onnx, there.onnx.json and folder/; what it says."""
+"""A command line in a folder with net.py, there.onnx, there.onnx.json, there.npz and folder/; and
+what it says."""
 
 ALL = """
 import json, sys
@@ -68,7 +94,7 @@ print(json.dumps(told))
 def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, str, list[str]]]:
     """All of them in one process, since this one has imported torch before."""
     folder = tmp_path_factory.mktemp("early")
-    for name in ("net.py", "there.onnx", "there.onnx.json"):
+    for name in ("net.py", "there.onnx", "there.onnx.json", "there.npz"):
         (folder / name).touch()
     (folder / "folder").mkdir()
     lines = json.dumps({name: line for name, (line, _) in CASES.items()})
@@ -101,7 +127,7 @@ def test_it_is_said_before_anything_large_is_imported(
         (".", "holds no config.json"),
         (". --opset 12", "has the opsets 17 to 24, not 12"),
         (". --opset 8 --exporter torchscript", "has the opsets 9 to 20, not 8"),
-        (". --no-fold --require-folded all", "--require-folded are of a fold"),
+        (". --no-fold --fold-norm-affine --keep n", "--keep and --fold-norm-affine are of a fold"),
     ],
 )
 def test_what_would_be_no_network(

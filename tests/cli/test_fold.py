@@ -88,7 +88,9 @@ SIGNATURE = "float[2,6] x => float[2,4] y"
 
 
 def save(body: str) -> None:
-    model = build(SIGNATURE, body, a=(6,), b=(6,), w=(6, 4), ones=np.ones(6, np.float32))
+    constants = {"ones": np.ones(6, np.float32), "table": (2, 4), "eps": np.float32(1e-5)}
+    constants["last"] = np.int64([-1])
+    model = build(SIGNATURE, body, a=(6,), b=(6,), w=(6, 4), **constants)
     save_model(model, "ln.onnx")
 
 
@@ -101,8 +103,10 @@ def test_norms_that_measure_are_named_with_what_can_be_done(run: Run) -> None:
     result = run("fold", "ln.onnx", "--dry-run")
     assert result.exit_code == 0
     assert (
-        "2 LayerNormalizations stay: they measure their input at run time. To be without, train "
-        "the network with Unified Normalization in their place (un_deploy.convert_norms). "
+        "2 LayerNormalizations (LayerNormalization_0, LayerNormalization_1) stay: they measure "
+        "their input at run time. To be without, train the network with Unified Normalization in "
+        "their place (un_deploy.convert_norms), or convert the trained one: un-deploy convert. "
+        "Those that it kept go with a larger --max-loss, or with --finetune. "
         "Scale and shift of 2 of them may fold alone: --fold-norm-affine."
     ) in said(result.stdout)
     data = json.loads(run("fold", "ln.onnx", "--dry-run", "--json").stdout)
@@ -114,13 +118,12 @@ def test_norms_that_measure_are_named_with_what_can_be_done(run: Run) -> None:
 
 NOTHING = "Nothing folded: "
 CURE = "--require-folded 1 makes this an error."
-CONVERT = "un-deploy convert makes UN of trained LayerNorms: docs/convert.md."
 
 
 @pytest.mark.parametrize(
     ("body", "why", "cure"),
     [
-        (LN, "2 LayerNormalizations measure their input at run time", f"{CURE} {CONVERT}"),
+        (LN, "2 LayerNormalizations measure their input at run time", CURE),
         (f"{NORM} y = Tanh(n)", "1 affine norm stays, as said above", CURE),
         ("y = MatMul(x, w)", "there is no norm in it", CURE),
     ],
@@ -142,8 +145,38 @@ def test_where_a_norm_folds_it_is_not_said(run: Run) -> None:
 def test_one_norm_without_a_scale_has_nothing_to_fold(run: Run) -> None:
     save("n = LayerNormalization(x, ones) y = MatMul(n, w)")
     told = said(run("fold", "ln.onnx", "--dry-run").stdout)
-    assert "1 LayerNormalization stays: it measures its input at run time." in told
+    assert "1 LayerNormalization (LayerNormalization_0) stays: it measures its input" in told
     assert "--fold-norm-affine" not in told
+
+
+def test_of_many_norms_the_first_are_named(run: Run) -> None:
+    several = " ".join(f"n{i + 1} = LayerNormalization(n{i}, a, b)" for i in range(5))
+    save(f"{several} y = MatMul(n5, w)".replace("(n0,", "(x,"))
+    told = said(run("fold", "ln.onnx", "--dry-run").stdout)
+    assert "LayerNormalization_0, LayerNormalization_1, LayerNormalization_2 and 2 more)" in told
+    # inspect lists all of them in a table.
+    told = said(run("inspect", "ln.onnx").stdout)
+    assert "5 LayerNormalizations stay: they measure their input at run time. To be" in told
+
+
+def test_an_rms_norm_is_nothing_for_convert(run: Run) -> None:
+    save(
+        "s = Mul(x, x) m = ReduceMean(s, last) e = Add(m, eps) q = Sqrt(e) "
+        "n = Div(x, q) g = Mul(n, a) y = MatMul(g, w)"
+    )
+    told = said(run("fold", "ln.onnx", "--dry-run").stdout)
+    assert "1 RMSNorm (Mul_0) stays" in told and "(un_deploy.convert_norms)." in told
+
+
+def test_a_position_embedding_is_told_by_inspect_alone(run: Run) -> None:
+    save(f"{NORM} p = MatMul(n, w) y = Add(p, table)")
+    reason = "it differs from place to place, as a position embedding does and no bias of MatMul_"
+    assert "nearly a norm" not in run("fold", "ln.onnx", "--dry-run").stdout
+    (miss,) = json.loads(run("fold", "ln.onnx", "--dry-run", "--json").stdout)["fold"][
+        "near_misses"
+    ]
+    assert miss["is_table"] and miss["reason"].startswith(reason)
+    assert "nearly a norm" in run("inspect", "ln.onnx").stdout
 
 
 def test_of_a_network_without_such_norms_nothing_is_said(run: Run) -> None:
@@ -176,7 +209,12 @@ def test_fold_norm_affine(run: Run) -> None:
             "no norm may stay, but 1 of 1 do: 'Mul_0' stays: forward: ",
         ),
         (f"{NORM} t = Tanh(n) y = MatMul(t, w)", "0", ""),
-        (LN, "all", "no norm may stay, but some measure their input: 2 LayerNormalizations"),
+        (
+            LN,
+            "all",
+            "no norm may stay, but some measure their input: 2 LayerNormalizations "
+            "(LayerNormalization_0, LayerNormalization_1)",
+        ),
     ],
 )
 def test_require_folded(body: str, wanted: str, error: str, run: Run) -> None:

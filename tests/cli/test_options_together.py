@@ -36,8 +36,8 @@ def named(folder: Path) -> None:
         (("--dim", "batch=2", "--dim", "batch=3"), 2, "--dim batch is given 2 times"),
         (("--dim", "batch=2", "--dim", "batch=2"), 2, "--dim batch is given 2 times"),
         (("--inputs", "data.npz", "--seed", "1"), 1, "--seed is of random inputs"),
-        (("--inputs", "data.npz", "--dim", "batch=2"), 1, "--batches) are for random inputs"),
-        (("--inputs", "data.npz", "--batches", "2"), 1, "--batches) are for random inputs"),
+        (("--inputs", "data.npz", "--dim", "batch=2"), 1, "--dim is of random inputs"),
+        (("--inputs", "data.npz", "--batches", "2"), 1, "--batches is of random inputs"),
         (("--batches", "2,3,2"), 2, "'2,3,2' names a size twice"),
         ((*CUDA, "--threads", "2"), 1, "--threads is of the CPU, and torch was to run on cuda:1"),
     ],
@@ -88,6 +88,7 @@ def test_a_size_that_is_given_twice(run: Run, command: str) -> None:
     ("arguments", "said"),
     [
         (("--inputs", "data.npz", "--seed", "1"), "--seed is of random inputs"),
+        (("--inputs", "data.npz", "--shapes", "x:2x3"), "--shapes is of random inputs, and"),
         (("--top", "1", "--json"), "--top is of the table"),
         ((*CUDA, "--threads", "2"), "--threads is of the CPU, and torch was to run on cuda:1"),
     ],
@@ -96,6 +97,42 @@ def test_what_a_profile_would_ignore(run: Run, arguments: tuple[str, ...], said:
     result = run("profile", "model.onnx", *arguments)
     assert result.exit_code == 1
     assert said in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        (("--ln", "--none"), "no UN is compared: give --unfolded or --folded, or leave it out"),
+        (("--folded", "--none"), "no LN is compared: give --ln, or leave it out"),
+    ],
+)
+def test_a_gate_on_what_is_not_compared(run: Run, files: tuple[str, ...], said: str) -> None:
+    given = [word for option in files for word in (option, "model.onnx")]
+    result = run("compare", *given, "--min-speedup", "1.1")
+    assert result.exit_code == 1
+    assert f"--min-speedup is of LN over UN folded, and {said}" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--no-warm-up", "--dim", "batch=2"), "--dim and --shapes are of the warm-up, which is"),
+        (("--no-dynamic-batching", "--max-queue-delay", "5"), "dynamic batching, which is off"),
+    ],
+)
+def test_what_triton_would_ignore_is_said_before_the_model_is_read(
+    run: Run, arguments: tuple[str, ...], said: str
+) -> None:
+    Path("no_model.onnx").touch()
+    result = run("triton", "no_model.onnx", "--repository", "rep", *arguments)
+    assert result.exit_code == 1 and said in result.stderr
+
+
+def test_what_a_build_would_ignore_is_said_before_the_model_is_read(run: Run) -> None:
+    pytest.importorskip("tensorrt_rtx")
+    Path("no_model.onnx").touch()
+    result = run("build", "no_model.onnx", "-o", "o.plan", "--keep-fp32", "n")
+    assert result.exit_code == 1 and "--keep-fp32 is of a conversion" in result.stderr
 
 
 def test_a_norm_that_is_named_twice(run: Run) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import Run
 from tests.support.reports import dated, report, restless
+from un_deploy.measure.speed.variant import TITLES, StayingNorm
 
 pytest.importorskip("plotly")
 
@@ -52,6 +54,17 @@ def test_without_a_target_it_is_shown_as_compare_shows_it(run: Run) -> None:
     assert result.exit_code == 0
     assert result.stdout.startswith("UN folded is faster than LN: LN takes 1.080 times as long")
     assert "A/A control" in result.stdout
+
+
+def test_norms_that_stay_are_told_behind_the_variants(run: Run, folder: Path) -> None:
+    norm = StayingNorm("LayerNormalization", "blocks.3.norm1")
+    staying = dict.fromkeys(TITLES, (norm,))
+    half = replace(report(), staying=staying)
+    (folder / "half.json").write_text(half.to_json(), encoding="utf-8")
+    told = " ".join(run("report", "half.json").stdout.split())
+    said = "1 LayerNormalization stays in every variant, UN folded and no norm too: blocks.3.norm1."
+    assert told.index("variant median ms") < told.index(said) < told.index("time of")
+    assert said in str(half)
 
 
 @pytest.mark.parametrize(("least", "code"), [("1.05", 0), ("1.1", 3)])

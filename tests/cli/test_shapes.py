@@ -127,4 +127,4 @@ def test_batches_and_the_same_in_shapes(run: Run) -> None:
 def test_inputs_have_their_own(command: str, run: Run, folder: Path) -> None:
     (folder / "data.npz").touch()
     result = run(*command.split(), "--inputs", "data.npz", "--shapes", "x:5x3x6")
-    assert result.exit_code == 1 and "are for random inputs" in result.stderr
+    assert result.exit_code == 1 and "is of random inputs" in result.stderr

@@ -238,17 +238,32 @@ def command(
     that, what each computes is compared with float64. Exit code 3 where --min-speedup,
     --max-error or --against is missed.
     """
-    from un_deploy.cli import progress, show, show_comparison
-    from un_deploy.files import atomic_write_text, check_target
     from un_deploy.measure.speed.variant import TITLES
-    from un_deploy.pipeline.compare.compare import compare
-    from un_deploy.pipeline.compare.report_file import check_page, write_page
+    from un_deploy.pipeline.compare.together import check_together
 
     files = {kind: path for kind in TITLES if (path := settings.pop(kind, None)) is not None}
     given: dict[Norm, Path | None] = {"ln": ln_checkpoint, "un": checkpoint}
     if (model is None) == (not files):
         raise click.UsageError("give MODEL, or some of --ln, --unfolded, --folded and --none")
     options.refuse_seed_with(settings["inputs"])
+    checkpoints = {norm: path for norm, path in given.items() if path is not None}
+    what = ("dynamic_axes", "exporter", "engines", "flavor", "keep", "inputs", "batches")
+    check_together(
+        norms=norms,
+        checkpoints=checkpoints,
+        files=files,
+        dynamic=not static,
+        dims=dict(dims),
+        shapes=shapes,
+        **{name: settings[name] for name in what},
+    )
+    gates.refuse_unmeasured(min_speedup, norms, files)
+
+    from un_deploy.cli import progress, show, show_comparison
+    from un_deploy.files import atomic_write_text, check_target
+    from un_deploy.pipeline.compare.compare import compare
+    from un_deploy.pipeline.compare.report_file import check_page, write_page
+
     if target is not None:
         check_target(target, force=force)
     if html_target is not None:
@@ -261,7 +276,7 @@ def command(
             model,
             norms=norms,
             files=files,
-            checkpoints={norm: path for norm, path in given.items() if path is not None},
+            checkpoints=checkpoints,
             dims=dict(dims),
             shapes=options.parsed_shapes(shapes),
             dynamic=not static,

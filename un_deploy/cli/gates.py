@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,8 @@ from un_deploy.cli import options
 
 if TYPE_CHECKING:
     from un_deploy.measure.speed.compare_report import CompareReport
+    from un_deploy.measure.speed.variant import Kind
+    from un_deploy.pipeline.export.norm_names import Norm
 
 min_speedup = click.option(
     "--min-speedup",
@@ -64,6 +67,33 @@ def judge(
             show.line(
                 f"{report.judged}: at least {min_speedup:g}x as fast as LN, as asked.", show.GOOD
             )
+
+
+def refuse_unmeasured(
+    min_speedup: float | None, norms: Collection[Norm] | None, files: Collection[Kind]
+) -> None:
+    """Refuse --min-speedup, before anything is measured, where one of its two is not compared.
+
+    Args:
+        norms: of a model spec; None: LN and UN.
+        files: the variants that are given as files instead.
+
+    Raises:
+        InputError: LN, or UN to fold, is missing; says what to give.
+    """
+    from un_deploy.errors import InputError
+
+    if min_speedup is None:
+        return
+    ln = "ln" in files if files else norms is None or "ln" in norms
+    un = {"unfolded", "folded"} & set(files) if files else norms is None or "un" in norms
+    if ln and un:
+        return
+    cure = ("--unfolded or --folded" if ln else "--ln") if files else "--norms ln,un"
+    raise InputError(
+        f"--min-speedup is of LN over UN folded, and no {'UN' if ln else 'LN'} is compared: give "
+        f"{cure}, or leave it out"
+    )
 
 
 def older(path: Path | None) -> CompareReport | None:

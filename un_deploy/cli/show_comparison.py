@@ -73,6 +73,8 @@ def _times(report: CompareReport) -> None:
     ]
     memory = (">peak bytes",) if told else ()
     show.table(("variant", ">median ms", *memory, ">operators", "from"), rows)
+    for text in report.staying_told:
+        show.line(f"{text}.")
     counted = wording.once(one.memory for one in report.timed if one.peak_bytes is not None)
     if counted:
         show.line(f"Peak memory: {counted}.", show.MUTED)

@@ -14,7 +14,7 @@ import onnx_ir as ir
 from un_deploy.arguments.check import checked
 from un_deploy.arguments.names import argument
 from un_deploy.engines.building.config import as_trtexec_flags
-from un_deploy.engines.building.from_graph import engine_of, prepare
+from un_deploy.engines.building.from_graph import check_kept, engine_of, prepare
 from un_deploy.engines.building.io_formats import one_format_per_tensor
 from un_deploy.engines.building.options import BuildOptions, IoFormat
 from un_deploy.engines.building.progress import Progress
@@ -161,6 +161,7 @@ def build(
     """
     target, options, kind = Path(target), options or BuildOptions(), choose_flavor(flavor)
     options.check()
+    check_kept(keep_fp32, precision)
     if require_types and precision is None:
         raise InputError(
             f"{argument('require_types')} is of a precision: give {argument('precision')} with it"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from un_deploy.arguments.check import at_least, checked
+from un_deploy.arguments.exclusive import refuse_sizes_of_inputs
 from un_deploy.arguments.names import argument
 from un_deploy.engines.kernels.layer_info import write_layer_info
 from un_deploy.engines.plan.header import is_plan
@@ -176,11 +177,7 @@ def profile(
     """
     at_least(1, runs=runs, threads=threads)
     at_least(0, warm_up=warm_up, seed=seed)
-    if inputs is not None and (dims or shapes):
-        raise InputError(
-            f"sizes ({argument('dims')}, {argument('shapes')}) are for random inputs; "
-            f"{argument('inputs')} has its own"
-        )
+    refuse_sizes_of_inputs(inputs, dims=dims, shapes=shapes)
     path = Path(path)
     session: Session
     if is_plan(path):

@@ -23,7 +23,7 @@ from un_deploy.measure.report.html import page
 from un_deploy.measure.report.sections import layer_times
 from un_deploy.measure.speed.accuracy import Accuracy
 from un_deploy.measure.speed.compare_report import CompareReport
-from un_deploy.measure.speed.variant import TITLES
+from un_deploy.measure.speed.variant import TITLES, StayingNorm
 
 pytest.importorskip("plotly")
 pytest.importorskip("jinja2")
@@ -361,3 +361,11 @@ def test_tf32_is_named_where_a_gpu_computes() -> None:
     assert text.count("fp32 without TF32") == len(engines)
     on_cuda = Page(page(replace(given, device="cuda", tf32=False))).text
     assert "precisionthe types of the graphs without TF32" in on_cuda
+
+
+def test_norms_that_stay_are_told_with_the_times(full: CompareReport) -> None:
+    kept = (StayingNorm("LayerNormalization", "blocks.3.norm1"),)
+    staying = dict.fromkeys(TITLES, kept)
+    said = "1 LayerNormalization stays in every variant, UN folded and no norm too: blocks.3.norm1."
+    assert said in page(replace(full, staying=staying))
+    assert "stays in every variant" not in page(full)

@@ -197,6 +197,10 @@ def test_layer_norms_that_stay_are_at_their_best_in_every_variant(tmp_path: Path
         assert (kind, "", "all", derived) in forms
         assert (kind, "no SkipLayerNormalization", "no-skip-norm", derived) in forms
     assert len(forms) == 8
+    (left,) = found.staying["folded"]
+    assert (left.kind, left.label) == ("LayerNormalization", "LayerNormalization_3")
+    assert found.staying["none"] == found.staying["unfolded"] == (left,)
+    assert len(found.staying["ln"]) == 2
 
 
 def test_files_of_different_networks_are_refused(tmp_path: Path, files: dict) -> None:
@@ -212,8 +216,8 @@ def test_sizes_of_dynamic_dimensions(tmp_path: Path, files: dict) -> None:
     assert found.feeds(None, {"batch": 7}, 0)["x"].shape == (7, 3, 4)
     given = {"x": np.ones((5, 3, 4), np.float32)}
     np.testing.assert_array_equal(found.feeds(given, None, 0)["x"], given["x"])
-    with pytest.raises(InputError, match="for random inputs"):
-        found.feeds(given, {"batch": 7}, 0)
+    with pytest.raises(InputError, match=r"^dims is of random inputs, and inputs gives some"):
+        compare(files=files, inputs=given, dims={"batch": 7})
 
 
 @pytest.mark.parametrize("given", [{}, {"model": "a.py:b", "files": {"ln": "ln.onnx"}}])

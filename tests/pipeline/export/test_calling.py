@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial, wraps
 from typing import Any
 
 import pytest
@@ -12,7 +14,13 @@ torch = pytest.importorskip("torch")
 from torch import Tensor, nn  # noqa: E402
 
 from un_deploy.errors import InputError  # noqa: E402
-from un_deploy.pipeline.export.calling import call, in_order, tensors_alone  # noqa: E402
+from un_deploy.graph.model.labels import label_of  # noqa: E402
+from un_deploy.pipeline.export.calling import (  # noqa: E402
+    call,
+    in_order,
+    own_names,
+    tensors_alone,
+)
 from un_deploy.pipeline.export.check_export import check_export  # noqa: E402
 from un_deploy.pipeline.export.torch_to_onnx import Exporter, to_onnx  # noqa: E402
 
@@ -155,3 +163,99 @@ def test_encoder_layers_are_exported_in_plain_operators(exporter: Exporter) -> N
     assert {node.domain for node in model.graph} == {""}
     assert check_export(layer, model, inputs) < 1e-5
     assert torch.backends.mha.get_fastpath_enabled()
+
+
+class Rows(nn.Module):
+    """An encoder of PyTorch's own. It takes len(x), which torch.export freezes where it runs the
+    network itself: it reads the byte code then, and names modules by how it came to them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Parameter(torch.zeros(1, 1, 4))
+        layer = nn.TransformerEncoderLayer(4, 2, 8, batch_first=True, norm_first=True)
+        norm = nn.LayerNorm(4)
+        self.encoder = nn.TransformerEncoder(layer, 1, norm, enable_nested_tensor=False)
+        self.head = nn.Linear(4, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.encoder(torch.cat([self.first.expand(len(x), -1, -1), x], 1))[:, 0])
+
+
+class Held(nn.Module):
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+        self.run = partial(model)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.run(x)
+
+
+class Runner:
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model
+
+    def forward(self, x: Tensor) -> Tensor:
+        return Rows.forward(self.model, x)
+
+
+def with_forward(forward: Callable[[nn.Module], Any]) -> nn.Module:
+    """A network whose instance has a forward of its own, as part_of and libraries give one."""
+    module = Rows()
+    module.forward = forward(module)
+    return module
+
+
+def hooked(module: nn.Module) -> Any:
+    """As accelerate wraps a forward."""
+    before = module.forward
+
+    @wraps(before)
+    def after(*args: Any, **named: Any) -> Any:
+        return before(*args, **named)
+
+    return after
+
+
+@pytest.mark.parametrize(
+    ("module", "front"),
+    [
+        (Rows(), ""),
+        (with_forward(lambda module: partial(Rows.forward, module)), ""),
+        (with_forward(lambda module: Runner(module).forward), ""),
+        (with_forward(hooked), ""),
+        (Held(Rows()), "model."),
+    ],
+    ids=["own", "partial", "bound", "hooked", "held"],
+)
+@BOTH
+def test_operators_have_their_module_s_own_name(
+    module: nn.Module, front: str, exporter: Exporter
+) -> None:
+    model = to_onnx(module, {"x": X}, exporter=exporter)
+    labels = {label_of(node) for node in model.graph if node.op_type == "LayerNormalization"}
+    assert labels == {f"{front}encoder.{n}" for n in ("layers.0.norm1", "layers.0.norm2", "norm")}
+    assert label_of([*model.graph][-1]) == f"{front}head"
+    known = {name for name, _ in module.named_parameters()}
+    read = {name for name in model.graph.initializers if "." in name and "::" not in name}
+    assert f"{front}head.weight" in read and read <= known
+    told = [f"{text}" for node in model.graph for text in node.metadata_props.values()]
+    assert not [text for text in told if "__closure__" in text or "args[0]" in text]
+
+
+def test_names_are_found_by_walking_the_path() -> None:
+    module = Held(Rows())
+    module.listed = [module.model.head, nn.Linear(4, 4)]
+    module.by_key = {"a b": module.model.encoder.layers[0]}
+    paths = {
+        "run.func": "model",
+        "run.func.encoder.layers.0.norm1": "model.encoder.layers.0.norm1",
+        "listed[0]": "model.head",
+        "listed[0]@1": "model.head@1",
+        "by_key['a b'].norm2": "model.encoder.layers.0.norm2",
+        "forward.__self__": "",
+    }
+    assert own_names(module, [*paths, "model.encoder", "listed[1]", "listed[2]", "no.such"]) == {
+        **paths,
+        "_empty_nn_module_stack_from_metadata_hook": "",
+    }

@@ -98,6 +98,19 @@ class Engine:
     types: TypeReport | None
 
 
+def check_kept(keep_fp32: Collection[str], precision: Precision | None) -> None:
+    """What stays in fp32 is of a conversion.
+
+    Raises:
+        InputError: there is none to another type.
+    """
+    if keep_fp32 and precision is None:
+        raise InputError(
+            f"{argument('keep_fp32')} is of a conversion: give {argument('precision')} fp16 or "
+            "bf16 with it"
+        )
+
+
 def prepare(
     model: ir.Model,
     precision: Precision | None,
@@ -119,11 +132,7 @@ def prepare(
     """
     report = None
     options = options or BuildOptions()
-    if keep_fp32 and precision is None:
-        raise InputError(
-            f"{argument('keep_fp32')} is of a conversion: give {argument('precision')} fp16 or "
-            "bf16 with it"
-        )
+    check_kept(keep_fp32, precision)
     if precision is not None:
         model, report = to_precision(model, precision, keep=keep_fp32)
     types = dict(_edge_types(model.graph.inputs, options.input_formats, "input_formats"))

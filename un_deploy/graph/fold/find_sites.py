@@ -97,7 +97,8 @@ def _factors_and_biases(
             runs[step] = run
             claimed.update(run)
         elif reason is not None:
-            yield NearMiss(node_name(step.nodes[-1]), reason)
+            is_table = len(step.affine.varies) > 1
+            yield NearMiss(node_name(step.nodes[-1]), reason, is_table=is_table)
 
 
 def _row(

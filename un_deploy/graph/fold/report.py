@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -15,7 +14,7 @@ from un_deploy.graph.analysis.norms.norm import Kind
 from un_deploy.graph.fold.cancel_layouts import Cancelled
 from un_deploy.graph.fold.site import NearMiss
 from un_deploy.json_form import JsonForm
-from un_deploy.printed import Cell, Part, Printed, Table, Words
+from un_deploy.printed import Cell, Part, Printed, Table, Words, counted, first_few
 
 _OPERATOR = re.compile(r"\S+ (\(\w+\))")
 """How a reason names an operator: what it is called, and its type in brackets."""
@@ -154,7 +153,8 @@ class FoldReport(JsonForm, Printed):
                 )
         elif self.measuring:
             raise ThresholdError(
-                f"no norm may stay, but some measure their input: {self.kinds_left}"
+                f"no norm may stay, but some measure their input: {self.kinds_left} "
+                f"({self.names_left})"
             )
         elif stayed:
             raise ThresholdError(
@@ -165,9 +165,12 @@ class FoldReport(JsonForm, Printed):
     @property
     def kinds_left(self) -> str:
         """The norms that measure their input, counted by kind, such as "2 RMSNorms"."""
-        counts = Counter(norm.kind for norm in self.measuring)
-        told = [f"{n} {kind}{'s' if n > 1 else ''}" for kind, n in counts.most_common()]
-        return " and ".join(filter(None, (", ".join(told[:-1]), *told[-1:])))
+        return counted(norm.kind for norm in self.measuring)
+
+    @property
+    def names_left(self) -> str:
+        """What they are called: the first of them, and how many more there are."""
+        return first_few(norm.label for norm in self.measuring)
 
     def told(
         self, modules: Mapping[str, str] | None = None, *, planned: bool = False
@@ -176,14 +179,14 @@ class FoldReport(JsonForm, Printed):
 
         Args:
             modules: what operators are called instead, by their names.
-            planned: nothing was folded in earnest.
+            planned: nothing was folded in earnest, and all that was looked at is told.
         """
         if self.remedy:
             yield f"{self.remedy[:1].upper()}{self.remedy[1:]}."
         if self.sites:
             rows = list(_rows(self.sites, modules or {}))
             yield Table(("norm, or factor or bias", "operators", ">channels", "folded into"), rows)
-        yield from near_misses_told(self.near_misses)
+        yield from near_misses_told(self.near_misses, tables=planned)
         for note in self.notes:
             yield f"About the file: {note}."
         if self.gained_biases:
@@ -202,7 +205,7 @@ class FoldReport(JsonForm, Printed):
             left = "that could be folded" if self.measuring else "left"
             yield f"There is no norm {left}; {counts}."
         if self.measuring:
-            yield self._measuring_told()
+            yield self._measuring_told(named=not planned)  # inspect has a table of them
 
     def nothing_folded(self, target: str | None) -> Iterator[Part]:
         """Where nothing is other than it was: that, why, and what can be done.
@@ -222,18 +225,23 @@ class FoldReport(JsonForm, Printed):
         if target:
             text += f"{target} is the network as it was. "
         text += f"{argument('require_folded', 1)} makes this an error."
-        if any(norm.kind == "LayerNormalization" for norm in self.measuring):
-            text += " un-deploy convert makes UN of trained LayerNorms: docs/convert.md."
         yield Words(text, "bad")
 
-    def _measuring_told(self) -> str:
+    def _measuring_told(self, *, named: bool) -> str:
         """The norms that no fold removes, and what can be done about them."""
         one = len(self.measuring) == 1
         told = (
-            f"{self.kinds_left} {'stays: it measures its' if one else 'stay: they measure their'} "
-            f"input at run time. To be without, train the network with Unified Normalization in "
-            f"{'its' if one else 'their'} place (un_deploy.convert_norms)."
+            f"{self.kinds_left}{f' ({self.names_left})' if named else ''} "
+            f"{'stays: it measures its' if one else 'stay: they measure their'} input at run time. "
+            f"To be without, train the network with Unified Normalization in "
+            f"{'its' if one else 'their'} place (un_deploy.convert_norms)"
         )
+        if any(norm.kind == "LayerNormalization" for norm in self.measuring):
+            told += (
+                ", or convert the trained one: un-deploy convert. Those that it kept go with a "
+                f"larger {argument('max_loss')}, or with {argument('finetune')}"
+            )
+        told += "."
         if untried := sum(norm.untried_affine for norm in self.measuring):
             cure = argument("fold_norm_affine", True)
             told += f" Scale and shift of {untried} of them may fold alone: {cure}."
@@ -249,10 +257,11 @@ def _the_first(stayed: Sequence[SiteReport]) -> str:
     return f"{stayed[0].label!r} stays: {stayed[0].reason}"
 
 
-def near_misses_told(misses: Sequence[NearMiss]) -> Iterator[Part]:
-    """What was nearly a site, and why it is none."""
-    if misses:
-        rows = [(miss.node, miss.reason) for miss in misses]
+def near_misses_told(misses: Sequence[NearMiss], *, tables: bool = False) -> Iterator[Part]:
+    """What was nearly a site, and why it is none; a table of positions, which nobody takes for a
+    norm, if `tables`."""
+    rows = [(miss.node, miss.reason) for miss in misses if tables or not miss.is_table]
+    if rows:
         yield Table(("nearly a norm, a factor or a bias", "but"), rows)
 
 

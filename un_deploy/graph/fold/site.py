@@ -78,8 +78,10 @@ class NearMiss:
         node: the operator.
         reason: why it cannot be folded.
         channels: how many channels a norm has, 0 where that is unknown; None of what may be none.
+        is_table: its numbers differ along more than one axis, as those of a position embedding do.
     """
 
     node: str
     reason: str
     channels: int | None = None
+    is_table: bool = False

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import pairwise
 
 import onnx_ir as ir
 
 _SCOPES = "pkg.torch.onnx.name_scopes"
 _CLASSES = "pkg.torch.onnx.class_hierarchy"
+_NAMESPACE = "namespace"
 
 
 def node_name(node: ir.Node) -> str:
@@ -47,6 +48,30 @@ def label_of(node: ir.Node) -> str:
     if not parts or not name.startswith("/"):
         return name
     return ".".join(p for p, after in pairwise(scopes) if not after.startswith(f"{p}."))
+
+
+def scopes_of(node: ir.Node) -> list[str]:
+    """The modules that the dynamo exporter says an operator came from, from the outermost in; the
+    last entry is the operation, and the network itself is ``""``."""
+    return _listed(node, _SCOPES)
+
+
+def rename_scopes(node: ir.Node, names: Mapping[str, str]) -> None:
+    """Call the modules in an operator's metadata by other names; those not named stay as they are.
+
+    Args:
+        names: the dynamo exporter's name -> the one to write.
+    """
+    *modules, operation = scopes_of(node) or [""]
+    if names.keys().isdisjoint(modules):
+        return
+    told = node.metadata_props
+    told[_SCOPES] = repr([*(names.get(one, one) for one in modules), operation])
+    if _NAMESPACE in told:  # the same with the classes: "name: class/name: class"
+        text = f"/{told[_NAMESPACE]}"
+        for name in modules:
+            text = text.replace(f"/{name}: ", f"/{names.get(name, name)}: ", 1)
+        told[_NAMESPACE] = text[1:]
 
 
 def class_of(node: ir.Node) -> str | None:

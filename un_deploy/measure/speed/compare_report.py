@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from un_deploy.measure.speed.conditions import Conditions
 from un_deploy.measure.speed.engine_facts import EngineFacts
 from un_deploy.measure.speed.layers.variant_layers import VariantLayers
 from un_deploy.measure.speed.statistics import Interval
-from un_deploy.measure.speed.variant import TITLES, Kind
+from un_deploy.measure.speed.variant import TITLES, Kind, StayingNorm, told_staying
 from un_deploy.measure.speed.variant_times import Ratio, Timed
 from un_deploy.printed import Part, Printed, Table, Words
 
@@ -52,6 +52,8 @@ class CompareReport(JsonForm, Printed):
         date: as it began, in UTC and ISO 8601; "" in reports of before it was kept.
         command: as it was typed; "" of a comparison in Python.
         conditions: what else the machine did meanwhile; None in reports of before it was kept.
+        staying: the norms in each variant that measure their input, as far as a graph of it was
+            there to look at; empty in reports of before it was kept.
     """
 
     backend: str
@@ -75,6 +77,7 @@ class CompareReport(JsonForm, Printed):
     date: str = ""
     command: str = ""
     conditions: Conditions | None = None
+    staying: dict[Kind, tuple[StayingNorm, ...]] = field(default_factory=dict)
 
     @property
     def batch(self) -> int | None:
@@ -92,6 +95,7 @@ class CompareReport(JsonForm, Printed):
         yield f"{self.runtime or self.backend}, {self.computed_in}; {shapes}"
         times = [(one.name, f"{one.median_s * 1e3:.3f}", one.source) for one in self.timed]
         yield Table(("variant", ">median ms", "from"), times)
+        yield from (f"{text}." for text in self.staying_told)
         rows = [
             (
                 f"A/A control, {TITLES[one.of]}"
@@ -131,6 +135,11 @@ class CompareReport(JsonForm, Printed):
         if self.conditions is not None:
             found += self.conditions.unsteady(threads=self.threads, on_gpu=self.device != "cpu")
         return tuple(found)
+
+    @property
+    def staying_told(self) -> tuple[str, ...]:
+        """Which norms variants are not without, whatever their titles say."""
+        return tuple(told_staying(self.staying, {one.kind for one in self.timed}))
 
     def throughput(self, timed: Timed) -> float:
         """Inputs a second: the batch, or 1 where inputs have no size, over the median time."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from un_deploy.printed import counted, first_few, listed
 from un_deploy.runtime.settings import Fusions
 
 Kind = Literal["ln", "unfolded", "folded", "none", "rms", "bn", "dyt", "derf"]
@@ -39,6 +40,41 @@ WITHOUT_FOLDED: tuple[tuple[Kind, Kind], ...] = (
     *((kind, "none") for kind in BASELINES),
 )
 """Where UN folded is not there, the others are held against the limit themselves."""
+
+
+@dataclass(frozen=True)
+class StayingNorm:
+    """A norm of a variant that measures its input, so that no fold removes it.
+
+    Attributes:
+        kind: what it is called, such as "LayerNormalization".
+        label: the module it was exported from, as far as the file tells.
+    """
+
+    kind: str
+    label: str
+
+
+def told_staying(
+    staying: Mapping[Kind, tuple[StayingNorm, ...]], kinds: Collection[Kind]
+) -> Iterator[str]:
+    """Which norms a network is not without, although "no norm" or "UN folded" is its title.
+
+    Args:
+        staying: by variant; those that are not there have not been looked at.
+        kinds: all variants that are compared.
+    """
+    rid = [kind for kind in TITLES if kind in kinds and kind not in ("ln", *BASELINES)]
+    for norms in dict.fromkeys(staying[kind] for kind in rid if staying.get(kind)):
+        holders = [kind for kind in rid if staying.get(kind) == norms]
+        everywhere = holders == rid and len(staying.get("ln", norms)) >= len(norms)
+        where = listed([TITLES[kind] for kind in holders])
+        if everywhere and holders != ["unfolded"]:
+            where = f"every variant, {listed([TITLES[k] for k in rid if k != 'unfolded'])} too"
+        yield (
+            f"{counted(norm.kind for norm in norms)} {'stay' if len(norms) > 1 else 'stays'} in "
+            f"{where}: {first_few(norm.label for norm in norms)}"
+        )
 
 
 def pairs_of(kinds: Collection[Kind]) -> list[tuple[Kind, Kind]]:

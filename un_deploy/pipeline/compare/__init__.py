@@ -5,9 +5,9 @@
   norm.
 - given_plans: TensorRT plans as variants of a comparison: which can be compared, and which backend
   runs them.
-- of_a_spec: Options of a comparison that are of a model spec: with files they would be ignored.
 - page: From a comparison, in memory or as JSON, to its HTML page, as Python has it.
 - report_file: From a comparison, or the JSON that one left behind, to the HTML page.
+- together: Options of a comparison that do not go together, refused before a file is read.
 - variants: The variants of one network for a comparison: given, exported, or derived from one
   another.
 """

@@ -8,6 +8,7 @@ equals PyTorch, and no norm, which computes something else, at least stays finit
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -41,11 +42,11 @@ from un_deploy.pipeline.compare.given_plans import (
     precision_of,
     tf32_of,
 )
-from un_deploy.pipeline.compare.of_a_spec import (
-    PathLike,
-    check_norms,
-    checkpoint_option,
-    refuse_with_files,
+from un_deploy.pipeline.compare.together import (
+    BATCH,
+    OF_A_SPEC,
+    check_together,
+    refuse_batch_twice,
 )
 from un_deploy.pipeline.compare.variants import Network
 from un_deploy.pipeline.export.forward import Axes
@@ -61,8 +62,7 @@ from un_deploy.runtime.choose_engine import choose_engine_backend, runtime_title
 from un_deploy.runtime.protocol import DescribesItself
 from un_deploy.runtime.settings import ENGINE, RunSettings, engine_precision
 
-BATCH = "batch"
-"""The name that exporters are given for the dimension of the batch."""
+PathLike = str | os.PathLike[str]
 
 
 @checked
@@ -148,22 +148,26 @@ def compare(
         raise InputError(f"{argument('sample_s')} must be above 0 s and finite, not {sample_s}")
     if (model is None) == (not files):
         raise InputError("a comparison takes a model spec or files, one of the two")
+    check_together(
+        norms=norms,
+        checkpoints=checkpoints or (),
+        files=files or (),
+        dynamic=dynamic,
+        dynamic_axes=dynamic_axes,
+        exporter=exporter,
+        engines=engines,
+        flavor=flavor,
+        keep=keep,
+        inputs=inputs,
+        dims=dims,
+        shapes=shapes,
+        batches=batches,
+    )
     kept = None if logs is None else Path(logs)
     paths = {kind: Path(path) for kind, path in (files or {}).items()}
     plans = {kind: GivenPlan.read(path) for kind, path in paths.items() if is_plan(path)}
     graphs = [kind for kind in paths if kind not in plans]
-    if files:
-        refuse_with_files(norms, checkpoints, dynamic, dynamic_axes, exporter)
-    norms = ("ln", "un") if norms is None else norms
-    check_norms(norms)
-    if unused := set(checkpoints or ()) - set(norms):
-        left = f"a network that {argument('norms')} {','.join(norms)} leaves out"
-        raise InputError(f"{checkpoint_option(unused)} is of {left}")
-    if flavor != "auto" and not engines:
-        raise InputError(
-            f"{argument('flavor')} is of the engines of {argument('engines', True)}: give that "
-            "with it"
-        )
+    norms = OF_A_SPEC if norms is None else norms
     if engines and plans and not graphs:
         raise InputError(
             f"a plan is an engine already: {argument('engines', True)} builds some of ONNX files"
@@ -265,7 +269,12 @@ def compare(
                 note = f"the layers are not told: {error}"
                 points[0] = replace(points[0], notes=(*points[0].notes, note))
     return replace(
-        points[0], engines=facts, layers=layers, sweep=tuple(points[1:]), runtime=runs_in
+        points[0],
+        engines=facts,
+        layers=layers,
+        sweep=tuple(points[1:]),
+        runtime=runs_in,
+        staying=network.staying,
     )
 
 
@@ -338,6 +347,5 @@ def _sizes(
 ) -> list[Mapping[str, int] | None]:
     if not batches:
         return [dims]
-    if dims and BATCH in dims:
-        raise InputError(f"the size of {BATCH} is given twice, as a dimension and as batch sizes")
+    refuse_batch_twice(dims, batches)  # a whole shape may name it too
     return [{**(dims or {}), BATCH: size} for size in batches]

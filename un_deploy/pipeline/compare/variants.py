@@ -15,12 +15,13 @@ from un_deploy.engines.plan.manifest import file_sha256
 from un_deploy.errors import InputError
 from un_deploy.free_memory import give_back
 from un_deploy.graph.analysis.constants import Constants
-from un_deploy.graph.analysis.norms.find_norms import find_layernorms
+from un_deploy.graph.analysis.norms.find_norms import find_norms, is_layernorm
 from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.check_weights import check_weights
 from un_deploy.graph.fold.fold import fold_graph
 from un_deploy.graph.fold.report import FoldReport
 from un_deploy.graph.model.input_specs import Arrays, TensorSpec, input_specs
+from un_deploy.graph.model.labels import label_of
 from un_deploy.graph.model.model_file import has_external, hold_weights, load_model, save_model
 from un_deploy.graph.model.model_kinds import to_ir
 from un_deploy.graph.model.tensor_storage import forget_weights
@@ -28,9 +29,10 @@ from un_deploy.graph.strip.layernorm_operator import use_operator
 from un_deploy.graph.strip.strip import strip_graph
 from un_deploy.measure.equality.inputs import check_inputs, random_inputs, read_inputs
 from un_deploy.measure.equality.outputs import signature_problems
-from un_deploy.measure.speed.variant import BASELINES, TITLES, Kind, Variant
+from un_deploy.measure.speed.variant import BASELINES, TITLES, Kind, StayingNorm, Variant
 from un_deploy.pipeline.compare.check_folded import check_folded
 from un_deploy.pipeline.compare.given_plans import GivenPlan, usual_sizes
+from un_deploy.pipeline.compare.together import refuse_keep
 from un_deploy.pipeline.export.export import export
 from un_deploy.pipeline.export.model_spec import is_folder
 from un_deploy.pipeline.export.norm_names import Norm
@@ -63,6 +65,7 @@ class Network:
         notes: what the reader must know.
         gained_biases: of the fold: outputs of linear operators that had no bias before; by their
             names in no norm where that is derived.
+        staying: the norms in each variant that measure their input, of those that are a graph.
     """
 
     folder: Path
@@ -73,6 +76,7 @@ class Network:
     missing: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     gained_biases: tuple[str, ...] = ()
+    staying: dict[Kind, tuple[StayingNorm, ...]] = field(default_factory=dict)
 
     def read(self, kind: Kind, path: Path, source: str = "") -> None:
         """Take a file as it is, if it is as a derived one would be: one file, without functions.
@@ -135,9 +139,7 @@ class Network:
         unfolded, folded = self.models.get("unfolded"), self.models.get("folded")
         report = None
         if keep and unfolded is None:
-            raise InputError(
-                f"{argument('keep')} is of a fold, and no graph of UN unfolded is there to fold"
-            )
+            refuse_keep()
         if unfolded is not None:
             made = fold_graph(to_ir(unfolded)[0], keep=keep)
             if not self._has("folded"):
@@ -217,11 +219,6 @@ class Network:
             open_ = {dim for spec in input_specs(graph) for dim in spec.shape or ()}
             sizes = {name: size for name, size in usual.items() if name in open_}
             return random_inputs(graph, seed=seed, dims={**sizes, **(dims or {})})
-        if dims:
-            raise InputError(
-                f"sizes ({argument('dims')}, {argument('shapes')}, {argument('batches')}) are for "
-                f"random inputs; {argument('inputs')} has its own"
-            )
         if isinstance(inputs, str):
             return read_inputs(inputs, graph)[0]
         return check_inputs([inputs], graph)[0]
@@ -291,7 +288,10 @@ class Network:
         Of UN and of no norm too, where LayerNorms stay in it: else LN alone would be at its best.
         """
         shapes = Shapes(model)
-        found = find_layernorms(model.graph, Constants(model, shapes), shapes)
+        norms = find_norms(model.graph, Constants(model, shapes), shapes)
+        told = (StayingNorm(norm.kind, label_of(norm.nodes[0])) for norm in norms)
+        self.staying[kind] = tuple(told)
+        found = [norm for norm in norms if is_layernorm(norm)]
         if kind != "ln" and not found:
             return
         in_parts = any(len(norm.nodes) > 1 for norm in found)

@@ -7,7 +7,10 @@ output classes) is where torch's exporters stumble.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from ast import literal_eval
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from copy import copy
 from dataclasses import fields, is_dataclass
 from inspect import Parameter, Signature
@@ -70,6 +73,50 @@ def tensors_alone(module: nn.Module, names: Sequence[str]) -> nn.Module:
     exact.__signature__ = Signature([Parameter(name, either) for name in names])  # type: ignore[attr-defined]
     alone.forward = exact
     return alone
+
+
+def own_names(module: nn.Module, told: Iterable[str]) -> dict[str, str]:
+    """The dotted names of the modules that torch.export names by how it came to them.
+
+    Where the network is called through a wrapper, as `tensors_alone` does, or a partial, a bound
+    method or a hook, it calls the module ``encoder.norm``
+    ``forward.__closure__[0].cell_contents.__self__.encoder.norm``; that path is walked.
+
+    Args:
+        module: that was exported.
+        told: names, as torch.export has them.
+
+    Returns:
+        told name -> name in ``module.named_modules()``, ``""`` for the module itself; without
+        those that are names already, or lead to no module of this one.
+    """
+    known = {name for name, _ in module.named_modules(remove_duplicate=False)}
+    # A copy of a module, as a wrapper makes, has its parts in common.
+    names = {id(part._modules): name for name, part in module.named_modules()}
+    found = {_NOWHERE: ""}
+    for path in set(told) - known:
+        before, call, again = path.partition("@")  # which of several calls of a module it is
+        with suppress(Exception):  # what stands in front may be anybody's object
+            name = names[id(_reached(module, before)._modules)]
+            found[path] = f"{name}{call}{again}" if name else ""
+    return found
+
+
+_NOWHERE = "_empty_nn_module_stack_from_metadata_hook"
+"""What torch.export says of an operator that it made itself."""
+
+_STEP = re.compile(r"\.?([^.\[\]]+)|\[([^\]]+)\]")
+
+
+def _reached(start: Any, path: str) -> Any:
+    """Follow a path such as ``forward.args[0].blocks.0``."""
+    for name, key in _STEP.findall(path):
+        parts = getattr(start, "_modules", {})
+        if key:
+            start = start[literal_eval(key)]
+        else:
+            start = parts[name] if name in parts else getattr(start, name)
+    return start
 
 
 _VARIADIC = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from un_deploy.arguments.check import checked, shown
+from un_deploy.arguments.exclusive import refuse_without_fold
 from un_deploy.arguments.names import argument
 from un_deploy.errors import InputError, needs
 from un_deploy.files import check_target
@@ -145,11 +146,9 @@ def export(
         ThresholdError: `require_folded` is not met; nothing is written.
         MissingPackageError: torch or onnxscript is not installed.
     """
-    if not fold and (fold_norm_affine or require_folded is not None):
-        raise InputError(
-            f"{argument('fold_norm_affine')} and {argument('require_folded')} are of a fold: leave "
-            f"out {argument('fold', False)}"
-        )
+    refuse_without_fold(
+        fold, keep=tuple(keep), fold_norm_affine=fold_norm_affine, require_folded=require_folded
+    )
     check_opset(opset, exporter)
     check_target(target, force=force)
     with needs("torch"):

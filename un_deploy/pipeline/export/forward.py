@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from inspect import signature
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -38,7 +39,8 @@ def example_inputs(module: nn.Module) -> dict[str, Tensor]:
     examples: Callable[[], dict[str, Tensor]] | None = getattr(module, "example_inputs", None)
     if examples is None:
         raise InputError(
-            f"{type(module).__name__} has no method example_inputs(); give its inputs with "
+            f"{type(module).__name__} has no method example_inputs(); give the inputs of "
+            f"forward({', '.join(signature(module.forward).parameters)}) with "
             f"{argument('inputs', 'data.npz')} or {argument('inputs', 'loader.py:function')}"
         )
     return examples()

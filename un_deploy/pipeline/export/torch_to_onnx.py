@@ -14,7 +14,8 @@ import onnx_ir
 
 from un_deploy.arguments.names import argument
 from un_deploy.errors import InputError, UnDeployError, first_cause, first_line, needs
-from un_deploy.pipeline.export.calling import in_order, tensors_alone
+from un_deploy.graph.model.labels import rename_scopes, scopes_of
+from un_deploy.pipeline.export.calling import in_order, own_names, tensors_alone
 from un_deploy.pipeline.export.forward import (
     Axes,
     declared_axes,
@@ -135,8 +136,11 @@ def _dynamo(
     )
     assert program is not None
     model = program.model
+    told = {name for graph in model.graphs() for node in graph for name in scopes_of(node)[:-1]}
+    names = own_names(module, told)
     for graph in model.graphs():
         for node in graph:
+            rename_scopes(node, names)
             node.metadata_props.pop(STACK_TRACE, None)
         for value in graph.initializers.values():
             tensor = value.const_value

@@ -101,7 +101,7 @@ def make_config(model: ServedModel, name: str, serving: Serving) -> tuple[Any, t
         MissingPackageError: tritonclient is not installed.
     """
     messages = triton_messages()
-    _check_numbers(serving)
+    check_serving(serving)
     _check_servable(model)
     size, notes = choose_max_batch_size(model, serving.max_batch_size)
     backend, platform = BACKENDS[model.kind]
@@ -138,8 +138,20 @@ def _sizes(serving: Serving, model: ServedModel, largest: int) -> dict[str, int]
     return sizes
 
 
-def _check_numbers(serving: Serving) -> None:
-    """Refuse what does not fit into the fields of Triton's messages."""
+def check_serving(serving: Serving) -> None:
+    """Refuse what no model can have: settings that another switches off, and numbers that do not
+    fit into the fields of Triton's messages.
+
+    Raises:
+        InputError: names one.
+    """
+    if serving.warm_up is False and (serving.sizes or serving.shapes):
+        raise InputError(
+            f"{argument('sizes')} and {argument('shapes')} are of the warm-up, which is off: leave "
+            "one of them away"
+        )
+    if serving.dynamic_batching is False:
+        _refuse_what_batches(serving)
     numbers = [
         (argument("max_batch_size"), serving.max_batch_size, 31),
         *((argument("preferred_batch_sizes"), size, 31) for size in serving.preferred_batch_sizes),
@@ -244,12 +256,7 @@ def _add_dynamic_batching(config: Any, serving: Serving) -> None:
             f"give {argument('max_batch_size')}, or leave {argument('dynamic_batching')} away"
         )
     if not (size > 1 if wanted is None else wanted):
-        if serving.max_queue_delay is not None or serving.preferred_batch_sizes:
-            raise InputError(
-                f"{argument('max_queue_delay')} and {argument('preferred_batch_sizes')} are of "
-                f"dynamic batching, which is off: give {argument('max_batch_size')} of 2 or more, "
-                "or leave them away"
-            )
+        _refuse_what_batches(serving)
         return
     config.dynamic_batching.SetInParent()
     for preferred in serving.preferred_batch_sizes:
@@ -266,6 +273,15 @@ def batches_on_its_own(model: ServedModel, config: Any) -> bool:
     """Whether Triton's TensorRT backend would batch where the configuration does not ask for it."""
     off = not config.HasField("dynamic_batching")
     return model.kind == "plan" and config.max_batch_size > 1 and off
+
+
+def _refuse_what_batches(serving: Serving) -> None:
+    if serving.max_queue_delay is not None or serving.preferred_batch_sizes:
+        raise InputError(
+            f"{argument('max_queue_delay')} and {argument('preferred_batch_sizes')} are of "
+            f"dynamic batching, which is off: give {argument('max_batch_size')} of 2 or more, "
+            "or leave them away"
+        )
 
 
 def _notes(config: Any, model: ServedModel) -> Iterator[str]:

@@ -21,6 +21,7 @@ from un_deploy.json_form import JsonForm
 from un_deploy.pipeline.triton.config import (
     Serving,
     batches_on_its_own,
+    check_serving,
     make_config,
     triton_messages,
 )
@@ -145,6 +146,7 @@ def write_triton(
         raise InputError(f"Triton ignores version {version}: versions begin at 1")
     folder = repository / name
     check_folder_inside(repository, name, force=force)
+    check_serving(serving or Serving())
     model = read_plan(source) if is_plan(source) else read_onnx(source)
     config, notes = make_config(model, name, serving or Serving())
     from google.protobuf import text_format  # type: ignore[import-untyped]

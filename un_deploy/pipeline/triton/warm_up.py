@@ -31,7 +31,7 @@ def add_warm_up(
         InputError: a warm-up is wanted and not possible, or a size names no dynamic dimension.
     """
     batched = config.max_batch_size > 0
-    _check_sizes(model, wanted, sizes, batched)
+    _check_sizes(model, sizes, batched)
     if wanted is False:
         return ()
     obstacle = _obstacle(config, model, sizes, batched)
@@ -87,16 +87,9 @@ def _of_profiles(config: Any, model: ServedModel) -> Iterator[_Shapes]:
         yield shapes
 
 
-def _check_sizes(
-    model: ServedModel, wanted: bool | None, sizes: Mapping[str, int], batched: bool
-) -> None:
+def _check_sizes(model: ServedModel, sizes: Mapping[str, int], batched: bool) -> None:
     if not sizes:
         return
-    if wanted is False:
-        raise InputError(
-            f"{argument('sizes')} and {argument('shapes')} are of the warm-up, which is off: leave "
-            "one of them away"
-        )
     if model.kind == "plan":
         raise InputError(
             f"{argument('sizes')} and {argument('shapes')} are for ONNX files: a plan is warmed up "

@@ -114,7 +114,7 @@ CASES = {
         "p = Conv(x, w) y = Add(p, v)",
         KERNEL | {"v": (5, 6, 6)},
         "Conv Add",
-        ("it differs from place to place, as no bias of Conv_0 does",),
+        ("it differs from place to place, as a position embedding does and no bias of Conv_0",),
     ),
     "MatMul, number": Case(
         "onnx/optimizer",

@@ -47,7 +47,8 @@ def _behind(step: Step, facts: GraphFacts) -> str | None:
         bends = all(_bends(reader, facts) for reader in facts.readers(step.y))
         return None if bends else f"what it reads is also read by {node_name(other)}"
     if len(step.affine.varies) > 1:  # behind a Reshape, a table of positions is to be expected
-        here = f"it differs from place to place, as no bias of {node_name(linear)} does"
+        name = node_name(linear)
+        here = f"it differs from place to place, as a position embedding does and no bias of {name}"
         return here if value is step.x else None
     return _price(step, linear, facts)
 

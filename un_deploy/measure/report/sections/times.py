@@ -34,6 +34,7 @@ def section(report: CompareReport) -> Section:
         "further than these percentiles. Differences are judged by the ratios above, which "
         "compare samples of the same round; what the machine did for longer than a round is in "
         "these times, and not in the ratios. Inputs a second are the batch over the median.",
+        *(f"{said}." for said in report.staying_told),
     )
     return Section("times", "Times", text, plots=(_boxes(report),), tables=(_table(report),))
 
