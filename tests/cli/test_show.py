@@ -54,7 +54,13 @@ def harm(name: str) -> Table:
 
 @pytest.mark.parametrize(
     ("length", "shown", "wide"),
-    [(20, ("18.9%", "0.52"), False), (30, ("0.52",), False), (45, (), False), (100, (), True)],
+    [
+        (26, ("18.9%", "0.52"), False),
+        (20, ("18.9%", "0.52"), False),
+        (30, ("0.52",), False),
+        (45, (), False),
+        (100, (), True),
+    ],
 )
 def test_names_that_are_to_be_copied_stay_whole(
     capsys: pytest.CaptureFixture[str], length: int, shown: tuple[str, ...], wide: bool

@@ -98,13 +98,15 @@ def table(
     """A table as wide as the terminal at most: long names lose their middle.
 
     A column headed ">" is aligned right, and holds numbers, which stay whole. Where `whole`, names
-    stay so too: columns in the middle go instead, which is said, and the last resort is a table
-    wider than the terminal.
+    stay so too: headings take several lines, then columns in the middle go, which is said, and the
+    last resort is a table wider than the terminal.
     """
     terminal, gone = console(), []
     width = terminal.width
+    if whole and _width(columns, rows) > width:
+        columns = [heading.replace(" ", "\n") for heading in columns]
     while whole and (width := _width(columns, rows)) > terminal.width and len(columns) > 2:
-        gone.append(columns[-2].lstrip(">"))
+        gone.append(columns[-2].lstrip(">").replace("\n", " "))
         columns = [*columns[:-2], columns[-1]]
         rows = [[*row[:-2], row[-1]] for row in rows]
     shown = RichTable(box=SIMPLE_HEAD, pad_edge=False)
@@ -139,7 +141,7 @@ def _width(columns: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> int:
     """Columns of a terminal that the table takes with nothing shortened."""
     cells = zip(columns, *rows, strict=True)
     texts = [[cell.plain if isinstance(cell, Text) else cell for cell in one] for one in cells]
-    widest = (max(map(cell_len, (one[0].lstrip(">"), *one[1:]))) for one in texts)
+    widest = (max(map(cell_len, [*one[0].lstrip(">").split("\n"), *one[1:]])) for one in texts)
     return sum(widest) + 3 * len(texts) - 1  # a space at both ends, three between columns
 
 
