@@ -54,7 +54,9 @@ class Choice(JsonForm, Printed):
             where: what the trials were judged on.
         """
         yield from self.harm.norms_told()
-        if self.trials:
+        if self.trials and self.trials[0].loss.interval is None:
+            yield f"By one number, {self.metric}:"
+        elif self.trials:
             yield f"On {where} ({self.trials[0].loss.samples}), {self.metric}:"
         for trial in self.trials:
             yield f"  With {len(trial.kept)} kept the rest costs {trial.loss}."

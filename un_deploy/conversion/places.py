@@ -56,7 +56,7 @@ def find(
         if name in left and isinstance(module, UnifiedNorm)
     }
     if not runs:
-        why = "; ".join(f"{name}: {reason}" for name, reason in left.items())
+        why = " ".join(stays(left))
         raise InputError(f"{type(model).__name__} has no LayerNorm to convert. {why}".strip())
     norms = unified(trial, list(runs))
     channels = {name: norm.num_channels for name, norm in norms.items()}
