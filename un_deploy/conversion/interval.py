@@ -11,8 +11,8 @@ from un_deploy.quantiles import share_bound, student_factor
 Interval = tuple[float, float]
 
 FEW = 30
-"""Changed samples below which Student's t is not believed. With 30 the upper end lies below the
-true loss in less than 5 % of all draws of 0/1 scores, whatever they are; with 10 in up to 6 %."""
+"""Changed samples below which Student's t is not believed. Where 0/1 scores only get worse, the
+upper end lies below the true loss in less than 5 % of all draws with 30, with 10 in up to 6 %."""
 
 
 def few_changed(changes: Tensor) -> bool:
