@@ -1,4 +1,4 @@
-"""Student's t and the exact bound of a share, without SciPy."""
+"""Student's t, without SciPy."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from un_deploy.quantiles import share_bound, student_factor
+from un_deploy.quantiles import student_factor
 
 
 def inside(t: float, degrees: int) -> float:
@@ -52,23 +52,3 @@ def test_quantiles_of_student_as_they_are_published() -> None:
     for degrees, published in table.items():
         found = [round(student_factor(degrees, c), 3) for c in (0.98, 0.95, 0.8)]
         assert found == list(published)
-
-
-@pytest.mark.parametrize("samples", [1, 2, 20, 300, 5000, 100_000])
-def test_the_bound_of_none_of_a_share(samples: int) -> None:
-    """(1 - p)^n = 0.025; of 300 the rule of three, with 3.69 for 97.5 %."""
-    by_hand = -math.expm1(math.log(0.025) / samples)
-    assert share_bound(0, samples) == pytest.approx(by_hand, rel=1e-9)
-    assert share_bound(samples, samples) == 1.0
-
-
-def test_the_bound_of_all_but_one() -> None:
-    """1 - p^n = 0.025."""
-    assert share_bound(9, 10) == pytest.approx(0.975**0.1, rel=1e-9)
-
-
-@pytest.mark.parametrize(("found", "samples"), [(1, 10), (7, 30), (19, 300), (29, 5000)])
-def test_as_few_as_found_are_as_rare_as_was_asked_for(found: int, samples: int) -> None:
-    p = share_bound(found, samples, 0.95)
-    terms = (math.comb(samples, k) * p**k * (1 - p) ** (samples - k) for k in range(found + 1))
-    assert math.fsum(terms) == pytest.approx(0.05, rel=1e-8)

@@ -16,7 +16,7 @@ from un_deploy.conversion.interval import (  # noqa: E402
     mean_interval,
     samples_to_show,
 )
-from un_deploy.quantiles import share_bound, student_factor  # noqa: E402
+from un_deploy.quantiles import student_factor  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -30,16 +30,30 @@ def changes(samples: int, worse: int, better: int = 0) -> torch.Tensor:
 
 
 def test_of_no_change_at_all() -> None:
-    """20 samples, none changed: up to 1 - 0.025^(1/20) of all may have got worse, or better."""
-    reach = 1 - 0.025 ** (1 / 20)
-    assert mean_interval(changes(20, 0), 1.0) == pytest.approx((-reach, reach), rel=1e-9)
-    assert least_shown(20, 100.0) == pytest.approx(100 * reach, rel=1e-9)
+    """20 samples, none changed: x = t * sqrt(x / 20), with t(0.975, 19) = 2.093024."""
+    reach = 2.093024**2 / 20
+    assert mean_interval(changes(20, 0), 1.0) == pytest.approx((-reach, reach), rel=1e-6)
+    assert least_shown(20, 100.0) == pytest.approx(100 * reach, rel=1e-6)
+
+
+@pytest.mark.parametrize("samples", [2, 5, 20, 300, 5000])
+def test_of_none_it_reaches_beyond_the_exact_bound(samples: int) -> None:
+    """Clopper and Pearson's, of 97.5 % to one side: the p with (1 - p)^n = 0.025."""
+    assert least_shown(samples, 1.0) >= -math.expm1(math.log(0.025) / samples)
+    assert least_shown(samples, 1.0) <= 1.0
 
 
 def test_of_few_changes_to_both_sides() -> None:
-    low, high = mean_interval(changes(300, 3, 1), 1.0)
-    assert high == share_bound(3, 300) and low == -share_bound(1, 300)
-    assert low < 2 / 300 < high
+    """Each end solves (u - m)^2 = t^2 (V + |u - m|) / n, with m = 2 / 300, V = 4 / 300."""
+    middle, square, t = 2 / 300, 4 / 300, student_factor(299, 0.95)
+    for end in mean_interval(changes(300, 3, 1), 1.0):
+        x = abs(end - middle)
+        assert x**2 == pytest.approx(t**2 * (square + x) / 300, rel=1e-9)
+
+
+def test_no_mean_is_beyond_the_largest_change() -> None:
+    assert mean_interval(changes(3, 1), 1.0) == (-1.0, 1.0)
+    assert mean_interval(changes(3, 0), math.inf) == (-math.inf, math.inf)
 
 
 def test_of_many_changes_it_is_student() -> None:
@@ -62,9 +76,9 @@ def test_one_value_has_none() -> None:
 
 
 def test_how_many_samples_it_takes() -> None:
-    assert samples_to_show(0.001, 1.0) == 3688
-    assert least_shown(3688, 1.0) <= 0.001 < least_shown(3687, 1.0)
-    assert samples_to_show(2.0, 1.0) == 1
+    assert samples_to_show(0.001, 1.0) == 3844
+    assert least_shown(3844, 1.0) <= 0.001 < least_shown(3843, 1.0)
+    assert samples_to_show(2.0, 1.0) == 2
 
 
 def upper_ends(samples: int) -> list[float]:

@@ -9,9 +9,10 @@ import pytest
 torch = pytest.importorskip("torch")
 from torch import Tensor, nn  # noqa: E402
 
+from un_deploy.conversion.interval import least_shown  # noqa: E402
 from un_deploy.conversion.loss import Evaluate, Judge  # noqa: E402
 from un_deploy.errors import InputError  # noqa: E402
-from un_deploy.quantiles import share_bound, student_factor  # noqa: E402
+from un_deploy.quantiles import student_factor  # noqa: E402
 
 pytestmark = pytest.mark.torch
 X = torch.arange(12.0).reshape(6, 2)
@@ -69,31 +70,31 @@ def right(*wrong: int, of: int = 20, each: float = 1.0) -> Evaluate:
 
 
 def test_of_20_examples_that_all_stay_the_same_little_is_known() -> None:
-    """1 - 0.025^(1/20) = 0.168 of them may be wrong elsewhere: 0 (0 to 0) was no interval."""
+    """t^2 / 20 = 0.219 of them may be wrong elsewhere: 0 (0 to 0) was no interval."""
     loss = Judge(Scaled(1.0), None, right(each=100.0)).loss(Scaled(2.0))
-    reach = 100 * (1 - 0.025 ** (1 / 20))
+    reach = 100 * student_factor(19, 0.95) ** 2 / 20
     assert loss.value == 0 and loss.interval == pytest.approx((-reach, reach))
     assert loss.least_shown == pytest.approx(reach)
-    assert loss.why_not_shown(5.0) == "20 samples cannot show a loss below 16.8"
-    assert loss.why_not_shown(17.0) == ""
+    assert loss.why_not_shown(5.0) == "20 samples cannot show a loss below 21.9"
+    assert loss.why_not_shown(22.0) == ""
 
 
 def test_of_few_that_got_worse() -> None:
     loss = Judge(Scaled(1.0), None, right(3, 4, of=300)).loss(Scaled(2.0))
-    assert loss.value == pytest.approx(2 / 300) and loss.most == share_bound(2, 300)
-    why = "its interval reaches to 0.02387: 300 samples do not show more"
+    assert loss.value == pytest.approx(2 / 300) and loss.least_shown == least_shown(300, 1.0)
+    why = "its interval reaches to 0.02442: 300 samples do not show more"
     assert loss.why_not_shown(0.02) == why and loss.why_not_shown(0.001) == ""
 
 
 def test_a_limit_finer_than_the_examples() -> None:
     judge = Judge(Scaled(1.0), None, right(), "loss of accuracy")
     said = (
-        "loss of accuracy: 20 samples cannot show a loss below 0.168 even where not one changes, "
-        "so none below max_loss 0.001: give a larger max_loss, or 3688 examples or more"
+        "loss of accuracy: 20 samples cannot show a loss below 0.219 even where not one changes, "
+        "so none below max_loss 0.001: give a larger max_loss, or 3844 examples or more"
     )
     with pytest.raises(InputError, match=re.escape(said)):
         judge.require_samples(0.001)
-    judge.require_samples(0.17)
+    judge.require_samples(0.22)
     with pytest.raises(InputError, match=r"give a larger max_loss$"):
         judge.require_samples(-1.0)
     Judge(Scaled(1.0), None, lambda model: [0.1, 0.2, 0.3]).require_samples(1e-9)
@@ -129,9 +130,9 @@ def test_a_divergence_of_few_that_changed() -> None:
     judge = Judge(Sign(20.0), [x[:25], x[25:]])
     loss = judge.loss(Sign(21.0))
     assert loss.value == pytest.approx(4 / 40)
-    assert loss.most == pytest.approx(4 * share_bound(1, 40)) and loss.samples == 40
+    assert loss.value < loss.most <= 4 and loss.samples == 40
     same = judge.loss(Sign(20.0))
-    assert same.value == 0 and same.most == same.least_shown == 4 * share_bound(0, 40)
+    assert same.value == 0 and same.most == same.least_shown == least_shown(40, 4.0)
 
 
 @pytest.mark.parametrize("scores", [[], [float("nan")]])

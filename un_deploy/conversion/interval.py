@@ -6,7 +6,7 @@ import math
 
 from torch import Tensor
 
-from un_deploy.quantiles import share_bound, student_factor
+from un_deploy.quantiles import student_factor
 
 Interval = tuple[float, float]
 
@@ -28,38 +28,41 @@ def few_changed(changes: Tensor) -> bool:
 def mean_interval(values: Tensor, size: float, changes: Tensor | None = None) -> Interval | None:
     """The 95 % interval of a mean, from its values; None for fewer than two.
 
-    It is Student's t. Where few samples changed, it reaches at least to where the mean would be if
-    as many got worse, each by `size`, as Clopper and Pearson's exact bound of 97.5 % allows for the
-    number that did; and down to the same of those that got better.
+    It is Student's t: the mean, and t * sqrt(variance / samples) to each side. Where few samples
+    changed, the variance that was seen is not that of a larger loss. One that is larger by x needs
+    a share x / size of samples more that change by all of `size`, and so a mean square of changes
+    that is larger by size * x. With that the end is where x = t * sqrt((square + size * x) /
+    samples): a score interval (E. B. Wilson, "Probable inference, the law of succession, and
+    statistical inference", Journal of the American Statistical Association 22, 1927; for paired
+    differences T. Tango, Statistics in Medicine 17, 1998).
 
     Args:
         values: (samples,), float64.
-        size: of the largest change that a sample can have.
-        changes: of each sample, above 0 where it got worse, 0 where nothing changed; the values
-            themselves if None.
+        size: of the largest change that a sample can have: the ends are within it.
+        changes: of each sample, 0 where nothing changed; the values themselves if None.
     """
     samples = len(values)
     if samples < 2:
         return None
-    changes = values if changes is None else changes
-    middle = float(values.mean())
-    half = student_factor(samples - 1, 0.95) * float(values.std()) / math.sqrt(samples)
-    low, high = middle - half, middle + half
-    if few_changed(changes):
-        worse, better = int((changes > 0).sum()), int((changes < 0).sum())
-        high = max(high, share_bound(worse, samples) * size)
-        low = min(low, -share_bound(better, samples) * size)
-    return low, high
+    middle, t = float(values.mean()), student_factor(samples - 1, 0.95)
+    if not few_changed(values if changes is None else changes):
+        half = t * float(values.std()) / math.sqrt(samples)
+        return middle - half, middle + half
+    if size == math.inf:
+        return -math.inf, math.inf
+    linear = t * t * size / (2 * samples)
+    half = linear + math.sqrt(linear**2 + t * t * float(values.square().mean()) / samples)
+    return max(-size, middle - half), min(size, middle + half)
 
 
 def least_shown(samples: int, size: float) -> float:
     """The least loss that can be shown: the upper end where not one sample changed.
 
     Args:
-        samples: at least 1.
+        samples: at least 2.
         size: of the largest change that a sample can have.
     """
-    return share_bound(0, samples) * size
+    return min(size, student_factor(samples - 1, 0.95) ** 2 * size / samples)
 
 
 def samples_to_show(loss: float, size: float) -> int:
@@ -69,4 +72,7 @@ def samples_to_show(loss: float, size: float) -> int:
         loss: above 0.
         size: of the largest change that a sample can have.
     """
-    return 1 if loss >= size else math.ceil(math.log(0.025) / math.log1p(-loss / size))
+    samples = max(2, math.ceil(3.84 * size / loss))
+    while least_shown(samples, size) > loss:
+        samples += 1
+    return samples
