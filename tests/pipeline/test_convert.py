@@ -137,6 +137,22 @@ def test_a_score_is_printed_before_and_after_with_the_divergence(folder: Path) -
     assert "judges, and neither fitted nor chose (64)" in str(report)
 
 
+def test_a_network_that_answers_with_classes_has_a_score_alone(folder: Path) -> None:
+    (folder / "net.py").write_text(
+        "from torch import nn\nfrom tests.conversion.networks import pre_norm\n"
+        "class Best(nn.Module):\n"
+        "    def __init__(self):\n        super().__init__()\n        self.net = pre_norm()\n"
+        "    def forward(self, pixel_values): return self.net(pixel_values).argmax(1)\n"
+    )
+    (folder / "loader.py").write_text(LOADER.replace("model(**batch).argmax(1)", "model(**batch)"))
+    torch.save({f"net.{name}": x for name, x in pre_norm().state_dict().items()}, folder / "l.pt")
+    report = convert(
+        f"{folder}/net.py:Best", folder / "un.pt", checkpoint=folder / "l.pt", refit=False,
+        data=f"{folder}/loader.py:many", evaluate=f"{folder}/loader.py:right",
+    )  # fmt: skip
+    assert report.stages[0].divergence is None and "divergence" not in str(report)
+
+
 def test_what_chose_and_what_judged_is_said(folder: Path) -> None:
     text = str(run(folder, keep=["auto"], max_loss=0.5, refit=False))
     assert "On the half of the held-out samples that chooses (64), divergence of the" in text

@@ -7,6 +7,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from copy import deepcopy
 from functools import partial
 from pathlib import Path
@@ -128,7 +129,10 @@ def convert(
     masks = None if padding is None else partial(_mask, _function(padding), padding)
     metric = None if evaluate is None else f"loss of {evaluate}"
     judge = Judge(original, judging, score, metric)
-    beside = None if score is None else Judge(original, judging)
+    beside: Judge | None = None
+    if score is not None:
+        with suppress(InputError):  # classes, say, have no divergence: the score is the metric
+            beside = Judge(original, judging)
     if max_loss is not None:
         judge.require_samples(max_loss)
     converted = deepcopy(original)
@@ -265,9 +269,9 @@ def _split(
     if heldout is None:
         if len(data) < 4:
             raise InputError(
-                f"{argument('data')} gives {number_of(len(data), 'batch', 'batches')}: give at least "
-                f"four, or {argument('heldout')} with two, so that what is fitted, what chooses "
-                "and what judges are different samples"
+                f"{argument('data')} gives {number_of(len(data), 'batch', 'batches')}: give at "
+                f"least four, or {argument('heldout')} with two, so that what is fitted, what "
+                "chooses and what judges are different samples"
             )
         return (
             [batch for number, batch in enumerate(data) if number % 4 < 2],
