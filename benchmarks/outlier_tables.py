@@ -19,7 +19,7 @@ from benchmarks import entries
 from benchmarks.outlier_cells import IMAGES, stage
 from benchmarks.outlier_cost import RESULT as COST
 from benchmarks.outlier_trainings import RESULTS, SEEDS, name
-from un_deploy.measure.speed.statistics import student_factor
+from un_deploy.quantiles import student_factor
 
 PAGE = Path(__file__).parent / "results" / "outlier_tokens.md"
 TABLES = "## Tables\n"

@@ -21,7 +21,7 @@ _HOME = {
     "BuildReport": "un_deploy.pipeline.build",
     "CompareReport": "un_deploy.measure.speed.compare_report",
     "Conversion": "un_deploy.nn",
-    "ConvertReport": "un_deploy.pipeline.convert",
+    "ConvertReport": "un_deploy.pipeline.convert_report",
     "DemoReport": "un_deploy.pipeline.demo",
     "DoctorReport": "un_deploy.pipeline.doctor",
     "ExportReport": "un_deploy.pipeline.export.export",
@@ -122,7 +122,7 @@ if TYPE_CHECKING:
     from un_deploy.pipeline.build import BuildReport, Surgery, build
     from un_deploy.pipeline.compare.compare import compare
     from un_deploy.pipeline.compare.page import report
-    from un_deploy.pipeline.convert import ConvertReport
+    from un_deploy.pipeline.convert_report import ConvertReport
     from un_deploy.pipeline.demo import DemoReport
     from un_deploy.pipeline.doctor import DoctorReport
     from un_deploy.pipeline.export.export import ExportReport, export

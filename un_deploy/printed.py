@@ -29,10 +29,15 @@ Cell = str | Words
 
 @dataclass(frozen=True)
 class Table:
-    """Cells by rows. A column whose heading begins with ">" is aligned right."""
+    """Cells by rows. A column whose heading begins with ">" is aligned right.
+
+    Where `whole`, the first column holds names to be copied: they are never shortened nor broken.
+    In a narrow terminal the columns between the first and the last go instead, from the right.
+    """
 
     columns: Sequence[str]
     rows: Sequence[Sequence[Cell]]
+    whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,11 @@ def counted(kinds: Iterable[str]) -> str:
 def listed(names: Sequence[str]) -> str:
     """All of them in a sentence: "a, b and c"."""
     return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
+
+
+def number_of(number: int, noun: str, several: str = "") -> str:
+    """How many of something: "1 norm", "2 norms", "3 batches"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {several or noun + 's'}"
 
 
 def words(cell: Cell) -> Words:

@@ -8,7 +8,7 @@ from itertools import combinations
 
 import numpy as np
 
-from un_deploy.measure.speed.statistics import student_factor
+from un_deploy.quantiles import student_factor
 
 CONFIDENCE = 0.95
 

@@ -34,10 +34,11 @@ PYTHON = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
 
 
 def test_the_python_of_the_page() -> None:
-    """At small size: both blocks in turn, as they stand but for the steps."""
+    """At small size: the blocks in turn, as they stand but for the steps."""
     import torch
 
     from tests.conversion.networks import images, pre_norm
+    from un_deploy.conversion import measure
     from un_deploy.nn import UnifiedNorm
 
     def accuracy(model: torch.nn.Module) -> torch.Tensor:
@@ -48,14 +49,20 @@ def test_the_python_of_the_page() -> None:
         "model": pre_norm(), "batches": images(2), "others": images(1, seed=1),
         "accuracy": accuracy,
     }  # fmt: skip
-    calibrating, fading = PYTHON
+    loading, calibrating, fading = PYTHON
+    batch = images(1)[0]["pixel_values"], torch.zeros(32, dtype=torch.int64)
+    loaded = {"torch": torch, "loader": [batch] * 4, "others": [batch]}
+    exec(loading, loaded)
+    harm = measure(pre_norm(), list(loaded["calibration"]()), evaluate=loaded["right"])
+    assert len(harm.norms) == 5 and harm.norms[0].loss.samples == 32
     exec(calibrating, in_hand)
     assert isinstance(in_hand["model"].blocks[1].norm1, UnifiedNorm)
 
     model = pre_norm().train()
     data = [(batch["pixel_values"], torch.zeros(32, dtype=torch.int64)) for batch in images(4)]
     in_hand |= {
-        "model": model, "original": pre_norm(), "batch": images(1)[0], "loader": data,
+        "model": model, "original": pre_norm(), "make": pre_norm, "batch": images(1)[0],
+        "loader": data,
         "loss": torch.nn.functional.cross_entropy,
         "optimizer": torch.optim.SGD(model.parameters(), lr=1e-3),
     }  # fmt: skip

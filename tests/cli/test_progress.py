@@ -89,6 +89,22 @@ def test_a_long_stage_is_said_again(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "Still: Looking at this machine (" in run("doctor").stderr
 
 
+def test_a_detail_begins_no_stage(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A training tells every step; what it says is how long the training goes on."""
+    now = iter(range(0, 10_000, 20))
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(now))
+    screen = progress.Screen(quiet=False, verbose=False)
+    for level, text in [(logging.INFO, "Training"), (logging.DEBUG, "Training: step 7 of 9")]:
+        screen.emit(logging.LogRecord("un_deploy", level, "", 0, text, (), None))
+        screen.still()
+    said = capsys.readouterr().err.splitlines()
+    seconds = [int(one[1]) for line in said if (one := re.search(r"Still: .*\((\d+) s\)", line))]
+    assert said[-1].startswith("Still: Training: step 7 of 9 (")
+    assert seconds == sorted(seconds) and seconds[-1] > seconds[0]
+
+
 def test_the_phases_of_a_build_are_a_line_each(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "un_deploy")
     tell = progress.phases("Building a.onnx")

@@ -12,7 +12,7 @@ from tests.support.graphs import build
 from tests.support.reports import full_report
 from un_deploy.cli import show, show_comparison
 from un_deploy.graph.model.model_file import save_model
-from un_deploy.printed import Typed
+from un_deploy.printed import Table, Typed
 
 LONG = "/model/encoder/layers.11/attention/output/LayerNorm/with_a_long_tail/Mul_12"
 
@@ -45,6 +45,44 @@ def test_names_that_would_look_alike_stay_whole(capsys: pytest.CaptureFixture[st
     told = capsys.readouterr().out
     first = "".join(line.split("into")[0].split("x")[0].strip() for line in told.splitlines())
     assert names[0] in first and names[1] in first and LONG not in first
+
+
+def harm(name: str) -> Table:
+    row = (name, "0.52", "18.9%", "0.2257 (0.1738 to 0.2775)")
+    return Table(("norm", ">input varies", ">unexplained", ">loss"), [row, ("a", *row[1:])], True)
+
+
+@pytest.mark.parametrize(
+    ("length", "shown", "wide"),
+    [
+        (26, ("18.9%", "0.52"), False),
+        (20, ("18.9%", "0.52"), False),
+        (30, ("0.52",), False),
+        (45, (), False),
+        (100, (), True),
+    ],
+)
+def test_names_that_are_to_be_copied_stay_whole(
+    capsys: pytest.CaptureFixture[str], length: int, shown: tuple[str, ...], wide: bool
+) -> None:
+    """Where there is no room other columns go, and that is said."""
+    name = "b" * length
+    show.told([harm(name)])
+    told = capsys.readouterr().out
+    assert told.split().count(name) == told.split().count("a") == 1
+    assert told.count("0.2257 (0.1738 to 0.2775)") == 2
+    assert tuple(one for one in ("18.9%", "0.52") if one in told) == shown
+    said = {2: "", 1: "A wider terminal shows unexplained too.",
+            0: "A wider terminal shows input varies and unexplained too."}  # fmt: skip
+    assert ("A wider" in told) == (len(shown) < 2) and said[len(shown)] in told
+    assert (max(map(len, told.splitlines())) > 80) == wide
+
+
+@pytest.mark.parametrize("length", range(15, 60))
+def test_no_name_is_cut_at_any_width(capsys: pytest.CaptureFixture[str], length: int) -> None:
+    show.told([harm("b" * length)])
+    told = capsys.readouterr().out
+    assert "b" * length in told and max(map(len, told.splitlines())) <= max(80, length + 31)
 
 
 def test_a_wide_terminal_shows_all(

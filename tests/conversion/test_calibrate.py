@@ -90,6 +90,19 @@ def test_what_is_kept_stays_and_is_named() -> None:
     assert isinstance(model.blocks[0].norm1, nn.LayerNorm)
 
 
+def test_norms_that_are_gone_already_are_named_as_gone() -> None:
+    model = pre_norm()
+    once = calibrate(model, images(1), only="blocks.*")
+    assert "4 norms became a scale and a shift" in str(once)
+    again = calibrate(model, images(1))
+    assert list(again.converted) == ["norm"] and list(again.left) == NORMS[:4]
+    assert str(again).splitlines() == [
+        "1 norm became a scale and a shift, fitted on 160 tokens; layers centred: "
+        f"{len(again.centred)}, refitted: 0.",
+        f"Gone already, as a scale and a shift: {', '.join(NORMS[:4])}.",
+    ]
+
+
 def test_a_norm_without_weight_and_bias_gets_both() -> None:
     model = post_norm()
     model.norm1 = nn.LayerNorm(CHANNELS, elementwise_affine=False)
@@ -118,7 +131,8 @@ def test_channel_first_norms() -> None:
         ((batch for batch in rows(1)), "data can be gone through once only"),
         (rows(1)[0], "data is one batch"),
         ([], "data holds no batch"),
-        ([torch.ones(2, 3)], "does not run on example_inputs"),
+        ([torch.ones(2, 3)], "PostNorm does not take a batch of the data: RuntimeError"),
+        ([(rows(1)[0], torch.zeros(8))], "its 2 parts are positional arguments: leave labels out"),
     ],
 )
 def test_data_that_cannot_be_used(data: object, said: str) -> None:

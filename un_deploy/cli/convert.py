@@ -31,8 +31,9 @@ _DATA = "LOADER"
     type=options.PYTHON,
     required=True,
     metavar=_DATA,
-    help="Batches to fit with, as --inputs of export: loader.py:function, which runs as code and "
-    "gives dicts by input name, or data.npz. A few hundred samples.",
+    help="Batches to fit with, a few hundred samples: loader.py:function, which runs as code and "
+    "gives what the model is called with, batch by batch: a tensor or an array, a tuple of "
+    "positional arguments, or a dict by the names of forward's arguments. Or data.npz.",
 )
 @options.reads(
     "--heldout",
@@ -45,7 +46,7 @@ _DATA = "LOADER"
     type=options.PYTHON,
     metavar="SCORE",
     help="loader.py:function from a module to its score, higher is better: one number, or one of "
-    "each example. Without it, the divergence of the outputs.",
+    "each example, which gives an interval. Without it, the divergence of the outputs.",
 )
 @options.reads(
     "--padding",
@@ -65,7 +66,8 @@ _DATA = "LOADER"
     type=float,
     metavar="X",
     help="What the conversion may cost, in units of the score, or of the divergence: 0 is the same "
-    "answer, 1 one that does not depend on the input. Exit with 3 where it costs more.",
+    "answer, 1 one that does not depend on the input. Exit with 3 where it costs more, or where so "
+    "many samples do not show that it costs less.",
 )
 @click.option(
     "--refit/--no-refit",
@@ -105,7 +107,7 @@ def command(model: str, target: Path, as_json: bool, **settings: Any) -> None:
 
     MODEL is what export takes. Each LayerNorm becomes the fixed scale and shift that comes nearest
     to it, without training; --finetune trains on from there. What that costs is measured on samples
-    that nothing was fitted to.
+    that nothing was fitted to, or by --evaluate on samples of its own.
     """
     from un_deploy.cli import progress, show
     from un_deploy.pipeline.convert import convert

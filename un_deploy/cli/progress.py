@@ -68,7 +68,9 @@ class Screen(logging.Handler):
         if record.levelno >= logging.WARNING:
             text = f"{record.levelname.lower()}: {one_line(text)}"
         else:
-            self.stage, self.began = text, time.monotonic()
+            self.stage = text
+            if record.levelno >= logging.INFO:  # a detail begins no stage
+                self.began = time.monotonic()
             if self.spinner:
                 self.spinner.update(_plain(text))
         if record.levelno >= self.least:

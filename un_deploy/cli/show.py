@@ -92,11 +92,23 @@ def elided(name: str, width: int) -> str:
     return f"{head.rstrip()}…{end.lstrip()}"
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> None:
+def table(
+    columns: Sequence[str], rows: Sequence[Sequence[str | Text]], *, whole: bool = False
+) -> None:
     """A table as wide as the terminal at most: long names lose their middle.
 
-    A column headed ">" is aligned right, and holds numbers, which stay whole.
+    A column headed ">" is aligned right, and holds numbers, which stay whole. Where `whole`, names
+    stay so too: headings take several lines, then columns in the middle go, which is said, and the
+    last resort is a table wider than the terminal.
     """
+    terminal, gone = console(), []
+    width = terminal.width
+    if whole and _width(columns, rows) > width:
+        columns = [heading.replace(" ", "\n") for heading in columns]
+    while whole and (width := _width(columns, rows)) > terminal.width and len(columns) > 2:
+        gone.append(columns[-2].lstrip(">").replace("\n", " "))
+        columns = [*columns[:-2], columns[-1]]
+        rows = [[*row[:-2], row[-1]] for row in rows]
     shown = RichTable(box=SIMPLE_HEAD, pad_edge=False)
     for heading in columns:
         right = heading.startswith(">")
@@ -118,7 +130,19 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> None:
                 for heading, text, column in zip(columns, row, words, strict=True)
             )
         )
-    console().print(shown)
+    if whole and width > terminal.width:
+        terminal = Console(markup=False, highlight=False, emoji=False, width=width)
+    terminal.print(shown)
+    if gone:
+        line(f"A wider terminal shows {' and '.join(reversed(gone))} too.", MUTED)
+
+
+def _width(columns: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> int:
+    """Columns of a terminal that the table takes with nothing shortened."""
+    cells = zip(columns, *rows, strict=True)
+    texts = [[cell.plain if isinstance(cell, Text) else cell for cell in one] for one in cells]
+    widest = (max(map(cell_len, [*one[0].lstrip(">").split("\n"), *one[1:]])) for one in texts)
+    return sum(widest) + 3 * len(texts) - 1  # a space at both ends, three between columns
 
 
 def told(parts: Iterable[Part]) -> None:
@@ -128,7 +152,7 @@ def told(parts: Iterable[Part]) -> None:
             console().print(indented(part), soft_wrap=True)
         elif isinstance(part, Table):
             rows = [[_styled(cell) for cell in row] for row in part.rows]
-            table(part.columns, rows)
+            table(part.columns, rows, whole=part.whole)
         else:
             line(words(part).text, _STYLES[words(part).tone])
 

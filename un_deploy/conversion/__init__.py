@@ -6,6 +6,7 @@
 - choose: Chooses which LayerNorms stay: as few as keep the loss on held-out data below a limit.
 - converted_file: A converted network in a file: its weights, and which norms were put where.
 - divergence: How far a converted model's answers are from the original's.
+- interval: The interval of a mean over samples of which perhaps only a few changed.
 - loss: What a conversion costs on held-out data, by a named metric, with its interval.
 - measure: What each LayerNorm of a network costs to lose, measured one at a time.
 - norm_io: What goes into the norms of a model and the layers beside them, and what comes out.

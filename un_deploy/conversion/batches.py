@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -36,6 +37,36 @@ def check(data: Batches, name: str) -> Batch:
     raise InputError(f"{name} holds no batch")
 
 
+def of_arrays(given: Any, where: str) -> Batch:
+    """A batch with a tensor for each array in it.
+
+    Args:
+        given: a tensor or an array, a tuple or list of such as positional arguments, or a mapping
+            of them by the names of forward's arguments.
+        where: it comes from, for errors.
+
+    Raises:
+        InputError: it is none of these.
+    """
+    if isinstance(given, Mapping):
+        return {str(name): _tensor(value, where) for name, value in given.items()}
+    if isinstance(given, (tuple, list)):
+        return tuple(_tensor(value, where) for value in given)
+    return _tensor(given, where)
+
+
+def _tensor(given: Any, where: str) -> Tensor:
+    if isinstance(given, Tensor):
+        return given
+    try:
+        return torch.from_numpy(np.array(given))
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"{where} gives {type(given).__name__}: a batch is a tensor or an array, a tuple of "
+            "positional arguments, or a dict by the names of forward's arguments"
+        ) from error
+
+
 def run(model: nn.Module, batch: Batch) -> Any:
     """The model's answer to a batch.
 
@@ -46,9 +77,12 @@ def run(model: nn.Module, batch: Batch) -> Any:
         if isinstance(batch, Mapping):
             return model(**batch)
         return model(*((batch,) if isinstance(batch, Tensor) else batch))
-    except (TypeError, ValueError, RuntimeError, IndexError, KeyError) as error:
+    except (TypeError, ValueError, RuntimeError, IndexError, KeyError, AttributeError) as error:
+        hint = ""
+        if not isinstance(batch, (Tensor, Mapping)) and len(batch) > 1:
+            hint = f"; its {len(batch)} parts are positional arguments: leave labels out"
         raise InputError(
-            f"{type(model).__name__} does not take a batch of the data: {first_line(error)}"
+            f"{type(model).__name__} does not take a batch of the data: {first_line(error)}{hint}"
         ) from error
 
 

@@ -16,10 +16,10 @@ from un_deploy.conversion.fits.fixed_affine import set_affine
 from un_deploy.conversion.fits.least_squares import ChannelFit
 from un_deploy.conversion.fits.refit import refit_neighbours
 from un_deploy.conversion.norm_io import calls
-from un_deploy.conversion.places import Places, find, mask, tokens, unified
+from un_deploy.conversion.places import Places, find, mask, stays, tokens, unified
 from un_deploy.json_form import JsonForm
 from un_deploy.nn import convert_norms
-from un_deploy.printed import Part, Printed
+from un_deploy.printed import Part, Printed, number_of
 
 
 @dataclass(frozen=True)
@@ -48,11 +48,16 @@ class Calibration(JsonForm, Printed):
             chosen: norms that stay since their loss was too high.
         """
         yield (
-            f"{len(self.converted)} norms became a scale and a shift, fitted on {self.tokens} "
-            f"tokens; {len(self.centred)} layers were centred, {len(self.refitted)} refitted."
+            f"{number_of(len(self.converted), 'norm')} became a scale and a shift, fitted on "
+            f"{number_of(self.tokens, 'token')}; layers centred: {len(self.centred)}, refitted: "
+            f"{len(self.refitted)}."
         )
-        for name, why in self.left.items():
-            yield f"{name} stays: {'its loss is too high' if name in chosen else why}."
+        yield from stays(
+            {
+                name: "its loss is too high" if name in chosen else why
+                for name, why in self.left.items()
+            }
+        )
 
 
 def calibrate(

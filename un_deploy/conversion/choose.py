@@ -47,15 +47,34 @@ class Choice(JsonForm, Printed):
     harm: Harm
     calibration: Calibration | None
 
-    def told(self) -> Iterator[Part]:
-        """What each norm alone costs, what was tried, and what became of it."""
+    def told(self, where: str = "the samples that choose") -> Iterator[Part]:
+        """What each norm alone costs, what was tried, and what became of it.
+
+        Args:
+            where: what the trials were judged on.
+        """
         yield from self.harm.norms_told()
+        if self.trials and self.trials[0].loss.interval is None:
+            yield f"By one number, {self.metric}:"
+        elif self.trials:
+            yield f"On {where} ({self.trials[0].loss.samples}), {self.metric}:"
         for trial in self.trials:
-            yield f"With {len(trial.kept)} kept the rest costs {trial.loss}."
+            yield f"  With {len(trial.kept)} kept the rest costs {trial.loss}."
+        if self.trials and self.trials[-1].loss.interval is None:
+            yield "One number has no interval: its value alone chose. Give one of each example."
         if self.calibration is None:
-            yield f"Every norm stays: none can go within {self.max_loss:g}."
+            yield f"Every norm stays: {self.why_all_stay}."
         else:
             yield from self.calibration.told(self.kept)
+
+    @property
+    def why_all_stay(self) -> str:
+        """Why not one norm could go."""
+        least = self.trials[-1].loss
+        why = least.why_not_shown(self.max_loss)
+        return f"where {self.kept[-1]} alone goes, the loss is {least}" + (
+            f"; {why}" if why else ""
+        )
 
 
 def choose(
@@ -73,8 +92,8 @@ def choose(
     """Calibrate the model in place with as few LayerNorms kept as the limit allows.
 
     The norms are kept in the order of their harm alone, the most harmful first: greedily, one
-    more as long as the loss of all others together, or its interval's upper end, is above the
-    limit.
+    more as long as the upper end of the interval of all others' loss together is above the limit.
+    A score that is one number has no interval: its value alone chooses.
 
     Args:
         model: a trained network.
@@ -92,9 +111,12 @@ def choose(
         What stays, what it costs, and all that was tried.
 
     Raises:
-        InputError: the model does not take the data, or has no LayerNorm to convert.
+        InputError: the model does not take the data, or has no LayerNorm to convert; or the limit
+            is finer than so many examples, scored right or wrong, can show.
     """
     of_data.check(heldout, "heldout")
+    judge = Judge(model, heldout, evaluate, metric)
+    judge.require_samples(max_loss)
     harm = measure(
         model,
         data,
@@ -104,7 +126,6 @@ def choose(
         keep=keep,
         padding=padding,
     )
-    judge = Judge(model, heldout, evaluate, metric)
     named = [keep] if isinstance(keep, str) else list(keep)
     worst = harm.ordered[::-1]
     trials: list[Trial] = []
@@ -118,4 +139,5 @@ def choose(
             return Choice(
                 judge.metric, max_loss, kept, trials[-1].loss, tuple(trials), harm, calibration
             )
-    return Choice(judge.metric, max_loss, worst, judge.loss(model), tuple(trials), harm, None)
+    nothing = Loss(0.0, (0.0, 0.0))  # known, not estimated: the model is what it was
+    return Choice(judge.metric, max_loss, worst, nothing, tuple(trials), harm, None)

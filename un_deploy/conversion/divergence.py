@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from un_deploy.conversion.batches import Batches, evaluating, outputs, run
+from un_deploy.conversion.interval import Interval, few_changed, least_shown, mean_interval
 from un_deploy.errors import InputError
 
-Interval = tuple[float, float]
 
+class Divergence(NamedTuple):
+    """Of one output: its value, its 95 % interval, over how many samples, and what they can show.
 
-def mean_interval(values: Tensor) -> Interval | None:
-    """The 95 % interval of a mean, from its values; None for fewer than two."""
-    if len(values) < 2:
-        return None
-    middle, half = float(values.mean()), 1.96 * float(values.std()) / math.sqrt(len(values))
-    return middle - half, middle + half
+    `least_shown` is the least loss that can be shown, where few samples changed.
+    """
+
+    value: float
+    interval: Interval | None
+    samples: int
+    least_shown: float | None
 
 
 class Original:
@@ -39,8 +43,8 @@ class Original:
             raise InputError(f"{type(model).__name__} answers with no floating-point tensor")
         self.varies = {name: self._varies(name) for name in names}
 
-    def divergence(self, model: nn.Module) -> dict[str, tuple[float, Interval | None]]:
-        """Of each output: the square of what changed, over the original's variance, and its range.
+    def divergence(self, model: nn.Module) -> dict[str, Divergence]:
+        """Of each output: the square of what changed, over the original's variance.
 
         The variance is over all but the last axis, so that 0 is the same answer, and 1 is as far
         off as an answer that does not depend on the input. The interval (95 %) is that of a ratio
@@ -67,12 +71,18 @@ def _of_samples(x: Tensor) -> Tensor:
     return x.reshape(len(x), -1).sum(1) if x.dim() else x.reshape(1)
 
 
-def _ratio(changed: Tensor, varies: Tensor) -> tuple[float, Interval | None]:
-    whole = float(varies.sum())
+def _ratio(changed: Tensor, varies: Tensor) -> Divergence:
+    whole, samples = float(varies.sum()), len(changed)
     if whole == 0:
-        return (0.0 if float(changed.sum()) == 0 else math.inf), None
+        return Divergence(0.0 if float(changed.sum()) == 0 else math.inf, None, samples, None)
     ratio = float(changed.sum()) / whole
-    if len(changed) < 2:
-        return ratio, None
-    low, high = mean_interval((changed - ratio * varies) / varies.mean()) or (0.0, 0.0)
-    return ratio, (ratio + low, ratio + high)
+    values = ratio + (changed - ratio * varies) / varies.mean()
+    # Two answers as far from the mean as the farthest differ by twice that at most.
+    size = 4 * float(varies.max() / varies.mean())
+    few = samples > 1 and few_changed(changed)
+    return Divergence(
+        ratio,
+        mean_interval(values, size, changed),
+        samples,
+        least_shown(samples, size) if few else None,
+    )

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from un_deploy.arguments.names import argument
 from un_deploy.conversion.batches import Batches, evaluating
-from un_deploy.conversion.divergence import Interval, Original, mean_interval
+from un_deploy.conversion.divergence import Original
+from un_deploy.conversion.interval import (
+    Interval,
+    few_changed,
+    least_shown,
+    mean_interval,
+    samples_to_show,
+)
 from un_deploy.errors import InputError
 from un_deploy.json_form import JsonForm
 
@@ -26,13 +35,20 @@ class Loss(JsonForm):
     Attributes:
         value: the largest divergence of an output, or the score before less the score after.
         interval: 95 %, over the samples of the held-out data, or over the examples of a score; the
-            differences are paired.
+            differences are paired. None for a score that is one number.
         outputs: the divergence of each output, where that is the metric.
+        samples: how many it rests on: of the held-out data, or the examples scored.
+        scores: before and after, where a score is the metric: the means over the examples.
+        least_shown: where few samples changed, the least loss that so many samples can show: the
+            interval's upper end if not one had changed.
     """
 
     value: float
     interval: Interval | None = None
     outputs: dict[str, float] | None = None
+    samples: int | None = None
+    scores: tuple[float, float] | None = None
+    least_shown: float | None = None
 
     @property
     def most(self) -> float:
@@ -41,9 +57,22 @@ class Loss(JsonForm):
 
     def __str__(self) -> str:
         if self.interval is None:
-            return f"{self.value:.4g}"
+            return f"{self.value:.4g} (no interval)"
         low, high = self.interval
         return f"{self.value:.4g} ({low:.4g} to {high:.4g})"
+
+    def why_not_shown(self, limit: float) -> str:
+        """Why it is not shown to be below a limit although its value is; "" where it is shown."""
+        if self.most <= limit or self.value > limit:
+            return ""
+        if self.least_shown == math.inf:
+            return (
+                f"all of {self.samples} samples are scored 0 before and after, which does not say "
+                "how much one can lose: score what is right above 0"
+            )
+        if self.least_shown is not None and self.least_shown > limit:
+            return f"{self.samples} samples cannot show a loss below {self.least_shown:.3g}"
+        return f"its interval reaches to {self.most:.4g}: {self.samples} samples do not show more"
 
 
 class Judge:
@@ -81,16 +110,47 @@ class Judge:
         """What the model lost."""
         if self.evaluate is None:
             found = self.original.divergence(model)
-            value, interval = max(found.values(), key=lambda one: one[0])
-            return Loss(value, interval, {name: one for name, (one, _) in found.items()})
+            value, interval, samples, least = max(found.values(), key=lambda one: one.value)
+            outputs = {name: one.value for name, one in found.items()}
+            return Loss(value, interval, outputs, samples, None, least)
         after = self._scores(model)
         if len(after) != len(self.before):
             raise InputError(
                 f"{self.metric}: evaluate gave {len(self.before)} scores of the original and "
                 f"{len(after)} of the converted model"
             )
-        lost = self.before - after
-        return Loss(float(lost.mean()), mean_interval(lost))
+        lost, samples = self.before - after, len(after)
+        size = _size(torch.cat([self.before, after]))
+        few = samples > 1 and few_changed(lost)
+        return Loss(
+            float(lost.mean()),
+            mean_interval(lost, size),
+            None,
+            samples,
+            (float(self.before.mean()), float(after.mean())),
+            least_shown(samples, size) if few else None,
+        )
+
+    def require_samples(self, max_loss: float) -> None:
+        """Hold a limit against what examples that are scored right or wrong can show.
+
+        Raises:
+            InputError: not even if no example changed, the upper end would be below the limit.
+        """
+        if self.evaluate is None or len(self.before) < 2 or len(self.before.unique()) > 2:
+            return
+        samples, size = len(self.before), _size(self.before)
+        if size == math.inf:  # what the converted model scores may tell
+            return
+        if (least := least_shown(samples, size)) <= max_loss:
+            return
+        cure = f"give a larger {argument('max_loss')}"
+        if max_loss > 0:
+            cure += f", or {samples_to_show(max_loss, size)} examples or more"
+        raise InputError(
+            f"{self.metric}: {samples} samples cannot show a loss below {least:.3g} even where not "
+            f"one changes, so none below {argument('max_loss')} {max_loss:g}: {cure}"
+        )
 
     def _scores(self, model: nn.Module) -> Tensor:
         assert self.evaluate is not None
@@ -103,3 +163,12 @@ class Judge:
         if not len(scores) or not bool(torch.isfinite(scores).all()):
             raise InputError(f"{self.metric}: evaluate gave {scores.tolist()[:3]}, no finite score")
         return scores
+
+
+def _size(scores: Tensor) -> float:
+    """The largest change that a score can have, as far as was seen: the range of all scores.
+
+    Where all are equal, how large they are: a score that is lost is 0 then. Where all are 0,
+    infinite.
+    """
+    return float(scores.max() - scores.min()) or float(scores.abs().max()) or math.inf

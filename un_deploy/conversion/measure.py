@@ -17,7 +17,7 @@ from un_deploy.conversion.fits.fixed_affine import set_affine
 from un_deploy.conversion.fits.least_squares import ChannelFit
 from un_deploy.conversion.loss import Evaluate, Judge, Loss
 from un_deploy.conversion.norm_io import Call
-from un_deploy.conversion.places import Places, find, mask, tokens, unified
+from un_deploy.conversion.places import Places, find, mask, stays, tokens, unified
 from un_deploy.json_form import JsonForm
 from un_deploy.nn import convert_norms
 from un_deploy.printed import Part, Printed, Table
@@ -58,13 +58,16 @@ class Harm(JsonForm, Printed):
 
     @property
     def ordered(self) -> tuple[str, ...]:
-        """The names, the least harmful first."""
-        return tuple(norm.name for norm in sorted(self.norms, key=lambda norm: norm.loss.value))
+        """The names, the least harmful first; of equal ones the better explained."""
+        return tuple(
+            norm.name
+            for norm in sorted(self.norms, key=lambda norm: (norm.loss.value, norm.unexplained))
+        )
 
     def told(self) -> Iterator[Part]:
         """What each norm alone costs, and which were not tried."""
         yield from self.norms_told()
-        yield from (f"{name} stays: {why}." for name, why in self.left.items())
+        yield from stays(self.left)
 
     def norms_told(self) -> Iterator[Part]:
         """What each norm alone costs."""
@@ -73,7 +76,7 @@ class Harm(JsonForm, Printed):
             (one.name, f"{one.varies:.2f}", f"{one.unexplained:.1%}", str(one.loss))
             for one in self.norms
         ]
-        yield Table(("norm", ">input varies", ">unexplained", ">loss"), rows)
+        yield Table(("norm", ">input varies", ">unexplained", ">loss"), rows, whole=True)
 
 
 def measure(

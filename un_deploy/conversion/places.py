@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from un_deploy.conversion.batches import Batch, Padding, evaluating
+from un_deploy.conversion.batches import Batch, Padding, evaluating, run
 from un_deploy.conversion.norm_io import Call, running_order
 from un_deploy.errors import InputError
 from un_deploy.nn import UnifiedNorm, convert_norms
+
+GONE = "gone already: it is a scale and a shift"
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class Places:
         runs: how often each that can be converted runs in a forward, in the order of first runs.
         channels: of each.
         axes: of each, that of the channels: 1 or -1.
-        left: every other normalization, with the reason why it stays.
+        left: every other normalization, with the reason why it stays; `GONE` of a UnifiedNorm.
     """
 
     runs: dict[str, int]
@@ -40,17 +42,37 @@ def find(
         InputError: there is none, or the model does not take the batch.
     """
     trial = deepcopy(model)
+    with evaluating(trial):
+        run(trial, batch)
     report = convert_norms(trial, only=only, keep=keep, example_inputs=batch)
     with evaluating(trial):
         runs = running_order(trial, report.converted, batch)
-    silent = {name: "did not run on the data" for name in report.converted if name not in runs}
+    left = report.left | {
+        name: "did not run on the data" for name in report.converted if name not in runs
+    }
+    left |= {
+        name: GONE
+        for name, module in model.named_modules()
+        if name in left and isinstance(module, UnifiedNorm)
+    }
     if not runs:
-        why = "; ".join(f"{name}: {reason}" for name, reason in (report.left | silent).items())
+        why = " ".join(stays(left))
         raise InputError(f"{type(model).__name__} has no LayerNorm to convert. {why}".strip())
     norms = unified(trial, list(runs))
     channels = {name: norm.num_channels for name, norm in norms.items()}
     axes = {name: 1 if norm.channel_first else -1 for name, norm in norms.items()}
-    return Places(runs, channels, axes, report.left | silent)
+    return Places(runs, channels, axes, left)
+
+
+def stays(left: Mapping[str, str]) -> Iterator[str]:
+    """A sentence for each norm that stays, and one for all that are gone already.
+
+    Args:
+        left: names and reasons.
+    """
+    yield from (f"{name} stays: {why}." for name, why in left.items() if why != GONE)
+    if gone := [name for name, why in left.items() if why == GONE]:
+        yield f"Gone already, as a scale and a shift: {', '.join(gone)}."
 
 
 def tokens(call: Call, axis: int, padding: Tensor | None) -> tuple[Tensor, Tensor]:

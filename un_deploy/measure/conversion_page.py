@@ -52,7 +52,7 @@ def _norms(harm: Harm) -> Section:
         "Each norm alone",
         (
             "One LayerNorm at a time becomes the scale and shift per channel that comes nearest to "
-            "it, all others stay, and the network is judged on samples that were not fitted.",
+            f"it, all others stay, and the network is judged by the {harm.metric}.",
         ),
         terms=(
             ("loss", f"{harm.metric}, with its 95 % interval over samples"),

@@ -4,6 +4,7 @@
 - build: From an ONNX file to a TensorRT plan and its manifest: prepare, check, build, check, write.
 - convert: The whole conversion: from a trained LayerNorm network to a checkpoint with UN, and its
   price.
+- convert_report: What a conversion did, and what it cost, as data and in words.
 - demo: The demo: exports, folds, checks and times the two trained networks that come with the
   package.
 - doctor: What this machine can do: the packages of each extra, whether they load, and the GPU.

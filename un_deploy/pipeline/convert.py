@@ -6,104 +6,34 @@ import logging
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from copy import deepcopy
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
 from un_deploy.arguments.names import argument
 from un_deploy.errors import InputError, ThresholdError, UnDeployError, first_line, needs
 from un_deploy.files import atomic_write_text, check_target
-from un_deploy.json_form import JsonForm
 from un_deploy.measure.conversion_page import page
-from un_deploy.measure.equality.inputs import load_inputs
+from un_deploy.measure.equality.inputs import load_batches
 from un_deploy.measure.report.html import require_packages
+from un_deploy.pipeline.convert_report import ConvertReport, Stage, converted_already
 from un_deploy.pipeline.export.model_spec import load_module
-from un_deploy.printed import Part, Printed
+from un_deploy.printed import number_of
 from un_deploy.python_file import load_object
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
-    from un_deploy.conversion import Calibration, Choice, Harm
-    from un_deploy.conversion.loss import Loss
+    from un_deploy.conversion import Choice, Harm
+    from un_deploy.conversion.batches import Batch
+    from un_deploy.conversion.loss import Judge, Loss
 
 LOG = logging.getLogger(__name__)
 
 AUTO = "auto"
-
-Batch = dict[str, "Tensor"]
-
-
-@dataclass(frozen=True)
-class Stage(JsonForm):
-    """One stage of a conversion: what was done, what the network had lost then, how long it took.
-
-    The loss is on held-out data that neither fitted nor chose anything, with its interval.
-    """
-
-    name: Literal["calibrated", "trained"]
-    loss: Loss
-    seconds: float
-
-
-@dataclass(frozen=True)
-class ConvertReport(JsonForm, Printed):
-    """What a conversion did, and what it cost.
-
-    Attributes:
-        model, checkpoint, target: what was converted, and the file written.
-        metric: what `loss` counts.
-        choice: the harm of each norm alone, and what was tried; None where nothing was chosen.
-        measured: the harm of each norm alone, where nothing was chosen but a page was asked for.
-        calibration: which norms went, how well they fit, what was centred and refitted.
-        stages: in their order; what the last one lost is what the file has lost.
-    """
-
-    model: str
-    checkpoint: str
-    target: str
-    metric: str
-    choice: Choice | None
-    measured: Harm | None
-    calibration: Calibration
-    stages: tuple[Stage, ...]
-    version: int = 1
-
-    @property
-    def harm(self) -> Harm | None:
-        """Of each norm alone, where it was measured."""
-        return self.measured if self.choice is None else self.choice.harm
-
-    @property
-    def judged_by_what_chose(self) -> bool:
-        """Whether a score of the user's chose what stays, and the same samples gave the losses."""
-        return self.choice is not None and self.loss.outputs is None
-
-    @property
-    def loss(self) -> Loss:
-        """What the network in the file has lost."""
-        return self.stages[-1].loss
-
-    def told(self) -> Iterator[Part]:
-        """The harm of each norm, what was tried, what it cost, and where the file is."""
-        if self.choice is not None:
-            yield from self.choice.told()
-        else:
-            if self.measured is not None:
-                yield from self.measured.norms_told()
-            yield from self.calibration.told()
-        samples = "samples that nothing was fitted to"
-        if self.judged_by_what_chose:
-            samples += " (but that chose which norms stay: score it once more on others)"
-        yield f"On {samples}, {self.metric}:"
-        for stage in self.stages:
-            yield f"  {stage.name} in {stage.seconds:.0f} s: {stage.loss}"
-        yield f"Wrote {self.target}"
 
 
 def convert(
@@ -132,13 +62,17 @@ def convert(
         target: the .pt file to write: the weights, and which norms were put where. `export` and
             `compare` take it as ``checkpoint`` of the same spec.
         checkpoint: of the LayerNorm network.
-        data: data.npz or loader.py:function, batches as `export` takes its inputs; for the fits.
+        data: data.npz or loader.py:function, which gives batches for the fits: each what the model
+            is called with, a tensor or an array, a tuple of positional arguments, or a mapping by
+            the names of forward's arguments.
         heldout: the same, other samples; None: half of the batches of `data`.
         evaluate: loader.py:function from a module to its score, higher is better: a number, or one
             of each example. None: the divergence of the outputs.
         padding: loader.py:function from a batch to its mask, True where a token is padding.
         keep: patterns of LayerNorms that stay; "auto" among them: as few more as `max_loss` allows.
-        max_loss: in the metric's units. Without "auto", more is an error.
+        max_loss: in the metric's units. With "auto" the upper end of the loss's interval lies below
+            it on the samples that choose, and the loss itself on those that judge; without "auto"
+            the upper end. A score that is one number has no interval: its value is held against it.
         refit: fit the linear layers beside the norms anew where held-out data says that it helps.
         finetune: batches as `data`, to train on afterwards: the network learns to answer as the
             original does; no labels.
@@ -151,7 +85,7 @@ def convert(
 
     Raises:
         InputError: something cannot be read, the network does not take the data, or has no
-            LayerNorm to convert.
+            LayerNorm to convert; or `max_loss` is finer than so many samples can show.
         TargetError: the target or the page exists or cannot be written.
         ThresholdError: the loss is above `max_loss`; no target is written, but the page, which
             says why.
@@ -182,16 +116,25 @@ def convert(
         )
     with needs("torch"):
         from un_deploy.conversion import calibrate, choose, measure
-        from un_deploy.conversion.converted_file import save_converted
+        from un_deploy.conversion.converted_file import recorded_norms, save_converted
         from un_deploy.conversion.loss import Judge
         from un_deploy.conversion.training.distillation import distil
         from un_deploy.nn import freeze_statistics
 
     original = load_module(model, checkpoint=Path(checkpoint), norm=None)
+    if gone := tuple(recorded_norms(checkpoint)):
+        LOG.warning("%s", converted_already(str(checkpoint), len(gone)))
     fits, choosing, judging = _split(_batches(data), None if heldout is None else _batches(heldout))
     score = None if evaluate is None else _function(evaluate)
     masks = None if padding is None else partial(_mask, _function(padding), padding)
-    judge = Judge(original, judging, score, evaluate)
+    metric = None if evaluate is None else f"loss of {evaluate}"
+    judge = Judge(original, judging, score, metric)
+    beside: Judge | None = None
+    if score is not None:
+        with suppress(InputError):  # classes, say, have no divergence: the score is the metric
+            beside = Judge(original, judging)
+    if max_loss is not None:
+        judge.require_samples(max_loss)
     converted = deepcopy(original)
     refits = choosing if refit else None
     choice: Choice | None = None
@@ -202,7 +145,7 @@ def convert(
             fits,
             heldout=choosing,
             evaluate=score,
-            metric=evaluate,
+            metric=metric,
             keep=patterns,
             padding=masks,
         )
@@ -216,7 +159,7 @@ def convert(
             choosing,
             max_loss=max_loss,
             evaluate=score,
-            metric=evaluate,
+            metric=metric,
             keep=patterns,
             padding=masks,
             refit=refits,
@@ -227,13 +170,13 @@ def convert(
         if calibration is None:
             raise ThresholdError(
                 f"not one LayerNorm can go within {argument('max_loss')} {max_loss:g}: "
-                f"where {choice.kept[-1]} alone goes, the loss is {choice.trials[-1].loss}"
+                f"{choice.why_all_stay}"
             )
     else:
         LOG.info("Fitting the norms")
         calibration = calibrate(converted, fits, heldout=refits, keep=patterns, padding=masks)
     LOG.info("Judging what it costs")
-    stages = [Stage("calibrated", judge.loss(converted), time.monotonic() - started)]
+    stages = [_stage("calibrated", started, converted, judge, beside)]
     if finetune is not None:
         assert steps is not None
         LOG.info("Training for %d steps", steps)
@@ -241,13 +184,9 @@ def convert(
         freeze_statistics(converted)
         rounds = _batches(finetune)
         distil(converted, original, rounds, steps, learning_rate=learning_rate, tell=tell)
-        stages.append(Stage("trained", judge.loss(converted), time.monotonic() - started))
-    loss = stages[-1].loss
-    if max_loss is not None and loss.value > max_loss:
-        raise ThresholdError(
-            f"the {judge.metric} is {loss}, above {argument('max_loss')} {max_loss:g}: keep more "
-            f"norms ({argument('keep')} auto chooses them), or train on"
-        )
+        stages.append(_stage("trained", started, converted, judge, beside))
+    if max_loss is not None:
+        _hold(stages[-1].loss, max_loss, judge.metric, chosen=auto)
     LOG.info("Writing %s", target)
     save_converted(converted, target, original, force=force)
     return ConvertReport(
@@ -259,19 +198,47 @@ def convert(
         measured,
         calibration,
         tuple(stages),
+        max_loss,
+        gone,
     )
 
 
-def _batches(source: str) -> list[Batch]:
-    import torch
+def _stage(
+    name: Literal["calibrated", "trained"],
+    started: float,
+    model: nn.Module,
+    judge: Judge,
+    beside: Judge | None,
+) -> Stage:
+    took = time.monotonic() - started
+    divergence = None if beside is None else beside.loss(model)
+    return Stage(name, judge.loss(model), took, divergence)
 
-    return [
-        {
-            name: value if isinstance(value, torch.Tensor) else torch.from_numpy(np.array(value))
-            for name, value in batch.items()
-        }
-        for batch in load_inputs(source)
-    ]
+
+def _hold(loss: Loss, max_loss: float, metric: str, *, chosen: bool) -> None:
+    """Hold a loss against its limit.
+
+    Where norms were chosen, the upper end has decided on the samples that chose, and the value
+    decides on those that judge: the choice lies so near to the limit that half of all upper ends
+    would be above it there.
+
+    Raises:
+        ThresholdError: it is above, or not shown to be below.
+    """
+    limit = f"{argument('max_loss')} {max_loss:g}"
+    if loss.value > max_loss:
+        raise ThresholdError(
+            f"the {metric} is {loss}, above {limit}: keep more norms ({argument('keep')} auto "
+            "chooses them), or train on"
+        )
+    if not chosen and (why := loss.why_not_shown(max_loss)):
+        raise ThresholdError(f"the {metric} is {loss}, not shown to be below {limit}: {why}")
+
+
+def _batches(source: str) -> list[Batch]:
+    from un_deploy.conversion.batches import of_arrays
+
+    return [of_arrays(batch, source) for batch in load_batches(source)]
 
 
 def _function(spec: str) -> Callable[[Any], Any]:
@@ -302,9 +269,9 @@ def _split(
     if heldout is None:
         if len(data) < 4:
             raise InputError(
-                f"{argument('data')} gives {len(data)} batches: give at least four, or "
-                f"{argument('heldout')} with two, so that what is fitted, what chooses and "
-                "what judges are different samples"
+                f"{argument('data')} gives {number_of(len(data), 'batch', 'batches')}: give at "
+                f"least four, or {argument('heldout')} with two, so that what is fitted, what "
+                "chooses and what judges are different samples"
             )
         return (
             [batch for number, batch in enumerate(data) if number % 4 < 2],
@@ -318,7 +285,7 @@ def _split(
     return data, heldout[0::2], heldout[1::2]
 
 
-def _mask(padding: Any, spec: str, batch: Mapping[str, Tensor]) -> Tensor:
+def _mask(padding: Any, spec: str, batch: Batch) -> Tensor:
     import torch
 
     mask = torch.as_tensor(padding(batch))

@@ -11,7 +11,7 @@ import onnx_ir
 import pytest
 
 from un_deploy.errors import InputError
-from un_deploy.measure.equality.inputs import read_inputs
+from un_deploy.measure.equality.inputs import load_batches, load_inputs, read_inputs
 
 MODEL = onnx_ir.from_onnx_text("""
 <ir_version: 9, opset_import: ["": 20]>
@@ -32,6 +32,23 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def loader(body: str) -> str:
     Path("loader.py").write_text(f"import numpy as np\n{body}\n")
     return "loader.py:data"
+
+
+@pytest.mark.parametrize(
+    ("body", "batches"),
+    [
+        ("data = np.ones((4, 3))", 1),
+        ("data = {'x': [1]}", 1),
+        ("def data(): return (np.ones(n) for n in (1, 2, 3))", 3),
+        ("data = [(np.ones(1), np.ones(2)), [3]]", 2),
+    ],
+)
+def test_batches_of_any_kind(body: str, batches: int) -> None:
+    """One array and one mapping are a batch; what a graph runs on has names."""
+    assert len(load_batches(loader(body))) == batches
+    if "'x'" not in body:
+        with pytest.raises(InputError, match="must give a dict of arrays by input name"):
+            load_inputs("loader.py:data")
 
 
 def test_npz() -> None:

@@ -15,7 +15,7 @@ from un_deploy.graph.model.input_specs import TensorSpec, input_specs
 from un_deploy.measure.equality.random_inputs import random_inputs
 from un_deploy.python_file import load_object
 
-__all__ = ["check_inputs", "load_inputs", "random_inputs", "read_inputs"]
+__all__ = ["check_inputs", "load_batches", "load_inputs", "random_inputs", "read_inputs"]
 
 
 def read_inputs(source: str, model: onnx_ir.Model) -> list[dict[str, np.ndarray]]:
@@ -43,7 +43,24 @@ def load_inputs(source: str) -> list[Mapping[str, Any]]:
     Raises:
         InputError: the source cannot be read, or holds nothing.
     """
-    batches: list[Mapping[str, Any]]
+    batches = load_batches(source)
+    for batch in batches:
+        if not isinstance(batch, Mapping):
+            raise InputError(
+                f"{source} must give a dict of arrays by input name, or an iterable of such "
+                f"dicts, not {type(batch).__name__}"
+            )
+    return batches
+
+
+def load_batches(source: str) -> list[Any]:
+    """What a source holds or gives, one entry a batch, whatever a batch is.
+
+    A mapping, and one array or tensor, are one batch; whatever else can be gone through is several.
+
+    Raises:
+        InputError: the source cannot be read, or holds nothing.
+    """
     batches = [_read_npz(Path(source))] if source.endswith(".npz") else _call(source)
     if not batches:
         raise InputError(f"{source} gave no inputs")
@@ -72,26 +89,22 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
         raise InputError(f"{path} is no .npz of plain arrays: {first_line(error)}") from error
 
 
-def _call(source: str) -> list[Mapping[str, Any]]:
+def _call(source: str) -> list[Any]:
     found = load_object(source)
     try:
         given = found() if callable(found) else found
-        batches = [given] if isinstance(given, Mapping) or not _iterable(given) else list(given)
+        return [given] if isinstance(given, Mapping) or not _iterable(given) else list(given)
     except UnDeployError:
         raise
     except Exception as error:
         raise InputError(f"{source} fails: {first_line(error)}") from error
-    for batch in batches:
-        if not isinstance(batch, Mapping):
-            raise InputError(
-                f"{source} must give a dict of arrays by input name, or an iterable of such "
-                f"dicts, not {type(batch).__name__}"
-            )
-    return batches
 
 
 def _iterable(value: object) -> bool:
-    return isinstance(value, Iterable) and not isinstance(value, (np.ndarray, str))
+    """Whether it holds batches; what numpy reads as one array is one batch itself."""
+    return isinstance(value, Iterable) and not (
+        isinstance(value, str) or hasattr(value, "__array__")
+    )
 
 
 def _checked(

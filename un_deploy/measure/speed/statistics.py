@@ -13,12 +13,12 @@ from functools import cache
 from math import ceil, log2
 from typing import Any
 
-import mpmath
 import numpy as np
 from numpy.typing import ArrayLike
 
 from un_deploy.errors import InputError
 from un_deploy.json_form import JsonForm
+from un_deploy.quantiles import student_factor
 
 CONFIDENCE = 0.98
 
@@ -158,30 +158,6 @@ def _student(medians: np.ndarray, confidence: float) -> tuple[float, float, floa
     mean = float(medians.mean())
     half = student_factor(builds - 1, confidence) * float(medians.std(ddof=1)) / builds**0.5
     return mean, mean - half, mean + half, confidence, f"Student's t over {builds} builds"
-
-
-@cache
-def student_factor(degrees: int, confidence: float) -> float:
-    """How many standard errors Student's t interval reaches to each side of the mean.
-
-    That t beyond which, to both sides, 1 - confidence of the distribution lies: with x = degrees /
-    (degrees + t^2) the regularized incomplete beta function I_x(degrees / 2, 1 / 2) (M. Abramowitz
-    and I. A. Stegun, Handbook of Mathematical Functions, 26.7.1). Right of 0 the distribution is
-    concave, so that Newton's steps from 0 rise to t and never beyond it.
-
-    Args:
-        degrees: of freedom, at least 1.
-        confidence: of the two-sided interval, between 0 and 1.
-    """
-    with mpmath.workdps(30):
-        nu, t, step = mpmath.mpf(degrees), mpmath.mpf(0), mpmath.mpf(1)
-        height = 2 / (mpmath.sqrt(nu) * mpmath.beta(nu / 2, 0.5))  # of both sides, at 0
-        while step > 1e-20 * t:
-            x = nu / (nu + t * t)
-            outside = mpmath.betainc(nu / 2, 0.5, 0, x, regularized=True)
-            step = (outside - (1 - mpmath.mpf(confidence))) / (height * x ** ((nu + 1) / 2))
-            t += step
-        return float(t)
 
 
 def _binomial(values: np.ndarray, confidence: float) -> tuple[float, float, float, float, str]:
