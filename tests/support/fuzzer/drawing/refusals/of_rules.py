@@ -186,7 +186,7 @@ OF_RULES: dict[str, Written] = {
         "count_include_pad=1>(n) y = Conv(t, w_4_4_1_1)",
     ),
     "LayerNormalization of a norm": (
-        TOKENS, "m = Mul(x, a_4) n = Relu(m) y = LayerNormalization(n, ag_4, c_4)",
+        TOKENS, f"{_NORM} t = Neg(n) y = LayerNormalization(t, ag_4, c_4)",
     ),
     "LayerNormalization by what is computed": (
         "(float[B,S,4] x, float[4] w) => (float[B,S,4] y)",
