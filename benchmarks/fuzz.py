@@ -134,10 +134,10 @@ class Counts:
 
 
 def _every_operator() -> Iterator[tuple[str, str, str]]:
-    """The rule, the operator and the direction."""
+    """The rule, the operator and the direction; nothing passes forward into a norm."""
     for rule in rules():
-        for op_type in rule.ops:
-            for way in ("forward", "backward"):
+        for op_type, operator in rule.ops.items():
+            for way in ("backward",) if operator.measures else ("forward", "backward"):
                 yield type(rule).__name__, op_type, way
 
 
@@ -187,7 +187,7 @@ def page(found: dict[str, Any], first: int) -> str:
         *table(
             ["rule", "operator", "forward", "backward"],
             (
-                [rule, op_type, *map(str, ways.values())]
+                [rule, op_type, *(str(ways.get(way, "")) for way in ("forward", "backward"))]
                 for rule, operators in found["rules"].items()
                 for op_type, ways in operators.items()
             ),

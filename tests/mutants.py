@@ -30,6 +30,7 @@ WORKERS = 2
 KEPT = "UN_DEPLOY_TESTS_KEEP"  # tests/support/networks/kept.py
 #: What holds guards of a file beside the tests of its own.
 ALSO = {
+    "absorb_into_norm.py": ("test_norms_that_stay.py",),
     "affine_steps.py": ("../test_find_sites.py", "test_scaler.py"),
     "assignment.py": ("../rules/test_conv.py",),
     "channel.py": ("test_conv.py",),

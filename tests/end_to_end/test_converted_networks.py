@@ -12,8 +12,10 @@ torch = pytest.importorskip("torch")
 from torch import Tensor, nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 
+from models import bert  # noqa: E402
 from tests.support.graphs import operators  # noqa: E402
-from tests.support.networks.trained_like import draw_norms  # noqa: E402
+from tests.support.isomorphism import differences  # noqa: E402
+from tests.support.networks.trained_like import draw_norms, norms  # noqa: E402
 from un_deploy.graph.fold.fold import fold_graph  # noqa: E402
 from un_deploy.graph.proof.prove import prove  # noqa: E402
 from un_deploy.nn import convert_norms  # noqa: E402
@@ -182,3 +184,44 @@ def test_channel_first_norms_leave_no_transpose(norm: type[nn.Module], exporter:
     assert_all_fold(both(Downsampling, norm), images, exporter, norms=2)
     bare = to_onnx(converted(Downsampling(norm), "none"), images, exporter=exporter)
     assert "Transpose" not in operators(bare)
+
+
+@pytest.mark.parametrize(
+    ("exporter", "opset", "behind", "dynamic"),
+    [
+        ("dynamo", 20, "LayerNormalization", True),
+        ("torchscript", 17, "LayerNormalization", False),
+        ("torchscript", 16, "Add", True),
+        pytest.param("dynamo", 20, "LayerNormalization", False, marks=pytest.mark.slow),
+        pytest.param("torchscript", 17, "LayerNormalization", True, marks=pytest.mark.slow),
+        pytest.param("torchscript", 16, "Add", False, marks=pytest.mark.slow),
+    ],
+)
+def test_between_layer_norms_that_stay_the_converted_ones_fold(
+    exporter: Exporter, opset: int, behind: str, dynamic: bool
+) -> None:
+    """Of a post-norm network where the norms behind attention went: the LayerNorm in front of each
+    takes its scale in, as one operator and, before opset 17, written out."""
+    networks = {}
+    for to in get_args(To):
+        torch.manual_seed(0)
+        network = bert.bert_micro()
+        convert_norms(network, to, only="*attention_norm")
+        networks[to] = draw_norms(network)
+        for norm in norms(network):
+            nn.init.uniform_(norm.weight, 0.5, 1.5)
+            nn.init.normal_(norm.bias, 0, 0.2)
+    inputs = networks["un"].example_inputs(2)
+    axes = None if dynamic else {}
+    given = {"exporter": exporter, "opset": opset, "dynamic_axes": axes}
+    graph, bare = (to_onnx(networks[to], inputs, **given) for to in ("un", "none"))
+    folded = fold_graph(graph.clone())
+    assert [site.status for site in folded.report.sites].count("folded") == 2
+    proof = prove(graph, folded)
+    assert proof.passed, proof.problems
+    gained = folded.report.gained_biases
+    assert differences(folded.model, bare, gained_biases=gained) == []
+    taken = {change.node for change in folded.report.changes}
+    stay = [norm.operators for norm in folded.report.measuring]
+    assert len(stay) == 3 and all(names[-1] == behind for names in stay)
+    assert len([node for node in graph.graph if node.name in taken and node.op_type == behind]) >= 2

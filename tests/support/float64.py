@@ -6,7 +6,8 @@ computed is the graph's formula without its rounding. Five operators of onnx's a
 BatchNormalization before opset 14 mixes the batch's own statistics into the stored ones, whether or
 not it is in training; the later version does not. GlobalMaxPool is right for images only.
 ConvTranspose walks over every pixel in Python, and mixes up the groups. Scaler rounds to float32,
-and so does a cubic Resize, whose coefficient it has in that type.
+and so does a cubic Resize, whose coefficient it has in that type. GroupNormalization is a function
+of others there, which asks for types that are not stated.
 Resize and Upsample before opset 11 it does not know: they are the later Resize in one of its ways.
 """
 
@@ -105,7 +106,26 @@ class Resize(OnnxResize):
         return super()._run(*inputs, cubic_coeff_a=a, **given)
 
 
-OPERATORS = [GlobalMaxPool, ConvTranspose, Scaler, Resize]
+class GroupNormalization(OpRun):
+    """Since opset 21, with a scale and a shift for each channel."""
+
+    def _run(  # type: ignore[override]  # onnx gives the attributes by name
+        self,
+        x: np.ndarray,
+        scale: Any,
+        bias: Any,
+        num_groups: int = 1,
+        epsilon: float = 1e-5,
+        **_: Any,
+    ) -> tuple[np.ndarray]:
+        groups = x.reshape(x.shape[0], num_groups, -1)
+        spread = np.sqrt(groups.var(-1, keepdims=True) + epsilon)
+        normed = ((groups - groups.mean(-1, keepdims=True)) / spread).reshape(x.shape)
+        column = (-1, *[1] * (x.ndim - 2))
+        return (normed * scale.reshape(column) + bias.reshape(column),)
+
+
+OPERATORS = [GlobalMaxPool, ConvTranspose, Scaler, Resize, GroupNormalization]
 
 
 class Float64:

@@ -216,3 +216,37 @@ def test_what_stands_inside_stays_whatever_is_asked(asked: bool) -> None:
     assert [(norm.kind, norm.untried_affine) for norm in report.measuring] == [
         ("LayerNormalization", False)
     ]
+
+
+RMS_NORM = (RMS + "z{i} = Div(f{i}, s{i}) n{i} = Mul(z{i}, gamma{i}) ").replace("{i}", "")
+
+
+def behind(norm: str, end: str, signature: str = "float[B,3,4] f => float[B,3,4] y") -> Folded:
+    used = {
+        name: given for name, given in CONSTANTS.items() if re.search(rf"\b{name}\b", norm + end)
+    }
+    return fold_and_prove(build(signature, f"{norm} {end}", **used), eps=2.0**-20)
+
+
+def test_a_written_out_rms_norm_takes_a_scale_in() -> None:
+    folded = behind(RMS_NORM, "m = Mul(n, a) y = Tanh(m)")
+    assert [site.status for site in folded.report.sites] == ["stayed", "folded"]
+    assert operators(folded.model)[-3:] == ["Div", "Mul", "Tanh"]
+
+
+def test_and_no_shift() -> None:
+    folded = behind(RMS_NORM, "m = Mul(n, a) t = Add(m, b) y = Tanh(t)")
+    reason = "Mul_5 is a product without a sum that could take in a shift"
+    assert reason in by_node(folded)["Add_7"] and not folded.report.folded[1:]
+
+
+@pytest.mark.parametrize("kind", ["LayerNormalization", "RMSNorm"])
+def test_a_norm_written_out_without_a_scale_takes_nothing_in(kind: str) -> None:
+    """As of `elementwise_affine=False`: what it measures is a part of the norm."""
+    core = (
+        NORM.partition("g = ")[0] if kind == "LayerNormalization" else RMS_NORM.partition("n = ")[0]
+    )
+    folded = behind(core, "o = Neg(z) m = Mul(o, a) t = Add(m, b) y = Tanh(t)")
+    (site,) = folded.report.stayed
+    reason = "a shift would be multiplied by a tensor"
+    assert reason in site.reason

@@ -11,9 +11,15 @@ _CONTRADICTED = "the file contradicts its operators: "
 _SITES = "tests/graph/fold/test_find_sites.py"
 
 REASONS = {
+    "graph_view: _ is a _ without its scale and shift": (
+        f"graphs are folded with norms' own scale and shift in place: {_RULES}measuring_norm.py"
+    ),
     "rules/channel: its bias is not one number for each channel": f"{_INVALID}{_RULES}conv.py",
     "rules/gather_slice: it picks beyond the end of its axis": f"{_INVALID}{_RULES}gather_slice.py",
     "rules/gemm: its weight is no matrix": f"{_INVALID}{_RULES}gemm.py",
+    "rules/measuring_norm: its scale has another type than what it measures": (
+        f"{_INVALID}{_RULES}measuring_norm.py"
+    ),
     "rules/product: the shape of _ is unknown": f"{_CONTRADICTED}{_RULES}product.py",
     "rules/pad: its widths do not fit the tensor": f"{_INVALID}{_RULES}pad.py",
     "rules/reduce: the shape of _ is unknown": f"{_CONTRADICTED}{_RULES}reduce.py",

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import onnx_ir as ir
 
-from un_deploy.graph.analysis.affine_map import Gauge
+from un_deploy.graph.analysis.affine_map import Affine, Gauge
 from un_deploy.graph.fold.edits import Edit, SetConstant
 from un_deploy.graph.fold.graph_view import GraphView
 from un_deploy.graph.fold.rules.protocol import Refuse
@@ -28,23 +28,47 @@ def check(site: Site, view: GraphView) -> None:
     """
     if site.kept:
         raise Refuse(f"{site.label} is kept, so its input and output must stay")
-    ops = [node.op_type for node in site.nodes]
-    factors = len(ops) > 1 and ops[-1] == "Add" and all(op in ("Mul", "Div") for op in ops[:-1])
+    factors, summand = _parts(site)
+    products = all(node.op_type in ("Mul", "Div") for node in factors)
+    both = bool(factors) and (summand is not None or bool(site.norm))  # an RMSNorm has no shift
     held = all(any(v in view.constants for v in node.inputs) for node in site.nodes)
-    if not (factors and held and site.is_chain):
+    if not (products and both and held and site.is_chain):
         raise Refuse(f"{site.label} is not a product and a sum that could take in another norm")
+
+
+def check_ends(site: Site, before: Gauge, after: Gauge) -> None:
+    """Refuse a shift that a norm without one, as RMSNorm is, cannot take in.
+
+    Raises:
+        Refuse: there is one.
+    """
+    _, summand = _parts(site)
+    if summand is None and np.any(_between(site, before, after).shift != 0):
+        raise Refuse(f"{site.label} is a product without a sum that could take in a shift")
 
 
 def edits(site: Site, before: Gauge, after: Gauge, view: GraphView) -> Iterator[Edit]:
     """The last factor and the summand of the norm, so that it computes the new affine."""
-    affine = after.inverse().after(site.affine).after(before)
-    factor, summand = site.nodes[-2:]
+    (*_, factor), summand = _parts(site)
     ratio = before.scale / after.scale
     if factor.op_type == "Div":
         ratio = 1.0 / ratio
     yield _changed(factor, ratio.shape, lambda old: old * ratio, view)
-    shift = affine.shift
+    if summand is None:
+        return
+    shift = _between(site, before, after).shift
     yield _changed(summand, shift.shape, lambda old: np.broadcast_to(shift, old.shape), view)
+
+
+def _parts(site: Site) -> tuple[tuple[ir.Node, ...], ir.Node | None]:
+    """The factors, and the sum behind them if there is one."""
+    *factors, last = site.nodes
+    return (tuple(factors), last) if last.op_type == "Add" else (site.nodes, None)
+
+
+def _between(site: Site, before: Gauge, after: Gauge) -> Affine:
+    """What it computes between its ends in their new variables."""
+    return after.inverse().after(site.affine).after(before)
 
 
 def _changed(

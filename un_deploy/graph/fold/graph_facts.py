@@ -143,7 +143,7 @@ class GraphFacts(ABC):
     def is_linear(self, node: ir.Node) -> bool:
         """Whether it is a linear operator; a product of computed tensors is none."""
         operator = self.operator(node)
-        if not operator.absorbs or len(node.inputs) < 2:
+        if not operator.linear or len(node.inputs) < 2:
             return False
         if operator.bias != "behind":
             return True

@@ -66,7 +66,7 @@ class GraphView(GraphFacts):
         ]
         self.pinned: dict[ir.Value, str] = {}
         self._touching: dict[ir.Value, list[Unit | Site]] = {}
-        self._pin(model.graph)
+        self._pin(model.graph, taken or {})
         for unit in self.units:
             for value in dict.fromkeys(value for _, value in unit.ports()):
                 if value not in constants:
@@ -105,7 +105,7 @@ class GraphView(GraphFacts):
             seen.add(value)
             unit = next((u for u in self.touching(value) if value in _made_by(u)), None)
             if isinstance(unit, Unit) and unit.rule is not None:
-                if unit.operator.absorbs:
+                if unit.operator.linear:
                     return True
                 sources = self._shift_from(unit)
                 ends = near and unit.operator.adds
@@ -136,7 +136,7 @@ class GraphView(GraphFacts):
                         seen.add(other)
                         pending.append((other, reason))
 
-    def _pin(self, graph: ir.Graph) -> None:
+    def _pin(self, graph: ir.Graph, taken: Mapping[ir.Node, ir.Node]) -> None:
         for ends, kind in ((graph.inputs, "input"), (graph.outputs, "output")):
             for value in ends:
                 self.pinned[value] = f"{value.name!r} is a graph {kind}"
@@ -147,6 +147,9 @@ class GraphView(GraphFacts):
         for norm in self.norms:
             for value in (value for node in norm.core[:-1] for value in node.outputs):
                 self.pinned[value] = f"{value.name!r} is a part of a {norm.kind}"
+        for node in taken.values():  # else it would take its own scale and shift in again
+            value = node.outputs[0]
+            self.pinned[value] = f"{value.name!r} is a {node.op_type} without its scale and shift"
 
 
 def _made_by(unit: Unit | Site) -> tuple[ir.Value, ...]:

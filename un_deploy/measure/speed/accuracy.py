@@ -130,7 +130,7 @@ def _plan_of(kind: Kind) -> str:
 def _check_no_norm(model: str, feeds: Feeds, settings: RunSettings) -> None:
     """Refuse a network without norms in which a linear operator overflows."""
     graph = load_model(model).graph
-    linear = [str(node.outputs[0].name) for node in graph if operator_named(node.op_type).absorbs]
+    linear = [str(node.outputs[0].name) for node in graph if operator_named(node.op_type).linear]
     eager = choose_backend(backend_named(settings.backend).inner_tensors or settings.backend)
     session = load_file(Path(model), RunSettings(eager, device=settings.device))
     for name, array in session.run(feeds, linear).items():

@@ -26,7 +26,8 @@ class NormOperator:
     channels: int = -1
 
 
-_OPERATORS = {
+#: All of them, by ONNX's name.
+OPERATORS = {
     "LayerNormalization": NormOperator("LayerNormalization", 1, 2),
     "RMSNormalization": NormOperator("RMSNorm", 1),
     "GroupNormalization": NormOperator("GroupNorm", 1, 2, channels=1),
@@ -45,7 +46,7 @@ _OPERATORS = {
 
 def norm_operator(node: ir.Node) -> NormOperator | None:
     """What is known of an operator that is a norm; None of any other."""
-    return _OPERATORS.get(node.op_type) if node.domain in ("", "com.microsoft") else None
+    return OPERATORS.get(node.op_type) if node.domain in ("", "com.microsoft") else None
 
 
 def scale_and_shift(node: ir.Node) -> tuple[ir.Value | None, ir.Value | None]:

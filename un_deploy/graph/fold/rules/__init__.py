@@ -22,6 +22,8 @@ What the rooms around need to know of an operator is stated here too: by its rul
   one.
 - lookup: GatherND and GatherElements: entries of a tensor at indices.
 - matmul: MatMul and Einsum with a constant operand: absorb every gauge that reaches them.
+- measuring_norm: Norms that measure their data: their own scale and shift take in what reaches
+  their output.
 - mixing: The modulation n * o + t of diffusion transformers, where one linear operator makes o and
   t.
 - operator: What the rooms around the rules know of an operator, as data: stated here and nowhere

@@ -25,8 +25,8 @@ class Operator:
         opsets: the first and last whose meaning its rule knows, later ones too as far as they mean
             the same; None without a rule.
         subtracts: inputs that it subtracts from others.
-        bias: of a linear operator that absorbs what reaches it (its data is input 0, its weight
-            input 1): which input holds its bias, or that an Add behind it does.
+        bias: of an operator that absorbs what reaches it (its data is input 0, its weight input 1):
+            which input holds its bias, or that an Add behind it does.
         channels: the axis of the channels of its data and of its output, where it absorbs.
         transposed: the attribute, if any, that says that its data lies transposed.
         picks: its output is entries of input 0 along its axis, at the indices in input 1.
@@ -42,6 +42,8 @@ class Operator:
         joins: its inputs may each bring a gauge of their own: it waits for all that do.
         guard: what has to hold of a scale and shift that pass or are absorbed, for readers.
         uniform: it treats all places along an axis alike, but for what its constants say of them.
+        measures: it is a norm that measures its data, which nothing may change; its own scale and
+            shift take in what reaches its output.
     """
 
     group: Group = "other"
@@ -62,11 +64,17 @@ class Operator:
     joins: bool = False
     guard: str = ""
     uniform: bool = False
+    measures: bool = False
 
     @property
     def absorbs(self) -> bool:
-        """Whether its weight takes in whatever reaches it, so that it passes nothing on."""
-        return self.bias is not None
+        """Whether its constants take in whatever reaches it, so that it passes nothing on."""
+        return self.bias is not None or self.measures
+
+    @property
+    def linear(self) -> bool:
+        """Whether it multiplies its data by a weight."""
+        return self.absorbs and not self.measures
 
     @property
     def adds(self) -> bool:

@@ -6,10 +6,7 @@ from un_deploy.graph.fold.rules.operator import Group, Operator
 
 _ONLY_GROUP: dict[Group, str] = {
     "products": "MatMulInteger ConvInteger QLinearMatMul QLinearConv",
-    "normalization": """
-        RMSNormalization InstanceNormalization GroupNormalization LpNormalization
-        MeanVarianceNormalization
-    """,
+    "normalization": "LpNormalization MeanVarianceNormalization",
     "activation": """
         Gelu Elu Selu Celu ThresholdedRelu HardSigmoid HardSwish Swish Mish
         Sigmoid Tanh Erf Softplus Softsign Softmax LogSoftmax
@@ -26,7 +23,6 @@ _ONLY_GROUP: dict[Group, str] = {
 OPERATORS: dict[str, Operator] = {
     "Attention": Operator("attention", multiplies=True),
     "BatchNormalization": Operator("normalization", subtracts=(3,), weighs=True, uniform=True),
-    "LayerNormalization": Operator("normalization", weighs=True),
     "CumSum": Operator(sums=True),
     "Constant": Operator("layout", moves=True),
     **{name: Operator(group) for group, names in _ONLY_GROUP.items() for name in names.split()},

@@ -139,6 +139,7 @@ def _check_site(site: Site, assignment: Assignment, view: GraphView) -> None:
         shift_left(site, assignment)
     elif not (before.is_identity and after.is_identity):
         absorb_into_norm.check(site, view)
+        absorb_into_norm.check_ends(site, before, after)
         for value, gauge in ((site.x, before), (site.y, after)):
             if far := far_from_one(value, gauge, view):
                 raise Refuse(f"{far}, which {site.label} cannot take in")

@@ -185,6 +185,37 @@ OF_RULES: dict[str, Written] = {
         f"{_OF_IMAGES} t = AveragePool<kernel_shape=[3,3],strides=[2,2],ceil_mode=1,"
         "count_include_pad=1>(n) y = Conv(t, w_4_4_1_1)",
     ),
+    "LayerNormalization of a norm": (
+        TOKENS, f"{_NORM} t = Neg(n) y = LayerNormalization(t, ag_4, c_4)",
+    ),
+    "LayerNormalization by what is computed": (
+        "(float[B,S,4] x, float[4] w) => (float[B,S,4] y)",
+        "k = LayerNormalization(x, w, c_4) m = Mul(k, a_4) y = Sigmoid(m)",
+    ),
+    "LayerNormalization and its mean": (
+        TOKENS,
+        "k, u = LayerNormalization(x, ag_4) m = Mul(k, a_4) t = Sigmoid(m) y = Add(t, u)",
+        _SINGLE,
+    ),
+    "LayerNormalization by one number": (
+        TOKENS, "k = LayerNormalization(x, one_1) m = Mul(k, a_4) y = Sigmoid(m)",
+    ),
+    "LayerNormalization and a norm of tokens": (
+        "(float[B,3,4] x) => (float[B,3,4] y)",
+        "k = LayerNormalization(x, ag_4, c_4) m = Mul(k, a_3_1) n = Add(m, b_3_1) y = Sigmoid(n)",
+    ),
+    "LayerNormalization over several axes": (
+        "(float[B,3,4] x) => (float[B,3,4] y)",
+        "k = LayerNormalization<axis=1>(x, ag_3_4) m = Mul(k, a_4) n = Add(m, b_4) y = Sigmoid(n)",
+    ),
+    "RMSNormalization and a shift": (
+        TOKENS, "k = RMSNormalization(x, ag_4) m = Mul(k, a_4) n = Add(m, b_4) y = Sigmoid(n)",
+    ),
+    "an RMS norm written out and a shift": (
+        TOKENS,
+        "q = Mul(x, x) v = ReduceMean<axes=[-1]>(q) e = Add(v, ae_1) s = Sqrt(e) z = Div(x, s) "
+        "k = Mul(z, ag_4) t = Neg(k) m = Mul(t, a_4) n = Add(m, b_4) y = Sigmoid(n)",
+    ),
     "ReduceSum of tokens": (
         "(float[B,S,4] x) => (float[B,1,4] y)",
         f"{_NORM} t = ReduceSum<axes=[1]>(n) y = MatMul(t, w_4_4)",
