@@ -14,7 +14,9 @@ from un_deploy.errors import InputError
 SIGNATURE = "float[2,16] x => float[2,8] y"
 QDQ = "k = QuantizeLinear(x, s, z) d = DequantizeLinear(k, s, z)"
 LINEAR = "w = DequantizeLinear(q, s) h = MatMul(d, w)"
-BIASED = f"{QDQ} {LINEAR} b = DequantizeLinear(c, s) y = Add(h, b)"
+BIASED = f"{QDQ} {LINEAR} b = DequantizeLinear(c, one, zero) y = Add(h, b)"
+"""As quantize_static writes a bias: its scale in a list of one, its zero point alone."""
+
 FORM = "TensorRT takes int8 as QuantizeLinear and DequantizeLinear with zero points of 0"
 
 
@@ -23,6 +25,8 @@ def model(body: str, zero: int = 0, kind: type = np.int8) -> ir.Model:
     constants = {
         "s": np.array(0.1, np.float32),
         "z": np.array(zero, kind),
+        "one": np.array([0.1], np.float32),
+        "zero": np.array(0, np.int32),
         "q": rng.integers(-127, 127, (16, 8), np.int8),
         "c": rng.integers(-999, 999, 8, np.int32),
         "f": rng.standard_normal((16, 8)).astype(np.float32),

@@ -89,25 +89,29 @@ def _is_unsigned(node: ir.Node, zero: ir.Value | None) -> bool:
 
 
 def _biases(graph: ir.Graph, constants: Constants) -> Iterator[ir.Node]:
-    """Each DequantizeLinear of an initializer of int32 in the main graph."""
+    """Each DequantizeLinear of a vector of int32, by one scale or by one an entry."""
     for node in graph:
-        stored = node.inputs[0] if node.op_type == "DequantizeLinear" else None
-        if stored is None or stored not in constants or node.outputs[0] not in constants:
+        if node.op_type != "DequantizeLinear" or node.outputs[0].is_graph_output():
             continue
-        if node.outputs[0].is_graph_output():
+        stored, scale = node.inputs[:2]
+        if stored is None or scale is None or stored not in constants or scale not in constants:
             continue
-        if constants.dtype(stored) == ir.DataType.INT32:
+        shape, scales = constants[stored].shape, constants[scale].size
+        is_vector = constants.dtype(stored) == ir.DataType.INT32 and len(shape) == 1
+        if is_vector and scales in (1, *shape):
             yield node
 
 
 def _store(graph: ir.Graph, node: ir.Node, constants: Constants) -> None:
     """Let an initializer of the same name hold what the operator makes."""
-    output = node.outputs[0]
-    array = constants[output].astype(constants.dtype(output).numpy())
+    inputs, output = node.inputs, node.outputs[0]
+    stored, scale = inputs[:2]
+    assert stored is not None and scale is not None
+    exact = constants[stored].astype(np.float64) * constants[scale].reshape(-1)
+    array = exact.astype(constants.dtype(scale).numpy())
     name, output.name = str(output.name), None
     held = ir.val(name, const_value=ir.tensor(array, name=name))
     graph.register_initializer(held)
     output.replace_all_uses_with(held)
-    inputs = node.inputs
     graph.remove(node, safe=True)
-    remove_unread(graph, [value for value in inputs if value is not None])
+    remove_unread(graph, inputs)
