@@ -22,11 +22,12 @@ def find_norms(graph: ir.Graph, constants: Constants, shapes: Shapes) -> list[No
 
 def find_layernorms(graph: ir.Graph, constants: Constants, shapes: Shapes) -> list[Norm]:
     """Those that compute a LayerNormalization and nothing else, over whatever axes."""
-    return [
-        norm
-        for norm in find_norms(graph, constants, shapes)
-        if norm.kind == "LayerNormalization" and not norm.nodes[0].domain
-    ]
+    return [norm for norm in find_norms(graph, constants, shapes) if is_layernorm(norm)]
+
+
+def is_layernorm(norm: Norm) -> bool:
+    """Whether it computes a LayerNormalization and nothing else."""
+    return norm.kind == "LayerNormalization" and not norm.nodes[0].domain
 
 
 def _found(
