@@ -1,0 +1,45 @@
+"""A file that was given for UN folded, and is not what that says, is told of."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+
+from tests.support.graphs import build
+from un_deploy.errors import VerificationError
+from un_deploy.graph.fold.fold import fold_graph
+from un_deploy.pipeline.compare.check_folded import check_folded
+from un_deploy.pipeline.compare.remarks import norms_left, some_quantised
+
+SIGNATURE = "float[2,4] x => float[2,4] y"
+LINEAR = build(SIGNATURE, "y = MatMul(x, w)", w=(4, 4))
+
+
+def quantised() -> ir.Model:
+    body = "h = MatMul(x, w) k = QuantizeLinear(h, s) y = DequantizeLinear(k, s)"
+    return build(SIGNATURE, body, w=(4, 4), s=np.array(0.5, np.float32))
+
+
+def test_layer_norms_in_what_was_given_for_folded_are_counted() -> None:
+    body = "m = LayerNormalization(x, a) n = LayerNormalization(m, a) y = MatMul(n, w)"
+    (told,) = norms_left(build(SIGNATURE, body, a=(4,), w=(4, 4)), "ln.onnx")
+    assert told.startswith(
+        "UN folded (ln.onnx) holds norms that measure their input (2 LayerNormalizations): "
+    )
+    assert list(norms_left(LINEAR, "plain.onnx")) == []
+
+
+def test_that_one_of_two_is_quantised_is_told() -> None:
+    (told,) = some_quantised({"ln": LINEAR, "folded": quantised()})
+    counts = "1 QuantizeLinear, 1 DequantizeLinear"
+    assert told.startswith(f"quantised: UN folded ({counts}); not quantised: LN. Their ratios")
+    assert list(some_quantised({"ln": LINEAR, "folded": LINEAR})) == []
+    assert list(some_quantised({"ln": quantised(), "folded": quantised()})) == []
+
+
+def test_it_stands_beside_not_equal() -> None:
+    pytest.importorskip("onnxruntime")
+    given = LINEAR, quantised(), fold_graph(LINEAR.clone()).report, ("a.onnx", "b.onnx")
+    with pytest.raises(VerificationError, match=r"not equal: .*; quantised: UN folded"):
+        check_folded(*given)
