@@ -1,4 +1,4 @@
-"""A file that was given for UN folded, and is not what that says, is told of."""
+"""Where one of the networks compared is quantised, that is told."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.support.graphs import build
 from un_deploy.errors import VerificationError
 from un_deploy.graph.fold.fold import fold_graph
 from un_deploy.pipeline.compare.check_folded import check_folded
-from un_deploy.pipeline.compare.remarks import norms_left, some_quantised
+from un_deploy.pipeline.compare.remarks import some_quantised
 
 SIGNATURE = "float[2,4] x => float[2,4] y"
 LINEAR = build(SIGNATURE, "y = MatMul(x, w)", w=(4, 4))
@@ -19,15 +19,6 @@ LINEAR = build(SIGNATURE, "y = MatMul(x, w)", w=(4, 4))
 def quantised() -> ir.Model:
     body = "h = MatMul(x, w) k = QuantizeLinear(h, s) y = DequantizeLinear(k, s)"
     return build(SIGNATURE, body, w=(4, 4), s=np.array(0.5, np.float32))
-
-
-def test_layer_norms_in_what_was_given_for_folded_are_counted() -> None:
-    body = "m = LayerNormalization(x, a) n = LayerNormalization(m, a) y = MatMul(n, w)"
-    (told,) = norms_left(build(SIGNATURE, body, a=(4,), w=(4, 4)), "ln.onnx")
-    assert told.startswith(
-        "UN folded (ln.onnx) holds norms that measure their input (2 LayerNormalizations): "
-    )
-    assert list(norms_left(LINEAR, "plain.onnx")) == []
 
 
 def test_that_one_of_two_is_quantised_is_told() -> None:

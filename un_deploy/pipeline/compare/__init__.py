@@ -7,7 +7,8 @@
   runs them.
 - of_a_spec: Options of a comparison that are of a model spec: with files they would be ignored.
 - page: From a comparison, in memory or as JSON, to its HTML page, as Python has it.
-- remarks: What a reader must know of the graphs compared: norms that stay, and what is quantised.
+- remarks: What a reader must know of the graphs compared: that some are quantised and others are
+  not.
 - report_file: From a comparison, or the JSON that one left behind, to the HTML page.
 - variants: The variants of one network for a comparison: given, exported, or derived from one
   another.

@@ -31,7 +31,7 @@ from un_deploy.measure.equality.outputs import signature_problems
 from un_deploy.measure.speed.variant import BASELINES, TITLES, Kind, Variant
 from un_deploy.pipeline.compare.check_folded import check_folded
 from un_deploy.pipeline.compare.given_plans import GivenPlan, usual_sizes
-from un_deploy.pipeline.compare.remarks import norms_left, some_quantised
+from un_deploy.pipeline.compare.remarks import some_quantised
 from un_deploy.pipeline.export.export import export
 from un_deploy.pipeline.export.model_spec import is_folder
 from un_deploy.pipeline.export.norm_names import Norm
@@ -161,7 +161,6 @@ class Network:
             self.notes.append(
                 "UN folded is timed as given: there is no unfolded graph to prove it by"
             )
-            self.notes += norms_left(folded, self._source("folded"))
         self.notes += some_quantised(self.models)
         if not self._has("none"):
             self._strip(report)
