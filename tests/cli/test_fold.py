@@ -105,8 +105,9 @@ def test_norms_that_measure_are_named_with_what_can_be_done(run: Run) -> None:
     assert (
         "2 LayerNormalizations (LayerNormalization_0, LayerNormalization_1) stay: they measure "
         "their input at run time. To be without, train the network with Unified Normalization in "
-        "their place (un_deploy.convert_norms), or convert the trained one: un-deploy convert. "
-        "Those that it kept go with a larger --max-loss, or with --finetune. "
+        "their place (un_deploy.convert_norms), or convert the trained one: un-deploy convert, "
+        "which takes the PyTorch model, its checkpoint and samples. Those that it kept go with a "
+        "larger --max-loss, or with --finetune. "
         "Scale and shift of 2 of them may fold alone: --fold-norm-affine."
     ) in said(result.stdout)
     data = json.loads(run("fold", "ln.onnx", "--dry-run", "--json").stdout)

@@ -288,8 +288,9 @@ class FoldReport(JsonForm, Printed):
         )
         if any(norm.kind == "LayerNormalization" for norm in self.measuring):
             told += (
-                ", or convert the trained one: un-deploy convert. Those that it kept go with a "
-                f"larger {argument('max_loss')}, or with {argument('finetune')}"
+                ", or convert the trained one: un-deploy convert, which takes the PyTorch model, "
+                "its checkpoint and samples. Those that it kept go with a larger "
+                f"{argument('max_loss')}, or with {argument('finetune')}"
             )
         told += "."
         if untried := sum(norm.untried_affine for norm in self.measuring):
