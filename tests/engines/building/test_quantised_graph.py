@@ -29,6 +29,7 @@ def model(body: str, zero: int = 0, kind: type = np.int8) -> ir.Model:
         "zero": np.array(0, np.int32),
         "q": rng.integers(-127, 127, (16, 8), np.int8),
         "c": rng.integers(-999, 999, 8, np.int32),
+        "u": np.ones((16, 8), np.uint8),
         "f": rng.standard_normal((16, 8)).astype(np.float32),
     }
     for name in constants.keys() - read(body):
@@ -62,7 +63,14 @@ def test_a_bias_of_int32_becomes_the_numbers_that_it_stands_for() -> None:
     ("body", "zero", "kind", "why"),
     [
         (BIASED, 3, np.int8, r"the zero point of 'QuantizeLinear_0' \(QuantizeLinear\) is not 0"),
-        (BIASED, 0, np.uint8, r"makes uint8, which TensorRT would compute as int8"),
+        (BIASED, 0, np.uint8, r"\(QuantizeLinear\) is of uint8, which TensorRT would compute"),
+        (
+            "w = DequantizeLinear(u, s) y = MatMul(x, w)",
+            0,
+            np.int8,
+            r"'DequantizeLinear_0' \(DequantizeLinear\) is of uint8",
+        ),
+        ("k = QuantizeLinear(x, s) y = Cast<to=1>(k)", 0, np.int8, "is of uint8"),
         (
             "k, t, o = DynamicQuantizeLinear(x) i = MatMulInteger(k, q, o) y = Cast<to=1>(i)",
             0,

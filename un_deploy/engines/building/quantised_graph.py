@@ -73,19 +73,21 @@ def _check_zero_point(node: ir.Node, constants: Constants) -> None:
         raise InputError(
             f"the zero point of {node_name(node)!r} ({node.op_type}) is not 0: {_FORM}"
         )
-    if node.op_type == "QuantizeLinear" and _is_unsigned(node, zero):
+    if _is_unsigned(node, zero, constants):
         raise InputError(
-            f"{node_name(node)!r} (QuantizeLinear) makes uint8, which TensorRT would compute as "
+            f"{node_name(node)!r} ({node.op_type}) is of uint8, which TensorRT would compute as "
             f"int8: {_FORM}"
         )
 
 
-def _is_unsigned(node: ir.Node, zero: ir.Value | None) -> bool:
-    """Whether it makes uint8, as it does where nothing is said."""
-    if zero is None:
+def _is_unsigned(node: ir.Node, zero: ir.Value | None, constants: Constants) -> bool:
+    """Whether it makes or reads uint8; where nothing is said, QuantizeLinear makes that."""
+    stored = node.inputs[0] if node.op_type == "DequantizeLinear" else None
+    if zero is None and stored is None:
         kind = node.attributes.get_int("output_dtype", 0)
         return kind in (0, ir.DataType.UINT8.value)
-    return zero.dtype == ir.DataType.UINT8
+    told = (constants.dtype(value) for value in (zero, stored) if value is not None)
+    return ir.DataType.UINT8 in told
 
 
 def _biases(graph: ir.Graph, constants: Constants) -> Iterator[ir.Node]:
