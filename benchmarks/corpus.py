@@ -240,7 +240,7 @@ def counted(path: Path) -> dict[str, Any]:
     model, _ = to_ir(path)
     operators = sum(1 for _ in RecursiveGraphIterator(model.graph))
     report = fold_graph(model).report
-    sites = [s for s in report.sites if s.kind == "norm" and not _of_measuring(s.reason)]
+    sites = [s for s in report.sites if s.kind == "norm"]
     nearly = [miss for miss in report.near_misses if miss.channels is not None]
     return {
         "norms": len(sites) + len(nearly),
@@ -252,14 +252,10 @@ def counted(path: Path) -> dict[str, Any]:
 def left(path: Path) -> list[dict[str, str]]:
     """The norms that un-deploy leaves, or leaves a part of, and why."""
     report = fold_graph(to_ir(path)[0]).report
-    stayed = [(s.label, s.reason) for s in report.stayed if s.kind == "norm"]
+    stayed = [(s.label, s.reason) for s in report.stayed if s.kind in ("norm", "affine")]
     stayed += [(m.node, m.reason) for m in report.near_misses if m.channels is not None]
     stayed += [(m.label, f"{m.kind}: it measures its input") for m in report.measuring]
     return [{"norm": norm, "reason": reason} for norm, reason in stayed]
-
-
-def _of_measuring(reason: str) -> bool:
-    return "belongs to a written-out" in reason
 
 
 @click.command()

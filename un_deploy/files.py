@@ -18,6 +18,9 @@ from un_deploy.arguments.names import argument
 from un_deploy.errors import TargetError
 from un_deploy.private_folder import clear_dead, commit, private_folder
 
+PLAN_BEGINS = (b"ftrt", b"vtrt")
+"""The first bytes of a plan of TensorRT, and of TensorRT-RTX: as observed, not documented."""
+
 _TMPDIR = "set TMPDIR to a folder with more room"
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 _SHORT = r"\d+ requested and \d+ written|problem writing element"

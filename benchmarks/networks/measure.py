@@ -93,7 +93,7 @@ def what_folded(folded: Folded, norms: list[str]) -> Cell:
     sites = [
         replace(site, label=_module(site.label))
         for site in folded.report.sites
-        if site.kind == "norm"
+        if site.kind in ("norm", "affine")
     ]
     converted = set(norms)
     gone = Counter(s.label for s in sites if s.status == "folded" and s.label in converted)

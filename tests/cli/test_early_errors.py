@@ -137,3 +137,13 @@ def test_what_would_be_no_network(
     monkeypatch.setitem(sys.modules, "torch", None)
     result = run("export", *line.split(), "-o", "o.onnx")
     assert result.exit_code == 1 and said in result.stderr
+
+
+def test_convert_takes_no_onnx_file(run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which is said, too, where torch is missing."""
+    monkeypatch.setitem(sys.modules, "torch", None)
+    for name in ("ln.pt", "data.npz"):
+        Path(name).touch()
+    result = run("convert", "n.onnx", "--checkpoint", "ln.pt", "--data", "data.npz", "-o", "o.pt")
+    assert result.exit_code == 1
+    assert "n.onnx is an ONNX file, and this takes a PyTorch model" in result.stderr

@@ -105,8 +105,9 @@ def test_norms_that_measure_are_named_with_what_can_be_done(run: Run) -> None:
     assert (
         "2 LayerNormalizations (LayerNormalization_0, LayerNormalization_1) stay: they measure "
         "their input at run time. To be without, train the network with Unified Normalization in "
-        "their place (un_deploy.convert_norms), or convert the trained one: un-deploy convert. "
-        "Those that it kept go with a larger --max-loss, or with --finetune. "
+        "their place (un_deploy.convert_norms), or convert the trained one: un-deploy convert, "
+        "which takes the PyTorch model, its checkpoint and samples. Those that it kept go with a "
+        "larger --max-loss, or with --finetune. "
         "Scale and shift of 2 of them may fold alone: --fold-norm-affine."
     ) in said(result.stdout)
     data = json.loads(run("fold", "ln.onnx", "--dry-run", "--json").stdout)
@@ -187,13 +188,28 @@ def test_fold_norm_affine(run: Run) -> None:
     save("n = LayerNormalization(x, a, b) y = MatMul(n, w)")
     result = run("fold", "ln.onnx", "-o", "folded.onnx", "--fold-norm-affine")
     assert result.exit_code == 0
-    assert "1 of 1 norms folded" in result.stdout and "proven" in result.stdout
+    told = said(result.stdout)
+    assert "The scale and shift of 1 of 1 norms folded; the norm stays; 2 operators" in told
+    assert "proven" in told
     node = onnx.load("folded.onnx").graph.node[0]
     held = {
         t.name: onnx.numpy_helper.to_array(t) for t in onnx.load("folded.onnx").graph.initializer
     }
     assert np.all(held[node.input[1]] == 1) and not np.any(held[node.input[2]])
     assert run("verify", "ln.onnx", "folded.onnx", "--require", "proven").exit_code == 0
+    report = json.loads(run("fold", "ln.onnx", "--dry-run", "--fold-norm-affine", "--json").stdout)
+    assert report["fold"]["norms_gone"] == 0
+    assert report["fold"]["sites"][0]["part_of"] == "LayerNormalization"
+
+
+def test_a_norm_whose_scale_and_shift_folded_passes_no_gate(run: Run) -> None:
+    save("n = LayerNormalization(x, a, b) y = MatMul(n, w)")
+    asked = ("fold", "ln.onnx", "-o", "out.onnx", "--fold-norm-affine", "--require-folded", "1")
+    result = run(*asked)
+    assert result.exit_code == 3 and not Path("out.onnx").exists()
+    assert said(result.stderr).endswith(
+        "error: 0 of 1 required norms folded, and 1 with scale and shift alone, which stay"
+    )
 
 
 @pytest.mark.parametrize(

@@ -100,6 +100,11 @@ class TestStrip:
         assert "1 norms taken out" in result.stdout
         assert "computes something else" in result.stdout
 
+    def test_nothing_taken_out_is_said(self, run: Run) -> None:
+        told = " ".join(run("strip", "model.onnx", "-o", "a.onnx").stdout.split())
+        end = "Wrote a.onnx: nothing was taken out, and it is the network as it was."
+        assert "0 norms taken out" in told and told.endswith(end)
+
     def test_an_affine_goes_when_named(self, run: Run) -> None:
         result = run("strip", "model.onnx", "-o", "a.onnx", "--json")
         data = json.loads(result.stdout)

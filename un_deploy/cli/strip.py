@@ -37,4 +37,7 @@ def command(source: Path, target: Path, nodes: tuple[str, ...], force: bool, as_
         options.print_json(report)
         return
     show.strip(report)
-    show.line(f"Wrote {target}: it computes something else than {source}.")
+    what = f"it computes something else than {source}"
+    if not report.stripped:
+        what = "nothing was taken out, and it is the network as it was"
+    show.line(f"Wrote {target}: {what}.")

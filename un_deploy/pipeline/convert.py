@@ -20,7 +20,7 @@ from un_deploy.measure.conversion_page import page
 from un_deploy.measure.equality.inputs import load_batches
 from un_deploy.measure.report.html import require_packages
 from un_deploy.pipeline.convert_report import ConvertReport, Stage, converted_already
-from un_deploy.pipeline.export.model_spec import load_module
+from un_deploy.pipeline.export.model_spec import check_form, load_module
 from un_deploy.printed import number_of
 from un_deploy.python_file import load_object
 
@@ -114,6 +114,7 @@ def convert(
             f"{argument('finetune')} and {argument('steps')} go together: what to train on, and "
             "how long"
         )
+    check_form(model)
     with needs("torch"):
         from un_deploy.conversion import calibrate, choose, measure
         from un_deploy.conversion.converted_file import recorded_norms, save_converted

@@ -134,7 +134,9 @@ def proven(
     Raises:
         VerificationError: it could not be proven; names the place.
     """
-    LOG.info("Proving the fold of %d norms", len(folded.report.folded))
+    done = folded.report.folded
+    what = "scales and shifts" if any(site.kind == "affine" for site in done) else "norms"
+    LOG.info("Proving the fold of %d %s", len(done), what)
     report = verify_fold(original, folded)
     try:
         report.require("proven")

@@ -58,7 +58,7 @@ class InDouble:
                     continue
                 self._session = session
                 return found
-        told = "; ".join(reasons) or "neither torch nor ONNX Runtime is installed"
+        told = "; ".join(dict.fromkeys(reasons)) or "neither torch nor ONNX Runtime is installed"
         raise InputError(f"no runtime computes the network in float64: {told}")
 
 

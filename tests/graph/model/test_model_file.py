@@ -237,6 +237,10 @@ def _text(path: Path) -> None:
     path.write_text("version https://git-lfs.github.com/spec/v1\n")
 
 
+def _plan(path: Path) -> None:
+    path.write_bytes(b"vtrt" + bytes(60))
+
+
 def _no_graph(path: Path) -> None:
     path.write_bytes(onnx.ModelProto(producer_name="x").SerializeToString())
 
@@ -266,6 +270,7 @@ def _weights_outside(path: Path) -> None:
         (_truncated, r"model\.onnx is not an ONNX file, or was cut off"),
         (_cut_after_the_graph, r"model\.onnx declares no opset, so that nobody can tell"),
         (_text, r"model\.onnx is not an ONNX file"),
+        (_plan, r"model\.onnx is a TensorRT plan, which holds no graph to read"),
         (_no_graph, r"model\.onnx holds no graph"),
         (_weights_missing, r"needs the weights file model\.onnx\.data for 'w', which is not at"),
         (_weights_short, r"model\.onnx\.data ends at byte 100, but 'w' .* to byte 512"),

@@ -250,3 +250,43 @@ def test_a_stripped_network_computes_what_the_rest_computes():
     assert w is not None
     got = run(model, {"x": x}, lambda value: widen(value.const_value.numpy()))
     np.testing.assert_allclose(got["y"], np.maximum(x, 0) @ w.numpy(), rtol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        ("y = InstanceNormalization(x, a, b)", "InstanceNorm"),
+        ("y = RMSNormalization(x, a)", "RMSNorm"),
+    ],
+)
+def test_norms_of_other_kinds_are_listed_and_stay(body: str, kind: str):
+    channels = 3 if kind == "InstanceNorm" else 4
+    model = build(SIGNATURE, body, 23, a=(channels,), b=(channels,))
+    (left,) = strip_graph(model).left
+    assert left.reason.startswith(f"of kind {kind}, which strip leaves: it takes out LayerNorm")
+    with pytest.raises(InputError, match=f"cannot be taken out: of kind {kind}, which strip"):
+        strip_graph(model, nodes=[left.node])
+
+
+def test_a_batch_norm_is_called_one():
+    norm = "y = BatchNormalization(x, a, b, m, v)"
+    model = build(SIGNATURE, norm, **dict.fromkeys("abm", (3,)), v=np.ones(3, np.float32))
+    (left,) = strip_graph(model).left
+    assert left.reason.startswith("a Batch Normalization mostly belongs to a convolution")
+
+
+def test_where_nothing_is_a_norm_a_name_is_told_so():
+    model = build(SIGNATURE, "y = Relu(x)")
+    with pytest.raises(InputError, match="'n' is no norm of this model; nothing in it is a norm"):
+        strip_graph(model, nodes=["n"])
+
+
+@pytest.mark.parametrize(("norm", "gone"), [("n = LayerNormalization(x, a)", 1), ("n = Exp(x)", 0)])
+def test_a_quantised_network_is_warned_of(norm: str, gone: int):
+    body = f"{norm} k = QuantizeLinear(n, s) y = DequantizeLinear(k, s)"
+    report = strip_graph(build(SIGNATURE, body, a=(4,), s=np.array(0.1, np.float32)))
+    assert len(report.stripped) == gone
+    (note,) = report.notes
+    assert note.startswith("the network is quantised (1 QuantizeLinear, 1 DequantizeLinear): norms")
+    assert ("calibrated on what it normalised" in note) == bool(gone)
+    assert strip_graph(_affine()).notes == ()

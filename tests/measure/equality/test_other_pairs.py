@@ -175,3 +175,17 @@ class TestSignatures:
             build("float[2] x => double[2] y", "z = Neg(x) y = Cast<to=11>(z)"),
         )
         assert found == ["the output 'y' is DOUBLE, the original's FLOAT"]
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_quantised_network_is_said_to_be_one(turned: bool) -> None:
+    body = "h = MatMul(x, w) k = QuantizeLinear(h, s) y = DequantizeLinear(k, s)"
+    plain = build("float[2,4] x => float[2,4] y", "y = MatMul(x, w)", w=(4, 4))
+    other = build("float[2,4] x => float[2,4] y", body, w=(4, 4), s=np.array(0.5, np.float32))
+    report = verify(*((other, plain) if turned else (plain, other)))
+    assert report.verdict == "not equal"
+    which = "first" if turned else "second"
+    counts = "1 QuantizeLinear, 1 DequantizeLinear"
+    told = f"the {which} network is quantised ({counts}) and the other is not: they are not equal"
+    assert any(note.startswith(told) for note in report.notes)
+    assert verify(other, other.clone()).notes == ()

@@ -85,3 +85,12 @@ def test_float64_is_not_the_backend_that_is_judged(tmp_path: Path) -> None:
     model = build("float[2,3,6] x => float[2,3,6] y", "z = Add(x, c)  y = Sub(z, c)", c=big)
     (only,) = accuracies([variant("ln", model, tmp_path)], FEEDS, RunSettings("ort-cpu"))
     assert only.error == pytest.approx(1, abs=0.1)
+
+
+def test_a_quantised_network_has_no_float64_form(tmp_path: Path) -> None:
+    body = "h = MatMul(x, w) k = QuantizeLinear(h, s) y = DequantizeLinear(k, s)"
+    given = {"w": (6, 4), "s": np.array(0.5, np.float32)}
+    model = build("float[2,3,6] x => float[2,3,4] y", body, **given)
+    (found,) = accuracies([variant("folded", model, tmp_path)], FEEDS, RunSettings("ort-cpu"))
+    counts = "1 QuantizeLinear, 1 DequantizeLinear"
+    assert (found.error, found.against) == (None, f"quantised ({counts}): it has no float64 form")

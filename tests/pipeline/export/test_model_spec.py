@@ -155,9 +155,10 @@ def test_untrained_unified_norms_are_refused(folder: Path) -> None:
     ("spec", "message"),
     [
         (
-            "net.onnx",
-            "'net.onnx' is no model and no folder of one: give FILE.py:factory, package.mod",
+            "net.txt",
+            "'net.txt' is no model and no folder of one: give FILE.py:factory, package.mod",
         ),
+        ("net.onnx", "net.onnx is an ONNX file, and this takes a PyTorch model: give FILE.py:"),
         ("models/absent.py:vit", f"{recipes_dir() / 'absent.py'}: cannot be read"),
         ("net.py:number", "net.py:number gives int, not a torch.nn.Module"),
         ("net.py:size", "net.py:size is int, not a factory of modules"),

@@ -7,4 +7,6 @@
 - options: The options that an engine is built with, spelled as trtexec spells them, and their
   parsers.
 - progress: How far a build is, from TensorRT's own progress monitor.
+- quantised_graph: What TensorRT takes of a quantised graph: the rest is refused by name before
+  anything is built.
 """

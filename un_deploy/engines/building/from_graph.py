@@ -23,6 +23,7 @@ from un_deploy.arguments.names import argument
 from un_deploy.engines.building.builder import Built, build_engine
 from un_deploy.engines.building.io_formats import one_format_per_tensor
 from un_deploy.engines.building.options import TYPES, BuildOptions, IoFormat
+from un_deploy.engines.building.quantised_graph import as_tensorrt_takes_it
 from un_deploy.engines.flavor import Flavor
 from un_deploy.engines.graphsurgeon import set_io_types
 from un_deploy.engines.kernels.check_types import TypeReport, check_types
@@ -128,11 +129,13 @@ def prepare(
         options: of the builder, of which the formats of inputs and outputs count.
 
     Raises:
-        InputError: a weight does not fit the precision, or a name or a format the graph.
+        InputError: a weight does not fit the precision, a name or a format the graph, or TensorRT
+            the form in which the graph is quantised.
     """
     report = None
     options = options or BuildOptions()
     check_kept(keep_fp32, precision)
+    model = as_tensorrt_takes_it(model, precision)
     if precision is not None:
         model, report = to_precision(model, precision, keep=keep_fp32)
     types = dict(_edge_types(model.graph.inputs, options.input_formats, "input_formats"))

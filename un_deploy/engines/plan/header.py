@@ -14,13 +14,15 @@ from packaging.version import InvalidVersion, Version
 
 from un_deploy.engines.flavor import Flavor
 from un_deploy.errors import InputError
+from un_deploy.files import PLAN_BEGINS
 
 SIZE = 64
 
 #: How plans are called; what is none although it is called so is refused as a damaged plan.
 SUFFIXES = {".plan", ".engine", ".trt"}
 
-_MAGIC: dict[bytes, Flavor] = {b"ftrt": "tensorrt", b"vtrt": "tensorrt-rtx"}
+_OF_TENSORRT, _OF_RTX = PLAN_BEGINS
+_MAGIC: dict[bytes, Flavor] = {_OF_TENSORRT: "tensorrt", _OF_RTX: "tensorrt-rtx"}
 
 
 @dataclass(frozen=True)

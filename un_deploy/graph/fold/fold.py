@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import onnx_ir as ir
@@ -26,7 +26,7 @@ from un_deploy.graph.fold.edits import (
 )
 from un_deploy.graph.fold.graph_view import GraphView
 from un_deploy.graph.fold.original_tensors import Claims, OriginalTensors
-from un_deploy.graph.fold.quantised import advice
+from un_deploy.graph.fold.quantised import advice, quantised
 from un_deploy.graph.fold.report import ConstantChange, FoldReport
 from un_deploy.graph.fold.rewire import remove_unread
 from un_deploy.graph.fold.site import Site
@@ -39,6 +39,7 @@ from un_deploy.graph.fold.solving.absorbers import absorbers
 from un_deploy.graph.fold.solving.both_directions import best_solution, why_it_stays
 from un_deploy.graph.fold.solving.propagate import certify
 from un_deploy.graph.fold.solving.solve import solve
+from un_deploy.graph.model.labels import node_name
 from un_deploy.graph.model.notes import notes_of
 
 
@@ -86,8 +87,15 @@ def fold_graph(
     Raises:
         InputError: a name in `keep` is no norm.
     """
-    fold = _fold_affines_too if fold_norm_affine else _fold
-    return fold(model, keep, _Around(names_of_all(model.graph)))
+    around = _Around(names_of_all(model.graph))
+    if fold_norm_affine:
+        return _fold_affines_too(model, keep, around)
+    folded = _fold(model, keep, around)
+    if not folded.report.quantised or not any(n.untried_affine for n in folded.report.measuring):
+        return folded
+    # Behind a quantisation few of them fold, which is found out here and not by the user.
+    tried = _fold_affines_too(folded.model, keep, _Around(names_of_all(folded.model.graph)))
+    return replace(folded, report=folded.report.with_tried(tried.report))
 
 
 @dataclass(frozen=True)
@@ -139,6 +147,8 @@ def _fold(
     apart = None if taken is None else taken.nodes
     look = partial(GraphView, model, constants, shapes, keep, apart)
     view = look()
+    parts_of = {node_name(n): norm.kind for norm in view.norms for n in norm.nodes}
+    parts_of |= {} if taken is None else dict(taken.kinds())
     for miss in view.near_misses:
         if miss.channels is not None:
             told.unreadable(miss)
@@ -193,11 +203,14 @@ def _fold(
             told.stays(site, why_it_stays(site, tried))
     for (end, name), part in inside.items():
         for report in part.report.sites:
-            if report.kind == "norm":
+            if report.kind in ("norm", "affine"):
                 told.in_body(end, name, report)
     changes = [change for change in changes if change.value.is_initializer()]
     parts = [part.report for part in inside.values()]
     reports = told.reports() if taken is None else taken.named(told.reports())
+    reports = tuple(replace(r, part_of=r.part_of or parts_of.get(r.node, "")) for r in reports)
+    found = quantised(model)
+    remedy = advice(found)
     outcome = FoldReport(
         sites=reports,
         near_misses=told.near_misses(view.near_misses),
@@ -213,8 +226,9 @@ def _fold(
             *measuring(view, tried=taken is not None),
             *(norm for part in parts for norm in part.measuring),
         ),
-        notes=notes_of(model),
-        remedy=advice(model, reports),
+        notes=(*notes_of(model), *filter(None, [remedy])),
+        quantised=found,
+        remedy=remedy,
     )
     changed = {key: part for key, part in inside.items() if part.is_changed}
     exact = {str(change.value.name): change.exact for change in changes}

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 from un_deploy.arguments.check import checked
 from un_deploy.arguments.names import argument
 from un_deploy.errors import ThresholdError
 from un_deploy.graph.analysis.norms.norm import Kind
 from un_deploy.graph.fold.cancel_layouts import Cancelled
+from un_deploy.graph.fold.quantised import hides_norms
 from un_deploy.graph.fold.site import NearMiss
 from un_deploy.json_form import JsonForm
 from un_deploy.printed import Cell, Part, Printed, Table, Words, counted, first_few
@@ -19,7 +20,7 @@ from un_deploy.printed import Cell, Part, Printed, Table, Words, counted, first_
 _OPERATOR = re.compile(r"\S+ (\(\w+\))")
 """How a reason names an operator: what it is called, and its type in brackets."""
 
-SiteKind = Literal["norm", "factor", "bias"]
+SiteKind = Literal["norm", "affine", "factor", "bias"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class SiteReport:
         status: folded, or stayed for the reason given.
         into: the operators and constants that took it in.
         reason: why it stayed; empty when folded.
+        part_of: of the scale and shift of a norm that measures its input, and so stays: what that
+            is, such as "LayerNormalization"; else empty.
     """
 
     label: str
@@ -43,11 +46,12 @@ class SiteReport:
     status: Literal["folded", "stayed"]
     into: tuple[str, ...] = ()
     reason: str = ""
+    part_of: str = ""
 
     @property
     def kind(self) -> SiteKind:
-        """See `kind_of`."""
-        return kind_of(self.operators, self.channels)
+        """An affine is part of a norm that stays; of others see `kind_of`."""
+        return "affine" if self.part_of else kind_of(self.operators, self.channels)
 
 
 def kind_of(operators: Collection[str], channels: int) -> SiteKind:
@@ -110,6 +114,7 @@ class FoldReport(JsonForm, Printed):
         operators_before, operators_after: the number of operators in the main graph.
         measuring: norms that stay since they measure their input, those in bodies too.
         notes: what was odd about the file, and what was made of that.
+        quantised: the operators that say that the network is quantised, how many of each kind.
         remedy: what can be done about norms that stay, as a sentence; empty where nothing is known.
         version: of this form.
     """
@@ -125,10 +130,34 @@ class FoldReport(JsonForm, Printed):
     version: int = 1
     notes: tuple[str, ...] = ()
     remedy: str = ""
+    quantised: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def folded(self) -> tuple[SiteReport, ...]:
+        """Whatever folded: norms, the scale and shift of norms that stay, factors and biases."""
         return tuple(site for site in self.sites if site.status == "folded")
+
+    @property
+    def norms_gone(self) -> tuple[SiteReport, ...]:
+        """The norms that folded as a whole, of which `require` asks."""
+        return tuple(site for site in self.folded if site.kind == "norm")
+
+    @property
+    def may_hide_norms(self) -> bool:
+        """Whether it is quantised, so that a norm may be part of what is no site."""
+        return hides_norms(self.quantised)
+
+    def json_form(self, given: dict[str, Any]) -> dict[str, Any]:
+        """How many norms are gone is written, too."""
+        return {**given, "norms_gone": len(self.norms_gone)}
+
+    def with_tried(self, tried: FoldReport) -> FoldReport:
+        """With what a fold with `fold_norm_affine` found of scales and shifts that fold alone."""
+        gone = {site.node for site in tried.folded if site.kind == "affine"}
+        stay = {site.node: site for site in tried.stayed if site.kind == "affine"}
+        measuring = (replace(n, untried_affine=n.node in gone) for n in self.measuring)
+        sites = tuple(stay.get(s.node, s) if s.kind == "affine" else s for s in self.sites)
+        return replace(self, sites=sites, measuring=tuple(measuring))
 
     @property
     def changed(self) -> bool:
@@ -139,15 +168,20 @@ class FoldReport(JsonForm, Printed):
     def require(self, wanted: int | Literal["all"]) -> None:
         """Require a number of folded norms, or that no norm stays, those that measure included.
 
+        A norm whose scale and shift alone folded is there, and does not count as folded.
+
         Raises:
-            ThresholdError: fewer were folded, or one stays; says which.
+            ThresholdError: fewer were folded, or one stays, or may hide in what is quantised; says
+                which.
         """
-        folded = [site for site in self.folded if site.kind == "norm"]
+        folded = self.norms_gone
         stayed = [site for site in self.stayed if site.kind == "norm"]
         remedy = f"; {self.remedy}" if self.remedy else ""
         if wanted != "all":
             if len(folded) < wanted:
-                why = f", and {_the_first(stayed)}" if stayed else ""
+                alone = sum(site.kind == "affine" for site in self.folded)
+                why = f", and {alone} with scale and shift alone, which stay" if alone else ""
+                why += f", and {_the_first(stayed)}" if stayed else ""
                 raise ThresholdError(
                     f"{len(folded)} of {wanted} required norms folded{why}{remedy}"
                 )
@@ -161,6 +195,8 @@ class FoldReport(JsonForm, Printed):
                 f"no norm may stay, but {len(stayed)} of {len(folded) + len(stayed)} do: "
                 f"{_the_first(stayed)}{remedy}"
             )
+        elif self.may_hide_norms:
+            raise ThresholdError(f"no norm may stay, and whether one does cannot be told{remedy}")
 
     @property
     def kinds_left(self) -> str:
@@ -188,24 +224,38 @@ class FoldReport(JsonForm, Printed):
             yield Table(("norm, or factor or bias", "operators", ">channels", "folded into"), rows)
         yield from near_misses_told(self.near_misses, tables=planned)
         for note in self.notes:
-            yield f"About the file: {note}."
+            if note != self.remedy:
+                yield f"About the file: {note}."
         if self.gained_biases:
             yield f"Linear operators that gained a bias: {', '.join(self.gained_biases)}"
         done = "would fold" if planned else "folded"
         counts = f"{self.operators_before} operators before, {self.operators_after} after"
         norms = [site for site in self.sites if site.kind == "norm"]
-        beside = [site for site in self.folded if site.kind != "norm"]
+        beside = [site for site in self.folded if site.kind in ("factor", "bias")]
         if beside:
             what = "factor or bias" if len(beside) == 1 else "factors and biases"
             counts = f"{len(beside)} {what} beside linear operators too; {counts}"
-        if norms or beside:
-            folded = sum(site.status == "folded" for site in norms)
-            yield f"{folded} of {len(norms)} norms {done}; {counts}."
-        else:
-            left = "that could be folded" if self.measuring else "left"
-            yield f"There is no norm {left}; {counts}."
+        said = [f"{len(self.norms_gone)} of {len(norms)} norms {done}"] if norms else []
+        if tried := self._affines_tried:
+            gone = sum(site.status == "folded" for site in tried)
+            stay = "the norms stay" if len(tried) > 1 else "the norm stays"
+            said.append(f"the scale and shift of {gone} of {len(tried)} norms {done}; {stay}")
+        text = "; ".join(said) or f"there is no norm {self._none_where}"
+        yield f"{text[:1].upper()}{text[1:]}; {counts}."
         if self.measuring:
             yield self._measuring_told(named=not planned)  # inspect has a table of them
+
+    @property
+    def _affines_tried(self) -> list[SiteReport]:
+        """The scales and shifts of norms that stay, where they were asked to fold."""
+        untried = {norm.node for norm in self.measuring if norm.untried_affine}
+        return [s for s in self.sites if s.kind == "affine" and s.node not in untried]
+
+    @property
+    def _none_where(self) -> str:
+        if self.measuring:
+            return "that could be folded"
+        return "outside its quantised operators" if self.may_hide_norms else "in it"
 
     def nothing_folded(self, target: str | None) -> Iterator[Part]:
         """Where nothing is other than it was: that, why, and what can be done.
@@ -221,7 +271,7 @@ class FoldReport(JsonForm, Printed):
         if self.measuring:
             verb = "measure their" if len(self.measuring) > 1 else "measures its"
             why.append(f"{self.kinds_left} {verb} input at run time")
-        text = f"Nothing folded: {' and '.join(why) or 'there is no norm in it'}. "
+        text = f"Nothing folded: {' and '.join(why) or f'there is no norm {self._none_where}'}. "
         if target:
             text += f"{target} is the network as it was. "
         text += f"{argument('require_folded', 1)} makes this an error."
@@ -238,8 +288,9 @@ class FoldReport(JsonForm, Printed):
         )
         if any(norm.kind == "LayerNormalization" for norm in self.measuring):
             told += (
-                ", or convert the trained one: un-deploy convert. Those that it kept go with a "
-                f"larger {argument('max_loss')}, or with {argument('finetune')}"
+                ", or convert the trained one: un-deploy convert, which takes the PyTorch model, "
+                "its checkpoint and samples. Those that it kept go with a larger "
+                f"{argument('max_loss')}, or with {argument('finetune')}"
             )
         told += "."
         if untried := sum(norm.untried_affine for norm in self.measuring):
@@ -271,7 +322,7 @@ def _rows(sites: Sequence[SiteReport], modules: Mapping[str, str]) -> Iterator[t
     for site in sites:
         if site.status == "folded":
             into = ", ".join(dict.fromkeys(modules.get(name, name) for name in site.into))
-            where = Words(into, "good")
+            where = Words(f"scale and shift: {into}" if site.part_of else into, "good")
         else:
             first = told.setdefault(_OPERATOR.sub(r"\1", site.reason), site.label)
             again = first != site.label

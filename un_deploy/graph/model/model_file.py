@@ -11,7 +11,7 @@ import onnx_ir as ir
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from un_deploy.errors import InputError, first_cause, one_line
-from un_deploy.files import staged
+from un_deploy.files import PLAN_BEGINS, staged
 from un_deploy.graph.model.check_message import check_message
 from un_deploy.graph.model.checks import check_model
 from un_deploy.graph.model.message_forms import keep_maps, to_message, without_odd_forms
@@ -153,6 +153,12 @@ def _read(path: Path) -> onnx.ModelProto:
             raise InputError(f"{path} is empty: export or copy it again")
         return read_model(path)
     except DecodeError as error:
+        with path.open("rb") as file:
+            if file.read(4) in PLAN_BEGINS:
+                raise InputError(
+                    f"{path} is a TensorRT plan, which holds no graph to read: give the ONNX file "
+                    "that it was built of"
+                ) from error
         raise InputError(
             f"{path} is not an ONNX file, or was cut off: export or copy it again"
         ) from error

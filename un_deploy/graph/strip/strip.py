@@ -9,7 +9,7 @@ tell, by the class that the dynamo exporter notes with each operator, or the use
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, overload
 
@@ -18,10 +18,11 @@ import onnx_ir as ir
 from un_deploy.arguments.check import checked
 from un_deploy.errors import InputError
 from un_deploy.graph.analysis.constants import Constants
-from un_deploy.graph.analysis.norms.find_norms import find_layernorms
+from un_deploy.graph.analysis.norms.find_norms import find_norms, is_layernorm
 from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.cancel_layouts import Cancelled, cancel_layouts
 from un_deploy.graph.fold.graph_view import GraphView
+from un_deploy.graph.fold.quantised import hides_norms, named, quantised
 from un_deploy.graph.fold.report import near_misses_told
 from un_deploy.graph.fold.rewire import remove_unread, replace_value
 from un_deploy.graph.fold.site import NearMiss
@@ -33,6 +34,8 @@ from un_deploy.printed import Part, Printed, Table, Words
 
 _STRUCTURE = "Layer Normalization by its structure"
 _UNTOLD = "nothing in the file tells that it is a norm: name it to take it out"
+_OTHER = "which strip leaves: it takes out LayerNormalizations, and scales and shifts"
+_BATCH = "a Batch Normalization mostly belongs to a convolution: name it to take it out"
 _UNNAMED = "it is not among the named ones"
 
 #: Classes that normalise the stream of a transformer; the others below belong to convolutions.
@@ -78,6 +81,7 @@ class StripReport(JsonForm, Printed):
         cancelled: the layout operators that became superfluous.
         operators_before, operators_after: the number of operators in the main graph.
         version: of this form.
+        notes: what else a reader must know: that the network is quantised, and what that means.
     """
 
     stripped: tuple[Stripped, ...]
@@ -87,9 +91,11 @@ class StripReport(JsonForm, Printed):
     operators_before: int
     operators_after: int
     version: int = 1
+    notes: tuple[str, ...] = ()
 
     def told(self) -> Iterator[Part]:
         """What was taken out, and what was not."""
+        yield from (f"{note[:1].upper()}{note[1:]}." for note in self.notes)
         rows = [(norm.label, Words(f"taken out: {norm.by}")) for norm in self.stripped]
         rows += [(norm.label, Words(f"stays: {norm.reason}", "muted")) for norm in self.left]
         if rows:
@@ -136,11 +142,12 @@ def strip_graph(model: ir.Model, *, nodes: Collection[str] | None = None) -> Str
     shapes = Shapes(model)
     constants = Constants(model, shapes, from_sizes=True)
     before = len(graph)
+    found = quantised(model)
     norms, near_misses = _find(model, constants, shapes)
     norms = _by_class(norms) if nodes is None else _by_name(norms, nodes)
     stripped, left, seeds = [], [], []
     for norm in norms:
-        told = norm.label, norm.name, tuple(node.op_type for node in norm.nodes)
+        told = norm.label, norm.name, norm.operators
         if norm.reason:
             left.append(Left(*told, norm.reason))
             continue
@@ -149,8 +156,25 @@ def strip_graph(model: ir.Model, *, nodes: Collection[str] | None = None) -> Str
             seeds.append(_bypass(graph, part, constants))
     cancelled = cancel_layouts(model, shapes, seeds)
     return StripReport(
-        tuple(stripped), tuple(left), near_misses, tuple(cancelled), before, len(graph)
+        tuple(stripped),
+        tuple(left),
+        near_misses,
+        tuple(cancelled),
+        before,
+        len(graph),
+        notes=tuple(_notes(found, stripped)),
     )
+
+
+def _notes(found: Mapping[str, int], stripped: Collection[Stripped]) -> Iterator[str]:
+    if hides_norms(found):
+        what = "norms may hide in its operators, and are not taken out"
+        if stripped:
+            what += (
+                ". The roundings behind a norm were calibrated on what it normalised, so that "
+                "what comes there now is clipped: strip the float network, and quantise that"
+            )
+        yield f"the network is quantised ({named(found)}): {what}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,6 +198,10 @@ class _Norm:
         return tuple(node for part in self.parts for node in part.nodes)
 
     @property
+    def operators(self) -> tuple[str, ...]:
+        return tuple(node.op_type for node in self.nodes)
+
+    @property
     def label(self) -> str:
         return label_of(self.nodes[0])
 
@@ -193,7 +221,9 @@ def _find(
     """All norms and affines in the graph's order; what tells each apart is not yet asked."""
     norms = [
         _Norm((_Part(found.nodes, found.y),), by=_STRUCTURE, reason=found.obstacle)
-        for found in find_layernorms(model.graph, constants, shapes)
+        if is_layernorm(found)
+        else _Norm((_Part(found.nodes, found.y),), reason=f"of kind {found.kind}, {_OTHER}")
+        for found in find_norms(model.graph, constants, shapes)
     ]
     taken = {node for norm in norms for node in norm.nodes}
     view = GraphView(model, constants, shapes)
@@ -221,16 +251,21 @@ def _is_norm(qualified: str) -> bool:
     return bool(_NORM_CLASS.search(name)) and not _OTHER_CLASS.search(name)
 
 
-def _by_class(norms: Iterable[_Norm]) -> list[_Norm]:
-    return [norm if norm.by else replace(norm, reason=_UNTOLD) for norm in norms]
+def _by_class(norms: Collection[_Norm]) -> list[_Norm]:
+    told = (_BATCH if "BatchNormalization" in norm.operators else _UNTOLD for norm in norms)
+    return [
+        norm if norm.by or norm.reason else replace(norm, reason=reason)
+        for norm, reason in zip(norms, told, strict=True)
+    ]
 
 
 def _by_name(norms: list[_Norm], names: Collection[str]) -> list[_Norm]:
     wanted = set(names)
     known = {name for norm in norms for name in norm.names}
     if unknown := sorted(wanted - known):
-        labels = ", ".join(norm.label for norm in norms) or "none"
-        raise InputError(f"{unknown[0]!r} is no norm of this model; it has: {labels}")
+        labels = ", ".join(norm.label for norm in norms)
+        what = f"it has: {labels}" if labels else "nothing in it is a norm, or a scale and shift"
+        raise InputError(f"{unknown[0]!r} is no norm of this model; {what}")
     chosen = []
     for norm in norms:
         named = bool(wanted & norm.names)

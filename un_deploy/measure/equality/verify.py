@@ -12,7 +12,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -23,6 +23,7 @@ from un_deploy.arguments.check import at_least, checked
 from un_deploy.errors import InputError
 from un_deploy.graph.fold.check_weights import check_weights
 from un_deploy.graph.fold.fold import Folded
+from un_deploy.graph.fold.quantised import named, quantised
 from un_deploy.graph.model.input_specs import Arrays, Feeds
 from un_deploy.graph.model.model_kinds import to_ir
 from un_deploy.graph.proof.proof import Problem
@@ -99,7 +100,19 @@ def _verified(
         report = verify_fold(other, replace(turned.folded, model=original))
         report = replace(report, reason=_OTHER_WAY)
         return add_second_look(report, original, other, feeds, seed)
-    return _not_a_fold(again, original, other, feeds, seed)
+    report = _not_a_fold(again, original, other, feeds, seed)
+    return replace(report, notes=(*report.notes, *_quantised_alone(original, other)))
+
+
+def _quantised_alone(original: ir.Model, other: ir.Model) -> Iterator[str]:
+    """What a reader must know where one of the two is quantised: rounding is no equality."""
+    found = [quantised(original), quantised(other)]
+    for name, kinds, others in zip(("first", "second"), found, found[::-1], strict=True):
+        if kinds and not others:
+            yield (
+                f"the {name} network is quantised ({named(kinds)}) and the other is not: they are "
+                "not equal by design, and how good it is has to be judged on data"
+            )
 
 
 def feeds_of(model: ir.Model, inputs: str | Arrays) -> list[Feeds]:

@@ -16,6 +16,7 @@ import numpy as np
 
 from un_deploy.arguments.names import argument
 from un_deploy.errors import InputError, ThresholdError
+from un_deploy.graph.fold.quantised import hides_norms, named, quantised
 from un_deploy.graph.fold.rules import operator_named
 from un_deploy.graph.model.input_specs import Feeds
 from un_deploy.graph.model.model_file import load_model
@@ -106,8 +107,11 @@ def _computed(
 
 def _in_float64(model: str, feeds: Feeds) -> dict[str, np.ndarray] | str:
     """The outputs in float64, or why there are none."""
+    graph = load_model(model)
+    if hides_norms(found := quantised(graph)):  # what passes between its operators is rounded
+        return f"quantised ({named(found)}): it has no float64 form"
     try:
-        return InDouble(load_model(model)).run(feeds)
+        return InDouble(graph).run(feeds)
     except InputError as error:
         return str(error)
 

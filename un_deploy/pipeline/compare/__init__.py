@@ -6,6 +6,8 @@
 - given_plans: TensorRT plans as variants of a comparison: which can be compared, and which backend
   runs them.
 - page: From a comparison, in memory or as JSON, to its HTML page, as Python has it.
+- remarks: What a reader must know of the graphs compared: that some are quantised and others are
+  not.
 - report_file: From a comparison, or the JSON that one left behind, to the HTML page.
 - together: Options of a comparison that do not go together, refused before a file is read.
 - variants: The variants of one network for a comparison: given, exported, or derived from one

@@ -11,6 +11,7 @@ from un_deploy.arguments.names import argument
 from un_deploy.errors import InputError, VerificationError
 from un_deploy.graph.fold.report import FoldReport
 from un_deploy.measure.equality.verify import verify
+from un_deploy.pipeline.compare.remarks import some_quantised
 
 
 def check_folded(
@@ -32,7 +33,8 @@ def check_folded(
     try:
         verify(unfolded, folded, **settings).require()
     except VerificationError as error:
-        raise VerificationError(f"{named}: {error}") from error
+        remarks = some_quantised({"unfolded": unfolded, "folded": folded})
+        raise VerificationError("; ".join((f"{named}: {error}", *remarks))) from error
     kinds = [Counter(node.op_type for node in model.graph) for model in (unfolded, folded)]
     if fold.folded and kinds[0] == kinds[1]:
         raise InputError(

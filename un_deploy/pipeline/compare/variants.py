@@ -32,6 +32,7 @@ from un_deploy.measure.equality.outputs import signature_problems
 from un_deploy.measure.speed.variant import BASELINES, TITLES, Kind, StayingNorm, Variant
 from un_deploy.pipeline.compare.check_folded import check_folded
 from un_deploy.pipeline.compare.given_plans import GivenPlan, usual_sizes
+from un_deploy.pipeline.compare.remarks import some_quantised
 from un_deploy.pipeline.compare.together import refuse_keep
 from un_deploy.pipeline.export.export import export
 from un_deploy.pipeline.export.model_spec import is_folder
@@ -162,6 +163,7 @@ class Network:
             self.notes.append(
                 "UN folded is timed as given: there is no unfolded graph to prove it by"
             )
+        self.notes += some_quantised(self.models)
         if not self._has("none"):
             self._strip(report)
         for kind in TITLES:

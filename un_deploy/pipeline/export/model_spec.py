@@ -50,7 +50,7 @@ def load_module(
         UntrainedError: a Unified Normalization was never trained.
         MissingPackageError: torch, timm or transformers is not installed.
     """
-    _check_form(spec)
+    check_form(spec)
     with needs("torch"):
         import torch
     from un_deploy.conversion.converted_file import recorded_norms
@@ -69,12 +69,18 @@ def load_module(
     return module.eval()
 
 
-def _check_form(spec: str) -> None:
-    """What can be said of a spec before torch is imported."""
+def check_form(spec: str) -> None:
+    """Say what can be said of a spec before torch is imported.
+
+    Raises:
+        InputError: it is of no form that names a model.
+    """
     if is_folder(spec):
         inside = {path.name for path in Path(spec).iterdir()}
         if not inside & {"config.json", "model_index.json"}:  # the latter is of diffusers
             raise InputError(f"{spec} holds no config.json, as a Hugging Face folder does")
+    elif spec.endswith(".onnx"):
+        raise InputError(f"{spec} is an ONNX file, and this takes a PyTorch model: give {FORMS}")
     elif ":" not in spec:
         raise InputError(f"{spec!r} is no model and no folder of one: give {FORMS}")
 

@@ -46,6 +46,8 @@ def test_scale_and_shift_go_and_the_norm_stays(case: str) -> None:
     assert (site.status, site.operators) == ("folded", (given.graph[0].op_type,))
     (norm,) = folded.report.measuring
     assert not norm.untried_affine
+    assert (site.kind, site.part_of) == ("affine", norm.kind)
+    assert folded.report.norms_gone == ()
 
 
 @pytest.mark.parametrize("case", ["LayerNormalization", "RMSNormalization", "GroupNormalization"])
@@ -87,6 +89,7 @@ def test_what_stands_behind_is_a_site_of_its_own() -> None:
         ("LayerNormalization_0", "folded"),
         ("Mul_1", "folded"),
     ]
+    assert [site.node for site in folded.report.norms_gone] == ["Mul_1"]
 
 
 def test_where_nothing_reads_it_the_norm_stays_whole() -> None:
@@ -120,3 +123,4 @@ def test_in_the_body_of_an_if() -> None:
     folded = fold_graph(given.clone(), fold_norm_affine=True)
     (site,) = folded.report.sites
     assert site.status == "folded" and site.operators == ("LayerNormalization",)
+    assert site.kind == "affine"

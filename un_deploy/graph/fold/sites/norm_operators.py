@@ -14,6 +14,7 @@ import onnx_ir as ir
 from un_deploy.graph.analysis.constants import Constants
 from un_deploy.graph.analysis.evaluators import is_known
 from un_deploy.graph.analysis.exact import Exact
+from un_deploy.graph.analysis.norms.norm import Kind
 from un_deploy.graph.analysis.norms.operators import norm_operator, scale_and_shift
 from un_deploy.graph.analysis.shapes import Shapes
 from un_deploy.graph.fold.editor import Editor
@@ -39,6 +40,13 @@ class TakenApart:
     ends: dict[str, str] = field(default_factory=dict)
     operators: dict[str, str] = field(default_factory=dict)
     nodes: dict[ir.Node, ir.Node] = field(default_factory=dict)
+
+    def kinds(self) -> Iterator[tuple[str, Kind]]:
+        """The name of each norm that was taken apart, and what it is."""
+        for end, node in self.nodes.items():
+            operator, name = norm_operator(node), self.ends.get(node_name(end))
+            if operator is not None and name is not None:
+                yield name, operator.kind
 
     def named(self, reports: Sequence[SiteReport]) -> tuple[SiteReport, ...]:
         """Reports of the norms that a user knows, instead of what was made of them."""
