@@ -186,6 +186,22 @@ class TestAFold:
         folded, _ = fold(model, keep=["Add_1"])
         assert verify(model, folded).verdict == "proven"
 
+    def test_one_norm_kept_and_one_that_only_stays_beside_layouts_that_went(self) -> None:
+        """Beside a norm that is kept, layouts stay too."""
+        view = "r = Reshape(q, heads) t = Transpose<perm=[0,2,1,3]>(r)"
+        back = "u = Transpose<perm=[0,2,1,3]>(t) z = Reshape(u, joined)"
+        body = f"{NORM} p = MatMul(n, w) e = Mul(p, a2) q = Sigmoid(e) {view} {back}"
+        model = build(
+            "float[2,S,6] x => float[2,S,4] y",
+            f"{body} s = Mul(z, a2) o = Add(s, b2) y = Sigmoid(o)",
+            a=(6,), b=(6,), w=(6, 4), a2=(4,), b2=(4,),
+            heads=np.array([0, 0, 2, 2]), joined=np.array([0, 0, 4]),
+        )  # fmt: skip
+        folded, report = fold(model, keep=["Add_1"])
+        assert (len(report.folded), len(report.stayed)) == (1, 2)
+        assert len(folded.graph) == len(model.graph) - 5
+        assert verify(model, folded).verdict == "proven"
+
     @pytest.mark.parametrize(
         "linear",
         ["y = Conv<pads=[1,1]>(n, w)", "r = Relu(n) y = Conv(r, w)", "y = ConvTranspose(n, w)"],

@@ -62,14 +62,16 @@ def _fold_but_for_kept(
     sites = best.folded.report.sites
     stayed = [site for site in sites if (site.node, site.operators[-1]) in there]
     untouched = [site for site in stayed if _untouched(site, original, other)]
+    tried: list[list[SiteReport]] = [[]]
     for kept in (untouched, stayed):
-        if not best.difference or not kept:
-            continue
+        # Of those that stayed some are none that a fold can keep, nor is a norm that only an
+        # earlier round has made; and layouts are cancelled beside what stays, not what is kept.
         gone = [site for site in kept if site.status == "folded" or site.into]
-        for chosen in (kept, gone):  # some of those that stayed are none that a fold can keep
-            with suppress(InputError):  # nor is a norm that only an earlier round has made
-                best = fold([*keep, *(site.node for site in chosen)])
-                break
+        for chosen in (kept, gone):
+            if best.difference and chosen not in tried:
+                tried.append(chosen)
+                with suppress(InputError):
+                    best = fold([*keep, *(site.node for site in chosen)])
     return best
 
 
