@@ -25,6 +25,7 @@ from un_deploy.graph.fold.fold import fold_graph
 from un_deploy.graph.model.model_file import save_model
 from un_deploy.graph.model.model_kinds import to_ir
 from un_deploy.measure.equality import second_look
+from un_deploy.measure.equality.fold_again import fold_again
 from un_deploy.measure.equality.verify import verify, verify_fold
 from un_deploy.pipeline.fold_model import fold
 from un_deploy.runtime.session import FileSession
@@ -200,6 +201,7 @@ class TestAFold:
         folded, report = fold(model, keep=["Add_1"])
         assert (len(report.folded), len(report.stayed)) == (1, 2)
         assert len(folded.graph) == len(model.graph) - 5
+        assert fold_again(to_ir(model)[0], to_ir(folded)[0]).difference == ""
         assert verify(model, folded).verdict == "proven"
 
     @pytest.mark.parametrize(
