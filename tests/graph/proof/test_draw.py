@@ -88,6 +88,12 @@ def test_bounds_that_are_data_leave_something_of_a_slice() -> None:
     assert drawn(model, 1).tolist() == [0] and drawn(model, 2)[0] >= 1
 
 
+def test_a_step_that_is_data_is_one() -> None:
+    body = "y = Slice(x, s, e, axes, t)"
+    model = build("float[2,6] x, int64[1] t => float[2,L] y", body, s=[0], e=[6], axes=[1])
+    assert drawn(model, 1).tolist() == [1]
+
+
 def test_other_integers_are_small_and_many() -> None:
     found = drawn(build("int64[100] x => int64[100] y", "y = Neg(x)"))
     assert set(found.tolist()) == set(range(5))

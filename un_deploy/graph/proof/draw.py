@@ -186,14 +186,15 @@ class Draw:
         if node.op_type == "Tile" and position == 1 and node.inputs[0] is not None:
             ends = self._sizes.shape(node.inputs[0]), self._sizes.shape(node.outputs[0])
             return np.array([max(1, new // old) for old, new in zip(*ends, strict=True)])
-        if node.op_type == "Slice" and position in (1, 2):
+        if node.op_type == "Slice" and position in (1, 2, 4):
             target = self._sizes.shape(node.outputs[0])
             axes = node.inputs[3] if len(node.inputs) > 3 else None
             along = range(self._bounds(node)) if axes is None else self._sizes.integers(axes)
             if along is None:
                 return None  # as behind a Constant of the folded graph; the original's are known
             sizes = [target[int(axis)] for axis in along]
-            return np.array(sizes if position == 2 else [0] * len(sizes), dtype=np.int64)
+            start, step = (np.full(len(sizes), number) for number in (0, 1))
+            return {1: start, 2: np.array(sizes, dtype=np.int64), 4: step}[position]
         return None
 
     def _bounds(self, node: ir.Node) -> int:
