@@ -70,6 +70,8 @@ OTHERS = {
     "measure/speed/conditions.py": "--lock-gpu-clocks",
     "pipeline/triton/config.py": "--stripWeights --versionCompatible --precision "
     "--backend-config --disable-auto-complete-config",
+    "pipeline/triton/repository.py": "--versionCompatible --model-repository --backend-config "
+    "--disable-auto-complete-config",
     "engines/building/config.py": "",
     "runtime/trtexec": "",
 }

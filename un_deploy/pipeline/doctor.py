@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 
+from un_deploy.arguments.names import argument
 from un_deploy.errors import InputError
 from un_deploy.gpu import VISIBLE, Driver, Gpu, ask_driver, with_unit
 from un_deploy.install import how_to_install
@@ -100,7 +101,7 @@ class DoctorReport(JsonForm, Printed):
         ]
         yield Table(("extra", "for", "package", "version"), rows)
         runs = [(one.name, one.help, one.extra or "(not by pip)") for one in BACKENDS.values()]
-        yield Table(("--backend", "runs in", "extra"), runs)
+        yield Table((argument("backend"), "runs in", "extra"), runs)
         for extra in self.extras:
             if extra.install and (self.gpus or extra.name not in ("gpu", "tensorrt")):
                 yield from _advice(f"For {extra.purpose}:", extra.install)
