@@ -319,6 +319,26 @@ def test_a_spec_is_exported_with_the_inputs() -> None:
     assert {timed.kind for timed in report.timed} == {"ln", "unfolded", "folded", "none"}
 
 
+@pytest.mark.torch
+@pytest.mark.usefixtures("without_examples")
+def test_what_was_never_trained_is_said_to_give_no_answers(tmp_path: Path) -> None:
+    """Random weights, and a LayerNorm network's in UN, whose statistics it does not have."""
+    import torch
+
+    from un_deploy.pipeline.export.model_spec import load_module
+
+    torch.save(load_module("net.py:net").state_dict(), "ln.pt")
+    made = Network(tmp_path, RunSettings("ort-cpu"))
+    how = {"inputs": "data.npz", "exporter": "torchscript"}
+    made.export("net.py:net", "none", checkpoint=None, **how)
+    made.export("net.py:net", "un", checkpoint="ln.pt", **how)
+    assert made.notes == [
+        "net.py:net with none has random weights, so it gives times, not answers",
+        "net.py:net with un: the statistics of 1 norm (2) were never updated, so it gives times, "
+        "not answers",
+    ]
+
+
 def test_a_backend_that_tells_no_layers_is_refused_before_anything_is_read() -> None:
     with pytest.raises(InputError, match="torch-compile cannot tell the times of its layers"):
         compare(files={"unfolded": "absent.onnx"}, backend="torch-compile", profile=True)

@@ -16,6 +16,7 @@ from un_deploy.errors import InputError, MissingPackageError, UntrainedError
 from un_deploy.install import how_to_install_package
 from un_deploy.nn.earlier_states import without_constants
 from un_deploy.nn.unified_norm import UnifiedNorm
+from un_deploy.printed import number_of
 
 _WRAPPERS = ("state_dict", "model")
 _SHOWN = 3
@@ -57,8 +58,9 @@ def load_checkpoint(
     if statistics and not untrained:
         raise InputError(
             f"{where} holds no statistics for {some(list(statistics))}: it looks like a LayerNorm "
-            "model's checkpoint; train the converted model, or pass untrained to load weight and "
-            "bias alone"
+            "model's checkpoint; convert the trained network (un-deploy convert), train it with "
+            f"Unified Normalization, or pass {argument('untrained', True)} if only speed is of "
+            "interest"
         )
     allowed = {key for keys in statistics.values() for key in keys}
     _check_keys(
@@ -76,17 +78,23 @@ def require_trained(model: nn.Module) -> None:
     Raises:
         UntrainedError: names the modules.
     """
-    untrained = [
+    if never := never_updated(model):
+        raise UntrainedError(
+            f"{never}: train the model or load a trained checkpoint, or pass "
+            f"{argument('untrained', True)} if only speed is of interest"
+        )
+
+
+def never_updated(model: nn.Module) -> str:
+    """Of which `UnifiedNorm`s no data has reached the statistics (`iters` is 0); "" if of none."""
+    norms = [
         name or type(module).__name__
         for name, module in model.named_modules()
         if isinstance(module, UnifiedNorm) and int(module.iters) == 0
     ]
-    if untrained:
-        raise UntrainedError(
-            f"the statistics of {some(untrained)} were never updated: train the model or load a "
-            f"trained checkpoint, or pass {argument('untrained', True)} if only speed is of "
-            "interest"
-        )
+    if not norms:
+        return ""
+    return f"the statistics of {number_of(len(norms), 'norm')} ({some(norms)}) were never updated"
 
 
 def _read(path: Path) -> Any:

@@ -38,8 +38,8 @@ def load_module(
             ``norm_layer`` (if it takes that and ``norm`` is given) and nothing else; an
             `nn.Module` object in its place is copied. ``models/...`` that is not in the working
             directory is one of the recipes that come with un-deploy.
-        norm: a name in models/norms.py; None: as the factory has it, or as the folder was saved.
-            Where the factory takes no ``norm_layer``, its LayerNorms are swapped.
+        norm: "ln", "un" or another of `norm_names.NORMS`; None: as the factory has it, or as the
+            folder was saved. Where the factory takes no ``norm_layer``, its LayerNorms are swapped.
         checkpoint: see `un_deploy.nn.load_checkpoint`; one that `convert` wrote puts its norms
             where its record says, into the network with LayerNorms.
         untrained: accept Unified Normalizations whose statistics were never updated.
