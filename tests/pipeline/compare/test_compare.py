@@ -338,6 +338,7 @@ def test_what_was_never_trained_is_said_to_give_no_answers(tmp_path: Path) -> No
         "net.py:net with un: the statistics of 1 norm (2) were never updated, so it gives times, "
         "not answers",
     ]
+    assert {one.source for one in made.variants} == {"net.py:net with none", "net.py:net with un"}
 
 
 @pytest.mark.torch

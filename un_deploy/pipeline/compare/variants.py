@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from un_deploy.arguments.names import argument
 from un_deploy.engines.plan.manifest import file_sha256
 from un_deploy.errors import InputError
 from un_deploy.free_memory import give_back
@@ -120,7 +119,7 @@ class Network:
                 learnt = "its folder's weights, whichever norm they learnt with"
                 self.notes.append(f"{what} has {learnt}")
             self.notes += [f"{what}: {note}" for note in made.notes]
-        self.read(_OF_NORM[norm], path, f"{spec} {argument('norm', norm)}")
+        self.read(_OF_NORM[norm], path, what)
 
     def derive(
         self, keep: Collection[str] = (), inputs: str | Arrays | None = None, seed: int = 0
