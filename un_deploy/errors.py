@@ -21,6 +21,13 @@ class InputError(UnDeployError):
     """A file, model spec or data that is missing, damaged or of the wrong kind."""
 
 
+class UnifiedCheckpointError(InputError):
+    """A checkpoint holds statistics of Unified Normalizations, and the model has no such norm.
+
+    Users know it as an InputError: callers tell it apart to name options that they have.
+    """
+
+
 class TargetError(UnDeployError):
     """The output exists already (without --force) or cannot be written."""
 

@@ -27,6 +27,7 @@ PACKAGE = Path(__file__).parents[2] / "un_deploy"
         ("dynamic", False, "dynamic=False", "--static"),
         ("dims", {"batch": 8}, "dims={'batch': 8}", "--dim batch=8"),
         ("checkpoints['ln']", None, "checkpoints['ln']", "--ln-checkpoint"),
+        ("checkpoints['un']", None, "checkpoints['un']", "--checkpoint"),
         (
             "builder_optimization_level",
             5,

@@ -170,12 +170,13 @@ LOAD = ("--checkpoint", "weights.pt")
             "'net.py' is no model",
             "give FILE.py:factory",
         ),
-        (nothing, UN, "the statistics of 0 were never updated", "--untrained"),
+        (nothing, UN, "the statistics of 1 norm (0) were never updated", "--untrained"),
         (
             layer_norm_checkpoint,
             (*UN, *LOAD),
             "LayerNorm model's checkpoint",
-            "train the converted",
+            "convert the trained network (un-deploy convert), train it with Unified Normalization, "
+            "or pass --untrained if only speed is of interest",
         ),
         (wrong_checkpoint, (*EXPORT, *LOAD), "weights.pt does not fit the model", "0.weight"),
         (nothing, (*EXPORT, *LOAD), "weights.pt does not exist", "check the name (--checkpoint)"),

@@ -10,7 +10,9 @@ import pytest
 
 from tests.cli.conftest import Run
 
-pytest.importorskip("torch")
+torch = pytest.importorskip("torch")
+
+from un_deploy.pipeline.export.model_spec import load_module  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -28,6 +30,7 @@ def net(norm_layer=nn.LayerNorm):
     return Net(nn.Linear(4, 4), nn.GELU(), norm_layer(4), nn.Linear(4, 2))
 """
 UN = ("export", "net.py:net", "--norm", "un", "--untrained")
+NEVER = "the statistics of 1 norm (2) were never updated, so it gives times, not answers"
 
 
 @pytest.fixture(autouse=True)
@@ -41,9 +44,26 @@ def test_the_norm_is_gone(run: Run) -> None:
     assert result.stderr == "building\n"
     assert result.stdout.startswith("Exported by dynamo with opset 20; differs from PyTorch by ")
     assert "1 of 1 norms folded" in result.stdout
-    assert result.stdout.endswith("\nproven\nWrote net.onnx\n")
+    words = " ".join(result.stdout.split())
+    assert words.endswith(f" proven Wrote net.onnx net.onnx: {NEVER}.")
     operators = [node.op_type for node in onnx.load("net.onnx").graph.node]
     assert operators == ["MatMul", "Add", "Gelu", "MatMul", "Add"]
+
+
+def test_a_layer_norm_checkpoint_in_un_is_said_to_give_no_answers(run: Run) -> None:
+    """The file is proven equal to PyTorch, and neither answers as the trained network did."""
+    torch.save(load_module("net.py:net").state_dict(), "ln.pt")
+    result = run(*UN, "--checkpoint", "ln.pt", "-o", "net.onnx")
+    assert result.exit_code == 0
+    assert " ".join(result.stdout.split()).endswith(f"net.onnx: {NEVER}.")
+
+
+def test_trained_statistics_need_no_caution(run: Run) -> None:
+    module = load_module("net.py:net", norm="un", untrained=True).train()
+    module(torch.randn(2, 5, 4))
+    torch.save(module.state_dict(), "un.pt")
+    result = run(*UN, "--checkpoint", "un.pt", "-o", "net.onnx")
+    assert result.stdout.endswith("\nproven\nWrote net.onnx\n")
 
 
 def test_that_nothing_folded_is_said_last(run: Run) -> None:
@@ -59,6 +79,7 @@ def test_json(run: Run) -> None:
     data = json.loads(result.stdout)
     assert (data["exporter"], data["opset"], data["target"]) == ("torchscript", 18, "net.onnx")
     assert data["verification"]["passed"] is True
+    assert data["notes"] == [NEVER]
 
 
 def test_no_fold_and_static(run: Run) -> None:

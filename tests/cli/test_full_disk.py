@@ -67,8 +67,9 @@ WRITERS = {
 def test_a_full_disk(folder: Path, run: Run, writer: str, forced: bool) -> None:
     if writer == "report":
         pytest.importorskip("plotly")
-    arguments = [word.format("target") for word in WRITERS[writer]]
-    place = folder / "repository" / "target" if writer == "triton" else folder / "target"
+    name = "target.html" if writer == "report" else "target"
+    arguments = [word.format(name) for word in WRITERS[writer]]
+    place = folder / "repository" / "target" if writer == "triton" else folder / name
     if forced and writer == "triton":
         place.mkdir(parents=True)
         (place / "config.pbtxt").write_text("old")

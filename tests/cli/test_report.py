@@ -97,11 +97,47 @@ def test_a_kept_report_is_held_against_an_older_one(run: Run, folder: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("target", "begins"), [("r.md", "# UN folded is faster"), ("r.csv", "report,date,un_deploy,")]
+    ("target", "begins"),
+    [
+        ("r.md", "# UN folded is faster"),
+        ("r.csv", "report,date,un_deploy,"),
+        ("R.HTML", "<!DOCTYPE html>"),
+    ],
 )
 def test_it_is_written_as_its_name_says(run: Run, folder: Path, target: str, begins: str) -> None:
     assert run("report", "old.json", "-o", target).exit_code == 0
     assert (folder / target).read_text(encoding="utf-8").startswith(begins)
+
+
+@pytest.mark.parametrize(
+    ("target", "ending"), [("r.txt", ".txt"), ("r", "none"), ("r.json", ".json")]
+)
+def test_an_ending_that_names_no_form_is_refused(
+    run: Run, folder: Path, target: str, ending: str
+) -> None:
+    refused = run("report", "old.json", "-o", target)
+    assert refused.exit_code == 1 and not (folder / target).exists()
+    assert "is .html (a page), .md (Markdown) or .csv (a table)" in refused.stderr
+    assert refused.stderr.rstrip().endswith(f"not {ending}")
+
+
+@pytest.mark.parametrize(
+    ("option", "target", "told"),
+    [
+        (
+            "-o",
+            "r.html",
+            "--output keeps the report as JSON, of which un-deploy report writes .html",
+        ),
+        ("--html", "r.md", "a page, whose name ends in .html; un-deploy report writes Markdown"),
+    ],
+)
+def test_compare_writes_each_form_under_its_own_ending(
+    run: Run, monkeypatch: pytest.MonkeyPatch, option: str, target: str, told: str
+) -> None:
+    monkeypatch.setattr("un_deploy.pipeline.compare.compare.compare", measured)
+    refused = run("compare", "--ln", "old.json", option, target)
+    assert refused.exit_code == 1 and told in refused.stderr
 
 
 def test_several_become_one_over_time_and_the_last_is_judged(run: Run, folder: Path) -> None:

@@ -76,6 +76,24 @@ def test_norm_un_builds_it_from_the_network_with_layer_norms(folder: Path) -> No
         assert torch.equal(other.state_dict()[name], value)
 
 
+def test_what_is_no_layer_norm_network_is_told_without_options_of_export(folder: Path) -> None:
+    torch.save(load_module(SPEC, norm="un", untrained=True).state_dict(), folder / "of_un.pt")
+    with pytest.raises(InputError, match=r"of_un\.pt is of a network with Unified "):
+        run(folder, checkpoint=folder / "of_un.pt")
+    (folder / "net.py").write_text(
+        "from tests.conversion.networks import pre_norm\nfrom un_deploy.nn import convert_norms\n"
+        "def net(): model = pre_norm(); convert_norms(model); return model\n"
+    )
+    told = r"net builds Unified Normalizations, and .*ln\.pt does not fill them: .* of 5 norms "
+    with pytest.raises(InputError, match=told):
+        convert(
+            f"{folder}/net.py:net",
+            folder / "un.pt",
+            checkpoint=folder / "ln.pt",
+            data=f"{folder}/loader.py:many",
+        )
+
+
 def test_it_chooses_what_stays(folder: Path) -> None:
     report = run(folder, keep=["auto"], max_loss=0.5, refit=False)
     assert report.choice is not None and report.choice.loss.value <= 0.5

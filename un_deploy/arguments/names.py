@@ -20,6 +20,7 @@ _OPTIONS = {
     "dynamic_axes": "--dynamic",
     "checkpoints": "--checkpoint",
     "checkpoints['ln']": "--ln-checkpoint",
+    "checkpoints['un']": "--checkpoint",
     "logs": "--keep-logs",
     "outputs": "--mark-output",
     "preferred_batch_sizes": "--preferred-batch-size",

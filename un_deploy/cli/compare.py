@@ -262,9 +262,10 @@ def command(
     from un_deploy.cli import progress, show, show_comparison
     from un_deploy.files import atomic_write_text, check_target
     from un_deploy.pipeline.compare.compare import compare
-    from un_deploy.pipeline.compare.report_file import check_page, write_page
+    from un_deploy.pipeline.compare.report_file import check_kept, check_page, write_page
 
     if target is not None:
+        check_kept(target)
         check_target(target, force=force)
     if html_target is not None:
         check_page(html_target, force=force)

@@ -14,7 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from un_deploy.arguments.names import argument
-from un_deploy.errors import InputError, ThresholdError, UnDeployError, first_line, needs
+from un_deploy.errors import (
+    InputError,
+    ThresholdError,
+    UnDeployError,
+    UnifiedCheckpointError,
+    first_line,
+    needs,
+)
 from un_deploy.files import atomic_write_text, check_target
 from un_deploy.measure.conversion_page import page
 from un_deploy.measure.equality.inputs import load_batches
@@ -122,7 +129,7 @@ def convert(
         from un_deploy.conversion.training.distillation import distil
         from un_deploy.nn import freeze_statistics
 
-    original = load_module(model, checkpoint=Path(checkpoint), norm=None)
+    original = _original(model, Path(checkpoint))
     if gone := tuple(recorded_norms(checkpoint)):
         LOG.warning("%s", converted_already(str(checkpoint), len(gone)))
     fits, choosing, judging = _split(_batches(data), None if heldout is None else _batches(heldout))
@@ -202,6 +209,25 @@ def convert(
         max_loss,
         gone,
     )
+
+
+def _original(model: str, checkpoint: Path) -> nn.Module:
+    """The LayerNorm network with its weights; norms in it that are UN have their statistics."""
+    from un_deploy.nn.networks.checkpoint import never_updated
+
+    try:
+        original = load_module(model, checkpoint=checkpoint, norm=None, untrained=True)
+    except UnifiedCheckpointError as error:
+        raise InputError(
+            f"{checkpoint} is of a network with Unified Normalization, whose statistics it holds: "
+            f"give the checkpoint of the one with LayerNorms, as {model} builds it"
+        ) from error
+    if never := never_updated(original):
+        raise InputError(
+            f"{model} builds Unified Normalizations, and {checkpoint} does not fill them: {never}; "
+            "let it build the LayerNorms that the checkpoint was trained with"
+        )
+    return original
 
 
 def _stage(

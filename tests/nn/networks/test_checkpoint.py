@@ -25,6 +25,9 @@ def network(norm: Callable[[int], nn.Module] = UnifiedNorm) -> nn.Sequential:
     return nn.Sequential(norm(4), nn.Linear(4, 4), norm(4))
 
 
+ONE = torch.ones(1, dtype=torch.int64)
+
+
 def trained() -> nn.Sequential:
     torch.manual_seed(0)
     net = network()
@@ -33,7 +36,7 @@ def trained() -> nn.Sequential:
     return net
 
 
-@pytest.mark.parametrize("wrap", [None, "state_dict", "model"])
+@pytest.mark.parametrize("wrap", [None, "state_dict", "model", "model_state_dict"])
 def test_a_file_round_trip_keeps_every_value(tmp_path: Path, wrap: str | None) -> None:
     source = trained()
     state: dict[str, Any] = source.state_dict()
@@ -104,10 +107,62 @@ def test_refuses_a_file_that_is_no_checkpoint(tmp_path: Path, content: bytes) ->
     assert "\n" not in str(error.value)
 
 
-def test_refuses_a_pickled_module_unread(tmp_path: Path) -> None:
-    torch.save(network(), tmp_path / "net.pt")
-    with pytest.raises(InputError, match="not a checkpoint"):
+@pytest.mark.parametrize("zipped", [True, False])
+def test_refuses_a_pickled_module_unread(tmp_path: Path, zipped: bool) -> None:
+    torch.save(network(), tmp_path / "net.pt", _use_new_zipfile_serialization=zipped)
+    told = (
+        r"net\.pt holds a whole model or another object \(torch\.nn\.modules\.container\.Sequential"
+        r"\), not weights alone; it is not read, since .*: save model\.state_dict\(\) in its place$"
+    )
+    with pytest.raises(InputError, match=told):
         load_checkpoint(network(), tmp_path / "net.pt")
+
+
+def test_says_what_lies_under_another_name() -> None:
+    state = {"net": trained().state_dict(), "epoch": 3}
+    with pytest.raises(
+        InputError, match=r"'net' is an OrderedDict, not a tensor; save .* alone or"
+    ):
+        load_checkpoint(network(), state)
+
+
+def in_front(prefix: str, state: dict[str, Any]) -> dict[str, Any]:
+    return {f"{prefix}{key}": value for key, value in state.items()}
+
+
+def test_names_that_data_parallel_and_compile_write_are_the_networks_own() -> None:
+    source = trained()
+    wrapped = nn.DataParallel(source)
+    compiled = torch.compile(source)
+    for saved in (wrapped, compiled, nn.DataParallel(compiled), torch.compile(wrapped)):
+        state = saved.state_dict()
+        assert not set(state) & set(source.state_dict())
+        target = network()
+        load_checkpoint(target, state)
+        for key, value in source.state_dict().items():
+            assert torch.equal(target.state_dict()[key], value)
+
+
+def test_a_prefix_is_taken_off_where_all_names_have_it_and_the_model_does_not() -> None:
+    state = trained().state_dict()
+    load_checkpoint(nn.DataParallel(network()), in_front("module.", state))
+    averaged = {"n_averaged": torch.tensor(3), **in_front("module.", state)}
+    with pytest.raises(InputError, match=r"names of it have the module\. of a wrapper .* inside$"):
+        load_checkpoint(network(), averaged)
+
+
+def test_a_layer_norm_network_in_a_wrapper_is_told_as_one() -> None:
+    state = in_front("module.", network(nn.LayerNorm).state_dict())
+    with pytest.raises(InputError, match="no statistics for 0, 2: it looks like a LayerNorm"):
+        load_checkpoint(network(), state)
+
+
+def test_a_network_that_was_saved_as_a_part_is_told() -> None:
+    """Whose other parts may do more than the network: its names are not cut."""
+    with pytest.raises(
+        InputError, match=r"begins with net\., .* state_dict\(\) of that part, net$"
+    ):
+        load_checkpoint(network(), in_front("net.", trained().state_dict()))
 
 
 @pytest.mark.parametrize("content", [{}, {"epoch": 3}, [1, 2]])
@@ -186,7 +241,11 @@ def test_a_layer_norm_checkpoint_needs_the_flag() -> None:
     source = network(nn.LayerNorm)
     nn.init.normal_(source[0].weight)
     net = network()
-    with pytest.raises(InputError, match=r"no statistics for 0, 2: it looks like a LayerNorm"):
+    told = (
+        r"no statistics for 0, 2: it looks like a LayerNorm model's checkpoint; convert the "
+        r"trained network \(un-deploy convert\), .* or pass untrained=True if only speed is of"
+    )
+    with pytest.raises(InputError, match=told):
         load_checkpoint(net, source.state_dict())
     load_checkpoint(net, source.state_dict(), untrained=True)
     assert torch.equal(net[0].weight, source[0].weight)
@@ -210,13 +269,17 @@ def test_a_checkpoint_of_un_names_the_norm_that_the_model_lacks() -> None:
     saved = nn.Sequential(UnifiedNorm(4), nn.Linear(4, 2)).state_dict()
     with pytest.raises(InputError, match=r"trained with Unified Normalization: .* by norm='un'"):
         load_checkpoint(nn.Sequential(nn.LayerNorm(4), nn.Linear(4, 2)), saved)
+    state = {**saved, "1.iters": ONE}  # a model with UN is not told to have it
+    with pytest.raises(InputError, match=r"has .*0\.iters, which the model does not$"):
+        load_checkpoint(nn.Sequential(nn.Linear(4, 2), UnifiedNorm(2)), state)
 
 
 @pytest.mark.parametrize("mode", ["robust", "paper", "official"])
 def test_untrained_statistics_are_refused_by_name(mode: str) -> None:
     net = network(lambda channels: UnifiedNorm(channels, mode=mode))
     net[0](torch.randn(2, 6, 4))
-    with pytest.raises(UntrainedError, match=r"statistics of 2 were never updated.*untrained=True"):
+    told = r"statistics of 1 norm \(2\) were never updated.*untrained=True"
+    with pytest.raises(UntrainedError, match=told):
         require_trained(net)
     net[2](torch.randn(2, 6, 4))
     require_trained(net)

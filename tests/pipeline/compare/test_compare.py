@@ -14,6 +14,7 @@ import pytest
 from tests.graph.analysis.norms.test_written_out import CONSTANTS, TORCH
 from tests.support.comparing import compare_here
 from tests.support.graphs import build, operators
+from un_deploy.arguments.names import as_options
 from un_deploy.errors import InputError, MissingPackageError, ThresholdError, VerificationError
 from un_deploy.graph.fold.fold import fold_graph
 from un_deploy.graph.model.model_file import has_external, load_model, save_model
@@ -317,6 +318,47 @@ def test_a_spec_is_exported_with_the_inputs() -> None:
     )
     assert report.inputs == {"tokens": (3, 7, 4)}
     assert {timed.kind for timed in report.timed} == {"ln", "unfolded", "folded", "none"}
+
+
+@pytest.mark.torch
+@pytest.mark.usefixtures("without_examples")
+def test_what_was_never_trained_is_said_to_give_no_answers(tmp_path: Path) -> None:
+    """Random weights, and a LayerNorm network's in UN, whose statistics it does not have."""
+    import torch
+
+    from un_deploy.pipeline.export.model_spec import load_module
+
+    torch.save(load_module("net.py:net").state_dict(), "ln.pt")
+    made = Network(tmp_path, RunSettings("ort-cpu"))
+    how = {"inputs": "data.npz", "exporter": "torchscript"}
+    made.export("net.py:net", "none", checkpoint=None, **how)
+    made.export("net.py:net", "un", checkpoint="ln.pt", **how)
+    assert made.notes == [
+        "net.py:net with none has random weights, so it gives times, not answers",
+        "net.py:net with un: the statistics of 1 norm (2) were never updated, so it gives times, "
+        "not answers",
+    ]
+    assert {one.source for one in made.variants} == {"net.py:net with none", "net.py:net with un"}
+
+
+@pytest.mark.torch
+@pytest.mark.usefixtures("without_examples")
+def test_checkpoints_of_the_wrong_norm_are_told_by_their_options() -> None:
+    import torch
+
+    from un_deploy.pipeline.export.model_spec import load_module
+
+    for norm in ("ln", "un"):
+        module = load_module("net.py:net", norm=norm, untrained=True)
+        torch.save(module.state_dict(), f"{norm}.pt")
+    told = (
+        r"^checkpoints\['ln'\] un\.pt is of a network with Unified Normalization, whose statistics "
+        r"it holds: it and checkpoints\['un'\] ln\.pt may be swapped$"
+    )
+    with pytest.raises(InputError, match=told):
+        compare("net.py:net", inputs="data.npz", checkpoints={"ln": "un.pt", "un": "ln.pt"})
+    with as_options(), pytest.raises(InputError, match=r"--ln-checkpoint .* as --checkpoint$"):
+        compare("net.py:net", inputs="data.npz", checkpoints={"ln": "un.pt"})
 
 
 def test_a_backend_that_tells_no_layers_is_refused_before_anything_is_read() -> None:

@@ -138,6 +138,9 @@ def test_untrained_norms(net: str) -> None:
         export(nn.Sequential(UnifiedNorm(4)), "a.onnx", inputs=inputs)
     report = export(net, "a.onnx", norm="un", untrained=True, inputs=inputs)
     assert len(report.fold.folded) == 1
+    (note,) = report.notes
+    assert note.endswith("were never updated, so it gives times, not answers")
+    assert export(net, "b.onnx", norm="ln", untrained=True, inputs=inputs).notes == ()
 
 
 def test_norm_is_for_specs(vit: nn.Module, tmp_path: Path) -> None:

@@ -163,7 +163,8 @@ def test_untrained_unified_norms_are_refused(folder: Path) -> None:
         ("net.py:number", "net.py:number gives int, not a torch.nn.Module"),
         ("net.py:size", "net.py:size is int, not a factory of modules"),
         ("net.py:broken", "net.py:broken cannot be built: RuntimeError: no such layer"),
-        ("net.py:greedy", "net.py:greedy cannot be built: TypeError: greedy() missing 1"),
+        ("net.py:greedy", "net.py:greedy cannot be built: it requires dim, and a factory is"),
+        ("torch.nn:Linear", "torch.nn:Linear cannot be built: it requires in_features, out_feat"),
         ("net.py:bare", "net.py:bare has no LayerNorm to swap"),
     ],
 )

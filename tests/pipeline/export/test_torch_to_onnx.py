@@ -251,7 +251,7 @@ def test_value_frozen_by_the_tracer_is_warned_of() -> None:
         ),
         (
             {"x": X[:1], "mask": torch.ones(1, 3)},
-            "input x has batch 1; a dynamic dimension needs at least 2",
+            "input x has batch 1; a dynamic dimension needs at least 2; dynamic=False exports it",
         ),
         (
             {"x": X[:, :, :3], "mask": torch.ones(2, 3)},

@@ -4,20 +4,31 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from un_deploy.arguments.check import shown
 from un_deploy.arguments.names import argument
-from un_deploy.errors import InputError, MissingPackageError, UntrainedError
+from un_deploy.errors import (
+    InputError,
+    MissingPackageError,
+    UnifiedCheckpointError,
+    UntrainedError,
+)
 from un_deploy.install import how_to_install_package
 from un_deploy.nn.earlier_states import without_constants
 from un_deploy.nn.unified_norm import UnifiedNorm
+from un_deploy.printed import number_of
 
-_WRAPPERS = ("state_dict", "model")
+_WRAPPERS = ("state_dict", "model", "model_state_dict")
+_PREFIXES = ("module.", "_orig_mod.")
+"""What DataParallel and DDP, and torch.compile, put in front of every name: the same network."""
+
 _SHOWN = 3
 
 
@@ -33,7 +44,9 @@ def load_checkpoint(
         model: receives the values; unchanged when anything is refused. Of tied weights one name
             is enough.
         checkpoint: a file written by `torch.save` (read with weights_only), a `.safetensors` file,
-            or a mapping. A state_dict inside a dict under "state_dict" or "model" is found.
+            or a mapping. A state_dict inside a dict under "state_dict", "model" or
+            "model_state_dict" is found; ``module.`` of DataParallel or ``_orig_mod.`` of
+            torch.compile in front of every name is taken off.
         untrained: also accept a LayerNorm model's checkpoint into a model of `UnifiedNorm`s: the
             norms' weight and bias are loaded, their statistics stay as they are.
 
@@ -46,8 +59,8 @@ def load_checkpoint(
         where, content = "the checkpoint", checkpoint
     else:
         where, content = str(checkpoint), _read(Path(checkpoint))
-    state = _state_dict(content, where)
     expected = model.state_dict()
+    state = _unwrapped(_state_dict(content, where), expected)
     state |= _tied(model, state)
     for name, module in model.named_modules():
         if isinstance(module, UnifiedNorm):
@@ -57,14 +70,17 @@ def load_checkpoint(
     if statistics and not untrained:
         raise InputError(
             f"{where} holds no statistics for {some(list(statistics))}: it looks like a LayerNorm "
-            "model's checkpoint; train the converted model, or pass untrained to load weight and "
-            "bias alone"
+            "model's checkpoint; convert the trained network (un-deploy convert), train it with "
+            f"Unified Normalization, or pass {argument('untrained', True)} if only speed is of "
+            "interest"
         )
     allowed = {key for keys in statistics.values() for key in keys}
     _check_keys(
         [key for key in expected if key not in state and key not in allowed],
         [key for key in state if key not in expected],
         where,
+        state,
+        expected,
     )
     _check_shapes(state, expected, where)
     model.load_state_dict(state, strict=False)
@@ -76,17 +92,23 @@ def require_trained(model: nn.Module) -> None:
     Raises:
         UntrainedError: names the modules.
     """
-    untrained = [
+    if never := never_updated(model):
+        raise UntrainedError(
+            f"{never}: train the model or load a trained checkpoint, or pass "
+            f"{argument('untrained', True)} if only speed is of interest"
+        )
+
+
+def never_updated(model: nn.Module) -> str:
+    """Of which `UnifiedNorm`s no data has reached the statistics (`iters` is 0); "" if of none."""
+    norms = [
         name or type(module).__name__
         for name, module in model.named_modules()
         if isinstance(module, UnifiedNorm) and int(module.iters) == 0
     ]
-    if untrained:
-        raise UntrainedError(
-            f"the statistics of {some(untrained)} were never updated: train the model or load a "
-            f"trained checkpoint, or pass {argument('untrained', True)} if only speed is of "
-            "interest"
-        )
+    if not norms:
+        return ""
+    return f"the statistics of {number_of(len(norms), 'norm')} ({some(norms)}) were never updated"
 
 
 def _read(path: Path) -> Any:
@@ -96,8 +118,17 @@ def _read(path: Path) -> Any:
     try:
         return read(path)
     except Exception as error:  # damaged files raise anything from EOFError to UnpicklingError
+        if found := _UNSUPPORTED.search(str(error)):
+            raise InputError(
+                f"{path} holds a whole model or another object ({found[1]}), not weights alone; "
+                "it is not read, since that could run code: save model.state_dict() in its place"
+            ) from error
         reason = str(error).strip().split("\n")[0]
         raise InputError(f"{path}: not a checkpoint of tensors ({reason})") from error
+
+
+_UNSUPPORTED = re.compile(r"Unsupported global: GLOBAL ([\w.]+)")
+"""What torch says of the first class in a file that is not on its list."""
 
 
 def _safetensors_loader(path: Path) -> Callable[[Path], Any]:
@@ -125,10 +156,22 @@ def _state_dict(content: Any, where: str) -> dict[str, Tensor]:
     for key, value in content.items():
         if not isinstance(value, Tensor):
             raise InputError(
-                f"{where}: {key!r} is a {type(value).__name__}, not a tensor; save "
+                f"{where}: {key!r} is {shown(value)}, not a tensor; save "
                 "model.state_dict(), alone or under 'state_dict'"
             )
     return dict(content)
+
+
+def _unwrapped(state: dict[str, Tensor], expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """With names as the network itself has them, where a wrapper of torch is in front of all."""
+    for prefix in _PREFIXES * 2:  # either may be around the other
+        if all(key.startswith(prefix) for key in state) and not _some_start(expected, prefix):
+            state = {key.removeprefix(prefix): value for key, value in state.items()}
+    return state
+
+
+def _some_start(names: Iterable[str], prefix: str) -> bool:
+    return any(name.startswith(prefix) for name in names)
 
 
 def _missing_statistics(model: nn.Module, state: Mapping[str, Tensor]) -> dict[str, list[str]]:
@@ -155,20 +198,43 @@ def _tied(model: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: saved[one] for name, one in missing.items() if one in saved}
 
 
-def _check_keys(missing: Sequence[str], unexpected: Sequence[str], where: str) -> None:
+def _check_keys(
+    missing: Sequence[str],
+    unexpected: Sequence[str],
+    where: str,
+    state: Mapping[str, Tensor],
+    expected: Mapping[str, Tensor],
+) -> None:
     if not missing and not unexpected:
         return
     parts = [f"lacks {some(missing)}"] if missing else []
     parts += [f"has {some(unexpected)}, which the model does not"] if unexpected else []
-    hint = ""
+    text = f"{where} does not fit the model: it {' and '.join(parts)}"
     if any(key.endswith(("buffer_x2", "ema_gz")) for key in unexpected):
-        hint = '; it comes from the released UN module: build the model with mode="official"'
-    elif any(key.endswith(".iters") for key in unexpected):
-        hint = (
-            "; it was trained with Unified Normalization: build the model with it, by "
+        hint = 'it comes from the released UN module: build the model with mode="official"'
+        raise InputError(f"{text}; {hint}")
+    if holds_statistics(unexpected) and not holds_statistics(expected):
+        raise UnifiedCheckpointError(
+            f"{text}; it was trained with Unified Normalization: build the model with it, by "
             f"{argument('norm', 'un')} or convert_norms"
         )
-    raise InputError(f"{where} does not fit the model: it {' and '.join(parts)}{hint}")
+    prefix = next(iter(state)).partition(".")[0] + "."
+    if all(key.startswith(prefix) for key in state) and not _some_start(expected, prefix):
+        text += (
+            f"; every name of it begins with {prefix}, as where the network is a part of what was "
+            f"saved: save the state_dict() of that part, {prefix[:-1]}"
+        )
+    elif wrapped := [prefix for prefix in _PREFIXES if any(prefix in key for key in unexpected)]:
+        text += (
+            f"; names of it have the {wrapped[0]} of a wrapper (DataParallel, AveragedModel, "
+            "torch.compile): save the state_dict() of the network inside"
+        )
+    raise InputError(text)
+
+
+def holds_statistics(names: Iterable[str]) -> bool:
+    """Whether names of a state_dict are those of `UnifiedNorm`s' statistics."""
+    return any(name.rpartition(".")[2] == "iters" for name in names)
 
 
 def _check_shapes(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], where: str) -> None:

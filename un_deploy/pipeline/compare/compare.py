@@ -20,7 +20,7 @@ from un_deploy.arguments.check import at_least, checked
 from un_deploy.arguments.names import argument
 from un_deploy.engines.flavor import Flavor, choose_flavor, library
 from un_deploy.engines.plan.header import is_plan
-from un_deploy.errors import InputError
+from un_deploy.errors import InputError, UnifiedCheckpointError
 from un_deploy.graph.model.input_specs import Arrays, Feeds, sizes_given
 from un_deploy.graph.precision.convert import Precision
 from un_deploy.measure.own_process import in_process_of_its_own
@@ -46,6 +46,7 @@ from un_deploy.pipeline.compare.together import (
     BATCH,
     OF_A_SPEC,
     check_together,
+    of_another_norm,
     refuse_batch_twice,
 )
 from un_deploy.pipeline.compare.variants import Network
@@ -219,7 +220,10 @@ def compare(
             for norm in norms:
                 progress(f"Exporting {model} with {norm}")
                 weights = (checkpoints or {}).get(norm)
-                network.export(model, norm, checkpoint=weights, inputs=inputs, **how)
+                try:
+                    network.export(model, norm, checkpoint=weights, inputs=inputs, **how)
+                except UnifiedCheckpointError as error:
+                    raise of_another_norm(norm, checkpoints or {}) from error
         for kind, path in paths.items():
             if kind in plans:
                 network.take(kind, plans[kind])

@@ -82,6 +82,22 @@ def refuse_batch_twice(dims: Mapping[str, int] | None, batches: Sequence[int]) -
         raise InputError(f"the size of {BATCH} is given twice, as a dimension and as batch sizes")
 
 
+def of_another_norm(norm: Norm, checkpoints: Mapping[Norm, object]) -> InputError:
+    """What to say where the checkpoint of a norm other than UN holds statistics of UN.
+
+    Args:
+        norm: what it was given for.
+        checkpoints: all that are given, by norm.
+    """
+    text = (
+        f"{_of(norm)} {checkpoints[norm]} is of a network with Unified Normalization, whose "
+        "statistics it holds: "
+    )
+    if "un" in checkpoints:
+        return InputError(f"{text}it and {_of('un')} {checkpoints['un']} may be swapped")
+    return InputError(f"{text}give it as {_of('un')}")
+
+
 def refuse_keep() -> None:
     """Say that there is nothing to fold.
 
@@ -115,4 +131,9 @@ def _refuse_with_files(
 
 def _checkpoint(norms: Collection[Norm]) -> str:
     """The option of the first of some checkpoints."""
-    return argument("checkpoints['ln']" if "ln" in norms else "checkpoints")
+    return _of("ln") if "ln" in norms else argument("checkpoints")
+
+
+def _of(norm: Norm) -> str:
+    """The option of the checkpoint of a norm; those of other norms are given in Python alone."""
+    return argument(f"checkpoints[{norm!r}]")

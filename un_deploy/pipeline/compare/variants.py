@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from un_deploy.arguments.names import argument
 from un_deploy.engines.plan.manifest import file_sha256
 from un_deploy.errors import InputError
 from un_deploy.free_memory import give_back
@@ -34,7 +33,7 @@ from un_deploy.pipeline.compare.check_folded import check_folded
 from un_deploy.pipeline.compare.given_plans import GivenPlan, usual_sizes
 from un_deploy.pipeline.compare.remarks import some_quantised
 from un_deploy.pipeline.compare.together import refuse_keep
-from un_deploy.pipeline.export.export import export
+from un_deploy.pipeline.export.export import TIMES_ALONE, export
 from un_deploy.pipeline.export.model_spec import is_folder
 from un_deploy.pipeline.export.norm_names import Norm
 from un_deploy.pipeline.fold_file import proven
@@ -111,16 +110,16 @@ class Network:
             InputError, VerificationError, MissingPackageError: see `un_deploy.export`.
         """
         path = self.folder / f"exported_{norm}.onnx"
-        export(spec, path, norm=norm, fold=False, untrained=True, **settings)
-        if settings["checkpoint"] is None:
-            random = "random weights: times, not answers"
-            has = (
-                "its folder's weights, whichever norm they learnt with"
-                if is_folder(spec)
-                else random
-            )
-            self.notes.append(f"{spec} with {norm} has {has}")
-        self.read(_OF_NORM[norm], path, f"{spec} {argument('norm', norm)}")
+        made = export(spec, path, norm=norm, fold=False, untrained=True, **settings)
+        what, checkpoint = f"{spec} with {norm}", settings["checkpoint"]
+        if checkpoint is None and not is_folder(spec):
+            self.notes.append(f"{what} has random weights, {TIMES_ALONE}")
+        else:
+            if checkpoint is None:
+                learnt = "its folder's weights, whichever norm they learnt with"
+                self.notes.append(f"{what} has {learnt}")
+            self.notes += [f"{what}: {note}" for note in made.notes]
+        self.read(_OF_NORM[norm], path, what)
 
     def derive(
         self, keep: Collection[str] = (), inputs: str | Arrays | None = None, seed: int = 0

@@ -11,8 +11,7 @@ import onnx_ir
 
 from un_deploy.errors import InputError, VerificationError
 from un_deploy.pipeline.export.calling import in_order
-from un_deploy.pipeline.export.forward import outputs_of, shrunk
-from un_deploy.pipeline.export.torch_to_onnx import or_static
+from un_deploy.pipeline.export.forward import or_static, outputs_of, shrunk
 from un_deploy.runtime.backends import installed_runtimes
 from un_deploy.runtime.protocol import Runtime, Session
 

@@ -41,13 +41,16 @@ from un_deploy.pipeline.export.norm_names import Norm
 from un_deploy.pipeline.export.parts import part_of
 from un_deploy.pipeline.export.torch_to_onnx import Exporter, check_opset, to_onnx
 from un_deploy.pipeline.fold_file import modules_of, proven
-from un_deploy.printed import Part, Printed
+from un_deploy.printed import Part, Printed, Words
 
 if TYPE_CHECKING:
     from torch import nn
 
 
 LOG = logging.getLogger(__name__)
+
+TIMES_ALONE = "so it gives times, not answers"
+"""What follows where weights or statistics were never trained."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,7 @@ class ExportReport(JsonForm, Printed):
         fold: what folded where, and what stayed; None where no fold was asked for.
         modules: the module that each operator named in `fold` was exported from.
         verification: the proof of the fold; None where there is no fold or no proof was asked for.
+        notes: what the reader of the file must know: that statistics were never updated.
     """
 
     model: str
@@ -74,10 +78,11 @@ class ExportReport(JsonForm, Printed):
     fold: FoldReport | None
     modules: Mapping[str, str]
     verification: VerifyReport | None
+    notes: tuple[str, ...] = ()
     version: int = 1
 
     def told(self) -> Iterator[Part]:
-        """What was exported, what folded, the proof, and where the file is."""
+        """What was exported, what folded, the proof, where the file is, and what it is not."""
         yield (
             f"Exported by {self.exporter} with opset {self.opset}; differs from PyTorch by "
             f"{self.difference:.1e} of the largest output."
@@ -89,6 +94,8 @@ class ExportReport(JsonForm, Printed):
         yield f"Wrote {self.target}"
         if self.fold is not None:
             yield from self.fold.nothing_folded(self.target)
+        for note in self.notes:
+            yield Words(f"{self.target}: {note}.", "bad")
 
 
 @checked
@@ -118,7 +125,7 @@ def export(
         model: a module, or a spec: ``FILE.py:factory``, ``package.module:factory``,
             ``timm:NAME[,num_classes=10,...]`` or a Hugging Face folder; the Python behind a spec
             runs as code, but for that of a folder.
-        norm: of a spec: build it with this norm, a name in models/norms.py.
+        norm: of a spec: build it with this norm: "ln", "rms", "bn", "un", "dyt", "derf" or "none".
         checkpoint: of a spec: its weights.
         part: of a model that runs in parts, such as encoder, first and step, the one to export: of
             its own method ``parts()``, or of a transformers model that generates text.
@@ -129,7 +136,8 @@ def export(
         fold: merge the norms into the linear operators.
         verify: prove the fold before writing, for all inputs. PyTorch is compared with in any
             case.
-        untrained: accept Unified Normalizations whose statistics were never updated.
+        untrained: accept Unified Normalizations whose statistics were never updated, and say in
+            the report's notes that the file gives times, not answers.
         keep: norms to leave alone, each named by an operator of it, or by its module.
         fold_norm_affine: fold the scale and shift of LayerNormalizations and RMSNorms too, by
             which runtimes recognise those that are written out.
@@ -153,6 +161,8 @@ def export(
     check_target(target, force=force)
     with needs("torch"):
         module = _module(model, norm, checkpoint, untrained)
+        from un_deploy.nn.networks.checkpoint import never_updated
+    never = never_updated(module)
     if part is not None:
         module = part_of(module, part)
     batches = _batches(module, inputs)
@@ -184,6 +194,7 @@ def export(
         fold=report,
         modules=modules or {},
         verification=proof,
+        notes=(f"{never}, {TIMES_ALONE}",) if never else (),
     )
 
 

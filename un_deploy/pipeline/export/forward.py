@@ -102,6 +102,11 @@ def outputs_of(
     return dict(zip(names, (tensor for _, tensor in found), strict=True))
 
 
+def or_static() -> str:
+    """What helps where a dimension is not to be dynamic, as a window of Swin freezes the batch."""
+    return f"; {argument('dynamic', False)} exports it with every dimension fixed"
+
+
 def dim_sizes(inputs: Mapping[str, Tensor], axes: Axes) -> dict[str, int]:
     """Size of each dynamic dimension in the inputs.
 
@@ -120,6 +125,7 @@ def dim_sizes(inputs: Mapping[str, Tensor], axes: Axes) -> dict[str, int]:
             if shape[axis] < 2:
                 raise InputError(
                     f"input {name} has {dim} {shape[axis]}; a dynamic dimension needs at least 2"
+                    f"{or_static()}"
                 )
             if sizes.setdefault(dim, shape[axis]) != shape[axis]:
                 raise InputError(

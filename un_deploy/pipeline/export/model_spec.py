@@ -38,8 +38,8 @@ def load_module(
             ``norm_layer`` (if it takes that and ``norm`` is given) and nothing else; an
             `nn.Module` object in its place is copied. ``models/...`` that is not in the working
             directory is one of the recipes that come with un-deploy.
-        norm: a name in models/norms.py; None: as the factory has it, or as the folder was saved.
-            Where the factory takes no ``norm_layer``, its LayerNorms are swapped.
+        norm: "ln", "un" or another of `norm_names.NORMS`; None: as the factory has it, or as the
+            folder was saved. Where the factory takes no ``norm_layer``, its LayerNorms are swapped.
         checkpoint: see `un_deploy.nn.load_checkpoint`; one that `convert` wrote puts its norms
             where its record says, into the network with LayerNorms.
         untrained: accept Unified Normalizations whose statistics were never updated.
@@ -106,8 +106,14 @@ def recipes_dir() -> Path:
 def _build(spec: str, norm: Norm | None) -> nn.Module:
     factory = _factory(spec, norm)
     takes_norm = _takes_norm_layer(factory)
+    given = {"norm_layer": _norm_layer(norm)} if norm and takes_norm else {}
+    if required := [name for name in _required(factory) if name not in given]:
+        raise InputError(
+            f"{spec} cannot be built: it requires {', '.join(required)}, and a factory is called "
+            "with norm_layer at most: give defaults, or name a function that calls it"
+        )
     try:
-        module = factory(norm_layer=_norm_layer(norm)) if norm and takes_norm else factory()
+        module = factory(**given)
     except UnDeployError:
         raise
     except Exception as error:
@@ -144,6 +150,16 @@ def _takes_norm_layer(factory: Callable[..., Any]) -> bool:
         return "norm_layer" in inspect.signature(factory).parameters
     except ValueError:  # builtins have no signature
         return False
+
+
+def _required(factory: Callable[..., Any]) -> list[str]:
+    """The parameters that have no default."""
+    try:
+        parameters = inspect.signature(factory).parameters.values()
+    except (TypeError, ValueError):  # builtins have no signature
+        return []
+    several = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return [one.name for one in parameters if one.default is one.empty and one.kind not in several]
 
 
 def _norm_layer(norm: Norm) -> Callable[[int], nn.Module]:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Literal
 
 import onnx_ir
 
-from un_deploy.arguments.names import argument
 from un_deploy.errors import InputError, UnDeployError, first_cause, first_line, needs
 from un_deploy.graph.model.labels import rename_scopes, scopes_of
 from un_deploy.pipeline.export.calling import in_order, own_names, tensors_alone
@@ -21,6 +20,7 @@ from un_deploy.pipeline.export.forward import (
     declared_axes,
     dim_sizes,
     evaluating,
+    or_static,
     outputs_of,
     shrunk,
 )
@@ -34,11 +34,6 @@ Exporter = Literal["dynamo", "torchscript"]
 
 OPSETS: dict[Exporter, range] = {"dynamo": range(17, 25), "torchscript": range(9, 21)}
 """What each exporter can write: beyond it they give another opset, or the name of one only."""
-
-
-def or_static() -> str:
-    """What helps where a network freezes a dimension, as a window of Swin does the batch."""
-    return f"; {argument('dynamic', False)} exports it with every dimension fixed"
 
 
 _FROZEN = re.compile("static shape|specializ|Constraints violated|data-dependent", re.IGNORECASE)
