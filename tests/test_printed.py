@@ -12,6 +12,7 @@ import pytest
 import un_deploy
 from tests.support.graphs import NORM, build
 from tests.support.reports import report as comparison
+from tests.support.reports import restless
 from un_deploy.pipeline.doctor import examine
 from un_deploy.printed import Part, Printed, Table, Typed, Words
 
@@ -127,3 +128,6 @@ def test_of_a_comparison() -> None:
     assert said.startswith("ort-cpu, the types of the graphs; pixel_values [8, 3, 32, 32]")
     first = report.ratios[0].interval
     assert f"{first.ratio:.3f}   {first.low:.3f} to {first.high:.3f}   slower" in said
+    said = str(restless(report))
+    assert said.startswith("No figure is to be quoted: the A/A control, UN folded against itself, ")
+    assert f"{first.ratio:.3f}   {first.low:.3f} to {first.high:.3f}   unsteady" in said
