@@ -37,6 +37,7 @@ class SiteReport:
         reason: why it stayed; empty when folded.
         part_of: of the scale and shift of a norm that measures its input, and so stays: what that
             is, such as "LayerNormalization"; else empty.
+        others: the modules of norms that follow directly on the first: those in a row are one.
     """
 
     label: str
@@ -47,6 +48,7 @@ class SiteReport:
     into: tuple[str, ...] = ()
     reason: str = ""
     part_of: str = ""
+    others: tuple[str, ...] = ()
 
     @property
     def kind(self) -> SiteKind:
@@ -249,7 +251,8 @@ class FoldReport(JsonForm, Printed):
         if beside:
             what = "factor or bias" if len(beside) == 1 else "factors and biases"
             counts = f"{len(beside)} {what} beside linear operators too; {counts}"
-        said = [f"{len(self.norms_gone)} of {len(norms)} norms {done}"] if norms else []
+        runs = " (those in a row count as one)" if any(site.others for site in norms) else ""
+        said = [f"{len(self.norms_gone)} of {len(norms)} norms {done}{runs}"] if norms else []
         if tried := self._affines_tried:
             gone = sum(site.status == "folded" for site in tried)
             stay = "the norms stay" if len(tried) > 1 else "the norm stays"
@@ -345,4 +348,5 @@ def _rows(sites: Sequence[SiteReport], modules: Mapping[str, str]) -> Iterator[t
             first = told.setdefault(_OPERATOR.sub(r"\1", site.reason), site.label)
             again = first != site.label
             where = Words(f"stays, as {first}" if again else f"stays: {site.reason}", "muted")
-        yield site.label, " ".join(site.operators), str(site.channels), where
+        label = ", ".join((site.label, *site.others))
+        yield label, " ".join(site.operators), str(site.channels), where
