@@ -12,6 +12,7 @@ import pytest
 import un_deploy
 from tests.support.graphs import NORM, build
 from tests.support.reports import report as comparison
+from tests.support.reports import restless
 from un_deploy.pipeline.doctor import examine
 from un_deploy.printed import Part, Printed, Table, Typed, Words
 
@@ -91,10 +92,11 @@ def test_of_a_file(tmp_path: Path) -> None:
     sizes = {"a": (4,), "b": (4,), "w": (4, 4)}
     model = build("float[2,4] x => float[2,4] y", f"{NORM} y = MatMul(n, w)", **sizes)
     folded, report = un_deploy.fold(model)
-    assert str(report).splitlines()[-3:] == [
+    assert str(report).splitlines()[-4:] == [
         " Mul_0                     Mul Add            4   MatMul_2",
-        "Linear operators that gained a bias: y",
+        "Linear operators that gained a bias: MatMul_2",
         "1 of 1 norms folded; 3 operators before, 2 after.",
+        "Proven: it computes what the original does, for all inputs.",
     ]
     un_deploy.save(folded, tmp_path / "folded.onnx")
     read = un_deploy.inspect(tmp_path / "folded.onnx")
@@ -126,3 +128,6 @@ def test_of_a_comparison() -> None:
     assert said.startswith("ort-cpu, the types of the graphs; pixel_values [8, 3, 32, 32]")
     first = report.ratios[0].interval
     assert f"{first.ratio:.3f}   {first.low:.3f} to {first.high:.3f}   slower" in said
+    said = str(restless(report))
+    assert said.startswith("No figure is to be quoted: the A/A control, UN folded against itself, ")
+    assert f"{first.ratio:.3f}   {first.low:.3f} to {first.high:.3f}   unsteady" in said

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+import un_deploy
 from tests.support.comparing import compare_here
 from tests.support.reports import kept
+from un_deploy import UnifiedNorm
 from un_deploy.cli import main
 from un_deploy.measure.speed.compare_report import CompareReport
 
@@ -36,6 +38,43 @@ def test_the_commands_run(block: str, tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_there_are_commands_to_run() -> None:
     assert len(BLOCKS) == 2
+
+
+@pytest.mark.torch
+def test_the_python_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From a small network; the one that the reader trained is made trained here."""
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("onnxruntime")
+    nn = torch.nn
+
+    class Network(nn.Module):
+        def __init__(self, norm_layer: type) -> None:
+            super().__init__()
+            self.first, self.linear = norm_layer(4), nn.Linear(4, 4)
+            self.second, self.head = norm_layer(4), nn.Linear(4, 4)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.head(self.second(x + self.linear(self.first(x))))
+
+    def trained(norm_layer: type) -> nn.Module:
+        made = Network(norm_layer)
+        for _ in range(20):
+            made(torch.randn(8, 3, 4))
+        return made.eval()
+
+    compare_here(monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    x = torch.randn(8, 3, 4)
+    for name, norm, fold in (("ln", nn.LayerNorm, True), ("file", UnifiedNorm, False)):
+        un_deploy.export(trained(norm), f"{name}.onnx", inputs={"x": x}, fold=fold)
+    (block,) = re.findall(r"```python\n(import un_deploy\n.*?)```", README, flags=re.DOTALL)
+    exec(block, {"MyTransformer": trained, "x": x, "graph": "file.onnx"})
+    said = capsys.readouterr().out
+    assert "2 of 2 norms folded" in said and said.endswith("\nproven\n")
+    page = Path("page.html").read_text(encoding="utf-8")
+    assert all(title in page for title in ("LN", "UN unfolded", "UN folded", "no norm"))
 
 
 @pytest.mark.parametrize("link", re.findall(r"\]\(((?!https?:)[^)]+)\)", README))

@@ -96,6 +96,29 @@ def test_a_function_says_which_argument() -> None:
         double(4, time=3)  # type: ignore[call-arg]
 
 
+def test_keys_that_are_given_as_arguments() -> None:
+    @checked
+    def timed(
+        *,
+        weights: Mapping[Literal["ln", "bn"], str] | None = None,
+        files: Mapping[Literal["ln", "un"], str] | None = None,
+    ) -> int:
+        return len(files or {}) + len(weights or {})
+
+    assert timed(files={"ln": "a.onnx"}) == 1
+    with pytest.raises(
+        InputError, match=r"^un is a key and no argument: give files={'un': \.\.\.}$"
+    ):
+        timed(un="a.onnx")  # type: ignore[call-arg]
+    with pytest.raises(InputError, match=r"give weights={'ln': \.\.\.} or files={'ln': \.\.\.}$"):
+        timed(ln="a.onnx")  # type: ignore[call-arg]
+    both = r"^ln and un are keys and no arguments: give files={'ln': \.\.\., 'un': \.\.\.}$"
+    with pytest.raises(InputError, match=both):
+        timed(ln="a.onnx", un="b.onnx")  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="unexpected keyword argument"):
+        timed(ln="a.onnx", dyt="b.onnx")  # type: ignore[call-arg]
+
+
 def test_numbers_that_are_too_small() -> None:
     at_least(1, builds=1, threads=None)
     with pytest.raises(InputError, match=r"^rounds must be at least 2, not 1$"):

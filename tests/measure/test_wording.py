@@ -49,7 +49,7 @@ def test_an_interval_that_holds_1_claims_nothing(interval: tuple[float, float, f
     said = wording.claim(ratio)
     assert said.startswith("not significant; these 5 builds do not tell LN and UN folded apart")
     assert "faster" not in said and "slower" not in said
-    assert wording.verdict(ratio) == "not significant"
+    assert wording.verdict(ratio, steady=True) == "not significant"
 
 
 def test_too_few_rounds_claim_nothing_wherever_the_interval_lies() -> None:
@@ -59,7 +59,7 @@ def test_too_few_rounds_claim_nothing_wherever_the_interval_lies() -> None:
         "not told; 4 rounds of one build are too few for an interval: it takes 7 rounds, or 3 "
         "builds or more (5 are the default). Measured ratio of LN over UN folded: 1.500."
     )
-    assert wording.verdict(few) == "too few rounds"
+    assert wording.verdict(few, steady=False) == "too few rounds"
     assert wording.span(few.interval) == "no interval"
 
 

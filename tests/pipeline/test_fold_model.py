@@ -14,8 +14,11 @@ import pytest
 import un_deploy
 from tests.support.graphs import NORM, build, to_bytes
 from un_deploy.errors import InputError, VerificationError
+from un_deploy.graph.fold.report import FoldReport
 from un_deploy.graph.proof.proof import Problem, Proof
+from un_deploy.json_form import from_dict
 from un_deploy.measure.equality import verify
+from un_deploy.pipeline.fold_file import fold_file
 from un_deploy.pipeline.fold_model import fold
 
 SIGNATURE = "float[B,3,4] x => float[B,3,5] y"
@@ -77,6 +80,25 @@ def test_what_is_not_proven_is_not_given_out(monkeypatch: pytest.MonkeyPatch) ->
         fold(small())
     folded, report = fold(small(), verify=False)
     assert len(report.folded) == 1 and len(folded.graph) == 3
+    assert report.proven is False
+    assert str(report).splitlines()[-1] == "Not proven: verify=False was asked for."
+
+
+def test_the_report_prints_as_that_of_the_command_does(tmp_path: Path) -> None:
+    """Modules for operators, in the table and of what gained a bias; and that it is proven."""
+    model = small()
+    model.graph.node("MatMul_2").name = "/blocks.0/mlp/MatMul"
+    path = path_to(model, tmp_path)
+    _, report = fold(path)
+    file = fold_file(path, None, dry_run=True)
+    printed, of_file = str(report).splitlines(), str(file).splitlines()
+    assert printed[:-1] == of_file[: len(printed) - 1]
+    assert "Linear operators that gained a bias: blocks.0.mlp" in printed
+    assert printed[-1] == "Proven: it computes what the original does, for all inputs."
+    assert report.proven and report.modules == file.modules
+    assert from_dict(FoldReport, report.to_dict()) == report
+    data = file.to_dict()["fold"]
+    assert not {"modules", "proven"} & data.keys()  # beside it: modules, verification
 
 
 def test_keep() -> None:

@@ -36,7 +36,8 @@ def checked(function: Callable[P, T]) -> Callable[P, T]:
     for the function to check.
 
     Raises:
-        InputError: from the function: names the argument, what it takes, and what it was given.
+        InputError: from the function: names the argument, what it takes, and what it was given;
+            or says of which argument what was given is a key.
     """
     signature = inspect.signature(function)
 
@@ -45,9 +46,36 @@ def checked(function: Callable[P, T]) -> Callable[P, T]:
         with suppress(TypeError):  # of a wrong name or number, which Python says better itself
             for name, value in signature.bind(*args, **kwargs).arguments.items():
                 check(value, _kinds(function).get(name, Any), argument(name))
+        _refuse_keys([name for name in kwargs if name not in signature.parameters], function)
         return function(*args, **kwargs)
 
     return call
+
+
+def _refuse_keys(stray: Sequence[str], function: Callable[..., Any]) -> None:
+    """Say where keys belong that were given as arguments: ``ln="a.onnx"``.
+
+    Raises:
+        InputError: a parameter is a mapping that has all of them.
+    """
+    each = ", ".join(f"{name!r}: ..." for name in stray)
+    places = [
+        f"{place}={{{each}}}"
+        for place, kind in _kinds(function).items()
+        for one in _one_by_one(kind)
+        if {*stray} <= {*_keys(one)}
+    ]
+    if stray and places:
+        what = "is a key and no argument" if len(stray) == 1 else "are keys and no arguments"
+        raise InputError(f"{' and '.join(stray)} {what}: give {' or '.join(places)}")
+
+
+def _keys(kind: Any) -> tuple[Any, ...]:
+    """The keys that a mapping may have, where its annotation lists them."""
+    origin, inner = get_origin(kind), get_args(kind)
+    if not (isinstance(origin, type) and issubclass(origin, Mapping) and inner):
+        return ()
+    return get_args(inner[0]) if get_origin(inner[0]) is Literal else ()
 
 
 def check(value: object, kind: Any, place: str) -> None:

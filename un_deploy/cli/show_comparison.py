@@ -30,7 +30,7 @@ def comparison(report: CompareReport) -> None:
     for text in wording.unsteady(report):
         show.line(f"Caution: {text}", show.BAD)
     if wording.unsteady(report):
-        show.line(wording.AGAIN)
+        show.line(wording.again(report))
     show.line(f"{report.runtime or report.backend} on {where}{precision}{threads}; {shapes}")
     _accuracy(report)
     _times(report)
@@ -159,7 +159,7 @@ def _engines(report: CompareReport) -> None:
 def _ratio(ratio: Ratio, doubts: tuple[str, ...], steady: bool) -> tuple[str | Text, ...]:
     interval = ratio.interval
     sure = steady and interval.significant
-    says = Text(wording.verdict(ratio), show.GOOD if sure else show.MUTED)
+    says = Text(wording.verdict(ratio, steady=steady), show.GOOD if sure else show.MUTED)
     if doubts:
         says.append(f" ({', '.join(doubts)})", show.BAD)
     return wording.pair(ratio, " over "), f"{interval.ratio:.3f}", wording.span(interval), says

@@ -41,6 +41,8 @@ def command(
     not equal               names the place
 
     Exit code 0 for the first two, 3 for the others. Which norms the fold kept is seen from B.
+    "un-deploy's fold of A" is made anew, and B is held against it; where A is a fold of B, A
+    against that of B.
     """
     from un_deploy.cli import progress, show
     from un_deploy.measure.equality.verify import verify

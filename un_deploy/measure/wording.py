@@ -16,7 +16,7 @@ EQUAL = 0.02
 
 
 AGAIN = "Run it again while nothing else uses the machine: more builds help only then."
-"""What to do where it was unsteady."""
+"""What to do where the machine was unsteady."""
 
 NO_INTERVAL = "no interval"
 """Stands where an interval would, had there been builds and rounds enough."""
@@ -63,11 +63,13 @@ def percent(share: float) -> str:
     return f"{100 * share:.4g}\N{NO-BREAK SPACE}%"
 
 
-def verdict(ratio: Ratio) -> str:
-    """Who is slower, or that nobody can say."""
+def verdict(ratio: Ratio, *, steady: bool) -> str:
+    """Who is slower, or that nobody can say; of an unsteady machine nothing is said."""
     interval = ratio.interval
     if interval.too_few:
         return few(interval)
+    if not steady:
+        return "unsteady"
     if not interval.significant:
         return "not significant"
     return f"{TITLES[ratio.of]} is {'slower' if interval.ratio > 1 else 'faster'}"
@@ -116,6 +118,16 @@ def unsteady(report: CompareReport) -> list[str]:
         for at, one in said
         for text in one.unsteady
     ]
+
+
+def again(report: CompareReport) -> str:
+    """What to do where figures are not to be quoted."""
+    points = [one for one in (report, *report.sweep) if one.unsteady]
+    intervals = [one.control.interval for one in points if not one.seen_unsteady]
+    if not points or len(intervals) < len(points):
+        return AGAIN
+    rounds = "rounds or " if any(one.builds == 1 for one in intervals) else ""
+    return f"Run it again with as many {rounds}builds as it takes."
 
 
 def found(report: CompareReport, of: Kind, to: Kind) -> Ratio | None:

@@ -149,8 +149,12 @@ def proven(
 
 
 def modules_of(folded: Folded) -> dict[str, str]:
-    """The modules of the operators that absorbed norms, by operator; what has none is left out."""
+    """The modules of the operators that absorbed norms or gained a bias, by operator.
+
+    What has none is left out.
+    """
     absorbers = {name for site in folded.report.folded for name in site.into}
+    absorbers |= {*folded.report.gained_by}
     names = {node_name(node): node for node in folded.model.graph}
     labels = {name: label_of(names[name]) for name in sorted(absorbers & names.keys())}
     return {name: label for name, label in labels.items() if label != name}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Any, overload
 
 import onnx_ir as ir
@@ -12,7 +13,7 @@ from un_deploy.graph.fold.check_weights import check_weights
 from un_deploy.graph.fold.fold import fold_graph
 from un_deploy.graph.fold.report import FoldReport
 from un_deploy.graph.model.model_kinds import InMemory, Path, to_ir
-from un_deploy.pipeline.fold_file import proven
+from un_deploy.pipeline.fold_file import modules_of, proven
 
 
 @overload
@@ -54,8 +55,8 @@ def fold(
         verify: prove the fold, for all inputs, before it is given out.
 
     Returns:
-        The folded model, of the same kind (an onnx_ir.Model for a path), and the report.
-        `un_deploy.save` writes it to a file.
+        The folded model, of the same kind (an onnx_ir.Model for a path), and the report,
+        which says whether it is proven. `un_deploy.save` writes it to a file.
 
     Raises:
         InputError: the model cannot be read, holds NaN or Inf, or a name in `keep` is no norm.
@@ -66,4 +67,5 @@ def fold(
     folded = fold_graph(to_ir(original)[0], keep=keep, fold_norm_affine=fold_norm_affine)
     if verify:
         proven(original, folded)
-    return restore(folded.model), folded.report
+    report = replace(folded.report, modules=modules_of(folded), proven=verify)
+    return restore(folded.model), report

@@ -90,3 +90,22 @@ def test_json_is_the_report_and_its_version(report: FoldReport) -> None:
     assert read["sites"][0]["into"] == ["MatMul_2"]
     assert read["near_misses"][0]["node"] == "Add_7"
     assert set(read) == set(report.to_dict())
+
+
+def test_norms_in_a_row_are_one_and_both_are_named() -> None:
+    """As behind the last block of a post-norm encoder. The last one's name keeps them, too."""
+    body = "m = Mul(x, a) n = Add(m, b) k = Mul(n, a2) l = Add(k, b2) p = MatMul(l, w) y = Tanh(p)"
+    sizes = {"a": (4,), "b": (4,), "a2": (4,), "b2": (4,), "w": (4, 5)}
+    model = build("float[B,4] x => float[B,5] y", body, **sizes)
+    for node, name in zip(
+        model.graph, ("block/norm2/Mul", "block/norm2/Add", "norm/Mul"), strict=False
+    ):
+        node.name = f"/{name}"
+    report = fold_and_prove(model).report
+    (site,) = report.folded
+    assert (site.label, site.others) == ("block.norm2", ("norm",))
+    said = str(report)
+    assert "block.norm2, norm Mul Add Mul Add 4" in " ".join(said.split())
+    assert "1 of 1 norms folded (those in a row count as one); 6 operators before, 3" in said
+    assert fold_and_prove(model, keep=("norm",)).report.stayed[0].reason == "kept, as asked"
+    assert "in a row" not in str(fold_and_prove(three_norms()).report)

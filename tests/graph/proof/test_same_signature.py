@@ -33,7 +33,7 @@ def test_what_is_inside_does_not_matter() -> None:
 def test_another_opset_is_another_meaning(opset: int) -> None:
     changed = model()
     changed.opset_imports[""] = opset
-    assert told(changed) == [("opset of ai.onnx", f"is {opset}, the original's 20")]
+    assert told(changed) == [("the opset of ai.onnx", f"is {opset}, the original's 20")]
 
 
 def test_another_type_is_named() -> None:

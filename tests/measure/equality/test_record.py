@@ -14,9 +14,10 @@ import pytest
 import un_deploy
 from tests.support.graphs import NORM, build
 from un_deploy.errors import InputError
+from un_deploy.graph.proof.proof import Problem
 from un_deploy.json_form import from_dict
 from un_deploy.measure.equality import verify as module
-from un_deploy.measure.equality.record import HashedFile, Recorder
+from un_deploy.measure.equality.record import Called, HashedFile, Recorder
 from un_deploy.measure.equality.report import VerifyReport
 from un_deploy.pipeline.fold_file import FileReport, fold_file
 
@@ -111,3 +112,43 @@ def test_a_missing_file_is_told_by_who_reads_it(source: Path) -> None:
         un_deploy.verify(source, source)
     with pytest.raises(InputError, match="does not exist: check the name"):
         un_deploy.verify("absent.onnx", source)
+
+
+class TestCalled:
+    @pytest.mark.parametrize(
+        ("first", "second", "names"),
+        [
+            ("in/a.onnx", "out/b.onnx", ("a.onnx", "b.onnx")),
+            ("in/a.onnx", "out/a.onnx", ("in/a.onnx", "out/a.onnx")),
+            ("a.onnx", "a.onnx", ("the first network", "the second network")),
+            ("in/a.onnx", None, ("a.onnx", "the second network")),
+            (None, None, ("the first network", "the second network")),
+        ],
+    )
+    def test_names(self, first: str | None, second: str | None, names: tuple[str, str]) -> None:
+        called = Called.of(first, second)
+        assert (called.original, called.other) == names
+        assert (called.turned().original, called.turned().other) == names[::-1]
+        assert called.turned().fold == f"un-deploy's fold of {names[1]}"
+
+    @pytest.mark.parametrize(
+        ("text", "said"),
+        [
+            ("is 9, the original's 'the fold'", "is 9, a.onnx's 'the fold'"),
+            (
+                "'the original' is not in the fold",
+                "'the original' is not in un-deploy's fold of a.onnx",
+            ),
+            ("the operator 'x' of the other network", "the operator 'x' of b.onnx"),
+            ("reads the folded 'x', the original's 'y'", "reads the folded 'x', a.onnx's 'y'"),
+        ],
+    )
+    def test_what_is_quoted_stays(self, text: str, said: str) -> None:
+        assert Called.of("a.onnx", "b.onnx").said(text) == said
+
+    def test_a_clause_gets_its_place(self) -> None:
+        called = Called.of("a.onnx", "b.onnx")
+        placed = called.placed(Problem("w", "holds 1 at [0], the fold gives 2"), called.other)
+        assert placed.text == "'w' of b.onnx holds 1 at [0], un-deploy's fold of a.onnx gives 2"
+        inputs = called.placed(Problem("the inputs", "are x, the original's y"), called.other)
+        assert inputs.text == "the inputs of b.onnx are x, a.onnx's y"

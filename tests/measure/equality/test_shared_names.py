@@ -102,7 +102,10 @@ class TestAFoldWithADifference:
         node.input[0] = "q"
         report = verify(original, ir.from_proto(wrong))
         assert report.verdict == "not equal" and places(report)[0] == node.name
-        assert "reads 'q', where the fold reads 'k'" in report.problems[0].text
+        assert (
+            "reads 'q', where un-deploy's fold of the first network reads 'k'"
+            in report.problems[0].text
+        )
 
     def test_an_edge_moved_to_a_tensor_that_happens_to_be_equal(self) -> None:
         def model(read: str) -> ir.Model:
@@ -119,7 +122,9 @@ class TestAFoldWithADifference:
         report = verify(model("p"), fold(model("q"))[0], inputs=feeds)
         assert all(result.error == 0 for result in report.outputs)
         assert report.verdict == "not equal"
-        assert report.problems[0].text.endswith("reads 'q', where the fold reads 'p'")
+        assert report.problems[0].text.endswith(
+            "reads 'q', where un-deploy's fold of the first network reads 'p'"
+        )
 
     @pytest.mark.parametrize(("alpha", "verdict"), [(0.2, "proven"), (0.21, "not equal")])
     def test_an_attribute_that_no_input_brings_to_bear(self, alpha: float, verdict: str) -> None:
@@ -153,7 +158,10 @@ class TestAFoldWithADifference:
         exp.outputs[0].name = "s"
         report = verify(model, other)
         assert report.verdict == "equal on these inputs"
-        assert report.reason.endswith("'node_LogSoftmax_0' (LogSoftmax) is not in the fold")
+        assert report.reason.endswith(
+            "'node_LogSoftmax_0' (LogSoftmax) of the second network is not in un-deploy's fold of "
+            "the first network"
+        )
 
     @pytest.mark.parametrize(
         ("axes", "verdict"), [("", "not equal"), (", one", "proven")], ids=["of the batch", "none"]

@@ -127,7 +127,8 @@ class TestAFold:
         assert report.verdict == "proven"
         assert (
             report.reason
-            == "in the other order: the first network was held against the fold of the second"
+            == "in the other order: the first network was held against un-deploy's fold of the "
+            "second network"
         )
 
     def test_files(self, tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ def test_what_is_unsteady_and_what_has_no_interval() -> None:
         ("steady", report()), ("unsteady", restless(report())), ("two", report(builds=2, rounds=4))
     )
     assert [row["steady"] for row in rows[::5]] == ["yes", "no", "no"]
+    assert {row["says"] for row in rows[5:9]} == {"unsteady"} and "slower" in rows[0]["says"]
     assert (rows[5]["control_low"], rows[5]["control_high"]) == ("0.97", "1.02")
     assert {row[end] for row in rows[10:] for end in ("low", "high", "control_low")} == {""}
     assert {row["says"] for row in rows[10:14]} == {"too few builds"}

@@ -28,8 +28,13 @@ def test_an_unsteady_report_has_no_headline(low: float, high: float, steady: boo
     if not steady:
         assert headline == "Unsteady: no figure of this report is to be quoted."
         assert f"from {low:.3f} to {high:.3f}, not wholly inside 0.99 to 1.01." in top
-        rows = shown.tables["Ratios, their intervals and the A/A control"]
-        assert rows[-1][4].startswith("unsteady, ")
+        assert "Run it again while nothing else uses the machine" in top
+    rows = shown.tables["Ratios, their intervals and the A/A control"]
+    assert rows[-1][4].startswith("unsteady, ") != steady
+    assert ({row[4] for row in rows[1:-1]} == {"unsteady"}) != steady
+    assert ("LN is slower" in shown.text) == steady
+    (ln, *_) = shown.plots["plot-ratios"]["data"]
+    assert ln["marker"]["symbol"] == ("circle" if steady else "circle-open")
 
 
 def test_load_and_clocks_make_a_report_unsteady_too() -> None:
@@ -56,6 +61,8 @@ def test_two_builds_of_four_rounds_print_no_interval() -> None:
     shown = Page(page(report(builds=2, rounds=4)))
     needed = "2 builds are too few for an interval: it takes 3 builds or more (5 are the default)"
     assert f"Nobody knows how steady the machine was: {needed}." in shown.text
+    assert "Run it again with as many builds as it takes." in shown.text
+    assert "nothing else uses the machine" not in shown.text
     assert f"No interval is shown: {needed}." in shown.text
     rows = shown.tables["Ratios, their intervals and the A/A control"][1:]
     assert {row[3] for row in rows} == {"no interval"}
@@ -72,3 +79,14 @@ def test_a_restless_machine_and_a_single_build_are_warned_of() -> None:
     text = Page(page(restless(report(), low=1.002, high=1.004))).text
     assert "Caution. The A/A control differs from itself, 1.002 to 1.004: so small" in text
     assert "does not hold 1" in text and "Unsteady:" not in text
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_too_few_rounds_are_no_reason_to_leave_the_machine_alone(busy: bool) -> None:
+    few = dated(report(builds=1, rounds=2), "2026-03-02T08:15:00+00:00")
+    if busy:
+        assert few.conditions is not None
+        few = replace(few, conditions=replace(few.conditions, others=1.9))
+    text = Page(page(few)).text
+    assert ("Run it again with as many rounds or builds as it takes." in text) != busy
+    assert ("Run it again while nothing else uses the machine" in text) == busy

@@ -37,6 +37,7 @@ class SiteReport:
         reason: why it stayed; empty when folded.
         part_of: of the scale and shift of a norm that measures its input, and so stays: what that
             is, such as "LayerNormalization"; else empty.
+        others: the modules of norms that follow directly on the first: those in a row are one.
     """
 
     label: str
@@ -47,6 +48,7 @@ class SiteReport:
     into: tuple[str, ...] = ()
     reason: str = ""
     part_of: str = ""
+    others: tuple[str, ...] = ()
 
     @property
     def kind(self) -> SiteKind:
@@ -117,6 +119,9 @@ class FoldReport(JsonForm, Printed):
         quantised: the operators that say that the network is quantised, how many of each kind.
         remedy: what can be done about norms that stay, as a sentence; empty where nothing is known.
         version: of this form.
+        modules: the module that each operator named here was exported from, as far as the file
+            tells; empty where the report is part of one that has them.
+        proven: whether it was proven; None where that is not said here.
     """
 
     sites: tuple[SiteReport, ...]
@@ -131,6 +136,8 @@ class FoldReport(JsonForm, Printed):
     notes: tuple[str, ...] = ()
     remedy: str = ""
     quantised: Mapping[str, int] = field(default_factory=dict)
+    modules: Mapping[str, str] = field(default_factory=dict)
+    proven: bool | None = None
 
     @property
     def folded(self) -> tuple[SiteReport, ...]:
@@ -148,8 +155,15 @@ class FoldReport(JsonForm, Printed):
         return hides_norms(self.quantised)
 
     def json_form(self, given: dict[str, Any]) -> dict[str, Any]:
-        """How many norms are gone is written, too."""
-        return {**given, "norms_gone": len(self.norms_gone)}
+        """How many norms are gone is written, too; what is not said here is not."""
+        untold = {name for name in ("modules", "proven") if getattr(self, name) in ({}, None)}
+        told = {name: value for name, value in given.items() if name not in untold}
+        return {**told, "norms_gone": len(self.norms_gone)}
+
+    @property
+    def gained_by(self) -> tuple[str, ...]:
+        """The operators that have a bias now and had none, in the order of `gained_biases`."""
+        return tuple(change.node for change in self.changes if change.old is None)
 
     def with_tried(self, tried: FoldReport) -> FoldReport:
         """With what a fold with `fold_norm_affine` found of scales and shifts that fold alone."""
@@ -217,17 +231,19 @@ class FoldReport(JsonForm, Printed):
             modules: what operators are called instead, by their names.
             planned: nothing was folded in earnest, and all that was looked at is told.
         """
+        modules = modules or self.modules
         if self.remedy:
             yield f"{self.remedy[:1].upper()}{self.remedy[1:]}."
         if self.sites:
-            rows = list(_rows(self.sites, modules or {}))
+            rows = list(_rows(self.sites, modules))
             yield Table(("norm, or factor or bias", "operators", ">channels", "folded into"), rows)
         yield from near_misses_told(self.near_misses, tables=planned)
         for note in self.notes:
             if note != self.remedy:
                 yield f"About the file: {note}."
         if self.gained_biases:
-            yield f"Linear operators that gained a bias: {', '.join(self.gained_biases)}"
+            names = dict.fromkeys(modules.get(name, name) for name in self.gained_by)
+            yield f"Linear operators that gained a bias: {', '.join(names)}"
         done = "would fold" if planned else "folded"
         counts = f"{self.operators_before} operators before, {self.operators_after} after"
         norms = [site for site in self.sites if site.kind == "norm"]
@@ -235,7 +251,8 @@ class FoldReport(JsonForm, Printed):
         if beside:
             what = "factor or bias" if len(beside) == 1 else "factors and biases"
             counts = f"{len(beside)} {what} beside linear operators too; {counts}"
-        said = [f"{len(self.norms_gone)} of {len(norms)} norms {done}"] if norms else []
+        runs = " (those in a row count as one)" if any(site.others for site in norms) else ""
+        said = [f"{len(self.norms_gone)} of {len(norms)} norms {done}{runs}"] if norms else []
         if tried := self._affines_tried:
             gone = sum(site.status == "folded" for site in tried)
             stay = "the norms stay" if len(tried) > 1 else "the norm stays"
@@ -244,6 +261,10 @@ class FoldReport(JsonForm, Printed):
         yield f"{text[:1].upper()}{text[1:]}; {counts}."
         if self.measuring:
             yield self._measuring_told(named=not planned)  # inspect has a table of them
+        if self.proven:
+            yield Words("Proven: it computes what the original does, for all inputs.", "good")
+        elif self.proven is not None:
+            yield f"Not proven: {argument('verify', False)} was asked for."
 
     @property
     def _affines_tried(self) -> list[SiteReport]:
@@ -327,4 +348,5 @@ def _rows(sites: Sequence[SiteReport], modules: Mapping[str, str]) -> Iterator[t
             first = told.setdefault(_OPERATOR.sub(r"\1", site.reason), site.label)
             again = first != site.label
             where = Words(f"stays, as {first}" if again else f"stays: {site.reason}", "muted")
-        yield site.label, " ".join(site.operators), str(site.channels), where
+        label = ", ".join((site.label, *site.others))
+        yield label, " ".join(site.operators), str(site.channels), where

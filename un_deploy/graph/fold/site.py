@@ -8,7 +8,7 @@ import onnx_ir as ir
 
 from un_deploy.arguments.names import argument
 from un_deploy.graph.analysis.affine_map import Affine
-from un_deploy.graph.model.labels import names_of
+from un_deploy.graph.model.labels import label_of, names_of, node_name
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,8 +54,14 @@ class Site:
 
     @property
     def names(self) -> frozenset[str]:
-        """All that a user may call it: its label, its operators, their outputs."""
-        return frozenset({self.label, *names_of(self.nodes)})
+        """All that a user may call it: its modules, its operators, their outputs."""
+        return frozenset({self.label, *self.others, *names_of(self.nodes)})
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """The modules besides `label` that have operators in it: norms in a row are one site."""
+        labels = dict.fromkeys(label_of(n) for n in self.nodes if label_of(n) != node_name(n))
+        return tuple(one for one in labels if not f"{self.label}.".startswith(f"{one}."))
 
     @property
     def is_chain(self) -> bool:

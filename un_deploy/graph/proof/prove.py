@@ -264,7 +264,7 @@ class _Prover:
             strange = [str(v.name) for v in region.new.constants if not self._kept.is_known(v)]
             if not strange or not error.differs:
                 raise
-            text = f"{error}, with the constant {strange[0]!r}, which is not the fold's"
+            text = f"{error}, with the constant {strange[0]!r}, which the fold does not have"
             raise NoProofError(text, differs=False) from error
 
     def _refused(self, value: ir.Value, claim: Claim, reason: str, error: Exception) -> None:

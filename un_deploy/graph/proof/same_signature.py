@@ -33,11 +33,11 @@ def signature_problems(original: ir.Model, other: ir.Model) -> Iterator[Problem]
         if other.opset_imports.get(domain) != opset:
             text = f"is {other.opset_imports.get(domain)}, the original's {opset}"
             # Operators may mean the same in both.
-            yield Problem(f"opset of {domain or 'ai.onnx'}", text, differs=False)
+            yield Problem(f"the opset of {domain or 'ai.onnx'}", text, differs=False)
     for key, function in original.functions.items():
         own = other.functions.get(key)
         if own is None or _bytes(own) != _bytes(function):
-            yield Problem(f"function {function.name}", "is another one than in the original")
+            yield Problem(f"the function {function.name}", "is another one than in the original")
 
 
 def _same_dims(

@@ -15,6 +15,7 @@ from un_deploy.graph.fold.report import SiteReport
 from un_deploy.graph.model.labels import node_name
 from un_deploy.graph.model.model_kinds import to_ir
 from un_deploy.graph.proof.same_operator import difference, same_numbers
+from un_deploy.measure.equality.graph_differences import another_operator
 
 
 @dataclass(frozen=True)
@@ -92,24 +93,27 @@ def _untouched(site: SiteReport, original: ir.Model, other: ir.Model) -> bool:
 
 
 def form_difference(expected: ir.Model, found: ir.Model) -> str:
-    """The first thing that tells two graphs apart, the numbers of their constants aside."""
+    """The first thing that tells two graphs apart, the numbers of their constants aside.
+
+    Its words are those of `un_deploy.measure.equality.record.Called`.
+    """
     if any(found.opset_imports.get(d) != v for d, v in expected.opset_imports.items()):
-        return "the operators are of other opsets than the fold has"
+        return "the operators of the other network are of other opsets than the fold has"
     for one, other in zip_longest(expected.graph, found.graph):
-        if one is None or other is None:
-            return f"the operator {node_name(other or one)!r} is not as the fold has it"
+        if one is None:
+            return f"the fold ends before the operator {node_name(other)!r} of the other network"
+        if other is None:
+            return f"the other network ends before the operator {node_name(one)!r} of the fold"
         text = difference(other, one, _same_name)
-        if not text and [v.name for v in one.outputs] != [v.name for v in other.outputs]:
-            text = "gives its outputs other names"
-        if text:
-            return f"the operator {node_name(other)!r} {text}".replace("the original", "the fold")
+        if text or [v.name for v in one.outputs] != [v.name for v in other.outputs]:
+            return another_operator(other, one, text)
     weights = [
         {name: (v.dtype, v.shape) for name, v in model.graph.initializers.items()}
         for model in (expected, found)
     ]
     for name in sorted(weights[0].keys() | weights[1].keys()):
         if weights[0].get(name) != weights[1].get(name):
-            return f"the constant {name!r} is not as the fold has it"
+            return f"the constant {name!r} of the other network is not as the fold has it"
     return ""
 
 

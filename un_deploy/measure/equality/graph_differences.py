@@ -49,7 +49,7 @@ class Difference:
 def differences(first: ir.Model, second: ir.Model) -> Iterator[Difference]:
     """All of them, in the order of the second graph, constants at the end.
 
-    The first graph is the fold that the second one is held against, and is called so.
+    The first graph is the fold that the second one, the other network, is held against.
     """
     return _Graphs(first, second).differences()
 
@@ -76,6 +76,19 @@ def left_out(first: ir.Model, second: ir.Model) -> list[str]:
     return [name for key, name in old.items() if key not in new] if new.keys() <= old.keys() else []
 
 
+def another_operator(node: ir.Node, old: ir.Node, text: str) -> str:
+    """What tells an operator of the other network from the fold's, as a sentence.
+
+    Args:
+        text: what `un_deploy.graph.proof.same_operator.difference` says; empty: only the names of
+            their outputs differ.
+    """
+    text = text.replace("the original", "the fold") or "gives its outputs other names"
+    if node.op_type != old.op_type:
+        text = f"is a {node.op_type}, the fold has a {old.op_type} ({node_name(old)!r})"
+    return f"the operator {node_name(node)!r} of the other network {text}"
+
+
 def same_graph(first: ir.Model, second: ir.Model) -> bool:
     """Whether two models are one and the same: signature, operators, bodies, and every bit."""
     if _ends(first) != _ends(second) or first.opset_imports != second.opset_imports:
@@ -97,15 +110,14 @@ class _Graphs:
         for node in self._second.graph:
             old = made.pop(_key(node), None)
             if old is None:
-                text = f"the operator {node_name(node)!r} ({node.op_type}) is not in the fold"
+                text = f"{_operator(node)} of the other network is not in the fold"
                 yield Difference(node_name(node), text, may_be_equal=True, node=node)
             elif (text := difference(node, old, self._same)) != "" or _outputs(node, old):
-                text = text.replace("the original", "the fold") or "gives its outputs other names"
-                found = self._classified(node, old, f"the operator {node_name(node)!r} {text}")
+                found = self._classified(node, old, another_operator(node, old, text))
                 if found is not None:
                     yield found
         for node in made.values():
-            text = f"the operator {node_name(node)!r} ({node.op_type}) is missing"
+            text = f"{_operator(node)} of the fold is not in the other network"
             yield Difference(node_name(node), text, may_be_equal=True)
         yield from self._constants()
 
@@ -113,7 +125,8 @@ class _Graphs:
         old = self._first.graph.initializers
         for name, value in self._second.graph.initializers.items():
             if name in old and not same_numbers(value.const_value, old[name].const_value):
-                yield Difference(name, f"the constant {name!r} holds other numbers")
+                here = f"the constant {name!r} of the other network"
+                yield Difference(name, f"{here} holds other numbers than in the fold")
 
     def _same(self, new: ir.Value, old: ir.Value, shape_only: bool = False) -> bool:
         """The same name, behind operators that change nothing; or constants of equal numbers."""
@@ -203,6 +216,10 @@ class _Graphs:
                 return False
             left.remove(match)
         return not left
+
+
+def _operator(node: ir.Node) -> str:
+    return f"the operator {node_name(node)!r} ({node.op_type})"
 
 
 def _key(node: ir.Node) -> str:

@@ -7,26 +7,31 @@ import onnx_ir as ir
 
 from un_deploy.graph.analysis.floating import widen
 from un_deploy.graph.proof.proof import Problem
+from un_deploy.measure.equality.record import Called
 
 Array = np.ndarray
 
 
-def signature_problems(first: ir.Model, second: ir.Model) -> list[Problem]:
+def signature_problems(first: ir.Model, second: ir.Model, called: Called) -> list[Problem]:
     """Why two graphs cannot be run on the same inputs: names, order, types of inputs and outputs.
 
     A proof asks for more, the declared shapes too (`un_deploy.graph.proof.same_signature`).
+
+    Args:
+        called: the two, in the texts.
     """
     problems = []
     for kind in ("inputs", "outputs"):
         old, new = (list(getattr(m.graph, kind)) for m in (first, second))
         names = [[value.name for value in values] for values in (old, new)]
         if names[0] != names[1]:
-            text = f"the {kind} are {names[1]}, the original's {names[0]}"
-            problems.append(Problem(kind, text))
+            text = f"the {kind} of {called.other} are {names[1]}"
+            problems.append(Problem(kind, f"{text}, those of {called.original} {names[0]}"))
             continue
         for a, b in zip(old, new, strict=True):
             if a.dtype != b.dtype:
-                text = f"the {kind[:-1]} {a.name!r} is {b.dtype}, the original's {a.dtype}"
+                end = f"the {kind[:-1]} {a.name!r}"
+                text = f"{end} of {called.other} is {b.dtype}, that of {called.original} {a.dtype}"
                 problems.append(Problem(str(a.name), text))
     return problems
 

@@ -10,7 +10,7 @@ from un_deploy.arguments.check import checked
 from un_deploy.errors import VerificationError
 from un_deploy.graph.proof.proof import Problem, Proof
 from un_deploy.json_form import JsonForm
-from un_deploy.measure.equality.record import Record
+from un_deploy.measure.equality.record import OF_A_FOLD, Record
 from un_deploy.measure.equality.unreached import Unreached
 from un_deploy.printed import Part, Printed, Words
 
@@ -131,13 +131,14 @@ class VerifyReport(JsonForm, Printed):
         found = [_capital(self.reason)] if self.reason else []
         if self.proof is not None and self.verdict == "proven":
             found.append(
-                f"{self.proof.operators} operators are the original's; {self.proof.constants} "
+                f"{self.proof.operators} operators are the same in both; {self.proof.constants} "
                 f"rewritten constants compared in every entry; {self.proof.regions} tensors "
                 f"computed by both graphs, the worst {self.proof.worst:.1g} apart."
             )
+        original = (self.record.called if self.record else OF_A_FOLD).original
         wrong = {problem.place for problem in self.problems}  # which says the same of an output
         found += [
-            f"Output {one.output!r} in {one.runtime}: {told(one)}."
+            f"Output {one.output!r} in {one.runtime}: {told(one, original)}."
             for one in self.outputs
             if not (one.differs and one.output in wrong)
         ]
@@ -154,12 +155,16 @@ class VerifyReport(JsonForm, Printed):
         return [*lines, Words(verdict, "good" if self.passed else "bad")]
 
 
-def told(result: OutputResult) -> str:
-    """An output's figures in words."""
+def told(result: OutputResult, original: str) -> str:
+    """An output's figures in words.
+
+    Args:
+        original: what the first network is called.
+    """
     text = f"off by {result.error:.1e} of its largest entry"
     if not math.isfinite(result.error):
         text = "of another shape, or not finite at other places"
-    own = f"the original's own error is {result.own:.1e}"
+    own = f"{original}'s own error is {result.own:.1e}"
     if result.allowed is None:
         return f"{text}; {own}, so this says nothing"
     return f"{text}; {own}, {result.allowed:.1e} is allowed"
@@ -168,7 +173,8 @@ def told(result: OutputResult) -> str:
 def _sentence(problem: Problem) -> str:
     """The problem's text; one that begins with a verb begins with its place here."""
     whole = problem.text.startswith("the ") or repr(problem.place) in problem.text
-    return problem.text if whole else f"{problem.place!r} {problem.text}"
+    place = problem.place if problem.place.startswith("the ") else repr(problem.place)
+    return problem.text if whole else f"{place} {problem.text}"
 
 
 def _capital(text: str) -> str:

@@ -57,7 +57,11 @@ def compare_shared(
         results.update((r.output, r) for r in judge.results(feeds, old, new, part))
         empty.update(name for name in part if not any(run[name].size for run in new))
     problems = [
-        Problem(name, f"the tensor {name!r} is not what the fold has there: {told(result)}")
+        Problem(
+            name,
+            f"the tensor {name!r} of the other network is not what the fold has there: "
+            f"{told(result, 'the fold')}",
+        )
         for name, result in results.items()
         if result.differs
     ]

@@ -25,6 +25,7 @@ from un_deploy.graph.fold.check_weights import check_weights
 from un_deploy.graph.fold.fold import Folded
 from un_deploy.graph.fold.quantised import named, quantised
 from un_deploy.graph.model.input_specs import Arrays, Feeds
+from un_deploy.graph.model.labels import node_name
 from un_deploy.graph.model.model_kinds import to_ir
 from un_deploy.graph.proof.proof import Problem
 from un_deploy.graph.proof.prove import prove
@@ -37,7 +38,7 @@ from un_deploy.measure.equality.graph_differences import (
 )
 from un_deploy.measure.equality.inputs import check_inputs, read_inputs
 from un_deploy.measure.equality.outputs import signature_problems
-from un_deploy.measure.equality.record import Recorder
+from un_deploy.measure.equality.record import OF_A_FOLD, Called, Recorder
 from un_deploy.measure.equality.report import (
     OutputResult,
     ProofFigures,
@@ -50,8 +51,6 @@ from un_deploy.measure.equality.shared_tensors import compare_shared
 
 #: From here on two graphs are taken for versions of one: that share of the second one's names.
 _SHARED = 0.9
-
-_OTHER_WAY = "in the other order: the first network was held against the fold of the second"
 
 
 @checked
@@ -74,12 +73,17 @@ def verify(
     """
     at_least(0, seed=seed)
     recorder = Recorder(a, b)
-    report = _verified(a, b, inputs, seed, keep)
+    report = _verified(a, b, inputs, seed, keep, recorder.called)
     return replace(report, record=recorder.record())
 
 
 def _verified(
-    a: Any, b: Any, inputs: str | Arrays | None, seed: int, keep: Collection[str]
+    a: Any,
+    b: Any,
+    inputs: str | Arrays | None,
+    seed: int,
+    keep: Collection[str],
+    called: Called,
 ) -> VerifyReport:
     """See `verify`; without the record of the files."""
     (original, _), (other, _) = to_ir(a), to_ir(b)
@@ -88,19 +92,20 @@ def _verified(
         return VerifyReport("proven", "the two are one and the same graph")
     for model in (original, other):
         check_weights(model)
-    if problems := signature_problems(original, other):
+    if problems := signature_problems(original, other, called):
         return VerifyReport("not equal", "inputs or outputs differ", tuple(problems))
     again = fold_again(original, other, keep)
     if again.difference and keep:  # what B shows counts for more than what was said of it
         again = fold_again(original, other)
     if not again.difference:
-        report = verify_fold(original, replace(again.folded, model=other))
-        return add_second_look(report, original, other, feeds, seed)
+        report = _held(other, original, again.folded, called)
+        return add_second_look(report, original, other, feeds, seed, called)
     if (turned := _folded_other_way(original, other)) is not None:
-        report = verify_fold(other, replace(turned.folded, model=original))
-        report = replace(report, reason=_OTHER_WAY)
-        return add_second_look(report, original, other, feeds, seed)
-    report = _not_a_fold(again, original, other, feeds, seed)
+        report = _held(original, other, turned.folded, called.turned())
+        reason = f"in the other order: {called.original} was held against {called.turned().fold}"
+        report = replace(report, reason=reason)
+        return add_second_look(report, original, other, feeds, seed, called)
+    report = _not_a_fold(again, original, other, feeds, seed, called)
     return replace(report, notes=(*report.notes, *_quantised_alone(original, other)))
 
 
@@ -126,6 +131,15 @@ def feeds_of(model: ir.Model, inputs: str | Arrays) -> list[Feeds]:
     return [*read_inputs(inputs, model)]
 
 
+def _held(other: ir.Model, original: ir.Model, folded: Folded, called: Called) -> VerifyReport:
+    """See `verify_fold`; of two networks, whose names the problems have."""
+    report = verify_fold(original, replace(folded, model=other))
+    there = {node_name(node) for node in original.graph} - {node_name(n) for n in other.graph}
+    owners = dict.fromkeys(there, called.original)  # what a fold has taken out
+    problems = (called.placed(one, owners.get(one.place, called.other)) for one in report.problems)
+    return replace(report, problems=tuple(problems))
+
+
 def verify_fold(original: ir.Model, folded: Folded) -> VerifyReport:
     """Prove a fold by parts, for all inputs; nothing is run.
 
@@ -149,6 +163,7 @@ def add_second_look(
     folded: ir.Model,
     feeds: Sequence[Feeds] | None,
     seed: int = 0,
+    called: Called = OF_A_FOLD,
 ) -> VerifyReport:
     """Add to a proof what whole outputs in a runtime look like; the verdict stays."""
     if report.verdict != "proven":
@@ -159,14 +174,15 @@ def add_second_look(
         return replace(report, notes=(*report.notes, f"outputs were not compared: {error}"))
     notes = [*report.notes, *_not_compared(seen)]
     if seen.failure:
-        notes.append(f"{seen.runtime.name} runs the original and not the fold: {seen.failure}")
+        notes.append(_one_alone_runs(seen, called))
     if any(result.differs for result in seen.results):
         notes.append(
             f"{seen.runtime.name} computes other outputs for the two than rounding explains: it "
             "may have an operator wrong, which the proof does not rest on"
         )
     if any(result.allowed is None for result in seen.results):
-        notes.append("the outputs say nothing: the original's own rounding error is too large")
+        own = f"{called.original}'s own rounding error is too large"
+        notes.append(f"the outputs say nothing: {own}")
     return replace(report, outputs=seen.results, notes=tuple(notes), runs=len(seen.feeds))
 
 
@@ -185,18 +201,22 @@ def _not_a_fold(
     other: ir.Model,
     feeds: Sequence[Feeds] | None,
     seed: int,
+    called: Called,
 ) -> VerifyReport:
     """The report of a pair that is no fold of each other."""
+    if not again.folded.is_changed:
+        called = replace(called, fold=called.original)
     fold = again.folded.model
     shares = share_of_names(fold, other) >= _SHARED
     found = list(differences(fold, other)) if shares else []
-    problems = [Problem(one.place, one.text) for one in found if not one.may_be_equal]
-    reason = f"not a fold of the original: {found[0].text if found else again.difference}"
+    problems = [Problem(one.place, called.said(one.text)) for one in found if not one.may_be_equal]
+    first = called.said(found[0].text if found else again.difference)
+    reason = f"not a fold of {called.original}: {first}"
     untold: tuple[Problem, ...] = ()
     if shares:
-        report = verify_fold(original, replace(again.folded, model=other))
+        report = _held(other, original, again.folded, called)
         if report.verdict == "proven":
-            return add_second_look(report, original, other, feeds, seed)
+            return add_second_look(report, original, other, feeds, seed, called)
         untold = report.problems
         problems += [problem for problem in untold if problem.differs]
         if problems:
@@ -205,11 +225,14 @@ def _not_a_fold(
         seen = look(original, other, feeds, seed)
     except CannotLookError as error:
         return VerifyReport("cannot tell", f"{reason}; nothing could be run: {error}", untold)
-    problems += _output_problems(seen)
-    doubts = _doubts(seen)
+    problems += _output_problems(seen, called)
+    doubts = _doubts(seen, called)
     if shares and not seen.failure:
         try:
-            problems += compare_shared(fold, other, found, seen.runtime, seen.feeds)
+            problems += [
+                replace(one, text=called.said(one.text))
+                for one in compare_shared(fold, other, found, seen.runtime, seen.feeds)
+            ]
         except InputError as error:
             doubts.append(f"the tensors inside could not be compared: {error}")
     report = VerifyReport(
@@ -224,33 +247,41 @@ def _not_a_fold(
         return replace(report, verdict="not equal", problems=tuple(problems))
     if shares and (missing := left_out(fold, other)):
         named = ", ".join(missing[:3])
-        doubts.append(f"it lacks the operators {named} and has none that could do their work")
+        doubts.append(
+            f"{called.other} lacks the operators {named} and has none that could do their work"
+        )
     if doubts:
         reason = f"{reason}; {doubts[0]}"
         return replace(report, verdict="cannot tell", reason=reason, problems=untold)
     return report
 
 
-def _doubts(seen: Look) -> list[str]:
+def _doubts(seen: Look, called: Called) -> list[str]:
     """Why outputs that were not seen to differ may still be different."""
     untold = [result.output for result in seen.results if result.allowed is None]
     return [
-        *(f"the original's own rounding error is too large at {name!r}" for name in untold),
+        *(f"{called.original}'s own rounding error is too large at {name!r}" for name in untold),
         *_not_compared(seen),
         *(f"the output {name!r} has no finite entry on these inputs" for name in seen.empty),
     ]
 
 
-def _output_problems(seen: Look) -> list[Problem]:
-    found = [_output_problem(result) for result in seen.results if result.differs]
+def _output_problems(seen: Look, called: Called) -> list[Problem]:
+    found = [_output_problem(result, called) for result in seen.results if result.differs]
     if seen.failure:
-        text = f"the second network does not run where the original does: {seen.failure}"
-        found.append(Problem("the second network", text))
+        found.append(Problem(called.other, f"the runtime {_one_alone_runs(seen, called)}"))
     return found
 
 
-def _output_problem(result: OutputResult) -> Problem:
-    text = f"the output {result.output!r} differs in {result.runtime}: {told(result)}"
+def _one_alone_runs(seen: Look, called: Called) -> str:
+    return f"{seen.runtime.name} runs {called.original} and not {called.other}: {seen.failure}"
+
+
+def _output_problem(result: OutputResult, called: Called) -> Problem:
+    text = (
+        f"the output {result.output!r} of {called.other} is not that of {called.original} in "
+        f"{result.runtime}: {told(result, called.original)}"
+    )
     return Problem(result.output, text)
 
 

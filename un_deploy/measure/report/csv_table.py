@@ -64,7 +64,7 @@ def _row(name: str, report: CompareReport, ratio: Ratio) -> Cells:
         "confidence": interval.confidence,
         "builds": interval.builds,
         "rounds": interval.rounds,
-        "says": "" if is_control else wording.verdict(ratio),
+        "says": "" if is_control else wording.verdict(ratio, steady=not report.unsteady),
         "control_low": None if control.too_few else control.low,
         "control_high": None if control.too_few else control.high,
         "time_of_ms": None if of is None else 1e3 * of.median_s,

@@ -133,7 +133,7 @@ def _table(title: str, found: Sequence[Named]) -> Table:
             (
                 Cell(name, code=True),
                 when(one).removesuffix(" UTC"),
-                *_ratio(ratio),
+                *_ratio(ratio, steady=not one.unsteady),
                 Cell(control, "bad", small="unsteady") if one.unsteady else Cell(control, "muted"),
                 "" if folded is None else f"{1e3 * folded.median_s:.{digits}f}",
                 Cell("" if folded is None else folded.sha256[:12], code=True),
@@ -146,11 +146,11 @@ def _table(title: str, found: Sequence[Named]) -> Table:
     return Table(f"Reports: {title}", columns, tuple(rows))
 
 
-def _ratio(ratio: Ratio | None) -> tuple[str | Cell, str, str]:
+def _ratio(ratio: Ratio | None, *, steady: bool) -> tuple[str | Cell, str, str]:
     if ratio is None:
         return "", "", ""
     number = Cell(wording.numbers(ratio.interval)[0], small=wording.pair(ratio))
-    return number, wording.span(ratio.interval), wording.verdict(ratio)
+    return number, wording.span(ratio.interval), wording.verdict(ratio, steady=steady)
 
 
 def _machines(reports: Sequence[Named]) -> Section:

@@ -90,7 +90,7 @@ class CompareReport(JsonForm, Printed):
         The page of `un_deploy.report` and `un-deploy compare` have the rest.
         """
         for why in self.unsteady:
-            yield Words(f"The machine was unsteady: {why}.", "bad")
+            yield Words(f"No figure is to be quoted: {why}.", "bad")
         shapes = ", ".join(f"{name} {list(shape)}" for name, shape in self.inputs.items())
         yield f"{self.runtime or self.backend}, {self.computed_in}; {shapes}"
         times = [(one.name, f"{one.median_s * 1e3:.3f}", one.source) for one in self.timed]
@@ -105,7 +105,7 @@ class CompareReport(JsonForm, Printed):
                 "none"
                 if one.interval.too_few
                 else f"{one.interval.low:.3f} to {one.interval.high:.3f}",
-                ", ".join(self.doubts(one)) or _says(one.interval),
+                ", ".join(self.doubts(one)) or _says(one.interval, steady=not self.unsteady),
             )
             for one in (*self.ratios, self.control)
         ]
@@ -122,11 +122,16 @@ class CompareReport(JsonForm, Printed):
 
         It is of this batch size: those of the sweep have their own.
         """
+        few = self.control.interval.too_few
+        unknown = (f"nobody knows how steady the machine was: {few}",) if few else ()
+        return (*unknown, *self.seen_unsteady)
+
+    @property
+    def seen_unsteady(self) -> tuple[str, ...]:
+        """What was seen of an unsteady machine; too few builds or rounds show nothing."""
         control = self.control.interval
         found = []
-        if control.too_few:
-            found.append(f"nobody knows how steady the machine was: {control.too_few}")
-        elif not control.within(STEADY):
+        if not control.too_few and not control.within(STEADY):
             found.append(
                 f"the A/A control, {TITLES[self.control.of]} against itself, lies from "
                 f"{control.low:.3f} to {control.high:.3f}, not wholly inside {1 - STEADY:g} to "
@@ -291,9 +296,11 @@ class CompareReport(JsonForm, Printed):
         )
 
 
-def _says(interval: Interval) -> str:
+def _says(interval: Interval, *, steady: bool) -> str:
     if interval.too_few:
         return interval.too_few
+    if not steady:
+        return "unsteady"
     if not interval.significant:
         return "not significant"
     return "slower" if interval.ratio > 1 else "faster"

@@ -28,6 +28,7 @@ from un_deploy.graph.strip.layernorm_operator import use_operator
 from un_deploy.graph.strip.strip import strip_graph
 from un_deploy.measure.equality.inputs import check_inputs, random_inputs, read_inputs
 from un_deploy.measure.equality.outputs import signature_problems
+from un_deploy.measure.equality.record import Called
 from un_deploy.measure.speed.variant import BASELINES, TITLES, Kind, StayingNorm, Variant
 from un_deploy.pipeline.compare.check_folded import check_folded
 from un_deploy.pipeline.compare.given_plans import GivenPlan, usual_sizes
@@ -199,7 +200,8 @@ class Network:
         graphs = {**self.models, **{kind: plan.graph for kind, plan in self.plans.items()}}
         (kind, first), *others = graphs.items()
         for other, model in others:
-            if problems := signature_problems(first, model):
+            called = Called(TITLES[kind], TITLES[other], TITLES["folded"])
+            if problems := signature_problems(first, model, called):
                 problem = problems[0].text
                 raise InputError(f"{TITLES[other]} is not {TITLES[kind]}'s network: {problem}")
         found = self._feeds(first, inputs, dims, seed)

@@ -108,4 +108,5 @@ def _report(site: Site, *, into: tuple[str, ...] = (), reason: str = "") -> Site
         status="stayed" if reason else "folded",
         into=into,
         reason=reason,
+        others=site.others,
     )

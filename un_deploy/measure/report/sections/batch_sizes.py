@@ -39,14 +39,16 @@ def _table(points: list[CompareReport]) -> Table:
     for report in points:
         for of, to in COMPARED:
             if (ratio := wording.found(report, of, to)) is not None:
-                interval = ratio.interval
+                interval, steady = ratio.interval, not report.unsteady
+                says = wording.verdict(ratio, steady=steady)
+                bold = steady and interval.significant
                 rows.append(
                     (
                         wording.point(report),
                         wording.pair(ratio),
                         wording.numbers(interval)[0],
                         wording.span(interval),
-                        Cell(wording.verdict(ratio), "strong" if interval.significant else "muted"),
+                        Cell(says, "strong" if bold else "muted"),
                         _control(report),
                     )
                 )

@@ -35,9 +35,10 @@ def section(report: CompareReport) -> Section | Absent:
 
 def _table(report: CompareReport) -> Table:
     rows = [
-        _row(one, wording.variant(one.to, one.to_form), report.doubts(one)) for one in report.ratios
+        _row(one, wording.variant(one.to, one.to_form), _says(one, report)) for one in report.ratios
     ]
-    rows.append(_row(report.control, "itself (A/A control)", control=True))
+    control = report.control
+    rows.append(_row(control, "itself (A/A control)", _of_control(control.interval)))
     sure = wording.percent(report.control.interval.confidence)
     return Table(
         "Ratios, their intervals and the A/A control",
@@ -47,15 +48,16 @@ def _table(report: CompareReport) -> Table:
     )
 
 
-def _row(
-    ratio: Ratio, to: str, doubts: tuple[str, ...] = (), *, control: bool = False
-) -> tuple[str | Cell, ...]:
+def _says(ratio: Ratio, report: CompareReport) -> Cell:
+    verdict = wording.verdict(ratio, steady=not report.unsteady)
+    if doubts := report.doubts(ratio):
+        return Cell(f"{verdict} ({', '.join(doubts)})", "bad")
+    sure = ratio.interval.significant and not report.unsteady
+    return Cell(verdict, "strong" if sure else "muted")
+
+
+def _row(ratio: Ratio, to: str, says: Cell) -> tuple[str | Cell, ...]:
     interval = ratio.interval
-    says = Cell(wording.verdict(ratio), "strong" if interval.significant else "muted")
-    if doubts:
-        says = Cell(f"{wording.verdict(ratio)} ({', '.join(doubts)})", "bad")
-    if control:
-        says = _of_control(interval)
     return (
         wording.variant(ratio.of, ratio.form),
         to,
@@ -78,7 +80,8 @@ def _forest(report: CompareReport) -> Plot:
     shown = [*report.ratios, report.control]
     names = [wording.pair(ratio) for ratio in report.ratios]
     names.append(f"A/A control: {wording.variant(report.control.of, report.control.form)} / itself")
-    says = [wording.verdict(ratio) for ratio in report.ratios] + [""]
+    steady = not report.unsteady
+    says = [wording.verdict(ratio, steady=steady) for ratio in report.ratios] + [""]
     texts = [
         wording.shown(r.interval) + (f", {v}" if v else "")
         for r, v in zip(shown, says, strict=True)
@@ -103,7 +106,9 @@ def _forest(report: CompareReport) -> Plot:
             marker={
                 "color": colour,
                 "size": 11,
-                "symbol": symbol if control or interval.significant else f"{symbol}-open",
+                "symbol": symbol
+                if control or (interval.significant and steady)
+                else f"{symbol}-open",
                 "line": {"width": 2, "color": colour},
             },
             text=[plot_style.label(name, text)],
@@ -120,6 +125,6 @@ def _forest(report: CompareReport) -> Plot:
         caption="The line at 1 means equal. There is no interval to draw."
         if band.too_few
         else "The line at 1 means equal; the shaded band is the A/A control's interval. A filled "
-        "circle is significant, an open one is not.",
+        "circle is significant on a steady machine, an open one is not.",
         height=66 * len(shown) + 90,
     )

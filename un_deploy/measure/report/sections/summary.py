@@ -24,7 +24,7 @@ def headline(report: CompareReport) -> Headline:
         text = f"Not comparable: {'; '.join(said)}."
         return Headline(text, "bad", (), _warnings(report))
     if report.unsteady:
-        return Headline(UNSTEADY, "bad", (wording.AGAIN,), _warnings(report))
+        return Headline(UNSTEADY, "bad", (wording.again(report),), _warnings(report))
     main = wording.found(report, "ln", "folded") or next(iter(report.ratios), None)
     if main is None:
         return Headline("There is nothing to compare.", "muted", (), _warnings(report))
