@@ -23,7 +23,7 @@ def _spelled(name: str, **settings: Any) -> Callable[[Any], Any]:
 
 @click.command(
     cls=Command,
-    example="un-deploy build folded.onnx -o folded.plan --precision fp16 --dim batch=8\n"
+    example="un-deploy build folded.onnx -o net.plan --precision fp16 --shapes x:8x3x224x224\n"
     "un-deploy build folded.onnx -o folded.plan --precision fp16 --dim batch=8",
     groups={
         "Output": "target force",
