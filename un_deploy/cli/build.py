@@ -23,8 +23,8 @@ def _spelled(name: str, **settings: Any) -> Callable[[Any], Any]:
 
 @click.command(
     cls=Command,
-    example="un-deploy build folded.onnx -o net.plan --precision fp16 --shapes x:8x3x224x224\n"
-    "un-deploy build folded.onnx -o folded.plan --precision fp16 --dim batch=8",
+    example="un-deploy build net.onnx -o net.plan --precision fp16 --shapes x:8x3x224x224\n"
+    "un-deploy build net.onnx -o net.plan --precision fp16 --dim batch=8",
     groups={
         "Output": "target force",
         "Precision": "precision keep_fp32 tf32 require_types input_io_formats output_io_formats",
