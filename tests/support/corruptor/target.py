@@ -109,7 +109,7 @@ class Target:
         if node.graph in self._owners:
             owner = self._owners[node.graph]
             if owner.op_identifier() in self.model.functions:
-                yield f"function {owner.op_type}"
+                yield f"the function {owner.op_type}"
             yield from self._with_owners(owner)
 
 
