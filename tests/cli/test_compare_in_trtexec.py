@@ -174,8 +174,8 @@ def test_doubts_stand_beside_the_ratio(
 ) -> None:
     monkeypatch.setenv("TRTEXEC_DOUBLE_MODE", "doubts")
     given = ("--unfolded", "model.onnx", "--backend", "trtexec", "--dim", "batch=4")
-    result = run("compare", *given, "--min-speedup", "1", "--json", *ONCE)
-    assert result.exit_code == 1  # LN is missing; doubts alone refuse nothing
+    result = run("compare", *given, "--json", *ONCE)
+    assert result.exit_code == 0  # doubts alone refuse nothing
     timed = json.loads(result.stdout)["timed"]
     assert {tuple(one["doubts"]) for one in timed} == {("unstable", "bound by enqueue time")}
     text = " ".join(run("compare", *given, *ONCE).stdout.replace("│", " ").split())
