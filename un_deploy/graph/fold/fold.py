@@ -154,7 +154,12 @@ def _fold(
             told.unreadable(miss)
     sites = (*view.sites, *(site for part in inside.values() for site in part.sites))
     if not around.is_body:
-        _check_kept(keep, sites)
+        whole = {} if taken is None else taken.ends
+        known = [(whole.get(site.name, site.label), site.names) for site in sites]
+        known += [(norm.label, norm.names) for norm in view.norms]
+        inner = (norm for part in inside.values() for norm in part.report.measuring)
+        known += [(norm.label, frozenset({norm.label, norm.node})) for norm in inner]
+        _check_kept(keep, known)
     while True:
         best, tried = best_solution(view)
         if not best.assignment.vanished:
@@ -291,11 +296,13 @@ def _constant_changes(changes: list[Change]) -> Iterator[ConstantChange]:
         yield ConstantChange(change.node, change.old, str(value.name), relative)
 
 
-def _check_kept(keep: Collection[str], sites: Collection[Site]) -> None:
+def _check_kept(keep: Collection[str], norms: Collection[tuple[str, frozenset[str]]]) -> None:
+    """`norms`: the label of each, and all of its names; those that measure their input too."""
     for name in keep:
-        if not any(name in site.names for site in sites):
-            known = ", ".join(site.label for site in list(sites)[:8]) or "there are none"
-            more = f" and {len(sites) - 8} more" if len(sites) > 8 else ""
+        if not any(name in names for _, names in norms):
+            labels = [*dict.fromkeys(label for label, _ in norms)]
+            known = ", ".join(labels[:8]) or "there are none"
+            more = f" and {len(labels) - 8} more" if len(labels) > 8 else ""
             raise InputError(
                 f"{argument('keep')} {name!r} names no norm of this graph (norms: {known}{more})"
             )

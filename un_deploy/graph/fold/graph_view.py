@@ -66,7 +66,7 @@ class GraphView(GraphFacts):
         ]
         self.pinned: dict[ir.Value, str] = {}
         self._touching: dict[ir.Value, list[Unit | Site]] = {}
-        self._pin(model.graph, taken or {})
+        self._pin(model.graph, keep, taken or {})
         for unit in self.units:
             for value in dict.fromkeys(value for _, value in unit.ports()):
                 if value not in constants:
@@ -136,7 +136,9 @@ class GraphView(GraphFacts):
                         seen.add(other)
                         pending.append((other, reason))
 
-    def _pin(self, graph: ir.Graph, taken: Mapping[ir.Node, ir.Node]) -> None:
+    def _pin(
+        self, graph: ir.Graph, keep: Collection[str], taken: Mapping[ir.Node, ir.Node]
+    ) -> None:
         for ends, kind in ((graph.inputs, "input"), (graph.outputs, "output")):
             for value in ends:
                 self.pinned[value] = f"{value.name!r} is a graph {kind}"
@@ -145,6 +147,8 @@ class GraphView(GraphFacts):
                 if read is not None and node.graph is not graph and read.graph is graph:
                     self.pinned[read] = f"{read.name!r} is read inside a control flow body"
         for norm in self.norms:
+            if not norm.names.isdisjoint(keep):
+                self.pinned[norm.y] = f"{norm.label} is kept, so its output must stay"
             for value in (value for node in norm.core[:-1] for value in node.outputs):
                 self.pinned[value] = f"{value.name!r} is a part of a {norm.kind}"
         for node in taken.values():  # else it would take its own scale and shift in again

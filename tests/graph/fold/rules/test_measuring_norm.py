@@ -6,7 +6,7 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from tests.support.graphs import assert_stays, build, fold_and_prove, operators, stored
+from tests.support.graphs import assert_stays, build, fold_and_prove, operators, stored, to_bytes
 from un_deploy.graph.fold.fold import fold_graph
 from un_deploy.graph.proof.prove import prove
 
@@ -236,3 +236,11 @@ def test_a_norm_that_gave_its_scale_and_shift_does_not_take_them_in_again() -> N
     model = build(ROWS, "h = LayerNormalization(x, ag, c) y = Tanh(h)", ag=(4,), c=(4,))
     (site,) = fold_graph(model, fold_norm_affine=True).report.stayed
     assert "is a LayerNormalization without its scale and shift" in site.reason
+
+
+def test_one_that_is_kept_takes_nothing_in() -> None:
+    model = build(ROWS, f"h = LayerNormalization(x, ag, c) {BEHIND}", **ROW)
+    folded = fold_graph(model.clone(), keep=["LayerNormalization_0"])
+    assert to_bytes(folded.model) == to_bytes(model)
+    (site,) = folded.report.stayed
+    assert "LayerNormalization_0 is kept, so its output must stay" in site.reason

@@ -7,6 +7,7 @@ import onnx_ir as ir
 import pytest
 
 from tests.support.graphs import build, fold_and_prove, operators, stored, to_bytes
+from un_deploy.errors import InputError
 from un_deploy.graph.fold.fold import fold_graph
 from un_deploy.graph.proof.prove import prove
 
@@ -124,3 +125,28 @@ def test_in_the_body_of_an_if() -> None:
     (site,) = folded.report.sites
     assert site.status == "folded" and site.operators == ("LayerNormalization",)
     assert site.kind == "affine"
+
+
+@pytest.mark.parametrize("name", ["LayerNormalization_0", "n"])
+def test_one_that_is_kept_is_whole_and_named(name: str) -> None:
+    given = model("LayerNormalization")
+    folded = fold_graph(given.clone(), keep=[name], fold_norm_affine=True)
+    assert to_bytes(folded.model) == to_bytes(given)
+    (site,) = folded.report.sites
+    assert (site.status, site.reason, site.kind) == ("stayed", "kept, as asked", "affine")
+    assert to_bytes(fold_graph(given.clone(), keep=[name]).model) == to_bytes(given)
+
+
+def test_a_name_that_is_none_is_told_with_those_that_measure_too() -> None:
+    told = r"'m' names no norm of this graph \(norms: LayerNormalization_0\)"
+    for affines_too in (False, True):
+        with pytest.raises(InputError, match=told):
+            fold_graph(model("LayerNormalization"), keep=["m"], fold_norm_affine=affines_too)
+
+
+def test_where_the_scale_alone_would_fold_both_stay_and_it_is_said() -> None:
+    given = model("LayerNormalization", "r = Relu(n) y = MatMul(r, w)")
+    folded = fold_graph(given.clone(), fold_norm_affine=True)
+    assert to_bytes(folded.model) == to_bytes(given)
+    (site,) = folded.report.sites
+    assert site.reason.startswith("its shift folds nowhere, so its scale stays too (")

@@ -7,6 +7,8 @@ from typing import Literal
 
 import onnx_ir as ir
 
+from un_deploy.graph.model.labels import label_of, names_of
+
 #: What users call them.
 Kind = Literal[
     "LayerNormalization",
@@ -37,6 +39,16 @@ class Norm:
     affine: tuple[ir.Node, ...] = ()
     inner: bool = False
     obstacle: str = ""
+
+    @property
+    def label(self) -> str:
+        """Its module's path, or the name of its first operator."""
+        return label_of(self.nodes[0])
+
+    @property
+    def names(self) -> frozenset[str]:
+        """All that a user may call it: its module, its operators, their outputs."""
+        return frozenset({self.label, *names_of(self.nodes)})
 
     @property
     def core(self) -> tuple[ir.Node, ...]:

@@ -22,6 +22,7 @@ from un_deploy.graph.fold.edits import Change, SetConstant
 from un_deploy.graph.fold.graph_view import GraphView
 from un_deploy.graph.fold.original_tensors import OriginalTensors
 from un_deploy.graph.fold.report import MeasuringNorm, SiteReport
+from un_deploy.graph.fold.site import KEPT
 from un_deploy.graph.model.labels import label_of, names_of, node_name
 
 
@@ -100,10 +101,11 @@ def take_apart(
     opset = model.opset_imports.get("", 0)
     for node in list(model.graph):
         named = {label_of(node), *names_of((node,))}
-        if not (named.isdisjoint(keep) and named.isdisjoint(taken.whole)):
-            continue
         shape = shapes.of(node.outputs[0]) if holds_affine(node, constants) else None
-        if shape is None or not is_known(node, opset):
+        if shape is None or not is_known(node, opset) or not named.isdisjoint(taken.whole):
+            continue
+        if not named.isdisjoint(keep):
+            taken.whole[node_name(node)] = KEPT
             continue
         yield from _apart(node, len(shape), constants, editor, tracker, taken)
 

@@ -14,7 +14,8 @@ from un_deploy.graph.fold.report import SiteReport
 from un_deploy.graph.fold.site import NearMiss, Site
 from un_deploy.graph.model.labels import label_of, node_name
 
-_SHIFT_STAYS = "its scale is folded, and its shift stays as one Add ({})"
+_SHIFT_STAYS = "its scale is folded, and its shift stays as one Add"
+_BOTH_STAY = "its shift folds nowhere, so its scale stays too"
 
 
 class Told:
@@ -48,6 +49,7 @@ class Told:
             scale, _ = scale_and_shift(node)
             channels = 0 if scale is None else constants[scale].size
             told = label_of(node), name, (node.op_type,), channels
+            reason = reason.replace(_SHIFT_STAYS, _BOTH_STAY)  # the scale was put back
             self._reports.append((self._order[node], SiteReport(*told, "stayed", reason=reason)))
 
     def in_body(self, end: str, name: str, report: SiteReport) -> None:
@@ -72,7 +74,7 @@ class Told:
     def shift_stays(self, site: Site, add: ir.Node, into: tuple[str, ...], reason: str) -> None:
         """This Add is left of it."""
         self._order[add] = place = self._place(site)
-        self._left[add] = place, _report(site, into=into, reason=_SHIFT_STAYS.format(reason))
+        self._left[add] = place, _report(site, into=into, reason=f"{_SHIFT_STAYS} ({reason})")
 
     def shorter(self, edit: Shorten, reason: str) -> None:
         """Fewer operators are about to compute it; its last one is among them."""
