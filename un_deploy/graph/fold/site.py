@@ -10,9 +10,6 @@ from un_deploy.arguments.names import argument
 from un_deploy.graph.analysis.affine_map import Affine
 from un_deploy.graph.model.labels import label_of, names_of, node_name
 
-KEPT = "kept, as asked"
-"""Why a norm stays that a user named."""
-
 
 @dataclass(frozen=True, eq=False)
 class Site:
@@ -42,7 +39,7 @@ class Site:
     def stays(self) -> str:
         """Why it stays whatever may be folded; empty where nothing keeps it."""
         if self.kept:
-            return KEPT
+            return "kept, as asked"
         if self.norm:
             return (
                 f"belongs to a written-out {self.norm}, which runtimes recognise by it; "

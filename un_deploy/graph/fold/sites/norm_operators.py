@@ -22,7 +22,6 @@ from un_deploy.graph.fold.edits import Change, SetConstant
 from un_deploy.graph.fold.graph_view import GraphView
 from un_deploy.graph.fold.original_tensors import OriginalTensors
 from un_deploy.graph.fold.report import MeasuringNorm, SiteReport
-from un_deploy.graph.fold.site import KEPT
 from un_deploy.graph.model.labels import label_of, names_of, node_name
 
 
@@ -105,7 +104,7 @@ def take_apart(
         if shape is None or not is_known(node, opset) or not named.isdisjoint(taken.whole):
             continue
         if not named.isdisjoint(keep):
-            taken.whole[node_name(node)] = KEPT
+            taken.whole[node_name(node)] = "kept, as asked"
             continue
         yield from _apart(node, len(shape), constants, editor, tracker, taken)
 
